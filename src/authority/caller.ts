@@ -1,0 +1,36 @@
+import type { TokenType } from "./token.ts";
+
+export const roles = ["gateway", "service", "dashboard", "operator"] as const;
+/** What a calling service may do; which RPCs each may call stands beside the RPCs. */
+export type Role = (typeof roles)[number];
+
+/** Who calls: the identity of its certificate, or `local`, and the role it has now. */
+export type Caller = {
+  readonly identity: string;
+  readonly role: Role;
+};
+
+/** What a connection proves about who is at its other end. Plaintext peers are on this machine, and their identity is `local`. */
+export type Peer = {
+  readonly transport: "tls" | "loopback" | "unix";
+  /** Null when the peer has no verified certificate that names one identity. */
+  readonly identity: string | null;
+};
+
+const creatableTypes = {
+  gateway: [],
+  service: ["restricted"],
+  dashboard: ["secret", "publishable", "restricted"],
+  operator: ["secret", "publishable", "restricted"],
+} satisfies Record<Role, readonly TokenType[]>;
+
+/** Whether this role may create tokens of this type. */
+export function mayCreate(role: Role, type: TokenType): boolean {
+  const types: readonly TokenType[] = creatableTypes[role];
+  return types.includes(type);
+}
+
+/** Whether this role may list the tokens of all accounts at once. */
+export function mayListAllAccounts(role: Role): boolean {
+  return role === "operator";
+}

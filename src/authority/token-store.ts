@@ -1,0 +1,136 @@
+import type { ChangeContext, JournalHead } from "./journal.ts";
+import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
+
+/** A token to create. The store adds its revision. */
+export type NewToken = {
+  readonly id: string;
+  /** SHA-256 of the key. */
+  readonly digest: Uint8Array;
+  readonly account: string;
+  readonly name: string;
+  readonly type: TokenType;
+  readonly livemode: boolean;
+  readonly keyHint: string;
+  readonly permissions: readonly string[];
+  readonly expiresAtMs: number | null;
+};
+
+/** What makes a creation safe to ask for again. */
+export type CreateRequestRecord = {
+  readonly id: string;
+  /** SHA-256 of what was asked for: tells a retry from another request. */
+  readonly bodyDigest: Uint8Array;
+  readonly sealedKey: Uint8Array;
+};
+
+export type CreateOutcome =
+  | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
+  /** `sealedKey` is null once the token is revoked. */
+  | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
+  | { readonly kind: "request_id_reused" }
+  | { readonly kind: "already_expired" }
+  | { readonly kind: "limit_reached" }
+  | { readonly kind: "storage_low" };
+
+export type RevokeOutcome = {
+  readonly token: Token;
+  /** The change that revoked it; null when it was revoked before, and nothing changed. */
+  readonly head: JournalHead | null;
+};
+
+/** Filters that must all hold; null or empty means any. */
+export type TokenFilter = {
+  readonly account: string | null;
+  readonly types: readonly TokenType[];
+  readonly livemode: boolean | null;
+  readonly states: readonly TokenState[];
+  readonly permission: string | null;
+  readonly createdFromMs: number | null;
+  readonly createdBeforeMs: number | null;
+  readonly expiresBeforeMs: number | null;
+  readonly unusedSinceMs: number | null;
+};
+
+export type Direction = "older" | "newer";
+
+export type TokenQuery = {
+  readonly filter: TokenFilter;
+  readonly direction: Direction;
+  /** Where to start, not included: a creation revision. Null means at the newest (older) or oldest (newer) token. */
+  readonly after: number | null;
+  readonly limit: number;
+  readonly scanLimit: number;
+  readonly nowMs: number;
+};
+
+export type TokenPage = {
+  /** In the order of the query's direction. */
+  readonly tokens: readonly Token[];
+  /** Where the next page starts, not included. Null when nothing is left in this direction. */
+  readonly next: number | null;
+};
+
+export type TokenUse = {
+  readonly createRevision: number;
+  readonly usedAtMs: number;
+};
+
+/**
+ * Keeps tokens and their journal.
+ *
+ * Each method is one atomic step: it happens as a whole, or not at all. A change is answered only once it would survive a power
+ * cut, and any read that starts after that answer sees it. Rejects with UNDECIDED when it could not do its work; after a change
+ * the outcome is then unknown.
+ */
+export interface TokenStore {
+  /** Returns the token whose key has this digest, live or not, or null. Hot path. */
+  findByDigest(digest: Uint8Array): StoredToken | null | Promise<StoredToken | null>;
+
+  /** Returns the token with this id, live or not, or null. */
+  get(id: string): Promise<Token | null>;
+
+  /**
+   * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no more than
+   * `scanLimit` tokens; a page that ends for that reason has a `next`. A `next` is never given when no matching token is left
+   * among those looked at and none are left to look at.
+   */
+  list(query: TokenQuery): Promise<TokenPage>;
+
+  /**
+   * Creates the token and appends to the journal, or does neither.
+   *
+   * A request id used by the same caller for the same account less than 24 hours before is answered first: as a replay when its
+   * body is the same, else as reused. Then a token that has already expired, an account that has `maxLiveTokens` unrevoked and
+   * unexpired tokens, and a store short of room are refused.
+   */
+  create(
+    token: NewToken,
+    request: CreateRequestRecord | null,
+    maxLiveTokens: number,
+    context: ChangeContext,
+  ): Promise<CreateOutcome>;
+
+  /**
+   * Revokes the token and appends to the journal; null when no token has this id. Again changes nothing, and answers the first
+   * time, reason and revision. Erases the sealed key of the token. Works even when the disk is full.
+   */
+  revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
+
+  /** Moves the last use of tokens: only forward, and only by 60 seconds or more. At most 1000 at once. */
+  recordUses(uses: readonly TokenUse[]): Promise<void>;
+
+  /** Forgets request ids, and with them sealed keys, of 24 hours before or earlier. */
+  forgetRequests(nowMs: number): Promise<void>;
+
+  /** Returns the newest change. */
+  head(): JournalHead;
+
+  /** Returns whether reads and changes can be answered now, from a real read. */
+  isServing(): boolean;
+}
+
+/** How long a request id is remembered. */
+export const requestMemoryMs = 24 * 60 * 60 * 1000;
+
+/** By how much a use must be newer than the one stored to be stored. */
+export const lastUsePrecisionMs = 60 * 1000;

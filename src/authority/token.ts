@@ -1,0 +1,43 @@
+export const tokenTypes = ["secret", "publishable", "restricted"] as const;
+export type TokenType = (typeof tokenTypes)[number];
+
+export const tokenStates = ["active", "expired", "revoked"] as const;
+export type TokenState = (typeof tokenStates)[number];
+
+/** The record of one key, but for its last use, which changes apart from it. Times are Unix milliseconds. */
+export type StoredToken = {
+  readonly id: string;
+  readonly account: string;
+  readonly name: string;
+  readonly type: TokenType;
+  readonly livemode: boolean;
+  readonly keyHint: string;
+  readonly permissions: readonly string[];
+  readonly createdBy: string;
+  readonly createdAtMs: number;
+  /** Null means never. */
+  readonly expiresAtMs: number | null;
+  readonly revokedAtMs: number | null;
+  /** Empty when none was given, or when the token is not revoked. */
+  readonly revokeReason: string;
+  /** The change that created it: its place among all tokens, oldest first. */
+  readonly createRevision: number;
+  readonly revokeRevision: number | null;
+};
+
+export type Token = StoredToken & {
+  readonly lastUsedAtMs: number | null;
+};
+
+/** A token is live up to, and not including, the millisecond it expires. */
+export function isExpired(token: Pick<StoredToken, "expiresAtMs">, nowMs: number): boolean {
+  return token.expiresAtMs !== null && nowMs >= token.expiresAtMs;
+}
+
+/** A revoked token stays revoked, whether or not it has expired as well. */
+export function stateOf(token: StoredToken, nowMs: number): TokenState {
+  if (token.revokedAtMs !== null) {
+    return "revoked";
+  }
+  return isExpired(token, nowMs) ? "expired" : "active";
+}
