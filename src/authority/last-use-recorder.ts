@@ -1,0 +1,59 @@
+import type { Log } from "./log.ts";
+import { lastUsePrecisionMs, type TokenStore, type TokenUse } from "./token-store.ts";
+
+const batchLength = 1000;
+const maxTrackedTokens = 100_000;
+
+/** Keeps uses of tokens in memory and writes them behind, so that accepting a key never costs a write. */
+export type LastUseRecorder = {
+  /** Notes that a key was accepted. Constant work; forgets the use when too many tokens are tracked. Hot path. */
+  record(createRevision: number, usedAtMs: number): void;
+  /** Writes what was noted since the last flush. A failure is logged: the uses are lost, no call is. */
+  flush(nowMs: number): Promise<void>;
+};
+
+/** Uses of a token within 60 seconds of one noted before are not noted: the store would not move for them. */
+export function createLastUseRecorder(store: Pick<TokenStore, "recordUses">, log: Log): LastUseRecorder {
+  // In insertion order, which is the order of time: the oldest entries come first.
+  const notedAtMs = new Map<number, number>();
+  let waiting: TokenUse[] = [];
+
+  function forgetOld(nowMs: number): void {
+    for (const [createRevision, atMs] of notedAtMs) {
+      if (nowMs - atMs < lastUsePrecisionMs) {
+        return;
+      }
+      notedAtMs.delete(createRevision);
+    }
+  }
+
+  return {
+    record(createRevision, usedAtMs) {
+      const before = notedAtMs.get(createRevision);
+      if (before !== undefined) {
+        if (usedAtMs - before < lastUsePrecisionMs) {
+          return;
+        }
+        notedAtMs.delete(createRevision);
+      } else if (notedAtMs.size >= maxTrackedTokens) {
+        return;
+      }
+      notedAtMs.set(createRevision, usedAtMs);
+      waiting.push({ createRevision, usedAtMs });
+    },
+
+    async flush(nowMs) {
+      forgetOld(nowMs);
+      const uses = waiting;
+      waiting = [];
+      for (let start = 0; start < uses.length; start += batchLength) {
+        try {
+          await store.recordUses(uses.slice(start, start + batchLength));
+        } catch (error) {
+          log.warn({ err: error, uses: uses.length - start }, "last uses were not stored");
+          return;
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import { fieldInvalid } from "./errors.ts";
+import { holdsKey, isTokenId } from "./key.ts";
+import { isPermission } from "./permission.ts";
+
+const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+// Control characters (Unicode Cc), the two separators that break lines (U+2028, U+2029), and halves of surrogate pairs.
+const unprintablePattern = /[\p{Cc}\u2028\u2029]|\p{Cs}/u;
+const maxGrantedPermissions = 100;
+
+/** Throws FIELD_INVALID unless the text may name an account. */
+export function requireAccount(account: string): void {
+  if (!accountPattern.test(account) || holdsKey(account)) {
+    throw fieldInvalid("account", "must be 1 to 64 characters of [0-9A-Za-z_-]");
+  }
+}
+
+/** Throws FIELD_INVALID unless the text may be a token's name. */
+export function requireTokenName(name: string): void {
+  requireText("name", name, 1, 100);
+}
+
+/** Throws FIELD_INVALID unless the text may be a reason for a revocation. */
+export function requireReason(reason: string): void {
+  requireText("reason", reason, 0, 256);
+}
+
+/** Throws FIELD_INVALID unless the text has the form of a token id. */
+export function requireTokenId(id: string): void {
+  if (!isTokenId(id)) {
+    throw fieldInvalid("id", "must be a token id: tok_ and at least 20 characters of [0-9A-Za-z]");
+  }
+}
+
+/** Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form. */
+export function requireUuid(field: string, text: string): void {
+  if (!uuidPattern.test(text)) {
+    throw fieldInvalid(field, "must be a UUID, such as 0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
+  }
+}
+
+/** Throws FIELD_INVALID unless there are at most `max`, each of the form `resource:action`. Hot path. */
+export function requirePermissions(field: string, permissions: readonly string[], max: number): void {
+  if (permissions.length > max) {
+    throw fieldInvalid(field, `must be at most ${max}`);
+  }
+  for (const permission of permissions) {
+    if (!isPermission(permission)) {
+      throw fieldInvalid(field, "must be resource:action, with resource [a-z][a-z0-9_]{0,62} and action read or write");
+    }
+  }
+}
+
+/** Throws FIELD_INVALID unless a restricted token may have these: 1 to 100, all different. */
+export function requireDistinctPermissions(field: string, permissions: readonly string[]): void {
+  if (permissions.length === 0) {
+    throw fieldInvalid(field, "must be 1 to 100 for a restricted token");
+  }
+  requirePermissions(field, permissions, maxGrantedPermissions);
+  if (permissions.some(holdsKey)) {
+    throw fieldInvalid(field, "must not contain a key");
+  }
+  if (new Set(permissions).size !== permissions.length) {
+    throw fieldInvalid(field, "must all be different");
+  }
+}
+
+function requireText(field: string, text: string, minLength: number, maxLength: number): void {
+  // A code point takes at most two units: what is longer than that is refused before it is walked through.
+  const length = text.length > 2 * maxLength ? Number.POSITIVE_INFINITY : [...text].length;
+  if (length < minLength || length > maxLength) {
+    throw fieldInvalid(field, `must be ${minLength} to ${maxLength} characters`);
+  }
+  if (unprintablePattern.test(text)) {
+    throw fieldInvalid(field, "must not contain control characters");
+  }
+  if (holdsKey(text)) {
+    throw fieldInvalid(field, "must not contain a key");
+  }
+}

@@ -1,0 +1,210 @@
+import { isIP } from "node:net";
+import { resolve } from "node:path";
+import { type Role, roles } from "./authority/caller.ts";
+
+/** A host and a port; port 0 lets the system choose one. */
+export type TcpAddress = { readonly host: string; readonly port: number };
+
+/** Where to listen: at a host and a port, or on a unix socket. */
+export type Address = TcpAddress | { readonly path: string };
+
+/** The files of a TLS listener. All are read again on SIGHUP. */
+export type TlsFiles = {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa: string;
+  readonly callers: string;
+};
+
+export type Config = {
+  readonly listen: Address;
+  /** Null turns the admin listener off. */
+  readonly adminListen: TcpAddress | null;
+  readonly dataDirectory: string;
+  /** Null means no sealing secret. `create` makes the file when it is not there. */
+  readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
+  /** Null means plaintext. */
+  readonly tls: TlsFiles | null;
+  readonly plaintextRole: Role;
+  readonly maxTokensPerAccount: number;
+  readonly minFreeBytes: number;
+  readonly maxConnections: number;
+  readonly maxConcurrentStreams: number;
+  readonly shutdownGraceMs: number;
+  readonly allowClockBack: boolean;
+  readonly logLevel: LogLevel;
+};
+
+const logLevels = ["debug", "info", "warn", "error"] as const;
+type LogLevel = (typeof logLevels)[number];
+
+/** A setting that cannot be used. The message is one line for the person who set it. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const prefix = "TOKEN_AUTHORITY_";
+const mebibyte = 1024 * 1024;
+
+/** Every setting: its default as one would write it (null: not set), and what `--help` says of it. */
+const settings = {
+  LISTEN: {
+    fallback: "127.0.0.1:50051",
+    help: "where RPCs are served: HOST:PORT or unix:/PATH; plaintext on loopback and unix sockets only",
+  },
+  ADMIN_LISTEN: {
+    fallback: "127.0.0.1:9464",
+    help: "where /metrics, /livez and /readyz are served, in plaintext: HOST:PORT or off",
+  },
+  DATA_DIR: { fallback: "./data", help: "the data directory, owned by one process at a time" },
+  SEALING_SECRET: {
+    fallback: null,
+    help: "a file of 32 random bytes that seals keys for retries of Create; when DATA_DIR is not set either, ./data.sealing-secret is used, and made at the first start",
+  },
+  TLS_CERT: {
+    fallback: null,
+    help: "PEM file: the server's certificate and its chain; the four TLS settings go together",
+  },
+  TLS_KEY: { fallback: null, help: "PEM file: the private key of TLS_CERT" },
+  TLS_CLIENT_CA: { fallback: null, help: "PEM file: the authorities that sign callers' certificates" },
+  CALLERS: {
+    fallback: null,
+    help: `JSON file: {"IDENTITY": "ROLE"}, an identity being a SPIFFE ID or DNS name, a role one of ${roles.join(", ")}`,
+  },
+  PLAINTEXT_ROLE: { fallback: "operator", help: `the role of plaintext callers: ${roles.join(", ")}` },
+  MAX_TOKENS_PER_ACCOUNT: { fallback: "10000", help: "unrevoked, unexpired tokens of an account, 1 to 1000000" },
+  MIN_FREE_MIB: { fallback: "64", help: "free disk, in MiB, below which Create is refused, 0 to 1048576" },
+  MAX_CONNECTIONS: { fallback: "10000", help: "connections at once, 1 to 1000000" },
+  MAX_CONCURRENT_STREAMS: { fallback: "1000", help: "calls at once on one HTTP/2 connection, 1 to 100000" },
+  SHUTDOWN_GRACE_MS: { fallback: "10000", help: "how long calls may go on after SIGTERM, in ms, 0 to 600000" },
+  CLOCK_BACK: {
+    fallback: "refuse",
+    help: "refuse or allow a start when the clock is more than 5 minutes before the newest change",
+  },
+  LOG_LEVEL: { fallback: "info", help: logLevels.join(", ") },
+} as const;
+type SettingName = keyof typeof settings;
+
+/** The settings as `--help` prints them: name, what it is with its range, default. */
+export function describeSettings(): string {
+  return Object.entries(settings)
+    .map(([name, { help, fallback }]) => `  ${prefix}${name}\n      ${help}\n      default: ${fallback ?? "not set"}`)
+    .join("\n");
+}
+
+/** Reads the configuration, or throws a ConfigError that names the setting and its rule. */
+export function readConfig(env: Environment): Config {
+  refuseUnknownNames(env);
+  const listen = address(required(env, "LISTEN"));
+  const adminListen = required(env, "ADMIN_LISTEN");
+  const tls = tlsFiles(env);
+  if (tls === null && !("path" in listen) && !isLoopbackHost(listen.host)) {
+    throw new ConfigError(
+      `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
+    );
+  }
+  return {
+    listen,
+    adminListen: adminListen === "off" ? null : tcpAddress("ADMIN_LISTEN", "HOST:PORT, [IPV6]:PORT or off", adminListen),
+    dataDirectory: resolve(required(env, "DATA_DIR")),
+    sealingSecret: sealingSecret(env),
+    tls,
+    plaintextRole: oneOf(env, "PLAINTEXT_ROLE", roles),
+    maxTokensPerAccount: integer(env, "MAX_TOKENS_PER_ACCOUNT", { min: 1, max: 1_000_000 }),
+    minFreeBytes: integer(env, "MIN_FREE_MIB", { min: 0, max: 1_048_576 }) * mebibyte,
+    maxConnections: integer(env, "MAX_CONNECTIONS", { min: 1, max: 1_000_000 }),
+    maxConcurrentStreams: integer(env, "MAX_CONCURRENT_STREAMS", { min: 1, max: 100_000 }),
+    shutdownGraceMs: integer(env, "SHUTDOWN_GRACE_MS", { min: 0, max: 600_000 }),
+    allowClockBack: oneOf(env, "CLOCK_BACK", ["refuse", "allow"]) === "allow",
+    logLevel: oneOf(env, "LOG_LEVEL", logLevels),
+  };
+}
+
+// What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING.
+const kubernetesPattern =
+  /^TOKEN_AUTHORITY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+
+function refuseUnknownNames(env: Environment): void {
+  for (const name of Object.keys(env)) {
+    if (name.startsWith(prefix) && !(name.slice(prefix.length) in settings) && !kubernetesPattern.test(name)) {
+      throw new ConfigError(`${name}: there is no such setting: see npm start -- --help`);
+    }
+  }
+}
+
+/** An empty value is as good as none, so that a deployment can blank a setting. */
+function read(env: Environment, name: SettingName): string | null {
+  return env[prefix + name] || settings[name].fallback;
+}
+
+function required(env: Environment, name: SettingName): string {
+  return read(env, name) ?? "";
+}
+
+function integer(env: Environment, name: SettingName, range: { readonly min: number; readonly max: number }): number {
+  const text = required(env, name);
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= range.min && value <= range.max)) {
+    throw new ConfigError(`${prefix}${name}: must be a whole number from ${range.min} to ${range.max}`);
+  }
+  return value;
+}
+
+function oneOf<T extends string>(env: Environment, name: SettingName, values: readonly T[]): T {
+  const text = required(env, name);
+  const value = values.find((one) => one === text);
+  if (value === undefined) {
+    throw new ConfigError(`${prefix}${name}: must be one of ${values.join(", ")}`);
+  }
+  return value;
+}
+
+function address(text: string): Address {
+  if (!text.startsWith("unix:/")) {
+    return tcpAddress("LISTEN", "HOST:PORT, [IPV6]:PORT or unix:/PATH", text);
+  }
+  const path = text.slice("unix:".length);
+  // The longest path that sockaddr_un holds on Linux, less its final zero.
+  if (Buffer.byteLength(path) > 107) {
+    throw new ConfigError(`${prefix}LISTEN: a unix socket's path must be at most 107 bytes`);
+  }
+  return { path };
+}
+
+function tcpAddress(name: SettingName, forms: string, text: string): TcpAddress {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || !(port <= 65_535) || (match?.[1] !== undefined && isIP(match[1]) !== 6)) {
+    throw new ConfigError(`${prefix}${name}: must be ${forms}`);
+  }
+  return { host, port };
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function tlsFiles(env: Environment): TlsFiles | null {
+  const names = ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "CALLERS"] as const;
+  const [cert, key, clientCa, callers] = names.map((name) => read(env, name));
+  if (cert && key && clientCa && callers) {
+    return { cert, key, clientCa, callers };
+  }
+  const missing = names.filter((name) => read(env, name) === null);
+  if (missing.length < names.length) {
+    throw new ConfigError(`${prefix}${missing[0]}: must be set as well: the four TLS settings go together`);
+  }
+  return null;
+}
+
+function sealingSecret(env: Environment): Config["sealingSecret"] {
+  const file = read(env, "SEALING_SECRET");
+  if (file !== null) {
+    return { file: resolve(file), create: false };
+  }
+  const onDefaults = !env[`${prefix}DATA_DIR`];
+  return onDefaults ? { file: resolve(`${settings.DATA_DIR.fallback}.sealing-secret`), create: true } : null;
+}

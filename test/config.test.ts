@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { describeSettings, readConfig } from "../src/config.ts";
+
+const tls = {
+  TOKEN_AUTHORITY_TLS_CERT: "cert.pem",
+  TOKEN_AUTHORITY_TLS_KEY: "key.pem",
+  TOKEN_AUTHORITY_TLS_CLIENT_CA: "ca.pem",
+  TOKEN_AUTHORITY_CALLERS: "callers.json",
+};
+
+describe("the configuration", () => {
+  it("is, without any setting, a plaintext operator's port on loopback", () => {
+    expect(readConfig({})).toMatchObject({
+      listen: { host: "127.0.0.1", port: 50051 },
+      adminListen: { host: "127.0.0.1", port: 9464 },
+      tls: null,
+      plaintextRole: "operator",
+      maxTokensPerAccount: 10_000,
+      sealingSecret: { create: true },
+    });
+  });
+
+  it("makes no sealing secret for a data directory that was chosen", () => {
+    expect(readConfig({ TOKEN_AUTHORITY_DATA_DIR: "/srv/tokens" }).sealingSecret).toBeNull();
+  });
+
+  it.each(["0.0.0.0:50051", "[::]:50051", "10.0.0.1:50051", "authority.internal:50051"])(
+    "refuses plaintext on %s, and accepts it with TLS",
+    (listen) => {
+      const env = { TOKEN_AUTHORITY_LISTEN: listen };
+      expect(() => readConfig(env)).toThrow(/TOKEN_AUTHORITY_LISTEN: plaintext .* set TOKEN_AUTHORITY_TLS_CERT/);
+      expect(readConfig({ ...env, ...tls }).tls).toEqual({
+        cert: "cert.pem",
+        key: "key.pem",
+        clientCa: "ca.pem",
+        callers: "callers.json",
+      });
+    },
+  );
+
+  it.each(["127.0.0.1:0", "127.8.9.1:50051", "localhost:50051", "[::1]:50051", "unix:/run/authority.sock"])(
+    "accepts plaintext on %s",
+    (listen) => {
+      expect(readConfig({ TOKEN_AUTHORITY_LISTEN: listen }).tls).toBeNull();
+    },
+  );
+
+  it.each(Object.keys(tls))("refuses the TLS settings without %s", (name) => {
+    expect(() => readConfig({ ...tls, [name]: undefined })).toThrow(`${name}: must be set as well`);
+  });
+
+  it.each([
+    ["LISTEN", "50051"],
+    ["LISTEN", "127.0.0.1:65536"],
+    ["LISTEN", "[127.0.0.1]:1"],
+    ["LISTEN", "unix:relative"],
+    ["LISTEN", `unix:/${"a".repeat(107)}`],
+    ["ADMIN_LISTEN", "no"],
+    ["PLAINTEXT_ROLE", "root"],
+    ["MAX_TOKENS_PER_ACCOUNT", "0"],
+    ["MAX_TOKENS_PER_ACCOUNT", "1e3"],
+    ["MIN_FREE_MIB", "-1"],
+    ["SHUTDOWN_GRACE_MS", "600001"],
+    ["CLOCK_BACK", "yes"],
+    ["LOG_LEVEL", "trace"],
+  ])("refuses %s=%s with a line that names the setting", (name, value) => {
+    expect(() => readConfig({ [`TOKEN_AUTHORITY_${name}`]: value })).toThrow(
+      new RegExp(`^TOKEN_AUTHORITY_${name}: [^\\n]+$`),
+    );
+  });
+
+  it("refuses a name that is no setting, so that a typing error is not a default", () => {
+    expect(() => readConfig({ TOKEN_AUTHORITY_LISTEM: "127.0.0.1:1" })).toThrow("TOKEN_AUTHORITY_LISTEM: there is no");
+  });
+
+  it("ignores what Kubernetes sets beside a Service of this name", () => {
+    const injected = Object.fromEntries(
+      ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT", "PORT_50051_TCP", "PORT_50051_TCP_ADDR", "ADMIN_PORT"].map(
+        (name) => [`TOKEN_AUTHORITY_${name}`, "tcp://10.0.0.1:50051"],
+      ),
+    );
+    expect(readConfig(injected)).toEqual(readConfig({}));
+  });
+
+  it("takes an empty value as not set", () => {
+    expect(readConfig({ TOKEN_AUTHORITY_LISTEN: "", TOKEN_AUTHORITY_TLS_CERT: "" })).toEqual(readConfig({}));
+  });
+
+  it("is described line by line, defaults included", () => {
+    expect(describeSettings()).toContain("TOKEN_AUTHORITY_LISTEN\n");
+    expect(describeSettings()).toContain("default: 127.0.0.1:50051");
+  });
+});
