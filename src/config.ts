@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
+import { StartError } from "./authority/errors.ts";
 
 /** A host and a port; port 0 lets the system choose one. */
 export type TcpAddress = { readonly host: string; readonly port: number };
@@ -37,11 +38,6 @@ export type Config = {
 
 const logLevels = ["debug", "info", "warn", "error"] as const;
 type LogLevel = (typeof logLevels)[number];
-
-/** A setting that cannot be used. The message is one line for the person who set it. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -94,14 +90,14 @@ export function describeSettings(): string {
     .join("\n");
 }
 
-/** Reads the configuration, or throws a ConfigError that names the setting and its rule. */
+/** Reads the configuration, or throws a StartError that names the setting and its rule. */
 export function readConfig(env: Environment): Config {
   refuseUnknownNames(env);
   const listen = address(required(env, "LISTEN"));
   const adminListen = required(env, "ADMIN_LISTEN");
   const tls = tlsFiles(env);
   if (tls === null && !("path" in listen) && !isLoopbackHost(listen.host)) {
-    throw new ConfigError(
+    throw new StartError(
       `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
     );
   }
@@ -129,7 +125,7 @@ const kubernetesPattern =
 function refuseUnknownNames(env: Environment): void {
   for (const name of Object.keys(env)) {
     if (name.startsWith(prefix) && !(name.slice(prefix.length) in settings) && !kubernetesPattern.test(name)) {
-      throw new ConfigError(`${name}: there is no such setting: see npm start -- --help`);
+      throw new StartError(`${name}: there is no such setting: see npm start -- --help`);
     }
   }
 }
@@ -147,7 +143,7 @@ function integer(env: Environment, name: SettingName, range: { readonly min: num
   const text = required(env, name);
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= range.min && value <= range.max)) {
-    throw new ConfigError(`${prefix}${name}: must be a whole number from ${range.min} to ${range.max}`);
+    throw new StartError(`${prefix}${name}: must be a whole number from ${range.min} to ${range.max}`);
   }
   return value;
 }
@@ -156,7 +152,7 @@ function oneOf<T extends string>(env: Environment, name: SettingName, values: re
   const text = required(env, name);
   const value = values.find((one) => one === text);
   if (value === undefined) {
-    throw new ConfigError(`${prefix}${name}: must be one of ${values.join(", ")}`);
+    throw new StartError(`${prefix}${name}: must be one of ${values.join(", ")}`);
   }
   return value;
 }
@@ -168,7 +164,7 @@ function address(text: string): Address {
   const path = text.slice("unix:".length);
   // The longest path that sockaddr_un holds on Linux, less its final zero.
   if (Buffer.byteLength(path) > 107) {
-    throw new ConfigError(`${prefix}LISTEN: a unix socket's path must be at most 107 bytes`);
+    throw new StartError(`${prefix}LISTEN: a unix socket's path must be at most 107 bytes`);
   }
   return { path };
 }
@@ -178,7 +174,7 @@ function tcpAddress(name: SettingName, forms: string, text: string): TcpAddress 
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || !(port <= 65_535) || (match?.[1] !== undefined && isIP(match[1]) !== 6)) {
-    throw new ConfigError(`${prefix}${name}: must be ${forms}`);
+    throw new StartError(`${prefix}${name}: must be ${forms}`);
   }
   return { host, port };
 }
@@ -195,7 +191,7 @@ function tlsFiles(env: Environment): TlsFiles | null {
   }
   const missing = names.filter((name) => read(env, name) === null);
   if (missing.length < names.length) {
-    throw new ConfigError(`${prefix}${missing[0]}: must be set as well: the four TLS settings go together`);
+    throw new StartError(`${prefix}${missing[0]}: must be set as well: the four TLS settings go together`);
   }
   return null;
 }

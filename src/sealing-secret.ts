@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { ConfigError } from "./config.ts";
+import { StartError } from "./authority/errors.ts";
 
 const secretLength = 32;
 
@@ -13,10 +13,10 @@ export function readSealingSecret({ file, create }: { readonly file: string; rea
   try {
     secret = readFileSync(file);
   } catch (error) {
-    throw new ConfigError(`${file}: the sealing secret cannot be read`, { cause: error });
+    throw new StartError(`${file}: the sealing secret cannot be read`, { cause: error });
   }
   if (secret.length !== secretLength) {
-    throw new ConfigError(`${file}: the sealing secret must be exactly ${secretLength} bytes`);
+    throw new StartError(`${file}: the sealing secret must be exactly ${secretLength} bytes`);
   }
   return secret;
 }

@@ -83,3 +83,8 @@ export function replayUnreadable(tokenId: string): AuthorityError {
 export function undecided(cause: unknown): AuthorityError {
   return new AuthorityError("UNDECIDED", "the authority cannot answer now: ask again", {}, { cause });
 }
+
+/** A reason not to start. The message is one line for the person who starts the process, and says what to change. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
