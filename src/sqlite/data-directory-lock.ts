@@ -1,0 +1,33 @@
+import Database from "better-sqlite3";
+import { StartError } from "../authority/errors.ts";
+import { createPrivateFile, dataFiles, prepareDataDirectory } from "./data-directory.ts";
+import { isBusy } from "./sqlite-error.ts";
+
+/**
+ * Makes the data directory if need be and owns it until disposed; the end of the process, however it comes, releases it too.
+ * Throws at once when another process, or this one, owns it already.
+ *
+ * Node has no flock. An exclusive transaction on a database of its own is a lock that the operating system releases.
+ */
+export function lockDataDirectory(directory: string): Disposable {
+  prepareDataDirectory(directory);
+  const files = dataFiles(directory);
+  createPrivateFile(files.lock);
+  const db = new Database(files.lock, { timeout: 0 });
+  try {
+    // Nothing is ever written, so no journal is needed beside it.
+    db.pragma("journal_mode = MEMORY");
+    db.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    db.close();
+    if (isBusy(error)) {
+      throw new StartError(`the data directory ${files.directory} is in use by another process`, { cause: error });
+    }
+    throw error;
+  }
+  return {
+    [Symbol.dispose]() {
+      db.close();
+    },
+  };
+}

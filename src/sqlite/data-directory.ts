@@ -1,0 +1,74 @@
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { StartError } from "../authority/errors.ts";
+
+const lockName = "lock.db";
+const databaseName = "tokens.db";
+const ballastName = "ballast";
+
+export type DataFiles = {
+  readonly directory: string;
+  /** Held by the process that owns the directory. Nothing else may ever open it. */
+  readonly lock: string;
+  readonly database: string;
+  readonly wal: string;
+  /** Room that is given up so that a revocation fits on a full disk. */
+  readonly ballast: string;
+};
+
+/** The paths of the files in a data directory, whether they exist or not. */
+export function dataFiles(directory: string): DataFiles {
+  const root = resolve(directory);
+  const database = join(root, databaseName);
+  return {
+    directory: root,
+    lock: join(root, lockName),
+    database,
+    wal: `${database}-wal`,
+    ballast: join(root, ballastName),
+  };
+}
+
+/** Makes the directory with mode 0700, or accepts one that only its owner can write to. Throws on any other. */
+export function prepareDataDirectory(directory: string): void {
+  const root = resolve(directory);
+  if (!existsSync(root)) {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    chmodSync(root, 0o700);
+    syncDirectory(dirname(root));
+    return;
+  }
+  const stats = statSync(root);
+  if (!stats.isDirectory()) {
+    throw new StartError(`the data directory ${root} is not a directory`);
+  }
+  if ((stats.mode & 0o022) !== 0) {
+    throw new StartError(
+      `the data directory ${root} can be written by others than its owner (mode ${(stats.mode & 0o777).toString(8)}): run chmod 700 on it`,
+    );
+  }
+}
+
+/** Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. */
+export function createPrivateFile(path: string): void {
+  try {
+    // Exclusive: opening and closing a file that exists would drop the locks that SQLite holds on it in this process.
+    closeSync(openSync(path, "wx", 0o600));
+    syncDirectory(dirname(path));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
+      throw error;
+    }
+  }
+  chmodSync(path, 0o600);
+}
+
+/** Makes the names in a directory survive a power cut. */
+function syncDirectory(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

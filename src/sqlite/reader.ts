@@ -1,0 +1,52 @@
+import type Database from "better-sqlite3";
+import { emptyHead, type JournalHead } from "../authority/journal.ts";
+import type { StoredToken, Token } from "../authority/token.ts";
+import type { TokenPage, TokenQuery } from "../authority/token-store.ts";
+import { selectJournalHead } from "./journal-head.ts";
+import { createTokenList } from "./list-tokens.ts";
+import {
+  joinLastUse,
+  type StoredTokenRow,
+  storedTokenColumns,
+  type TokenRow,
+  tokenColumns,
+  toStoredToken,
+  toToken,
+} from "./token-row.ts";
+
+/** The reads of one serving thread. Throws what the driver throws. */
+export type Reader = Disposable & {
+  /** Hot path. */
+  findByDigest(digest: Uint8Array): StoredToken | null;
+  get(id: string): Token | null;
+  list(query: TokenQuery): Promise<TokenPage>;
+  head(): JournalHead;
+};
+
+/** Takes over a connection that only reads. */
+export function createReader(db: Database.Database): Reader {
+  const findByDigest = db.prepare<[Uint8Array], StoredTokenRow>(
+    `SELECT ${storedTokenColumns} FROM token WHERE digest = ?`,
+  );
+  const findById = db.prepare<[string], TokenRow>(
+    `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
+  );
+  const findHead = selectJournalHead(db);
+  return {
+    findByDigest(digest) {
+      const row = findByDigest.get(digest);
+      return row === undefined ? null : toStoredToken(row);
+    },
+    get(id) {
+      const row = findById.get(id);
+      return row === undefined ? null : toToken(row);
+    },
+    list: createTokenList(db),
+    head() {
+      return findHead() ?? emptyHead;
+    },
+    [Symbol.dispose]() {
+      db.close();
+    },
+  };
+}

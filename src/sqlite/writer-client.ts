@@ -1,0 +1,114 @@
+import type { MessagePort } from "node:worker_threads";
+import { undecided } from "../authority/errors.ts";
+import type { TokenStore } from "../authority/token-store.ts";
+import {
+  fromFailure,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterReply,
+  type WriterRequest,
+} from "./writer-call.ts";
+
+const maxWaitingCalls = 10_000;
+
+/** The changes of one serving thread, done by the writer thread. Disposed, it waits for the answers to what was asked. */
+export type WriterClient = Pick<TokenStore, "create" | "revoke" | "recordUses" | "forgetRequests"> &
+  AsyncDisposable & {
+    /** Whether the writer is there to answer. */
+    isServing(): boolean;
+    /** Gives up on all that waits, and serves no more. */
+    fail(error: Error): void;
+  };
+
+type Waiting = PromiseWithResolvers<WriterAnswer>;
+
+/** `port` leads to the writer thread. */
+export function createWriterClient(port: MessagePort): WriterClient {
+  const waiting = new Map<number, Waiting>();
+  let lastId = 0;
+  let failure: Error | null = null;
+  let whenIdle: PromiseWithResolvers<void> | null = null;
+
+  function ask(call: WriterCall): Promise<WriterAnswer> {
+    if (failure !== null) {
+      return Promise.reject(undecided(failure));
+    }
+    if (waiting.size >= maxWaitingCalls) {
+      return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
+    }
+    lastId += 1;
+    const answer = Promise.withResolvers<WriterAnswer>();
+    waiting.set(lastId, answer);
+    port.postMessage({ id: lastId, call } satisfies WriterRequest);
+    return answer.promise;
+  }
+
+  function settle(id: number, answer: WriterAnswer): void {
+    const caller = waiting.get(id);
+    waiting.delete(id);
+    if (answer.method === "failed") {
+      caller?.reject(undecided(fromFailure(answer.failure)));
+    } else {
+      caller?.resolve(answer);
+    }
+    if (waiting.size === 0) {
+      whenIdle?.resolve();
+    }
+  }
+
+  function fail(error: Error): void {
+    failure ??= error;
+    for (const caller of waiting.values()) {
+      caller.reject(undecided(failure));
+    }
+    waiting.clear();
+    whenIdle?.resolve();
+  }
+
+  port.on("message", (reply: WriterReply) => {
+    switch (reply.kind) {
+      case "answers":
+        for (const { id, answer } of reply.answers) {
+          settle(id, answer);
+        }
+        return;
+      case "fatal":
+        fail(fromFailure(reply.failure));
+        return;
+    }
+  });
+  port.on("close", () => fail(new Error("the writer thread ended")));
+
+  return {
+    async create(token, request, maxLiveTokens, context) {
+      const answer = await ask({ method: "create", token, request, maxLiveTokens, context });
+      return answer.method === "create" ? answer.outcome : misanswered(answer);
+    },
+    async revoke(id, reason, context) {
+      const answer = await ask({ method: "revoke", id, reason, context });
+      return answer.method === "revoke" ? answer.outcome : misanswered(answer);
+    },
+    async recordUses(uses) {
+      await ask({ method: "recordUses", uses });
+    },
+    async forgetRequests(nowMs) {
+      await ask({ method: "forgetRequests", nowMs });
+    },
+    isServing() {
+      return failure === null;
+    },
+    fail,
+    async [Symbol.asyncDispose]() {
+      failure ??= new Error("the store is closed");
+      if (waiting.size > 0) {
+        whenIdle = Promise.withResolvers();
+        await whenIdle.promise;
+      }
+      port.close();
+    },
+  };
+}
+
+function misanswered(answer: WriterAnswer): never {
+  throw undecided(new Error(`the writer thread answered something else: ${answer.method}`));
+}

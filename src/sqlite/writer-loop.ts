@@ -1,0 +1,168 @@
+import type { MessagePort } from "node:worker_threads";
+import type Database from "better-sqlite3";
+import type { Log } from "../authority/log.ts";
+import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
+import { commitTogether } from "./group-commit.ts";
+import { isFatal } from "./sqlite-error.ts";
+import type { StorageRoom } from "./storage-room.ts";
+import type { Writer } from "./writer.ts";
+import {
+  type BackgroundCall,
+  type ManagementCall,
+  toFailure,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterReply,
+  type WriterRequest,
+} from "./writer-call.ts";
+
+/** Bounds how long the calls that come during a commit wait for it. */
+const maxCallsInCommit = 256;
+
+type Waiting<Call extends WriterCall> = { readonly port: MessagePort; readonly id: number; readonly call: Call };
+
+export type WriterLoop = {
+  /** Takes the calls of one serving thread. */
+  accept(port: MessagePort): void;
+  /** Resolves when every call that has arrived is answered. No others may arrive. */
+  drain(): Promise<void>;
+};
+
+/**
+ * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits for, then
+ * the upkeep. What arrives in the meantime waits for the next turn.
+ */
+export function createWriterLoop(
+  db: Database.Database,
+  writer: Writer,
+  room: StorageRoom,
+  log: Log,
+  onFatal: (error: unknown) => void,
+): WriterLoop {
+  const ports = new Set<MessagePort>();
+  const waiting: Waiting<ManagementCall>[] = [];
+  const waitingBehind: Waiting<BackgroundCall>[] = [];
+  let whenDrained = Promise.withResolvers<void>();
+  let isTurnComing = false;
+  let hasFailed = false;
+
+  function receive(port: MessagePort, { id, call }: WriterRequest): void {
+    if (call.method === "create" || call.method === "revoke") {
+      waiting.push({ port, id, call });
+    } else {
+      waitingBehind.push({ port, id, call });
+    }
+    callTurn();
+  }
+
+  function callTurn(): void {
+    if (!isTurnComing && !hasFailed) {
+      isTurnComing = true;
+      // By then, every message that has arrived is in the queue.
+      setImmediate(takeTurn);
+    }
+  }
+
+  function takeTurn(): void {
+    isTurnComing = false;
+    try {
+      commitWaiting();
+      runOneBehind();
+      checkpointWhenLong(db, room.isTight(), log);
+      room.restoreBallast();
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    if (waiting.length > 0 || waitingBehind.length > 0) {
+      callTurn();
+    } else {
+      whenDrained.resolve();
+      whenDrained = Promise.withResolvers();
+    }
+  }
+
+  function commitWaiting(): void {
+    const batch = waiting.splice(0, maxCallsInCommit);
+    if (batch.length > 0) {
+      const answers = commitTogether(
+        writer,
+        room,
+        batch.map(({ call }) => call),
+      );
+      answer(batch, (call) => answers.get(call) ?? failed(new Error("the call was not run")));
+    }
+  }
+
+  function runOneBehind(): void {
+    const [first] = waitingBehind;
+    if (first === undefined) {
+      return;
+    }
+    const result = runBehind(first.call);
+    if (result !== "unfinished") {
+      waitingBehind.shift();
+      answer([first], () => result);
+    }
+  }
+
+  function runBehind(call: BackgroundCall): WriterAnswer | "unfinished" {
+    try {
+      if (call.method === "recordUses") {
+        if (!room.hasBallast()) {
+          return failed(new Error("the disk is full: uses are not recorded"));
+        }
+        writer.transact(() => writer.recordUses(call.uses));
+        return { method: "done" };
+      }
+      if (writer.transact(() => writer.forgetSomeRequests(call.nowMs)) > 0) {
+        return "unfinished";
+      }
+      // What was forgotten, or erased by a revocation, may still stand in the WAL. A full disk keeps it: room given back is lost.
+      if (room.hasBallast()) {
+        checkpointAll(db, log);
+      }
+      return { method: "done" };
+    } catch (error) {
+      if (isFatal(error)) {
+        throw error;
+      }
+      return failed(error);
+    }
+  }
+
+  function fail(error: unknown): void {
+    hasFailed = true;
+    for (const port of ports) {
+      port.postMessage({ kind: "fatal", failure: toFailure(error) } satisfies WriterReply);
+    }
+    onFatal(error);
+  }
+
+  return {
+    accept(port) {
+      ports.add(port);
+      port.on("message", (request: WriterRequest) => receive(port, request));
+      port.on("close", () => ports.delete(port));
+    },
+    drain() {
+      callTurn();
+      return whenDrained.promise;
+    },
+  };
+}
+
+function failed(error: unknown): WriterAnswer {
+  return { method: "failed", failure: toFailure(error) };
+}
+
+/** One message a port, however many answers: a message costs more than what is in it. */
+function answer<Call extends WriterCall>(
+  batch: readonly Waiting<Call>[],
+  toAnswer: (call: Call) => WriterAnswer,
+): void {
+  for (const [port, calls] of Map.groupBy(batch, (one) => one.port)) {
+    const answers = calls.map(({ id, call }) => ({ id, answer: toAnswer(call) }));
+    port.postMessage({ kind: "answers", answers } satisfies WriterReply);
+  }
+}

@@ -1,0 +1,247 @@
+import type Database from "better-sqlite3";
+import { type Action, type ChangeContext, emptyHead, hashJournalRow, type JournalHead } from "../authority/journal.ts";
+import { isExpired, type StoredToken, type Token } from "../authority/token.ts";
+import {
+  type CreateOutcome,
+  type CreateRequestRecord,
+  lastUsePrecisionMs,
+  type NewToken,
+  type RevokeOutcome,
+  requestMemoryMs,
+  type TokenUse,
+} from "../authority/token-store.ts";
+import { selectJournalHead } from "./journal-head.ts";
+import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
+import type { CreateCall, RevokeCall } from "./writer-call.ts";
+
+/** Changes the database. Everything but `transact` must run within it. */
+export type Writer = {
+  /** Runs the work in one transaction, and returns only when its changes would survive a power cut. When it throws, nothing has changed. */
+  transact<T>(work: () => T): T;
+  create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
+  revoke(call: RevokeCall): RevokeOutcome | null;
+  recordUses(uses: readonly TokenUse[]): void;
+  /** Forgets some of those due and returns how many: ask again until there are none. */
+  forgetSomeRequests(nowMs: number): number;
+};
+
+const maxUses = 1000;
+const maxForgottenAtOnce = 500;
+
+type RequestRow = {
+  readonly body_digest: Uint8Array;
+  readonly sealed_key: Uint8Array | null;
+  readonly token_revision: number;
+};
+
+type DigestRow = { readonly digest: Uint8Array };
+
+/** The statements of the one writing connection, in the order that each method runs them: checks first, then writes. */
+export function createWriter(db: Database.Database): Writer {
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const commit = db.prepare("COMMIT");
+  const rollback = db.prepare("ROLLBACK");
+  const findRequest = db.prepare<[string, string, string, number], RequestRow>(
+    `SELECT body_digest, sealed_key, token_revision FROM create_request
+     WHERE caller = ? AND account = ? AND request_id = ? AND at_ms > ?`,
+  );
+  const findById = db.prepare<[string], TokenRow & DigestRow>(
+    `SELECT token.digest, ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
+  );
+  const findByRevision = db.prepare<[number], TokenRow>(
+    `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.revision = ?`,
+  );
+  const countLive = db.prepare<CountLiveParameters, { live: number }>(countLiveTokens);
+  const insertChange = db.prepare<[number, number, string, Action, string, Uint8Array]>(
+    "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  const insertToken = db.prepare(
+    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms,
+       expires_at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  // A request of 24 hours before may still stand there: it is forgotten by being replaced.
+  const insertRequest = db.prepare(
+    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_key, at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const markRevoked = db.prepare<[number, string, number, number]>(
+    `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
+     WHERE revision = ? AND revoked_at_ms IS NULL`,
+  );
+  const eraseSealedKey = db.prepare<[number]>(
+    "UPDATE create_request SET sealed_key = NULL WHERE token_revision = ? AND sealed_key IS NOT NULL",
+  );
+  const upsertUse = db.prepare<[number, number, number]>(
+    `INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?)
+     ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms
+     WHERE excluded.used_at_ms >= last_use.used_at_ms + ?`,
+  );
+  const forgetRequests = db.prepare<[number, number]>(
+    "DELETE FROM create_request WHERE at_ms <= ? ORDER BY at_ms LIMIT ?",
+  );
+
+  let head: JournalHead = selectJournalHead(db)() ?? emptyHead;
+
+  function appendToJournal(
+    action: Action,
+    token: Pick<StoredToken, "id" | "account" | "type" | "livemode" | "permissions" | "expiresAtMs">,
+    digest: Uint8Array,
+    { atMs, caller }: ChangeContext,
+  ): JournalHead {
+    const revision = head.revision + 1;
+    const hash = hashJournalRow(head.hash, { revision, atMs, caller, action, tokenId: token.id }, token, digest);
+    insertChange.run(revision, atMs, caller, action, token.id, hash);
+    head = { revision, atMs, hash };
+    return head;
+  }
+
+  function findReplay(
+    token: NewToken,
+    request: CreateRequestRecord,
+    { atMs, caller }: ChangeContext,
+  ): CreateOutcome | null {
+    const row = findRequest.get(caller, token.account, request.id, atMs - requestMemoryMs);
+    if (row === undefined) {
+      return null;
+    }
+    if (Buffer.compare(row.body_digest, request.bodyDigest) !== 0) {
+      return { kind: "request_id_reused" };
+    }
+    const created = findByRevision.get(row.token_revision);
+    if (created === undefined) {
+      throw new Error(`no token has the revision ${row.token_revision} that a request names`);
+    }
+    return { kind: "replayed", token: toToken(created), sealedKey: row.sealed_key };
+  }
+
+  function isLimitReached(account: string, maxLiveTokens: number, nowMs: number): boolean {
+    const row = countLive.get({ account, now_ms: nowMs, max: maxLiveTokens });
+    return row === undefined || row.live >= maxLiveTokens;
+  }
+
+  return {
+    transact(work) {
+      const headBefore = head;
+      begin.run();
+      try {
+        const result = work();
+        commit.run();
+        return result;
+      } catch (error) {
+        head = headBefore;
+        // A full disk, among others, may have rolled back already.
+        if (db.inTransaction) {
+          rollback.run();
+        }
+        throw error;
+      }
+    },
+
+    create({ token, request, maxLiveTokens, context }, isStorageLow) {
+      const replay = request === null ? null : findReplay(token, request, context);
+      if (replay !== null) {
+        return replay;
+      }
+      if (isExpired(token, context.atMs)) {
+        return { kind: "already_expired" };
+      }
+      if (isLimitReached(token.account, maxLiveTokens, context.atMs)) {
+        return { kind: "limit_reached" };
+      }
+      if (isStorageLow()) {
+        return { kind: "storage_low" };
+      }
+      const change = appendToJournal("create", token, token.digest, context);
+      insertToken.run(
+        change.revision,
+        token.id,
+        token.digest,
+        token.account,
+        token.name,
+        token.type,
+        token.livemode ? 1 : 0,
+        token.keyHint,
+        JSON.stringify(token.permissions),
+        context.caller,
+        context.atMs,
+        token.expiresAtMs,
+      );
+      if (request !== null) {
+        insertRequest.run(
+          context.caller,
+          token.account,
+          request.id,
+          request.bodyDigest,
+          change.revision,
+          request.sealedKey,
+          context.atMs,
+        );
+      }
+      return { kind: "created", token: asCreated(token, change, context.caller), head: change };
+    },
+
+    revoke({ id, reason, context }) {
+      const row = findById.get(id);
+      if (row === undefined) {
+        return null;
+      }
+      const token: Token = toToken(row);
+      if (token.revokedAtMs !== null) {
+        return { token, head: null };
+      }
+      const change = appendToJournal("revoke", token, row.digest, context);
+      markRevoked.run(context.atMs, reason, change.revision, token.createRevision);
+      eraseSealedKey.run(token.createRevision);
+      return {
+        token: { ...token, revokedAtMs: context.atMs, revokeReason: reason, revokeRevision: change.revision },
+        head: change,
+      };
+    },
+
+    recordUses(uses) {
+      if (uses.length > maxUses) {
+        throw new RangeError(`${uses.length} uses at once are more than ${maxUses}`);
+      }
+      for (const { createRevision, usedAtMs } of uses) {
+        upsertUse.run(createRevision, usedAtMs, lastUsePrecisionMs);
+      }
+    },
+
+    forgetSomeRequests(nowMs) {
+      return forgetRequests.run(nowMs - requestMemoryMs, maxForgottenAtOnce).changes;
+    },
+  };
+}
+
+type CountLiveParameters = { readonly account: string; readonly now_ms: number; readonly max: number };
+
+/**
+ * Counts the unrevoked, unexpired tokens of an account, up to twice `max`, in the index token_unrevoked alone.
+ *
+ * The two halves are two ranges of that index; in one condition they would be a scan of all unrevoked tokens of the account.
+ */
+const countLiveTokens = `SELECT
+  (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked
+     WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max))
+  + (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked
+     WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS live`;
+
+function asCreated(token: NewToken, change: JournalHead, createdBy: string): StoredToken {
+  return {
+    id: token.id,
+    account: token.account,
+    name: token.name,
+    type: token.type,
+    livemode: token.livemode,
+    keyHint: token.keyHint,
+    permissions: token.permissions,
+    createdBy,
+    createdAtMs: change.atMs,
+    expiresAtMs: token.expiresAtMs,
+    revokedAtMs: null,
+    revokeReason: "",
+    createRevision: change.revision,
+    revokeRevision: null,
+  };
+}

@@ -1,0 +1,83 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { expect, it, onTestFinished, type TestContext } from "vitest";
+import { verifyJournal } from "../../src/sqlite/verify-journal.ts";
+import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
+
+/** Skips the test, and says why, where this machine does not let us break a disk. */
+function needs(context: TestContext, command: string, ...parameters: readonly string[]): void {
+  const { status, error } = spawnSync(command, parameters);
+  context.skip(status !== 0, `needs a working ${command}: ${error?.message ?? `it ended with ${status}`}`);
+}
+
+/** Lets system calls of a running process fail from now on. */
+async function inject(pid: number, fault: string): Promise<ChildProcess> {
+  const calls = fault.split(":", 1)[0] ?? "";
+  const strace = spawn("strace", ["-f", "-p", String(pid), "-e", `trace=${calls}`, "-e", `inject=${fault}`]);
+  onTestFinished(() => {
+    strace.kill("SIGKILL");
+  });
+  let said = "";
+  while (!/attached/.test(said)) {
+    const [data] = await once(strace.stderr, "data");
+    said += data;
+  }
+  return strace;
+}
+
+it("answers undecided, stops serving and ends with an error when an fsync fails", async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  const directory = temporaryDataDirectory();
+  const child = await startStoreChild(directory);
+  const { id } = await child.ask({ do: "create" });
+  await inject(child.pid, "fsync,fdatasync:error=EIO");
+
+  const lines = [await child.ask({ do: "create" }), await child.next()];
+  expect(lines).toContainEqual({ error: "UNDECIDED" });
+  expect(lines).toContainEqual({ fatal: expect.stringContaining("disk I/O error"), isServing: false });
+  expect(await child.exit).toBe(70);
+
+  const store = await openStore(directory);
+  expect(await store.get(String(id))).toMatchObject({ id });
+  expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
+}, 30_000);
+
+it("refuses to create and gives up the ballast to revoke when no write finds room", async (context) => {
+  needs(context, "strace", "-e", "inject=pwrite64:error=ENOSPC:when=1", "true");
+  const directory = temporaryDataDirectory();
+  const child = await startStoreChild(directory);
+  const { id } = await child.ask({ do: "create" });
+  const strace = await inject(child.pid, "pwrite64:error=ENOSPC");
+  expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
+  expect(await child.ask({ do: "revoke", id })).toEqual({ error: "UNDECIDED" });
+  expect(await child.ask({ do: "stats" })).toMatchObject({ ballastBytes: 0, revision: 1, isServing: true });
+
+  strace.kill("SIGINT");
+  await once(strace, "exit");
+  expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
+}, 30_000);
+
+it("refuses to create on a disk without a free byte, and revokes everything all the same", async (context) => {
+  needs(context, "unshare", "-rm", "true");
+  const directory = temporaryDataDirectory();
+  mkdirSync(directory);
+  const child = await startStoreChild(directory, (command) => [
+    "unshare",
+    "-rm",
+    "sh",
+    "-c",
+    `mount -t tmpfs -o size=16m,mode=700 tmpfs "$0" && exec "$@"`,
+    directory,
+    ...command,
+  ]);
+  const { ids } = await child.ask({ do: "createUntilFull" });
+  expect(ids).toSatisfy((all) => Array.isArray(all) && all.length > 1000);
+  await child.ask({ do: "fillDisk" });
+  expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
+  for (const id of Array.isArray(ids) ? ids.slice(0, 1500) : []) {
+    expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
+  }
+  expect(await child.ask({ do: "stats" })).toMatchObject({ ballastBytes: 0, isServing: true });
+  expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
+}, 60_000);

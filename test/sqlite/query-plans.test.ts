@@ -1,0 +1,141 @@
+import Database from "better-sqlite3";
+import { expect, it } from "vitest";
+import { createReader } from "../../src/sqlite/reader.ts";
+import { migrate } from "../../src/sqlite/schema.ts";
+import { createWriter } from "../../src/sqlite/writer.ts";
+
+type PlanRow = { readonly detail: string };
+
+/** The plans of all statements that `prepareAll` prepares, by their text. */
+function plansOf(prepareAll: (db: Database.Database) => unknown): Record<string, readonly string[]> {
+  const db = new Database(":memory:");
+  migrate(db);
+  const prepare = db.prepare.bind(db);
+  const plans: Record<string, readonly string[]> = {};
+  db.prepare = (source: string) => {
+    if (!/^(?:BEGIN|COMMIT|ROLLBACK)/.test(source)) {
+      const named = Object.fromEntries(Array.from(source.matchAll(/:(\w+)/g), ([, name]) => [name, null]));
+      const positional = Array.from(source.matchAll(/\?/g), () => null);
+      const explain = prepare<unknown[], PlanRow>(`EXPLAIN QUERY PLAN ${source}`);
+      const rows = Object.keys(named).length > 0 ? explain.all(named) : explain.all(...positional);
+      plans[shorten(source)] = rows.map(({ detail }) => detail);
+    }
+    return prepare(source);
+  };
+  prepareAll(db);
+  return plans;
+}
+
+function shorten(source: string): string {
+  return source
+    .replaceAll(/\s+/g, " ")
+    .replace(/token\.revision, .* token\.revoke_revision/, "<columns>")
+    .replace(/ AND \(:type_1 .* ORDER BY/, " AND <filters> ORDER BY");
+}
+
+it("reads along an index, always", () => {
+  expect(plansOf(createReader)).toMatchInlineSnapshot(`
+    {
+      "SELECT <columns> FROM token WHERE digest = ?": [
+        "SEARCH token USING INDEX sqlite_autoindex_token_2 (digest=?)",
+      ],
+      "SELECT <columns>, last_use.used_at_ms FROM token INDEXED BY token_by_account LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.account = :account AND token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
+        "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT <columns>, last_use.used_at_ms FROM token INDEXED BY token_by_account LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.account = :account AND token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
+        "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.id = ?": [
+        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT <columns>, last_use.used_at_ms FROM token NOT INDEXED LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT <columns>, last_use.used_at_ms FROM token NOT INDEXED LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT count(*) AS looked_at, max(revision) AS "end" FROM ( SELECT revision FROM token INDEXED BY token_by_account WHERE account = :account AND revision > :cursor ORDER BY revision ASC LIMIT :slice)": [
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token USING COVERING INDEX token_by_account (account=? AND rowid>?)",
+        "SCAN (subquery-1)",
+      ],
+      "SELECT count(*) AS looked_at, max(revision) AS "end" FROM ( SELECT revision FROM token NOT INDEXED WHERE revision > :cursor ORDER BY revision ASC LIMIT :slice)": [
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid>?)",
+        "SCAN (subquery-1)",
+      ],
+      "SELECT count(*) AS looked_at, min(revision) AS "end" FROM ( SELECT revision FROM token INDEXED BY token_by_account WHERE account = :account AND revision < :cursor ORDER BY revision DESC LIMIT :slice)": [
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token USING COVERING INDEX token_by_account (account=? AND rowid<?)",
+        "SCAN (subquery-1)",
+      ],
+      "SELECT count(*) AS looked_at, min(revision) AS "end" FROM ( SELECT revision FROM token NOT INDEXED WHERE revision < :cursor ORDER BY revision DESC LIMIT :slice)": [
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid<?)",
+        "SCAN (subquery-1)",
+      ],
+      "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
+        "SCAN journal",
+      ],
+    }
+  `);
+});
+
+it("writes along an index, always", () => {
+  expect(plansOf(createWriter)).toMatchInlineSnapshot(`
+    {
+      "DELETE FROM create_request WHERE at_ms <= ? ORDER BY at_ms LIMIT ?": [
+        "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
+        "LIST SUBQUERY 2",
+        "SEARCH create_request USING COVERING INDEX create_request_by_time (at_ms<?)",
+      ],
+      "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)": [],
+      "INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?) ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms >= last_use.used_at_ms + ?": [],
+      "INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)": [],
+      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_key, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)": [],
+      "SELECT (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) + (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS live": [
+        "SCAN CONSTANT ROW",
+        "SCALAR SUBQUERY 2",
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms=? AND revoked_at_ms=?)",
+        "SCAN (subquery-1)",
+        "SCALAR SUBQUERY 4",
+        "CO-ROUTINE (subquery-3)",
+        "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms>?)",
+        "SCAN (subquery-3)",
+      ],
+      "SELECT <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision = ?": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT body_digest, sealed_key, token_revision FROM create_request WHERE caller = ? AND account = ? AND request_id = ? AND at_ms > ?": [
+        "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
+      ],
+      "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
+        "SCAN journal",
+      ],
+      "SELECT token.digest, <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.id = ?": [
+        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "UPDATE create_request SET sealed_key = NULL WHERE token_revision = ? AND sealed_key IS NOT NULL": [
+        "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
+      ],
+      "UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ? WHERE revision = ? AND revoked_at_ms IS NULL": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+    }
+  `);
+});
+
+it("neither sorts nor goes through a whole table anywhere", () => {
+  const details = Object.values({ ...plansOf(createReader), ...plansOf(createWriter) }).flat();
+  expect(details.filter((detail) => detail.includes("TEMP B-TREE"))).toEqual([]);
+  // The newest row of the journal is the first in this direction, and its subquery of a slice is no table.
+  expect(details.filter((detail) => /^SCAN (?!journal$|\(subquery|CONSTANT ROW)/.test(detail))).toEqual([]);
+});

@@ -1,0 +1,50 @@
+import { createHash } from "node:crypto";
+import Database from "better-sqlite3";
+import { expect, it } from "vitest";
+import { applicationId, migrate, migrations } from "../../src/sqlite/schema.ts";
+
+function migrated(): Database.Database {
+  const db = new Database(":memory:");
+  migrate(db);
+  return db;
+}
+
+it("never changes a released step", () => {
+  expect(migrations.map((step) => createHash("sha256").update(step).digest("hex"))).toMatchInlineSnapshot(`
+    [
+      "2a4cfe8567e52329c5a8b519a56439ca3a1dbdf7664f482f295a35012ae93bed",
+    ]
+  `);
+});
+
+it("says in the file what it is and how new", () => {
+  const db = migrated();
+  expect(db.pragma("application_id", { simple: true })).toBe(applicationId);
+  expect(db.pragma("user_version", { simple: true })).toBe(migrations.length);
+});
+
+it("does nothing to a database of the present version", () => {
+  const db = migrated();
+  const before = db.prepare("SELECT * FROM sqlite_schema").all();
+  migrate(db);
+  expect(db.prepare("SELECT * FROM sqlite_schema").all()).toEqual(before);
+});
+
+it("makes strict tables only", () => {
+  const tables = migrated().prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").all();
+  expect(tables).toEqual(
+    expect.arrayContaining(["journal", "token", "last_use", "create_request"].map((name) => ({ name, strict: 1 }))),
+  );
+});
+
+it("refuses a digest that is not 32 bytes", () => {
+  const db = migrated();
+  db.pragma("foreign_keys = 0");
+  const insert = db.prepare(
+    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms)
+     VALUES (1, 'tok_1', ?, 'a', 'n', 'secret', 1, 'hint', '[]', 'me', 1)`,
+  );
+  expect(() => insert.run(Buffer.alloc(31))).toThrow(/CHECK constraint failed/);
+  expect(() => insert.run("x".repeat(32))).toThrow(/cannot store TEXT value in BLOB column/);
+  insert.run(Buffer.alloc(32));
+});

@@ -1,0 +1,104 @@
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { expect, it } from "vitest";
+import { requestMemoryMs } from "../../src/authority/token-store.ts";
+import { aNewToken, at } from "../support/describe-token-store.ts";
+import { openStore, temporaryDataDirectory } from "./store-rig.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** Which of the needles stand somewhere in the files of the directory, byte for byte. */
+function foundIn(directory: string, needles: readonly Buffer[]): readonly Buffer[] {
+  const files = readdirSync(directory)
+    .filter((name) => name.startsWith("tokens.db"))
+    .map((name) => readFileSync(join(directory, name)));
+  return needles.filter((needle) => files.some((file) => file.includes(needle)));
+}
+
+it("shares commits between the calls that wait together", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  const frames = () => {
+    const db = new Database(join(directory, "tokens.db"), { readonly: true });
+    const [row] = db.pragma("wal_checkpoint(NOOP)") as { readonly log: number }[];
+    db.close();
+    return row?.log ?? 0;
+  };
+  for (let call = 0; call < 20; call += 1) {
+    await store.create(aNewToken(), null, 1000, at(1));
+  }
+  const framesAlone = frames();
+  await Promise.all(Array.from({ length: 200 }, () => store.create(aNewToken(), null, 1000, at(1))));
+  // Alone, each call writes the pages that it changes. Ten times the calls together write hardly more pages.
+  expect(frames() - framesAlone).toBeLessThan(framesAlone);
+});
+
+it("stays bounded under a steady load of changes, with readers beside it", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  let largest = 0;
+  let written = 0;
+  const facts = Array.from({ length: 12_000 }, () => aNewToken({ account: `acct_${randomBytes(2).toString("hex")}` }));
+  await Promise.all(
+    Array.from({ length: 64 }, async () => {
+      for (let token = facts.pop(); token !== undefined; token = facts.pop()) {
+        await store.create(token, null, 1000, at(1));
+        await store.findByDigest(token.digest);
+        written += 1;
+        if (written % 100 === 0) {
+          largest = Math.max(largest, store.stats().walBytes);
+        }
+      }
+    }),
+  );
+  expect(store.stats().databaseBytes).toBeGreaterThan(4 * mebibyte);
+  expect(largest).toBeGreaterThan(4 * mebibyte);
+  expect(largest).toBeLessThan(16 * mebibyte);
+}, 60_000);
+
+it("is gone after the store is disposed", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  await store.create(aNewToken(), null, 1000, at(1));
+  await store[Symbol.asyncDispose]();
+  expect(readdirSync(directory).toSorted()).toEqual(["ballast", "lock.db", "tokens.db"]);
+});
+
+it("keeps no sealed key of a revoked token, nor one older than 24 hours, in any file", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  const rounds = Array.from({ length: 3000 }, (_, index) => ({
+    token: aNewToken({ account: `acct_${index % 7}` }),
+    // Random ids land everywhere in the tree, so that pages split, fill and empty.
+    request: { id: randomBytes(16).toString("hex"), bodyDigest: randomBytes(32), sealedKey: randomBytes(75) },
+    atMs: index % 3 === 0 ? 1 : 1000,
+    isRevoked: index % 3 === 1,
+  }));
+  await Promise.all(rounds.map(({ token, request, atMs }) => store.create(token, request, 10_000, at(atMs))));
+  await Promise.all(
+    rounds.filter(({ isRevoked }) => isRevoked).map(({ token }) => store.revoke(token.id, "", at(1001))),
+  );
+  const sealed = (which: (round: (typeof rounds)[number]) => boolean) =>
+    rounds.filter(which).map(({ request }) => request.sealedKey);
+  const keptKeys = sealed(({ isRevoked, atMs }) => !isRevoked && atMs === 1000);
+
+  await store.forgetRequests(1 + requestMemoryMs);
+  expect(
+    foundIn(
+      directory,
+      sealed(({ isRevoked, atMs }) => isRevoked || atMs === 1),
+    ),
+  ).toHaveLength(0);
+  expect(foundIn(directory, keptKeys)).toHaveLength(keptKeys.length);
+
+  await store.forgetRequests(1000 + requestMemoryMs);
+  expect(
+    foundIn(
+      directory,
+      sealed(() => true),
+    ),
+  ).toHaveLength(0);
+  expect(statSync(join(directory, "tokens.db-wal")).size).toBe(0);
+}, 60_000);

@@ -1,0 +1,57 @@
+import { MessageChannel } from "node:worker_threads";
+import { expect, it, onTestFinished } from "vitest";
+import { mintTokenId } from "../../src/authority/key.ts";
+import { lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
+import { startWriterThread } from "../../src/sqlite/start-writer-thread.ts";
+import { createWriterClient } from "../../src/sqlite/writer-client.ts";
+import { aNewToken, at } from "../support/describe-token-store.ts";
+import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
+
+it("serves several threads, each on its own line, in one journal", async () => {
+  const directory = temporaryDataDirectory();
+  using _lock = lockDataDirectory(directory);
+  await using thread = await startWriterThread({ directory, minFreeBytes: 0 }, quietLog);
+  const clients = Array.from({ length: 3 }, () => createWriterClient(thread.connect()));
+  const outcomes = await Promise.all(
+    Array.from({ length: 60 }, (_, index) => clients[index % 3]?.create(aNewToken(), null, 100, at(1))),
+  );
+  const revisions = outcomes.map((one) => (one?.kind === "created" ? one.head.revision : 0));
+  expect(revisions.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
+  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+});
+
+it("lets 10 000 calls wait, and is undecided about more", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  const results = await Promise.allSettled(
+    Array.from({ length: 10_001 }, () => store.revoke(mintTokenId(), "", at(1))),
+  );
+  expect(results.at(-1)).toMatchObject({ status: "rejected", reason: { reason: "UNDECIDED" } });
+  expect(results.filter(({ status }) => status === "rejected")).toHaveLength(1);
+  expect(await store.revoke(mintTokenId(), "", at(1))).toBeNull();
+});
+
+it("is undecided about what waits when the writer says that it has failed, and about everything after", async () => {
+  const { port1, port2 } = new MessageChannel();
+  onTestFinished(() => port2.close());
+  const client = createWriterClient(port1);
+  const waiting = client.revoke(mintTokenId(), "", at(1));
+  port2.postMessage({
+    kind: "fatal",
+    failure: { message: "disk I/O error", code: "SQLITE_IOERR_FSYNC", isStartError: false },
+  });
+  await expect(waiting).rejects.toMatchObject({
+    reason: "UNDECIDED",
+    cause: { message: "disk I/O error", code: "SQLITE_IOERR_FSYNC" },
+  });
+  expect(client.isServing()).toBe(false);
+  await expect(client.create(aNewToken(), null, 1, at(1))).rejects.toMatchObject({ reason: "UNDECIDED" });
+});
+
+it("is undecided about what waits when the writer is gone without a word", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const client = createWriterClient(port1);
+  const waiting = client.recordUses([]);
+  port2.close();
+  await expect(waiting).rejects.toMatchObject({ reason: "UNDECIDED" });
+  expect(client.isServing()).toBe(false);
+});
