@@ -1,0 +1,160 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Peer } from "../authority/caller.ts";
+import { type Connection, type ConnectionContext, lingerMs } from "./connection.ts";
+import { answerHttp1Request } from "./http1-exchange.ts";
+
+/** Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. */
+export type Http1Connections = {
+  serve(socket: Socket, peer: Peer): Connection;
+  /** Stops watching times. Connections are closed by their owner. */
+  close(): void;
+};
+
+/** All HTTP/1.1 connections of a listener share one node:http server, which never listens itself. */
+export function createHttp1Connections(context: ConnectionContext): Http1Connections {
+  const { limits } = context;
+  const states = new WeakMap<Duplex, Http1State>();
+  const server = createServer({
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+    // Judged by us, where an HTTP/1.0 request may go without.
+    requireHostHeader: false,
+  });
+  server.on("request", (request, response) => {
+    request.on("error", ignore);
+    response.on("error", ignore);
+    const state = states.get(request.socket);
+    if (state === undefined) {
+      request.socket.destroy();
+    } else {
+      state.enqueue(request, response);
+    }
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const state = states.get(socket);
+    if (state === undefined) {
+      socket.destroy();
+    } else {
+      state.refuse(statusOf(error));
+    }
+  });
+  // Without a listener Node closes the connection and the client learns nothing.
+  server.on("connect", (_request, socket) => {
+    socket.on("error", ignore);
+    socket.end(bareResponse("501 Not Implemented"));
+    setTimeout(() => socket.destroy(), lingerMs).unref();
+  });
+  // node:http watches headersTimeout and requestTimeout only from this event on.
+  server.emit("listening");
+  return {
+    serve(socket, peer) {
+      const state = new Http1State(socket, peer, context);
+      states.set(socket, state);
+      server.emit("connection", socket);
+      // The sniffer paused it, and listening for data does not wake what was paused on purpose.
+      socket.resume();
+      return { closeGracefully: () => state.closeGracefully() };
+    },
+    close() {
+      server.close(ignore);
+    },
+  };
+}
+
+/** One connection: its requests are answered one after the other, in the order in which they came. */
+class Http1State {
+  readonly #socket: Socket;
+  readonly #peer: Peer;
+  readonly #context: ConnectionContext;
+  #queue: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  #current: ServerResponse | null = null;
+  #closing = false;
+  #refused = false;
+
+  constructor(socket: Socket, peer: Peer, context: ConnectionContext) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#context = context;
+  }
+
+  enqueue(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#waiting > this.#context.limits.maxPipelinedRequests) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#waiting += 1;
+    this.#queue = this.#queue.then(() => this.#answer(request, response));
+  }
+
+  closeGracefully(): void {
+    this.#closing = true;
+    if (this.#waiting === 0) {
+      this.#end();
+    } else if (this.#current !== null && !this.#current.headersSent) {
+      this.#current.setHeader("connection", "close");
+    }
+  }
+
+  /** Answers what is no request with a bare status, unless a response has begun, and closes. */
+  refuse(status: string): void {
+    const mayAnswer = this.#waiting === 0 || (this.#waiting === 1 && this.#current?.headersSent !== true);
+    if (this.#socket.writable && mayAnswer && !this.#refused) {
+      this.#refused = true;
+      this.#socket.end(bareResponse(status));
+      this.#destroySoon();
+    } else if (!this.#refused) {
+      this.#socket.destroy();
+    }
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#current = response;
+    if (this.#closing) {
+      response.setHeader("connection", "close");
+    }
+    // What follows a refusal on its connection is never asked.
+    if (!this.#refused) {
+      await answerHttp1Request(request, response, this.#peer, this.#context);
+    }
+    this.#current = null;
+    this.#waiting -= 1;
+    if (this.#closing && this.#waiting === 0) {
+      this.#end();
+    }
+  }
+
+  #end(): void {
+    this.#socket.end();
+    this.#destroySoon();
+  }
+
+  #destroySoon(): void {
+    const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
+    this.#socket.once("close", () => clearTimeout(timer));
+  }
+}
+
+function statusOf(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case "HPE_HEADER_OVERFLOW":
+      return "431 Request Header Fields Too Large";
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return "413 Content Too Large";
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return "408 Request Timeout";
+    default:
+      return "400 Bad Request";
+  }
+}
+
+function bareResponse(status: string): string {
+  return `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
+}
+
+function ignore(): void {}

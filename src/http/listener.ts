@@ -1,0 +1,236 @@
+import type { X509Certificate } from "node:crypto";
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import type { Peer } from "../authority/caller.ts";
+import type { Log } from "../authority/log.ts";
+import type { ConnectionContext } from "./connection.ts";
+import { type ConnectionCounts, ConnectionRegistry } from "./connection-registry.ts";
+import { describeError } from "./describe-error.ts";
+import type { HttpHandler } from "./exchange.ts";
+import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
+import { serveHttp2 } from "./http2-connection.ts";
+import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
+import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
+import { isLoopbackAddress } from "./loopback-address.ts";
+import { sniffProtocol } from "./protocol-sniffer.ts";
+import type { TlsSource } from "./tls-source.ts";
+import { listenOnUnixSocket } from "./unix-socket.ts";
+
+/** A port or socket that serves HTTP/1.1 and HTTP/2. Disposing of it is closing without grace. */
+export type Listener = AsyncDisposable & {
+  /** Where it really listens: the port that was found for 0. */
+  readonly address: ListenAddress;
+  /** The address as a person or parseListenAddress reads it. */
+  readonly addressText: string;
+  counts(): ConnectionCounts;
+  /** Closes gracefully the connections whose peer's certificate, null where there is none, meets a condition; returns how many. */
+  closeWhere(condition: (certificate: X509Certificate | null) => boolean): number;
+  /** Stops accepting, lets requests under way end, and cuts what is left after the grace. Calling again waits for the first call. */
+  close(graceMs: number): Promise<void>;
+};
+
+/** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
+export async function startListener(options: {
+  readonly address: ListenAddress;
+  readonly handler: HttpHandler;
+  readonly tls: TlsSource | null;
+  readonly limits?: Partial<HttpLimits>;
+  readonly log: Log;
+}): Promise<Listener> {
+  const { address, tls, log } = options;
+  if (tls !== null && "path" in address) {
+    throw new Error("TLS is served on TCP addresses only");
+  }
+  const limits = { ...defaultHttpLimits, ...options.limits };
+  const registry = new ConnectionRegistry();
+  const context: ConnectionContext = {
+    scheme: tls === null ? "http" : "https",
+    handler: options.handler,
+    limits,
+    log,
+    defaultAuthority: "localhost",
+  };
+  const http1 = createHttp1Connections(context);
+  const serve = createProtocolServer(registry, http1, context);
+  const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
+  const server = createNetServer(socketOptions, (socket) => accept(socket, registry, limits, start.accept));
+  server.maxConnections = limits.maxConnections;
+  server.on("drop", () => registry.countRefusal());
+  const removeAddress = await listen(server, address);
+  surviveAcceptErrors(server, log);
+
+  const bound = boundAddress(server, address);
+  let closed: Promise<void> | null = null;
+  const cease = async (graceMs: number) => {
+    server.close();
+    removeQuietly(removeAddress, log);
+    start.stop();
+    registry.cutHandshakes();
+    registry.closeWhere(() => true);
+    const timer = setTimeout(() => registry.cutAll(), graceMs);
+    await registry.empty();
+    clearTimeout(timer);
+    http1.close();
+  };
+  const close = (graceMs: number) => {
+    closed ??= cease(graceMs);
+    return closed;
+  };
+  return {
+    address: bound,
+    addressText: formatListenAddress(bound),
+    counts: () => registry.counts(),
+    closeWhere: (condition) => registry.closeWhere((entry) => condition(entry.certificate)),
+    close,
+    [Symbol.asyncDispose]: () => close(0),
+  };
+}
+
+// Keepalive finds the dead peers of HTTP/1.1, which has no PING.
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+
+type Protocol = "h2" | "http/1.1";
+type Proof = { readonly peer: Peer; readonly certificate: X509Certificate | null; readonly trusted: boolean };
+/** Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one under TLS. */
+type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, proof: Proof) => void;
+/** What happens to an accepted socket until its protocol is known. */
+type Start = { accept(socket: Socket): void; stop(): void };
+
+function accept(
+  socket: Socket,
+  registry: ConnectionRegistry,
+  limits: HttpLimits,
+  start: (socket: Socket) => void,
+): void {
+  // The protocols hear of errors as well; until they do, a reset must not be an uncaught exception.
+  socket.on("error", ignore);
+  registry.accept(socket);
+  if (registry.handshaking >= limits.maxHandshakes) {
+    registry.countRefusal();
+    socket.destroy();
+    return;
+  }
+  registry.startHandshake(socket);
+  start(socket);
+}
+
+function createProtocolServer(
+  registry: ConnectionRegistry,
+  http1: Http1Connections,
+  context: ConnectionContext,
+): Serve {
+  return (accepted, socket, protocol, proof) => {
+    registry.endHandshake(accepted);
+    if (socket.destroyed || accepted.destroyed) {
+      return;
+    }
+    const connection = protocol === "h2" ? serveHttp2(socket, proof.peer, context) : http1.serve(socket, proof.peer);
+    registry.add(accepted, { protocol, connection, certificate: proof.certificate, trusted: proof.trusted });
+  };
+}
+
+function plaintextStart(address: ListenAddress, limits: HttpLimits, serve: Serve): Start {
+  return {
+    accept(socket) {
+      const peer = plaintextPeer(address, socket);
+      sniffProtocol(socket, limits.handshakeMs, (protocol) => {
+        serve(socket, socket, protocol, { peer, certificate: null, trusted: false });
+      });
+    },
+    stop() {},
+  };
+}
+
+// The address should keep others out. Where it does not, they are nobody.
+function plaintextPeer(address: ListenAddress, socket: Socket): Peer {
+  if ("path" in address) {
+    return { transport: "unix", identity: "local" };
+  }
+  return { transport: "loopback", identity: isLoopbackAddress(socket.remoteAddress ?? "") ? "local" : null };
+}
+
+function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegistry, serve: Serve): Start {
+  // Node does not say which accepted socket a TLS socket stands on; both know the other end's address.
+  const accepted = new Map<string, Socket>();
+  const server = createTlsServer({ ...tls.options(), handshakeTimeout: limits.handshakeMs });
+  server.on("secureConnection", (socket) => {
+    socket.on("error", ignore);
+    const under = accepted.get(remoteOf(socket));
+    if (under === undefined) {
+      socket.destroy();
+      return;
+    }
+    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", proofOf(socket, tls));
+  });
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  const unsubscribe = tls.onReload(() => {
+    server.setSecureContext(tls.options());
+    // Newly trusted ones too: their peer was decided when they came, so they must come again.
+    registry.closeWhere(({ certificate, trusted }) => certificate !== null && tls.trusts(certificate) !== trusted);
+  });
+  return {
+    accept(socket) {
+      const remote = remoteOf(socket);
+      accepted.set(remote, socket);
+      socket.once("close", () => accepted.delete(remote));
+      server.emit("connection", socket);
+    },
+    stop: unsubscribe,
+  };
+}
+
+function remoteOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+// Asked again after the handshake, which may have begun before a reload took a CA away.
+function proofOf(socket: TLSSocket, tls: TlsSource): Proof {
+  const certificate = socket.getPeerX509Certificate() ?? null;
+  const trusted = certificate !== null && tls.trusts(certificate);
+  const identity = certificate !== null && trusted && socket.authorized ? tls.identityOf(certificate) : null;
+  return { peer: { transport: "tls", identity }, certificate, trusted };
+}
+
+async function listen(server: Server, address: ListenAddress): Promise<() => void> {
+  if ("path" in address) {
+    return listenOnUnixSocket(server, address.path);
+  }
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host: address.host, port: address.port }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  return ignore;
+}
+
+function boundAddress(server: Server, address: ListenAddress): ListenAddress {
+  const bound = server.address();
+  return "path" in address || bound === null || typeof bound === "string"
+    ? address
+    : { host: bound.address, port: bound.port };
+}
+
+function removeQuietly(removeAddress: () => void, log: Log): void {
+  try {
+    removeAddress();
+  } catch (error) {
+    log.warn(describeError(error), "the socket's file could not be removed");
+  }
+}
+
+// What cannot be accepted is lost; the listener lives on. Out of file descriptors, libuv closes what it cannot keep
+// and says nothing.
+function surviveAcceptErrors(server: Server, log: Log): void {
+  let quietUntilMs = 0;
+  server.on("error", (error) => {
+    const nowMs = performance.now();
+    if (nowMs >= quietUntilMs) {
+      quietUntilMs = nowMs + 1_000;
+      log.warn(describeError(error), "a connection could not be accepted");
+    }
+  });
+}
+
+function ignore(): void {}

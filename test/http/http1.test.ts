@@ -1,0 +1,210 @@
+import { once } from "node:events";
+import { request as requestHttp1 } from "node:http";
+import { describe, expect, it } from "vitest";
+import type { HttpRequest } from "../../src/http/exchange.ts";
+import {
+  answersBoth,
+  connectRaw,
+  echo,
+  eventually,
+  hello,
+  readAll,
+  readToEnd,
+  readUntil,
+  sendRaw,
+  startRig,
+} from "./http-rig.ts";
+
+const closing = "Host: localhost\r\nConnection: close\r\n";
+
+describe("HTTP/1.1 on the same port", () => {
+  it("hands the handler method, absolute URL, header and a local peer", async () => {
+    await using rig = await startRig();
+    const answer = await sendRaw(rig.port, `GET /a/b?c=d HTTP/1.1\r\n${closing}X-One: 1\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nhello$/);
+    expect(rig.requests[0]).toMatchObject({
+      httpVersion: "1.1",
+      method: "GET",
+      url: "http://localhost/a/b?c=d",
+      peer: { transport: "loopback", identity: "local" },
+    });
+    expect(rig.requests[0]?.header.get("x-one")).toBe("1");
+  });
+
+  it("reads bodies of a known length and chunked ones", async () => {
+    await using rig = await startRig({ handler: echo });
+    const known = await sendRaw(rig.port, `POST / HTTP/1.1\r\n${closing}Content-Length: 5\r\n\r\n12345`);
+    expect(known).toMatch(/12345/);
+    const chunked = `POST / HTTP/1.1\r\n${closing}Transfer-Encoding: chunked\r\n\r\n2\r\n12\r\n3\r\n345\r\n0\r\n\r\n`;
+    expect(await sendRaw(rig.port, chunked)).toMatch(/12345/);
+  });
+
+  it("streams a chunked response and its trailer", async () => {
+    const trailer = new Headers();
+    const firstArrived = Promise.withResolvers<void>();
+    async function* body() {
+      yield Buffer.from("one");
+      await firstArrived.promise;
+      yield Buffer.from("two");
+      trailer.set("x-after", "all");
+    }
+    await using rig = await startRig({ handler: async () => ({ status: 200, body: body(), trailer }) });
+    const socket = await connectRaw(rig.port);
+    const whole = readToEnd(socket);
+    socket.write(`GET / HTTP/1.1\r\n${closing}\r\n`);
+    await readUntil(socket, /one/);
+    firstArrived.resolve();
+    expect(await whole).toMatch(/\r\n3\r\none\r\n3\r\ntwo\r\n0\r\nx-after: all\r\n\r\n$/);
+  });
+
+  it("serves HTTP/1.0 without Host, and closes", async () => {
+    await using rig = await startRig();
+    const answer = await sendRaw(rig.port, "GET /old HTTP/1.0\r\n\r\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*hello$/);
+    expect(rig.requests[0]).toMatchObject({ httpVersion: "1.0", url: "http://localhost/old" });
+  });
+
+  it("takes the authority of an absolute-form target, not Host", async () => {
+    await using rig = await startRig();
+    await sendRaw(rig.port, `GET http://LocalHost:1234/x?y HTTP/1.1\r\n${closing}\r\n`);
+    await sendRaw(rig.port, `GET http://localhost?y HTTP/1.1\r\n${closing}\r\n`);
+    expect(rig.requests.map(({ url }) => url)).toEqual(["http://LocalHost:1234/x?y", "http://localhost/?y"]);
+  });
+
+  it("never lets a path pose as an authority", async () => {
+    await using rig = await startRig();
+    await sendRaw(rig.port, `GET //evil.example/x HTTP/1.1\r\n${closing}\r\n`);
+    expect(rig.requests[0]?.url).toBe("http://localhost//evil.example/x");
+  });
+
+  it("answers pipelined requests one after the other, in their order", async () => {
+    let running = 0;
+    let mostRunning = 0;
+    async function handler({ url }: HttpRequest) {
+      running += 1;
+      mostRunning = Math.max(mostRunning, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return { status: 200, body: Buffer.from(`<${new URL(url).pathname}>`) };
+    }
+    await using rig = await startRig({ handler });
+    const one = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    const answer = await sendRaw(rig.port, `${one("/1")}${one("/2")}${one("/3")}GET /4 HTTP/1.1\r\n${closing}\r\n`);
+    expect(answer.match(/<\/\d>/g)).toEqual(["</1>", "</2>", "</3>", "</4>"]);
+    expect(mostRunning).toBe(1);
+  });
+
+  it("throws an unread body away, so that what follows on the connection is a request", async () => {
+    await using rig = await startRig();
+    const hidden = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const first = `POST /1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`;
+    const answer = await sendRaw(rig.port, `${first}GET /2 HTTP/1.1\r\n${closing}\r\n`);
+    expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+    expect(rig.requests.map(({ url }) => new URL(url).pathname)).toEqual(["/1", "/2"]);
+  });
+
+  it("also when the handler read only its first bytes", async () => {
+    await using rig = await startRig({
+      async handler(request) {
+        for await (const _ of request.body) {
+          break;
+        }
+        return hello();
+      },
+    });
+    const body = "x".repeat(150_000);
+    const first = `POST /1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const answer = await sendRaw(rig.port, `${first}GET /2 HTTP/1.1\r\n${closing}\r\n`);
+    expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+  });
+
+  it("says 100 Continue to a client that expects it", async () => {
+    await using rig = await startRig({ handler: echo });
+    const socket = await connectRaw(rig.port);
+    socket.write(`POST / HTTP/1.1\r\n${closing}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`);
+    await readUntil(socket, /^HTTP\/1\.1 100 Continue\r\n\r\n/);
+    const rest = readToEnd(socket);
+    socket.write("ok");
+    expect(await rest).toMatch(/^HTTP\/1\.1 200[\s\S]*ok/);
+  });
+
+  it("ignores an upgrade to h2c and answers in HTTP/1.1", async () => {
+    await using rig = await startRig();
+    const upgrade =
+      "Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+    expect(await sendRaw(rig.port, `GET / HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n`)).toMatch(/^HTTP\/1\.1 200/);
+    const websocket = "Connection: Upgrade, close\r\nUpgrade: websocket\r\n";
+    expect(await sendRaw(rig.port, `GET / HTTP/1.1\r\nHost: localhost\r\n${websocket}\r\n`)).toMatch(/^HTTP\/1\.1 200/);
+  });
+
+  it("aborts the signal when the client goes away, and breaks the body off", async () => {
+    const outcome = Promise.withResolvers<unknown>();
+    await using rig = await startRig({
+      async handler(request) {
+        await readAll(request.body).catch((error: Error) => outcome.resolve(error.name));
+        return hello();
+      },
+    });
+    const socket = await connectRaw(rig.port);
+    socket.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf");
+    await eventually(() => rig.requests.length === 1);
+    socket.resetAndDestroy();
+    expect(await outcome.promise).toBe("BodyTruncatedError");
+    await eventually(() => rig.requests[0]?.signal.aborted === true);
+    expect(rig.log).toEqual([]);
+  });
+
+  it("closes the connection under a response whose body fails, so that it cannot pass for whole", async () => {
+    async function* failing() {
+      yield Buffer.from("some");
+      await new Promise((resolve) => setImmediate(resolve));
+      throw new Error("broken");
+    }
+    await using rig = await startRig({ handler: async () => ({ status: 200, body: failing() }) });
+    const answer = await sendRaw(rig.port, `GET / HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    expect(answer).toMatch(/some\r\n$/);
+    expect(answer).not.toMatch(/0\r\n\r\n$/);
+    expect(rig.log).toHaveLength(1);
+  });
+
+  it("closes without a word when nonsense follows a request whose response has begun", async () => {
+    async function* waiting() {
+      yield Buffer.from("begun");
+      await new Promise(() => {});
+    }
+    await using rig = await startRig({ handler: async () => ({ status: 200, body: waiting() }) });
+    const socket = await connectRaw(rig.port);
+    const whole = readToEnd(socket);
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await readUntil(socket, /begun/);
+    socket.write("nonsense\r\n\r\n");
+    expect(await whole).not.toContain("400");
+  });
+
+  it("answers 500 when the handler rejects, and keeps the connection", async () => {
+    await using rig = await startRig({
+      handler: ({ url }) => (url.endsWith("/bad") ? Promise.reject(new Error("sk_live_x")) : hello()),
+    });
+    const answer = await sendRaw(
+      rig.port,
+      `GET /bad HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\n${closing}\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 500[\s\S]*internal error\n[\s\S]*HTTP\/1\.1 200/);
+    expect(JSON.stringify(rig.log)).not.toContain("sk_live");
+  });
+
+  it("keeps a connection for the next request of node's own client", async () => {
+    await using rig = await startRig({ handler: echo });
+    const { Agent } = await import("node:http");
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (const text of ["one", "two"]) {
+      const request = requestHttp1({ port: rig.port, host: "localhost", method: "POST", agent });
+      request.end(text);
+      const [response] = await once(request, "response");
+      expect((await readAll(response)).toString()).toBe(text);
+    }
+    expect(rig.listener.counts()).toMatchObject({ open: 1, http1: 1, http2: 0 });
+    agent.destroy();
+    expect(await answersBoth(rig)).toBe(true);
+  });
+});

@@ -1,0 +1,251 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { constants } from "node:http2";
+import { describe, expect, it } from "vitest";
+import type { HttpRequest } from "../../src/http/exchange.ts";
+import { defaultHttpLimits } from "../../src/http/limits.ts";
+import {
+  answersBoth,
+  callHttp2,
+  connectRaw,
+  echo,
+  eventually,
+  hello,
+  openHttp2,
+  preface,
+  readAll,
+  readToEnd,
+  readUntil,
+  sendRaw,
+  startRig,
+} from "./http-rig.ts";
+
+const hosted = "Host: localhost\r\n";
+
+describe("connections", () => {
+  it("closes a connection over the maximum at once, and takes one again when another ends", async () => {
+    await using rig = await startRig({ limits: { maxConnections: 3 } });
+    const sockets = await Promise.all([connectRaw(rig.port), connectRaw(rig.port), connectRaw(rig.port)]);
+    await eventually(() => rig.listener.counts().open === 3);
+    expect(await readToEnd(await connectRaw(rig.port))).toBe("");
+    expect(rig.listener.counts()).toMatchObject({ open: 3, refused: 1 });
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    await eventually(() => rig.listener.counts().open === 0);
+    expect(await answersBoth(rig)).toBe(true);
+  });
+
+  it("closes a connection at once while too many have not said what they speak", async () => {
+    await using rig = await startRig({ limits: { maxHandshakes: 2 } });
+    const silent = await Promise.all([connectRaw(rig.port), connectRaw(rig.port)]);
+    await eventually(() => rig.listener.counts().handshaking === 2);
+    expect(await readToEnd(await connectRaw(rig.port))).toBe("");
+    expect(rig.listener.counts().refused).toBe(1);
+    silent[0]?.write("GET / HTTP/1.1\r\n");
+    await eventually(() => rig.listener.counts().handshaking === 1);
+    expect(await answersBoth(rig)).toBe(true);
+    silent[1]?.destroy();
+  });
+
+  it("cuts a connection that says nothing, one that stops inside the preface, and one without SETTINGS after it", async () => {
+    await using rig = await startRig({ limits: { handshakeMs: 300 } });
+    for (const bytes of ["", "PRI * HT", preface]) {
+      const socket = await connectRaw(rig.port);
+      const closed = readToEnd(socket);
+      socket.write(bytes);
+      await closed;
+    }
+    expect(await answersBoth(rig)).toBe(true);
+  });
+
+  it("does not cut a connection that has spoken within the time", async () => {
+    await using rig = await startRig({ limits: { handshakeMs: 400 } });
+    await using session = await openHttp2(rig.origin);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect((await callHttp2(session, { ":path": "/" })).status).toBe(200);
+  });
+
+  it("survives the end of file descriptors", async () => {
+    const script = new URL("./listener-process.ts", import.meta.url).pathname;
+    const child = spawn("sh", ["-c", `ulimit -n 40 && exec "${process.execPath}" "${script}"`], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      output += chunk;
+    });
+    await eventually(() => output.includes("port "));
+    const port = Number(/port (\d+)/.exec(output)?.[1]);
+    const sockets = await Promise.all(Array.from({ length: 60 }, () => connectRaw(port)));
+    for (const socket of sockets) {
+      socket.resume();
+    }
+    // libuv accepts the ones over and closes them.
+    await eventually(() => sockets.some((socket) => socket.closed));
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    const request = `GET / HTTP/1.1\r\n${hosted}Connection: close\r\n\r\n`;
+    let answer = "";
+    for (let tries = 0; tries < 100 && answer === ""; tries += 1) {
+      answer = await sendRaw(port, request);
+    }
+    expect(answer).toContain("200 OK");
+    child.kill();
+    await once(child, "exit");
+  });
+});
+
+describe("headers", () => {
+  const header = (bytes: number) => `x-long: ${"y".repeat(bytes)}\r\n`;
+
+  it("answers 431 to an HTTP/1.1 header above the bytes or the count, and 200 to the largest allowed", async () => {
+    await using rig = await startRig({ limits: { maxHeaderBytes: 4_000, maxHeaderCount: 20 } });
+    const get = (fields: string) => sendRaw(rig.port, `GET / HTTP/1.1\r\n${hosted}Connection: close\r\n${fields}\r\n`);
+    expect(await get(header(3_500))).toMatch(/^HTTP\/1\.1 200/);
+    expect(await get(header(4_000))).toMatch(/^HTTP\/1\.1 431/);
+    expect(await get("x: y\r\n".repeat(18))).toMatch(/^HTTP\/1\.1 200/);
+    expect(await get("x: y\r\n".repeat(19))).toMatch(/^HTTP\/1\.1 431/);
+  });
+
+  it("resets an HTTP/2 stream whose header is above the bytes or the count, and keeps the connection", async () => {
+    await using rig = await startRig({ limits: { maxHeaderBytes: 4_000, maxHeaderCount: 20 } });
+    await using session = await openHttp2(rig.origin);
+    await once(session, "remoteSettings");
+    expect(session.remoteSettings.maxHeaderListSize).toBe(4_000);
+    const calm = { status: null, resetCode: constants.NGHTTP2_ENHANCE_YOUR_CALM };
+    expect((await callHttp2(session, { ":path": "/", "x-long": "y".repeat(3_500) })).status).toBe(200);
+    expect(await callHttp2(session, { ":path": "/", "x-long": "y".repeat(4_000) })).toMatchObject(calm);
+    const many = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`x-${index}`, "y"]));
+    expect((await callHttp2(session, { ":path": "/", ...many(16) })).status).toBe(200);
+    expect(await callHttp2(session, { ":path": "/", ...many(17) })).toMatchObject(calm);
+    expect(rig.requests).toHaveLength(2);
+  });
+
+  it("answers 408 to a header that does not end, the first of a connection and the second", async () => {
+    await using rig = await startRig({ limits: { headersMs: 400 } });
+    expect(await sendRaw(rig.port, "GET / HTTP/1.1\r\nHost: lo")).toMatch(/^HTTP\/1\.1 408/);
+    const socket = await connectRaw(rig.port);
+    socket.write(`GET / HTTP/1.1\r\n${hosted}\r\n`);
+    await readUntil(socket, /hello$/);
+    const rest = readToEnd(socket);
+    socket.write("GET / HTTP/1.1\r\nHost: lo");
+    expect(await rest).toMatch(/^HTTP\/1\.1 408/);
+  });
+
+  it("also when it drips in, byte by byte", async () => {
+    await using rig = await startRig({ limits: { headersMs: 80 } });
+    const socket = await connectRaw(rig.port);
+    const received = readToEnd(socket);
+    socket.write("GET / HTTP/1.1\r\nHost: ");
+    const drip = setInterval(() => socket.write("x"), 10);
+    expect(await received).toMatch(/^HTTP\/1\.1 408/);
+    clearInterval(drip);
+  });
+});
+
+describe("bodies", () => {
+  it("answers 408 when the handler waits for a body that stopped, and breaks it off", async () => {
+    const outcomes: string[] = [];
+    const handler = async (request: HttpRequest) => {
+      await readAll(request.body).catch((error: Error) => outcomes.push(error.name));
+      return hello();
+    };
+    await using rig = await startRig({ handler, limits: { bodyStallMs: 50 } });
+    const socket = await connectRaw(rig.port);
+    const answer = readToEnd(socket);
+    socket.write(`POST / HTTP/1.1\r\n${hosted}Content-Length: 10\r\n\r\nhalf`);
+    expect(await answer).toMatch(/^HTTP\/1\.1 408[\s\S]*connection: close[\s\S]*the request body stopped\n$/i);
+
+    await using session = await openHttp2(rig.origin);
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.on("error", () => {});
+    stream.resume();
+    stream.write("half");
+    const [fields] = await once(stream, "response");
+    expect(fields[":status"]).toBe(408);
+    await once(stream, "close");
+    expect((await callHttp2(session, { ":path": "/" })).status).toBe(200);
+    expect(outcomes).toEqual(["BodyStalledError", "BodyStalledError"]);
+  });
+
+  it("lets a body take long as long as it moves", async () => {
+    await using rig = await startRig({ handler: echo, limits: { bodyStallMs: 500 } });
+    await using session = await openHttp2(rig.origin);
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.resume();
+    const response = once(stream, "response");
+    for (let count = 0; count < 8; count += 1) {
+      stream.write("x");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    stream.end();
+    expect((await response)[0][":status"]).toBe(200);
+  });
+
+  it("lets a peer be silent once its response has begun", async () => {
+    async function* reply(request: HttpRequest) {
+      for await (const chunk of request.body) {
+        yield chunk;
+      }
+    }
+    const handler = async (request: HttpRequest) => ({ status: 200, body: reply(request), trailer: {} });
+    await using rig = await startRig({ handler, limits: { bodyStallMs: 50 } });
+    await using session = await openHttp2(rig.origin);
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.setEncoding("utf8");
+    stream.write("one");
+    await once(stream, "data");
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    stream.end("two");
+    expect(await once(stream, "data")).toEqual(["two"]);
+    await once(stream, "close");
+    expect(stream.rstCode).toBe(0);
+  });
+
+  it("throws away no more of an unread body than it may", async () => {
+    await using rig = await startRig({ limits: { maxDiscardedBytes: 10_000 } });
+    const socket = await connectRaw(rig.port);
+    const answer = readToEnd(socket);
+    socket.write(`POST / HTTP/1.1\r\n${hosted}Content-Length: 100000000\r\n\r\n`);
+    const chunk = Buffer.alloc(100_000);
+    while (!socket.closed && socket.writable) {
+      await new Promise((resolve) => socket.write(chunk, resolve));
+    }
+    await answer;
+    expect(socket.bytesWritten).toBeLessThan(20_000_000);
+
+    await using session = await openHttp2(rig.origin);
+    const answered = await callHttp2(session, { ":method": "POST", ":path": "/" }, Buffer.alloc(10_000_000));
+    expect(answered).toMatchObject({ status: 200, body: "hello" });
+    expect((await callHttp2(session, { ":path": "/" })).status).toBe(200);
+  });
+
+  it("waits no longer for the rest of an unread body than it may", async () => {
+    await using rig = await startRig({ limits: { bodyStallMs: 50 } });
+    const answer = await sendRaw(rig.port, `POST / HTTP/1.1\r\n${hosted}Content-Length: 10\r\n\r\nhalf`);
+    expect(answer).toMatch(/^HTTP\/1\.1 200/);
+    await using session = await openHttp2(rig.origin);
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.on("error", () => {});
+    stream.resume();
+    await once(stream, "close");
+    expect(stream.rstCode).toBe(0);
+  });
+
+  it("ends an HTTP/1.1 request that takes too long in all, however it moves", async () => {
+    await using rig = await startRig({ handler: echo, limits: { requestMs: 300, headersMs: 200 } });
+    const socket = await connectRaw(rig.port);
+    const answer = readToEnd(socket);
+    socket.write(`POST / HTTP/1.1\r\n${hosted}Content-Length: 100000\r\n\r\n`);
+    const drip = setInterval(() => socket.write("x"), 10);
+    expect(await answer).toMatch(/^HTTP\/1\.1 408/);
+    clearInterval(drip);
+  });
+});
+
+it("has a default for every limit", () => {
+  expect(Object.values(defaultHttpLimits).every((limit) => Number.isSafeInteger(limit) && limit > 0)).toBe(true);
+});
