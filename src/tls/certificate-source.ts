@@ -1,0 +1,89 @@
+import { constants, type X509Certificate } from "node:crypto";
+import type { TlsOptions } from "node:tls";
+import type { Clock } from "../authority/clock.ts";
+import type { Log } from "../authority/log.ts";
+import { type CertificatePaths, type Certificates, readCertificates } from "./certificates.ts";
+import { peerIdentity } from "./peer-identity.ts";
+import { isIssuedBy } from "./trust.ts";
+
+/** Certificates that can be read again while connections live. */
+export type CertificateSource = {
+  options(): TlsOptions;
+  trusts(certificate: X509Certificate): boolean;
+  identityOf(certificate: X509Certificate): string | null;
+  onReload(callback: () => void): () => void;
+  /** Reads all files again. A fault in any of them keeps the whole old set; returns it, or null when the new set holds. */
+  reload(): Error | null;
+  /** When the server's certificate expires, in Unix milliseconds. */
+  expiresAtMs(): number;
+};
+
+// Forward secrecy and AEAD only, as HTTP/2 asks of TLS 1.2 (RFC 9113, 9.2.2).
+const ciphers = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+].join(":");
+
+/** Reads the files, or throws saying which is wrong and how. */
+export function openCertificates(paths: CertificatePaths, { log, now }: { log: Log; now: Clock }): CertificateSource {
+  let current = readAndWarn(paths, log, now());
+  const callbacks = new Set<() => void>();
+  return {
+    options: () => tlsOptions(current),
+    trusts: (certificate) => isIssuedBy(certificate, current.clientCas, now()),
+    identityOf: (certificate) => peerIdentity(certificate.raw),
+    onReload(callback) {
+      callbacks.add(callback);
+      return () => callbacks.delete(callback);
+    },
+    reload() {
+      try {
+        current = readAndWarn(paths, log, now());
+      } catch (error) {
+        const fault = error instanceof Error ? error : new Error("the certificates cannot be read");
+        log.error({ fault: fault.message }, "the certificates were not reloaded: the old ones stay");
+        return fault;
+      }
+      for (const callback of callbacks) {
+        callback();
+      }
+      log.info({ expiresAt: new Date(current.expiresAtMs).toISOString() }, "the certificates were reloaded");
+      return null;
+    },
+    expiresAtMs: () => current.expiresAtMs,
+  };
+}
+
+function readAndWarn(paths: CertificatePaths, log: Log, nowMs: number): Certificates {
+  const certificates = readCertificates(paths, nowMs);
+  for (const warning of certificates.warnings) {
+    log.warn({ warning }, "a certificate is not valid now");
+  }
+  return certificates;
+}
+
+function tlsOptions(certificates: Certificates): TlsOptions {
+  return {
+    cert: certificates.certificatePem,
+    key: certificates.keyPem,
+    ca: [...certificates.clientCaPem],
+    minVersion: "TLSv1.2",
+    ciphers,
+    honorCipherOrder: true,
+    ALPNProtocols: ["h2", "http/1.1"],
+    requestCert: true,
+    // A peer without a good certificate connects and is told UNAUTHENTICATED, which says more than an alert.
+    rejectUnauthorized: false,
+    // A resumed session carries the verdict of the handshake that made it, past a change of CAs. Without
+    // tickets, and without listeners for newSession and resumeSession, every handshake verifies anew.
+    // Renegotiation would change a peer in the middle of a connection (RFC 9113, 9.2.1).
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  };
+}

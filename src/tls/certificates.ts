@@ -1,0 +1,116 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+
+/** Where the certificates of a listener lie: PEM files. */
+export type CertificatePaths = {
+  /** The server's certificate, then those that lead to its root. */
+  readonly certificate: string;
+  readonly key: string;
+  /** The roots, and intermediates where there are any, that issue client certificates. */
+  readonly clientCa: string;
+};
+
+/** One consistent set: every file parses, and the key is the certificate's. */
+export type Certificates = {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  readonly clientCaPem: readonly string[];
+  readonly clientCas: readonly X509Certificate[];
+  /** When the server's certificate expires, in Unix milliseconds. */
+  readonly expiresAtMs: number;
+  /** What a person should know, such as a certificate that has expired. */
+  readonly warnings: readonly string[];
+};
+
+/** Reads and checks the files. Throws an Error that names the file and what is wrong with it, never its contents. */
+export function readCertificates(paths: CertificatePaths, nowMs: number): Certificates {
+  const chain = readCertificateFile(paths.certificate);
+  const key = readKeyFile(paths.key);
+  const clientCas = readCertificateFile(paths.clientCa);
+  const { leaf } = chain;
+  if (!leaf.checkPrivateKey(key.object)) {
+    throw new Error(`${paths.key}: is not the private key of the certificate in ${paths.certificate}`);
+  }
+  for (const ca of clientCas.certificates) {
+    if (!ca.ca) {
+      throw new Error(`${paths.clientCa}: holds a certificate that is not a CA's`);
+    }
+  }
+  const certificates: Certificates = {
+    certificatePem: chain.pem,
+    keyPem: key.pem,
+    clientCaPem: clientCas.certificates.map((ca) => ca.toString()),
+    clientCas: clientCas.certificates,
+    expiresAtMs: leaf.validToDate.getTime(),
+    warnings: [
+      ...validityWarnings(paths.certificate, chain.certificates, nowMs),
+      ...validityWarnings(paths.clientCa, clientCas.certificates, nowMs),
+    ],
+  };
+  refuseWhatOpensslRefuses(certificates, paths);
+  return certificates;
+}
+
+function readCertificateFile(path: string): { pem: string; leaf: X509Certificate; certificates: X509Certificate[] } {
+  const pem = readText(path);
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  const certificates = blocks.map((block) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      throw new Error(`${path}: holds a certificate that cannot be parsed`, { cause: error });
+    }
+  });
+  const [leaf] = certificates;
+  if (leaf === undefined) {
+    throw new Error(`${path}: holds no PEM certificate`);
+  }
+  return { pem, leaf, certificates };
+}
+
+function readKeyFile(path: string): { pem: string; object: KeyObject } {
+  const pem = readText(path);
+  try {
+    return { pem, object: createPrivateKey(pem) };
+  } catch (error) {
+    throw new Error(`${path}: holds no PEM private key without a passphrase`, { cause: error });
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    throw new Error(`${path}: cannot be read (${code})`, { cause: error });
+  }
+}
+
+function validityWarnings(path: string, certificates: readonly X509Certificate[], nowMs: number): string[] {
+  return certificates.flatMap((certificate) => {
+    if (nowMs > certificate.validToDate.getTime()) {
+      return [`${path}: a certificate expired at ${certificate.validToDate.toISOString()}`];
+    }
+    if (nowMs < certificate.validFromDate.getTime()) {
+      return [`${path}: a certificate is not valid before ${certificate.validFromDate.toISOString()}`];
+    }
+    return [];
+  });
+}
+
+// Parsing is not all: OpenSSL may still find a key too short or a digest too weak.
+function refuseWhatOpensslRefuses(certificates: Certificates, paths: CertificatePaths): void {
+  try {
+    createSecureContext({
+      cert: certificates.certificatePem,
+      key: certificates.keyPem,
+      ca: [...certificates.clientCaPem],
+    });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    throw new Error(`${paths.certificate}: OpenSSL refuses this certificate, key and client CA (${code})`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,74 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type CertificatePaths, readCertificates } from "../../src/tls/certificates.ts";
+import { createAuthority } from "../support/certificates.ts";
+
+describe("readCertificates", () => {
+  const authority = createAuthority();
+  let directory: string;
+  let paths: CertificatePaths;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "certificates-"));
+    paths = { certificate: join(directory, "cert"), key: join(directory, "key"), clientCa: join(directory, "ca") };
+    write(authority.issue());
+    writeFileSync(paths.clientCa, `# two roots\n${authority.certificatePem}\n${createAuthority().certificatePem}`);
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  function write(pair: { certificatePem: string; keyPem: string }): void {
+    writeFileSync(paths.certificate, pair.certificatePem);
+    writeFileSync(paths.key, pair.keyPem);
+  }
+
+  it("reads a set that fits, several CAs included, and says when the certificate expires", () => {
+    const validToMs = Date.now() + 5_000_000;
+    write(authority.issueAuthority().issue({ validToMs }));
+    const certificates = readCertificates(paths, Date.now());
+    expect(certificates.clientCas).toHaveLength(2);
+    expect(certificates.expiresAtMs).toBe(Math.floor(validToMs / 1_000) * 1_000);
+    expect(certificates.warnings).toEqual([]);
+  });
+
+  it("warns of an expired certificate, and of one not valid yet", () => {
+    write(authority.issue({ validFromMs: Date.now() - 20_000, validToMs: Date.now() - 10_000 }));
+    expect(readCertificates(paths, Date.now()).warnings).toEqual([
+      expect.stringMatching(/cert: a certificate expired at 2/),
+    ]);
+    write(authority.issue({ validFromMs: Date.now() + 10_000 }));
+    expect(readCertificates(paths, Date.now()).warnings).toEqual([expect.stringMatching(/not valid before 2/)]);
+  });
+
+  it("refuses a fault, naming its file and never quoting it", () => {
+    const encrypted = generateKeyPairSync("ec", {
+      namedCurve: "P-256",
+      privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" },
+      publicKeyEncoding: { type: "spki", format: "pem" },
+    }).privateKey;
+    const faults: [keyof CertificatePaths, string, RegExp][] = [
+      ["certificate", "hello", /cert: holds no PEM certificate$/],
+      [
+        "certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        /cert: holds a certificate that cannot be parsed$/,
+      ],
+      ["key", "hello", /key: holds no PEM private key without a passphrase$/],
+      ["key", encrypted, /key: holds no PEM private key without a passphrase$/],
+      ["key", authority.issue().keyPem, /key: is not the private key of the certificate in /],
+      ["clientCa", "", /ca: holds no PEM certificate$/],
+      ["clientCa", authority.issue().certificatePem, /ca: holds a certificate that is not a CA's$/],
+    ];
+    for (const [file, text, message] of faults) {
+      const pair = authority.issue();
+      write(pair);
+      writeFileSync(paths.clientCa, authority.certificatePem);
+      writeFileSync(paths[file], text);
+      expect(() => readCertificates(paths, Date.now())).toThrow(message);
+    }
+    expect(() => readCertificates({ ...paths, key: join(directory, "none") }, Date.now())).toThrow(
+      /none: cannot be read \(ENOENT\)/,
+    );
+  });
+});

@@ -1,0 +1,280 @@
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { constants } from "node:http2";
+import { createConnection } from "node:net";
+import type { SecureVersion } from "node:tls";
+import { describe, expect, it } from "vitest";
+import { callHttp2, closed, connectRaw, eventually, readToEnd } from "../http/http-rig.ts";
+import { createAuthority, createSelfSigned, forgeAuthority } from "../support/certificates.ts";
+import { clientOptions, openTls, openTlsSession, startTlsRig, type TlsRig } from "./tls-rig.ts";
+
+const gateway = [{ uri: "spiffe://casapay/gateway" }];
+const get = { ":path": "/" };
+const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+async function identitySeen(rig: TlsRig, client: Parameters<typeof openTlsSession>[1]): Promise<unknown> {
+  await using session = await openTlsSession(rig, client);
+  return JSON.parse((await callHttp2(session, get)).body).identity;
+}
+
+describe("TLS", () => {
+  it("serves HTTP/2 by ALPN and HTTP/1.1 by ALPN or without, with absolute https URLs", async () => {
+    await using rig = await startTlsRig();
+    const client = rig.clientAuthority.issue({ names: gateway });
+    await using session = await openTlsSession(rig, client);
+    expect(session.alpnProtocol).toBe("h2");
+    expect((await callHttp2(session, get)).body).toBe('{"transport":"tls","identity":"spiffe://casapay/gateway"}');
+    for (const options of [{ ALPNProtocols: ["http/1.1"] }, {}]) {
+      const socket = await openTls(rig, { ...clientOptions(rig, client), ...options });
+      socket.write(request);
+      expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 200[\s\S]*spiffe:\/\/casapay\/gateway"\}$/);
+    }
+    expect(rig.http.requests.map(({ url }) => url.slice(0, 8))).toEqual(Array(3).fill("https://"));
+    expect(rig.http.listener.counts()).toMatchObject({ handshaking: 0, http2: 1 });
+  });
+
+  it.each<[SecureVersion, boolean]>([
+    ["TLSv1.3", true],
+    ["TLSv1.2", true],
+    ["TLSv1.1", false],
+  ])("%s is spoken: %s", async (version, isSpoken) => {
+    await using rig = await startTlsRig();
+    const options = {
+      ...clientOptions(rig, null),
+      minVersion: version,
+      maxVersion: version,
+      ciphers: "DEFAULT@SECLEVEL=0",
+    };
+    const outcome = await openTls(rig, options).then(
+      (socket) => {
+        socket.destroy();
+        return true;
+      },
+      () => false,
+    );
+    expect(outcome).toBe(isSpoken);
+    expect(await identitySeen(rig, null)).toBe(null);
+  });
+
+  it("lets a peer without a verified certificate connect, as nobody", async () => {
+    await using rig = await startTlsRig();
+    const stranger = createAuthority("stranger");
+    const dayMs = 86_400_000;
+    const expired = { validFromMs: Date.now() - 2 * dayMs, validToMs: Date.now() - dayMs };
+    const early = { validFromMs: Date.now() + dayMs, validToMs: Date.now() + 2 * dayMs };
+    const strangers = [
+      null,
+      stranger.issue({ names: gateway }),
+      createSelfSigned({ names: gateway }),
+      rig.clientAuthority.issue({ names: gateway, ...expired }),
+      rig.clientAuthority.issue({ names: gateway, ...early }),
+      rig.clientAuthority.issue({ names: gateway, usages: ["1.3.6.1.5.5.7.3.1"] }),
+      rig.serverAuthority.issue({ names: gateway }),
+      rig.clientAuthority.issue({ names: [] }),
+    ];
+    for (const client of strangers) {
+      expect(await identitySeen(rig, client)).toBe(null);
+    }
+    expect(await identitySeen(rig, rig.clientAuthority.issue({ names: gateway }))).toBe("spiffe://casapay/gateway");
+  });
+
+  it("does not let a leaf issue certificates", async () => {
+    await using rig = await startTlsRig();
+    const leaf = rig.clientAuthority.issue({ names: [{ uri: "spiffe://casapay/small" }] });
+    const forged = forgeAuthority(leaf).issue({ names: gateway });
+    expect(await identitySeen(rig, forged)).toBe(null);
+  });
+
+  it("verifies through intermediates that the peer sends", async () => {
+    await using rig = await startTlsRig();
+    const intermediate = rig.clientAuthority.issueAuthority();
+    expect(await identitySeen(rig, intermediate.issue({ names: gateway }))).toBe("spiffe://casapay/gateway");
+  });
+
+  it.each<SecureVersion>(["TLSv1.2", "TLSv1.3"])(
+    "resumes no session over %s: each connection is verified anew",
+    async (version) => {
+      await using rig = await startTlsRig();
+      const client = rig.clientAuthority.issue({ names: gateway });
+      const options = { ...clientOptions(rig, client), minVersion: version, maxVersion: version };
+      const first = await openTls(rig, options);
+      let session = version === "TLSv1.2" ? first.getSession() : undefined;
+      first.on("session", (ticket) => {
+        session = ticket;
+      });
+      first.write(request);
+      await readToEnd(first);
+      const second = await openTls(rig, { ...options, ...(session === undefined ? {} : { session }) });
+      expect(second.isSessionReused()).toBe(false);
+      second.destroy();
+    },
+  );
+
+  it("cuts a handshake that does not come to its end, and closes one over the maximum at once", async () => {
+    await using rig = await startTlsRig({ limits: { handshakeMs: 1_000, maxHandshakes: 2 } });
+    const silent = [await connectRaw(rig.http.port), await connectRaw(rig.http.port)];
+    await eventually(() => rig.http.listener.counts().handshaking === 2);
+    expect(await readToEnd(await connectRaw(rig.http.port))).toBe("");
+    expect(rig.http.listener.counts()).toMatchObject({ handshaking: 2, refused: 1 });
+    await Promise.all(silent.map((socket) => closed(socket.resume())));
+    await eventually(() => rig.http.listener.counts().open === 0);
+    expect(await identitySeen(rig, null)).toBe(null);
+  });
+
+  it.each([
+    ["plain HTTP/1.1", Buffer.from(request)],
+    ["an HTTP/2 preface", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")],
+    ["a hello of noise", Buffer.concat([Buffer.from("1603010200010001fc0303", "hex"), Buffer.alloc(512, 0x5a)])],
+    ["an alert", Buffer.from("15030300020228", "hex")],
+    ["noise", Buffer.alloc(1_000, 0xa5)],
+  ])("survives %s in place of a handshake", async (_name, bytes) => {
+    await using rig = await startTlsRig();
+    const socket = await connectRaw(rig.http.port);
+    socket.resume();
+    socket.end(bytes);
+    await closed(socket);
+    expect(await identitySeen(rig, null)).toBe(null);
+    await eventually(() => rig.http.listener.counts().handshaking === 0);
+  });
+
+  it("survives a client that resets in the middle of its handshake, at any byte", async () => {
+    await using rig = await startTlsRig();
+    const hello = await captureHello(rig);
+    for (let length = 1; length < hello.byteLength; length += 37) {
+      const socket = await connectRaw(rig.http.port);
+      socket.resume();
+      await new Promise((resolve) => socket.write(hello.subarray(0, length), resolve));
+      socket.resetAndDestroy();
+    }
+    expect(await identitySeen(rig, null)).toBe(null);
+    await eventually(() => rig.http.listener.counts().handshaking === 0);
+  });
+
+  it("closes with calls under way ended, and cuts handshakes", async () => {
+    await using rig = await startTlsRig();
+    await using session = await openTlsSession(rig, null);
+    await callHttp2(session, get);
+    const silent = await connectRaw(rig.http.port);
+    await eventually(() => rig.http.listener.counts().open === 2);
+    await rig.http.listener.close(60_000);
+    await closed(silent.resume());
+  });
+
+  it("is not served on a unix socket", async () => {
+    await using rig = await startTlsRig();
+    const { startRig } = await import("../http/http-rig.ts");
+    await expect(startRig({ tls: rig.source, address: { path: "/tmp/never.sock" } })).rejects.toThrow("TCP");
+  });
+});
+
+describe("a reload", () => {
+  it("gives new connections the new certificate and leaves the others alone", async () => {
+    await using rig = await startTlsRig();
+    const client = rig.clientAuthority.issue({ names: gateway });
+    await using before = await openTlsSession(rig, client);
+    await callHttp2(before, get);
+    const renewed = rig.serverAuthority.issue({ commonName: "renewed", validToMs: Date.now() + 3_600_000 });
+    writeFileSync(rig.paths.certificate, renewed.certificatePem);
+    writeFileSync(rig.paths.key, renewed.keyPem);
+    expect(rig.source.reload()).toBe(null);
+    expect(Math.abs(rig.source.expiresAtMs() - (Date.now() + 3_600_000))).toBeLessThan(10_000);
+    const socket = await openTls(rig, clientOptions(rig, client));
+    expect(socket.getPeerCertificate().subject.CN).toMatch(/^renewed/);
+    socket.destroy();
+    expect((await callHttp2(before, get)).body).toContain("gateway");
+  });
+
+  it("ends gracefully the connections that the new client CAs did not issue, and no others", async () => {
+    await using rig = await startTlsRig();
+    const second = createAuthority("second client root");
+    writeFileSync(rig.paths.clientCa, rig.clientAuthority.certificatePem + second.certificatePem);
+    expect(rig.source.reload()).toBe(null);
+    await using old = await openTlsSession(rig, rig.clientAuthority.issue({ names: gateway }));
+    await using kept = await openTlsSession(rig, second.issueAuthority().issue({ names: gateway }));
+    await using nobody = await openTlsSession(rig, null);
+    for (const session of [old, kept, nobody]) {
+      await callHttp2(session, get);
+    }
+    const goaway = once(old, "goaway");
+    writeFileSync(rig.paths.clientCa, second.certificatePem);
+    expect(rig.source.reload()).toBe(null);
+    expect((await goaway)[0]).toBe(constants.NGHTTP2_NO_ERROR);
+    await closed(old.socket);
+    expect((await callHttp2(kept, get)).body).toContain("gateway");
+    expect((await callHttp2(nobody, get)).body).toContain("null");
+    expect(await identitySeen(rig, rig.clientAuthority.issue({ names: gateway }))).toBe(null);
+  });
+
+  it("makes those that it newly trusts come again", async () => {
+    await using rig = await startTlsRig();
+    const second = createAuthority("second client root");
+    const client = second.issue({ names: gateway });
+    await using early = await openTlsSession(rig, client);
+    expect((await callHttp2(early, get)).body).toContain("null");
+    const goaway = once(early, "goaway");
+    writeFileSync(rig.paths.clientCa, second.certificatePem);
+    expect(rig.source.reload()).toBe(null);
+    await goaway;
+    expect(await identitySeen(rig, client)).toBe("spiffe://casapay/gateway");
+  });
+
+  it("ends a connection whose certificate has expired since", async () => {
+    await using rig = await startTlsRig();
+    await using session = await openTlsSession(rig, rig.clientAuthority.issue({ names: gateway }));
+    await callHttp2(session, get);
+    const goaway = once(session, "goaway");
+    rig.setNow(Date.now() + 2 * 86_400_000);
+    expect(rig.source.reload()).toBe(null);
+    await goaway;
+  });
+
+  it("does not trust a handshake that began before it, by a CA that is gone", async () => {
+    await using rig = await startTlsRig();
+    const client = rig.clientAuthority.issue({ names: gateway });
+    // The server's context is chosen when the connection is accepted: it still has the old CA.
+    const raw = createConnection({ host: "127.0.0.1", port: rig.http.port });
+    await once(raw, "connect");
+    await eventually(() => rig.http.listener.counts().handshaking === 1);
+    writeFileSync(rig.paths.clientCa, createAuthority("another root").certificatePem);
+    expect(rig.source.reload()).toBe(null);
+    const socket = await openTls(rig, { ...clientOptions(rig, client), socket: raw, servername: "localhost" });
+    socket.write(request);
+    expect(await readToEnd(socket)).toMatch(/"identity":null\}$/);
+  });
+
+  it.each([
+    ["a certificate that is cut", "certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"],
+    ["an empty certificate file", "certificate", ""],
+    ["a key of another certificate", "key", createSelfSigned().keyPem],
+    ["an empty client CA file", "clientCa", ""],
+  ] as const)("keeps the whole old set over %s, and says which file is at fault", async (_name, file, text) => {
+    await using rig = await startTlsRig();
+    const client = rig.clientAuthority.issue({ names: gateway });
+    await using session = await openTlsSession(rig, client);
+    await callHttp2(session, get);
+    writeFileSync(rig.paths[file], text);
+    expect(rig.source.reload()?.message).toContain(rig.paths[file]);
+    expect(rig.sourceLog.at(-1)?.level).toBe("error");
+    expect((await callHttp2(session, get)).status).toBe(200);
+    expect(await identitySeen(rig, client)).toBe("spiffe://casapay/gateway");
+  });
+});
+
+/** The first bytes that a TLS client sends. */
+async function captureHello(rig: TlsRig): Promise<Buffer> {
+  const { createServer } = await import("node:net");
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const { connect } = await import("node:tls");
+  const client = connect({ ...clientOptions(rig, null), host: "127.0.0.1", port, servername: "localhost" });
+  client.on("error", () => {});
+  const [accepted] = await once(server, "connection");
+  const [bytes] = await once(accepted, "data");
+  client.destroy();
+  accepted.destroy();
+  server.close();
+  return bytes;
+}

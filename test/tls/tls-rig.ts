@@ -1,0 +1,97 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
+import type { HttpLimits } from "../../src/http/limits.ts";
+import { type CertificateSource, openCertificates } from "../../src/tls/certificate-source.ts";
+import type { CertificatePaths } from "../../src/tls/certificates.ts";
+import { type HttpRig, type LogLine, memoryLog, startRig } from "../http/http-rig.ts";
+import { createAuthority, type TestAuthority, type TestCertificate } from "../support/certificates.ts";
+
+/** Certificate files in a directory of their own, and a listener on them whose handler answers with the peer's identity. */
+export type TlsRig = AsyncDisposable & {
+  readonly http: HttpRig;
+  readonly source: CertificateSource;
+  readonly sourceLog: readonly LogLine[];
+  readonly paths: CertificatePaths;
+  readonly serverAuthority: TestAuthority;
+  readonly clientAuthority: TestAuthority;
+  setNow(nowMs: number): void;
+};
+
+export async function startTlsRig(options: { readonly limits?: Partial<HttpLimits> } = {}): Promise<TlsRig> {
+  const directory = mkdtempSync(join(tmpdir(), "tls-"));
+  const paths = writeCertificates(directory);
+  const serverAuthority = createAuthority("server root");
+  const clientAuthority = createAuthority("client root");
+  const server = serverAuthority.issue();
+  writeFileSync(paths.certificate, server.certificatePem);
+  writeFileSync(paths.key, server.keyPem);
+  writeFileSync(paths.clientCa, clientAuthority.certificatePem);
+  const sourceLog: LogLine[] = [];
+  let nowMs = Date.now();
+  const source = openCertificates(paths, { log: memoryLog(sourceLog), now: () => nowMs });
+  const http = await startRig({
+    tls: source,
+    limits: options.limits ?? {},
+    handler: async ({ peer }) => ({ status: 200, body: Buffer.from(JSON.stringify(peer)) }),
+  });
+  return {
+    http,
+    source,
+    sourceLog,
+    paths,
+    serverAuthority,
+    clientAuthority,
+    setNow(changedMs) {
+      nowMs = changedMs;
+    },
+    async [Symbol.asyncDispose]() {
+      await http[Symbol.asyncDispose]();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+function writeCertificates(directory: string): CertificatePaths {
+  return {
+    certificate: join(directory, "server.pem"),
+    key: join(directory, "server-key.pem"),
+    clientCa: join(directory, "client-ca.pem"),
+  };
+}
+
+export function clientOptions(rig: TlsRig, client: TestCertificate | null): ConnectionOptions {
+  return {
+    ca: rig.serverAuthority.certificatePem,
+    ...(client === null ? {} : { cert: client.certificatePem, key: client.keyPem }),
+  };
+}
+
+/** An HTTP/2 session over TLS. */
+export async function openTlsSession(
+  rig: TlsRig,
+  client: TestCertificate | null,
+): Promise<ClientHttp2Session & AsyncDisposable> {
+  const session = connectHttp2(rig.http.origin, clientOptions(rig, client));
+  session.on("error", () => {});
+  await once(session, "connect");
+  return Object.assign(session, {
+    async [Symbol.asyncDispose]() {
+      session.destroy();
+    },
+  });
+}
+
+/** A TLS connection that speaks no protocol yet. */
+export async function openTls(rig: TlsRig, options: ConnectionOptions): Promise<TLSSocket> {
+  const socket = connect({ host: "localhost", port: rig.http.port, ...options });
+  const connected = Promise.withResolvers<void>();
+  socket.once("secureConnect", connected.resolve);
+  socket.once("error", connected.reject);
+  await connected.promise;
+  socket.on("error", () => {});
+  return socket;
+}
