@@ -672,14 +672,15 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
  * - PERMISSION_DENIED, CALLER_UNKNOWN: the identity is not in the callers file.
  * - PERMISSION_DENIED, ROLE_NOT_ALLOWED: the caller's role may not call this RPC.
  * - PERMISSION_DENIED, HOST_NOT_LOCAL: a plaintext request whose Host or :authority is not this machine.
- * - INVALID_ARGUMENT, REQUEST_MALFORMED: the message could not be decoded; in JSON this includes an unknown field.
+ * - INVALID_ARGUMENT, REQUEST_MALFORMED: the message, or the request's timeout header, could not be decoded.
  * - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. They are refused, never ignored, so
  *   that an older server cannot drop a newer restriction.
  * - INVALID_ARGUMENT, FIELD_INVALID: a field breaks a rule that its comment states.
  * - RESOURCE_EXHAUSTED, REQUEST_TOO_LARGE: the message is longer than 64 KiB.
  * - UNIMPLEMENTED, REQUEST_NOT_SUPPORTED: an unknown compression, or not exactly one message.
- * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, or else the default (Authenticate 1 second, others 10 seconds),
- *   has passed. A change may have happened all the same: ask again.
+ * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default (Authenticate 1
+ *   second, others 10 seconds) has passed. A change may have happened all the same: ask again.
+ * - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
  * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown: ask again.
  * - INTERNAL: a fault of the authority, described in its log alone.
  *

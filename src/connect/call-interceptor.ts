@@ -1,0 +1,90 @@
+import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { AuthorityError } from "../authority/errors.ts";
+import { type Call, callOf, rpcName } from "./call.ts";
+import { fromAuthorityError, internalError, reasonOf, wireError } from "./errors.ts";
+import type { ReportFault } from "./fault-log.ts";
+import { raceAbort } from "./race-abort.ts";
+import { rewordProtocolError } from "./reword-protocol-error.ts";
+import { unknownFieldPath } from "./unknown-field-path.ts";
+
+type Next = ReturnType<Interceptor>;
+
+/** Sees a call through its implementation: within its deadline, and with every error in our words. */
+export function createCallInterceptor(reportFault: ReportFault): Interceptor {
+  return (next) => (request) => {
+    const call = callOf(request.contextValues);
+    call.reached = true;
+    return request.stream ? answerStream(call, request, next) : answerUnary(call, request, next);
+  };
+
+  async function answerUnary(call: Call, request: UnaryRequest, next: Next) {
+    try {
+      call.signal.throwIfAborted();
+      return await raceAbort(call.signal, answerWorded(call, request, next));
+    } catch (error) {
+      // In our words already: it is the signal's reason, or comes from below.
+      call.error = ConnectError.from(error);
+      throw call.error;
+    }
+  }
+
+  /** Words the error of its own: when the deadline has won the race, nobody else would hear of it. */
+  async function answerWorded(call: Call, request: UnaryRequest, next: Next) {
+    try {
+      requireKnownFields(request);
+      return await next(request);
+    } catch (error) {
+      throw worded(call, error);
+    }
+  }
+
+  async function answerStream(call: Call, request: StreamRequest, next: Next) {
+    try {
+      const reword = (error: unknown) => rewordProtocolError(error, request.method.input);
+      const response = await next({ ...request, message: catching(request.message, reword) });
+      return response.stream
+        ? { ...response, message: catching(response.message, (error) => failed(call, error)) }
+        : response;
+    } catch (error) {
+      // Connect itself reads the one message of a server stream, and may miss it.
+      throw failed(call, error instanceof ConnectError ? rewordProtocolError(error, request.method.input) : error);
+    }
+  }
+
+  function failed(call: Call, error: unknown): ConnectError {
+    call.error = worded(call, error);
+    return call.error;
+  }
+
+  function worded(call: Call, error: unknown): ConnectError {
+    if (error instanceof ConnectError && reasonOf(error) !== null) {
+      return error;
+    }
+    if (error instanceof AuthorityError && error.reason !== "UNDECIDED") {
+      return fromAuthorityError(error);
+    }
+    reportFault(error, rpcName(call.method));
+    return error instanceof AuthorityError ? fromAuthorityError(error) : internalError();
+  }
+}
+
+function requireKnownFields(request: UnaryRequest): void {
+  if (request.service.typeName !== TokenService.typeName) {
+    return;
+  }
+  const path = unknownFieldPath(request.method.input, request.message);
+  if (path !== null) {
+    throw wireError("UNKNOWN_FIELD", `field number ${path} is not one that ${request.method.input.typeName} has`, {
+      field: path,
+    });
+  }
+}
+
+async function* catching<T>(source: AsyncIterable<T>, wordError: (error: unknown) => ConnectError): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw wordError(error);
+  }
+}

@@ -1,0 +1,104 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Caller, Peer, Role } from "../authority/caller.ts";
+import { callCanceled, deadlineExceeded } from "./errors.ts";
+import type { HttpRequest } from "./http-exchange.ts";
+
+/** What is known of a call while it runs. The parts that see it through write down here what they learn. */
+export type Call = {
+  readonly method: DescMethod;
+  readonly peer: Peer;
+  /** By `performance.now()`. */
+  readonly startedAtMs: number;
+  /** Aborts with an error for the wire: the deadline has passed, or the client is gone. */
+  readonly signal: AbortSignal;
+  /** Aborts the signal as if the client were gone. */
+  cancel(): void;
+  /** When set, the call is refused with it before anything else is asked. */
+  refusal: ConnectError | null;
+  /** What is wrong with its headers: told only to those who may call. */
+  malformed: ConnectError | null;
+  /** Connect's view of the call, once it has chosen a protocol. */
+  context: HandlerContext | null;
+  role: Role | null;
+  /** Whether the caller may call this RPC. */
+  admitted: boolean;
+  /** Whether the request was handed on to the implementation. */
+  reached: boolean;
+  /** The error that is answered, if any. */
+  error: ConnectError | null;
+  tokenId: string | null;
+  revision: number | null;
+  journalHash: Uint8Array | null;
+  refusalReason: string | null;
+};
+
+const callKey = createContextKey<Call | null>(null, { description: "the call" });
+
+/** Starts a call, and the one timer that it has. `timeoutMs` null means that it may last for ever. Release it when it has ended. */
+export function startCall(
+  method: DescMethod,
+  request: HttpRequest,
+  timeoutMs: number | null,
+): { readonly call: Call; release(): void } {
+  const controller = new AbortController();
+  const cancel = () => controller.abort(callCanceled());
+  const expire = () => controller.abort(deadlineExceeded());
+  const timer = timeoutMs === null ? undefined : setTimeout(expire, timeoutMs);
+  if (request.signal.aborted) {
+    cancel();
+  }
+  request.signal.addEventListener("abort", cancel);
+
+  return {
+    call: {
+      method,
+      peer: request.peer,
+      startedAtMs: performance.now(),
+      signal: controller.signal,
+      cancel,
+      refusal: null,
+      malformed: null,
+      context: null,
+      role: null,
+      admitted: false,
+      reached: false,
+      error: null,
+      tokenId: null,
+      revision: null,
+      journalHash: null,
+      refusalReason: null,
+    },
+    release() {
+      clearTimeout(timer);
+      request.signal.removeEventListener("abort", cancel);
+    },
+  };
+}
+
+/** Makes the call known to whatever sees these values. */
+export function setCall(values: ContextValues, call: Call): ContextValues {
+  return values.set(callKey, call);
+}
+
+/** The call that these values belong to. */
+export function callOf(values: ContextValues): Call {
+  const call = values.get(callKey);
+  if (call === null) {
+    throw new Error("a call came past the handler that describes it");
+  }
+  return call;
+}
+
+/** Who makes the call. Only for RPCs whose policy asks for a role. */
+export function callerOf(call: Call): Caller {
+  if (call.peer.identity === null || call.role === null) {
+    throw new Error(`the policy let a caller without a role call ${call.method.name}`);
+  }
+  return { identity: call.peer.identity, role: call.role };
+}
+
+/** The RPC's name as logs and metrics have it: `package.Service/Method`. */
+export function rpcName(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}

@@ -1,0 +1,111 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import type { Role } from "../authority/caller.ts";
+import type { AuthorityError, Reason } from "../authority/errors.ts";
+
+const domain = "token.casapay.com";
+
+/** The reasons of errors that are found before the domain is asked, or beside it. */
+export type WireReason =
+  | Reason
+  | "CALLER_UNIDENTIFIED"
+  | "CALLER_UNKNOWN"
+  | "ROLE_NOT_ALLOWED"
+  | "HOST_NOT_LOCAL"
+  | "REQUEST_MALFORMED"
+  | "UNKNOWN_FIELD"
+  | "REQUEST_TOO_LARGE"
+  | "REQUEST_NOT_SUPPORTED"
+  | "DEADLINE_EXCEEDED"
+  | "CALL_CANCELED"
+  | "SERVICE_NOT_FOUND"
+  | "TOO_MANY_STREAMS"
+  | "TOO_MANY_REQUESTS";
+
+const codes = {
+  FIELD_INVALID: Code.InvalidArgument,
+  PAGE_TOKEN_INVALID: Code.InvalidArgument,
+  TYPE_NOT_GRANTED: Code.PermissionDenied,
+  TOKEN_NOT_FOUND: Code.NotFound,
+  TOKEN_LIMIT_REACHED: Code.ResourceExhausted,
+  STORAGE_LOW: Code.ResourceExhausted,
+  REQUEST_ID_REUSED: Code.AlreadyExists,
+  SEALING_SECRET_MISSING: Code.FailedPrecondition,
+  REPLAY_UNREADABLE: Code.FailedPrecondition,
+  UNDECIDED: Code.Unavailable,
+  CALLER_UNIDENTIFIED: Code.Unauthenticated,
+  CALLER_UNKNOWN: Code.PermissionDenied,
+  ROLE_NOT_ALLOWED: Code.PermissionDenied,
+  HOST_NOT_LOCAL: Code.PermissionDenied,
+  REQUEST_MALFORMED: Code.InvalidArgument,
+  UNKNOWN_FIELD: Code.InvalidArgument,
+  REQUEST_TOO_LARGE: Code.ResourceExhausted,
+  REQUEST_NOT_SUPPORTED: Code.Unimplemented,
+  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
+  CALL_CANCELED: Code.Canceled,
+  SERVICE_NOT_FOUND: Code.NotFound,
+  TOO_MANY_STREAMS: Code.ResourceExhausted,
+  TOO_MANY_REQUESTS: Code.ResourceExhausted,
+} satisfies Record<WireReason, Code>;
+
+/** An error in our words, with a google.rpc.ErrorInfo. Neither message nor metadata may hold a value that came with the request. */
+export function wireError(
+  reason: WireReason,
+  message: string,
+  metadata: Readonly<Record<string, string>> = {},
+): ConnectError {
+  return new ConnectError(message, codes[reason], undefined, [
+    { desc: ErrorInfoSchema, value: { domain, reason, metadata: { ...metadata } } },
+  ]);
+}
+
+/** The same refusal, for the wire. */
+export function fromAuthorityError(error: AuthorityError): ConnectError {
+  return wireError(error.reason, error.message, error.metadata);
+}
+
+/** What a caller learns about a fault of ours: nothing. */
+export function internalError(): ConnectError {
+  return new ConnectError("internal error", Code.Internal);
+}
+
+/** The reason that our words gave, or null for an error that has none. */
+export function reasonOf(error: ConnectError): string | null {
+  return error.findDetails(ErrorInfoSchema)[0]?.reason ?? null;
+}
+
+export function callerUnidentified(): ConnectError {
+  return wireError("CALLER_UNIDENTIFIED", "a client certificate that names one identity is required");
+}
+
+export function callerUnknown(): ConnectError {
+  return wireError("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
+}
+
+export function roleNotAllowed(role: Role, rpc: string): ConnectError {
+  return wireError("ROLE_NOT_ALLOWED", `the role ${role} may not call ${rpc}`);
+}
+
+export function hostNotLocal(): ConnectError {
+  return wireError("HOST_NOT_LOCAL", "a plaintext request must name localhost or a loopback address as its host");
+}
+
+export function requestMalformed(message: string, field: string | null = null): ConnectError {
+  return wireError("REQUEST_MALFORMED", message, field === null ? {} : { field });
+}
+
+export function requestTooLarge(maxBytes: number): ConnectError {
+  return wireError("REQUEST_TOO_LARGE", `a message must be at most ${maxBytes} bytes`);
+}
+
+export function requestNotSupported(): ConnectError {
+  return wireError("REQUEST_NOT_SUPPORTED", "the request must be exactly one message, in no compression but gzip");
+}
+
+export function deadlineExceeded(): ConnectError {
+  return wireError("DEADLINE_EXCEEDED", "the deadline has passed: a change may have happened all the same");
+}
+
+export function callCanceled(): ConnectError {
+  return wireError("CALL_CANCELED", "the call was canceled");
+}

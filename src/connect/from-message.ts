@@ -1,0 +1,84 @@
+import { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
+import type {
+  AuthenticateRequest as AuthenticateRequestMessage,
+  CreateRequest as CreateRequestMessage,
+  ListRequest as ListRequestMessage,
+} from "#gen/casapay/token/v1/token_service_pb.ts";
+import { fieldInvalid } from "../authority/errors.ts";
+import type { TokenState, TokenType } from "../authority/token.ts";
+import type { AuthenticateRequest, CreateRequest, ListRequest } from "../authority/token-authority.ts";
+import { fromTimestamp } from "./timestamp.ts";
+
+const typeOfNumber: ReadonlyMap<number, TokenType> = new Map([
+  [TokenTypeNumber.SECRET, "secret"],
+  [TokenTypeNumber.PUBLISHABLE, "publishable"],
+  [TokenTypeNumber.RESTRICTED, "restricted"],
+]);
+
+const stateOfNumber: ReadonlyMap<number, TokenState> = new Map([
+  [TokenStateNumber.ACTIVE, "active"],
+  [TokenStateNumber.EXPIRED, "expired"],
+  [TokenStateNumber.REVOKED, "revoked"],
+]);
+
+/** What Create is asked for. Throws FIELD_INVALID for a type or time that is none. */
+export function fromCreateRequest(message: CreateRequestMessage): CreateRequest {
+  return {
+    account: message.account,
+    name: message.name,
+    type: requireType("type", message.type),
+    livemode: message.livemode,
+    permissions: message.permissions,
+    expiresAtMs: fromTimestamp("expire_time", message.expireTime),
+    requestId: message.requestId,
+  };
+}
+
+/** What List is asked for. Throws FIELD_INVALID for a type, state or time that is none. */
+export function fromListRequest(message: ListRequestMessage): ListRequest {
+  return {
+    pageSize: message.pageSize,
+    pageToken: message.pageToken,
+    account: message.account,
+    types: requireTypes("types", message.types),
+    livemode: message.livemode ?? null,
+    states: requireStates("states", message.states),
+    permission: message.permission,
+    createdFromMs: fromTimestamp("created_from", message.createdFrom),
+    createdBeforeMs: fromTimestamp("created_before", message.createdBefore),
+    expiresBeforeMs: fromTimestamp("expires_before", message.expiresBefore),
+    unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
+  };
+}
+
+/** What Authenticate is asked for. Throws FIELD_INVALID for a type that is none. Hot path. */
+export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
+  return {
+    key: message.key,
+    requiredPermissions: message.requiredPermissions,
+    livemode: message.livemode ?? null,
+    allowedTypes: requireTypes("allowed_types", message.allowedTypes),
+  };
+}
+
+function requireType(field: string, number: TokenTypeNumber): TokenType {
+  const type = typeOfNumber.get(number);
+  if (type === undefined) {
+    throw fieldInvalid(field, "must be TOKEN_TYPE_SECRET, TOKEN_TYPE_PUBLISHABLE or TOKEN_TYPE_RESTRICTED");
+  }
+  return type;
+}
+
+function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): readonly TokenType[] {
+  return [...new Set(numbers)].map((number) => requireType(field, number));
+}
+
+function requireStates(field: string, numbers: readonly TokenStateNumber[]): readonly TokenState[] {
+  return [...new Set(numbers)].map((number) => {
+    const state = stateOfNumber.get(number);
+    if (state === undefined) {
+      throw fieldInvalid(field, "must be TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED");
+    }
+    return state;
+  });
+}

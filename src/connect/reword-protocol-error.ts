@@ -1,0 +1,70 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+import { isFieldError } from "@bufbuild/protobuf/reflect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  callCanceled,
+  deadlineExceeded,
+  reasonOf,
+  requestMalformed,
+  requestNotSupported,
+  requestTooLarge,
+  wireError,
+} from "./errors.ts";
+
+/** The greatest request message, before and after decompression. */
+export const maxMessageBytes = 65_536;
+
+/**
+ * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers, and any of
+ * those may be a key. Our own errors are answered as they are.
+ */
+export function rewordProtocolError(error: unknown, input: DescMessage): ConnectError {
+  if (!(error instanceof ConnectError)) {
+    return requestMalformed("the request's body could not be read");
+  }
+  if (reasonOf(error) !== null) {
+    return error;
+  }
+  switch (error.code) {
+    case Code.ResourceExhausted:
+      return requestTooLarge(maxMessageBytes);
+    case Code.Unimplemented:
+      return requestNotSupported();
+    case Code.DeadlineExceeded:
+      return deadlineExceeded();
+    case Code.Canceled:
+      return callCanceled();
+    default:
+      return undecodable(error, input);
+  }
+}
+
+function undecodable(error: ConnectError, input: DescMessage): ConnectError {
+  const field = faultyField(error);
+  if (field !== null) {
+    return requestMalformed(`${field} could not be decoded`, field);
+  }
+  const key = unknownJsonKey(error);
+  if (key !== null) {
+    return isSafeName(key)
+      ? wireError("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
+      : wireError("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
+  }
+  return requestMalformed(`the message could not be decoded as ${input.typeName}`);
+}
+
+/** protobuf-es wraps the error that names the field, and Connect wraps that. */
+function faultyField(error: ConnectError): string | null {
+  const cause = error.cause instanceof Error ? error.cause.cause : null;
+  return isFieldError(cause) ? cause.field().name : null;
+}
+
+/** protobuf-es tells of an unknown key in the text alone, always at its end. */
+function unknownJsonKey(error: ConnectError): string | null {
+  return /from JSON: key "(.*)" is unknown$/s.exec(error.rawMessage)?.[1] ?? null;
+}
+
+/** A name that could be a field's, and is too short to hold a key. */
+function isSafeName(name: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]{0,29}$/.test(name);
+}

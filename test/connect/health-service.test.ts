@@ -1,0 +1,143 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
+import { ConnectRig, errorOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
+import { rawCall } from "./raw-call.ts";
+
+const stranger = tlsPeer("spiffe://casapay/kubelet");
+const services = [
+  "",
+  "casapay.token.v1.TokenService",
+  "grpc.health.v1.Health",
+  "grpc.reflection.v1.ServerReflection",
+  "grpc.reflection.v1alpha.ServerReflection",
+];
+
+describe.each(protocols)("over %s", (protocol) => {
+  it("Check answers SERVING for each service while the store answers, and NOT_SERVING otherwise", async () => {
+    await using rig = await ConnectRig.start();
+    const client = rig.client(Health, stranger, protocol);
+    for (const service of services) {
+      rig.isServing = true;
+      expect((await client.check({ service })).status).toBe(Status.SERVING);
+      rig.isServing = false;
+      expect((await client.check({ service })).status).toBe(Status.NOT_SERVING);
+    }
+    rig.isServing = true;
+    rig.shutdown.abort();
+    expect((await client.check({})).status).toBe(Status.NOT_SERVING);
+  });
+
+  it("Check answers NOT_FOUND for a service that is not here", async () => {
+    await using rig = await ConnectRig.start();
+    const error = await rig
+      .client(Health, stranger, protocol)
+      .check({ service: "casapay.Nothing" })
+      .catch((e: unknown) => e);
+    expect(errorOf(error)).toMatchObject({ code: "NotFound", reason: "SERVICE_NOT_FOUND" });
+    expect(errorOf(error).message).not.toContain("casapay.Nothing");
+  });
+
+  it("List answers every service", async () => {
+    await using rig = await ConnectRig.start();
+    const { statuses } = await rig.client(Health, stranger, protocol).list({});
+    expect(Object.keys(statuses).toSorted()).toEqual(services.toSorted());
+    expect(Object.values(statuses).map(({ status }) => status)).toEqual(services.map(() => Status.SERVING));
+  });
+
+  it("Watch tells the status at once, then each change, and NOT_SERVING before it ends at shutdown", async () => {
+    await using rig = await ConnectRig.start();
+    const told: Status[] = [];
+    const watching = (async () => {
+      for await (const { status } of rig.client(Health, stranger, protocol).watch({})) {
+        told.push(status);
+      }
+    })();
+    await vi.waitFor(() => expect(told).toEqual([Status.SERVING]));
+    rig.isServing = false;
+    await vi.waitFor(() => expect(told).toEqual([Status.SERVING, Status.NOT_SERVING]), 3000);
+    rig.isServing = true;
+    await vi.waitFor(() => expect(told).toHaveLength(3), 3000);
+    expect(rig.calls).toEqual([]);
+    rig.shutdown.abort();
+    await watching;
+    expect(told).toEqual([Status.SERVING, Status.NOT_SERVING, Status.SERVING, Status.NOT_SERVING]);
+    expect(rig.calls).toMatchObject([{ rpc: "grpc.health.v1.Health/Watch", code: "OK" }]);
+  });
+
+  it("Watch answers SERVICE_UNKNOWN, and stays", async () => {
+    await using rig = await ConnectRig.start();
+    const leaving = new AbortController();
+    const stream = rig.client(Health, stranger, protocol).watch({ service: "nothing" }, { signal: leaving.signal });
+    const iterator = stream[Symbol.asyncIterator]();
+    expect((await iterator.next()).value?.status).toBe(Status.SERVICE_UNKNOWN);
+    expect(await Promise.race([iterator.next(), wait(50, "still open")])).toBe("still open");
+    leaving.abort();
+  });
+
+  it("Watch ends at the caller's own deadline", async () => {
+    await using rig = await ConnectRig.start();
+    const request = rawCall(protocol, "json", "/grpc.health.v1.Health/Watch", "{}");
+    const contentType = protocol === "connect" ? { "content-type": "application/connect+json" } : request.header;
+    const body = rawCall("grpc", "json", "", "{}").body ?? "";
+    const header = { ...contentType, "grpc-timeout": "50m", "connect-timeout-ms": "50" };
+    await rig.send({ path: request.path, body, header, peer: stranger });
+    expect(rig.calls).toMatchObject([{ code: "DEADLINE_EXCEEDED", protocol }]);
+  });
+
+  it("Watch needs its one message", async () => {
+    await using rig = await ConnectRig.start();
+    const type = protocol === "connect" ? "application/connect+json" : `application/${protocol}+json`;
+    const path = "/grpc.health.v1.Health/Watch";
+    await rig.send({ path, header: { "content-type": type }, peer: stranger });
+    expect(rig.calls.at(-1)).toMatchObject({ code: "UNIMPLEMENTED", reason: "REQUEST_NOT_SUPPORTED" });
+    await rig.send({
+      path,
+      header: { "content-type": type },
+      peer: stranger,
+      body: rawCall("grpc", "json", "", "{").body ?? "",
+    });
+    expect(rig.calls.at(-1)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "REQUEST_MALFORMED" });
+  });
+});
+
+describe("streams", () => {
+  const watch = (signal?: AbortSignal) =>
+    rawRequest({
+      ...rawCall("grpc", "json", "/grpc.health.v1.Health/Watch", "{}"),
+      peer: stranger,
+      ...(signal === undefined ? {} : { signal }),
+    });
+
+  it("are bounded in number, and a client that leaves gives its place back", async () => {
+    await using rig = await ConnectRig.start();
+    const leaving = new AbortController();
+    for (let open = 0; open < 100; open += 1) {
+      await rig.handle(watch(leaving.signal));
+    }
+    await rig.send({ ...rawCall("grpc", "json", "/grpc.health.v1.Health/Watch", "{}"), peer: stranger });
+    expect(rig.calls).toMatchObject([{ code: "RESOURCE_EXHAUSTED", reason: "TOO_MANY_STREAMS" }]);
+    leaving.abort();
+    expect(rig.calls).toHaveLength(101);
+    await wait(10);
+    const { body } = await rig.handle(watch());
+    const iterator = body === undefined || body instanceof Uint8Array ? undefined : body[Symbol.asyncIterator]();
+    expect((await iterator?.next())?.done).toBe(false);
+    expect(rig.calls).toHaveLength(101);
+    await iterator?.return?.();
+  });
+
+  it("end as soon as the reader of the answer wants no more", async () => {
+    await using rig = await ConnectRig.start();
+    const { body } = await rig.handle(watch());
+    if (body === undefined || body instanceof Uint8Array) {
+      throw new Error("no stream");
+    }
+    const iterator = body[Symbol.asyncIterator]();
+    await iterator.next();
+    const waiting = iterator.next();
+    await iterator.return?.();
+    await waiting;
+    expect(rig.calls).toMatchObject([{ code: "CANCELLED" }]);
+  });
+});
