@@ -38,10 +38,15 @@ export function createCallLog(log: Log, clock: Clock): (call: FinishedCall) => v
       log.info(fieldsOf(call), "call");
     } else if (call.refusal !== null) {
       logSample(call.refusal, call, "key refused");
-    } else if (call.code !== "ok") {
+    } else if (call.code !== "OK" && !isGivenUp(call)) {
       logSample(`${call.rpc} ${call.code} ${call.reason}`, call, "call failed");
     }
   };
+}
+
+/** A stream that its client ended, or let run into its deadline, is no failure. */
+function isGivenUp({ rpc, code }: FinishedCall): boolean {
+  return code === "CANCELLED" || (code === "DEADLINE_EXCEEDED" && !rpc.startsWith("casapay."));
 }
 
 function isManagement({ rpc }: FinishedCall): boolean {

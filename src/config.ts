@@ -1,24 +1,21 @@
-import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
 import { StartError } from "./authority/errors.ts";
+import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
+import { isLoopbackAddress } from "./http/loopback-address.ts";
 
-/** A host and a port; port 0 lets the system choose one. */
-export type TcpAddress = { readonly host: string; readonly port: number };
-
-/** Where to listen: at a host and a port, or on a unix socket. */
-export type Address = TcpAddress | { readonly path: string };
+type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
 
 /** The files of a TLS listener. All are read again on SIGHUP. */
 export type TlsFiles = {
-  readonly cert: string;
+  readonly certificate: string;
   readonly key: string;
   readonly clientCa: string;
   readonly callers: string;
 };
 
 export type Config = {
-  readonly listen: Address;
+  readonly listen: ListenAddress;
   /** Null turns the admin listener off. */
   readonly adminListen: TcpAddress | null;
   readonly dataDirectory: string;
@@ -94,16 +91,15 @@ export function describeSettings(): string {
 export function readConfig(env: Environment): Config {
   refuseUnknownNames(env);
   const listen = address(required(env, "LISTEN"));
-  const adminListen = required(env, "ADMIN_LISTEN");
   const tls = tlsFiles(env);
-  if (tls === null && !("path" in listen) && !isLoopbackHost(listen.host)) {
+  if (tls === null && !("path" in listen) && !isLoopbackAddress(listen.host)) {
     throw new StartError(
       `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
     );
   }
   return {
     listen,
-    adminListen: adminListen === "off" ? null : tcpAddress("ADMIN_LISTEN", "HOST:PORT, [IPV6]:PORT or off", adminListen),
+    adminListen: adminAddress(required(env, "ADMIN_LISTEN")),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     sealingSecret: sealingSecret(env),
     tls,
@@ -157,37 +153,34 @@ function oneOf<T extends string>(env: Environment, name: SettingName, values: re
   return value;
 }
 
-function address(text: string): Address {
-  if (!text.startsWith("unix:/")) {
-    return tcpAddress("LISTEN", "HOST:PORT, [IPV6]:PORT or unix:/PATH", text);
+function address(text: string): ListenAddress {
+  const parsed = parseListenAddress(text);
+  if (parsed === null) {
+    throw new StartError(`${prefix}LISTEN: must be HOST:PORT, [IPV6]:PORT or unix:/PATH`);
   }
-  const path = text.slice("unix:".length);
   // The longest path that sockaddr_un holds on Linux, less its final zero.
-  if (Buffer.byteLength(path) > 107) {
+  if ("path" in parsed && Buffer.byteLength(parsed.path) > 107) {
     throw new StartError(`${prefix}LISTEN: a unix socket's path must be at most 107 bytes`);
   }
-  return { path };
+  return parsed;
 }
 
-function tcpAddress(name: SettingName, forms: string, text: string): TcpAddress {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || !(port <= 65_535) || (match?.[1] !== undefined && isIP(match[1]) !== 6)) {
-    throw new StartError(`${prefix}${name}: must be ${forms}`);
+function adminAddress(text: string): TcpAddress | null {
+  if (text === "off") {
+    return null;
   }
-  return { host, port };
-}
-
-function isLoopbackHost(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+  const parsed = parseListenAddress(text);
+  if (parsed === null || "path" in parsed) {
+    throw new StartError(`${prefix}ADMIN_LISTEN: must be HOST:PORT, [IPV6]:PORT or off`);
+  }
+  return parsed;
 }
 
 function tlsFiles(env: Environment): TlsFiles | null {
   const names = ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "CALLERS"] as const;
-  const [cert, key, clientCa, callers] = names.map((name) => read(env, name));
-  if (cert && key && clientCa && callers) {
-    return { cert, key, clientCa, callers };
+  const [certificate, key, clientCa, callers] = names.map((name) => read(env, name));
+  if (certificate && key && clientCa && callers) {
+    return { certificate, key, clientCa, callers };
   }
   const missing = names.filter((name) => read(env, name) === null);
   if (missing.length < names.length) {

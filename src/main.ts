@@ -118,7 +118,8 @@ function hex(bytes: Uint8Array): string {
 
 /** One line for what a person can mend, the whole error for what is ours to mend. */
 function explain(error: unknown): string {
-  if (error instanceof StartError) {
+  // The system's own words name the call, the reason and the address or path: "listen EADDRINUSE: …".
+  if (error instanceof StartError || (error instanceof Error && "syscall" in error)) {
     return error.message;
   }
   if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")) {

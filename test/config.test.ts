@@ -30,7 +30,7 @@ describe("the configuration", () => {
       const env = { TOKEN_AUTHORITY_LISTEN: listen };
       expect(() => readConfig(env)).toThrow(/TOKEN_AUTHORITY_LISTEN: plaintext .* set TOKEN_AUTHORITY_TLS_CERT/);
       expect(readConfig({ ...env, ...tls }).tls).toEqual({
-        cert: "cert.pem",
+        certificate: "cert.pem",
         key: "key.pem",
         clientCa: "ca.pem",
         callers: "callers.json",
@@ -75,9 +75,15 @@ describe("the configuration", () => {
 
   it("ignores what Kubernetes sets beside a Service of this name", () => {
     const injected = Object.fromEntries(
-      ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT", "PORT_50051_TCP", "PORT_50051_TCP_ADDR", "ADMIN_PORT"].map(
-        (name) => [`TOKEN_AUTHORITY_${name}`, "tcp://10.0.0.1:50051"],
-      ),
+      [
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_GRPC",
+        "PORT",
+        "PORT_50051_TCP",
+        "PORT_50051_TCP_ADDR",
+        "ADMIN_PORT",
+      ].map((name) => [`TOKEN_AUTHORITY_${name}`, "tcp://10.0.0.1:50051"]),
     );
     expect(readConfig(injected)).toEqual(readConfig({}));
   });

@@ -42,9 +42,7 @@ export function isTokenId(text: string): boolean {
 /** Whether the text is a key by its form and checksum. Costs no hash and no read, whatever the text. Hot path. */
 export function isKey(text: string): boolean {
   // The length is checked first: nothing after it depends on how much the bearer sent.
-  return (
-    text.length === keyLength && keyPattern.test(text) && text.endsWith(checksum(text.slice(0, -checksumLength)))
-  );
+  return text.length === keyLength && keyPattern.test(text) && text.endsWith(checksum(text.slice(0, -checksumLength)));
 }
 
 /** What is stored of a key: its SHA-256. A key has 190 random bits, so no slow hash is needed (NIST SP 800-63B 5.1.1.2). Hot path. */

@@ -19,7 +19,13 @@ export function createSealer(secret: Uint8Array): Sealer {
       const nonce = randomBytes(nonceLength);
       const cipher = createCipheriv("aes-256-gcm", secret, nonce, { authTagLength: tagLength });
       cipher.setAAD(Buffer.from(context));
-      return Buffer.concat([Buffer.of(version), nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
+      return Buffer.concat([
+        Buffer.of(version),
+        nonce,
+        cipher.update(text, "utf8"),
+        cipher.final(),
+        cipher.getAuthTag(),
+      ]);
     },
     open(sealed, context) {
       if (sealed[0] !== version || sealed.length < 1 + nonceLength + tagLength) {
@@ -30,7 +36,9 @@ export function createSealer(secret: Uint8Array): Sealer {
       decipher.setAAD(Buffer.from(context));
       decipher.setAuthTag(sealed.subarray(-tagLength));
       try {
-        return decipher.update(sealed.subarray(1 + nonceLength, -tagLength), undefined, "utf8") + decipher.final("utf8");
+        return (
+          decipher.update(sealed.subarray(1 + nonceLength, -tagLength), undefined, "utf8") + decipher.final("utf8")
+        );
       } catch {
         return null;
       }

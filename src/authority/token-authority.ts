@@ -152,9 +152,19 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision, head: outcome.head };
+        return {
+          token: { ...outcome.token, lastUsedAtMs: null },
+          key,
+          revision: outcome.head.revision,
+          head: outcome.head,
+        };
       case "replayed":
-        return { token: outcome.token, key: openKey(caller, request, outcome), revision: outcome.token.createRevision, head: null };
+        return {
+          token: outcome.token,
+          key: openKey(caller, request, outcome),
+          revision: outcome.token.createRevision,
+          head: null,
+        };
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":

@@ -18,31 +18,34 @@ export type AdminOptions = {
 
 /** Serves /metrics, /livez (the process turns) and /readyz (calls can be answered). Nothing secret is to be had here. */
 export async function startAdminListener({ address, metrics, isReady, log }: AdminOptions): Promise<AdminListener> {
-  const server = createServer({ maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => {
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      answer(response, 405, "only GET and HEAD\n");
-      return;
-    }
-    switch (request.url?.split("?", 1)[0]) {
-      case "/metrics":
-        metrics.expose().then(
-          ({ contentType, text }) => answer(response, 200, text, contentType),
-          (error) => {
-            log.error({ err: error }, "metrics could not be read");
-            answer(response, 500, "metrics could not be read\n");
-          },
-        );
+  const server = createServer(
+    { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 5000 },
+    (request, response) => {
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        answer(response, 405, "only GET and HEAD\n");
         return;
-      case "/livez":
-        answer(response, 200, "alive\n");
-        return;
-      case "/readyz":
-        answer(response, isReady() ? 200 : 503, isReady() ? "ready\n" : "not ready\n");
-        return;
-      default:
-        answer(response, 404, "there are /metrics, /livez and /readyz\n");
-    }
-  });
+      }
+      switch (request.url?.split("?", 1)[0]) {
+        case "/metrics":
+          metrics.expose().then(
+            ({ contentType, text }) => answer(response, 200, text, contentType),
+            (error) => {
+              log.error({ err: error }, "metrics could not be read");
+              answer(response, 500, "metrics could not be read\n");
+            },
+          );
+          return;
+        case "/livez":
+          answer(response, 200, "alive\n");
+          return;
+        case "/readyz":
+          answer(response, isReady() ? 200 : 503, isReady() ? "ready\n" : "not ready\n");
+          return;
+        default:
+          answer(response, 404, "there are /metrics, /livez and /readyz\n");
+      }
+    },
+  );
   server.maxConnections = 100;
   server.on("clientError", (_error, socket) => socket.destroy());
 
@@ -59,7 +62,12 @@ export async function startAdminListener({ address, metrics, isReady, log }: Adm
   };
 }
 
-function answer(response: ServerResponse, status: number, text: string, contentType = "text/plain; charset=utf-8"): void {
+function answer(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  contentType = "text/plain; charset=utf-8",
+): void {
   response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(text) });
   response.end(text);
 }

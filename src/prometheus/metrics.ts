@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** What the metrics need to know of an RPC that has ended. */
 export type MeasuredCall = {
@@ -11,10 +11,10 @@ export type MeasuredCall = {
   readonly refusal: string | null;
 };
 
-/** Readings that are taken when the metrics are asked for, by metric name. Null readings are left out. */
+/** A reading that is taken when the metrics are asked for. */
 export type GaugeSource = {
   readonly help: string;
-  readonly read: () => number | null;
+  readonly read: () => number;
 };
 
 export type Metrics = {
@@ -25,7 +25,9 @@ export type Metrics = {
 };
 
 // From a hot Authenticate to a Create behind a slow disk.
-const secondsBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const secondsBuckets = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
 
 /** Names follow OpenTelemetry's stable RPC conventions, in Prometheus' spelling; ours start with token_authority_. */
 export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Metrics {
@@ -51,22 +53,14 @@ export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Me
       help: source.help,
       registers,
       collect() {
-        const value = source.read();
-        if (value === null) {
-          this.reset();
-        } else {
-          this.set(value);
-        }
+        this.set(source.read());
       },
     });
   }
 
   return {
     observeCall({ rpc, code, durationMs, refusal }) {
-      duration.observe(
-        { rpc_system_name: "grpc", rpc_method: rpc, rpc_response_status_code: code },
-        durationMs / 1000,
-      );
+      duration.observe({ rpc_system_name: "grpc", rpc_method: rpc, rpc_response_status_code: code }, durationMs / 1000);
       if (refusal !== null) {
         refusals.inc({ reason: refusal });
       }

@@ -1,16 +1,43 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { digestKey, holdsKey, isKey, isTokenId, keyHint, keyPrefix, mintKey, mintTokenId } from "../../src/authority/key.ts";
+import {
+  digestKey,
+  holdsKey,
+  isKey,
+  isTokenId,
+  keyHint,
+  keyPrefix,
+  mintKey,
+  mintTokenId,
+} from "../../src/authority/key.ts";
 import { tokenTypes } from "../../src/authority/token.ts";
 
 // Made with another implementation (Python's zlib.crc32 and hashlib): the format can never change.
 const goldenVectors = [
-  ["sk_live_000000000000000000000000000000002UYg5A", "e3a087a23b95871c720ae81cdd5f58f9aa08e6666e922947a4d4ea8381c4767b"],
-  ["sk_test_0123456789ABCDEFGHIJKLMNOPQRSTUV3bN14w", "d3db7150108f800188f68c9a0819e3c048721eac9002271391501e801e288496"],
-  ["pk_live_abcdefghijklmnopqrstuvwxyzABCDEF1ofHP0", "5c06bf1bab1a3e57cbf51a3391ebfe039cd5148c3d94f4be98a7a34bd59325f5"],
-  ["pk_test_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz1Fpsit", "84989eb30bd4b295b643acdf900a08eeeee75e3adaffe693379e1c102ae9d6e8"],
-  ["rk_live_4eC39HqLyjWDarjtT1zdp7dcQm8wXs2K3Bdmky", "e03b38ec8b94fb70903351861eb42ad05b7ddc5fc07755edc0b7e829de9759e8"],
-  ["rk_test_ZyXwVuTsRqPoNmLkJiHgFeDcBa987654013Krg", "055c4f84916f202bb4d774afdd152896a85c6701e836fee5a546faedb10675c0"],
+  [
+    "sk_live_000000000000000000000000000000002UYg5A",
+    "e3a087a23b95871c720ae81cdd5f58f9aa08e6666e922947a4d4ea8381c4767b",
+  ],
+  [
+    "sk_test_0123456789ABCDEFGHIJKLMNOPQRSTUV3bN14w",
+    "d3db7150108f800188f68c9a0819e3c048721eac9002271391501e801e288496",
+  ],
+  [
+    "pk_live_abcdefghijklmnopqrstuvwxyzABCDEF1ofHP0",
+    "5c06bf1bab1a3e57cbf51a3391ebfe039cd5148c3d94f4be98a7a34bd59325f5",
+  ],
+  [
+    "pk_test_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz1Fpsit",
+    "84989eb30bd4b295b643acdf900a08eeeee75e3adaffe693379e1c102ae9d6e8",
+  ],
+  [
+    "rk_live_4eC39HqLyjWDarjtT1zdp7dcQm8wXs2K3Bdmky",
+    "e03b38ec8b94fb70903351861eb42ad05b7ddc5fc07755edc0b7e829de9759e8",
+  ],
+  [
+    "rk_test_ZyXwVuTsRqPoNmLkJiHgFeDcBa987654013Krg",
+    "055c4f84916f202bb4d774afdd152896a85c6701e836fee5a546faedb10675c0",
+  ],
 ] as const;
 
 const key = fc.constantFrom(...goldenVectors.map(([text]) => text));

@@ -1,0 +1,196 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { describe, expect, it } from "vitest";
+import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
+import { TestServer } from "../support/test-server.ts";
+
+async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => expect.unreachable("the call was answered"),
+    (error) => ConnectError.from(error),
+  );
+}
+
+describe("authenticating", () => {
+  it("refuses a token from the millisecond it expires", async () => {
+    await using authority = await TestServer.start();
+    const { key } = await authority.issue({ expireTime: authority.inSeconds(60) });
+    authority.clock.nowMs += 59_999;
+    expect(await authority.verdictOf(key)).toBe("principal");
+    authority.clock.nowMs += 1;
+    expect(await authority.verdictOf(key)).toBe("TOKEN_EXPIRED");
+  });
+
+  it("never takes back an expiry when the system's clock runs back", async () => {
+    await using authority = await TestServer.start();
+    const { key } = await authority.issue({ expireTime: authority.inSeconds(60) });
+    authority.clock.nowMs += 60_000;
+    expect(await authority.verdictOf(key)).toBe("TOKEN_EXPIRED");
+    authority.clock.nowMs -= 30_000;
+    expect(await authority.verdictOf(key)).toBe("TOKEN_EXPIRED");
+  });
+
+  it("makes its checks in the order of the contract: each key fails the first of those that it would fail", async () => {
+    await using authority = await TestServer.start();
+    const request = { livemode: true, requiredPermissions: ["events:write"] };
+    const restricted = {
+      type: TokenType.RESTRICTED,
+      permissions: ["events:read"],
+      expireTime: authority.inSeconds(60),
+    };
+    const publishable = { type: TokenType.PUBLISHABLE, expireTime: authority.inSeconds(60) };
+
+    const testmode = await authority.issue({ ...publishable, livemode: false });
+    const livemode = await authority.issue({ ...publishable, livemode: true });
+    const short = await authority.issue({ ...restricted, livemode: true });
+    expect(await authority.verdictOf(testmode.key, request)).toBe("LIVEMODE_MISMATCH");
+    expect(await authority.verdictOf(livemode.key, request)).toBe("TYPE_NOT_ALLOWED");
+    expect(await authority.verdictOf(short.key, request)).toBe("INSUFFICIENT_PERMISSIONS");
+
+    authority.clock.nowMs += 60_000;
+    expect(await authority.verdictOf(testmode.key, request)).toBe("TOKEN_EXPIRED");
+    await authority.tokens.revoke({ id: testmode.id });
+    expect(await authority.verdictOf(testmode.key, request)).toBe("TOKEN_REVOKED");
+  });
+
+  it("tells support whose key it was, once the key is proven, and which permissions it lacks", async () => {
+    await using authority = await TestServer.start();
+    const { key, id } = await authority.issue({ type: TokenType.RESTRICTED, permissions: ["events:read"] });
+    const requiredPermissions = ["events:read", "events:write", "charges:read"];
+    const { outcome } = await authority.tokens.authenticate({ key, requiredPermissions });
+    expect(outcome.value).toMatchObject({
+      tokenId: id,
+      account: "acct_1",
+      missingPermissions: ["events:write", "charges:read"],
+    });
+  });
+
+  it("lets a publishable key pass only where a gateway says so, and gives it no permission there", async () => {
+    await using authority = await TestServer.start();
+    const { key } = await authority.issue({ type: TokenType.PUBLISHABLE });
+    const allowedTypes = [TokenType.PUBLISHABLE];
+    expect(await authority.verdictOf(key)).toBe("TYPE_NOT_ALLOWED");
+    expect(await authority.verdictOf(key, { allowedTypes })).toBe("principal");
+    expect(await authority.verdictOf(key, { allowedTypes, requiredPermissions: ["events:read"] })).toBe(
+      "INSUFFICIENT_PERMISSIONS",
+    );
+  });
+
+  it("moves the last use for accepted keys alone, a minute or more at a time", async () => {
+    await using authority = await TestServer.start();
+    const used = await authority.issue();
+    const refused = await authority.issue({ type: TokenType.PUBLISHABLE });
+    const first = authority.inSeconds(0);
+    await authority.verdictOf(used.key);
+    await authority.verdictOf(refused.key);
+    authority.clock.nowMs += 59_999;
+    await authority.verdictOf(used.key);
+    // Stopping flushes what is written behind.
+    await authority.stop();
+    await authority.start();
+    const lastUse = async (id: string) => (await authority.tokens.get({ id })).token?.lastUseTime;
+    expect(await lastUse(used.id)).toEqual(first);
+    expect(await lastUse(refused.id)).toBeUndefined();
+
+    authority.clock.nowMs += 1;
+    await authority.verdictOf(used.key);
+    await authority.stop();
+    await authority.start();
+    expect(await lastUse(used.id)).toEqual(authority.inSeconds(0));
+  });
+});
+
+describe("creating", () => {
+  it("refuses an expiry that is not in the future, at the millisecond", async () => {
+    await using authority = await TestServer.start();
+    const error = await errorOf(authority.issue({ expireTime: authority.inSeconds(0) }));
+    expect([error.code, error.rawMessage]).toEqual([Code.InvalidArgument, "expire_time must lie in the future"]);
+    expect((await authority.issue({ expireTime: authority.inSeconds(0.001) })).id).toMatch(/^tok_/);
+  });
+
+  it("counts towards an account's limit only what still lives", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_MAX_TOKENS_PER_ACCOUNT: "2" });
+    const first = await authority.issue({ expireTime: authority.inSeconds(60) });
+    await authority.issue();
+    expect((await errorOf(authority.issue())).code).toBe(Code.ResourceExhausted);
+    expect((await authority.issue({ account: "acct_2" })).id).toMatch(/^tok_/);
+
+    authority.clock.nowMs += 60_000;
+    const second = await authority.issue();
+    expect((await errorOf(authority.issue())).code).toBe(Code.ResourceExhausted);
+    await authority.tokens.revoke({ id: second.id });
+    await authority.issue();
+    expect((await authority.tokens.get({ id: first.id })).token?.state).toBe(TokenState.EXPIRED);
+  });
+
+  it("holds the limit when many creations run at once", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_MAX_TOKENS_PER_ACCOUNT: "10" });
+    const results = await Promise.allSettled(Array.from({ length: 50 }, () => authority.issue()));
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(10);
+  });
+});
+
+describe("listing", () => {
+  it("goes to the last page and back again, and both ways gives the same tokens, newest first", async () => {
+    await using authority = await TestServer.start();
+    const made: string[] = [];
+    for (let count = 0; count < 7; count += 1) {
+      made.unshift((await authority.issue()).id);
+    }
+    const page = async (pageToken: string) => {
+      const response = await authority.tokens.list({ account: "acct_1", pageSize: 3, pageToken });
+      return { ...response, ids: response.tokens.map(({ id }) => id) };
+    };
+    const first = await page("");
+    const second = await page(first.nextPageToken);
+    const third = await page(second.nextPageToken);
+    expect([first.ids, second.ids, third.ids]).toEqual([made.slice(0, 3), made.slice(3, 6), made.slice(6)]);
+    expect([first.previousPageToken, third.nextPageToken]).toEqual(["", ""]);
+
+    const secondAgain = await page(third.previousPageToken);
+    const firstAgain = await page(secondAgain.previousPageToken);
+    expect([secondAgain.ids, firstAgain.ids]).toEqual([second.ids, first.ids]);
+    expect(firstAgain.previousPageToken).toBe("");
+    expect((await page(firstAgain.nextPageToken)).ids).toEqual(second.ids);
+
+    const newer = (await authority.issue()).id;
+    expect((await page(first.nextPageToken)).ids).toEqual(second.ids);
+    const firstLater = await page(secondAgain.previousPageToken);
+    expect(firstLater.ids).toEqual(first.ids);
+    expect((await page(firstLater.previousPageToken)).ids).toEqual([newer]);
+  });
+
+  it("of 1000 at the most, however many are asked for", async () => {
+    await using authority = await TestServer.start();
+    await Promise.all(Array.from({ length: 1001 }, () => authority.issue()));
+    const { tokens, nextPageToken } = await authority.tokens.list({ pageSize: 5000 });
+    expect(tokens).toHaveLength(1000);
+    expect((await authority.tokens.list({ pageSize: 5000, pageToken: nextPageToken })).tokens).toHaveLength(1);
+    expect((await authority.tokens.list({})).tokens).toHaveLength(50);
+    expect((await errorOf(authority.tokens.list({ pageSize: -1 }))).rawMessage).toBe("page_size must not be negative");
+  });
+});
+
+describe("revoking", () => {
+  it("again keeps the first time, reason and revision", async () => {
+    await using authority = await TestServer.start();
+    const { id } = await authority.issue();
+    const first = await authority.tokens.revoke({ id, reason: "lost" });
+    authority.clock.nowMs += 1000;
+    await authority.issue();
+    const again = await authority.tokens.revoke({ id, reason: "found" });
+    expect(again).toEqual(first);
+    expect(first).toMatchObject({ revision: 2n, token: { revokeReason: "lost", state: TokenState.REVOKED } });
+    expect((await authority.issue()).revision).toBe(4n);
+  });
+
+  it("holds for every Authenticate that starts after it was answered", async () => {
+    await using authority = await TestServer.start();
+    for (let round = 0; round < 50; round += 1) {
+      const { key, id } = await authority.issue();
+      const during = Array.from({ length: 10 }, () => authority.verdictOf(key));
+      await authority.tokens.revoke({ id });
+      expect(await authority.verdictOf(key)).toBe("TOKEN_REVOKED");
+      await Promise.all(during);
+    }
+  });
+});

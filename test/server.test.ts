@@ -1,0 +1,193 @@
+import { randomBytes } from "node:crypto";
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { describe, expect, it } from "vitest";
+import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
+import { TestServer } from "./support/test-server.ts";
+
+async function admin(authority: TestServer, path: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(`http://${authority.server.adminAddress}${path}`);
+  return { status: response.status, text: await response.text() };
+}
+
+describe("a restart", () => {
+  it("keeps every token, every revocation and the last uses", async () => {
+    await using authority = await TestServer.start();
+    const kept = await authority.issue();
+    const revoked = await authority.issue();
+    await authority.tokens.revoke({ id: revoked.id, reason: "lost" });
+    expect(await authority.verdictOf(kept.key)).toBe("principal");
+
+    await authority.stop();
+    await authority.start();
+    expect(await authority.verdictOf(kept.key)).toBe("principal");
+    expect(await authority.verdictOf(revoked.key)).toBe("TOKEN_REVOKED");
+    const { token } = await authority.tokens.get({ id: kept.id });
+    expect(token?.lastUseTime).toEqual(authority.inSeconds(0));
+  });
+
+  it("answers a Create that is sent again with the same key, as long as the sealing secret is the same", async () => {
+    await using authority = new TestServer();
+    const file = join(authority.directory, "secret");
+    writeFileSync(file, randomBytes(32));
+    await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
+    const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
+    const first = await authority.issue({ requestId });
+
+    await authority.stop();
+    await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
+    expect((await authority.issue({ requestId })).key).toBe(first.key);
+
+    await authority.stop();
+    writeFileSync(file, randomBytes(32));
+    await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
+    const error = await authority.issue({ requestId }).then(() => null, ConnectError.from);
+    expect(error?.code).toBe(Code.FailedPrecondition);
+    expect(await authority.verdictOf(first.key)).toBe("principal");
+  });
+
+  it("with a clock more than 5 minutes before the newest change is refused, and says how to allow it", async () => {
+    await using authority = await TestServer.start();
+    await authority.issue();
+    await authority.stop();
+    authority.clock.nowMs -= 5 * 60 * 1000 + 1;
+    await expect(authority.start()).rejects.toThrow(/clock is 300 s before .* TOKEN_AUTHORITY_CLOCK_BACK=allow/);
+    await authority.start({ TOKEN_AUTHORITY_CLOCK_BACK: "allow" });
+    const { token } = await authority.issue();
+    expect(token?.createTime).toEqual(authority.inSeconds(0));
+  });
+
+  it("with a clock a little back goes on at the time of the newest change", async () => {
+    await using authority = await TestServer.start();
+    await authority.issue();
+    const newest = authority.inSeconds(0);
+    await authority.stop();
+    authority.clock.nowMs -= 60_000;
+    await authority.start();
+    expect((await authority.issue()).token?.createTime).toEqual(newest);
+    expect((await admin(authority, "/metrics")).text).toContain("token_authority_clock_behind_seconds 60\n");
+  });
+
+  it("while the first process still runs is refused", async () => {
+    await using authority = await TestServer.start();
+    await using second = new TestServer();
+    await expect(second.start({ TOKEN_AUTHORITY_DATA_DIR: join(authority.directory, "data") })).rejects.toThrow(
+      /another process/,
+    );
+    expect(await authority.verdictOf((await authority.issue()).key)).toBe("principal");
+  });
+});
+
+describe("the first start on the defaults", () => {
+  it("makes a sealing secret beside the data, for the owner's eyes only", async () => {
+    await using authority = new TestServer();
+    const file = join(authority.directory, "data.sealing-secret");
+    await authority.start();
+    await authority.stop();
+    const { startServer } = await import("../src/server.ts");
+    const log = { info() {}, warn() {}, error() {} };
+    const config = { ...authority.config(), sealingSecret: { file, create: true } };
+    await using _server = await startServer(config, { clock: Date.now, log, onFatal() {} });
+    expect(statSync(file).size).toBe(32);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe("the admin port", () => {
+  it("tells that it lives, that it is ready, and what it measured", async () => {
+    await using authority = await TestServer.start();
+    const { key } = await authority.issue();
+    await authority.verdictOf(key);
+    await authority.verdictOf("no key");
+    expect(await admin(authority, "/livez")).toEqual({ status: 200, text: "alive\n" });
+    expect(await admin(authority, "/readyz")).toEqual({ status: 200, text: "ready\n" });
+    const { text } = await admin(authority, "/metrics");
+    expect(text).toContain(
+      'rpc_server_call_duration_seconds_count{rpc_system_name="grpc",rpc_method="casapay.token.v1.TokenService/Authenticate",rpc_response_status_code="OK"} 2\n',
+    );
+    expect(text).toContain('token_authority_refusals_total{reason="KEY_MALFORMED"} 1\n');
+    expect(text).toContain("token_authority_journal_revision 1\n");
+    expect(text).toContain("token_authority_serving 1\n");
+    expect(text).toMatch(/token_authority_reserve_bytes [1-9]/);
+  });
+
+  it("serves nothing else", async () => {
+    await using authority = await TestServer.start();
+    expect((await admin(authority, "/")).status).toBe(404);
+    const url = `http://${authority.server.adminAddress}/metrics`;
+    expect((await fetch(url, { method: "POST", body: "x" })).status).toBe(405);
+  });
+});
+
+describe("logs", () => {
+  it("have one line for a change, with its place in the journal, and none for an accepted key", async () => {
+    await using authority = await TestServer.start();
+    const { key, id } = await authority.issue();
+    const before = authority.logged.length;
+    await authority.verdictOf(key);
+    expect(authority.logged.length).toBe(before);
+    expect(authority.logged.at(-1)).toMatchObject({
+      message: "call",
+      fields: {
+        rpc: "casapay.token.v1.TokenService/Create",
+        caller: "local",
+        role: "operator",
+        code: "OK",
+        token_id: id,
+        revision: 1,
+        hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+    });
+  });
+
+  it("sample refusals: one line every 10 seconds for each reason, which counts those left out", async () => {
+    await using authority = await TestServer.start();
+    const refusals = () => authority.logged.filter(({ message }) => message === "key refused");
+    for (let round = 0; round < 5; round += 1) {
+      await authority.verdictOf("no key");
+    }
+    expect(refusals()).toHaveLength(1);
+    authority.clock.nowMs += 10_000;
+    await authority.verdictOf("no key");
+    expect(refusals()).toHaveLength(2);
+    expect(refusals()[1]?.fields).toMatchObject({ refusal: "KEY_MALFORMED", suppressed: 4 });
+  });
+});
+
+describe("the end", () => {
+  it("turns health to NOT_SERVING for those who watch it", async () => {
+    await using authority = await TestServer.start();
+    const transport = createGrpcTransport({ baseUrl: `http://${authority.server.address}` });
+    const statuses: Status[] = [];
+    let stopping: Promise<void> | null = null;
+    for await (const { status } of createClient(Health, transport).watch({})) {
+      statuses.push(status);
+      if (status === Status.SERVING) {
+        stopping = authority.stop();
+      }
+    }
+    await stopping;
+    expect(statuses).toEqual([Status.SERVING, Status.NOT_SERVING]);
+  });
+
+  it("lets calls under way end", async () => {
+    await using authority = await TestServer.start();
+    const { id } = await authority.issue();
+    const tokens = authority.tokens;
+    await tokens.get({ id });
+    const creating = Array.from({ length: 64 }, (_, at) =>
+      tokens.create({ account: "acct_1", name: `key ${at}`, type: TokenType.SECRET }),
+    );
+    // On one connection: once this is answered, all of the above have been received.
+    await tokens.get({ id });
+    await authority.stop();
+    const created = await Promise.all(creating);
+    await authority.start();
+    for (const { key } of created) {
+      expect(await authority.verdictOf(key)).toBe("principal");
+    }
+  });
+});
