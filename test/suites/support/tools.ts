@@ -1,0 +1,44 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, "../../..");
+/** Where the suites keep what they install. Set TOOLS_CACHE_DIR to keep it elsewhere. */
+const cacheDirectory = resolve(process.env.TOOLS_CACHE_DIR ?? join(root, ".cache"));
+const installTimeoutMs = 8 * 60 * 1000;
+
+/** Makes sure that the program of a Go module is there, and returns its path. */
+export async function installGoProgram(program: string, version: string): Promise<string> {
+  const name = program.slice(program.lastIndexOf("/") + 1);
+  const directory = await installOnce(`${name}-${version}`, async (target) => {
+    // Another Go than the one that is here would have to be downloaded.
+    const env = { ...process.env, GOBIN: target, GOTOOLCHAIN: "local" };
+    await run("go", ["install", `${program}@${version}`], { env, cwd: target, timeout: installTimeoutMs });
+  });
+  return join(directory, name);
+}
+
+/** Makes sure that a Python environment with these packages is there, and returns the path of its interpreter. */
+export async function installPython(name: string, packages: readonly string[]): Promise<string> {
+  const directory = await installOnce(name, async (target) => {
+    await run("python3", ["-m", "venv", target], { timeout: installTimeoutMs });
+    const args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...packages];
+    await run(join(target, "bin", "python"), args, { timeout: installTimeoutMs });
+  });
+  return join(directory, "bin", "python");
+}
+
+// A marker beside the folder, not a rename of it: a Python environment cannot be moved.
+async function installOnce(name: string, install: (target: string) => Promise<void>): Promise<string> {
+  const target = join(cacheDirectory, name);
+  const marker = join(cacheDirectory, `${name}.installed`);
+  if (!existsSync(marker)) {
+    rmSync(target, { recursive: true, force: true });
+    mkdirSync(target, { recursive: true });
+    await install(target);
+    writeFileSync(marker, "");
+  }
+  return target;
+}
