@@ -49,13 +49,22 @@ export const migrations: readonly string[] = [
     used_at_ms INTEGER NOT NULL
   ) STRICT;
 
+  CREATE TABLE sealed_key (
+    slot INTEGER PRIMARY KEY,
+    content BLOB NOT NULL CHECK (length(content) = 128)
+  ) STRICT;
+
+  CREATE TABLE free_sealed_key (
+    slot INTEGER PRIMARY KEY REFERENCES sealed_key (slot)
+  ) STRICT;
+
   CREATE TABLE create_request (
     caller TEXT NOT NULL,
     account TEXT NOT NULL,
     request_id TEXT NOT NULL,
     body_digest BLOB NOT NULL,
     token_revision INTEGER NOT NULL REFERENCES token (revision),
-    sealed_key BLOB,
+    sealed_slot INTEGER REFERENCES sealed_key (slot),
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (caller, account, request_id)
   ) STRICT, WITHOUT ROWID;

@@ -11,6 +11,7 @@ import {
   type TokenUse,
 } from "../authority/token-store.ts";
 import { selectJournalHead } from "./journal-head.ts";
+import { createSealedKeys } from "./sealed-keys.ts";
 import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
 import type { CreateCall, RevokeCall } from "./writer-call.ts";
 
@@ -30,8 +31,9 @@ const maxForgottenAtOnce = 500;
 
 type RequestRow = {
   readonly body_digest: Uint8Array;
-  readonly sealed_key: Uint8Array | null;
+  readonly sealed_slot: number | null;
   readonly token_revision: number;
+  readonly at_ms: number;
 };
 
 type DigestRow = { readonly digest: Uint8Array };
@@ -41,9 +43,9 @@ export function createWriter(db: Database.Database): Writer {
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
-  const findRequest = db.prepare<[string, string, string, number], RequestRow>(
-    `SELECT body_digest, sealed_key, token_revision FROM create_request
-     WHERE caller = ? AND account = ? AND request_id = ? AND at_ms > ?`,
+  const findRequest = db.prepare<[string, string, string], RequestRow>(
+    `SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request
+     WHERE caller = ? AND account = ? AND request_id = ?`,
   );
   const findById = db.prepare<[string], TokenRow & DigestRow>(
     `SELECT token.digest, ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
@@ -62,24 +64,26 @@ export function createWriter(db: Database.Database): Writer {
   );
   // A request of 24 hours before may still stand there: it is forgotten by being replaced.
   const insertRequest = db.prepare(
-    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_key, at_ms)
+    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms)
      VALUES (?, ?, ?, ?, ?, ?, ?)`,
   );
   const markRevoked = db.prepare<[number, string, number, number]>(
     `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
      WHERE revision = ? AND revoked_at_ms IS NULL`,
   );
-  const eraseSealedKey = db.prepare<[number]>(
-    "UPDATE create_request SET sealed_key = NULL WHERE token_revision = ? AND sealed_key IS NOT NULL",
+  const findSealedKey = db.prepare<[number], { readonly sealed_slot: number }>(
+    "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL",
   );
+  const dropSealedKey = db.prepare<[number]>("UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?");
   const upsertUse = db.prepare<[number, number, number]>(
     `INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?)
      ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms
      WHERE excluded.used_at_ms >= last_use.used_at_ms + ?`,
   );
-  const forgetRequests = db.prepare<[number, number]>(
-    "DELETE FROM create_request WHERE at_ms <= ? ORDER BY at_ms LIMIT ?",
+  const forgetRequests = db.prepare<[number, number], Pick<RequestRow, "sealed_slot">>(
+    "DELETE FROM create_request WHERE at_ms <= ? RETURNING sealed_slot ORDER BY at_ms LIMIT ?",
   );
+  const sealedKeys = createSealedKeys(db);
 
   let head: JournalHead = selectJournalHead(db)() ?? emptyHead;
 
@@ -96,15 +100,7 @@ export function createWriter(db: Database.Database): Writer {
     return head;
   }
 
-  function findReplay(
-    token: NewToken,
-    request: CreateRequestRecord,
-    { atMs, caller }: ChangeContext,
-  ): CreateOutcome | null {
-    const row = findRequest.get(caller, token.account, request.id, atMs - requestMemoryMs);
-    if (row === undefined) {
-      return null;
-    }
+  function replay(row: RequestRow, request: CreateRequestRecord): CreateOutcome {
     if (Buffer.compare(row.body_digest, request.bodyDigest) !== 0) {
       return { kind: "request_id_reused" };
     }
@@ -112,7 +108,17 @@ export function createWriter(db: Database.Database): Writer {
     if (created === undefined) {
       throw new Error(`no token has the revision ${row.token_revision} that a request names`);
     }
-    return { kind: "replayed", token: toToken(created), sealedKey: row.sealed_key };
+    return {
+      kind: "replayed",
+      token: toToken(created),
+      sealedKey: row.sealed_slot === null ? null : sealedKeys.get(row.sealed_slot),
+    };
+  }
+
+  function eraseSealedKey(slot: number | null): void {
+    if (slot !== null) {
+      sealedKeys.erase(slot);
+    }
   }
 
   function isLimitReached(account: string, maxLiveTokens: number, nowMs: number): boolean {
@@ -139,9 +145,9 @@ export function createWriter(db: Database.Database): Writer {
     },
 
     create({ token, request, maxLiveTokens, context }, isStorageLow) {
-      const replay = request === null ? null : findReplay(token, request, context);
-      if (replay !== null) {
-        return replay;
+      const earlier = request === null ? undefined : findRequest.get(context.caller, token.account, request.id);
+      if (request !== null && earlier !== undefined && earlier.at_ms > context.atMs - requestMemoryMs) {
+        return replay(earlier, request);
       }
       if (isExpired(token, context.atMs)) {
         return { kind: "already_expired" };
@@ -168,13 +174,14 @@ export function createWriter(db: Database.Database): Writer {
         token.expiresAtMs,
       );
       if (request !== null) {
+        eraseSealedKey(earlier?.sealed_slot ?? null);
         insertRequest.run(
           context.caller,
           token.account,
           request.id,
           request.bodyDigest,
           change.revision,
-          request.sealedKey,
+          sealedKeys.put(request.sealedKey),
           context.atMs,
         );
       }
@@ -192,7 +199,8 @@ export function createWriter(db: Database.Database): Writer {
       }
       const change = appendToJournal("revoke", token, row.digest, context);
       markRevoked.run(context.atMs, reason, change.revision, token.createRevision);
-      eraseSealedKey.run(token.createRevision);
+      eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
+      dropSealedKey.run(token.createRevision);
       return {
         token: { ...token, revokedAtMs: context.atMs, revokeReason: reason, revokeRevision: change.revision },
         head: change,
@@ -209,7 +217,11 @@ export function createWriter(db: Database.Database): Writer {
     },
 
     forgetSomeRequests(nowMs) {
-      return forgetRequests.run(nowMs - requestMemoryMs, maxForgottenAtOnce).changes;
+      const forgotten = forgetRequests.all(nowMs - requestMemoryMs, maxForgottenAtOnce);
+      for (const { sealed_slot } of forgotten) {
+        eraseSealedKey(sealed_slot);
+      }
+      return forgotten.length;
     },
   };
 }

@@ -89,15 +89,22 @@ it("reads along an index, always", () => {
 it("writes along an index, always", () => {
   expect(plansOf(createWriter)).toMatchInlineSnapshot(`
     {
-      "DELETE FROM create_request WHERE at_ms <= ? ORDER BY at_ms LIMIT ?": [
+      "DELETE FROM create_request WHERE at_ms <= ? RETURNING sealed_slot ORDER BY at_ms LIMIT ?": [
         "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
         "LIST SUBQUERY 2",
         "SEARCH create_request USING COVERING INDEX create_request_by_time (at_ms<?)",
       ],
+      "DELETE FROM free_sealed_key WHERE slot = (SELECT min(slot) FROM free_sealed_key) RETURNING slot": [
+        "SEARCH free_sealed_key USING INTEGER PRIMARY KEY (rowid=?)",
+        "SCALAR SUBQUERY 1",
+        "SEARCH free_sealed_key",
+      ],
+      "INSERT INTO free_sealed_key (slot) VALUES (?)": [],
       "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)": [],
       "INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?) ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms >= last_use.used_at_ms + ?": [],
+      "INSERT INTO sealed_key (content) VALUES (?)": [],
       "INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)": [],
-      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_key, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)": [],
+      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)": [],
       "SELECT (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) + (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS live": [
         "SCAN CONSTANT ROW",
         "SCALAR SUBQUERY 2",
@@ -113,18 +120,27 @@ it("writes along an index, always", () => {
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
       ],
-      "SELECT body_digest, sealed_key, token_revision FROM create_request WHERE caller = ? AND account = ? AND request_id = ? AND at_ms > ?": [
+      "SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request WHERE caller = ? AND account = ? AND request_id = ?": [
         "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
+      ],
+      "SELECT content FROM sealed_key WHERE slot = ?": [
+        "SEARCH sealed_key USING INTEGER PRIMARY KEY (rowid=?)",
       ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
+      ],
+      "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL": [
+        "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
       ],
       "SELECT token.digest, <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.id = ?": [
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
       ],
-      "UPDATE create_request SET sealed_key = NULL WHERE token_revision = ? AND sealed_key IS NOT NULL": [
+      "UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?": [
         "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
+      ],
+      "UPDATE sealed_key SET content = ? WHERE slot = ?": [
+        "SEARCH sealed_key USING INTEGER PRIMARY KEY (rowid=?)",
       ],
       "UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ? WHERE revision = ? AND revoked_at_ms IS NULL": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",

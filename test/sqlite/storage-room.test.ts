@@ -23,9 +23,9 @@ it("takes the room of the ballast on the disk, not only in its size, and for its
 
 it("is low until the ballast is in place, and again once it is given up", () => {
   const room = createStorageRoom(temporaryFiles(), 0, () => 0, quietLog);
-  expect(room.isLow()).toBe(true);
+  expect([room.isLow(), room.isTight()]).toEqual([true, true]);
   room.restoreBallast();
-  expect(room.isLow()).toBe(false);
+  expect([room.isLow(), room.isTight()]).toEqual([false, false]);
   expect(room.giveUpBallast()).toBe(true);
   expect(room.isLow()).toBe(true);
   expect(room.giveUpBallast()).toBe(false);

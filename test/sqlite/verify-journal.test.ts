@@ -240,7 +240,7 @@ it("runs beside a server that goes on changing, in its own short transactions", 
     }),
   );
   const verdicts = [];
-  while (ids.length < 5000) {
+  while (ids.length < 2500) {
     verdicts.push(verifyJournal(directory, null));
     // The changes need turns of the event loop that the verification does not give them.
     const { length } = ids;

@@ -1,11 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
+import { mintTokenId } from "../../src/authority/key.ts";
 import { requestMemoryMs } from "../../src/authority/token-store.ts";
+import { checkpointWhenLong } from "../../src/sqlite/checkpoint.ts";
+import { dataFiles } from "../../src/sqlite/data-directory.ts";
+import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
+import { createWriter } from "../../src/sqlite/writer.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
-import { openStore, temporaryDataDirectory } from "./store-rig.ts";
+import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -58,6 +63,29 @@ it("stays bounded under a steady load of changes, with readers beside it", async
   expect(largest).toBeLessThan(16 * mebibyte);
 }, 60_000);
 
+it("is moved into the database after a few changes already on a tight disk, to make do with the room it has", () => {
+  const { directory, database } = dataFiles(temporaryDataDirectory());
+  mkdirSync(directory);
+  const db = openWriterDatabase(database);
+  onTestFinished(() => {
+    db.close();
+  });
+  const writer = createWriter(db);
+  for (let change = 0; change < 20; change += 1) {
+    const token = aNewToken();
+    const call = { method: "create" as const, token, request: null, maxLiveTokens: 100, context: at(1) };
+    writer.transact(() => writer.create(call, () => false));
+  }
+  const waiting = () => {
+    const [row] = db.pragma("wal_checkpoint(NOOP)") as { readonly log: number; readonly checkpointed: number }[];
+    return (row?.log ?? 0) - (row?.checkpointed ?? 0);
+  };
+  checkpointWhenLong(db, false, quietLog);
+  expect(waiting()).toBeGreaterThan(20);
+  checkpointWhenLong(db, true, quietLog);
+  expect(waiting()).toBe(0);
+});
+
 it("is gone after the store is disposed", async () => {
   const directory = temporaryDataDirectory();
   const store = await openStore(directory);
@@ -85,6 +113,21 @@ it("keeps no sealed key of a revoked token, nor one older than 24 hours, in any 
   const keptKeys = sealed(({ isRevoked, atMs }) => !isRevoked && atMs === 1000);
 
   await store.forgetRequests(1 + requestMemoryMs);
+  // Others take the places of those that are gone.
+  await Promise.all(
+    rounds
+      .slice(0, 1500)
+      .map(({ token, request, isRevoked, atMs }) =>
+        isRevoked || atMs === 1
+          ? store.create(
+              { ...token, id: mintTokenId(), digest: randomBytes(32) },
+              { ...request, id: `again ${request.id}`, sealedKey: randomBytes(75) },
+              10_000,
+              at(1000),
+            )
+          : null,
+      ),
+  );
   expect(
     foundIn(
       directory,

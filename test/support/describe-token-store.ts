@@ -539,7 +539,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
               expect(isMatchLeft || scope.length > query.scanLimit).toBe(true);
             }
           }),
-          { numRuns: 300 },
+          { numRuns: 150 },
         );
       }, 60_000);
     });
@@ -669,10 +669,10 @@ function queries(tokens: number): fc.Arbitrary<TokenQuery> {
       livemode: fc.option(fc.boolean()),
       states: fc.array(fc.constantFrom(...tokenStates), { maxLength: 4 }),
       permission: fc.option(permission),
-      createdFromMs: fc.option(someTime, { freq: 1 }),
-      createdBeforeMs: fc.option(someTime, { freq: 1 }),
-      expiresBeforeMs: fc.option(someTime, { freq: 1 }),
-      unusedSinceMs: fc.option(someTime, { freq: 1 }),
+      createdFromMs: fc.option(someTime, { freq: 2 }),
+      createdBeforeMs: fc.option(someTime, { freq: 2 }),
+      expiresBeforeMs: fc.option(someTime, { freq: 2 }),
+      unusedSinceMs: fc.option(someTime, { freq: 2 }),
     }),
     direction: fc.constantFrom("older", "newer"),
     after: fc.option(fc.integer({ min: 0, max: 2 * tokens + 1 })),
