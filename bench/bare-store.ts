@@ -1,0 +1,61 @@
+import { digestKey, keyHint, mintKey, mintTokenId } from "../src/authority/key.ts";
+import type { NewToken } from "../src/authority/token-store.ts";
+import { dataFiles } from "../src/sqlite/data-directory.ts";
+import { openWriterDatabase } from "../src/sqlite/open-database.ts";
+import { createWriter } from "../src/sqlite/writer.ts";
+import { createCall } from "./seed.ts";
+import { type Population, randomSmallAccount } from "./seeded-token.ts";
+
+/** The store's own statements in a loop: no thread, no message, no RPC. A baseline for what the disk and SQLite allow. */
+export type BareStore = Disposable & {
+  /** Creates tokens for so long, so many in a transaction, with synchronous=FULL. Returns how many a second. */
+  createFor(durationMs: number, inTransaction: number): number;
+};
+
+export function openBareStore(directory: string, population: Population): BareStore {
+  const db = openWriterDatabase(dataFiles(directory).database);
+  // The server does this by hand between answers.
+  db.pragma("wal_autocheckpoint = 2048");
+  const writer = createWriter(db);
+
+  function createOne(): void {
+    const outcome = writer.create(createCall(newToken(population), Date.now()), () => false);
+    if (outcome.kind !== "created") {
+      throw new Error(`the bare store did not create: ${outcome.kind}`);
+    }
+  }
+
+  return {
+    createFor(durationMs, inTransaction) {
+      const startMs = performance.now();
+      let created = 0;
+      while (performance.now() - startMs < durationMs) {
+        writer.transact(() => {
+          for (let place = 0; place < inTransaction; place += 1) {
+            createOne();
+          }
+        });
+        created += inTransaction;
+      }
+      return (created * 1000) / (performance.now() - startMs);
+    },
+    [Symbol.dispose]() {
+      db.close();
+    },
+  };
+}
+
+function newToken(population: Population): NewToken {
+  const key = mintKey("restricted", true);
+  return {
+    id: mintTokenId(),
+    digest: digestKey(key),
+    account: randomSmallAccount(population),
+    name: "Bench",
+    type: "restricted",
+    livemode: true,
+    keyHint: keyHint(key),
+    permissions: ["invoices:read", "events:write"],
+    expiresAtMs: null,
+  };
+}
