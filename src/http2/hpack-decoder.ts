@@ -1,0 +1,170 @@
+import { ConnectionError, ErrorCode } from "./error-code.ts";
+import type { Field, FieldFactory } from "./field.ts";
+import { HpackDynamicTable } from "./hpack-dynamic-table.ts";
+import { decodeHuffman, maxDecodedBytes } from "./hpack-huffman.ts";
+
+const scratchBytes = 1_024;
+const initialTableBytes = 4_096;
+
+export type HpackDecoderLimits = {
+  readonly maxHeaderListBytes: number;
+  readonly maxHeaderFields: number;
+};
+
+/**
+ * Decodes the header blocks of one connection, in order (RFC 7541 section 2.2).
+ * A wrong block is COMPRESSION_ERROR on the connection (RFC 9113 section 4.3): the tables of both sides differ from then on.
+ */
+export class HpackDecoder {
+  /** The block decoded last: `count` fields, the array is used again. */
+  readonly fields: Field[] = [];
+  count = 0;
+  /** The list passed a limit. The fields past it were decoded, for the table's sake, and dropped. */
+  isTooLarge = false;
+
+  readonly #factory: FieldFactory;
+  readonly #limits: HpackDecoderLimits;
+  readonly #table: HpackDynamicTable;
+  readonly #scratch: Buffer = Buffer.allocUnsafe(scratchBytes);
+  #maxTableBytes: number;
+  #listBytes = 0;
+  #bytes: Buffer = this.#scratch;
+  #at = 0;
+  #end = 0;
+
+  constructor(factory: FieldFactory, limits: HpackDecoderLimits) {
+    this.#factory = factory;
+    this.#limits = limits;
+    // Section 4.2: the setting's initial value holds until the peer has acknowledged ours.
+    this.#maxTableBytes = initialTableBytes;
+    this.#table = new HpackDynamicTable(initialTableBytes);
+  }
+
+  /** Changes SETTINGS_HEADER_TABLE_SIZE, once the peer has acknowledged it. */
+  allowTableBytes(maxBytes: number): void {
+    this.#maxTableBytes = maxBytes;
+    if (this.#table.maxBytes > maxBytes) {
+      this.#table.resize(maxBytes);
+    }
+  }
+
+  /** Hot path. Decodes a whole block into `fields`. */
+  decode(bytes: Buffer, start: number, end: number): void {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+    this.#listBytes = 0;
+    this.count = 0;
+    this.isTooLarge = false;
+    let mayResize = true;
+    while (this.#at < end) {
+      const octet = bytes[this.#at] ?? 0;
+      if ((octet & 0xe0) === 0x20) {
+        // Section 4.2: a size update stands before the first field, and nowhere else.
+        if (!mayResize) {
+          throw compressionError("table size update after a field");
+        }
+        this.#resizeTable();
+        continue;
+      }
+      mayResize = false;
+      if (octet >= 0x80) {
+        this.#keep(this.#fieldAt(this.#integer(0x7f)));
+      } else if (octet >= 0x40) {
+        const field = this.#literal(0x3f);
+        this.#table.add(field);
+        this.#keep(field);
+      } else {
+        // Without indexing and never indexed (sections 6.2.2, 6.2.3) differ for those who pass fields on only.
+        this.#keep(this.#literal(0x0f));
+      }
+    }
+  }
+
+  #keep(field: Field): void {
+    this.#listBytes += field.bytes;
+    if (this.#listBytes > this.#limits.maxHeaderListBytes || this.count >= this.#limits.maxHeaderFields) {
+      this.isTooLarge = true;
+      return;
+    }
+    this.fields[this.count++] = field;
+  }
+
+  /** Section 2.3.3: one address space, the static table first. */
+  #fieldAt(index: number): Field {
+    const field =
+      index <= this.#factory.staticCount
+        ? this.#factory.staticField(index)
+        : this.#table.at(index - this.#factory.staticCount - 1);
+    if (field === undefined) {
+      throw compressionError("index beyond both tables");
+    }
+    return field;
+  }
+
+  /** Section 6.2. */
+  #literal(prefixMask: number): Field {
+    const index = this.#integer(prefixMask);
+    const name = index === 0 ? this.#string() : this.#fieldAt(index).name;
+    return this.#factory.make(name, this.#string());
+  }
+
+  /** Section 6.3. */
+  #resizeTable(): void {
+    const maxBytes = this.#integer(0x1f);
+    if (maxBytes > this.#maxTableBytes) {
+      throw compressionError("table size update above SETTINGS_HEADER_TABLE_SIZE");
+    }
+    this.#table.resize(maxBytes);
+  }
+
+  /** Section 5.1. No integer here needs more than 28 bits past its prefix: a longer one is an error, as that section asks for. */
+  #integer(prefixMask: number): number {
+    const prefix = this.#octet() & prefixMask;
+    if (prefix < prefixMask) {
+      return prefix;
+    }
+    let value = prefix;
+    for (let shift = 0; shift < 28; shift += 7) {
+      const octet = this.#octet();
+      value += (octet & 0x7f) << shift;
+      if (octet < 0x80) {
+        return value;
+      }
+    }
+    throw compressionError("integer too large");
+  }
+
+  #octet(): number {
+    if (this.#at >= this.#end) {
+      throw compressionError("block ends within a field");
+    }
+    return this.#bytes[this.#at++] ?? 0;
+  }
+
+  /** Section 5.2. Octets become characters one to one. */
+  #string(): string {
+    const isHuffman = this.#at < this.#end && (this.#bytes[this.#at] ?? 0) >= 0x80;
+    const length = this.#integer(0x7f);
+    const start = this.#at;
+    const end = start + length;
+    if (end > this.#end) {
+      throw compressionError("string is longer than its block");
+    }
+    this.#at = end;
+    if (!isHuffman) {
+      return this.#bytes.toString("latin1", start, end);
+    }
+    const most = maxDecodedBytes(length);
+    const out = most <= scratchBytes ? this.#scratch : Buffer.allocUnsafe(most);
+    const decoded = decodeHuffman(this.#bytes, start, end, out);
+    if (decoded < 0) {
+      throw compressionError("wrong Huffman code");
+    }
+    return out.toString("latin1", 0, decoded);
+  }
+}
+
+function compressionError(message: string): ConnectionError {
+  return new ConnectionError(ErrorCode.CompressionError, message);
+}

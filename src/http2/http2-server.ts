@@ -1,0 +1,112 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { Connection } from "./connection.ts";
+import { FieldFactory } from "./field.ts";
+import { SlabPool } from "./frame-writer.ts";
+import type { Handler } from "./general.ts";
+import type { Lanes } from "./lane.ts";
+import { defaultLimits, type Limits } from "./limits.ts";
+import type { ServerParts } from "./server-parts.ts";
+
+export type Http2Options<Context> = {
+  readonly lanes: Lanes<Context>;
+  readonly handle: Handler<Context>;
+  /** Hears what a lane or a handler threw. */
+  readonly onError: (error: unknown) => void;
+  readonly limits?: Partial<Limits>;
+  /** Milliseconds of a clock that never runs back. */
+  readonly clock?: () => number;
+  /** From 0 up to 1, as Math.random. */
+  readonly random?: () => number;
+};
+
+/** A connection that can be asked to leave: it finishes what is under way, and closes (RFC 9113 section 6.8). */
+export type Leaving = { leave(): void };
+
+/** Serves HTTP/2 with prior knowledge on sockets that someone else accepted; over TLS, on those whose ALPN chose "h2". */
+export class Http2Server<Context> {
+  readonly #parts: ServerParts<Context>;
+  readonly #clock: () => number;
+  readonly #connections = new Set<Connection<Context>>();
+  readonly #sweep: NodeJS.Timeout;
+  #isLeaving = false;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(options: Http2Options<Context>) {
+    const limits = { ...defaultLimits, ...options.limits };
+    this.#clock = options.clock ?? (() => performance.now());
+    this.#parts = {
+      limits,
+      lanes: options.lanes,
+      handle: options.handle,
+      onError: options.onError,
+      random: options.random ?? Math.random,
+      factory: new FieldFactory(options.lanes.headers),
+      pool: new SlabPool(),
+      time: { nowMs: this.#clock() },
+    };
+    this.#sweep = setInterval(() => this.sweep(), limits.sweepMs).unref();
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Serves this socket, from here on ours, until it closes. `context` is handed to its lanes and handlers: say, who the client is.
+   * What was read from it before must have been put back by `unshift`.
+   */
+  accept(socket: Duplex, context: Context): Leaving {
+    if (this.#isLeaving || this.#connections.size >= this.#parts.limits.maxConnections) {
+      socket.on("error", () => {});
+      socket.destroy();
+      return { leave() {} };
+    }
+    if (socket instanceof Socket) {
+      // Answers are gathered here: the kernel need not wait for more.
+      socket.setNoDelay(true);
+    }
+    const connection = new Connection(socket, context, this.#parts, (closed) => {
+      this.#connections.delete(closed);
+      this.#noteEmpty();
+    });
+    this.#connections.add(connection);
+    connection.begin();
+    return connection;
+  }
+
+  /** Looks at the deadlines of all connections. Runs by itself every `sweepMs`. */
+  sweep(): void {
+    const { time } = this.#parts;
+    const before = time.nowMs;
+    time.nowMs = this.#clock();
+    for (const connection of this.#connections) {
+      connection.tick(Math.max(0, time.nowMs - before));
+    }
+  }
+
+  /** Lets all connections finish what is under way (RFC 9113 section 6.8), and destroys after `graceMs` what is left. Resolves when none is left. */
+  async close(graceMs: number): Promise<void> {
+    this.#isLeaving = true;
+    for (const connection of this.#connections) {
+      connection.leave();
+    }
+    const timer = setTimeout(() => {
+      for (const connection of this.#connections) {
+        connection.destroy();
+      }
+    }, graceMs);
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      this.#noteEmpty();
+    });
+    clearTimeout(timer);
+    clearInterval(this.#sweep);
+  }
+
+  #noteEmpty(): void {
+    if (this.#connections.size === 0) {
+      this.#onEmpty?.();
+    }
+  }
+}

@@ -1,0 +1,306 @@
+import { ControlFrames } from "./control-frames.ts";
+import { ConnectionError, ErrorCode } from "./error-code.ts";
+import { Flag, FrameType, initialWindowBytes, maxStreamId } from "./frame.ts";
+import type { FrameReader } from "./frame-reader.ts";
+import { GeneralRunner } from "./general-runner.ts";
+import { HeaderBlocks, withoutPadding } from "./header-blocks.ts";
+import { HpackDecoder } from "./hpack-decoder.ts";
+import { LaneRunner } from "./lane-runner.ts";
+import type { Outgoing } from "./outgoing.ts";
+import { PeerGuard } from "./peer-guard.ts";
+import { ReceiveWindow } from "./receive-window.ts";
+import { areTrailers, RequestHead, readHeaders, readRequestHead } from "./request-head.ts";
+import type { ServerParts } from "./server-parts.ts";
+import type { Stream } from "./stream.ts";
+import { StreamPast } from "./stream-ids.ts";
+import type { StreamTable } from "./stream-table.ts";
+
+/** What a frame costs of the control budget. */
+const plainCost = 1;
+/** What beginning a general request costs, in about a microsecond each. */
+const generalWork = 20;
+
+export type IncomingParts<Context> = {
+  readonly server: ServerParts<Context>;
+  readonly context: Context;
+  readonly table: StreamTable<Context>;
+  readonly outgoing: Outgoing<Context>;
+  /** Hears of the acknowledgement of our PING with this payload. */
+  readonly onPingAck: (payload: Buffer) => void;
+};
+
+/**
+ * Does what each frame of the client asks for (RFC 9113 section 6). Throws `ConnectionError` where the RFC ends the connection;
+ * resets the stream itself where it ends a stream.
+ */
+export class Incoming<Context> {
+  /** Streams above are none of ours any more: our GOAWAY told so. */
+  lastAcceptedId: number = maxStreamId;
+  readonly blocks: HeaderBlocks;
+  readonly control: ControlFrames<Context>;
+  readonly guard: PeerGuard<Context>;
+  /** Work that frames made beyond reading them, for `Connection` to count. */
+  extraWork = 0;
+
+  readonly #parts: IncomingParts<Context>;
+  readonly #decoder: HpackDecoder;
+  readonly #head = new RequestHead();
+  readonly #window: ReceiveWindow;
+  readonly #lanes: LaneRunner<Context>;
+  readonly #general: GeneralRunner<Context>;
+
+  constructor(parts: IncomingParts<Context>) {
+    const { limits, factory } = parts.server;
+    this.#parts = parts;
+    this.blocks = new HeaderBlocks(limits);
+    this.#decoder = new HpackDecoder(factory, limits);
+    this.#window = new ReceiveWindow(limits.connectionWindowBytes);
+    const { table, outgoing, onPingAck } = parts;
+    const guard = new PeerGuard(table, outgoing, limits);
+    this.guard = guard;
+    this.control = new ControlFrames({ limits, table, outgoing, guard, decoder: this.#decoder, onPingAck });
+    const runnerParts = { ...parts, guard, onRead: (bytes: number) => this.#makeRoom(bytes) };
+    this.#lanes = new LaneRunner(runnerParts);
+    this.#general = new GeneralRunner(runnerParts);
+  }
+
+  /** Hot path. */
+  onFrame(frame: FrameReader): void {
+    if (!this.control.hasPeerSettings && frame.type !== FrameType.Settings) {
+      // Section 3.4.
+      throw protocolError("the first frame is no SETTINGS frame");
+    }
+    if (this.blocks.isOpen && frame.type !== FrameType.Continuation) {
+      // Section 6.10.
+      throw protocolError("a frame between those of a header block");
+    }
+    switch (frame.type) {
+      case FrameType.Headers:
+        this.#onHeaders(frame);
+        break;
+      case FrameType.Data:
+        this.#onData(frame);
+        break;
+      case FrameType.Continuation:
+        this.#onContinuation(frame);
+        break;
+      default:
+        this.control.onFrame(frame);
+        break;
+    }
+  }
+
+  #onHeaders(frame: FrameReader): void {
+    if (frame.streamId === 0) {
+      throw protocolError("HEADERS on stream 0");
+    }
+    if (this.blocks.begin(frame)) {
+      this.#onHeaderBlock();
+    }
+  }
+
+  #onContinuation(frame: FrameReader): void {
+    if (frame.end === frame.start) {
+      this.guard.spendControl(plainCost);
+    }
+    if (this.blocks.continue(frame)) {
+      this.#onHeaderBlock();
+    }
+  }
+
+  /** Hot path. Whatever becomes of the stream, the block is decoded: both sides' tables stay alike (section 4.3). */
+  #onHeaderBlock(): void {
+    const { blocks } = this;
+    this.#decoder.decode(blocks.bytes, blocks.start, blocks.end);
+    const { ids } = this.#parts.table;
+    const id = blocks.streamId;
+    if (id > ids.last && (id & 1) === 1) {
+      ids.begin(id);
+      this.#beginRequest(id, blocks.endsStream);
+    } else {
+      this.#onLaterHeaders(id);
+    }
+  }
+
+  #beginRequest(id: number, endStream: boolean): void {
+    const { server, table, outgoing } = this.#parts;
+    const decoder = this.#decoder;
+    const head = this.#head;
+    if (id > this.lastAcceptedId) {
+      // Section 6.8: the client knows, or soon will, that nothing was done.
+      table.ids.noteReset(id);
+      return;
+    }
+    if (decoder.isTooLarge) {
+      this.#refuseHeaders(id, endStream);
+    } else if (this.blocks.dependsOnItself) {
+      // RFC 7540 section 5.3.1.
+      this.guard.resetStream(id, ErrorCode.ProtocolError, "stream depends on itself");
+    } else if (
+      !readRequestHead(decoder.fields, decoder.count, server.lanes.headers.length, head) ||
+      (endStream && head.contentLength > 0)
+    ) {
+      // Section 8.1.1.
+      this.guard.resetStream(id, ErrorCode.ProtocolError, "malformed request");
+    } else if (table.underWay >= server.limits.maxConcurrentStreams) {
+      // Section 5.1.2.
+      this.guard.resetStream(id, ErrorCode.RefusedStream, "too many streams");
+    } else {
+      const stream = table.open(id, head.contentLength, server.time.nowMs);
+      const { limits } = server;
+      stream.sendWindow.available = outgoing.initialWindowBytes;
+      // Section 6.9.2: a peer that has not acknowledged our SETTINGS may have used the initial value.
+      stream.receiveWindow.reset(limits.streamWindowBytes, Math.max(limits.streamWindowBytes, initialWindowBytes));
+      const lane = this.#lanes.find(head);
+      if (lane !== null) {
+        this.#lanes.begin(stream, lane, head, endStream);
+      } else if (head.method === "CONNECT") {
+        this.#answerEmpty(stream, 501, endStream);
+      } else {
+        this.extraWork += generalWork;
+        this.#general.begin(stream, head, readHeaders(decoder.fields, decoder.count), endStream);
+      }
+    }
+  }
+
+  /** Section 10.5.1: a list longer than we take is answered, and the connection goes on. */
+  #refuseHeaders(id: number, endStream: boolean): void {
+    const { server, table } = this.#parts;
+    if (table.underWay >= server.limits.maxConcurrentStreams) {
+      this.guard.resetStream(id, ErrorCode.RefusedStream, "too many streams");
+      return;
+    }
+    this.guard.spendReset();
+    this.#answerEmpty(table.open(id, -1, server.time.nowMs), 431, endStream);
+  }
+
+  #answerEmpty(stream: Stream<Context>, status: number, endStream: boolean): void {
+    const { table, outgoing } = this.#parts;
+    outgoing.headers(stream, [[":status", String(status)]], true);
+    if (!endStream) {
+      outgoing.resetStream(stream.id, ErrorCode.NoError);
+      table.ids.noteReset(stream.id);
+    }
+    table.close(stream);
+  }
+
+  /** A header block on a stream that has begun: trailers, or a mistake. */
+  #onLaterHeaders(id: number): void {
+    const stream = this.#openStream(id, "HEADERS");
+    if (stream === null) {
+      return;
+    }
+    const decoder = this.#decoder;
+    if (stream.hasRemoteEnded) {
+      // Section 5.1, half-closed (remote).
+      this.guard.resetStream(id, ErrorCode.StreamClosed, "HEADERS after END_STREAM");
+    } else if (this.blocks.dependsOnItself || !this.blocks.endsStream || !areTrailers(decoder.fields, decoder.count)) {
+      // Section 8.1: the second block is the trailers, ends the stream, and has no pseudo-header field.
+      this.guard.resetStream(id, ErrorCode.ProtocolError, "malformed trailers");
+    } else if (decoder.isTooLarge) {
+      this.guard.resetStream(id, ErrorCode.EnhanceYourCalm, "trailers are too large");
+    } else {
+      this.#onBodyPart(stream, this.blocks.bytes, 0, 0, true);
+    }
+  }
+
+  /** Hot path. Section 6.1. */
+  #onData(frame: FrameReader): void {
+    const { streamId, flags, length } = frame;
+    if (streamId === 0) {
+      throw protocolError("DATA on stream 0");
+    }
+    let { start, end } = frame;
+    if ((flags & Flag.Padded) !== 0 && !frame.oversized) {
+      ({ start, end } = withoutPadding(frame));
+    }
+    // Section 6.9.1: all of the payload counts, padding too, whatever becomes of it.
+    if (!this.#window.take(length)) {
+      throw new ConnectionError(ErrorCode.FlowControlError, "DATA beyond the connection's window");
+    }
+    const endStream = (flags & Flag.EndStream) !== 0;
+    if (end === start && !endStream) {
+      this.guard.spendControl(plainCost);
+    }
+    const stream = this.#parts.table.get(streamId) ?? this.#openStream(streamId, "DATA");
+    if (stream === null) {
+      this.#makeRoom(length);
+      return;
+    }
+    if (stream.hasRemoteEnded || frame.oversized || !stream.receiveWindow.take(length)) {
+      this.#makeRoom(length);
+      this.#refuseData(stream, frame);
+      return;
+    }
+    stream.receivedBytes += end - start;
+    if (stream.lane === null) {
+      stream.heardAtMs = this.#parts.server.time.nowMs;
+    }
+    if (stream.contentLength !== -1 && stream.receivedBytes > stream.contentLength) {
+      this.#makeRoom(length);
+      this.guard.resetStream(streamId, ErrorCode.ProtocolError, "body is longer than content-length");
+      return;
+    }
+    // What is no body makes room at once; a lane's body as well, since what lanes hold has a bound of its own.
+    const freeBytes = stream.lane === null ? length - (end - start) : length;
+    this.#makeRoom(freeBytes);
+    if (!endStream) {
+      this.#parts.outgoing.windowUpdate(streamId, stream.receiveWindow.release(freeBytes));
+    }
+    this.#onBodyPart(stream, frame.bytes, start, end, endStream);
+  }
+
+  #refuseData(stream: Stream<Context>, frame: FrameReader): void {
+    if (stream.hasRemoteEnded) {
+      // Section 5.1, half-closed (remote).
+      this.guard.resetStream(stream.id, ErrorCode.StreamClosed, "DATA after END_STREAM");
+    } else if (frame.oversized) {
+      // Section 4.2.
+      this.guard.resetStream(stream.id, ErrorCode.FrameSizeError, "DATA frame is longer than SETTINGS_MAX_FRAME_SIZE");
+    } else {
+      this.guard.resetStream(stream.id, ErrorCode.FlowControlError, "DATA beyond the stream's window");
+    }
+  }
+
+  #onBodyPart(stream: Stream<Context>, bytes: Buffer, start: number, end: number, endStream: boolean): void {
+    if (endStream && !stream.hasToldLength) {
+      // Section 8.1.1.
+      this.guard.resetStream(stream.id, ErrorCode.ProtocolError, "body is shorter than content-length");
+      return;
+    }
+    stream.hasRemoteEnded = endStream;
+    if (stream.lane !== null) {
+      this.#lanes.data(stream, stream.lane, bytes, start, end, endStream);
+    } else if (stream.body !== null) {
+      this.#general.data(stream.body, bytes, start, end, endStream);
+    }
+  }
+
+  /** The open stream of this id, or null if the frame is to be dropped. Throws where section 5.1 ends the connection. */
+  #openStream(id: number, frameName: string): Stream<Context> | null {
+    const { table } = this.#parts;
+    const stream = table.get(id);
+    if (stream !== undefined) {
+      return stream;
+    }
+    switch (table.ids.pastOf(id)) {
+      case StreamPast.ResetByUs:
+        // The peer may have sent it before it read our RST_STREAM. Not for ever: a flood of it costs.
+        this.guard.spendControl(plainCost);
+        return null;
+      case StreamPast.Closed:
+        throw new ConnectionError(ErrorCode.StreamClosed, `${frameName} on a closed stream`);
+      default:
+        // Idle, or passed over and so closed without use: section 5.1.1.
+        throw protocolError(`${frameName} on a stream that did not begin`);
+    }
+  }
+
+  #makeRoom(bytes: number): void {
+    this.#parts.outgoing.windowUpdate(0, this.#window.release(bytes));
+  }
+}
+
+function protocolError(message: string): ConnectionError {
+  return new ConnectionError(ErrorCode.ProtocolError, message);
+}

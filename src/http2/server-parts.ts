@@ -1,0 +1,19 @@
+import type { FieldFactory } from "./field.ts";
+import type { SlabPool } from "./frame-writer.ts";
+import type { Handler } from "./general.ts";
+import type { Lanes } from "./lane.ts";
+import type { Limits } from "./limits.ts";
+
+/** What all connections of a server share. */
+export type ServerParts<Context> = {
+  readonly limits: Limits;
+  readonly lanes: Lanes<Context>;
+  readonly handle: Handler<Context>;
+  /** Hears what a lane or a handler threw: a bug or an outage, never the peer's doing. */
+  readonly onError: (error: unknown) => void;
+  readonly random: () => number;
+  readonly factory: FieldFactory;
+  readonly pool: SlabPool;
+  /** The time as of the last sweep: reading it costs nothing. */
+  readonly time: { nowMs: number };
+};

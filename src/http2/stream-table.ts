@@ -1,0 +1,103 @@
+import { StreamAborted } from "./error-code.ts";
+import { Stream } from "./stream.ts";
+import { StreamIds } from "./stream-ids.ts";
+
+const sparesKept = 64;
+
+/** The streams of a connection that are under way. */
+export class StreamTable<Context> {
+  readonly ids: StreamIds = new StreamIds();
+  /** Body bytes that lane streams hold. */
+  laneBytes = 0;
+  readonly #open = new Map<number, Stream<Context>>();
+  readonly #spare: Stream<Context>[] = [];
+  #closedAtWork = 0;
+  readonly #onIdle: () => void;
+
+  /** `onIdle` hears when nothing is under way any more. */
+  constructor(onIdle: () => void) {
+    this.#onIdle = onIdle;
+  }
+
+  /** What counts against SETTINGS_MAX_CONCURRENT_STREAMS: a stream that was reset counts until its work is done (CVE-2025-8671). */
+  get underWay(): number {
+    return this.#open.size + this.#closedAtWork;
+  }
+
+  get(id: number): Stream<Context> | undefined {
+    return this.#open.get(id);
+  }
+
+  all(): Iterable<Stream<Context>> {
+    return this.#open.values();
+  }
+
+  /** Hot path. */
+  open(id: number, contentLength: number, nowMs: number): Stream<Context> {
+    const stream = this.#spare.pop() ?? new Stream<Context>();
+    stream.begin(id, contentLength, nowMs);
+    this.#open.set(id, stream);
+    return stream;
+  }
+
+  /** Hot path. Closes a stream that nobody else holds: the object is used again. */
+  recycle(stream: Stream<Context>): void {
+    this.#remove(stream);
+    stream.lane = null;
+    if (this.#spare.length < sparesKept) {
+      this.#spare.push(stream);
+    }
+    this.#noteIdle();
+  }
+
+  /** Closes a stream as its state allows: both ends have ended. */
+  close(stream: Stream<Context>): void {
+    if (!stream.isClosed) {
+      this.#remove(stream);
+      this.#closedAtWork += stream.isWorking ? 1 : 0;
+      this.#noteIdle();
+    }
+  }
+
+  /** Closes a stream early: its work hears of it, and no more is sent or received. */
+  abort(stream: Stream<Context>, code: number, message: string): void {
+    if (stream.isClosed) {
+      return;
+    }
+    this.close(stream);
+    const { onSent } = stream;
+    stream.outgoing = null;
+    stream.onSent = null;
+    const reason = new StreamAborted(code, message);
+    stream.body?.fail(reason);
+    stream.controller?.abort(reason);
+    onSent?.(false);
+  }
+
+  startWork(stream: Stream<Context>): void {
+    stream.isWorking = true;
+  }
+
+  finishWork(stream: Stream<Context>): void {
+    stream.isWorking = false;
+    if (stream.isClosed) {
+      this.#closedAtWork--;
+      this.#noteIdle();
+    }
+  }
+
+  #remove(stream: Stream<Context>): void {
+    stream.isClosed = true;
+    this.#open.delete(stream.id);
+    if (stream.laneBody !== null) {
+      this.laneBytes -= stream.laneBody.length;
+      stream.laneBody = null;
+    }
+  }
+
+  #noteIdle(): void {
+    if (this.#open.size === 0 && this.#closedAtWork === 0) {
+      this.#onIdle();
+    }
+  }
+}

@@ -1,0 +1,665 @@
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { ErrorCode } from "../../src/http2/error-code.ts";
+import { clientPreface, Flag, FrameType, Setting } from "../../src/http2/frame.ts";
+import type { GeneralRequest, GeneralResponse } from "../../src/http2/general.ts";
+import { encodePreparedBlock, type HeaderPair } from "../../src/http2/hpack-encoder.ts";
+import type { LaneAnswer } from "../../src/http2/lane.ts";
+import {
+  data,
+  frame,
+  getPairs,
+  headers,
+  lanePairs,
+  laneRequest,
+  postPairs,
+  RawClient,
+  settings,
+  settingsAck,
+  word,
+} from "./support/raw-client.ts";
+import { echoLane, startTestServer, type TestServer, type TestServerOptions } from "./support/test-server.ts";
+
+let server: TestServer;
+let nowMs = 1_000_000;
+const clients: RawClient[] = [];
+
+async function start(options: TestServerOptions = {}): Promise<void> {
+  nowMs = 1_000_000;
+  server = await startTestServer({
+    ...options,
+    clock: () => nowMs,
+    limits: { sweepMs: 10_000_000, ageJitter: 0, ...options.limits },
+  });
+}
+
+async function connectRaw(first?: Buffer | null): Promise<RawClient> {
+  const client = await RawClient.connect(server.port, first);
+  clients.push(client);
+  return client;
+}
+
+/** Moves the clock, and lets the server look at it. */
+function advance(ms: number): void {
+  nowMs += ms;
+  server.http2.sweep();
+}
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) {
+    client.close();
+  }
+  await server.close(0);
+  expect(server.errors).toEqual([]);
+});
+
+const openPost = (id: number): Buffer => headers(id, postPairs, Flag.EndHeaders);
+const openLane = (id: number): Buffer => headers(id, lanePairs, Flag.EndHeaders);
+const reset = (id: number): Buffer => frame(FrameType.ResetStream, 0, id, word(ErrorCode.Cancel));
+const ping = frame(FrameType.Ping, 0, 0, Buffer.alloc(8));
+const statusOf = async (client: RawClient, id: number): Promise<string | undefined> => {
+  const { payload } = await client.frame(({ type, streamId }) => type === FrameType.Headers && streamId === id);
+  return client.decode(payload).find(([name]) => name === ":status")?.[1];
+};
+const waiting = (): {
+  handle: (request: GeneralRequest) => Promise<GeneralResponse>;
+  release: () => void;
+  count: () => number;
+} => {
+  const releases: (() => void)[] = [];
+  return {
+    handle: () => new Promise((resolve) => releases.push(() => resolve({ status: 200 }))),
+    release: () => {
+      for (const release of releases.splice(0)) {
+        release();
+      }
+    },
+    count: () => releases.length,
+  };
+};
+
+describe("header blocks", () => {
+  it("answers 431 to a list above maxHeaderListBytes, CONTINUATION included, and keeps the table in step", async () => {
+    await start();
+    const client = await connectRaw();
+    const long: HeaderPair[] = Array.from({ length: 5 }, (_, at) => [`x-${at}`, "v".repeat(4_000)]);
+    // The last field is put into the table; the next block names it.
+    const block = Buffer.concat([
+      encodePreparedBlock([...getPairs, ...long]),
+      Buffer.from([0x40, 0x01, 0x78, 0x01, 0x79]),
+    ]);
+    client.send(
+      frame(FrameType.Headers, Flag.EndStream, 1, block.subarray(0, 5_000)),
+      frame(FrameType.Continuation, Flag.EndHeaders, 1, block.subarray(5_000)),
+    );
+    expect(await statusOf(client, 1)).toBe("431");
+    client.send(
+      frame(
+        FrameType.Headers,
+        Flag.EndHeaders | Flag.EndStream,
+        3,
+        Buffer.concat([encodePreparedBlock(getPairs), Buffer.from([0xbe])]),
+      ),
+    );
+    expect((await client.body(3)).toString()).toContain("hello");
+  });
+
+  it("answers 431 to a list that a small block makes large", async () => {
+    await start();
+    const client = await connectRaw();
+    const entry = Buffer.concat([Buffer.from([0x40, 0x01, 0x78, 0x7f, 0xa1, 0x1e]), Buffer.alloc(4_000, 0x79)]);
+    client.send(
+      frame(
+        FrameType.Headers,
+        Flag.EndHeaders | Flag.EndStream,
+        1,
+        Buffer.concat([encodePreparedBlock(getPairs), entry, Buffer.alloc(10_000, 0xbe)]),
+      ),
+    );
+    expect(await statusOf(client, 1)).toBe("431");
+    await client.ping();
+  });
+
+  it("answers 431 to more than maxHeaderFields", async () => {
+    await start();
+    const client = await connectRaw();
+    const fields = (count: number): HeaderPair[] => Array.from({ length: count }, (_, at) => [`x${at}`, ""]);
+    client.send(headers(1, [...getPairs, ...fields(124)]));
+    expect(await statusOf(client, 1)).toBe("200");
+    client.send(headers(3, [...getPairs, ...fields(125)]));
+    expect(await statusOf(client, 3)).toBe("431");
+  });
+
+  it("ends a connection whose block is above maxHeaderBlockBytes", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(
+      headers(1, getPairs, 0),
+      ...Array.from({ length: 5 }, () => frame(FrameType.Continuation, 0, 1, Buffer.alloc(16_384, 0x82))),
+    );
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+  });
+
+  it("ends a connection that floods CONTINUATION (CVE-2024-27983)", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(headers(1, getPairs, 0), ...Array.from({ length: 129 }, () => frame(FrameType.Continuation, 0, 1)));
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+  });
+
+  it("ends a connection whose block does not end within headerMs", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(headers(1, getPairs, 0));
+    await sleep(20);
+    advance(9_999);
+    client.send(frame(FrameType.Continuation, 0, 1, Buffer.from([])));
+    await sleep(20);
+    expect(client.frames.some(({ type }) => type === FrameType.GoAway)).toBe(false);
+    advance(1);
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+  });
+
+  it("ends a connection whose frame does not end within headerMs", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(ping.subarray(0, 12));
+    await sleep(20);
+    advance(10_000);
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+  });
+});
+
+describe("a steady upload", () => {
+  it("is not taken for a frame that does not end, though each read ends within one", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(openPost(1));
+    const part = data(1, "0123456789", 0);
+    client.send(part.subarray(0, 12));
+    for (let at = 0; at < 6; at++) {
+      client.send(part.subarray(12), part.subarray(0, 12));
+      await client.frame(({ type }) => type === FrameType.Data);
+      await sleep(10);
+      advance(4_000);
+    }
+    client.send(part.subarray(12), data(1, "end"));
+    expect((await client.body(1)).toString()).toBe(`${"0123456789".repeat(7)}end`);
+  });
+});
+
+describe("streams", () => {
+  it("refuses a stream above maxConcurrentStreams", async () => {
+    const { handle, release } = waiting();
+    await start({ limits: { maxConcurrentStreams: 3 }, handle });
+    const client = await connectRaw();
+    client.send(...[1, 3, 5, 7].map((id) => headers(id, getPairs)));
+    expect(await client.resetCode(7)).toBe(ErrorCode.RefusedStream);
+    release();
+    await client.body(5);
+    client.send(headers(9, getPairs));
+    await sleep(20);
+    release();
+    expect(await statusOf(client, 9)).toBe("200");
+  });
+
+  it("counts a stream that was reset until its work is done, whoever reset it (CVE-2023-44487, CVE-2025-8671)", async () => {
+    const { handle, release, count } = waiting();
+    await start({ limits: { maxConcurrentStreams: 4 }, handle });
+    const client = await connectRaw();
+    // By the client; and by us, for a WINDOW_UPDATE of 0, DATA after END_STREAM and too large a window.
+    client.send(headers(1, getPairs), reset(1), headers(3, getPairs), frame(FrameType.WindowUpdate, 0, 3, word(0)));
+    client.send(
+      headers(5, getPairs),
+      data(5, "x"),
+      headers(7, getPairs),
+      frame(FrameType.WindowUpdate, 0, 7, word(2 ** 31 - 1)),
+    );
+    client.send(headers(9, getPairs));
+    expect(await client.resetCode(9)).toBe(ErrorCode.RefusedStream);
+    expect(count()).toBe(4);
+    release();
+    await sleep(20);
+    client.send(headers(11, getPairs));
+    await sleep(20);
+    release();
+    expect(await statusOf(client, 11)).toBe("200");
+  });
+
+  it.each([
+    ["rapid resets of general requests (CVE-2023-44487)", (id: number) => [openPost(id), reset(id)]],
+    ["rapid resets of lane requests", (id: number) => [openLane(id), reset(id)]],
+    [
+      "streams that we are made to reset (CVE-2025-8671)",
+      (id: number) => [openPost(id), frame(FrameType.WindowUpdate, 0, id, word(0))],
+    ],
+    ["malformed requests", (id: number) => [headers(id, [...getPairs, ["X", "y"]])]],
+    [
+      "resets of streams that are answered",
+      (id: number) => [laneRequest(id), ...Array.from({ length: 30 }, () => reset(id))],
+    ],
+  ])("ends a connection that floods %s", async (_what, flood) => {
+    await start({ limits: { resetBudget: 200, controlBudget: 200 } });
+    const client = await connectRaw();
+    for (let at = 0; at < 400; at++) {
+      client.send(...flood(2 * at + 1));
+    }
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+  });
+
+  it("lets a busy client cancel as often as it is answered, and ping as often", async () => {
+    await start({ limits: { resetBudget: 20, controlBudget: 40 } });
+    const client = await connectRaw();
+    for (let at = 0; at < 500; at++) {
+      const id = 4 * at + 1;
+      client.send(openPost(id), reset(id), laneRequest(id + 2), ping);
+      if (at % 50 === 49) {
+        await client.body(id + 2);
+      }
+    }
+    await client.ping();
+  });
+
+  it("gives back the budgets with time", async () => {
+    await start({ limits: { resetBudget: 20 } });
+    const client = await connectRaw();
+    for (let at = 0; at < 10; at++) {
+      client.send(
+        ...Array.from({ length: 20 }, (_, index) => 2 * (20 * at + index) + 1).flatMap((id) => [
+          openPost(id),
+          reset(id),
+        ]),
+      );
+      await client.ping(`ping ${String(at).padStart(3)}`);
+      advance(200);
+    }
+    await client.ping();
+  });
+});
+
+describe("floods of frames that bring no request forward", () => {
+  it.each([
+    ["SETTINGS (CVE-2019-9515)", settings()],
+    ["PING (CVE-2019-9512)", ping],
+    ["PRIORITY (CVE-2019-9513)", frame(FrameType.Priority, 0, 1, Buffer.alloc(5))],
+    ["empty DATA (CVE-2019-9518)", data(1, "", 0)],
+    ["padding", frame(FrameType.Data, Flag.Padded, 1, Buffer.from([1, 0]))],
+    ["WINDOW_UPDATE", frame(FrameType.WindowUpdate, 0, 1, word(1))],
+    ["unknown frames", frame(0x77, 0, 0)],
+    ["SETTINGS acknowledgements", settingsAck],
+    ["PING acknowledgements", frame(FrameType.Ping, Flag.Ack, 0, Buffer.alloc(8))],
+    ["GOAWAY", frame(FrameType.GoAway, 0, 0, Buffer.alloc(8))],
+  ])("ends a connection that floods %s", async (_what, flood) => {
+    await start();
+    const client = await connectRaw();
+    client.send(openPost(1));
+    for (let at = 0; at < 110 && !client.isClosed; at++) {
+      client.send(Buffer.concat(Array.from({ length: 100 }, () => flood)));
+      await sleep(0);
+    }
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+    await client.closed();
+  });
+
+  it("does not let one connection's burst keep others waiting", async () => {
+    await start({ limits: { maxWorkPerTurn: 100, controlBudget: 1_000_000 } });
+    const busy = await connectRaw();
+    const other = await connectRaw();
+    await other.ping("warm  up");
+    busy.send(Buffer.concat(Array.from({ length: 50_000 }, () => frame(FrameType.Priority, 0, 1, Buffer.alloc(5)))));
+    busy.send(frame(FrameType.Ping, 0, 0, Buffer.from("at  last")));
+    await other.ping();
+    expect(busy.frames.some(({ payload }) => payload.toString() === "at  last")).toBe(false);
+    await busy.frame(({ payload }) => payload.toString() === "at  last", 10_000);
+  });
+});
+
+describe("bodies", () => {
+  it("answers a lane's too long body as soon as it is known, by content-length or by count", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(headers(1, [...lanePairs, ["content-length", "65537"]], Flag.EndHeaders));
+    const { payload } = await client.frame(({ type, streamId }) => type === FrameType.Headers && streamId === 1);
+    expect(client.decode(payload)).toContainEqual(["grpc-status", "8"]);
+    expect(await client.resetCode(1)).toBe(ErrorCode.NoError);
+    client.send(openLane(3));
+    for (let at = 0; at < 4; at++) {
+      client.send(data(3, Buffer.alloc(16_383), 0));
+    }
+    // The window of 65,535 is opened as the lane takes its bytes.
+    await client.frame(({ type, streamId }) => type === FrameType.WindowUpdate && streamId === 3);
+    client.send(data(3, Buffer.alloc(16_383), 0));
+    expect(await client.resetCode(3)).toBe(ErrorCode.NoError);
+    client.send(data(3, "late"), laneRequest(5));
+    expect((await client.body(5)).toString()).toBe("body");
+  });
+
+  it("bounds what unfinished lane requests hold", async () => {
+    await start({ limits: { maxLaneBytes: 100_000 } });
+    const client = await connectRaw();
+    for (let id = 1; id <= 15; id += 2) {
+      client.send(openLane(id), data(id, Buffer.alloc(16_000), 0));
+    }
+    expect(await client.resetCode(13)).toBe(ErrorCode.EnhanceYourCalm);
+    client.send(data(1, "", Flag.EndStream));
+    expect((await client.body(1)).length).toBe(16_000);
+    await client.ping();
+  });
+
+  it("holds the peer back where a handler does not read: per stream and per connection", async () => {
+    const requests: GeneralRequest[] = [];
+    await start({
+      limits: { connectionWindowBytes: 100_000 },
+      handle: (request) => {
+        requests.push(request);
+        return new Promise(() => {});
+      },
+    });
+    const client = await connectRaw();
+    client.send(openPost(1), openPost(3));
+    const fill = (id: number): Buffer[] =>
+      [16_384, 16_384, 16_384, 848].map((bytes) => data(id, Buffer.alloc(bytes), 0));
+    client.send(...fill(1), ...fill(3));
+    await client.ping();
+    const isUpdate = ({ type, streamId }: { type: number; streamId: number }): boolean =>
+      type === FrameType.WindowUpdate && (streamId === 1 || streamId === 3);
+    expect(client.frames.some(isUpdate)).toBe(false);
+    for (let read = 0; read < 50_000; ) {
+      const result = await requests[0]?.body[Symbol.asyncIterator]().next();
+      read += result?.value?.length ?? Number.NaN;
+    }
+    await client.frame(({ type, streamId }) => type === FrameType.WindowUpdate && streamId === 1);
+    const room = client.frames
+      .filter(({ type, streamId }) => type === FrameType.WindowUpdate && streamId === 0)
+      .at(-1)
+      ?.payload.readUInt32BE();
+    expect(room).toBe(50_000);
+    client.send(...Array.from({ length: 4 }, () => data(5, Buffer.alloc(16_384), 0)));
+    expect(await client.goAwayCode()).toBe(ErrorCode.ProtocolError);
+  });
+
+  it("ends a connection that sends beyond its window", async () => {
+    await start({ limits: { connectionWindowBytes: 70_000 }, handle: () => new Promise(() => {}) });
+    const client = await connectRaw();
+    client.send(openPost(1), openPost(3), ...[1, 3, 1, 3, 1].map((id) => data(id, Buffer.alloc(16_384), 0)));
+    expect(await client.goAwayCode()).toBe(ErrorCode.FlowControlError);
+  });
+
+  it("resets a lane request whose body takes longer than laneBodyMs, however steadily it drips", async () => {
+    await start();
+    const client = await connectRaw();
+    client.send(openLane(1));
+    for (let at = 0; at < 4; at++) {
+      client.send(data(1, "x", 0));
+      await client.ping(`ping ${String(at).padStart(3)}`);
+      advance(5_000);
+    }
+    expect(await client.resetCode(1)).toBe(ErrorCode.Cancel);
+    await client.ping();
+  });
+
+  it("resets a general request whose body is silent for bodyIdleMs, but not one that nobody reads", async () => {
+    await start({ limits: { keepaliveMs: 1e9 }, handle: () => new Promise(() => {}) });
+    const client = await connectRaw();
+    client.send(
+      openPost(1),
+      openPost(3),
+      ...[16_384, 16_384, 16_384, 16_383].map((bytes) => data(3, Buffer.alloc(bytes), 0)),
+    );
+    await client.ping();
+    advance(9_999);
+    client.send(data(1, "x", 0));
+    await client.ping("pingping");
+    advance(9_999);
+    expect(client.frames.some(({ type }) => type === FrameType.ResetStream)).toBe(false);
+    advance(1);
+    expect(await client.resetCode(1)).toBe(ErrorCode.Cancel);
+    await client.ping("the  end");
+    expect(client.frames.some(({ type, streamId }) => type === FrameType.ResetStream && streamId === 3)).toBe(false);
+  });
+});
+
+describe("slow readers", () => {
+  const big: LaneAnswer = {
+    head: encodePreparedBlock([[":status", "200"]]),
+    body: new Uint8Array(16_000),
+    trailer: null,
+  };
+
+  it("stops reading past maxUnsentBytes, holds no more than that, and goes on when the peer reads", async () => {
+    let answered = 0;
+    const lane = {
+      ...echoLane,
+      answer: () => {
+        answered++;
+        return big;
+      },
+    };
+    await start({ lane, limits: { maxUnsentBytes: 100_000 } });
+    const client = await connectRaw(
+      Buffer.concat([
+        clientPreface,
+        settings([Setting.InitialWindowSize, 2 ** 31 - 1]),
+        settingsAck,
+        frame(FrameType.WindowUpdate, 0, 0, word(2 ** 30)),
+      ]),
+    );
+    client.socket.pause();
+    const wanted = 5_000;
+    for (let at = 0; at < wanted; at++) {
+      client.send(laneRequest(2 * at + 1, "x"));
+    }
+    await sleep(500);
+    expect(answered).toBeLessThan(wanted);
+    const [socket] = server.sockets;
+    expect(socket?.writableLength).toBeLessThan(100_000 + 17_000);
+    client.socket.resume();
+    await client.frame(({ streamId, flags }) => streamId === 2 * wanted - 1 && (flags & Flag.EndStream) !== 0, 20_000);
+    expect(answered).toBe(wanted);
+  }, 30_000);
+
+  it("makes no more of general responses than maxUnsentBytes, however large the windows", async () => {
+    const body = Buffer.alloc(40_000_000);
+    await start({ limits: { maxUnsentBytes: 100_000 }, handle: async () => ({ status: 200, body }) });
+    const grant = frame(FrameType.WindowUpdate, 0, 0, word(2 ** 30));
+    const first = [clientPreface, settings([Setting.InitialWindowSize, 2 ** 31 - 1]), settingsAck, grant];
+    const client = await connectRaw(Buffer.concat(first));
+    client.socket.pause();
+    client.send(headers(1, getPairs), headers(3, getPairs));
+    const [socket] = server.sockets;
+    let most = 0;
+    for (let at = 0; at < 100; at++) {
+      await sleep(3);
+      most = Math.max(most, socket?.writableLength ?? 0);
+    }
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(100_000 + 17_000);
+  });
+
+  it("closes a connection whose peer takes nothing for writeStallMs", async () => {
+    await start({ lane: { ...echoLane, answer: () => big } });
+    const client = await connectRaw(
+      Buffer.concat([
+        clientPreface,
+        settings([Setting.InitialWindowSize, 2 ** 31 - 1]),
+        settingsAck,
+        frame(FrameType.WindowUpdate, 0, 0, word(2 ** 30)),
+      ]),
+    );
+    client.socket.pause();
+    for (let at = 0; at < 3_000; at++) {
+      client.send(laneRequest(2 * at + 1, "x"));
+    }
+    await sleep(300);
+    advance(1);
+    advance(29_000);
+    expect(server.http2.connectionCount).toBe(1);
+    advance(1_000);
+    await expect.poll(() => server.http2.connectionCount).toBe(0);
+  });
+
+  it("sends windows of a byte without end to nobody (CVE-2019-9511)", async () => {
+    await start({ limits: { controlBudget: 500 }, handle: async () => ({ status: 200, body: Buffer.alloc(100_000) }) });
+    const client = await connectRaw(
+      Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 0]), settingsAck]),
+    );
+    client.send(headers(1, getPairs));
+    for (let at = 0; at < 20; at++) {
+      client.send(Buffer.concat(Array.from({ length: 50 }, () => frame(FrameType.WindowUpdate, 0, 1, word(1)))));
+      await sleep(1);
+    }
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+  });
+});
+
+describe("the life of a connection", () => {
+  it("closes one that does not say the preface in time", async () => {
+    await start();
+    const client = await connectRaw(clientPreface.subarray(0, 10));
+    await sleep(20);
+    advance(9_999);
+    await sleep(20);
+    expect(client.isClosed).toBe(false);
+    advance(1);
+    expect(await client.goAwayCode()).toBe(ErrorCode.ProtocolError);
+  });
+
+  it("closes one that does not acknowledge SETTINGS in time (RFC 9113 section 6.5.3)", async () => {
+    await start();
+    const client = await connectRaw(Buffer.concat([clientPreface, settings()]));
+    await client.ping();
+    advance(10_000);
+    expect(await client.goAwayCode()).toBe(ErrorCode.SettingsTimeout);
+  });
+
+  it("asks a silent peer whether it is there, and closes if it does not answer", async () => {
+    await start();
+    const client = await connectRaw();
+    await client.ping();
+    advance(60_000);
+    const { payload } = await client.frame(({ type, flags }) => type === FrameType.Ping && flags === 0);
+    client.send(frame(FrameType.Ping, Flag.Ack, 0, payload));
+    await sleep(20);
+    advance(20_000);
+    expect(server.http2.connectionCount).toBe(1);
+    advance(60_000);
+    advance(20_000);
+    await expect.poll(() => server.http2.connectionCount).toBe(0);
+  });
+
+  it("leaves after idleMs: GOAWAY with the highest id, then with the last taken, then closes", async () => {
+    await start({ limits: { keepaliveMs: 1e9 } });
+    const client = await connectRaw();
+    client.send(laneRequest(1));
+    await client.body(1);
+    advance(300_000);
+    const first = await client.frame(({ type }) => type === FrameType.GoAway);
+    expect([first.payload.readUInt32BE(0), first.payload.readUInt32BE(4)]).toEqual([2 ** 31 - 1, ErrorCode.NoError]);
+    const { payload } = await client.frame(({ type, flags }) => type === FrameType.Ping && flags === 0);
+    // A request that was on its way is served.
+    client.send(laneRequest(3), frame(FrameType.Ping, Flag.Ack, 0, payload));
+    expect((await client.body(3)).toString()).toBe("body");
+    await client.closed();
+    const last = client.frames.filter(({ type }) => type === FrameType.GoAway).at(-1);
+    expect(last?.payload.readUInt32BE(0)).toBe(3);
+  });
+
+  it("leaves at maxAgeMs, lets streams end, takes none that came later, and closes after maxAgeGraceMs at the latest", async () => {
+    const { handle, release } = waiting();
+    await start({ handle, limits: { keepaliveMs: 1e9 } });
+    const client = await connectRaw();
+    const stuck = await connectRaw();
+    client.send(headers(1, getPairs));
+    stuck.send(headers(1, getPairs));
+    await client.ping();
+    await stuck.ping();
+    advance(3_600_000);
+    await client.frame(({ type }) => type === FrameType.GoAway);
+    // Nobody answers the PING: the second GOAWAY comes by time.
+    advance(1_000);
+    await client.frame(({ type, payload }) => type === FrameType.GoAway && payload.readUInt32BE(0) === 1);
+    client.send(headers(3, getPairs));
+    await sleep(20);
+    expect(client.isClosed).toBe(false);
+    release();
+    await client.body(1);
+    await client.closed();
+    expect(client.frames.some(({ streamId }) => streamId === 3)).toBe(false);
+    stuck.send(headers(5, getPairs));
+    advance(29_000);
+    await stuck.closed();
+  });
+
+  it("spreads the ages", async () => {
+    await start({ limits: { ageJitter: 0.1, maxAgeMs: 100_000, keepaliveMs: 1e9, idleMs: 1e9 } });
+    const all = await Promise.all(Array.from({ length: 20 }, () => connectRaw()));
+    await Promise.all(all.map((client) => client.ping()));
+    advance(89_999);
+    await sleep(20);
+    const leaving = (): number =>
+      all.filter(({ frames }) => frames.some(({ type }) => type === FrameType.GoAway)).length;
+    expect(leaving()).toBe(0);
+    advance(10_000);
+    await sleep(20);
+    expect(leaving()).toBeGreaterThan(0);
+    expect(leaving()).toBeLessThan(20);
+    advance(10_002);
+    await expect.poll(leaving).toBe(20);
+  });
+
+  it("shuts down gracefully: what is under way is answered, new connections are not taken", async () => {
+    const { handle, release } = waiting();
+    await start({ handle });
+    const client = await connectRaw();
+    client.send(headers(1, getPairs));
+    await client.ping();
+    const closed = server.http2.close(5_000);
+    const { payload } = await client.frame(({ type, flags }) => type === FrameType.Ping && flags === 0);
+    client.send(frame(FrameType.Ping, Flag.Ack, 0, payload));
+    const late = await connectRaw();
+    await late.closed();
+    release();
+    expect(await statusOf(client, 1)).toBe("200");
+    await closed;
+    await client.closed();
+  });
+
+  it("takes no more than maxConnections", async () => {
+    await start({ limits: { maxConnections: 1 } });
+    const client = await connectRaw();
+    await client.ping();
+    const second = await connectRaw();
+    await second.closed();
+    await client.ping("pingping");
+  });
+
+  it("aborts what is under way when the client goes", async () => {
+    const reasons: unknown[] = [];
+    await start({
+      handle: (request) =>
+        new Promise(() => {
+          request.signal.addEventListener("abort", () => reasons.push(request.signal.reason));
+        }),
+    });
+    const client = await connectRaw();
+    client.send(headers(1, getPairs), headers(3, getPairs), reset(3));
+    await client.ping();
+    client.close();
+    await expect
+      .poll(() => reasons.map((reason) => (reason as Error).name))
+      .toEqual(["StreamAborted", "StreamAborted"]);
+  });
+
+  it("survives sockets that break at once", async () => {
+    await start();
+    for (let at = 0; at < 50; at++) {
+      const socket = connect(server.port, "127.0.0.1", () => {
+        socket.write(clientPreface);
+        socket.resetAndDestroy();
+      });
+      socket.on("error", () => {});
+    }
+    await expect.poll(() => server.http2.connectionCount).toBe(0);
+  });
+});
