@@ -3,6 +3,7 @@ import { type Role, roles } from "./authority/caller.ts";
 import { StartError } from "./authority/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
 import { isLoopbackAddress } from "./http/loopback-address.ts";
+import { maxUnixPathBytes } from "./http/unix-socket.ts";
 
 type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
 
@@ -28,6 +29,9 @@ export type Config = {
   readonly minFreeBytes: number;
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
+  readonly threads: number;
+  /** For the keys that are kept in memory, all threads together. */
+  readonly cacheBytes: number;
   readonly shutdownGraceMs: number;
   readonly allowClockBack: boolean;
   readonly logLevel: LogLevel;
@@ -71,6 +75,8 @@ const settings = {
   MIN_FREE_MIB: { fallback: "64", help: "free disk, in MiB, below which Create is refused, 0 to 1048576" },
   MAX_CONNECTIONS: { fallback: "10000", help: "connections at once, 1 to 1000000" },
   MAX_CONCURRENT_STREAMS: { fallback: "1000", help: "calls at once on one HTTP/2 connection, 1 to 100000" },
+  THREADS: { fallback: "1", help: "threads that serve, 1 to 64; more than 1 needs Linux and a TCP address" },
+  CACHE_MIB: { fallback: "64", help: "memory for keys that were decided on, in MiB, all threads together, 1 to 65536" },
   SHUTDOWN_GRACE_MS: { fallback: "10000", help: "how long calls may go on after SIGTERM, in ms, 0 to 600000" },
   CLOCK_BACK: {
     fallback: "refuse",
@@ -97,6 +103,9 @@ export function readConfig(env: Environment): Config {
       `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
     );
   }
+  if (tls !== null && "path" in listen) {
+    throw new StartError(`${prefix}LISTEN: TLS is served on TCP addresses only: a unix socket needs none`);
+  }
   return {
     listen,
     adminListen: adminAddress(required(env, "ADMIN_LISTEN")),
@@ -108,6 +117,8 @@ export function readConfig(env: Environment): Config {
     minFreeBytes: integer(env, "MIN_FREE_MIB", { min: 0, max: 1_048_576 }) * mebibyte,
     maxConnections: integer(env, "MAX_CONNECTIONS", { min: 1, max: 1_000_000 }),
     maxConcurrentStreams: integer(env, "MAX_CONCURRENT_STREAMS", { min: 1, max: 100_000 }),
+    threads: integer(env, "THREADS", { min: 1, max: 64 }),
+    cacheBytes: integer(env, "CACHE_MIB", { min: 1, max: 65_536 }) * mebibyte,
     shutdownGraceMs: integer(env, "SHUTDOWN_GRACE_MS", { min: 0, max: 600_000 }),
     allowClockBack: oneOf(env, "CLOCK_BACK", ["refuse", "allow"]) === "allow",
     logLevel: oneOf(env, "LOG_LEVEL", logLevels),
@@ -120,7 +131,11 @@ const kubernetesPattern =
 
 function refuseUnknownNames(env: Environment): void {
   for (const name of Object.keys(env)) {
-    if (name.startsWith(prefix) && !(name.slice(prefix.length) in settings) && !kubernetesPattern.test(name)) {
+    if (
+      name.startsWith(prefix) &&
+      !Object.hasOwn(settings, name.slice(prefix.length)) &&
+      !kubernetesPattern.test(name)
+    ) {
       throw new StartError(`${name}: there is no such setting: see npm start -- --help`);
     }
   }
@@ -158,9 +173,8 @@ function address(text: string): ListenAddress {
   if (parsed === null) {
     throw new StartError(`${prefix}LISTEN: must be HOST:PORT, [IPV6]:PORT or unix:/PATH`);
   }
-  // The longest path that sockaddr_un holds on Linux, less its final zero.
-  if ("path" in parsed && Buffer.byteLength(parsed.path) > 107) {
-    throw new StartError(`${prefix}LISTEN: a unix socket's path must be at most 107 bytes`);
+  if ("path" in parsed && Buffer.byteLength(parsed.path) > maxUnixPathBytes) {
+    throw new StartError(`${prefix}LISTEN: a unix socket's path must be at most ${maxUnixPathBytes} bytes`);
   }
   return parsed;
 }

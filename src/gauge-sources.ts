@@ -1,21 +1,19 @@
-import type { SteadyClock } from "./authority/clock.ts";
-import type { Listener } from "./http/listener.ts";
 import type { GaugeSource } from "./prometheus/metrics.ts";
+import type { ServingReadings } from "./serving.ts";
 import type { SqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
-import type { CertificateSource } from "./tls/certificate-source.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
   readonly store: SqliteTokenStore;
-  readonly clock: SteadyClock;
-  readonly certificates: CertificateSource | null;
-  readonly listener: () => Listener;
+  /** Those of all threads, taken just now. */
+  readonly readings: () => readonly ServingReadings[];
   readonly isServing: () => boolean;
+  readonly hasTls: boolean;
 };
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, clock, certificates, listener, isServing } = parts;
+  const { store, readings, isServing, hasTls } = parts;
   return {
     token_authority_serving: {
       help: "1 while calls can be answered, else 0.",
@@ -37,22 +35,33 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
     },
     token_authority_clock_behind_seconds: {
       help: "By how much the system's clock is behind the greatest time seen.",
-      read: () => clock.behindMs() / 1000,
+      read: () => Math.max(0, ...readings().map(({ clockBehindMs }) => clockBehindMs)) / 1000,
     },
-    token_authority_connections: { help: "Open connections.", read: () => listener().counts().open },
+    token_authority_threads: { help: "Threads that serve.", read: () => readings().length },
+    token_authority_connections: {
+      help: "Open connections.",
+      read: () => sum(readings().map(({ connections }) => connections.open)),
+    },
     token_authority_connections_refused: {
       help: "Connections that were refused since the start, for there were too many.",
-      read: () => listener().counts().refused,
+      read: () => sum(readings().map(({ connections }) => connections.refused)),
     },
-    ...(certificates === null ? {} : certificateGauges(certificates)),
+    ...(hasTls
+      ? {
+          token_authority_certificate_expiry_timestamp_seconds: {
+            help: "When the server's certificate expires, in Unix seconds.",
+            read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs ?? 0)) / 1000,
+          },
+        }
+      : {}),
   };
 }
 
-function certificateGauges(certificates: CertificateSource): Readonly<Record<string, GaugeSource>> {
-  return {
-    token_authority_certificate_expiry_timestamp_seconds: {
-      help: "When the server's certificate expires, in Unix seconds.",
-      read: () => certificates.expiresAtMs() / 1000,
-    },
-  };
+/** 0 before there are any. */
+function least(numbers: readonly number[]): number {
+  return numbers.length === 0 ? 0 : Math.min(...numbers);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }

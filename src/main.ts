@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { StartError } from "./authority/errors.ts";
 import { describeSettings, readConfig } from "./config.ts";
-import { startServer } from "./server.ts";
+import { type Server, startServer } from "./server.ts";
 import { verifyJournal } from "./sqlite/verify-journal.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
@@ -48,9 +48,10 @@ async function serve(): Promise<void> {
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const log = pino({ level: config.logLevel, base: { pid: process.pid } });
   let ending = false;
+  let server: Server | null = null;
 
   function end(exitCode: number): void {
-    if (ending) {
+    if (ending || server === null) {
       process.exit(1);
     }
     ending = true;
@@ -63,17 +64,17 @@ async function serve(): Promise<void> {
     );
   }
 
-  const server = await startServer(config, {
+  server = await startServer(config, {
     log,
     clock: Date.now,
     onFatal(error) {
-      log.error({ err: error }, "the store has failed: ending, so that a restart can recover it");
+      log.error({ err: error }, "the store or a thread has failed: ending, so that a restart can recover it");
       end(1);
     },
   });
   process.on("SIGTERM", () => end(0));
   process.on("SIGINT", () => end(0));
-  process.on("SIGHUP", () => server.reload());
+  process.on("SIGHUP", () => server?.reload());
   if (isFirstStart) {
     process.stderr.write(welcome(server.address, config.tls !== null));
   }

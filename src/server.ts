@@ -1,31 +1,25 @@
-import { type Clock, createSteadyClock, type SteadyClock } from "./authority/clock.ts";
+import { platform } from "node:os";
+import type { Clock } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
-import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
 import type { Log } from "./authority/log.ts";
-import { createSealer } from "./authority/sealer.ts";
-import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
-import { createCallLog } from "./call-log.ts";
-import { openCallers } from "./callers.ts";
-import type { Config, TlsFiles } from "./config.ts";
-import { createConnectHandler } from "./connect/connect-handler.ts";
+import type { Config } from "./config.ts";
 import { gaugeSources } from "./gauge-sources.ts";
-import { startListener } from "./http/listener.ts";
 import { startAdminListener } from "./prometheus/admin-listener.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
+import { type ServingReadings, startServing } from "./serving.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
-import { openCertificates } from "./tls/certificate-source.ts";
+import { startServingThread } from "./start-serving-thread.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
-const flushUsesEveryMs = 5000;
 const forgetRequestsEveryMs = 60 * 1000;
 
 export type ServerOptions = {
-  /** The system's time, in Unix milliseconds. */
+  /** The system's time, in Unix milliseconds. Threads beyond the first have the real one. */
   readonly clock: Clock;
   readonly log: Log;
-  /** Called once when the store has failed: what was under way is unknown, and only a restart can tell. */
+  /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
   readonly onFatal: (error: unknown) => void;
 };
 
@@ -39,99 +33,105 @@ export type Server = AsyncDisposable & {
 };
 
 /** Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order. */
-export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
-  const { log } = options;
+export async function startServer(wanted: Config, options: ServerOptions): Promise<Server> {
+  const { log, clock, onFatal } = options;
+  const config = { ...wanted, threads: possibleThreads(wanted, log) };
   await using starting = new AsyncDisposableStack();
 
   const store = starting.use(
-    await openSqliteTokenStore(config.dataDirectory, {
-      minFreeBytes: config.minFreeBytes,
-      log,
-      onFatal: options.onFatal,
-    }),
+    await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
   );
-  const clock = startClock(options.clock, store.head().atMs, config.allowClockBack);
-  const lastUse = createLastUseRecorder(store, log);
-  starting.defer(() => lastUse.flush(clock.now()));
-  starting.use(every(flushUsesEveryMs, () => lastUse.flush(clock.now())));
-  starting.use(every(forgetRequestsEveryMs, () => forgetRequests(store, clock.now(), log)));
-  const authority = createTokenAuthority({
-    store,
-    clock: clock.now,
-    lastUse,
-    sealer: config.sealingSecret === null ? null : createSealer(readSealingSecret(config.sealingSecret)),
-    maxTokensPerAccount: config.maxTokensPerAccount,
-  });
+  const floorMs = timeFloor(clock, store.head().atMs, config.allowClockBack);
+  const forgetting = setInterval(() => void forgetRequests(store, clock(), log), forgetRequestsEveryMs);
+  starting.defer(() => clearInterval(forgetting));
+  const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
 
-  const tls = config.tls === null ? null : openTls(config.tls, log, clock.now);
-  if (tls === null) {
-    log.warn({ role: config.plaintextRole }, "plaintext: every program on this machine may call with this role");
-  }
-  const shutdown = new AbortController();
-  const isServing = () => !shutdown.signal.aborted && store.isServing();
+  let isEnding = false;
+  const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; reload(): void }[] = [];
+  const isServing = () => !isEnding && servings.length === config.threads && store.isServing();
+  let readings: readonly ServingReadings[] = [];
   const metrics = createMetrics(
-    gaugeSources({ store, clock, certificates: tls?.certificates ?? null, listener: () => listener, isServing }),
-  );
-  const logCall = createCallLog(log, clock.now);
-  const listener = starting.adopt(
-    await startListener({
-      address: config.listen,
-      tls: tls?.certificates ?? null,
-      limits: { maxConnections: config.maxConnections, maxConcurrentStreams: config.maxConcurrentStreams },
-      log,
-      handler: createConnectHandler({
-        authority,
-        clock: clock.now,
-        roleOf: (identity) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity)),
-        isServing,
-        onCall(call) {
-          metrics.observeCall(call);
-          logCall(call);
-        },
-        log,
-        shutdownSignal: shutdown.signal,
-      }),
-    }),
-    (started) => started.close(config.shutdownGraceMs),
+    gaugeSources({ store, readings: () => readings, isServing, hasTls: config.tls !== null }),
   );
   const admin =
     config.adminListen === null
       ? null
-      : starting.use(await startAdminListener({ address: config.adminListen, metrics, isReady: isServing, log }));
-  starting.defer(() => shutdown.abort());
+      : starting.use(
+          await startAdminListener({
+            address: config.adminListen,
+            async expose() {
+              const all = await Promise.all(servings.map((one) => one.readings()));
+              readings = all.filter((one) => one !== null);
+              return metrics.expose(readings.map(({ calls }) => calls));
+            },
+            isReady: isServing,
+            log,
+          }),
+        );
 
-  log.info({ address: listener.addressText, admin: admin?.address ?? "off" }, "listening");
+  const ends: AsyncDisposable[] = [];
+  // Together: each waits for its own calls, as long as the grace lasts.
+  starting.defer(() => disposeTogether(ends));
+  const first = await startServing({ config, address: config.listen, store, clock, floorMs, sealingSecret, log });
+  servings.push(first);
+  ends.push(first);
+  while (servings.length < config.threads) {
+    const data = { config, address: first.address, store: store.seed(), floorMs, sealingSecret };
+    const thread = await startServingThread(data, log, onFatal);
+    servings.push(thread);
+    ends.push(thread);
+  }
+  starting.defer(() => {
+    isEnding = true;
+  });
+  if (config.tls === null) {
+    log.warn({ role: config.plaintextRole }, "plaintext: every program on this machine may call with this role");
+  }
+
+  log.info({ threads: config.threads, address: first.addressText, admin: admin?.address ?? "off" }, "listening");
   const started = starting.move();
   return {
-    address: listener.addressText,
+    address: first.addressText,
     adminAddress: admin?.address ?? null,
     reload() {
-      tls?.certificates.reload();
-      tls?.callers.reload();
+      for (const one of servings) {
+        one.reload();
+      }
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 
-function startClock(system: Clock, newestChangeMs: number, allowBack: boolean): SteadyClock {
-  const behindMs = newestChangeMs - system();
+/** Waits for all, also when one fails: what they stand on is taken away after. */
+async function disposeTogether(ends: readonly AsyncDisposable[]): Promise<void> {
+  const results = await Promise.allSettled(ends.map((one) => one[Symbol.asyncDispose]()));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+}
+
+/** Several threads share a port only where the system spreads its connections among them. */
+function possibleThreads({ threads, listen }: Config, log: Log): number {
+  if (threads > 1 && ("path" in listen || platform() !== "linux")) {
+    log.warn({ threads }, "only one thread serves: more need Linux and a TCP address");
+    return 1;
+  }
+  return threads;
+}
+
+/** The time of the newest change has passed: clocks may not show less, or else the start is refused or this is not held to. */
+function timeFloor(clock: Clock, newestChangeMs: number, allowBack: boolean): number {
+  const behindMs = newestChangeMs - clock();
   if (behindMs <= maxClockBackMs) {
-    return createSteadyClock(system, newestChangeMs);
+    return newestChangeMs;
   }
   if (!allowBack) {
     throw new StartError(
       `the clock is ${Math.round(behindMs / 1000)} s before the newest change: set it right, or set TOKEN_AUTHORITY_CLOCK_BACK=allow if that change was made in the future`,
     );
   }
-  return createSteadyClock(system, 0);
-}
-
-function openTls(files: TlsFiles, log: Log, now: Clock) {
-  try {
-    return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
-  } catch (error) {
-    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  return 0;
 }
 
 async function forgetRequests(store: TokenStore, nowMs: number, log: Log): Promise<void> {
@@ -140,9 +140,4 @@ async function forgetRequests(store: TokenStore, nowMs: number, log: Log): Promi
   } catch (error) {
     log.warn({ err: error }, "old request ids were not erased");
   }
-}
-
-function every(intervalMs: number, work: () => Promise<void>): Disposable {
-  const timer = setInterval(work, intervalMs);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { describeSettings, readConfig } from "../src/config.ts";
 
@@ -54,7 +56,7 @@ describe("the configuration", () => {
     ["LISTEN", "127.0.0.1:65536"],
     ["LISTEN", "[127.0.0.1]:1"],
     ["LISTEN", "unix:relative"],
-    ["LISTEN", `unix:/${"a".repeat(107)}`],
+    ["LISTEN", `unix:/${"a".repeat(95)}`],
     ["ADMIN_LISTEN", "no"],
     ["PLAINTEXT_ROLE", "root"],
     ["MAX_TOKENS_PER_ACCOUNT", "0"],
@@ -96,4 +98,14 @@ describe("the configuration", () => {
     expect(describeSettings()).toContain("TOKEN_AUTHORITY_LISTEN\n");
     expect(describeSettings()).toContain("default: 127.0.0.1:50051");
   });
+});
+
+it("has every setting in README, with its default", () => {
+  const readme = readFileSync(resolve(import.meta.dirname, "../README.md"), "utf8");
+  for (const [, name, fallback] of describeSettings().matchAll(/TOKEN_AUTHORITY_(\w+)\n.*\n\s+default: (.*)/g)) {
+    expect(readme).toContain(`\`${name}\``);
+    if (fallback !== "not set") {
+      expect(readme).toContain(`| \`${name}\` | \`${fallback}\` |`);
+    }
+  }
 });

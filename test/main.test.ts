@@ -39,13 +39,19 @@ class Process implements AsyncDisposable {
 
   /** Where it listens, once it does. */
   async address(): Promise<string> {
+    const [, address = ""] = await this.logged(/"address":"([^"]+)"/);
+    return address;
+  }
+
+  /** What matches in the log, once it is there. */
+  async logged(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const address = /"address":"([^"]+)"/.exec(this.stdout)?.[1];
-      if (address !== undefined) {
-        return address;
+      const match = pattern.exec(this.stdout);
+      if (match !== null) {
+        return match;
       }
       if (this.child.exitCode !== null) {
-        throw new Error(`it ended before it listened: ${this.stderr}`);
+        throw new Error(`it ended before it logged ${pattern}: ${this.stderr}`);
       }
       await Promise.race([once(this.child.stdout ?? this.child, "data"), once(this.child, "close")]);
     }
@@ -192,7 +198,7 @@ describe("verify-journal", () => {
     const tokens = clientOf(await served.address());
     const { token } = await tokens.create(newKey);
     await tokens.revoke({ id: token?.id ?? "" });
-    const line = served.stdout.split("\n").find((text) => text.includes('"revision":2')) ?? "{}";
+    const [line] = await served.logged(/^.*"revision":2[,}].*\n/m);
     const { hash } = JSON.parse(line);
     await using verified = new Process(here.path, ["verify-journal", "data", "--head", `2:${hash}`]);
     expect(await verified.ended()).toBe(0);

@@ -50,6 +50,11 @@ export function digestKey(key: string): Uint8Array {
   return hash("sha256", key, "buffer");
 }
 
+/** The same digest as a string of 32 characters, one for each byte: what a map can be asked for. Hot path. */
+export function digestText(key: string): string {
+  return hash("sha256", key, "latin1");
+}
+
 /** Whether a key, or what was one before a typing error, stands somewhere in the text. */
 export function holdsKey(text: string): boolean {
   return keyAnywherePattern.test(text);

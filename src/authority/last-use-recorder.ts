@@ -17,6 +17,7 @@ export function createLastUseRecorder(store: Pick<TokenStore, "recordUses">, log
   // In insertion order, which is the order of time: the oldest entries come first.
   const notedAtMs = new Map<number, number>();
   let waiting: TokenUse[] = [];
+  let writing: Promise<void> = Promise.resolve();
 
   function forgetOld(nowMs: number): void {
     for (const [createRevision, atMs] of notedAtMs) {
@@ -42,18 +43,24 @@ export function createLastUseRecorder(store: Pick<TokenStore, "recordUses">, log
       waiting.push({ createRevision, usedAtMs });
     },
 
-    async flush(nowMs) {
-      forgetOld(nowMs);
-      const uses = waiting;
-      waiting = [];
-      for (let start = 0; start < uses.length; start += batchLength) {
-        try {
-          await store.recordUses(uses.slice(start, start + batchLength));
-        } catch (error) {
-          log.warn({ err: error, uses: uses.length - start }, "last uses were not stored");
-          return;
-        }
-      }
+    flush(nowMs) {
+      // One after the other: the last flush of all waits for one that is under way.
+      writing = writing.then(() => write(nowMs));
+      return writing;
     },
   };
+
+  async function write(nowMs: number): Promise<void> {
+    forgetOld(nowMs);
+    const uses = waiting;
+    waiting = [];
+    for (let start = 0; start < uses.length; start += batchLength) {
+      try {
+        await store.recordUses(uses.slice(start, start + batchLength));
+      } catch (error) {
+        log.warn({ err: error, uses: uses.length - start }, "last uses were not stored");
+        return;
+      }
+    }
+  }
 }

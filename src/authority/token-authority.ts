@@ -14,6 +14,7 @@ import {
 } from "./errors.ts";
 import type { JournalHead } from "./journal.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
+import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { missingPermissions } from "./permission.ts";
@@ -110,7 +111,7 @@ export type RefusalReason =
 
 /** A decision: `token` is null in a refusal for as long as no token is known to have the key. */
 export type Outcome =
-  | { readonly kind: "principal"; readonly token: StoredToken }
+  | Principal
   | {
       readonly kind: "refusal";
       readonly reason: RefusalReason;
@@ -130,6 +131,7 @@ export type TokenAuthority = {
 
 export type TokenAuthorityOptions = {
   readonly store: TokenStore;
+  readonly keys: KeyIndex;
   readonly clock: Clock;
   readonly lastUse: LastUseRecorder;
   /** Null when there is no sealing secret: then request ids are refused. */
@@ -139,7 +141,7 @@ export type TokenAuthorityOptions = {
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, clock, lastUse, sealer, maxTokensPerAccount } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount } = options;
 
   async function create(caller: Caller, request: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, request);
@@ -249,19 +251,23 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return { token: outcome.token, revision, head: outcome.head };
   }
 
+  /** Hot path. */
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
     requirePermissions("required_permissions", request.requiredPermissions, maxRequiredPermissions);
     if (!isKey(request.key)) {
-      return refusal("KEY_MALFORMED", null);
+      return keyMalformed;
     }
-    const found = store.findByDigest(digestKey(request.key));
-    return found instanceof Promise ? found.then((token) => decide(request, token)) : decide(request, found);
+    const found = keys.find(request.key);
+    return found instanceof Promise ? found.then((principal) => decide(request, principal)) : decide(request, found);
   }
 
   /** Hot path. */
-  function decide(request: AuthenticateRequest, token: StoredToken | null): Outcome {
+  function decide(request: AuthenticateRequest, found: Principal | null): Outcome {
+    if (found === null) {
+      return keyUnknown;
+    }
     const nowMs = clock();
-    const outcome = judge(request, token, nowMs);
+    const outcome = judge(request, found, nowMs);
     if (outcome.kind === "principal") {
       lastUse.record(outcome.token.createRevision, nowMs);
     }
@@ -271,11 +277,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   return { create, get, list, revoke, authenticate };
 }
 
-/** The checks after the key's format, in the order that token_service.proto promises. Hot path. */
-function judge(request: AuthenticateRequest, token: StoredToken | null, nowMs: number): Outcome {
-  if (token === null) {
-    return refusal("KEY_UNKNOWN", null);
-  }
+const keyMalformed = refusal("KEY_MALFORMED", null);
+const keyUnknown = refusal("KEY_UNKNOWN", null);
+
+/** The checks once the key is proven, in the order that token_service.proto promises. Hot path. */
+function judge(request: AuthenticateRequest, found: Principal, nowMs: number): Outcome {
+  const { token } = found;
   if (token.revokedAtMs !== null) {
     return refusal("TOKEN_REVOKED", token);
   }
@@ -293,7 +300,7 @@ function judge(request: AuthenticateRequest, token: StoredToken | null, nowMs: n
   if (missing.length > 0) {
     return refusal("INSUFFICIENT_PERMISSIONS", token, missing);
   }
-  return { kind: "principal", token };
+  return found;
 }
 
 function refusal(reason: RefusalReason, token: StoredToken | null, missing: readonly string[] = []): Outcome {

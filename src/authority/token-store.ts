@@ -70,6 +70,13 @@ export type TokenPage = {
   readonly next: number | null;
 };
 
+/** One row of the journal, as far as those need it who keep tokens in memory. */
+export type TokenChange = {
+  readonly revision: number;
+  /** Of the token that was created or revoked. */
+  readonly digest: Uint8Array;
+};
+
 export type TokenUse = {
   readonly createRevision: number;
   readonly usedAtMs: number;
@@ -124,6 +131,15 @@ export interface TokenStore {
 
   /** Returns the newest change. */
   head(): JournalHead;
+
+  /**
+   * Returns a number that is another one after each change that was answered, whoever asked for it. It says nothing else. It
+   * is also another one once the store has failed. Hot path.
+   */
+  changeSignal(): number;
+
+  /** Returns the changes after this revision, oldest first, or null when there are more than `limit`. */
+  changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 
   /** Returns whether reads and changes can be answered now, from a real read. */
   isServing(): boolean;

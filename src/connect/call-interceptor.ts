@@ -2,7 +2,7 @@ import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest }
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../authority/errors.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
-import { fromAuthorityError, internalError, reasonOf, wireError } from "./errors.ts";
+import { fromAuthorityError, internalError, reasonOf, unknownFieldNumber } from "./errors.ts";
 import type { ReportFault } from "./fault-log.ts";
 import { raceAbort } from "./race-abort.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
@@ -75,9 +75,7 @@ function requireKnownFields(request: UnaryRequest): void {
   }
   const path = unknownFieldPath(request.method.input, request.message);
   if (path !== null) {
-    throw wireError("UNKNOWN_FIELD", `field number ${path} is not one that ${request.method.input.typeName} has`, {
-      field: path,
-    });
+    throw unknownFieldNumber(request.method.input, path);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { DescMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Role } from "../authority/caller.ts";
@@ -16,6 +17,7 @@ export type WireReason =
   | "UNKNOWN_FIELD"
   | "REQUEST_TOO_LARGE"
   | "REQUEST_NOT_SUPPORTED"
+  | "COMPRESSION_UNNAMED"
   | "DEADLINE_EXCEEDED"
   | "CALL_CANCELED"
   | "SERVICE_NOT_FOUND"
@@ -41,6 +43,7 @@ const codes = {
   UNKNOWN_FIELD: Code.InvalidArgument,
   REQUEST_TOO_LARGE: Code.ResourceExhausted,
   REQUEST_NOT_SUPPORTED: Code.Unimplemented,
+  COMPRESSION_UNNAMED: Code.Internal,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   CALL_CANCELED: Code.Canceled,
   SERVICE_NOT_FOUND: Code.NotFound,
@@ -94,12 +97,22 @@ export function requestMalformed(message: string, field: string | null = null): 
   return wireError("REQUEST_MALFORMED", message, field === null ? {} : { field });
 }
 
+/** `path` is the number of the field, below those of the messages that hold it. */
+export function unknownFieldNumber(message: DescMessage, path: string): ConnectError {
+  return wireError("UNKNOWN_FIELD", `field number ${path} is not one that ${message.typeName} has`, { field: path });
+}
+
 export function requestTooLarge(maxBytes: number): ConnectError {
   return wireError("REQUEST_TOO_LARGE", `a message must be at most ${maxBytes} bytes`);
 }
 
 export function requestNotSupported(): ConnectError {
   return wireError("REQUEST_NOT_SUPPORTED", "the request must be exactly one message, in no compression but gzip");
+}
+
+/** INTERNAL is what gRPC's and Connect's conformance ask for here. */
+export function compressionUnnamed(): ConnectError {
+  return wireError("COMPRESSION_UNNAMED", "a message is marked as compressed, and the request names no compression");
 }
 
 export function deadlineExceeded(): ConnectError {

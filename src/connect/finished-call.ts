@@ -46,6 +46,11 @@ const codeNames = {
   [Code.Unauthenticated]: "UNAUTHENTICATED",
 } satisfies Record<Code, string>;
 
+/** The code's name in gRPC. */
+export function codeName(code: Code): string {
+  return codeNames[code];
+}
+
 /** Sums up a call that ended just now. */
 export function finishedCall(call: Call, protocol: string, error: ConnectError | null): FinishedCall {
   return {

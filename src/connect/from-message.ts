@@ -4,7 +4,7 @@ import type {
   CreateRequest as CreateRequestMessage,
   ListRequest as ListRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { fieldInvalid } from "../authority/errors.ts";
+import { type AuthorityError, fieldInvalid } from "../authority/errors.ts";
 import type { TokenState, TokenType } from "../authority/token.ts";
 import type { AuthenticateRequest, CreateRequest, ListRequest } from "../authority/token-authority.ts";
 import { fromTimestamp } from "./timestamp.ts";
@@ -61,10 +61,15 @@ export function fromAuthenticateRequest(message: AuthenticateRequestMessage): Au
   };
 }
 
+/** A type that is none. */
+export function typesInvalid(field: string): AuthorityError {
+  return fieldInvalid(field, "must be TOKEN_TYPE_SECRET, TOKEN_TYPE_PUBLISHABLE or TOKEN_TYPE_RESTRICTED");
+}
+
 function requireType(field: string, number: TokenTypeNumber): TokenType {
   const type = typeOfNumber.get(number);
   if (type === undefined) {
-    throw fieldInvalid(field, "must be TOKEN_TYPE_SECRET, TOKEN_TYPE_PUBLISHABLE or TOKEN_TYPE_RESTRICTED");
+    throw typesInvalid(field);
   }
   return type;
 }

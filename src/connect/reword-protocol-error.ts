@@ -3,6 +3,7 @@ import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   callCanceled,
+  compressionUnnamed,
   deadlineExceeded,
   reasonOf,
   requestMalformed,
@@ -10,9 +11,7 @@ import {
   requestTooLarge,
   wireError,
 } from "./errors.ts";
-
-/** The greatest request message, before and after decompression. */
-export const maxMessageBytes = 65_536;
+import { maxMessageBytes } from "./limits.ts";
 
 /**
  * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers, and any of
@@ -34,9 +33,16 @@ export function rewordProtocolError(error: unknown, input: DescMessage): Connect
       return deadlineExceeded();
     case Code.Canceled:
       return callCanceled();
+    case Code.Internal:
+      return isCompressionUnnamed(error) ? compressionUnnamed() : undecodable(error, input);
     default:
       return undecodable(error, input);
   }
+}
+
+/** Connect answers INTERNAL to what it cannot parse as well, and tells the two apart in the text alone. */
+function isCompressionUnnamed(error: ConnectError): boolean {
+  return error.rawMessage === "received compressed envelope, but do not know how to decompress";
 }
 
 function undecodable(error: ConnectError, input: DescMessage): ConnectError {

@@ -13,8 +13,8 @@ import { createDescriptorIndex } from "./descriptor-index.ts";
 import type { ReportFault } from "./fault-log.ts";
 import { createGate, type RoleOf } from "./gate.ts";
 import { createHealthService } from "./health-service.ts";
+import { maxMessageBytes } from "./limits.ts";
 import { createReflectionService } from "./reflection-service.ts";
-import { maxMessageBytes } from "./reword-protocol-error.ts";
 import { createTokenService } from "./token-service.ts";
 
 // A page of List holds 1000 tokens with 100 permissions of 69 characters at the most.

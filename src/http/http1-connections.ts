@@ -2,8 +2,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer } from "../authority/caller.ts";
-import { type Connection, type ConnectionContext, lingerMs } from "./connection.ts";
-import { answerHttp1Request } from "./http1-exchange.ts";
+import type { Connection } from "./connection.ts";
+import { answerHttp1Request, type Http1Context } from "./http1-exchange.ts";
+
+/** After the last response, how long the peer has to close before the socket is destroyed. */
+const lingerMs = 1_000;
 
 /** Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. */
 export type Http1Connections = {
@@ -13,7 +16,7 @@ export type Http1Connections = {
 };
 
 /** All HTTP/1.1 connections of a listener share one node:http server, which never listens itself. */
-export function createHttp1Connections(context: ConnectionContext): Http1Connections {
+export function createHttp1Connections(context: Http1Context): Http1Connections {
   const { limits } = context;
   const states = new WeakMap<Duplex, Http1State>();
   const server = createServer({
@@ -35,9 +38,9 @@ export function createHttp1Connections(context: ConnectionContext): Http1Connect
       state.enqueue(request, response);
     }
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+  server.on("clientError", (error: ParseError, socket) => {
     const state = states.get(socket);
-    if (state === undefined) {
+    if (state === undefined || isNoHttp(error)) {
       socket.destroy();
     } else {
       state.refuse(statusOf(error));
@@ -55,9 +58,9 @@ export function createHttp1Connections(context: ConnectionContext): Http1Connect
     serve(socket, peer) {
       const state = new Http1State(socket, peer, context);
       states.set(socket, state);
+      // node:http calls this after a last response. The reset that destroying makes of unread bytes could overtake it (RFC 9112, 9.6).
+      socket.destroySoon = () => state.linger();
       server.emit("connection", socket);
-      // The sniffer paused it, and listening for data does not wake what was paused on purpose.
-      socket.resume();
       return { closeGracefully: () => state.closeGracefully() };
     },
     close() {
@@ -70,14 +73,14 @@ export function createHttp1Connections(context: ConnectionContext): Http1Connect
 class Http1State {
   readonly #socket: Socket;
   readonly #peer: Peer;
-  readonly #context: ConnectionContext;
+  readonly #context: Http1Context;
   #queue: Promise<void> = Promise.resolve();
   #waiting = 0;
   #current: ServerResponse | null = null;
   #closing = false;
   #refused = false;
 
-  constructor(socket: Socket, peer: Peer, context: ConnectionContext) {
+  constructor(socket: Socket, peer: Peer, context: Http1Context) {
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
@@ -99,6 +102,12 @@ class Http1State {
     } else if (this.#current !== null && !this.#current.headersSent) {
       this.#current.setHeader("connection", "close");
     }
+  }
+
+  /** Ends the connection from this side; the peer has a moment to read the last response and close. */
+  linger(): void {
+    this.#refused = true;
+    this.#end();
   }
 
   /** Answers what is no request with a bare status, unless a response has begun, and closes. */
@@ -138,6 +147,16 @@ class Http1State {
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
     this.#socket.once("close", () => clearTimeout(timer));
   }
+}
+
+type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
+
+/**
+ * Whether what could not be parsed has not even a request line. Its sender speaks another protocol, or HTTP/2 with a preface that
+ * is not valid (RFC 9113, 3.4), and would not understand an answer in this one.
+ */
+function isNoHttp({ code, rawPacket }: ParseError): boolean {
+  return code === "HPE_INVALID_METHOD" && !/^\S+ \S+ HTTP\/\d/.test(rawPacket?.toString("latin1", 0, 1024) ?? "");
 }
 
 function statusOf(error: NodeJS.ErrnoException): string {

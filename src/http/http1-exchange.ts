@@ -1,33 +1,39 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Peer } from "../authority/caller.ts";
-import { answerRequest, PeerGoneError, type ResponseSink } from "./answer-request.ts";
-import type { ConnectionContext } from "./connection.ts";
+import type { Log } from "../authority/log.ts";
+import { closeIterator } from "./close-iterator.ts";
+import { describeError } from "./describe-error.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./exchange.ts";
-import { RequestBody } from "./request-body.ts";
+import { Http1Reply, PeerGoneError } from "./http1-reply.ts";
+import { Http1RequestBody } from "./http1-request-body.ts";
+import type { HttpLimits } from "./limits.ts";
 import { requestHeader, valuesOf } from "./request-header.ts";
-import { requestUrl, splitTarget, unixAuthority } from "./request-target.ts";
+import { requestUrl, splitTarget, unixAuthority, unnamedAuthority } from "./request-target.ts";
 import { textResponse } from "./text-response.ts";
-import { waitForEvent } from "./wait-for-event.ts";
+
+/** What all HTTP/1.1 connections of a listener share. */
+export type Http1Context = {
+  readonly scheme: "http" | "https";
+  readonly handler: HttpHandler;
+  readonly limits: HttpLimits;
+  readonly log: Log;
+};
 
 /** Answers one request. Never rejects; settles when its response is sent or its peer is gone. */
 export async function answerHttp1Request(
   message: IncomingMessage,
   response: ServerResponse,
   peer: Peer,
-  context: ConnectionContext,
+  context: Http1Context,
 ): Promise<void> {
   if (message.socket.destroyed) {
     return;
   }
   const abort = new AbortController();
   const givenUp = Promise.withResolvers<HttpResponse>();
-  const body = new RequestBody(message, {
-    stallMs: context.limits.bodyStallMs,
-    onStall: () => {
-      response.shouldKeepAlive = false;
-      givenUp.resolve(textResponse(408, "the request body stopped"));
-    },
-    isWhole: () => message.complete,
+  const body = new Http1RequestBody(message, context.limits.bodyStallMs, () => {
+    response.shouldKeepAlive = false;
+    givenUp.resolve(textResponse(408, "the request body stopped"));
   });
   response.once("close", () => {
     if (!response.writableFinished) {
@@ -39,7 +45,7 @@ export async function answerHttp1Request(
   const request: HttpRequest = {
     httpVersion: message.httpVersion,
     method: message.method ?? "",
-    url: url ?? `${context.scheme}://${context.defaultAuthority}/`,
+    url: url ?? `${context.scheme}://${unnamedAuthority}/`,
     header: header ?? new Headers(),
     body,
     signal: abort.signal,
@@ -47,14 +53,14 @@ export async function answerHttp1Request(
   };
   const refusal = refusalOf(message, url, header, context);
   const handler: HttpHandler = refusal === null ? context.handler : async () => refusal;
-  const sink = new Http1Sink(message, response, body, context);
-  await answerRequest({ handler, request, sink, givenUp: givenUp.promise, log: context.log });
+  const reply = new Http1Reply(message, response, body, context.limits);
+  await answer(handler, request, reply, givenUp.promise, context.log);
 }
 
 // HTTP/1.1 needs exactly one Host (RFC 9112, 3.2); HTTP/1.0 may go without.
-function urlOf(message: IncomingMessage, peer: Peer, context: ConnectionContext): string | null {
+function urlOf(message: IncomingMessage, peer: Peer, context: Http1Context): string | null {
   const hosts = valuesOf(message.rawHeaders, "host");
-  const host = hosts[0] ?? (message.httpVersion === "1.0" ? context.defaultAuthority : "");
+  const host = hosts[0] ?? (message.httpVersion === "1.0" ? unnamedAuthority : "");
   const target = hosts.length > 1 ? null : splitTarget(message.url ?? "", host);
   if (target === null || host === "") {
     return null;
@@ -67,7 +73,7 @@ function refusalOf(
   message: IncomingMessage,
   url: string | null,
   header: Headers | null,
-  context: ConnectionContext,
+  context: Http1Context,
 ): HttpResponse | null {
   if (message.rawHeaders.length / 2 > context.limits.maxHeaderCount) {
     return textResponse(431, "too many header fields");
@@ -78,67 +84,66 @@ function refusalOf(
   return header === null ? textResponse(400, "a header field is not valid") : null;
 }
 
-class Http1Sink implements ResponseSink {
-  readonly #message: IncomingMessage;
-  readonly #response: ServerResponse;
-  readonly #body: RequestBody;
-  readonly #context: ConnectionContext;
-  #started = false;
-
-  constructor(message: IncomingMessage, response: ServerResponse, body: RequestBody, context: ConnectionContext) {
-    this.#message = message;
-    this.#response = response;
-    this.#body = body;
-    this.#context = context;
-  }
-
-  isStarted(): boolean {
-    return this.#started;
-  }
-
-  start(status: number, header: Headers): void {
-    this.#body.tolerateSilence();
-    // Node writes the header with the first chunk.
-    this.#response.statusCode = status;
-    this.#response.setHeaders(header);
-    this.#started = true;
-  }
-
-  async write(chunk: Uint8Array): Promise<void> {
-    if (this.#response.destroyed) {
-      throw new PeerGoneError("the connection is closed");
-    }
-    if (!this.#response.write(chunk)) {
-      await this.#progress(["drain", "close"]);
-    }
-  }
-
-  async end(trailer: Headers): Promise<void> {
-    const response = this.#response;
-    if (response.destroyed) {
+// Whatever fails ends this exchange only.
+async function answer(
+  handler: HttpHandler,
+  request: HttpRequest,
+  reply: Http1Reply,
+  givenUp: Promise<HttpResponse>,
+  log: Log,
+): Promise<void> {
+  try {
+    await reply.send(request, await respond(handler, request, givenUp));
+  } catch (error) {
+    if (request.signal.aborted || error instanceof PeerGoneError) {
+      reply.reset();
       return;
     }
-    const socket = this.#message.socket;
-    const { maxDiscardedBytes, bodyStallMs } = this.#context.limits;
-    const fields = [...trailer];
-    if (fields.length > 0) {
-      response.addTrailers(fields);
-    }
-    const waiting = this.#progress(["finish", "close"]);
-    response.end();
-    // What is left of the request stands before the next one on this connection.
-    this.#body.discard(maxDiscardedBytes, bodyStallMs, () => socket.destroy());
-    await waiting;
-  }
-
-  reset(): void {
-    this.#message.socket.destroy();
-  }
-
-  async #progress(events: readonly string[]): Promise<void> {
-    if (!(await waitForEvent(this.#response, events, this.#context.limits.slowReaderMs))) {
-      this.#message.socket.destroy();
-      throw new PeerGoneError("the peer does not read the response");
-    }
+    log.error(describeError(error), "a response failed");
+    await fail(request, reply);
   }
 }
+
+/** What the handler answers, or, where the request is given up before, that. */
+async function respond(
+  handler: HttpHandler,
+  request: HttpRequest,
+  givenUp: Promise<HttpResponse>,
+): Promise<HttpResponse> {
+  const handled = invoke(handler, request);
+  const response = await Promise.race([handled, givenUp.then(markGivenUp)]);
+  if ("givenUp" in response) {
+    handled.then(closeBody, ignore);
+    return response.givenUp;
+  }
+  return response;
+}
+
+function markGivenUp(response: HttpResponse): { readonly givenUp: HttpResponse } {
+  return { givenUp: response };
+}
+
+// A handler that throws before its first await fails like one that rejects.
+async function invoke(handler: HttpHandler, request: HttpRequest): Promise<HttpResponse> {
+  return await handler(request);
+}
+
+function closeBody({ body }: HttpResponse): void {
+  if (body !== undefined && !(body instanceof Uint8Array)) {
+    closeIterator(body[Symbol.asyncIterator]());
+  }
+}
+
+async function fail(request: HttpRequest, reply: Http1Reply): Promise<void> {
+  if (reply.isStarted) {
+    reply.reset();
+    return;
+  }
+  try {
+    await reply.send(request, textResponse(500, "internal error"));
+  } catch {
+    reply.reset();
+  }
+}
+
+function ignore(): void {}

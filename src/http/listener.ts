@@ -3,12 +3,11 @@ import { createServer as createNetServer, type Server, type Socket } from "node:
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import type { Peer } from "../authority/caller.ts";
 import type { Log } from "../authority/log.ts";
-import type { ConnectionContext } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { type ConnectionCounts, ConnectionRegistry } from "./connection-registry.ts";
 import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
-import { serveHttp2 } from "./http2-connection.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { isLoopbackAddress } from "./loopback-address.ts";
@@ -23,8 +22,6 @@ export type Listener = AsyncDisposable & {
   /** The address as a person or parseListenAddress reads it. */
   readonly addressText: string;
   counts(): ConnectionCounts;
-  /** Closes gracefully the connections whose peer's certificate, null where there is none, meets a condition; returns how many. */
-  closeWhere(condition: (certificate: X509Certificate | null) => boolean): number;
   /** Stops accepting, lets requests under way end, and cuts what is left after the grace. Calling again waits for the first call. */
   close(graceMs: number): Promise<void>;
 };
@@ -32,10 +29,15 @@ export type Listener = AsyncDisposable & {
 /** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
 export async function startListener(options: {
   readonly address: ListenAddress;
+  /** Answers HTTP/1.1 requests. */
   readonly handler: HttpHandler;
+  /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
+  readonly serveHttp2: ServeHttp2;
   readonly tls: TlsSource | null;
   readonly limits?: Partial<HttpLimits>;
   readonly log: Log;
+  /** Lets other threads listen on the same port: the system spreads the connections (Linux). */
+  readonly reusePort?: boolean;
 }): Promise<Listener> {
   const { address, tls, log } = options;
   if (tls !== null && "path" in address) {
@@ -43,20 +45,18 @@ export async function startListener(options: {
   }
   const limits = { ...defaultHttpLimits, ...options.limits };
   const registry = new ConnectionRegistry();
-  const context: ConnectionContext = {
-    scheme: tls === null ? "http" : "https",
-    handler: options.handler,
-    limits,
-    log,
-    defaultAuthority: "localhost",
-  };
-  const http1 = createHttp1Connections(context);
-  const serve = createProtocolServer(registry, http1, context);
+  const scheme = tls === null ? "http" : "https";
+  const http1 = createHttp1Connections({ scheme, handler: options.handler, limits, log });
+  const serve = createProtocolServer(registry, http1, options.serveHttp2);
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
   const server = createNetServer(socketOptions, (socket) => accept(socket, registry, limits, start.accept));
   server.maxConnections = limits.maxConnections;
   server.on("drop", () => registry.countRefusal());
-  const removeAddress = await listen(server, address);
+  const removeAddress = await listen(server, address, options.reusePort ?? false).catch((error) => {
+    start.stop();
+    http1.close();
+    throw error;
+  });
   surviveAcceptErrors(server, log);
 
   const bound = boundAddress(server, address);
@@ -80,7 +80,6 @@ export async function startListener(options: {
     address: bound,
     addressText: formatListenAddress(bound),
     counts: () => registry.counts(),
-    closeWhere: (condition) => registry.closeWhere((entry) => condition(entry.certificate)),
     close,
     [Symbol.asyncDispose]: () => close(0),
   };
@@ -88,6 +87,9 @@ export async function startListener(options: {
 
 // Keepalive finds the dead peers of HTTP/1.1, which has no PING.
 const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+
+/** Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. */
+export type ServeHttp2 = (socket: Socket, peer: Peer) => Connection;
 
 type Protocol = "h2" | "http/1.1";
 type Proof = { readonly peer: Peer; readonly certificate: X509Certificate | null; readonly trusted: boolean };
@@ -114,17 +116,15 @@ function accept(
   start(socket);
 }
 
-function createProtocolServer(
-  registry: ConnectionRegistry,
-  http1: Http1Connections,
-  context: ConnectionContext,
-): Serve {
+function createProtocolServer(registry: ConnectionRegistry, http1: Http1Connections, serveHttp2: ServeHttp2): Serve {
   return (accepted, socket, protocol, proof) => {
     registry.endHandshake(accepted);
     if (socket.destroyed || accepted.destroyed) {
       return;
     }
-    const connection = protocol === "h2" ? serveHttp2(socket, proof.peer, context) : http1.serve(socket, proof.peer);
+    const connection = protocol === "h2" ? serveHttp2(socket, proof.peer) : http1.serve(socket, proof.peer);
+    // The sniffer paused it, and listening for data does not wake what was paused on purpose.
+    socket.resume();
     registry.add(accepted, { protocol, connection, certificate: proof.certificate, trusted: proof.trusted });
   };
 }
@@ -172,7 +172,12 @@ function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegist
     accept(socket) {
       const remote = remoteOf(socket);
       accepted.set(remote, socket);
-      socket.once("close", () => accepted.delete(remote));
+      socket.once("close", () => {
+        // The other end may have come back from the same port before this close was heard.
+        if (accepted.get(remote) === socket) {
+          accepted.delete(remote);
+        }
+      });
       server.emit("connection", socket);
     },
     stop: unsubscribe,
@@ -191,13 +196,13 @@ function proofOf(socket: TLSSocket, tls: TlsSource): Proof {
   return { peer: { transport: "tls", identity }, certificate, trusted };
 }
 
-async function listen(server: Server, address: ListenAddress): Promise<() => void> {
+async function listen(server: Server, address: ListenAddress, reusePort: boolean): Promise<() => void> {
   if ("path" in address) {
     return listenOnUnixSocket(server, address.path);
   }
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: address.host, port: address.port }, () => {
+    server.listen({ host: address.host, port: address.port, reusePort }, () => {
       server.off("error", reject);
       resolve();
     });

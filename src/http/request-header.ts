@@ -1,12 +1,9 @@
-/** The header of a request from Node's flat list of names and values, pseudo headers left out; null when a field is not valid. Never throws. */
+/** The header of a request from Node's flat list of names and values; null when a field is not valid. Never throws. */
 export function requestHeader(rawHeaders: readonly string[]): Headers | null {
   const header = new Headers();
   try {
     for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-      const name = rawHeaders[index] ?? "";
-      if (!name.startsWith(":")) {
-        header.append(name, rawHeaders[index + 1] ?? "");
-      }
+      header.append(rawHeaders[index] ?? "", rawHeaders[index + 1] ?? "");
     }
   } catch {
     return null;

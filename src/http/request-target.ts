@@ -1,3 +1,6 @@
+/** The authority of a request that names none: HTTP/1.0, or HTTP/2 without `:authority` and Host. */
+export const unnamedAuthority = "localhost";
+
 // Hosts and ports only. User information is an error (RFC 9110, 4.2.4), and percent signs or other
 // sub-delimiters in a host serve nobody but those who want two parsers to disagree.
 const authorityPattern = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::\d{1,5})?$/;
@@ -29,8 +32,8 @@ export function splitTarget(target: string, host: string): { authority: string; 
 
 /**
  * The authority of a request over a unix socket. Clients make one from the socket's path (grpc-go sends
- * `%2Ftmp%2Fx.sock`); it names nothing, so it becomes `localhost`.
+ * `%2Ftmp%2Fx.sock`); it names nothing.
  */
 export function unixAuthority(authority: string): string {
-  return /^(?:%2F|\/|unix:)/i.test(authority) ? "localhost" : authority;
+  return /^(?:%2F|\/|unix:)/i.test(authority) ? unnamedAuthority : authority;
 }

@@ -1,9 +1,10 @@
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync, type Stats, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
+import { StartError } from "../authority/errors.ts";
 
-// The smallest sockaddr_un among our systems holds 103 bytes, and the path that is bound first may be 8 longer.
-const maxPathBytes = 95;
+/** The smallest sockaddr_un among our systems holds 103 bytes, and the path that is bound first may be 8 longer. */
+export const maxUnixPathBytes = 95;
 
 /**
  * Listens on a socket file that only this user can reach, mode 0600 from its first moment. Replaces the file
@@ -11,8 +12,8 @@ const maxPathBytes = 95;
  * function that removes the file, if it is still this listener's.
  */
 export async function listenOnUnixSocket(server: Server, path: string): Promise<() => void> {
-  if (Buffer.byteLength(path) > maxPathBytes) {
-    throw new Error(`cannot listen on unix:${path}: the path is longer than ${maxPathBytes} bytes`);
+  if (Buffer.byteLength(path) > maxUnixPathBytes) {
+    throw new StartError(`cannot listen on unix:${path}: the path is longer than ${maxUnixPathBytes} bytes`);
   }
   await removeStaleSocket(path);
   // Bound in a directory nobody else enters and then renamed: no moment with a wider mode, and no umask,
@@ -46,10 +47,10 @@ async function removeStaleSocket(path: string): Promise<void> {
     return;
   }
   if (!stats.isSocket()) {
-    throw new Error(`cannot listen on unix:${path}: something that is not a socket is there`);
+    throw new StartError(`cannot listen on unix:${path}: something that is not a socket is there`);
   }
   if (await isAnswered(path)) {
-    throw new Error(`cannot listen on unix:${path}: another process listens there`);
+    throw new StartError(`cannot listen on unix:${path}: another process listens there`);
   }
   removeOwn(path, stats);
 }

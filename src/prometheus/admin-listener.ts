@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { Log } from "../authority/log.ts";
-import type { Metrics } from "./metrics.ts";
 
 export type AdminListener = AsyncDisposable & {
   /** Where it listens, with the port that the system chose. */
@@ -10,14 +9,14 @@ export type AdminListener = AsyncDisposable & {
 
 export type AdminOptions = {
   readonly address: { readonly host: string; readonly port: number };
-  readonly metrics: Metrics;
+  readonly expose: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** Whether calls can be answered now. */
   readonly isReady: () => boolean;
   readonly log: Log;
 };
 
 /** Serves /metrics, /livez (the process turns) and /readyz (calls can be answered). Nothing secret is to be had here. */
-export async function startAdminListener({ address, metrics, isReady, log }: AdminOptions): Promise<AdminListener> {
+export async function startAdminListener({ address, expose, isReady, log }: AdminOptions): Promise<AdminListener> {
   const server = createServer(
     { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 5000 },
     (request, response) => {
@@ -27,7 +26,7 @@ export async function startAdminListener({ address, metrics, isReady, log }: Adm
       }
       switch (request.url?.split("?", 1)[0]) {
         case "/metrics":
-          metrics.expose().then(
+          expose().then(
             ({ contentType, text }) => answer(response, 200, text, contentType),
             (error) => {
               log.error({ err: error }, "metrics could not be read");
@@ -51,6 +50,8 @@ export async function startAdminListener({ address, metrics, isReady, log }: Adm
 
   server.listen(address);
   await once(server, "listening");
+  // What cannot be accepted is lost; without a listener it would end the process.
+  server.on("error", (err) => log.warn({ err }, "an admin connection could not be accepted"));
   return {
     address: printable(server.address()),
     async [Symbol.asyncDispose]() {

@@ -1,7 +1,7 @@
 import type Database from "better-sqlite3";
 import { emptyHead, type JournalHead } from "../authority/journal.ts";
 import type { StoredToken, Token } from "../authority/token.ts";
-import type { TokenPage, TokenQuery } from "../authority/token-store.ts";
+import type { TokenChange, TokenPage, TokenQuery } from "../authority/token-store.ts";
 import { selectJournalHead } from "./journal-head.ts";
 import { createTokenList } from "./list-tokens.ts";
 import {
@@ -21,7 +21,12 @@ export type Reader = Disposable & {
   get(id: string): Token | null;
   list(query: TokenQuery): Promise<TokenPage>;
   head(): JournalHead;
+  changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 };
+
+const changesAfterSql = `SELECT journal.revision, token.digest
+  FROM journal JOIN token ON token.id = journal.token_id
+  WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?`;
 
 /** Takes over a connection that only reads. */
 export function createReader(db: Database.Database): Reader {
@@ -32,6 +37,7 @@ export function createReader(db: Database.Database): Reader {
     `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
   );
   const findHead = selectJournalHead(db);
+  const findChanges = db.prepare<[number, number], TokenChange>(changesAfterSql);
   return {
     findByDigest(digest) {
       const row = findByDigest.get(digest);
@@ -44,6 +50,10 @@ export function createReader(db: Database.Database): Reader {
     list: createTokenList(db),
     head() {
       return findHead() ?? emptyHead;
+    },
+    changesAfter(revision, limit) {
+      const changes = findChanges.all(revision, limit + 1);
+      return changes.length > limit ? null : changes;
     },
     [Symbol.dispose]() {
       db.close();

@@ -1,9 +1,12 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { fromFailure } from "../authority/failure.ts";
 import type { Log } from "../authority/log.ts";
-import { fromFailure } from "./writer-call.ts";
 import type { WriterThreadData, WriterThreadOrder, WriterThreadReport } from "./writer-thread.ts";
 
-/** The thread that owns the only writing connection. Disposed, it does what is waiting, and closes the database. */
+/**
+ * The thread that owns the only writing connection. Disposed, it does what is waiting, and closes the database; the disposal
+ * rejects when that fails.
+ */
 export type WriterThread = AsyncDisposable & {
   /** A port for one serving thread, which may send it calls. */
   connect(): MessagePort;
@@ -18,6 +21,7 @@ export async function startWriterThread(data: WriterThreadData, log: Log): Promi
   const failed = Promise.withResolvers<Error>();
   const ended = Promise.withResolvers<void>();
   let state: "starting" | "running" | "closing" | "failed" = "starting";
+  let closingFailure: Error | null = null;
 
   function fail(error: Error): void {
     if (state === "starting") {
@@ -25,7 +29,9 @@ export async function startWriterThread(data: WriterThreadData, log: Log): Promi
     } else if (state === "running") {
       failed.resolve(error);
     } else if (state === "closing") {
-      log.error({ err: error }, "the writer thread did not end in good order");
+      closingFailure = error;
+      // After a failure, the loop never says that it has drained.
+      void worker.terminate();
     }
     state = "failed";
   }
@@ -77,6 +83,9 @@ export async function startWriterThread(data: WriterThreadData, log: Log): Promi
         state = "closing";
         order({ kind: "close" });
         await ended.promise;
+        if (closingFailure !== null) {
+          throw new Error("the writer thread did not end in good order", { cause: closingFailure });
+        }
       } else {
         await worker.terminate();
       }

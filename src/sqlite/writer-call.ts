@@ -1,4 +1,4 @@
-import { StartError } from "../authority/errors.ts";
+import type { Failure } from "../authority/failure.ts";
 import type { ChangeContext } from "../authority/journal.ts";
 import type {
   CreateOutcome,
@@ -33,14 +33,6 @@ export type BackgroundCall =
 
 export type WriterCall = ManagementCall | BackgroundCall;
 
-/** What is known of an error on the other side of a thread boundary, which Error objects cross without their code. */
-export type Failure = {
-  readonly message: string;
-  readonly code: string | null;
-  /** Whether it is a StartError, which a person can mend. */
-  readonly isStartError: boolean;
-};
-
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
@@ -54,19 +46,3 @@ export type WriterRequest = { readonly id: number; readonly call: WriterCall };
 export type WriterReply =
   | { readonly kind: "answers"; readonly answers: readonly { readonly id: number; readonly answer: WriterAnswer }[] }
   | { readonly kind: "fatal"; readonly failure: Failure };
-
-export function toFailure(error: unknown): Failure {
-  if (!(error instanceof Error)) {
-    return { message: String(error), code: null, isStartError: false };
-  }
-  return {
-    message: error.message,
-    code: "code" in error && typeof error.code === "string" ? error.code : null,
-    isStartError: error instanceof StartError,
-  };
-}
-
-export function fromFailure(failure: Failure): Error {
-  const error = failure.isStartError ? new StartError(failure.message) : new Error(failure.message);
-  return Object.assign(error, failure.code === null ? {} : { code: failure.code });
-}

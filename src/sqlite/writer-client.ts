@@ -1,13 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { undecided } from "../authority/errors.ts";
+import { fromFailure } from "../authority/failure.ts";
 import type { TokenStore } from "../authority/token-store.ts";
-import {
-  fromFailure,
-  type WriterAnswer,
-  type WriterCall,
-  type WriterReply,
-  type WriterRequest,
-} from "./writer-call.ts";
+import type { WriterAnswer, WriterCall, WriterReply, WriterRequest } from "./writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 

@@ -1,19 +1,19 @@
 import type { MessagePort } from "node:worker_threads";
 import type Database from "better-sqlite3";
+import { toFailure } from "../authority/failure.ts";
 import type { Log } from "../authority/log.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
 import { isFatal } from "./sqlite-error.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
-import {
-  type BackgroundCall,
-  type ManagementCall,
-  toFailure,
-  type WriterAnswer,
-  type WriterCall,
-  type WriterReply,
-  type WriterRequest,
+import type {
+  BackgroundCall,
+  ManagementCall,
+  WriterAnswer,
+  WriterCall,
+  WriterReply,
+  WriterRequest,
 } from "./writer-call.ts";
 
 /** Bounds how long the calls that come during a commit wait for it. */
@@ -24,7 +24,7 @@ type Waiting<Call extends WriterCall> = { readonly port: MessagePort; readonly i
 export type WriterLoop = {
   /** Takes the calls of one serving thread. */
   accept(port: MessagePort): void;
-  /** Resolves when every call that has arrived is answered. No others may arrive. */
+  /** Resolves when every call that has arrived is answered, and never when the loop fails. No others may arrive. */
   drain(): Promise<void>;
 };
 
@@ -37,6 +37,8 @@ export function createWriterLoop(
   writer: Writer,
   room: StorageRoom,
   log: Log,
+  /** Tells all threads that something changed. */
+  signalChange: () => void,
   onFatal: (error: unknown) => void,
 ): WriterLoop {
   const ports = new Set<MessagePort>();
@@ -90,6 +92,8 @@ export function createWriterLoop(
         room,
         batch.map(({ call }) => call),
       );
+      // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
+      signalChange();
       answer(batch, (call) => answers.get(call) ?? failed(new Error("the call was not run")));
     }
   }
@@ -133,6 +137,8 @@ export function createWriterLoop(
 
   function fail(error: unknown): void {
     hasFailed = true;
+    // What happened is unknown, so that nothing may be answered from memory any more.
+    signalChange();
     for (const port of ports) {
       port.postMessage({ kind: "fatal", failure: toFailure(error) } satisfies WriterReply);
     }

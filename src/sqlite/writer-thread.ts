@@ -1,21 +1,26 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import type { Log } from "../authority/log.ts";
+import { type Failure, toFailure } from "../authority/failure.ts";
+import { createThreadLog, type LogReport } from "../authority/thread-log.ts";
+import { type ChangeSignal, createSignalBump } from "./change-signal.ts";
 import { checkpointAll } from "./checkpoint.ts";
 import { dataFiles } from "./data-directory.ts";
 import { openWriterDatabase } from "./open-database.ts";
 import { ballastRetryMs, createStorageRoom } from "./storage-room.ts";
 import { createWriter } from "./writer.ts";
-import { type Failure, toFailure } from "./writer-call.ts";
 import { createWriterLoop } from "./writer-loop.ts";
 
-export type WriterThreadData = { readonly directory: string; readonly minFreeBytes: number };
+export type WriterThreadData = {
+  readonly directory: string;
+  readonly minFreeBytes: number;
+  readonly changeSignal: ChangeSignal;
+};
 
 /** To the thread that owns this one. */
 export type WriterThreadReport =
   | { readonly kind: "ready" }
   | { readonly kind: "refused"; readonly failure: Failure }
   | { readonly kind: "fatal"; readonly failure: Failure }
-  | { readonly kind: "log"; readonly level: keyof Log; readonly fields: object; readonly message: string };
+  | LogReport;
 
 /** From the thread that owns this one. */
 export type WriterThreadOrder = { readonly kind: "connect"; readonly port: MessagePort } | { readonly kind: "close" };
@@ -24,20 +29,16 @@ function report(message: WriterThreadReport): void {
   parentPort?.postMessage(message);
 }
 
-const log: Log = {
-  info: (fields, message) => report({ kind: "log", level: "info", fields, message }),
-  warn: (fields, message) => report({ kind: "log", level: "warn", fields, message }),
-  error: (fields, message) => report({ kind: "log", level: "error", fields, message }),
-};
+const log = createThreadLog(report);
 
-function start({ directory, minFreeBytes }: WriterThreadData): void {
+function start({ directory, minFreeBytes, changeSignal }: WriterThreadData): void {
   const files = dataFiles(directory);
   const room = createStorageRoom(files, minFreeBytes, () => performance.now(), log);
   room.makeRoomToStart();
   const db = openWriterDatabase(files.database);
   checkpointAll(db, log);
   room.restoreBallast();
-  const loop = createWriterLoop(db, createWriter(db), room, log, (error) => {
+  const loop = createWriterLoop(db, createWriter(db), room, log, createSignalBump(changeSignal), (error) => {
     report({ kind: "fatal", failure: toFailure(error) });
   });
   const upkeep = setInterval(room.restoreBallast, ballastRetryMs);

@@ -9,6 +9,7 @@ import { createTransport as createGrpcTransport } from "@connectrpc/connect/prot
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Peer, Role } from "../../src/authority/caller.ts";
+import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
 import { createTokenAuthority, type TokenAuthority } from "../../src/authority/token-authority.ts";
@@ -87,6 +88,7 @@ export class ConnectRig implements AsyncDisposable {
     );
     const authority = createTokenAuthority({
       store,
+      keys: createKeyIndex({ store, prepare: () => new Uint8Array(), maxBytes: 1_000_000 }),
       clock,
       lastUse: createLastUseRecorder(store, log),
       sealer: options.hasSealingSecret === false ? null : createSealer(new Uint8Array(32).fill(7)),

@@ -1,11 +1,17 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
 import { connect, type Socket } from "node:net";
+import type { Peer } from "../../src/authority/caller.ts";
+import type { Log } from "../../src/authority/log.ts";
+import { describeError } from "../../src/http/describe-error.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../src/http/exchange.ts";
+import { createHttp2Handler } from "../../src/http/http2-handler.ts";
 import type { HttpLimits } from "../../src/http/limits.ts";
 import type { ListenAddress } from "../../src/http/listen-address.ts";
-import { type Listener, startListener } from "../../src/http/listener.ts";
+import { type Listener, type ServeHttp2, startListener } from "../../src/http/listener.ts";
 import type { TlsSource } from "../../src/http/tls-source.ts";
+import { Http2Server } from "../../src/http2/http2-server.ts";
+import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
 
 export type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 
@@ -22,6 +28,7 @@ export async function startRig(
   options: {
     readonly handler?: HttpHandler;
     readonly limits?: Partial<HttpLimits>;
+    readonly http2Limits?: Partial<Http2Limits>;
     readonly tls?: TlsSource;
     readonly address?: ListenAddress;
   } = {},
@@ -29,12 +36,15 @@ export async function startRig(
   const log: LogLine[] = [];
   const requests: HttpRequest[] = [];
   const handler = options.handler ?? hello;
+  const noting: HttpHandler = (request) => {
+    requests.push(request);
+    return handler(request);
+  };
+  const http2 = createHttp2(noting, options.tls === undefined ? "http" : "https", memoryLog(log), options.http2Limits);
   const listener = await startListener({
     address: options.address ?? { host: "127.0.0.1", port: 0 },
-    handler: (request) => {
-      requests.push(request);
-      return handler(request);
-    },
+    handler: noting,
+    serveHttp2: serveWith(http2),
     tls: options.tls ?? null,
     limits: options.limits ?? {},
     log: memoryLog(log),
@@ -46,7 +56,32 @@ export async function startRig(
     origin: `${options.tls === undefined ? "http" : "https"}://localhost:${port}`,
     log,
     requests,
-    [Symbol.asyncDispose]: () => listener.close(0),
+    async [Symbol.asyncDispose]() {
+      await listener.close(0);
+      await http2.close(0);
+    },
+  };
+}
+
+/** HTTP/2 as the product serves it, without lanes; it looks at its deadlines more often. */
+export function createHttp2(
+  handler: HttpHandler,
+  scheme: "http" | "https",
+  log: Log,
+  limits: Partial<Http2Limits> = {},
+): Http2Server<Peer> {
+  return new Http2Server<Peer>({
+    lanes: { headers: [], paths: new Map() },
+    handle: createHttp2Handler(handler, { scheme, log }),
+    onError: (error) => log.error(describeError(error), "an HTTP/2 stream failed"),
+    limits: { sweepMs: 20, ...limits },
+  });
+}
+
+export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
+  return (socket, peer) => {
+    const connection = http2.accept(socket, peer);
+    return { closeGracefully: () => connection.leave() };
   };
 }
 
@@ -197,6 +232,19 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
 }
 
 export const settingsFrame = frame(4, 0, 0);
+
+/** Whether these bytes of a server end with a GOAWAY of this code (RFC 9113, 6.8). */
+export function endsWithGoaway(bytes: Buffer, code: number): boolean {
+  for (let offset = 0; offset + 9 <= bytes.byteLength; ) {
+    const length = bytes.readUIntBE(offset, 3);
+    const isLast = offset + 9 + length === bytes.byteLength;
+    if (isLast && bytes[offset + 3] === 7) {
+      return bytes.readUInt32BE(offset + 13) === code;
+    }
+    offset += 9 + length;
+  }
+  return false;
+}
 
 /** A header block of literal fields without indexing and without Huffman coding (RFC 7541, 6.2.2). */
 export function literalHeaders(fields: readonly (readonly [string, string])[]): Buffer {

@@ -118,6 +118,20 @@ describe("HTTP/1.1 on the same port", () => {
     expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
   });
 
+  it("asks for no other request on a connection whose peer may be cut", async () => {
+    await using rig = await startRig();
+    const chunk = `40000\r\n${"x".repeat(0x40000)}\r\n`;
+    const tooLong = await connectRaw(rig.port);
+    const answer = readToEnd(tooLong);
+    tooLong.write(`POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}${chunk}${chunk}`);
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 OK\r\n.*connection: close\r\n.*hello$/is);
+
+    const short = await connectRaw(rig.port);
+    short.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsome");
+    expect(await readUntil(short, /hello$/)).toMatch(/connection: keep-alive/i);
+    short.destroy();
+  });
+
   it("says 100 Continue to a client that expects it", async () => {
     await using rig = await startRig({ handler: echo });
     const socket = await connectRaw(rig.port);

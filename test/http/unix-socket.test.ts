@@ -6,6 +6,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { StartError } from "../../src/authority/errors.ts";
+import { maxUnixPathBytes } from "../../src/http/unix-socket.ts";
 import { callHttp2, readToEnd, startRig } from "./http-rig.ts";
 
 describe("a listener on a unix socket", () => {
@@ -16,6 +18,11 @@ describe("a listener on a unix socket", () => {
     path = join(directory, "authority.sock");
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  // What a person can mend is told in one line.
+  function startError(why: string, at = path): StartError {
+    return new StartError(`cannot listen on unix:${at}: ${why}`);
+  }
 
   it("is only its user's, serves both protocols to local peers, and leaves nothing behind", async () => {
     const rig = await startRig({ address: { path } });
@@ -56,7 +63,7 @@ describe("a listener on a unix socket", () => {
 
   it("refuses a path where another listener answers, and leaves it in peace", async () => {
     await using rig = await startRig({ address: { path } });
-    await expect(startRig({ address: { path } })).rejects.toThrow("another process listens there");
+    await expect(startRig({ address: { path } })).rejects.toThrow(startError("another process listens there"));
     const session = connectHttp2("http://localhost", { createConnection: () => connect(path) });
     expect((await callHttp2(session, { ":path": "/" })).status).toBe(200);
     session.destroy();
@@ -65,7 +72,9 @@ describe("a listener on a unix socket", () => {
 
   it("refuses a path where something else lies, and keeps that", async () => {
     writeFileSync(path, "precious");
-    await expect(startRig({ address: { path } })).rejects.toThrow("not a socket");
+    await expect(startRig({ address: { path } })).rejects.toThrow(
+      startError("something that is not a socket is there"),
+    );
     expect(lstatSync(path).size).toBe(8);
   });
 
@@ -80,8 +89,10 @@ describe("a listener on a unix socket", () => {
 
   it("refuses a directory that is not there, and a path too long for a socket", async () => {
     await expect(startRig({ address: { path: join(directory, "none", "x.sock") } })).rejects.toThrow("ENOENT");
-    const long = join(directory, "x".repeat(150));
-    await expect(startRig({ address: { path: long } })).rejects.toThrow("longer than");
+    const long = join(directory, "x".repeat(maxUnixPathBytes - directory.length));
+    await expect(startRig({ address: { path: long } })).rejects.toThrow(
+      startError(`the path is longer than ${maxUnixPathBytes} bytes`, long),
+    );
     expect(readdirSync(directory)).toEqual([]);
   });
 });

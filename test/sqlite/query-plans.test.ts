@@ -79,6 +79,10 @@ it("reads along an index, always", () => {
         "SEARCH token USING INTEGER PRIMARY KEY (rowid<?)",
         "SCAN (subquery-1)",
       ],
+      "SELECT journal.revision, token.digest FROM journal JOIN token ON token.id = journal.token_id WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)",
+        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
+      ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
       ],

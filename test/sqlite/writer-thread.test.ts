@@ -1,6 +1,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
 import { mintTokenId } from "../../src/authority/key.ts";
+import { createChangeSignal } from "../../src/sqlite/change-signal.ts";
 import { lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
 import { startWriterThread } from "../../src/sqlite/start-writer-thread.ts";
 import { createWriterClient } from "../../src/sqlite/writer-client.ts";
@@ -10,7 +11,10 @@ import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 it("serves several threads, each on its own line, in one journal", async () => {
   const directory = temporaryDataDirectory();
   using _lock = lockDataDirectory(directory);
-  await using thread = await startWriterThread({ directory, minFreeBytes: 0 }, quietLog);
+  await using thread = await startWriterThread(
+    { directory, minFreeBytes: 0, changeSignal: createChangeSignal() },
+    quietLog,
+  );
   const clients = Array.from({ length: 3 }, () => createWriterClient(thread.connect()));
   const outcomes = await Promise.all(
     Array.from({ length: 60 }, (_, index) => clients[index % 3]?.create(aNewToken(), null, 100, at(1))),

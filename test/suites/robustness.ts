@@ -56,7 +56,8 @@ report.close();
 async function overPlaintext(): Promise<void> {
   await using server = await startServerProcess({ dataDirectory: join(scratch.path, "data"), sealingSecret });
   const hello = await recordClientHello();
-  const recordings = await recordRequests(server.port, await createToken(server));
+  const { id: revocableId } = await createToken(server);
+  const recordings = await recordRequests(server.port, { ...(await createToken(server)), revocableId });
   const goodKey = (await createToken(server)).key;
   const check = await createCheck(server, () => authenticate(server, goodKey));
   const quick = [...http1Corpus, ...http2Corpus, ...foreignCorpus, ...tlsCorpus(hello)];

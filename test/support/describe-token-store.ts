@@ -558,6 +558,44 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       });
     });
 
+    describe("changeSignal and changesAfter", () => {
+      it("signal another number after each change that was answered, and the same while nothing changes", async () => {
+        const before = store.changeSignal();
+        const token = aNewToken();
+        await store.create(token, null, anyLimit, at(nowMs));
+        const created = store.changeSignal();
+        await store.revoke(token.id, "", at(nowMs));
+        const revoked = store.changeSignal();
+        expect(new Set([before, created, revoked]).size).toBe(3);
+        expect(store.changeSignal()).toBe(revoked);
+      });
+
+      it("answer the changes after a revision, oldest first, with the digest of the token that each is of", async () => {
+        const first = aNewToken();
+        const second = aNewToken();
+        await store.create(first, null, anyLimit, at(nowMs));
+        await store.create(second, null, anyLimit, at(nowMs));
+        await store.revoke(first.id, "", at(nowMs));
+        const changes = (after: number) =>
+          store.changesAfter(after, 10)?.map(({ revision, digest }) => [revision, Buffer.from(digest)]);
+        expect(changes(0)).toEqual([
+          [1, first.digest],
+          [2, second.digest],
+          [3, first.digest],
+        ]);
+        expect(changes(2)).toEqual([[3, first.digest]]);
+        expect(changes(3)).toEqual([]);
+      });
+
+      it("answer null when there are more than the limit, and all of them at the limit", async () => {
+        for (let count = 0; count < 3; count += 1) {
+          await store.create(aNewToken(), null, anyLimit, at(nowMs));
+        }
+        expect(store.changesAfter(0, 3)).toHaveLength(3);
+        expect(store.changesAfter(0, 2)).toBeNull();
+      });
+    });
+
     describe("a closed store", () => {
       it("keeps everything for the next opening", async () => {
         const facts = aNewToken();

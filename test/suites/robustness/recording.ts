@@ -40,7 +40,12 @@ const clients: readonly Client[] = [
 ];
 
 /** What the recorded requests name; none of it is the key that the suite itself relies on. */
-export type Subject = { readonly id: string; readonly key: string; readonly account: string };
+export type Subject = {
+  readonly id: string;
+  readonly key: string;
+  readonly account: string;
+  readonly revocableId: string;
+};
 
 /** Records one valid request for each RPC and client, while it passes through on its way to a real server. */
 export async function recordRequests(port: number, subject: Subject): Promise<readonly Recording[]> {
@@ -58,7 +63,12 @@ export async function recordRequests(port: number, subject: Subject): Promise<re
   return [...recordings, recordingOf("Authenticate, grpc-js", bytes)];
 }
 
-function callsOf({ id, key, account }: Subject): Record<string, (transport: Transport) => Promise<unknown>> {
+function callsOf({
+  id,
+  key,
+  account,
+  revocableId,
+}: Subject): Record<string, (transport: Transport) => Promise<unknown>> {
   const request = { account, name: "recorded", type: TokenType.RESTRICTED, permissions: ["a:read", "b:write"] };
   return {
     create: (transport) => createClient(TokenService, transport).create(request),
@@ -66,7 +76,7 @@ function callsOf({ id, key, account }: Subject): Record<string, (transport: Tran
     list: (transport) => createClient(TokenService, transport).list({ account, pageSize: 3 }),
     authenticate: (transport) =>
       createClient(TokenService, transport).authenticate({ key, requiredPermissions: ["a:read"] }),
-    revoke: (transport) => createClient(TokenService, transport).revoke({ id, reason: "recorded" }),
+    revoke: (transport) => createClient(TokenService, transport).revoke({ id: revocableId, reason: "recorded" }),
     check: (transport) => createClient(Health, transport).check({}),
   };
 }

@@ -136,7 +136,8 @@ export type Token = Message<"casapay.token.v1.Token"> & {
    * When the key was last accepted by Authenticate.
    *
    * Output only. Absent means never. Written behind: it moves when a use is at least 60 seconds later than the time stored, and
-   * is stored within about 5 seconds of that use. A crash may lose those seconds. Refused keys do not move it.
+   * is stored within about 5 seconds of that use. A crash may lose those seconds, and above
+   * 100,000 different keys a minute some uses are not noted. Refused keys do not move it.
    *
    * @generated from field: google.protobuf.Timestamp last_use_time = 12;
    */

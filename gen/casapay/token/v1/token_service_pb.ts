@@ -678,6 +678,7 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
  * - INVALID_ARGUMENT, FIELD_INVALID: a field breaks a rule that its comment states.
  * - RESOURCE_EXHAUSTED, REQUEST_TOO_LARGE: the message is longer than 64 KiB.
  * - UNIMPLEMENTED, REQUEST_NOT_SUPPORTED: an unknown compression, or not exactly one message.
+ * - INTERNAL, COMPRESSION_UNNAMED: a message is marked as compressed, and the request names no compression.
  * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default (Authenticate 1
  *   second, others 10 seconds) has passed. A change may have happened all the same: ask again.
  * - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.

@@ -1,13 +1,6 @@
-import type { Readable } from "node:stream";
+import type { IncomingMessage } from "node:http";
 
 type Wake = () => void;
-
-export type BodyOptions = {
-  readonly stallMs: number;
-  readonly onStall: () => void;
-  /** Says at the end whether it was the peer who ended the body. */
-  readonly isWhole: () => boolean;
-};
 
 /** Thrown into a handler that waits for a body whose peer sends nothing. */
 class BodyStalledError extends Error {
@@ -20,26 +13,24 @@ class BodyTruncatedError extends Error {
 }
 
 /**
- * The body of a request, pulled: between two pulls nothing is read, so that the flow control of the
- * protocol bounds what waits here.
+ * The body of a request, pulled: between two pulls nothing is read, so that TCP's flow
+ * control bounds what waits here.
  */
-export class RequestBody implements AsyncIterable<Uint8Array> {
-  readonly #source: Readable;
+export class Http1RequestBody implements AsyncIterable<Uint8Array> {
+  readonly #source: IncomingMessage;
   #stallMs: number;
   #stallTimer: NodeJS.Timeout | undefined;
   readonly #onStall: () => void;
-  readonly #isWhole: () => boolean;
   readonly #chunks: Uint8Array[] = [];
   #state: "untouched" | "reading" | "ended" | "discarded" = "untouched";
   #error: Error | null = null;
   #wake: Wake | null = null;
 
-  /** `onStall` is called once. */
-  constructor(source: Readable, options: BodyOptions) {
+  /** `onStall` is called once, when a reader has waited for `stallMs`. */
+  constructor(source: IncomingMessage, stallMs: number, onStall: () => void) {
     this.#source = source;
-    this.#stallMs = options.stallMs;
-    this.#onStall = options.onStall;
-    this.#isWhole = options.isWhole;
+    this.#stallMs = stallMs;
+    this.#onStall = onStall;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
@@ -127,8 +118,8 @@ export class RequestBody implements AsyncIterable<Uint8Array> {
 
   #finish(): void {
     if (this.#state === "reading") {
-      // A reset stream may end like a whole one: never let half a body pass for all of it.
-      this.#error = this.#isWhole() ? null : new BodyTruncatedError("the peer broke off the request body");
+      // A connection that closed may end it as well: never let half a body pass for all of it.
+      this.#error = this.#source.complete ? null : new BodyTruncatedError("the peer broke off the request body");
       this.#state = "ended";
       this.#wake?.();
     }

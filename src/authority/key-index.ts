@@ -1,0 +1,173 @@
+import { undecided } from "./errors.ts";
+import { GenerationalCache } from "./generational-cache.ts";
+import { digestText } from "./key.ts";
+import type { StoredToken } from "./token.ts";
+import type { TokenStore } from "./token-store.ts";
+
+/** A token that a key was proven to belong to, with the answer that accepting it gives. Made once for each time it is read. */
+export type Principal = {
+  readonly kind: "principal";
+  readonly token: StoredToken;
+  /** What `prepare` made of the token. */
+  readonly answer: Uint8Array;
+};
+
+/** Who has a key, from memory where possible, and never staler than the last change that was answered. */
+export type KeyIndex = {
+  /** Returns the token of a well-formed key, live or not, or null. Throws UNDECIDED when it cannot tell. Hot path. */
+  find(key: string): Principal | null | Promise<Principal | null>;
+};
+
+export type KeyIndexOptions = {
+  readonly store: Pick<TokenStore, "findByDigest" | "changeSignal" | "changesAfter" | "head">;
+  /** Makes the answer that accepting a token gives; the index keeps it with the token. */
+  readonly prepare: (token: StoredToken) => Uint8Array;
+  /** For proven and unknown keys together: an eighth of it is for unknown ones. */
+  readonly maxBytes: number;
+};
+
+// A catch-up over more changes than this would stall the requests that wait: forgetting everything is cheaper.
+const maxChanges = 1000;
+// About half a millisecond of reads: what is left waits for the next turn, behind requests that need none.
+const maxProbesPerTurn = 64;
+const maxWaitingProbes = 10_000;
+// Measured: a map's entry and a 32-character digest.
+const unknownBytes = 120;
+const entryBytes = 700;
+
+type Probe = {
+  readonly digest: string;
+  readonly resolve: (found: Principal | null | Promise<Principal | null>) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+/** Keeps proven keys and unknown keys apart, so that a flood of unknown ones cannot push out the proven. */
+export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): KeyIndex {
+  const proven = new GenerationalCache<Principal>((maxBytes * 7) / 8, ({ token, answer }) => bytesOf(token, answer));
+  const unknown = new GenerationalCache<true>(maxBytes / 8, () => unknownBytes);
+  // The signal is read first: a change between the two reads is then seen twice rather than not at all.
+  let signal = store.changeSignal();
+  let revision = store.head().revision;
+  let probesLeft = maxProbesPerTurn;
+  let isTurnScheduled = false;
+  let waiting: Probe[] = [];
+
+  /** Hot path. */
+  function find(key: string): Principal | null | Promise<Principal | null> {
+    catchUp();
+    const digest = digestText(key);
+    const known = remembered(digest);
+    if (known !== undefined) {
+      return known;
+    }
+    return probesLeft > 0 && waiting.length === 0 ? probe(digest) : probeLater(digest);
+  }
+
+  /** Hot path. Undefined when it must be looked up. */
+  function remembered(digest: string): Principal | null | undefined {
+    const found = proven.get(digest);
+    if (found !== undefined) {
+      return found;
+    }
+    return unknown.get(digest) === undefined ? undefined : null;
+  }
+
+  /** Forgets what has changed since the last look. Hot path: one load when nothing has. */
+  function catchUp(): void {
+    const current = store.changeSignal();
+    if (current === signal) {
+      return;
+    }
+    const changes = store.changesAfter(revision, maxChanges);
+    if (changes === null) {
+      const { revision: newest } = store.head();
+      proven.clear();
+      unknown.clear();
+      revision = newest;
+    } else {
+      for (const change of changes) {
+        const digest = textOf(change.digest);
+        proven.delete(digest);
+        unknown.delete(digest);
+        revision = change.revision;
+      }
+    }
+    signal = current;
+  }
+
+  function probe(digest: string): Principal | null | Promise<Principal | null> {
+    probesLeft -= 1;
+    scheduleTurn();
+    const found = store.findByDigest(Buffer.from(digest, "latin1"));
+    return found instanceof Promise ? settle(digest, found, signal) : remember(digest, found);
+  }
+
+  function remember(digest: string, token: StoredToken | null): Principal | null {
+    if (token === null) {
+      unknown.set(digest, true);
+      return null;
+    }
+    const found: Principal = { kind: "principal", token, answer: prepare(token) };
+    proven.set(digest, found);
+    return found;
+  }
+
+  /** A look-up that takes time may have begun before a change that was answered since: then it is made again. */
+  async function settle(
+    digest: string,
+    lookup: Promise<StoredToken | null>,
+    begunAt: number,
+  ): Promise<Principal | null> {
+    const token = await lookup;
+    catchUp();
+    if (signal === begunAt) {
+      return remember(digest, token);
+    }
+    return settle(digest, Promise.resolve(store.findByDigest(Buffer.from(digest, "latin1"))), signal);
+  }
+
+  function probeLater(digest: string): Promise<Principal | null> {
+    if (waiting.length >= maxWaitingProbes) {
+      throw undecided(new Error("too many keys wait to be looked up"));
+    }
+    scheduleTurn();
+    return new Promise((resolve, reject) => waiting.push({ digest, resolve, reject }));
+  }
+
+  function scheduleTurn(): void {
+    if (!isTurnScheduled) {
+      isTurnScheduled = true;
+      setImmediate(beginTurn);
+    }
+  }
+
+  function beginTurn(): void {
+    isTurnScheduled = false;
+    probesLeft = maxProbesPerTurn;
+    const now = waiting.slice(0, maxProbesPerTurn);
+    waiting = waiting.slice(maxProbesPerTurn);
+    for (const { digest, resolve, reject } of now) {
+      try {
+        catchUp();
+        const known = remembered(digest);
+        resolve(known === undefined ? probe(digest) : known);
+      } catch (error) {
+        reject(error);
+      }
+    }
+    if (waiting.length > 0) {
+      scheduleTurn();
+    }
+  }
+
+  return { find };
+}
+
+function bytesOf(token: StoredToken, answer: Uint8Array): number {
+  const texts = token.name.length * 2 + token.permissions.join().length + token.revokeReason.length * 2;
+  return entryBytes + texts + token.permissions.length * 32 + answer.byteLength;
+}
+
+function textOf(digest: Uint8Array): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString("latin1");
+}

@@ -1,0 +1,29 @@
+/** An error as a call ends with it. */
+export type Status = {
+  /** The gRPC status code: 3. */
+  readonly code: number;
+  /** By name: `INVALID_ARGUMENT`. */
+  readonly codeName: string;
+  /** The ErrorInfo's reason, of an error that has one. */
+  readonly reason: string | null;
+  readonly message: string;
+  /** The google.rpc.Status, encoded; empty when it has nothing to add. */
+  readonly detailsBin: Uint8Array;
+};
+
+/** The errors that the lane finds by itself, in the words of the general way. */
+export type Statuses = {
+  readonly malformed: Status;
+  /** Not exactly one message. */
+  readonly notSupported: Status;
+  readonly tooLarge: Status;
+  /** A compressed message without the name of its compression. */
+  readonly compressionUnnamed: Status;
+  /** allowed_types holds a number of no type. */
+  readonly typesInvalid: Status;
+  readonly deadlineExceeded: Status;
+  /** The message has a field of a number that this version does not know. */
+  unknownField(number: number): Status;
+  /** The error that Authenticate failed with; told to the log where its caller learns nothing of it. */
+  ofError(error: unknown): Status;
+};

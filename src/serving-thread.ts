@@ -1,0 +1,69 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { StartError } from "./authority/errors.ts";
+import { type Failure, toFailure } from "./authority/failure.ts";
+import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
+import type { Config } from "./config.ts";
+import type { ListenAddress } from "./http/listen-address.ts";
+import { type ServingReadings, startServing } from "./serving.ts";
+import { openServingStore, type ServingStoreSeed } from "./sqlite/serving-store.ts";
+
+export type ServingThreadData = {
+  readonly config: Config;
+  readonly address: ListenAddress;
+  readonly store: ServingStoreSeed;
+  readonly floorMs: number;
+  readonly sealingSecret: Uint8Array | null;
+};
+
+/** From the thread that owns this one. */
+export type ServingThreadOrder = { readonly kind: "reload" | "read" | "close" };
+
+/** To the thread that owns this one. */
+export type ServingThreadReport =
+  | { readonly kind: "ready" | "closed" }
+  | { readonly kind: "readings"; readonly readings: ServingReadings }
+  | { readonly kind: "refused"; readonly failure: Failure }
+  | LogReport;
+
+function report(message: ServingThreadReport): void {
+  parentPort?.postMessage(message);
+}
+
+const log = createThreadLog(report);
+
+async function serve({ store: seed, ...data }: ServingThreadData): Promise<void> {
+  const store = openServingStore(seed);
+  const serving = await startServing({ ...data, store, clock: Date.now, log });
+
+  async function close(): Promise<void> {
+    await serving[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+    report({ kind: "closed" });
+    parentPort?.close();
+  }
+
+  parentPort?.on("message", ({ kind }: ServingThreadOrder) => {
+    switch (kind) {
+      case "reload":
+        serving.reload();
+        return;
+      case "read":
+        report({ kind: "readings", readings: serving.readings() });
+        return;
+      case "close":
+        void close();
+        return;
+    }
+  });
+  report({ kind: "ready" });
+}
+
+try {
+  await serve(workerData);
+} catch (error) {
+  if (!(error instanceof StartError)) {
+    throw error;
+  }
+  // Thrown, it would cross to the other thread as an Error like any other.
+  report({ kind: "refused", failure: toFailure(error) });
+}

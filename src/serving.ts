@@ -1,0 +1,156 @@
+import type { Peer } from "./authority/caller.ts";
+import { type Clock, createSteadyClock } from "./authority/clock.ts";
+import { StartError } from "./authority/errors.ts";
+import { createKeyIndex } from "./authority/key-index.ts";
+import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
+import type { Log } from "./authority/log.ts";
+import { createSealer } from "./authority/sealer.ts";
+import { createTokenAuthority } from "./authority/token-authority.ts";
+import type { TokenStore } from "./authority/token-store.ts";
+import { createCallLog } from "./call-log.ts";
+import { openCallers } from "./callers.ts";
+import type { Config, TlsFiles } from "./config.ts";
+import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
+import { createConnectHandler } from "./connect/connect-handler.ts";
+import { defaultDeadlines } from "./connect/deadline.ts";
+import { maxMessageBytes } from "./connect/limits.ts";
+import { authenticateLaneHeaders, authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
+import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
+import type { ConnectionCounts } from "./http/connection-registry.ts";
+import { describeError } from "./http/describe-error.ts";
+import { createHttp2Handler } from "./http/http2-handler.ts";
+import type { ListenAddress } from "./http/listen-address.ts";
+import { startListener } from "./http/listener.ts";
+import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
+import { Http2Server } from "./http2/http2-server.ts";
+import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
+import { openCertificates } from "./tls/certificate-source.ts";
+
+const flushUsesEveryMs = 5000;
+
+export type ServingOptions = {
+  readonly config: Config;
+  /** Where to listen; not the configuration's when its port 0 has become a real one. */
+  readonly address: ListenAddress;
+  readonly store: TokenStore;
+  /** The system's time, and a time that is known to have passed. */
+  readonly clock: Clock;
+  readonly floorMs: number;
+  /** Null when there is none. */
+  readonly sealingSecret: Uint8Array | null;
+  readonly log: Log;
+};
+
+/** What one thread tells of itself. Can be sent to another thread. */
+export type ServingReadings = {
+  readonly calls: CallMeasures;
+  readonly connections: ConnectionCounts;
+  readonly clockBehindMs: number;
+  /** Null in plaintext. */
+  readonly certificateExpiresAtMs: number | null;
+};
+
+/** One thread that serves. Disposed, it takes no more, lets calls end for a while, and writes down what it noted. */
+export type Serving = AsyncDisposable & {
+  readonly address: ListenAddress;
+  readonly addressText: string;
+  readings(): ServingReadings;
+  /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
+  reload(): void;
+};
+
+/** Puts together what one thread serves with, bottom up. */
+export async function startServing(options: ServingOptions): Promise<Serving> {
+  const { config, store, log } = options;
+  await using starting = new AsyncDisposableStack();
+
+  const clock = createSteadyClock(options.clock, options.floorMs);
+  const lastUse = createLastUseRecorder(store, log);
+  starting.defer(() => lastUse.flush(clock.now()));
+  const flushing = setInterval(() => void lastUse.flush(clock.now()), flushUsesEveryMs);
+  starting.defer(() => clearInterval(flushing));
+  const authority = createTokenAuthority({
+    store,
+    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: config.cacheBytes / config.threads }),
+    clock: clock.now,
+    lastUse,
+    sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
+    maxTokensPerAccount: config.maxTokensPerAccount,
+  });
+
+  const tls = config.tls === null ? null : openTls(config.tls, log, clock.now);
+  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
+  const meter = createCallMeter();
+  const logCall = createCallLog(log, clock.now);
+  const onCall = (call: Parameters<typeof logCall>[0]) => {
+    meter.observe(call);
+    logCall(call);
+  };
+  const maxConnections = Math.ceil(config.maxConnections / config.threads);
+  const shutdown = new AbortController();
+  const handler = createConnectHandler({
+    authority,
+    clock: clock.now,
+    roleOf,
+    isServing: () => !shutdown.signal.aborted && store.isServing(),
+    onCall,
+    log,
+    shutdownSignal: shutdown.signal,
+  });
+  const lane = createAuthenticateLane({
+    ...createAuthenticateStatuses({ roleOf, log }),
+    authenticate: authority.authenticate,
+    prepareBlock: encodePreparedBlock,
+    onCall,
+    maxMessageBytes,
+    deadlines: defaultDeadlines,
+  });
+  const http2 = new Http2Server<Peer>({
+    lanes: { headers: authenticateLaneHeaders, paths: new Map([[authenticatePath, lane]]) },
+    handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
+    onError: (error) => log.error(describeError(error), "an HTTP/2 stream failed"),
+    limits: { maxConnections, maxConcurrentStreams: config.maxConcurrentStreams },
+  });
+  starting.defer(() => http2.close(0));
+  const listener = starting.adopt(
+    await startListener({
+      address: options.address,
+      reusePort: config.threads > 1,
+      handler,
+      serveHttp2(socket, peer) {
+        const connection = http2.accept(socket, peer);
+        return { closeGracefully: () => connection.leave() };
+      },
+      tls: tls?.certificates ?? null,
+      limits: { maxConnections },
+      log,
+    }),
+    (started) => started.close(config.shutdownGraceMs),
+  );
+  starting.defer(() => shutdown.abort());
+
+  const started = starting.move();
+  return {
+    address: listener.address,
+    addressText: listener.addressText,
+    readings: () => ({
+      calls: meter.read(),
+      connections: listener.counts(),
+      clockBehindMs: clock.behindMs(),
+      certificateExpiresAtMs: tls?.certificates.expiresAtMs() ?? null,
+    }),
+    reload() {
+      tls?.certificates.reload();
+      tls?.callers.reload();
+    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+function openTls(files: TlsFiles, log: Log, now: Clock) {
+  try {
+    return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
+  } catch (error) {
+    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}

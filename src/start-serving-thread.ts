@@ -1,0 +1,110 @@
+import { Worker } from "node:worker_threads";
+import { fromFailure } from "./authority/failure.ts";
+import type { Log } from "./authority/log.ts";
+import type { ServingReadings } from "./serving.ts";
+import type { ServingThreadData, ServingThreadOrder, ServingThreadReport } from "./serving-thread.ts";
+
+/** One more thread that serves. Disposed, it ends in good order; the disposal rejects when it does not. */
+export type ServingThread = AsyncDisposable & {
+  /** Null once the thread is ending or has ended. */
+  readings(): Promise<ServingReadings | null>;
+  reload(): void;
+};
+
+/** Resolves once the thread listens, rejects when it cannot. `onDeath` hears when it ends after that without being asked to. */
+export async function startServingThread(
+  data: ServingThreadData,
+  log: Log,
+  onDeath: (error: Error) => void,
+): Promise<ServingThread> {
+  const worker = new Worker(new URL("./serving-thread.ts", import.meta.url), {
+    name: "serving",
+    workerData: data,
+    transferList: [data.store.port],
+  });
+  const ready = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const waiting: ((readings: ServingReadings | null) => void)[] = [];
+  let state: "starting" | "running" | "closing" | "failed" = "starting";
+  let closingFailure: Error | null = null;
+
+  function fail(error: Error): void {
+    if (state === "starting") {
+      ready.reject(error);
+    } else if (state === "running") {
+      onDeath(error);
+    } else if (state === "closing") {
+      closingFailure = error;
+    }
+    state = "failed";
+    giveUpWaiting();
+  }
+
+  function giveUpWaiting(): void {
+    for (const resolve of waiting.splice(0)) {
+      resolve(null);
+    }
+  }
+
+  worker.on("message", (report: ServingThreadReport) => {
+    switch (report.kind) {
+      case "ready":
+        state = "running";
+        ready.resolve();
+        return;
+      case "refused":
+        fail(fromFailure(report.failure));
+        return;
+      case "readings":
+        waiting.shift()?.(report.readings);
+        return;
+      case "log":
+        log[report.level](report.fields, report.message);
+        return;
+      case "closed":
+        return;
+    }
+  });
+  worker.on("error", fail);
+  worker.on("exit", (code) => {
+    ended.resolve();
+    // After "close" it ends by itself, with 0.
+    if (state !== "closing" || code !== 0) {
+      fail(new Error(`a serving thread ended with code ${code}`));
+    }
+  });
+
+  function order(message: ServingThreadOrder): void {
+    worker.postMessage(message);
+  }
+
+  try {
+    await ready.promise;
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
+  return {
+    async readings() {
+      if (state !== "running") {
+        return null;
+      }
+      const { promise, resolve } = Promise.withResolvers<ServingReadings | null>();
+      waiting.push(resolve);
+      order({ kind: "read" });
+      return promise;
+    },
+    reload: () => order({ kind: "reload" }),
+    async [Symbol.asyncDispose]() {
+      if (state === "running") {
+        state = "closing";
+        giveUpWaiting();
+        order({ kind: "close" });
+        await ended.promise;
+        if (closingFailure !== null) {
+          throw new Error("a serving thread did not end in good order", { cause: closingFailure });
+        }
+      }
+    },
+  };
+}

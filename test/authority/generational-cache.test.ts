@@ -1,0 +1,49 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { GenerationalCache } from "../../src/authority/generational-cache.ts";
+
+type Weighed = { readonly id: number; readonly bytes: number };
+
+describe("the cache of two generations", () => {
+  it("answers what was set last or nothing, and never holds more than its bytes, whatever is done to it", () => {
+    const key = fc.integer({ min: 0, max: 30 }).map(String);
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("set" as const), key, bytes: fc.integer({ min: 1, max: 40 }) }),
+      fc.record({ kind: fc.constant("get" as const), key }),
+      fc.record({ kind: fc.constant("delete" as const), key }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const cache = new GenerationalCache<Weighed>(100, ({ bytes }) => bytes);
+        const model = new Map<string, Weighed>();
+        for (const [id, one] of steps.entries()) {
+          if (one.kind === "set") {
+            const value = { id, bytes: one.bytes };
+            cache.set(one.key, value);
+            model.set(one.key, value);
+          } else if (one.kind === "delete") {
+            cache.delete(one.key);
+            model.delete(one.key);
+          } else {
+            expect([undefined, model.get(one.key)]).toContain(cache.get(one.key));
+          }
+          const held = [...model].filter(([name]) => cache.peek(name) !== undefined);
+          expect(held.reduce((total, [, { bytes }]) => total + bytes, 0)).toBeLessThanOrEqual(100);
+          expect(cache.size).toBe(held.length);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("keeps what is asked for again and again, and forgets what is not, under a flood of others", () => {
+    const cache = new GenerationalCache<number>(100, () => 1);
+    cache.set("hot", 1);
+    cache.set("cold", 1);
+    for (let count = 0; count < 1000; count += 1) {
+      cache.set(`other ${count}`, 1);
+      cache.get("hot");
+    }
+    expect([cache.get("hot"), cache.get("cold")]).toEqual([1, undefined]);
+  });
+});

@@ -1,0 +1,187 @@
+import { describe, expect, it } from "vitest";
+import { digestKey, mintKey } from "../../src/authority/key.ts";
+import { createKeyIndex } from "../../src/authority/key-index.ts";
+import type { TokenStore } from "../../src/authority/token-store.ts";
+import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { aNewToken, at } from "../support/describe-token-store.ts";
+
+/** A real store, with its look-ups counted. */
+async function countingStore() {
+  const store = await openStore(temporaryDataDirectory());
+  const counted = { lookUps: 0, catchUps: 0 };
+  const view: Pick<TokenStore, "findByDigest" | "changeSignal" | "changesAfter" | "head"> = {
+    findByDigest(digest) {
+      counted.lookUps += 1;
+      return store.findByDigest(digest);
+    },
+    changesAfter(revision, limit) {
+      counted.catchUps += 1;
+      return store.changesAfter(revision, limit);
+    },
+    changeSignal: store.changeSignal,
+    head: store.head,
+  };
+  const keys = createKeyIndex({ store: view, prepare: () => new Uint8Array(8), maxBytes: 1_000_000 });
+  async function create() {
+    const key = mintKey("secret", true);
+    const token = aNewToken({ digest: digestKey(key) });
+    await store.create(token, null, 1_000_000, at(1));
+    return { key, id: token.id };
+  }
+  return { store, counted, keys, create };
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe("the key index", () => {
+  it("looks a key up once, and an unknown one once", async () => {
+    const { counted, keys, create } = await countingStore();
+    const { key, id } = await create();
+    const unknown = mintKey("secret", true);
+    for (let round = 0; round < 5; round += 1) {
+      expect((await keys.find(key))?.token.id).toBe(id);
+      expect(await keys.find(unknown)).toBeNull();
+    }
+    expect(counted.lookUps).toBe(2);
+  });
+
+  it("answers at once, without a promise, what it knows", async () => {
+    const { keys, create } = await countingStore();
+    const { key } = await create();
+    await keys.find(key);
+    expect(keys.find(key)).not.toBeInstanceOf(Promise);
+  });
+
+  it("knows of a revocation from its answer on", async () => {
+    const { store, keys, create } = await countingStore();
+    const { key, id } = await create();
+    expect((await keys.find(key))?.token.revokedAtMs).toBeNull();
+    await store.revoke(id, "", at(2));
+    expect((await keys.find(key))?.token.revokedAtMs).toBe(2);
+  });
+
+  it("knows a key from the answer to its creation on, also when it was asked for before", async () => {
+    const { store, keys } = await countingStore();
+    const key = mintKey("secret", true);
+    expect(await keys.find(key)).toBeNull();
+    await store.create(aNewToken({ digest: digestKey(key) }), null, 10, at(1));
+    expect((await keys.find(key))?.token.createRevision).toBe(1);
+  });
+
+  it("forgets only what changed, and everything when more than 1000 changes came at once", async () => {
+    const { store, counted, keys, create } = await countingStore();
+    const kept = await create();
+    await keys.find(kept.key);
+    counted.lookUps = 0;
+    await Promise.all(Array.from({ length: 1000 }, create));
+    await keys.find(kept.key);
+    expect(counted.lookUps).toBe(0);
+    await Promise.all(Array.from({ length: 1001 }, create));
+    expect((await keys.find(kept.key))?.token.id).toBe(kept.id);
+    expect(counted.lookUps).toBe(1);
+    await store.revoke(kept.id, "", at(2));
+    expect((await keys.find(kept.key))?.token.revokedAtMs).toBe(2);
+  });
+
+  it("asks for changes only when there was one", async () => {
+    const { counted, keys, create } = await countingStore();
+    const { key } = await create();
+    await keys.find(key);
+    counted.catchUps = 0;
+    for (let round = 0; round < 100; round += 1) {
+      expect(keys.find(key)).not.toBeInstanceOf(Promise);
+    }
+    expect(counted.catchUps).toBe(0);
+    await create();
+    await keys.find(key);
+    await keys.find(key);
+    expect(counted.catchUps).toBe(1);
+  });
+
+  it("looks up a bounded number of keys in a turn, and known ones never wait behind them", async () => {
+    const { counted, keys, create } = await countingStore();
+    const { key } = await create();
+    await keys.find(key);
+    await turn();
+    counted.lookUps = 0;
+    const flood = Array.from({ length: 1000 }, () => keys.find(mintKey("secret", true)));
+    expect(counted.lookUps).toBe(64);
+    expect(keys.find(key)).not.toBeInstanceOf(Promise);
+    await turn();
+    expect(counted.lookUps).toBe(128);
+    expect(await Promise.all(flood)).toEqual(flood.map(() => null));
+    expect(counted.lookUps).toBe(1000);
+  });
+
+  it("answers every look-up that waits, also when another one has answered it by then", async () => {
+    const { keys } = await countingStore();
+    const flood = Array.from({ length: 64 }, () => keys.find(mintKey("secret", true)));
+    const again = mintKey("secret", true);
+    const repeats = Array.from({ length: 300 }, () => keys.find(again));
+    expect(await Promise.all([...flood, ...repeats])).toHaveLength(364);
+  });
+
+  it("gives up every look-up that waits once the store has failed, and answers nothing from memory", async () => {
+    const { store, keys, create } = await countingStore();
+    const { key } = await create();
+    await keys.find(key);
+    await turn();
+    const flood = Promise.allSettled(Array.from({ length: 300 }, () => keys.find(mintKey("secret", true))));
+    await store[Symbol.asyncDispose]();
+    const settled = await flood;
+    expect(settled.some(({ status }) => status === "rejected")).toBe(true);
+    expect(() => keys.find(key)).toThrow(expect.objectContaining({ reason: "UNDECIDED" }));
+  });
+
+  it("never says unknown of a key that it has no time to look up: then it is undecided", async () => {
+    const { keys, create } = await countingStore();
+    const { key } = await create();
+    const flood = Array.from({ length: 64 + 10_000 }, () => keys.find(mintKey("secret", true)));
+    expect(() => keys.find(key)).toThrow(expect.objectContaining({ reason: "UNDECIDED" }));
+    await Promise.all(flood);
+    expect(await keys.find(key)).not.toBeNull();
+  });
+
+  it("keeps good keys through a flood of unknown ones", async () => {
+    const { counted, keys, create } = await countingStore();
+    const good = await Promise.all(Array.from({ length: 100 }, create));
+    for (const { key } of good) {
+      await keys.find(key);
+    }
+    for (let count = 0; count < 20_000; count += 1) {
+      await keys.find(mintKey("secret", true));
+    }
+    counted.lookUps = 0;
+    for (const { key } of good) {
+      await keys.find(key);
+    }
+    expect(counted.lookUps).toBe(0);
+  });
+
+  it("throws a look-up away that took its time while the token was revoked", async () => {
+    const { store, create } = await countingStore();
+    const { key, id } = await create();
+    const gate = Promise.withResolvers<void>();
+    const lookUps: number[] = [];
+    const keys = createKeyIndex({
+      store: {
+        async findByDigest(digest) {
+          const token = await store.findByDigest(digest);
+          lookUps.push(lookUps.length);
+          await gate.promise;
+          return token;
+        },
+        changeSignal: store.changeSignal,
+        changesAfter: store.changesAfter,
+        head: store.head,
+      },
+      prepare: () => new Uint8Array(),
+      maxBytes: 1_000_000,
+    });
+    const finding = keys.find(key);
+    await store.revoke(id, "", at(2));
+    gate.resolve();
+    expect((await finding)?.token.revokedAtMs).toBe(2);
+    expect(lookUps).toHaveLength(2);
+  });
+});

@@ -1,0 +1,91 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { AuthenticateResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { type StoredToken, tokenTypes } from "../../src/authority/token.ts";
+import type { Outcome } from "../../src/authority/token-authority.ts";
+import { toAuthenticateResponse } from "../../src/connect/to-message.ts";
+import { encodeAuthenticateResponse, preparePrincipal } from "../../src/grpc/encode-authenticate-response.ts";
+import { enveloped } from "../connect/connect-rig.ts";
+
+const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code));
+const anyText = fc.oneof(
+  fc.string({ maxLength: 70 }),
+  fc.string({ unit: anyCharacter, maxLength: 20 }),
+  fc.string({ minLength: 120, maxLength: 140 }),
+);
+const anyTimeMs = fc.oneof(
+  fc.constantFrom(0, 1, 999, 1000, -1, -1000, 2 ** 31 * 1000, 253_402_300_799_999, -62_135_596_800_000),
+  fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }),
+);
+const anyToken: fc.Arbitrary<StoredToken> = fc.record({
+  id: anyText,
+  account: anyText,
+  name: anyText,
+  type: fc.constantFrom(...tokenTypes),
+  livemode: fc.boolean(),
+  keyHint: fc.constant("2UYg"),
+  permissions: fc.array(anyText, { maxLength: 8 }),
+  createdBy: anyText,
+  createdAtMs: fc.constant(1),
+  expiresAtMs: fc.option(anyTimeMs),
+  revokedAtMs: fc.constant(null),
+  revokeReason: fc.constant(""),
+  createRevision: fc.constant(7),
+  revokeRevision: fc.constant(null),
+});
+const anyOutcome: fc.Arbitrary<Outcome> = fc.oneof(
+  anyToken.map((token) => ({ kind: "principal", token, answer: preparePrincipal(token) }) as const),
+  fc
+    .constantFrom("KEY_MALFORMED", "KEY_UNKNOWN")
+    .map((reason) => ({ kind: "refusal", reason, token: null, missingPermissions: [] }) as const),
+  fc.record({
+    kind: fc.constant("refusal"),
+    reason: fc.constantFrom(
+      "TOKEN_REVOKED",
+      "TOKEN_EXPIRED",
+      "LIVEMODE_MISMATCH",
+      "TYPE_NOT_ALLOWED",
+      "INSUFFICIENT_PERMISSIONS",
+    ),
+    token: anyToken,
+    missingPermissions: fc.array(anyText, { maxLength: 8 }),
+  }),
+);
+
+describe("AuthenticateResponse in the lane", () => {
+  it("is, byte for byte, what protobuf-es makes of the mapper's message", () => {
+    fc.assert(
+      fc.property(anyOutcome, (outcome) => {
+        const expected = enveloped(toBinary(AuthenticateResponseSchema, toAuthenticateResponse(outcome)));
+        expect(Buffer.from(encodeAuthenticateResponse(outcome)).toString("hex")).toBe(
+          Buffer.from(expected).toString("hex"),
+        );
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("holds the longest answer there is", () => {
+    const permissions = Array.from({ length: 100 }, (_, index) => `${"p".repeat(61)}${index}:write`);
+    const token = fc.sample(anyToken, 1).map((any) => ({ ...any, permissions }))[0];
+    expect(token).toBeDefined();
+    if (token !== undefined) {
+      const message = fromBinary(AuthenticateResponseSchema, preparePrincipal(token).subarray(5));
+      expect(message.outcome.case === "principal" && message.outcome.value.permissions).toEqual(permissions);
+    }
+  });
+
+  it("is made once for keys that are none or unknown", () => {
+    for (const reason of ["KEY_MALFORMED", "KEY_UNKNOWN"] as const) {
+      const encode = () => encodeAuthenticateResponse({ kind: "refusal", reason, token: null, missingPermissions: [] });
+      expect(encode()).toBe(encode());
+    }
+  });
+
+  it("keeps no more memory alive than its own bytes", () => {
+    const [token] = fc.sample(anyToken, 1);
+    const answer = token === undefined ? new Uint8Array(0) : preparePrincipal(token);
+    expect(answer.buffer.byteLength).toBe(answer.byteLength);
+  });
+});

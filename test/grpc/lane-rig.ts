@@ -1,0 +1,64 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import type { Peer } from "../../src/authority/caller.ts";
+import type { AuthenticateRequest, Outcome } from "../../src/authority/token-authority.ts";
+import { createAuthenticateStatuses } from "../../src/connect/authenticate-statuses.ts";
+import type { RoleOf } from "../../src/connect/gate.ts";
+import { maxMessageBytes } from "../../src/connect/limits.ts";
+import { type AuthenticateLaneOptions, createAuthenticateLane } from "../../src/grpc/authenticate-lane.ts";
+import { preparePrincipal } from "../../src/grpc/encode-authenticate-response.ts";
+import type { FinishedCall } from "../../src/grpc/finished-call.ts";
+import type { Lane, LaneAnswer, PrepareBlock } from "../../src/grpc/lane.ts";
+
+/** Header blocks that a test can read. */
+export const prepareBlock: PrepareBlock = (fields) => Buffer.from(JSON.stringify(fields));
+
+/** The fields of such a block. */
+export function fieldsIn(block: Uint8Array): Record<string, string> {
+  return Object.fromEntries(JSON.parse(Buffer.from(block).toString()));
+}
+
+/** The error in a lane's answer, or null. */
+export function errorIn(answer: LaneAnswer): ConnectError | null {
+  const { ":status": _, ...fields } = {
+    ...fieldsIn(answer.head),
+    ...(answer.trailer === null ? {} : fieldsIn(answer.trailer)),
+  };
+  return findTrailerError(new Headers(fields)) ?? null;
+}
+
+/** What the domain will answer, from what it answers without prepared answers. */
+export function prepared(outcome: Outcome): Outcome {
+  return outcome.kind === "principal" ? { ...outcome, answer: preparePrincipal(outcome.token) } : outcome;
+}
+
+export type LaneRig = {
+  readonly lane: Lane<Peer>;
+  readonly calls: FinishedCall[];
+  readonly reported: unknown[];
+  readonly requests: AuthenticateRequest[];
+};
+
+/** A lane over `decide`, with the errors and the gate of src/connect; its callers are gateways unless `roleOf` says otherwise. */
+export function createLaneRig(
+  decide: AuthenticateLaneOptions["authenticate"],
+  { roleOf = () => "gateway", ...options }: Partial<AuthenticateLaneOptions> & { readonly roleOf?: RoleOf } = {},
+): LaneRig {
+  const calls: FinishedCall[] = [];
+  const reported: unknown[] = [];
+  const requests: AuthenticateRequest[] = [];
+  const log = { info() {}, warn() {}, error: (fields: object) => reported.push("err" in fields ? fields.err : fields) };
+  const lane = createAuthenticateLane({
+    ...createAuthenticateStatuses({ roleOf, log }),
+    authenticate(request) {
+      requests.push(request);
+      return decide(request);
+    },
+    prepareBlock,
+    onCall: (call) => calls.push(call),
+    maxMessageBytes,
+    deadlines: { authenticateMs: 1000, greatestUnaryMs: 60_000 },
+    ...options,
+  });
+  return { lane, calls, reported, requests };
+}

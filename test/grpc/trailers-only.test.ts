@@ -1,0 +1,36 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { trailersOnly } from "../../src/grpc/trailers-only.ts";
+import { fieldsIn, prepareBlock } from "./lane-rig.ts";
+
+const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code));
+const status = { code: 3, codeName: "invalid_argument", reason: null, message: "m", detailsBin: new Uint8Array(0) };
+
+describe("an error as Trailers-Only", () => {
+  it("is one header block of printable ASCII, from which the message can be read again", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: anyCharacter, maxLength: 40 }), (message) => {
+        const answer = trailersOnly({ ...status, message }, prepareBlock);
+        expect(answer).toMatchObject({ body: null, trailer: null });
+        const encoded = fieldsIn(answer.head)["grpc-message"] ?? "";
+        expect(encoded).toMatch(/^[ -~]*$/);
+        expect(decodeURIComponent(encoded)).toBe(message.toWellFormed());
+      }),
+    );
+  });
+
+  it("leaves readable what is", () => {
+    const message = "100 % of: a-z, é\n\ud800";
+    expect(fieldsIn(trailersOnly({ ...status, message }, prepareBlock).head)).toEqual({
+      ":status": "200",
+      "content-type": "application/grpc",
+      "grpc-status": "3",
+      "grpc-message": "100 %25 of: a-z, %C3%A9%0A%EF%BF%BD",
+    });
+  });
+
+  it("has the details in base64 without padding", () => {
+    const answer = trailersOnly({ ...status, detailsBin: Uint8Array.of(0xfb, 0xff) }, prepareBlock);
+    expect(fieldsIn(answer.head)["grpc-status-details-bin"]).toBe("+/8");
+  });
+});

@@ -1,0 +1,54 @@
+import { X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Log } from "../../../src/authority/log.ts";
+import type { TlsSource } from "../../../src/http/tls-source.ts";
+import { openCertificates } from "../../../src/tls/certificate-source.ts";
+import { createAuthority } from "../../support/certificates.ts";
+
+export type Credentials = {
+  readonly certificatePem: Uint8Array;
+  readonly keyPem: Uint8Array;
+  /** The one certificate that clients bring; empty when they bring none. */
+  readonly clientCertificatePem: Uint8Array;
+};
+
+/**
+ * The product's way to speak TLS, with the runner's certificates. That of its clients is self-signed, no CA's and without any
+ * name, which the product would not take: so who is trusted, and what they are called, is decided here.
+ */
+export function createTlsSource(credentials: Credentials, log: Log): TlsSource {
+  const { certificatePem, keyPem, clientCertificatePem } = credentials;
+  const source = openInProduct(certificatePem, keyPem, log);
+  if (clientCertificatePem.byteLength === 0) {
+    return source;
+  }
+  const client = new X509Certificate(clientCertificatePem);
+  return {
+    options: () => ({ ...source.options(), ca: client.toString() }),
+    trusts: (certificate) => certificate.raw.equals(client.raw),
+    identityOf: () => "conformance-client",
+    onReload: (callback) => source.onReload(callback),
+  };
+}
+
+/** The product reads files. */
+function openInProduct(certificatePem: Uint8Array, keyPem: Uint8Array, log: Log): TlsSource {
+  const directory = mkdtempSync(join(tmpdir(), "token-authority-conformance-"));
+  try {
+    const write = (name: string, content: Uint8Array | string) => {
+      const path = join(directory, name);
+      writeFileSync(path, content, { mode: 0o600 });
+      return path;
+    };
+    const paths = {
+      certificate: write("server.pem", certificatePem),
+      key: write("server.key", keyPem),
+      clientCa: write("client-ca.pem", createAuthority().certificatePem),
+    };
+    return openCertificates(paths, { log, now: Date.now });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
