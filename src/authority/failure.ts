@@ -21,7 +21,6 @@ export function fromFailure(failure: Failure): Error {
   return Object.assign(error, failure.code === null ? {} : { code: failure.code });
 }
 
-/** The code of an error that has one. */
-export function codeOf(error: Error): string | null {
+function codeOf(error: Error): string | null {
   return "code" in error && typeof error.code === "string" ? error.code : null;
 }
