@@ -14,6 +14,7 @@ import { measureAuthenticate } from "./sections/authenticate.ts";
 import { measureBeside } from "./sections/beside.ts";
 import { measureCreate } from "./sections/create.ts";
 import { measureGet } from "./sections/get.ts";
+import { measureHot } from "./sections/hot.ts";
 import { measureList } from "./sections/list.ts";
 import { measureStart } from "./sections/start.ts";
 import { seed } from "./seed.ts";
@@ -22,6 +23,7 @@ import { type ProcessMemory, startAuthority, startEcho } from "./server-process.
 
 /** In this order: the later ones change the database. */
 const sections = {
+  hot: measureHot,
   authenticate: measureAuthenticate,
   get: measureGet,
   list: measureList,
