@@ -29,15 +29,16 @@ export async function startServingThread(
   let closingFailure: Error | null = null;
 
   function fail(error: Error): void {
-    if (state === "starting") {
-      ready.reject(error);
-    } else if (state === "running") {
-      onDeath(error);
-    } else if (state === "closing") {
-      closingFailure = error;
-    }
+    const before = state;
     state = "failed";
     giveUpWaiting();
+    if (before === "starting") {
+      ready.reject(error);
+    } else if (before === "running") {
+      onDeath(error);
+    } else if (before === "closing") {
+      closingFailure = error;
+    }
   }
 
   function giveUpWaiting(): void {

@@ -6,6 +6,10 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
+import { StartError } from "../src/authority/errors.ts";
+import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
+import { startServingThread } from "../src/start-serving-thread.ts";
+import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
 
 async function admin(authority: TestServer, path: string): Promise<{ status: number; text: string }> {
@@ -189,5 +193,47 @@ describe("the end", () => {
     for (const { key } of created) {
       expect(await authority.verdictOf(key)).toBe("principal");
     }
+  });
+});
+
+describe("one more serving thread", () => {
+  async function start(authority: TestServer, settings: object) {
+    const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
+    const store = await openStore(config.dataDirectory);
+    const data = { config, address: config.listen, store: store.seed(), floorMs: 0, sealingSecret: null };
+    return startServingThread(data, quietLog, (error) => authority.failures.push(error));
+  }
+
+  it("that a person can mend is refused with a StartError", async () => {
+    await using authority = new TestServer();
+    const tls = { certificate: "none", key: "none", clientCa: "none", callers: "none" };
+    await expect(start(authority, { tls })).rejects.toBeInstanceOf(StartError);
+    expect(authority.failures).toEqual([]);
+  });
+
+  it("has no readings once it ends, also for those who wait for them", async () => {
+    await using authority = new TestServer();
+    const thread = await start(authority, {});
+    expect(await thread.readings()).toMatchObject({ clockBehindMs: 0 });
+    const asked = thread.readings();
+    const ended = thread[Symbol.asyncDispose]();
+    expect(await asked).toBeNull();
+    await ended;
+    expect(await thread.readings()).toBeNull();
+    expect(authority.failures).toEqual([]);
+  });
+});
+
+describe("the log of a thread", () => {
+  it("keeps what an error says, and loses no line to a field that cannot be sent", () => {
+    const reports: LogReport[] = [];
+    const log = createThreadLog((report) => reports.push(structuredClone(report)));
+    const cause = Object.assign(new Error("the disk"), { code: "EIO", retry() {} });
+    log.error({ err: new StartError("it cannot", { cause }) }, "failed");
+    log.warn({ what() {}, id: "x" }, "odd");
+    expect(reports).toMatchObject([
+      { fields: { err: { type: "StartError", message: "it cannot", cause: { message: "the disk", code: "EIO" } } } },
+      { level: "warn", message: "odd" },
+    ]);
   });
 });
