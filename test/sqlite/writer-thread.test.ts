@@ -1,9 +1,7 @@
 import { MessageChannel } from "node:worker_threads";
-import Database from "better-sqlite3";
 import { expect, it, onTestFinished } from "vitest";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { createChangeSignal } from "../../src/sqlite/change-signal.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
 import { lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
 import { startWriterThread } from "../../src/sqlite/start-writer-thread.ts";
 import { createWriterClient } from "../../src/sqlite/writer-client.ts";
@@ -60,21 +58,4 @@ it("is undecided about what waits when the writer is gone without a word", async
   port2.close();
   await expect(waiting).rejects.toMatchObject({ reason: "UNDECIDED" });
   expect(client.isServing()).toBe(false);
-});
-
-it("ends, and says that it was not in good order, when the last turn fails while it closes", async () => {
-  const directory = temporaryDataDirectory();
-  using _lock = lockDataDirectory(directory);
-  const thread = await startWriterThread({ directory, minFreeBytes: 0, changeSignal: createChangeSignal() }, quietLog);
-  const client = createWriterClient(thread.connect());
-  const db = new Database(dataFiles(directory).database);
-  db.pragma("foreign_keys = 0");
-  db.exec("DROP TABLE token");
-  db.close();
-  const waiting = client.revoke(mintTokenId(), "", at(1));
-  const ended = thread[Symbol.asyncDispose]();
-  await Promise.all([
-    expect(waiting).rejects.toMatchObject({ reason: "UNDECIDED" }),
-    expect(ended).rejects.toThrow("the writer thread did not end in good order"),
-  ]);
 });
