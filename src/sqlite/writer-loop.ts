@@ -26,6 +26,8 @@ export type WriterLoop = {
   accept(port: MessagePort): void;
   /** Resolves when every call that has arrived is answered, and never when the loop fails. No others may arrive. */
   drain(): Promise<void>;
+  /** Takes no more calls. An open port would keep the thread alive, and its other end waiting. */
+  closePorts(): void;
 };
 
 /**
@@ -154,6 +156,11 @@ export function createWriterLoop(
     drain() {
       callTurn();
       return whenDrained.promise;
+    },
+    closePorts() {
+      for (const port of ports) {
+        port.close();
+      }
     },
   };
 }

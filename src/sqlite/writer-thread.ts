@@ -46,6 +46,7 @@ function start({ directory, minFreeBytes, changeSignal }: WriterThreadData): voi
   async function close(): Promise<void> {
     clearInterval(upkeep);
     await loop.drain();
+    loop.closePorts();
     checkpointAll(db, log);
     db.close();
     parentPort?.close();

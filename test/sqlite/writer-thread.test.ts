@@ -59,3 +59,14 @@ it("is undecided about what waits when the writer is gone without a word", async
   await expect(waiting).rejects.toMatchObject({ reason: "UNDECIDED" });
   expect(client.isServing()).toBe(false);
 });
+
+it("ends when it is told to, and says so to whoever has not let go of it", async () => {
+  const directory = temporaryDataDirectory();
+  using _lock = lockDataDirectory(directory);
+  const thread = await startWriterThread({ directory, minFreeBytes: 0, changeSignal: createChangeSignal() }, quietLog);
+  const client = createWriterClient(thread.connect());
+  await client.create(aNewToken(), null, 100, at(1));
+  await thread[Symbol.asyncDispose]();
+  await expect.poll(() => client.isServing()).toBe(false);
+  await expect(client.create(aNewToken(), null, 100, at(1))).rejects.toMatchObject({ reason: "UNDECIDED" });
+});
