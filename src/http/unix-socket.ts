@@ -18,7 +18,7 @@ export async function listenOnUnixSocket(server: Server, path: string): Promise<
   await removeStaleSocket(path);
   // Bound in a directory nobody else enters and then renamed: no moment with a wider mode, and no umask,
   // which is the whole process's and out of a worker thread's reach.
-  const directory = mkdtempSync(join(dirname(path), "."));
+  const directory = mkdtempSync(`${dirname(path)}/.`);
   try {
     const bound = join(directory, "s");
     await listen(server, bound);
