@@ -1,6 +1,6 @@
 import type { Clock } from "./authority/clock.ts";
+import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
-import type { FinishedCall } from "./connect/finished-call.ts";
 
 const sampleIntervalMs = 10_000;
 // Refusal reasons, and RPC by code by reason, are closed sets: this is never reached unless one of them is not.

@@ -1,6 +1,7 @@
 import type { Peer } from "./authority/caller.ts";
 import { type Clock, createSteadyClock } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
+import type { FinishedCall } from "./authority/finished-call.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
 import type { Log } from "./authority/log.ts";
@@ -82,7 +83,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
   const meter = createCallMeter();
   const logCall = createCallLog(log, clock.now);
-  const onCall = (call: Parameters<typeof logCall>[0]) => {
+  const onCall = (call: FinishedCall) => {
     meter.observe(call);
     logCall(call);
   };

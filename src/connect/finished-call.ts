@@ -1,31 +1,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
-import type { Role } from "../authority/caller.ts";
+import type { FinishedCall } from "../authority/finished-call.ts";
 import { type Call, rpcName } from "./call.ts";
 import { reasonOf } from "./errors.ts";
-
-/** What logs and metrics learn of a call that has ended. Nothing here was sent by the caller, but for its identity. */
-export type FinishedCall = {
-  /** `package.Service/Method`. */
-  readonly rpc: string;
-  /** `grpc`, `grpc-web` or `connect`. */
-  readonly protocol: string;
-  /** Null when the peer has no identity. */
-  readonly caller: string | null;
-  /** Null when the caller has no role, or was not asked for one. */
-  readonly role: Role | null;
-  /** The gRPC status code by name: `OK`, `INVALID_ARGUMENT`. */
-  readonly code: string;
-  /** The ErrorInfo's reason, of an error that has one. */
-  readonly reason: string | null;
-  readonly durationMs: number;
-  /** The token that was created, revoked, got or authenticated. */
-  readonly tokenId: string | null;
-  /** The change's number in the journal, with `journalHash` when this call made it. */
-  readonly revision: number | null;
-  readonly journalHash: string | null;
-  /** Why Authenticate refused the key: `TOKEN_EXPIRED`. */
-  readonly refusal: string | null;
-};
 
 const codeNames = {
   [Code.Canceled]: "CANCELLED",

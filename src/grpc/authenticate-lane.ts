@@ -1,9 +1,9 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import { AuthorityError, undecided } from "../authority/errors.ts";
+import type { FinishedCall } from "../authority/finished-call.ts";
 import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
 import { decodeAuthenticateRequest, type RequestFault } from "./decode-authenticate-request.ts";
 import { encodeAuthenticateResponse } from "./encode-authenticate-response.ts";
-import type { FinishedCall } from "./finished-call.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
 import { isLocalAuthority } from "./is-local-authority.ts";
 import type { Lane, LaneAnswer, LaneHeaders, PrepareBlock } from "./lane.ts";

@@ -9,13 +9,13 @@ import { createTransport as createGrpcTransport } from "@connectrpc/connect/prot
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Peer, Role } from "../../src/authority/caller.ts";
+import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
 import { createTokenAuthority, type TokenAuthority } from "../../src/authority/token-authority.ts";
 import { createConnectHandler } from "../../src/connect/connect-handler.ts";
 import type { Deadlines } from "../../src/connect/deadline.ts";
-import type { FinishedCall } from "../../src/connect/finished-call.ts";
 import type { HttpHandler, HttpRequest } from "../../src/connect/http-exchange.ts";
 import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
 

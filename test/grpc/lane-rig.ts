@@ -1,13 +1,13 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { Peer } from "../../src/authority/caller.ts";
+import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import type { AuthenticateRequest, Outcome } from "../../src/authority/token-authority.ts";
 import { createAuthenticateStatuses } from "../../src/connect/authenticate-statuses.ts";
 import type { RoleOf } from "../../src/connect/gate.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
 import { type AuthenticateLaneOptions, createAuthenticateLane } from "../../src/grpc/authenticate-lane.ts";
 import { preparePrincipal } from "../../src/grpc/encode-authenticate-response.ts";
-import type { FinishedCall } from "../../src/grpc/finished-call.ts";
 import type { Lane, LaneAnswer, PrepareBlock } from "../../src/grpc/lane.ts";
 
 /** Header blocks that a test can read. */
