@@ -65,8 +65,11 @@ export class GeneralRunner<Context> {
     } catch (error) {
       // What a handler throws because its stream was aborted is no news.
       if (!stream.isClosed) {
-        server.onError(error);
-        this.#reset(stream, ErrorCode.InternalError);
+        const isBodyMalformed = error instanceof StreamAborted && error.code === ErrorCode.ProtocolError;
+        if (!isBodyMalformed) {
+          server.onError(error);
+        }
+        this.#reset(stream, isBodyMalformed ? ErrorCode.ProtocolError : ErrorCode.InternalError);
       }
     } finally {
       table.finishWork(stream);

@@ -1,5 +1,5 @@
 import { ControlFrames } from "./control-frames.ts";
-import { ConnectionError, ErrorCode } from "./error-code.ts";
+import { ConnectionError, ErrorCode, StreamAborted } from "./error-code.ts";
 import { Flag, FrameType, initialWindowBytes, maxStreamId } from "./frame.ts";
 import type { FrameReader } from "./frame-reader.ts";
 import { GeneralRunner } from "./general-runner.ts";
@@ -264,8 +264,7 @@ export class Incoming<Context> {
 
   #onBodyPart(stream: Stream<Context>, bytes: Buffer, start: number, end: number, endStream: boolean): void {
     if (endStream && !stream.hasToldLength) {
-      // Section 8.1.1.
-      this.guard.resetStream(stream.id, ErrorCode.ProtocolError, "body is shorter than content-length");
+      this.#onShortBody(stream);
       return;
     }
     stream.hasRemoteEnded = endStream;
@@ -274,6 +273,21 @@ export class Incoming<Context> {
     } else if (stream.body !== null) {
       this.#general.data(stream.body, bytes, start, end, endStream);
     }
+  }
+
+  /**
+   * Section 8.1.1: malformed, so the stream is reset; unless its response is on its way, which may be sent first. Clients that see a
+   * response begin stop sending, connect-go with END_STREAM and short of what it declared: a reset would overtake the status.
+   */
+  #onShortBody(stream: Stream<Context>): void {
+    const message = "body is shorter than content-length";
+    if (!stream.hasAnswerBegun) {
+      this.guard.resetStream(stream.id, ErrorCode.ProtocolError, message);
+      return;
+    }
+    stream.hasRemoteEnded = true;
+    stream.body?.fail(new StreamAborted(ErrorCode.ProtocolError, message));
+    this.guard.spendReset();
   }
 
   /** The open stream of this id, or null if the frame is to be dropped. Throws where section 5.1 ends the connection. */

@@ -414,6 +414,44 @@ describe("requests that are as they should be", () => {
     client.close();
   });
 
+  it("8.1.1: a body that ends short once the response has begun leaves the response whole", async () => {
+    let finish = (): void => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const early = await startTestServer({
+      handle: () =>
+        Promise.resolve({
+          status: 200,
+          header: [["content-type", "text/plain"]],
+          body: (async function* () {
+            await finished;
+            yield Buffer.from("too large");
+          })(),
+          trailer: [["grpc-status", "8"]],
+        }),
+    });
+    const client = await RawClient.connect(early.port);
+    client.send(headers(1, [...postPairs, ["content-length", "9"]], Flag.EndHeaders), data(1, "x", 0));
+    await client.frame(({ type, streamId }) => type === FrameType.Headers && streamId === 1);
+    client.send(data(1, "y", Flag.EndStream));
+    await client.ping();
+    finish();
+    expect((await client.body(1)).toString()).toBe("too large");
+    client.close();
+    await early.close(0);
+    expect(early.errors).toEqual([]);
+  });
+
+  it("8.1.1: a response that is made of such a body is reset, and no bug of the handler", async () => {
+    const client = await RawClient.connect(server.port);
+    client.send(headers(1, [...postPairs, ["content-length", "9"]], Flag.EndHeaders), data(1, "x", 0));
+    await client.frame(({ type, streamId }) => type === FrameType.Data && streamId === 1);
+    client.send(data(1, "y", Flag.EndStream));
+    expect(await client.resetCode(1)).toBe(ErrorCode.ProtocolError);
+    client.close();
+  });
+
   it("8.5: CONNECT is answered 501", async () => {
     const client = await RawClient.connect(server.port);
     client.send(request([":method", "CONNECT"], [":authority", "localhost:80"]));

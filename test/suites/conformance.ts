@@ -1,6 +1,6 @@
 // Runs connectconformance, whose reference clients call ConformanceService on our listener: gRPC, gRPC-Web and Connect, in every
-// configuration of conformance/config.yaml. What fails for reasons of others stands in conformance/known-failing.txt, and in
-// known-flaky.txt when it does so now and then; another failure, or a known one that does not happen, fails this suite.
+// configuration of conformance/config.yaml. What fails for reasons of others stands in conformance/known-failing.txt; another failure,
+// or a known one that does not happen, fails this suite.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -61,7 +61,6 @@ async function judge(connectconformance: string, descriptorFile: string): Promis
     ...["--mode", "server"],
     ...["--conf", join(suite, "config.yaml")],
     ...["--known-failing", `@${join(suite, "known-failing.txt")}`],
-    ...["--known-flaky", `@${join(suite, "known-flaky.txt")}`],
     ...["--max-servers", String(availableParallelism())],
     ...["--", process.execPath, serverFile, descriptorFile],
   ]);
