@@ -35,7 +35,7 @@ export class GeneralRunner<Context> {
     }
     const request = { method, scheme, authority, path, headers, body, signal: controller.signal };
     this.#parts.table.startWork(stream);
-    void this.#run(stream, request);
+    this.#parts.server.generalTurns.begin(() => void this.#run(stream, request));
   }
 
   data(body: RequestBody, bytes: Buffer, start: number, end: number, endStream: boolean): void {
@@ -59,6 +59,11 @@ export class GeneralRunner<Context> {
   /** Never rejects. */
   async #run(stream: Stream<Context>, request: GeneralRequest): Promise<void> {
     const { server, context, table } = this.#parts;
+    if (stream.isClosed) {
+      // It was reset while it waited for its turn.
+      table.finishWork(stream);
+      return;
+    }
     try {
       const response = await server.handle(request, context);
       await this.#respond(stream, request, response);

@@ -28,6 +28,8 @@ export type Limits = {
   readonly budgetRefillPerSecond: number;
   /** Work, in about a microsecond each, that one connection may cause before the others have their turn. */
   readonly maxWorkPerTurn: number;
+  /** General requests of all connections that begin in one turn. The others have theirs in the turns that follow. */
+  readonly maxGeneralPerTurn: number;
   /** From the first byte we send to the client's preface and SETTINGS, and to its acknowledgement of ours. */
   readonly handshakeMs: number;
   /** From the first byte of a frame or header block to its last. */
@@ -72,6 +74,7 @@ export const defaultLimits: Limits = {
   controlBudget: 10_000,
   budgetRefillPerSecond: 100,
   maxWorkPerTurn: 1_000,
+  maxGeneralPerTurn: 2,
   handshakeMs: 10_000,
   headerMs: 10_000,
   laneBodyMs: 20_000,

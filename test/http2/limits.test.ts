@@ -206,7 +206,7 @@ describe("streams", () => {
 
   it("counts a stream that was reset until its work is done, whoever reset it (CVE-2023-44487, CVE-2025-8671)", async () => {
     const { handle, release, count } = waiting();
-    await start({ limits: { maxConcurrentStreams: 4 }, handle });
+    await start({ limits: { maxConcurrentStreams: 4, maxGeneralPerTurn: 4 }, handle });
     const client = await connectRaw();
     // By the client; and by us, for a WINDOW_UPDATE of 0, DATA after END_STREAM and too large a window.
     client.send(headers(1, getPairs), reset(1), headers(3, getPairs), frame(FrameType.WindowUpdate, 0, 3, word(0)));
@@ -312,6 +312,39 @@ describe("floods of frames that bring no request forward", () => {
     await other.ping();
     expect(busy.frames.some(({ payload }) => payload.toString() === "at  last")).toBe(false);
     await busy.frame(({ payload }) => payload.toString() === "at  last", 10_000);
+  });
+
+  it("begins a burst of general requests a few a turn, so that a lane beside them does not wait, and drops those reset by then", async () => {
+    let begun = 0;
+    let begunBeforeLane = -1;
+    const wanted = 100;
+    await start({
+      handle: async () => {
+        begun += 1;
+        return { status: 200, body: Buffer.from(String(begun)) };
+      },
+      lane: {
+        ...echoLane,
+        answer(...all) {
+          begunBeforeLane = begun;
+          return echoLane.answer(...all);
+        },
+      },
+    });
+    const client = await connectRaw();
+    const ids = Array.from({ length: wanted }, (_, at) => 2 * at + 1);
+    client.send(
+      ...ids.map((id) => headers(id, getPairs)),
+      frame(FrameType.ResetStream, 0, 99, word(ErrorCode.Cancel)),
+      laneRequest(2 * wanted + 1),
+    );
+    await client.body(2 * wanted + 1);
+    expect(begunBeforeLane).toBeLessThan(wanted / 2);
+    for (const id of ids.filter((one) => one !== 99)) {
+      await client.body(id);
+    }
+    expect(begun).toBe(wanted - 1);
+    await client.ping();
   });
 });
 
