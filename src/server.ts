@@ -5,6 +5,7 @@ import type { Log } from "./authority/log.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import type { Config } from "./config.ts";
 import { gaugeSources } from "./gauge-sources.ts";
+import { requireFreePort } from "./http/require-free-port.ts";
 import { startAdminListener } from "./prometheus/admin-listener.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
@@ -38,6 +39,11 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const config = { ...wanted, threads: possibleThreads(wanted, log) };
   await using starting = new AsyncDisposableStack();
 
+  // First, so that a start that must fail leaves nothing behind.
+  await requireFreePort(config.listen);
+  if (config.adminListen !== null) {
+    await requireFreePort(config.adminListen);
+  }
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
   );
@@ -72,6 +78,10 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const ends: AsyncDisposable[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(() => disposeTogether(ends));
+  if (config.threads > 1) {
+    // Threads share the port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
+    await requireFreePort(config.listen);
+  }
   const first = await startServing({ config, address: config.listen, store, clock, floorMs, sealingSecret, log });
   servings.push(first);
   ends.push(first);

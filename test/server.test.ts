@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { statSync, writeFileSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -82,6 +82,20 @@ describe("a restart", () => {
       /another process/,
     );
     expect(await authority.verdictOf((await authority.issue()).key)).toBe("principal");
+  });
+});
+
+describe("a second authority on the same port", () => {
+  it.each([1, 2])("is refused, with %i threads, and leaves no data behind", async (threads) => {
+    const settings = { TOKEN_AUTHORITY_THREADS: String(threads) };
+    await using authority = await TestServer.start(settings);
+    await using second = new TestServer();
+    const taken = { ...settings, TOKEN_AUTHORITY_LISTEN: authority.server.address };
+    await expect(second.start(taken)).rejects.toMatchObject({ code: "EADDRINUSE" });
+    expect(existsSync(join(second.directory, "data"))).toBe(false);
+    await authority.stop();
+    await second.start(taken);
+    expect(await second.verdictOf((await second.issue()).key)).toBe("principal");
   });
 });
 
