@@ -1,5 +1,5 @@
 import { platform } from "node:os";
-import type { Clock } from "./authority/clock.ts";
+import { type Clock, createTimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenStore } from "./authority/token-store.ts";
@@ -47,7 +47,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
   );
-  const floorMs = timeFloor(clock, store.head().atMs, config.allowClockBack);
+  const timeSeen = createTimeSeen(timeFloor(clock, store.head().atMs, config.allowClockBack));
   const forgetting = setInterval(() => void forgetRequests(store, clock(), log), forgetRequestsEveryMs);
   starting.defer(() => clearInterval(forgetting));
   const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
@@ -82,11 +82,11 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     // Threads share the port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
     await requireFreePort(config.listen);
   }
-  const first = await startServing({ config, address: config.listen, store, clock, floorMs, sealingSecret, log });
+  const first = await startServing({ config, address: config.listen, store, clock, timeSeen, sealingSecret, log });
   servings.push(first);
   ends.push(first);
   while (servings.length < config.threads) {
-    const data = { config, address: first.address, store: store.seed(), floorMs, sealingSecret };
+    const data = { config, address: first.address, store: store.seed(), timeSeen, sealingSecret };
     const thread = await startServingThread(data, log, onFatal);
     servings.push(thread);
     ends.push(thread);

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import type { TimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import { type Failure, toFailure } from "./authority/failure.ts";
 import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
@@ -11,7 +12,7 @@ export type ServingThreadData = {
   readonly config: Config;
   readonly address: ListenAddress;
   readonly store: ServingStoreSeed;
-  readonly floorMs: number;
+  readonly timeSeen: TimeSeen;
   readonly sealingSecret: Uint8Array | null;
 };
 

@@ -6,6 +6,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
+import { createTimeSeen } from "../src/authority/clock.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
@@ -214,7 +215,13 @@ describe("one more serving thread", () => {
   async function start(authority: TestServer, settings: object) {
     const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
     const store = await openStore(config.dataDirectory);
-    const data = { config, address: config.listen, store: store.seed(), floorMs: 0, sealingSecret: null };
+    const data = {
+      config,
+      address: config.listen,
+      store: store.seed(),
+      timeSeen: createTimeSeen(0),
+      sealingSecret: null,
+    };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }
 

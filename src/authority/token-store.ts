@@ -86,7 +86,8 @@ export type TokenUse = {
  * Keeps tokens and their journal.
  *
  * Each method is one atomic step: it happens as a whole, or not at all. A change is answered only once it would survive a power
- * cut, and any read that starts after that answer sees it. Rejects with UNDECIDED when it could not do its work; after a change
+ * cut, and any read that starts after that answer sees it. As long as a store is open, the times of its changes never fall: one that
+ * is asked for with an earlier time than the change before it has that one's. Rejects with UNDECIDED when it could not do its work; after a change
  * the outcome is then unknown.
  */
 export interface TokenStore {

@@ -86,14 +86,19 @@ export function createWriter(db: Database.Database): Writer {
   const sealedKeys = createSealedKeys(db);
 
   let head: JournalHead = selectJournalHead(db)() ?? emptyHead;
+  /** Of the changes of this run: an earlier run may have been in the future, and its clock been set right since. */
+  let newestMs = Number.NEGATIVE_INFINITY;
 
   function appendToJournal(
     action: Action,
     token: Pick<StoredToken, "id" | "account" | "type" | "livemode" | "permissions" | "expiresAtMs">,
     digest: Uint8Array,
-    { atMs, caller }: ChangeContext,
+    { atMs: askedMs, caller }: ChangeContext,
   ): JournalHead {
     const revision = head.revision + 1;
+    // Threads read the clock and then ask: what comes later may have read the earlier time.
+    const atMs = Math.max(askedMs, newestMs);
+    newestMs = atMs;
     const hash = hashJournalRow(head.hash, { revision, atMs, caller, action, tokenId: token.id }, token, digest);
     insertChange.run(revision, atMs, caller, action, token.id, hash);
     head = { revision, atMs, hash };
@@ -170,7 +175,7 @@ export function createWriter(db: Database.Database): Writer {
         token.keyHint,
         JSON.stringify(token.permissions),
         context.caller,
-        context.atMs,
+        change.atMs,
         token.expiresAtMs,
       );
       if (request !== null) {
@@ -182,7 +187,7 @@ export function createWriter(db: Database.Database): Writer {
           request.bodyDigest,
           change.revision,
           sealedKeys.put(request.sealedKey),
-          context.atMs,
+          change.atMs,
         );
       }
       return { kind: "created", token: asCreated(token, change, context.caller), head: change };
@@ -198,11 +203,11 @@ export function createWriter(db: Database.Database): Writer {
         return { token, head: null };
       }
       const change = appendToJournal("revoke", token, row.digest, context);
-      markRevoked.run(context.atMs, reason, change.revision, token.createRevision);
+      markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
       eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
       dropSealedKey.run(token.createRevision);
       return {
-        token: { ...token, revokedAtMs: context.atMs, revokeReason: reason, revokeRevision: change.revision },
+        token: { ...token, revokedAtMs: change.atMs, revokeReason: reason, revokeRevision: change.revision },
         head: change,
       };
     },
