@@ -60,6 +60,8 @@ export type TokenQuery = {
   readonly after: number | null;
   readonly limit: number;
   readonly scanLimit: number;
+  /** What the tokens of a page may take together, as `answerBytes` counts. */
+  readonly maxBytes: number;
   readonly nowMs: number;
 };
 
@@ -99,7 +101,7 @@ export interface TokenStore {
 
   /**
    * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no more than
-   * `scanLimit` tokens; a page that ends for that reason has a `next`. A `next` is never given when no matching token is left
+   * `scanLimit` tokens, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a `next`. A `next` is never given when no matching token is left
    * among those looked at and none are left to look at.
    */
   list(query: TokenQuery): Promise<TokenPage>;

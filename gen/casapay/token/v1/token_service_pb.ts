@@ -732,7 +732,7 @@ export const TokenService: GenService<{
    * Roles: service and dashboard (must name the account), operator. Changes nothing.
    *
    * A page looks at 10,000 tokens at the most. When few of them match, it may be short or even empty and still have a
-   * next_page_token: go on until there is none.
+   * next_page_token: go on until there is none. So it is with a page whose tokens come to about 1 MiB.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.
