@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import type { TimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
@@ -39,6 +40,8 @@ async function serve({ store: seed, ...data }: ServingThreadData): Promise<void>
   async function close(): Promise<void> {
     await serving[Symbol.asyncDispose]();
     await store[Symbol.asyncDispose]();
+    // Calls that were cut end in this turn, and what they log would find the port closed.
+    await nextTurn();
     report({ kind: "closed" });
     parentPort?.close();
   }

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { join } from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -190,6 +192,24 @@ describe("the end", () => {
     }
     await stopping;
     expect(statuses).toEqual([Status.SERVING, Status.NOT_SERVING]);
+  });
+
+  it.each([1, 2])("logs calls that are cut after the grace, with %i threads", async (threads) => {
+    const settings = { TOKEN_AUTHORITY_THREADS: String(threads), TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "50" };
+    await using authority = await TestServer.start(settings);
+    for (let at = 0; at < 12; at += 1) {
+      const client = connect(`http://${authority.server.address}`);
+      client.on("error", () => {});
+      await once(client, "connect");
+      const path = "/casapay.token.v1.TokenService/List";
+      const request = client.request({ ":method": "POST", ":path": path, "content-type": "application/grpc" });
+      request.on("error", () => {}).write(Buffer.from([0]));
+      // An answer to this means that the request has been taken.
+      await new Promise((resolve) => client.ping(resolve));
+    }
+    await authority.stop();
+    const cut = authority.logged.filter(({ message }) => message === "call");
+    expect(cut.map(({ fields }) => ("code" in fields ? fields.code : null))).toEqual(Array(12).fill("CANCELLED"));
   });
 
   it("lets calls under way end", async () => {
