@@ -107,6 +107,12 @@ describe("the process", () => {
       "TOKEN_AUTHORITY_LISTEN: plaintext is served on",
     ],
     ["a missing secret", [], { TOKEN_AUTHORITY_SEALING_SECRET: "./none" }, "the sealing secret cannot be read"],
+    [
+      "a data directory that cannot be made",
+      [],
+      { TOKEN_AUTHORITY_DATA_DIR: "/proc/none/data" },
+      "the data directory /proc/none/data cannot be made (ENOENT)",
+    ],
     ["an unknown option", ["--verbose"], {}, "--verbose"],
     ["an unknown command", ["serve"], {}, "these arguments mean nothing here"],
   ])("ends at once with one clear line on %s", async (_what, args, environment, line) => {

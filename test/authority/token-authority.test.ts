@@ -131,6 +131,29 @@ describe("creating", () => {
   });
 });
 
+describe("names and reasons", () => {
+  it.each([
+    ["a line break", "a\nb"],
+    ["a line separator", "a\u2028b"],
+    ["a change of the writing direction", "a\u202eb"],
+    ["a space of no width", "a\u200bb"],
+    ["a byte order mark", "\ufeffab"],
+    ["a tag", "a\u{e0041}"],
+  ])("refuse %s", async (_what, text) => {
+    await using authority = await TestServer.start();
+    const rule = "must not contain control characters or invisible ones";
+    expect((await errorOf(authority.issue({ name: text }))).rawMessage).toBe(`name ${rule}`);
+    const { id } = await authority.issue();
+    expect((await errorOf(authority.tokens.revoke({ id, reason: text }))).rawMessage).toBe(`reason ${rule}`);
+  });
+
+  it("take every other character", async () => {
+    await using authority = await TestServer.start();
+    const name = "Zoë's 💶 – שלום عربي 日本語 ✓️";
+    expect((await authority.issue({ name })).token?.name).toBe(name);
+  });
+});
+
 describe("listing", () => {
   it("ends a page at a MiB, which clients of gRPC take by default, and goes on where it ended", async () => {
     await using authority = await TestServer.start();
