@@ -6,6 +6,7 @@ import { AuthorityError } from "../authority/errors.ts";
 import type { Log } from "../authority/log.ts";
 import { rpcName } from "./call.ts";
 import {
+  callCanceled,
   compressionUnnamed,
   deadlineExceeded,
   fromAuthorityError,
@@ -51,6 +52,7 @@ export function createAuthenticateStatuses({ roleOf, log }: { readonly roleOf: R
       typesInvalid: toStatus(fromAuthorityError(typesInvalid("allowed_types"))),
       compressionUnnamed: toStatus(compressionUnnamed()),
       deadlineExceeded: toStatus(deadlineExceeded()),
+      canceled: toStatus(callCanceled()),
       unknownField: (number: number) => toStatus(unknownFieldNumber(AuthenticateRequestSchema, String(number))),
       ofError(error: unknown): Status {
         if (!(error instanceof AuthorityError) || error.reason === "UNDECIDED") {

@@ -6,7 +6,7 @@ import { decodeAuthenticateRequest, type RequestFault } from "./decode-authentic
 import { encodeAuthenticateResponse } from "./encode-authenticate-response.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
 import { isLocalAuthority } from "./is-local-authority.ts";
-import type { Lane, LaneAnswer, LaneHeaders, PrepareBlock } from "./lane.ts";
+import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
 import { framingFault, prefixBytes } from "./length-prefixed.ts";
 import type { Status, Statuses } from "./status.ts";
 import { trailersOnly } from "./trailers-only.ts";
@@ -56,7 +56,7 @@ export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<P
     return (
       (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
       (encoding === null || encoding === "identity") &&
-      (timeout === null || grpcTimeoutMs(timeout) !== "malformed") &&
+      (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
       (peer.transport !== "loopback" || isLocalAuthority(authority))
     );
   }
@@ -68,6 +68,7 @@ export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<P
     end: number,
     headers: LaneHeaders,
     peer: Peer,
+    stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer> {
     const startedAtMs = performance.now();
     const { role, refusal } = admit(peer);
@@ -89,7 +90,7 @@ export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<P
     } catch (error) {
       return fail(call, statusOfFailure(error));
     }
-    return outcome instanceof Promise ? answerLater(call, outcome, timeoutMs(headers)) : succeed(call, outcome);
+    return outcome instanceof Promise ? answerLater(call, stream, outcome, timeoutMs(headers)) : succeed(call, outcome);
   }
 
   /** Who may not call learns nothing else. */
@@ -99,23 +100,31 @@ export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<P
     return fail({ peer, role, startedAtMs }, refusal ?? statuses.tooLarge);
   }
 
-  async function answerLater(call: Call, deciding: Promise<Outcome>, waitMs: number): Promise<LaneAnswer> {
+  async function answerLater(
+    call: Call,
+    stream: LaneStream,
+    deciding: Promise<Outcome>,
+    waitMs: number,
+  ): Promise<LaneAnswer> {
     const { promise: deadline, resolve } = Promise.withResolvers<null>();
     const timer = setTimeout(resolve, waitMs, null);
     let outcome: Outcome | null;
     try {
       outcome = await Promise.race([deciding, deadline]);
     } catch (error) {
-      return fail(call, statusOfFailure(error));
+      const status = statusOfFailure(error);
+      return fail(call, stream.isClosed ? statuses.canceled : status);
     } finally {
       clearTimeout(timer);
     }
     if (outcome === null) {
       // A failure that comes too late for the caller is still the log's.
       deciding.catch(statusOfFailure);
-      return fail(call, statuses.deadlineExceeded);
     }
-    return succeed(call, outcome);
+    if (stream.isClosed) {
+      return fail(call, statuses.canceled);
+    }
+    return outcome === null ? fail(call, statuses.deadlineExceeded) : succeed(call, outcome);
   }
 
   /** Hot path. */
@@ -144,6 +153,11 @@ export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<P
       journalHash: null,
       refusal: outcome?.kind === "refusal" ? outcome.reason : null,
     });
+  }
+
+  /** Whose time is over before it begins is told so on the general way. */
+  function hasTime(requestedMs: number | "malformed"): boolean {
+    return requestedMs !== "malformed" && requestedMs > 0;
   }
 
   function timeoutMs(headers: LaneHeaders): number {

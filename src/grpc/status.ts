@@ -22,6 +22,8 @@ export type Statuses = {
   /** allowed_types holds a number of no type. */
   readonly typesInvalid: Status;
   readonly deadlineExceeded: Status;
+  /** Told to nobody but those who count: the client has gone. */
+  readonly canceled: Status;
   /** The message has a field of a number that this version does not know. */
   unknownField(number: number): Status;
   /** The error that Authenticate failed with; told to the log where its caller learns nothing of it. */

@@ -1,9 +1,10 @@
 import { Duplex } from "node:stream";
 import { afterEach, expect, it } from "vitest";
+import { ErrorCode } from "../../src/http2/error-code.ts";
 import { clientPreface, Flag, FrameType } from "../../src/http2/frame.ts";
 import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
-import type { Lane, LaneAnswer } from "../../src/http2/lane.ts";
+import type { Lane, LaneAnswer, LaneStream } from "../../src/http2/lane.ts";
 import type { Limits } from "../../src/http2/limits.ts";
 import { data, frame, headers, lanePairs, laneRequest, settings, settingsAck } from "./support/raw-client.ts";
 import { echoLane, lanePath } from "./support/test-server.ts";
@@ -159,6 +160,30 @@ it("sends an answer without a body, or without trailers, in as many frames as it
     flags.push((written[at + 4] ?? 0) & Flag.EndStream);
   }
   expect(flags).toEqual([1, 0, 1, 0, 1]);
+});
+
+it("tells a lane whose answer comes later that the client has given up, and sends nothing then", async () => {
+  const later = Promise.withResolvers<LaneAnswer>();
+  const streams: LaneStream[] = [];
+  const socket = await connect({
+    accepts,
+    answer: (_bytes, _start, _end, _headers, _context, stream) => {
+      streams.push(stream);
+      return later.promise;
+    },
+  });
+  socket.push(Buffer.concat([laneRequest(1), laneRequest(3)]));
+  await turn();
+  expect(streams.map(({ isClosed }) => isClosed)).toEqual([false, false]);
+  const code = Buffer.alloc(4);
+  code[3] = ErrorCode.Cancel;
+  socket.push(frame(FrameType.ResetStream, 0, 1, code));
+  await turn();
+  expect(streams.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+  later.resolve(answer);
+  await turn();
+  await turn();
+  expect(socket.takeFrames().flat()).toEqual(answerFrames(3));
 });
 
 it("does no more than maxWorkPerTurn in a turn, and all of it in the end", async () => {

@@ -510,6 +510,55 @@ describe("slow readers", () => {
     expect(most).toBeLessThan(100_000 + 17_000);
   });
 
+  it("begins no handler past maxWaitingBodyBytes, reads on, and begins the next ones in order as the peer makes room", async () => {
+    const begun: string[] = [];
+    await start({
+      limits: { maxWaitingBodyBytes: 50_000, maxHandlersAtOnce: 1 },
+      handle: async ({ path }) => {
+        begun.push(path);
+        return { status: 200, body: Buffer.alloc(40_000) };
+      },
+    });
+    const client = await connectRaw(
+      Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 0]), settingsAck]),
+    );
+    for (const id of [1, 3, 5, 7]) {
+      client.send(headers(id, [...getPairs.slice(0, 3), [":path", `/${id}`]]));
+      await client.ping(`stream ${id}`);
+    }
+    expect(begun).toEqual(["/1", "/3"]);
+    client.send(frame(FrameType.WindowUpdate, 0, 1, word(40_000)));
+    expect((await client.body(1)).length).toBe(40_000);
+    await client.ping("one sent");
+    expect(begun).toEqual(["/1", "/3", "/5"]);
+    client.send(frame(FrameType.ResetStream, 0, 3, word(ErrorCode.Cancel)));
+    await client.ping("one gone");
+    expect(begun).toEqual(["/1", "/3", "/5", "/7"]);
+  });
+
+  it("has maxHandlersAtOnce handlers at work, and never begins one whose stream was reset while it waited", async () => {
+    const begun: string[] = [];
+    const release = Promise.withResolvers<void>();
+    await start({
+      limits: { maxHandlersAtOnce: 2 },
+      handle: async ({ path }) => {
+        begun.push(path);
+        await release.promise;
+        return { status: 204 };
+      },
+    });
+    const client = await connectRaw();
+    for (const id of [1, 3, 5, 7]) {
+      client.send(headers(id, [...getPairs.slice(0, 3), [":path", `/${id}`]]));
+    }
+    client.send(frame(FrameType.ResetStream, 0, 5, word(ErrorCode.Cancel)));
+    await client.ping();
+    expect(begun).toEqual(["/1", "/3"]);
+    release.resolve();
+    await client.frame(({ streamId, flags }) => streamId === 7 && (flags & Flag.EndStream) !== 0);
+    expect(begun).toEqual(["/1", "/3", "/7"]);
+  });
+
   it("closes a connection whose peer takes nothing for writeStallMs", async () => {
     await start({ lane: { ...echoLane, answer: () => big } });
     const client = await connectRaw(

@@ -52,7 +52,7 @@ export class FuzzTarget {
     const later = {
       ...echoLane,
       answer: async (bytes: Buffer, start: number, end: number) => {
-        const answer = await echoLane.answer(bytes, start, end, [], null);
+        const answer = await echoLane.answer(bytes, start, end, [], null, { isClosed: false });
         this.atWork++;
         await new Promise((resolve) => setImmediate(resolve));
         this.atWork--;
