@@ -173,6 +173,13 @@ export class RawClient {
     );
   }
 
+  /** How much of the stream's body has come so far. */
+  bodyBytes(streamId: number): number {
+    return this.frames
+      .filter((heard) => heard.type === FrameType.Data && heard.streamId === streamId)
+      .reduce((sum, { payload }) => sum + payload.length, 0);
+  }
+
   /** Whether the connection still answers. */
   async ping(mark = "pingpong"): Promise<void> {
     this.send(frame(FrameType.Ping, 0, 0, Buffer.from(mark)));
