@@ -137,6 +137,14 @@ export class RawClient {
     }
   }
 
+  /** Waits until this holds, or the time is over. */
+  async until(holds: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!holds() && Date.now() < deadline) {
+      await this.#change();
+    }
+  }
+
   async closed(timeoutMs = 3_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!this.isClosed) {
