@@ -487,4 +487,17 @@ describe("the client's windows", () => {
     }
     expect([await client.body(1), await client.body(3)].map(String)).toEqual([body, body]);
   });
+
+  it("of the header table are not used beyond 4,096 bytes, however much the client allows", async () => {
+    const fields = Array.from({ length: 60 }, (_, at) => [`x-${at}`, "v".repeat(100)] as const);
+    await start({ handle: async () => ({ status: 200, header: fields }) });
+    const first = [clientPreface, settings([Setting.HeaderTableSize, 2 ** 32 - 1]), settingsAck];
+    const client = await connectRaw(Buffer.concat(first));
+    // This client's decoder keeps no more than 4,096 bytes: an index of what lies beyond makes it throw.
+    for (const id of [1, 3, 5]) {
+      client.send(headers(id, getPairs));
+      const { payload } = await client.frame(({ type, streamId }) => type === FrameType.Headers && streamId === id);
+      expect(client.decode(payload)).toEqual([[":status", "200"], ...fields]);
+    }
+  });
 });

@@ -16,12 +16,16 @@ const roomForAll = Buffer.concat([
 ]);
 
 /**
- * Where we end a connection and node:http2 (nghttp2) goes on, by what our GOAWAY says, with the sentence of RFC 9113 that we keep.
- * nghttp2 ignores such frames.
+ * Where we end a connection and node:http2 (nghttp2) goes on, by what our GOAWAY says, with the rule that we keep, of
+ * RFC 9113 where no other is named. nghttp2 ignores such frames.
  */
 const weAreStricter: readonly (readonly [RegExp, string])[] = [
   [/^(DATA|HEADERS) on a closed stream$/, "5.1: a frame after END_STREAM is a connection error of type STREAM_CLOSED"],
   [/^\w+ on (a stream that did not begin|an idle stream)$/, "5.1.1: a stream that was passed over never was open"],
+  [
+    /^stream depends on itself$/,
+    "RFC 7540 5.3.1, on a stream that has not begun: 5.4.1 lets any stream error end the connection",
+  ],
   [/^PRIORITY on stream 0$/, "6.3: the recipient MUST respond with a connection error of type PROTOCOL_ERROR"],
 ];
 
