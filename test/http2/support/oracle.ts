@@ -1,6 +1,13 @@
 import { createServer, type Http2Server as NodeHttp2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { clientPreface, Flag, FrameType, Setting } from "../../../src/http2/frame.ts";
+import {
+  clientPreface,
+  Flag,
+  FrameType,
+  initialWindowBytes,
+  maxWindowBytes,
+  Setting,
+} from "../../../src/http2/frame.ts";
 import { compose, mutate, Random, wasReset } from "./fuzz-inputs.ts";
 import { frame, RawClient, settings, word } from "./raw-client.ts";
 import { lanePath, laterPath, startTestServer } from "./test-server.ts";
@@ -93,7 +100,8 @@ function faultOf(our: Outcome, their: Outcome, owed: readonly number[], frames: 
     return isNamed || hasReset(their) ? null : `we alone end the connection: ${our.goAwayMessage}`;
   }
   if (their.isOver && !our.isOver) {
-    return hasReset(our) || frames.some(hasSettingOfOthers) ? null : `they alone end the connection`;
+    const isNamed = frames.some((bytes) => hasSettingOfOthers(bytes) || isWrongUpdateOfClosed(bytes, our));
+    return hasReset(our) || isNamed ? null : "they alone end the connection";
   }
   const differing = our.isOver ? undefined : owed.find((id) => our.streams.get(id) !== their.streams.get(id));
   return differing === undefined
@@ -119,6 +127,19 @@ function framesOf(conversation: Buffer): Buffer[] {
     at = end;
   }
   return frames;
+}
+
+/**
+ * Whether this is a WINDOW_UPDATE of 0 or too much (section 6.9), on a stream that we have answered to its end: then it is ignored
+ * (section 5.1, closed). node:http2 answers later, and for it the stream is still open.
+ */
+function isWrongUpdateOfClosed(bytes: Buffer, { streams }: Outcome): boolean {
+  if (bytes[3] !== FrameType.WindowUpdate || bytes.length !== 13) {
+    return false;
+  }
+  const increment = bytes.readUInt32BE(9) & 0x7fffffff;
+  const isWrong = increment === 0 || increment > maxWindowBytes - initialWindowBytes;
+  return isWrong && streams.get(bytes.readUInt32BE(5))?.endsWith(answered) === true;
 }
 
 function hasSettingOfOthers(bytes: Buffer): boolean {
