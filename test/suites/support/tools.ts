@@ -34,6 +34,8 @@ export async function installDebianProgram(program: string, debianPackage: strin
   try {
     await run(program, ["--version"]);
   } catch {
+    // A fresh image has no lists of packages.
+    await run("apt-get", ["update", "--quiet"], { timeout: installTimeoutMs });
     await run("apt-get", ["install", "--yes", "--quiet", debianPackage], { timeout: installTimeoutMs });
     await run(program, ["--version"]);
   }
