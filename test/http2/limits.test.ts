@@ -227,6 +227,51 @@ describe("streams", () => {
     expect(await statusOf(client, 11)).toBe("200");
   });
 
+  it("counts a lane's stream as well, reset while its answer is waited for, by the client or by us", async () => {
+    const { promise, resolve } = Promise.withResolvers<LaneAnswer>();
+    let asked = 0;
+    const lane = {
+      ...echoLane,
+      answer() {
+        asked++;
+        return promise;
+      },
+    };
+    await start({ lane, limits: { maxConcurrentStreams: 4 } });
+    const client = await connectRaw();
+    client.send(laneRequest(1), reset(1), laneRequest(3), frame(FrameType.WindowUpdate, 0, 3, word(0)));
+    client.send(laneRequest(5), data(5, "x"), laneRequest(7), reset(7), laneRequest(9));
+    expect(await client.resetCode(9)).toBe(ErrorCode.RefusedStream);
+    expect(asked).toBe(4);
+    resolve({ head: encodePreparedBlock([[":status", "200"]]), body: null, trailer: null });
+    await client.ping();
+    client.send(laneRequest(11));
+    expect(await statusOf(client, 11)).toBe("200");
+    const answered = client.frames.filter(({ type }) => type === FrameType.Headers);
+    expect(answered.map(({ streamId }) => streamId)).toEqual([11]);
+  });
+
+  it.each([
+    ["general requests", postPairs],
+    ["lane requests", lanePairs],
+  ])("begins no more %s than the budget has resets, however fast they come (CVE-2023-44487)", async (_what, pairs) => {
+    let begun = 0;
+    const begin = <T>(): Promise<T> => {
+      begun++;
+      return new Promise(() => {});
+    };
+    const lane = { ...echoLane, answer: () => begin<LaneAnswer>() };
+    await start({ handle: () => begin(), lane, limits: { resetBudget: 200, maxConcurrentStreams: 100_000 } });
+    const client = await connectRaw();
+    for (let at = 0; at < 1_000; at++) {
+      const id = 2 * at + 1;
+      client.send(headers(id, pairs, Flag.EndHeaders), data(id, "x"), reset(id));
+    }
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+    expect(begun).toBeGreaterThan(0);
+    expect(begun).toBeLessThanOrEqual(201);
+  });
+
   it.each([
     ["rapid resets of general requests (CVE-2023-44487)", (id: number) => [openPost(id), reset(id)]],
     ["rapid resets of lane requests", (id: number) => [openLane(id), reset(id)]],
@@ -234,7 +279,8 @@ describe("streams", () => {
       "streams that we are made to reset (CVE-2025-8671)",
       (id: number) => [openPost(id), frame(FrameType.WindowUpdate, 0, id, word(0))],
     ],
-    ["malformed requests", (id: number) => [headers(id, [...getPairs, ["X", "y"]])]],
+    ["malformed requests (CVE-2019-9514)", (id: number) => [headers(id, [...getPairs, ["X", "y"]])]],
+    ["headers without a name (CVE-2019-9516)", (id: number) => [headers(id, [...getPairs, ["", ""]])]],
     [
       "resets of streams that are answered",
       (id: number) => [laneRequest(id), ...Array.from({ length: 30 }, () => reset(id))],
@@ -258,6 +304,25 @@ describe("streams", () => {
         await client.body(id + 2);
       }
     }
+    await client.ping();
+  });
+
+  it("lets a client that reads DATA send a PING and two WINDOW_UPDATEs for each, as grpc-go does to know its bandwidth", async () => {
+    const body = Buffer.alloc(2_000_000);
+    await start({ limits: { controlBudget: 100 }, handle: async () => ({ status: 200, body }) });
+    const client = await connectRaw();
+    client.send(headers(1, getPairs));
+    const parts = (): number => client.frames.filter(({ type }) => type === FrameType.Data).length;
+    let seen = 0;
+    while (client.bodyBytes(1) < body.length && !client.isClosed) {
+      await client.until(() => parts() > seen || client.isClosed, 3_000);
+      for (; seen < parts(); seen++) {
+        const room = word(16_384);
+        client.send(ping, frame(FrameType.WindowUpdate, 0, 0, room), frame(FrameType.WindowUpdate, 0, 1, room));
+      }
+    }
+    expect(client.bodyBytes(1)).toBe(body.length);
+    expect(seen).toBeGreaterThan(100);
     await client.ping();
   });
 
@@ -460,7 +525,7 @@ describe("slow readers", () => {
     trailer: null,
   };
 
-  it("stops reading past maxUnsentBytes, holds no more than that, and goes on when the peer reads", async () => {
+  it("stops reading past maxUnsentBytes, holds no more than that, and goes on when the peer reads (CVE-2019-9517)", async () => {
     let answered = 0;
     const lane = {
       ...echoLane,
@@ -705,6 +770,22 @@ describe("the life of a connection", () => {
     expect(await statusOf(client, 1)).toBe("200");
     await closed;
     await client.closed();
+  });
+
+  it("reads for lingerMs after a connection error, and not longer, from a peer that goes on sending", async () => {
+    await start();
+    const client = new RawClient(connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }));
+    clients.push(client);
+    client.send(clientPreface, settings(), settingsAck, frame(FrameType.Headers, 0, 0));
+    expect(await client.goAwayCode()).toBe(ErrorCode.ProtocolError);
+    client.send(laneRequest(1));
+    advance(999);
+    await sleep(20);
+    client.send(laneRequest(3));
+    expect([server.http2.connectionCount, client.isClosed]).toEqual([1, false]);
+    advance(1);
+    await expect.poll(() => server.http2.connectionCount).toBe(0);
+    expect(client.frames.at(-1)?.type).toBe(FrameType.GoAway);
   });
 
   it("takes no more than maxConnections", async () => {
