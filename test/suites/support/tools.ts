@@ -20,6 +20,14 @@ export async function installGoProgram(program: string, version: string): Promis
   return join(directory, name);
 }
 
+/** Builds a program of a Go module that lies in this project, and returns its path. */
+export async function buildGoProgram(moduleDirectory: string, program: string): Promise<string> {
+  const target = join(cacheDirectory, "go-programs", program);
+  const env = { ...process.env, GOTOOLCHAIN: "local" };
+  await run("go", ["build", "-o", target, `./${program}`], { env, cwd: moduleDirectory, timeout: installTimeoutMs });
+  return target;
+}
+
 /** Makes sure that a Python environment with these packages is there, and returns the path of its interpreter. */
 export async function installPython(name: string, packages: readonly string[]): Promise<string> {
   const directory = await installOnce(name, async (target) => {
