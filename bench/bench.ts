@@ -13,7 +13,7 @@ import { seed } from "./population/seed.ts";
 import type { Population } from "./population/seeded-token.ts";
 import { type BenchOptions, createContext, type Notes, type Scenario } from "./runner/bench-context.ts";
 import { writeCertificates } from "./runner/certificates.ts";
-import { formatNumber, printFigures } from "./runner/figures.ts";
+import { formatNumber, isReached, printFigures } from "./runner/figures.ts";
 import { describeMachine } from "./runner/machine.ts";
 import { MissingError } from "./runner/missing-error.ts";
 import type { Setup } from "./runner/way.ts";
@@ -118,12 +118,14 @@ function prepareSetup(scratch: string): Setup {
 }
 
 function printEnd({ judged, leftOut, failures }: Notes): void {
+  const reached = judged.filter(({ figure: { values, target } }) => target === undefined || isReached(values, target));
   for (const [title, some] of Map.groupBy(judged, (one) => one.title)) {
     printFigures(
       `Targets: ${title}`,
       some.map(({ figure }) => figure),
     );
   }
+  console.log(`\n${reached.length} of ${judged.length} targets are reached`);
   for (const line of leftOut) {
     console.log(`\n${line}`);
   }

@@ -7,7 +7,29 @@ import type { Setup, Way } from "../runner/way.ts";
 /** How many connections, and how many calls at once on each. */
 export type Shape = readonly [connections: number, streams: number];
 
+/** A unary gRPC call that carries a key. Bytes are in hexadecimal, of messages without gRPC's prefix. */
+export type LaneRpc = {
+  readonly path: string;
+  /** What stands before and after the key in a request. */
+  readonly beforeKey: string;
+  readonly afterKey: string;
+  /** How the answer begins when the key is accepted, and when it is refused. */
+  readonly accepted: string;
+  readonly refused: string;
+};
+
+/** With the key alone: field 1 of the request. The answer has a principal (field 1) or a refusal (field 2). */
+export const authenticateRpc: LaneRpc = {
+  path: "/casapay.token.v1.TokenService/Authenticate",
+  beforeKey: "0a2e",
+  afterKey: "",
+  accepted: "0a",
+  refused: "12",
+};
+
 export type LaneLoad = {
+  /** Authenticate where it is not said. */
+  readonly rpc?: LaneRpc;
   readonly shape: Shape;
   /** Whether grpc-timeout, traceparent and x-request-id are the same with every call. */
   readonly headers: "constant" | "differing";
@@ -45,13 +67,18 @@ export async function runLaneLoad(
   program: string,
   setup: Setup,
   { address, pid, transport, raw }: ServerProcess & Pick<Way, "transport" | "raw">,
-  { shape: [connections, streams], headers, keys, unknown = "none" }: LaneLoad,
+  { shape: [connections, streams], headers, keys, unknown = "none", rpc = authenticateRpc }: LaneLoad,
   { durationMs, firstKey }: { readonly durationMs: number; readonly firstKey: number },
 ): Promise<LaneResult> {
   const { ca, gateway } = setup.certificates;
   const options = {
     address,
     "server-pid": pid,
+    path: rpc.path,
+    "before-key": rpc.beforeKey,
+    "after-key": rpc.afterKey,
+    accepted: rpc.accepted,
+    refused: rpc.refused,
     connections,
     streams,
     duration: `${durationMs}ms`,

@@ -31,7 +31,7 @@ function describe({ name, unit, values, target }: Figure): string {
     return line;
   }
   const verdict = isReached(values, target) ? "reached" : "NOT reached";
-  return `${line.padEnd(nameWidth + 3 * numberWidth + 9)}${formatTarget(target).padEnd(targetWidth)}${verdict}`;
+  return `${line.padEnd(nameWidth + 3 * numberWidth + 11)}${formatTarget(target).padEnd(targetWidth)}${verdict}`;
 }
 
 function formatTarget(target: Target): string {
@@ -39,7 +39,7 @@ function formatTarget(target: Target): string {
 }
 
 /** Whether the median is where it must be. */
-function isReached(values: readonly number[], target: Target): boolean {
+export function isReached(values: readonly number[], target: Target): boolean {
   const value = median(values);
   return "atLeast" in target ? value >= target.atLeast : value <= target.atMost;
 }

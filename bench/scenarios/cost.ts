@@ -1,4 +1,5 @@
 import type { Cost } from "../loads/h2load.ts";
+import type { LaneLoad } from "../loads/lane-load.ts";
 import { type Figure, median, ratio } from "../runner/figures.ts";
 
 /** Below it, the server waited for the load. */
@@ -6,7 +7,8 @@ const busyShare = 0.9;
 
 /** What the authority and a baseline cost under the same load, round by round. */
 export type Against = {
-  readonly headers: string;
+  /** Of the headers, whether they are the same with every call. */
+  readonly headers: LaneLoad["headers"];
   readonly name: string;
   readonly ours: readonly Cost[];
   readonly theirs: readonly Cost[];
@@ -30,11 +32,10 @@ export function speedUp(
   const target = atLeast === undefined ? undefined : { atLeast };
   const busy = median(ours.map(({ callsPerSecond, serverCpuUs }) => (callsPerSecond * serverCpuUs) / 1e6));
   const isLoadTheLimit = busy < busyShare;
-  const label = `${headers} headers, ${name}`;
   return [
-    ratio(`${label}: calls, of its calls`, rates(ours), rates(theirs), isLoadTheLimit ? undefined : target),
+    ratio(`${headers}: calls, of ${name}'s`, rates(ours), rates(theirs), isLoadTheLimit ? undefined : target),
     ratio(
-      `${label}: its CPU a call, of ours${isLoadTheLimit ? " (the load is the limit)" : ""}`,
+      `${headers}: CPU a call: ${name}'s, of ours${isLoadTheLimit ? " (limit: the load)" : ""}`,
       cpus(theirs),
       cpus(ours),
       isLoadTheLimit ? target : undefined,
@@ -45,7 +46,7 @@ export function speedUp(
 /** How much CPU a call, of a baseline's. */
 export function cpuRatio({ headers, name, ours, theirs }: Against, atMost: number | undefined): Figure {
   const target = atMost === undefined ? undefined : { atMost };
-  return ratio(`${headers} headers, ${name}: CPU a call, of its CPU`, cpus(ours), cpus(theirs), target);
+  return ratio(`${headers}: CPU a call, of ${name}'s`, cpus(ours), cpus(theirs), target);
 }
 
 export function rates(costs: readonly Cost[]): readonly number[] {

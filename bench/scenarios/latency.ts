@@ -19,7 +19,7 @@ export async function measureLatency(context: BenchContext): Promise<void> {
   const echoes = await startNetEcho(context, ours);
 
   const alone = await measure(context, ours, [...echoes, ...baselines], [1, 1]);
-  context.print("Authenticate of hot keys, one call at a time (constant headers where not said)", [
+  context.print("Hot keys, one call at a time (constant headers unless said)", [
     ...latencyFigures(alone),
     ...["authority", differingName].flatMap((name) => [
       ...echoes.map((echo) => p50Ratio(name, alone, echo, 1.3)),
@@ -28,7 +28,7 @@ export async function measureLatency(context: BenchContext): Promise<void> {
   ]);
 
   const among = await measure(context, ours, baselines, [64, 1]);
-  context.print("Authenticate of hot keys, 64×1 (constant headers where not said)", [
+  context.print("Hot keys, 64×1 (constant headers unless said)", [
     ...latencyFigures(among),
     ...["authority", differingName].flatMap((name) =>
       baselines.map((baseline) =>

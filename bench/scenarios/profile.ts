@@ -13,13 +13,14 @@ export async function measureProfile(context: BenchContext): Promise<void> {
     const directory = join(context.setup.scratch, `profile-${headers}`);
     mkdirSync(directory);
     const server = await context.start(authority({ nodeArgs: ["--cpu-prof", `--cpu-prof-dir=${directory}`] }));
+    const startupMs = performance.now() - server.spawnedAtMs;
     const load = { shape: [8, 8], headers, keys: "hot" } as const;
     for (let round = 0; round < context.rounds; round += 1) {
       await context.authenticate(server, load);
     }
     // The profile is written at the end.
     await server[Symbol.asyncDispose]();
-    printSelfTimes(`Self times at 8×8, hot keys, ${headers} headers`, busiest(directory));
+    printSelfTimes(`Self times at 8×8, hot keys, ${headers} headers`, busiest(directory, startupMs));
   }
 }
 
@@ -33,16 +34,16 @@ type Profile = {
 };
 
 /** Each thread writes a profile: that of the serving one has most in it. */
-function busiest(directory: string): ReadonlyMap<string, number> {
+function busiest(directory: string, skippedMs: number): ReadonlyMap<string, number> {
   const all = readdirSync(directory).map((name) =>
-    selfTimes(JSON.parse(readFileSync(join(directory, name), "utf8")) as Profile),
+    selfTimes(JSON.parse(readFileSync(join(directory, name), "utf8")) as Profile, skippedMs),
   );
   const total = (times: ReadonlyMap<string, number>) => times.values().reduce((sum, time) => sum + time, 0);
   return all.toSorted((a, b) => total(b) - total(a))[0] ?? new Map();
 }
 
-/** Time by function, without what waits. */
-function selfTimes({ nodes, samples, timeDeltas }: Profile): ReadonlyMap<string, number> {
+/** Time by function, without the start and what waits. */
+function selfTimes({ nodes, samples, timeDeltas }: Profile, skippedMs: number): ReadonlyMap<string, number> {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [
       id,
@@ -50,10 +51,13 @@ function selfTimes({ nodes, samples, timeDeltas }: Profile): ReadonlyMap<string,
     ]),
   );
   const times = new Map<string, number>();
+  let atUs = 0;
   samples.forEach((id, index) => {
+    const tookUs = timeDeltas[index] ?? 0;
+    atUs += tookUs;
     const name = names.get(id) ?? "";
-    if (!name.startsWith("(idle)") && !name.startsWith("(root)")) {
-      times.set(name, (times.get(name) ?? 0) + (timeDeltas[index] ?? 0));
+    if (atUs > skippedMs * 1000 && !name.startsWith("(idle)")) {
+      times.set(name, (times.get(name) ?? 0) + tookUs);
     }
   });
   return times;

@@ -16,7 +16,7 @@ export async function measureRandom(context: BenchContext): Promise<void> {
   });
   const target = { atLeast: 30_000 };
   const { anonymousMib, residentMib } = server.memory();
-  context.print(`Authenticate of uniformly random keys of ${formatNumber(context.population.tokens)} tokens, 8×8`, [
+  context.print(`Uniformly random keys of ${formatNumber(context.population.tokens)} tokens, 8×8`, [
     { name: "constant headers", unit: "calls/s", values: rates(results.constant), target },
     { name: "differing headers", unit: "calls/s", values: rates(results.differing), target },
     ...costFigures("differing headers", results.differing).slice(1),

@@ -12,9 +12,7 @@ const (
 	initialWindow    = 65535
 	greatestWindow   = 1<<31 - 1
 	readBytes        = 64 << 10
-	tagOfOutcome     = 5
-	principalTag     = 0x0a
-	refusalTag       = 0x12
+	keptBytes        = 16
 	settingTableSize = 0x1
 )
 
@@ -23,8 +21,9 @@ type call struct {
 	stream    uint32
 	startedAt time.Time
 	isUnknown bool
-	answer    int
-	outcome   byte
+	// How many bytes of the answer have come, and the first of them.
+	received int
+	first    [keptBytes]byte
 }
 
 // An http2Client has a number of calls under way at once. It writes all that one read allows in one write.
@@ -94,11 +93,11 @@ func (c *http2Client) untilAnswered(w window) error {
 
 // start makes a call in this place, or leaves it waiting for the connection's window (RFC 9113, 6.9).
 func (c *http2Client) start(place int, now time.Time) {
-	if c.sendWindow < bodyBytes {
+	if c.sendWindow < c.requests.bodyBytes() {
 		c.waiting = append(c.waiting, place)
 		return
 	}
-	c.sendWindow -= bodyBytes
+	c.sendWindow -= c.requests.bodyBytes()
 	one := &c.calls[place]
 	*one = call{stream: c.nextStream, startedAt: now}
 	c.out, one.isUnknown = c.requests.append(c.out, c.nextStream)
@@ -165,10 +164,10 @@ func (c *http2Client) takeData(flags byte, stream uint32, payload []byte) {
 		payload = payload[1 : len(payload)-int(payload[0])]
 	}
 	if one := c.find(stream); one != nil {
-		if at := tagOfOutcome - one.answer; at >= 0 && at < len(payload) {
-			one.outcome = payload[at]
+		if one.received < keptBytes {
+			copy(one.first[one.received:], payload)
 		}
-		one.answer += len(payload)
+		one.received += len(payload)
 	}
 }
 
@@ -198,7 +197,8 @@ func (c *http2Client) endIf(ended bool, stream uint32, w window, now time.Time) 
 	c.underWay--
 	c.counts.ended++
 	if w.counts(now) {
-		c.counts.finish(one, now)
+		message := one.first[min(prefixBytes, one.received):min(keptBytes, one.received)]
+		c.counts.finish(now.Sub(one.startedAt), c.requests.outcomeOf(message), one.isUnknown)
 	}
 	if w.isOpen(now) {
 		for place := range c.calls {

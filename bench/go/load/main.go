@@ -1,4 +1,4 @@
-// Load makes unary Authenticate calls over gRPC for a bounded time, and prints what it saw as one line of JSON.
+// Load makes unary gRPC calls that each carry a key, for a bounded time, and prints what it saw as one line of JSON.
 //
 // It exists because h2load repeats one header block, which flatters a server that knows the block by its bytes. Here every call
 // has its own grpc-timeout, traceparent and x-request-id, inserted into HPACK's dynamic table as grpc-go and Envoy do.
@@ -17,16 +17,17 @@ import (
 const longest = 2 * time.Minute
 
 type options struct {
-	address, authority, path string
-	connections, streams     int
-	duration, warmUp         time.Duration
-	constantHeaders          bool
-	keys                     string
-	firstKey                 int
-	unknown                  string
-	serverPID                int
-	tls                      tlsFiles
-	rawRequest, rawAnswer    int
+	address, authority    string
+	rpc                   rpc
+	connections, streams  int
+	duration, warmUp      time.Duration
+	constantHeaders       bool
+	keys                  string
+	firstKey              int
+	unknown               string
+	serverPID             int
+	tls                   tlsFiles
+	rawRequest, rawAnswer int
 }
 
 func main() {
@@ -43,7 +44,11 @@ func readOptions() options {
 	var o options
 	flag.StringVar(&o.address, "address", "", "HOST:PORT of the server")
 	flag.StringVar(&o.authority, "authority", "localhost", "what :authority says, and the name that the certificate must have")
-	flag.StringVar(&o.path, "path", "/casapay.token.v1.TokenService/Authenticate", "the :path")
+	flag.StringVar(&o.rpc.path, "path", "", "the :path")
+	flag.Var(&o.rpc.beforeKey, "before-key", "what stands before the key in a request message, in hexadecimal")
+	flag.Var(&o.rpc.afterKey, "after-key", "and after it")
+	flag.Var(&o.rpc.accepted, "accepted", "how the answer begins when a key is accepted, in hexadecimal")
+	flag.Var(&o.rpc.refused, "refused", "and when it is refused")
 	flag.IntVar(&o.connections, "connections", 8, "connections")
 	flag.IntVar(&o.streams, "streams", 8, "calls at once on each connection")
 	flag.DurationVar(&o.duration, "duration", time.Second, "how long calls are counted")

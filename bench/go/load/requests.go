@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -22,7 +23,7 @@ const (
 	flagPadded     = 0x8
 
 	frameHeaderBytes = 9
-	bodyBytes        = 5 + 2 + keyBytes
+	prefixBytes      = 5
 )
 
 // A constant header field: literal the first time and when it was evicted, else one index.
@@ -41,6 +42,7 @@ type differingField struct {
 // The requests of one connection, as frames.
 type requests struct {
 	table     dynamicTable
+	rpc       rpc
 	fixed     []byte
 	constants []*constantField
 	differing []*differingField
@@ -59,12 +61,12 @@ func newRequests(o options, keys *keyFile, values *headerValues, unknown unknown
 		fixed[1] = indexedField | 7
 	}
 	r := &requests{
-		fixed: fixed, values: values, keys: keys, unknown: unknown,
+		rpc: o.rpc, fixed: fixed, values: values, keys: keys, unknown: unknown,
 		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	r.nextValue = r.random.IntN(valueCount)
 	for _, f := range [][2]string{
-		{":path", o.path},
+		{":path", o.rpc.path},
 		{":authority", o.authority},
 		{"content-type", "application/grpc"},
 		{"user-agent", "grpc-go/1.84.0"},
@@ -88,14 +90,33 @@ func (r *requests) append(out []byte, stream uint32) ([]byte, bool) {
 
 	start = len(out)
 	out = append(out, make([]byte, frameHeaderBytes)...)
-	putFrameHeader(out[start:], bodyBytes, frameData, flagEndStream, stream)
-	// gRPC's prefix, and an AuthenticateRequest of field 1 alone.
-	out = append(out, 0, 0, 0, 0, 2+keyBytes, 0x0a, keyBytes)
+	putFrameHeader(out[start:], r.bodyBytes(), frameData, flagEndStream, stream)
+	out = append(out, 0)
+	out = binary.BigEndian.AppendUint32(out, uint32(r.bodyBytes()-prefixBytes))
+	out = append(out, r.rpc.beforeKey...)
 	r.count++
-	if r.unknown.isDue(r.count) {
-		return appendUnknownKey(out, r.random), true
+	isUnknown := r.unknown.isDue(r.count)
+	if isUnknown {
+		out = appendUnknownKey(out, r.random)
+	} else {
+		out = append(out, r.keys.take()...)
 	}
-	return append(out, r.keys.take()...), false
+	return append(out, r.rpc.afterKey...), isUnknown
+}
+
+func (r *requests) bodyBytes() int {
+	return prefixBytes + len(r.rpc.beforeKey) + keyBytes + len(r.rpc.afterKey)
+}
+
+func (r *requests) outcomeOf(message []byte) outcome {
+	switch {
+	case bytes.HasPrefix(message, r.rpc.accepted):
+		return accepted
+	case bytes.HasPrefix(message, r.rpc.refused):
+		return refused
+	default:
+		return undecided
+	}
 }
 
 func (r *requests) appendBlock(out []byte) []byte {

@@ -53,26 +53,34 @@ type tally struct {
 
 func newTally() *tally { return &tally{failures: map[string]int{}} }
 
-func (t *tally) finish(one *call, now time.Time) {
-	took := now.Sub(one.startedAt)
+// What an answer says of a key.
+type outcome int
+
+const (
+	undecided outcome = iota
+	accepted
+	refused
+)
+
+func (t *tally) finish(took time.Duration, said outcome, isUnknown bool) {
 	t.all++
-	switch one.outcome {
-	case principalTag:
+	switch said {
+	case accepted:
 		t.accepted++
-	case refusalTag:
+	case refused:
 		t.refused++
-	default:
+	case undecided:
 		t.failures["no decision"]++
 	}
-	if one.isUnknown {
+	if isUnknown {
 		t.unknown.record(took)
-		if one.outcome == principalTag {
+		if said == accepted {
 			t.failures["an unknown key was accepted"]++
 		}
 		return
 	}
 	t.known.record(took)
-	if one.outcome == refusalTag {
+	if said == refused {
 		t.failures["a known key was refused"]++
 	}
 }
