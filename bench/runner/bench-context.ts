@@ -134,6 +134,9 @@ export function createContext(
     call: (server, job) => run(nodeLoads.foreground, server, job),
     callInBackground: (server, job) => run(nodeLoads.background, server, job),
     print(title, figures) {
+      if (figures.length === 0) {
+        return;
+      }
       printFigures(title, figures);
       notes.judged.push(...figures.filter(({ target }) => target !== undefined).map((figure) => ({ title, figure })));
     },

@@ -1,5 +1,4 @@
 import type { Cost } from "../loads/h2load.ts";
-import type { LaneLoad } from "../loads/lane-load.ts";
 import { type Figure, median, ratio } from "../runner/figures.ts";
 
 /** Below it, the server waited for the load. */
@@ -7,8 +6,7 @@ const busyShare = 0.9;
 
 /** What the authority and a baseline cost under the same load, round by round. */
 export type Against = {
-  /** Of the headers, whether they are the same with every call. */
-  readonly headers: LaneLoad["headers"];
+  readonly load: string;
   readonly name: string;
   readonly ours: readonly Cost[];
   readonly theirs: readonly Cost[];
@@ -26,16 +24,16 @@ export function costFigures(name: string, costs: readonly Cost[]): readonly Figu
  * load was the limit.
  */
 export function speedUp(
-  { headers, name, ours, theirs }: Against,
+  { load, name, ours, theirs }: Against,
   atLeast: number | undefined,
 ): readonly [calls: Figure, cpu: Figure] {
   const target = atLeast === undefined ? undefined : { atLeast };
   const busy = median(ours.map(({ callsPerSecond, serverCpuUs }) => (callsPerSecond * serverCpuUs) / 1e6));
   const isLoadTheLimit = busy < busyShare;
   return [
-    ratio(`${headers}: calls, of ${name}'s`, rates(ours), rates(theirs), isLoadTheLimit ? undefined : target),
+    ratio(`${load}: calls, of ${name}'s`, rates(ours), rates(theirs), isLoadTheLimit ? undefined : target),
     ratio(
-      `${headers}: CPU a call: ${name}'s, of ours${isLoadTheLimit ? " (limit: the load)" : ""}`,
+      `${load}: CPU a call: ${name}'s, of ours${isLoadTheLimit ? " (limit: the load)" : ""}`,
       cpus(theirs),
       cpus(ours),
       isLoadTheLimit ? target : undefined,
@@ -44,9 +42,9 @@ export function speedUp(
 }
 
 /** How much CPU a call, of a baseline's. */
-export function cpuRatio({ headers, name, ours, theirs }: Against, atMost: number | undefined): Figure {
+export function cpuRatio({ load, name, ours, theirs }: Against, atMost: number | undefined): Figure {
   const target = atMost === undefined ? undefined : { atMost };
-  return ratio(`${headers}: CPU a call, of ${name}'s`, cpus(ours), cpus(theirs), target);
+  return ratio(`${load}: CPU a call, of ${name}'s`, cpus(ours), cpus(theirs), target);
 }
 
 export function rates(costs: readonly Cost[]): readonly number[] {

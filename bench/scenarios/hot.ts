@@ -10,7 +10,7 @@ import { createRepeatedAuthenticate } from "../loads/repeated-authenticate.ts";
 import type { BenchContext, RunningWay } from "../runner/bench-context.ts";
 import type { Figure } from "../runner/figures.ts";
 import { interleave } from "../runner/interleave.ts";
-import { costFigures, cpuRatio, speedUp } from "./cost.ts";
+import { type Against, costFigures, cpuRatio, speedUp } from "./cost.ts";
 
 type Targets = {
   /** How many times the calls of each baseline, by its name. */
@@ -19,12 +19,16 @@ type Targets = {
   readonly cpuOfNetEcho?: number;
 };
 
-type Headers = LaneLoad["headers"];
+/** The same calls made in one way. */
+type Load = {
+  readonly label: string;
+  /** What must be left of each target. */
+  readonly keptShare: number;
+  run(way: RunningWay): Promise<Cost>;
+};
 
 const eightByEight: Shape = [8, 8];
 const oneEach: Shape = [32, 1];
-/** What must be left of each figure when the headers differ. */
-const keptShare = { constant: 1, differing: 0.6 } satisfies Record<Headers, number>;
 
 /** Authenticate of hot keys in cleartext, beside every baseline. */
 export async function measureHot(context: BenchContext): Promise<void> {
@@ -67,50 +71,48 @@ async function compare(
 ): Promise<void> {
   const figures: Figure[] = [];
   const ratios: Figure[] = [];
-  for (const headers of ["constant", "differing"] as const) {
-    const ways = [ours, ...baselines];
-    const run = loadOf(context, ways, shape, headers);
-    if (run === null) {
-      continue;
-    }
-    const costs = await interleave(context.rounds, Object.fromEntries(ways.map((way) => [way.name, () => run(way)])));
-    const ourCosts = costs[ours.name] ?? [];
-    figures.push(...ways.flatMap(({ name }) => costFigures(`${name}, ${headers} headers`, costs[name] ?? [])));
-    const share = keptShare[headers];
-    for (const { name, raw } of baselines) {
-      const theirs = costs[name] ?? [];
-      const against = { headers, name, ours: ourCosts, theirs };
-      const least = targets.speedUp[name];
-      const most = targets.cpuOfNetEcho;
-      ratios.push(
-        ...(raw === undefined
-          ? speedUp(against, least === undefined ? undefined : least * share)
-          : [cpuRatio(against, most === undefined ? undefined : most / share)]),
-      );
-    }
+  const ways = [ours, ...baselines];
+  for (const load of loadsOf(context, ways, shape)) {
+    const arms = Object.fromEntries(ways.map((way) => [way.name, () => load.run(way)]));
+    const costs = await interleave(context.rounds, arms);
+    figures.push(...ways.flatMap(({ name }) => costFigures(`${name}, ${load.label}`, costs[name] ?? [])));
+    ratios.push(
+      ...baselines.flatMap(({ name }) =>
+        ratiosTo({ load: load.label, name, ours: costs[ours.name] ?? [], theirs: costs[name] ?? [] }, load, targets),
+      ),
+    );
   }
   context.print(title, [...figures, ...ratios]);
 }
 
-/**
- * Constant headers are h2load's: it repeats one header block. Where it cannot go (it has no certificate to show, and speaks nothing
- * but HTTP), go/load repeats its headers. Differing ones are go/load's.
- */
-function loadOf(
-  context: BenchContext,
-  ways: readonly RunningWay[],
-  shape: Shape,
-  headers: Headers,
-): ((way: RunningWay) => Promise<Cost>) | null {
+function ratiosTo(against: Against, { keptShare }: Load, { speedUp: least, cpuOfNetEcho: most }: Targets) {
+  if (most !== undefined) {
+    return [cpuRatio(against, most / keptShare)];
+  }
+  const atLeast = least[against.name];
+  return speedUp(against, atLeast === undefined ? undefined : atLeast * keptShare);
+}
+
+/** h2load has no certificate to show, and speaks nothing but HTTP: what it cannot do, and differing headers, are left to go/load. */
+function loadsOf(context: BenchContext, ways: readonly RunningWay[], shape: Shape): readonly Load[] {
   const isForH2load = ways.every(({ transport, raw }) => transport === "cleartext" && raw === undefined);
-  try {
-    if (headers === "constant" && isForH2load) {
-      return createRepeatedAuthenticate(context, shape);
-    }
+  function byLane(headers: LaneLoad["headers"]): Load["run"] {
     context.requireLaneLoad();
     return (way) => context.authenticate(way, { shape, headers, keys: "hot" });
+  }
+  return [
+    ...(isForH2load ? ifPossible(context, "h2load", 1, () => createRepeatedAuthenticate(context, shape)) : []),
+    ...ifPossible(context, "constant headers", 1, () => byLane("constant")),
+    ...ifPossible(context, "differing headers", 0.6, () => byLane("differing")),
+  ];
+}
+
+/** None where it cannot be made here. */
+function ifPossible(context: BenchContext, label: string, keptShare: number, make: () => Load["run"]): readonly Load[] {
+  try {
+    return [{ label, keptShare, run: make() }];
   } catch (error) {
-    context.leaveOut(`hot keys with ${headers} headers`, error);
-    return null;
+    context.leaveOut(`hot keys by ${label}`, error);
+    return [];
   }
 }

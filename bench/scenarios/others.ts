@@ -55,7 +55,7 @@ async function compare(
   context.print(title, [
     ...Object.entries(costs).flatMap(([name, values]) => costFigures(name, values)),
     ...others.map(({ name, atMost }) =>
-      cpuRatio({ headers: "constant", name, ours: ourCosts, theirs: costs[name] ?? [] }, atMost),
+      cpuRatio({ load: "hot key", name, ours: ourCosts, theirs: costs[name] ?? [] }, atMost),
     ),
   ]);
 }
