@@ -76,7 +76,7 @@ func (c *http2Client) untilAnswered(w window) error {
 			}
 			c.out = c.out[:0]
 		}
-		if c.underWay == 0 {
+		if c.underWay == 0 && len(c.waiting) == 0 {
 			return nil
 		}
 		n, err := c.conn.Read(c.in[c.filled:])
