@@ -26,6 +26,7 @@ export function seed(directory: string, population: Population): number {
   const db = openWriterDatabase(file);
   try {
     // Nothing is lost when a half-made database is: no journal, no fsync, and room in memory for the unique indexes.
+    db.unsafeMode();
     db.pragma("journal_mode = OFF");
     db.pragma("synchronous = OFF");
     db.pragma("foreign_keys = OFF");
