@@ -20,10 +20,9 @@ export async function installGoProgram(program: string, version: string): Promis
   return join(directory, name);
 }
 
-/** Builds the Go program whose module lies in this folder, and returns its path. */
+/** Builds the Go program of this folder, which lies in a module, and returns its path. */
 export async function buildGoProgram(folder: string): Promise<string> {
-  const program = join(cacheDirectory, `built-${basename(folder)}`);
-  mkdirSync(cacheDirectory, { recursive: true });
+  const program = join(cacheDirectory, "go-programs", basename(folder));
   const env = { ...process.env, GOTOOLCHAIN: "local" };
   await run("go", ["build", "-o", program, "."], { env, cwd: folder, timeout: installTimeoutMs });
   return program;
