@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import { gaugeSources } from "./gauge-sources.ts";
 import { startAdminListener } from "./prometheus/admin-listener.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
+import { createRateMemory } from "./rest/creation-rate.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
 import { type ServingReadings, startServing } from "./serving.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
@@ -28,6 +29,8 @@ export type Server = AsyncDisposable & {
   readonly address: string;
   /** Where metrics are served, or null. */
   readonly adminAddress: string | null;
+  /** Where the public REST face is served, or null. */
+  readonly restAddress: string | null;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
 };
@@ -51,7 +54,13 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const isServing = () => !isEnding && servings.length === config.threads && store.isServing();
   let readings: readonly ServingReadings[] = [];
   const metrics = createMetrics(
-    gaugeSources({ store, readings: () => readings, isServing, hasTls: config.tls !== null }),
+    gaugeSources({
+      store,
+      readings: () => readings,
+      isServing,
+      hasTls: config.tls !== null,
+      hasRestTls: (config.rest?.tls ?? null) !== null,
+    }),
   );
   const admin =
     config.adminListen === null
@@ -72,11 +81,12 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const ends: AsyncDisposable[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(() => disposeTogether(ends));
-  const first = await startServing({ config, address: config.listen, store, clock, floorMs, sealingSecret, log });
+  const shared = { config, floorMs, sealingSecret, rateMemory: createRateMemory() };
+  const first = await startServing({ ...shared, address: config.listen, rest: config.rest, store, clock, log });
   servings.push(first);
   ends.push(first);
   while (servings.length < config.threads) {
-    const data = { config, address: first.address, store: store.seed(), floorMs, sealingSecret };
+    const data = { ...shared, address: first.address, rest: first.rest?.config ?? null, store: store.seed() };
     const thread = await startServingThread(data, log, onFatal);
     servings.push(thread);
     ends.push(thread);
@@ -88,11 +98,14 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     log.warn({ role: config.plaintextRole }, "plaintext: every program on this machine may call with this role");
   }
 
-  log.info({ threads: config.threads, address: first.addressText, admin: admin?.address ?? "off" }, "listening");
+  const rest = first.rest?.addressText ?? null;
+  const where = { rest: rest ?? "off", address: first.addressText, admin: admin?.address ?? "off" };
+  log.info({ threads: config.threads, ...where }, "listening");
   const started = starting.move();
   return {
     address: first.addressText,
     adminAddress: admin?.address ?? null,
+    restAddress: rest,
     reload() {
       for (const one of servings) {
         one.reload();

@@ -8,6 +8,7 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
+import { createRateMemory } from "../src/rest/creation-rate.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
@@ -200,7 +201,10 @@ describe("one more serving thread", () => {
   async function start(authority: TestServer, settings: object) {
     const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
     const store = await openStore(config.dataDirectory);
-    const data = { config, address: config.listen, store: store.seed(), floorMs: 0, sealingSecret: null };
+    const data = {
+      ...{ config, address: config.listen, rest: null, store: store.seed(), floorMs: 0, sealingSecret: null },
+      rateMemory: createRateMemory(),
+    };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }
 
