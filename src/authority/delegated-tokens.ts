@@ -82,12 +82,12 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
     request: DelegatedListRequest,
     signal: AbortSignal,
   ): Promise<DelegatedListAnswer> {
+    signal.throwIfAborted();
     const direction = request.from?.direction ?? "older";
     const filter = filterOf(maker, request);
     const tokens: Token[] = [];
     let after = await placeOf(maker, request.from);
     for (;;) {
-      signal.throwIfAborted();
       // One more than asked for tells whether there is more: a page that ended at the scan limit does not.
       const limit = request.limit + 1 - tokens.length;
       const page = await store.list({ filter, direction, after, limit, scanLimit, nowMs: clock() });
@@ -96,6 +96,7 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
         break;
       }
       after = page.next;
+      signal.throwIfAborted();
     }
     const wanted = tokens.slice(0, request.limit);
     return { tokens: direction === "older" ? wanted : wanted.toReversed(), hasMore: tokens.length > request.limit };

@@ -2,6 +2,7 @@ import type { Clock } from "../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../authority/delegated-tokens.ts";
 import type { JournalHead } from "../authority/journal.ts";
 import { type StoredToken, tokenStates, tokenTypes } from "../authority/token.ts";
+import { createAccountTurns } from "./account-turns.ts";
 import type { CreationRate } from "./creation-rate.ts";
 import { parameterInvalid, RestError, rateLimited } from "./errors.ts";
 import { requestIdOf } from "./idempotency.ts";
@@ -55,6 +56,9 @@ export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", O
 const service = "casapay.token.v1.TokenService";
 
 export function createOperations({ tokens, rate, clock }: OperationsOptions): Operations {
+  // A list may have to look at many tokens.
+  const inTurn = createAccountTurns();
+
   async function create({ bearer, query, body, header }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
     requireKnown(body, ["name", "type", "permissions", "expires_at"]);
@@ -82,7 +86,8 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
   }
 
   async function list({ bearer, query, signal }: BearerRequest): Promise<OperationAnswer> {
-    const { tokens: data, hasMore } = await tokens.list(bearer, listRequestOf(query), signal);
+    const request = listRequestOf(query);
+    const { tokens: data, hasMore } = await inTurn(bearer.account, () => tokens.list(bearer, request, signal));
     const nowMs = clock();
     const json = {
       object: "list",
