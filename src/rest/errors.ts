@@ -32,6 +32,11 @@ export const bodyTooLarge = invalid(413, "body_too_large", "The body must be at 
 
 export const bodyIncomplete = invalid(400, "body_incomplete", "The body ended before its end.");
 
+export const bodyLate = invalid(408, "body_late", "The body took too long.");
+
+/** Nobody is left to be told: for logs and metrics, in nginx's number. */
+export const clientGone = invalid(499, "client_gone", "The client went away.");
+
 export const mediaTypeUnsupported = invalid(
   415,
   "media_type_unsupported",

@@ -36,6 +36,7 @@ const errors = {
   401: answer("No key, or one that is unknown, expired or revoked.", "Error", challenge),
   403: answer("The key may not do this.", "Error"),
   404: answer("The account has no such token in the key's mode.", "Error"),
+  408: answer("The body took too long.", "Error"),
   409: answer("The Idempotency-Key was used with another body.", "Error"),
   413: answer("The body is longer than 64 KiB.", "Error"),
   415: answer("The body is neither JSON nor a form.", "Error"),
@@ -103,7 +104,7 @@ const create = {
       },
     },
   },
-  responses: answers(answer("The token and its key.", "CreatedToken"), [409, 413, 415, 429]),
+  responses: answers(answer("The token and its key.", "CreatedToken"), [408, 409, 413, 415, 429]),
 };
 
 const tokenIdParameter = { name: "id", in: "path", required: true, schema: parameterSchemas.tokenId };
@@ -119,7 +120,7 @@ const revoke = {
   summary:
     "Revokes a token for good: from the answer on, its key is refused. Again changes nothing. Needs tokens:write.",
   description: "A secret key may revoke any token, a restricted key the restricted ones whose permissions it covers.",
-  responses: answers(answer("The token, revoked.", "Token"), [404, 413, 415]),
+  responses: answers(answer("The token, revoked.", "Token"), [404, 408, 413, 415]),
 };
 
 const document = {

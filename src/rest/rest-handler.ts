@@ -18,16 +18,13 @@ import {
   undecided,
 } from "../bearer/public-error.ts";
 import type { CreationRate } from "./creation-rate.ts";
-import { fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
+import { bodyLate, clientGone, fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { openApiDocument } from "./openapi.ts";
 import { createOperations, type Operation, type OperationAnswer } from "./operations.ts";
 import { fromForm } from "./parameters.ts";
 import { noBody, parseBody, readBody } from "./read-body.ts";
 import { routeOf } from "./routes.ts";
-
-// As the RPCs that do the same.
-const deadlineMs = 10_000;
 
 export type RestHandlerOptions = {
   readonly authenticate: TokenAuthority["authenticate"];
@@ -37,7 +34,10 @@ export type RestHandlerOptions = {
   /** Told of every operation once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
   readonly log: Log;
+  /** Default: 10 seconds, as the RPCs that do the same. */
   readonly deadlineMs?: number;
+  /** How long a body may take. Default: 8 seconds, less than what the port waits for one that stops. */
+  readonly bodyDeadlineMs?: number;
 };
 
 /** What is learned of a request while it is answered. */
@@ -50,7 +50,7 @@ type Exchange = {
 
 /** The public REST face: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
-  const { authenticate, onCall } = options;
+  const { authenticate, onCall, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
   const operations = createOperations(options);
   const reportFault = createFaultLog(options.log);
   const document = Buffer.from(JSON.stringify(openApiDocument));
@@ -75,9 +75,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
 
   async function answer(operation: Operation, id: string, request: HttpRequest, exchange: Exchange) {
     try {
-      const outcome = await withinDeadline(request.signal, (signal) =>
-        run(operation, id, { ...request, signal }, exchange),
-      );
+      const outcome = await run(operation, id, request, exchange);
       onCall(finishedCall(operation, exchange, null, outcome));
       return jsonResponse(200, outcome.json, exchange.requestId);
     } catch (error) {
@@ -98,17 +96,21 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     request: HttpRequest,
     exchange: Exchange,
   ): Promise<OperationAnswer> {
-    let bearer = await accept(operation, request, exchange);
-    let body = noBody;
-    if (request.method === "POST") {
-      body = await readBody(request);
-      // It may have been long in coming, and the key revoked since.
-      bearer = await accept(operation, request, exchange);
-    }
-    const query = fromForm(queryOf(request.url));
-    request.signal.throwIfAborted();
-    const { header, signal } = request;
-    return await operation.run({ bearer, id, query, body: parseBody(body), header, signal });
+    const { header, signal: gone } = request;
+    const patience = { gone, ms: deadlineMs, late: unavailable };
+    // Before the body is read: nobody else is let send one.
+    await waitFor(patience, () => accept(operation, request, exchange));
+    const body =
+      request.method === "POST"
+        ? await waitFor({ gone, ms: bodyDeadlineMs, late: bodyLate }, () => readBody(request))
+        : noBody;
+    return await waitFor(patience, async (signal) => {
+      // Again: the body may have been long in coming, and the key revoked since.
+      const bearer = await accept(operation, request, exchange);
+      signal.throwIfAborted();
+      const query = fromForm(queryOf(request.url));
+      return await operation.run({ bearer, id, query, body: parseBody(body), header, signal });
+    });
   }
 
   /** Returns the token of the key that the request presents, or throws. */
@@ -136,24 +138,6 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     }
   }
 
-  /** Waits no longer than until the deadline, or until the client is gone. */
-  async function withinDeadline<T>(gone: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const controller = new AbortController();
-    const { promise: givenUp, reject } = Promise.withResolvers<never>();
-    const giveUp = () => {
-      controller.abort();
-      reject(new RestError(unavailable));
-    };
-    const timer = setTimeout(giveUp, options.deadlineMs ?? deadlineMs);
-    gone.addEventListener("abort", giveUp);
-    try {
-      return await Promise.race([work(controller.signal), givenUp]);
-    } finally {
-      clearTimeout(timer);
-      gone.removeEventListener("abort", giveUp);
-    }
-  }
-
   function publicErrorOf(error: unknown, { rpc }: Operation): PublicError {
     if (error instanceof RestError) {
       return error.told;
@@ -166,6 +150,33 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
       reportFault(error, rpc);
     }
     return told ?? internal;
+  }
+}
+
+type Patience = {
+  /** Aborts when the client is gone. */
+  readonly gone: AbortSignal;
+  readonly ms: number;
+  /** What is told once the time is over. */
+  readonly late: PublicError;
+};
+
+/** Waits for work, but no longer than until the time is over or the client is gone: then the work's signal aborts. */
+async function waitFor<T>({ gone, ms, late }: Patience, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const giveUp = (told: PublicError) => {
+    controller.abort();
+    reject(new RestError(told));
+  };
+  const leave = () => giveUp(clientGone);
+  const timer = setTimeout(() => giveUp(late), ms);
+  gone.addEventListener("abort", leave);
+  try {
+    return await Promise.race([work(controller.signal), givenUp]);
+  } finally {
+    clearTimeout(timer);
+    gone.removeEventListener("abort", leave);
   }
 }
 
@@ -200,10 +211,12 @@ const codeOfStatus: Readonly<Record<number, string>> = {
   401: "UNAUTHENTICATED",
   403: "PERMISSION_DENIED",
   404: "NOT_FOUND",
+  408: "DEADLINE_EXCEEDED",
   409: "ALREADY_EXISTS",
   413: "RESOURCE_EXHAUSTED",
   415: "INVALID_ARGUMENT",
   429: "RESOURCE_EXHAUSTED",
+  499: "CANCELLED",
   503: "UNAVAILABLE",
 };
 
