@@ -127,7 +127,7 @@ export function readConfig(env: Environment): Config {
   return {
     listen,
     adminListen: tcpAddress(env, "ADMIN_LISTEN"),
-    rest: restConfig(env),
+    rest: restConfig(env, listen),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     sealingSecret: sealingSecret(env),
     tls,
@@ -210,7 +210,7 @@ function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN"): Tcp
   return parsed;
 }
 
-function restConfig(env: Environment): RestConfig | null {
+function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
   const listen = tcpAddress(env, "REST_LISTEN");
   const certificate = read(env, "REST_TLS_CERT");
   const key = read(env, "REST_TLS_KEY");
@@ -220,6 +220,10 @@ function restConfig(env: Environment): RestConfig | null {
   }
   if (listen === null) {
     return null;
+  }
+  // Threads may share a port, and two faces on one would share it too: a merchant would find the RPCs now and then.
+  if (!("path" in rpc) && listen.port === rpc.port && listen.port !== 0) {
+    throw new StartError(`${prefix}REST_LISTEN: must have another port than ${prefix}LISTEN`);
   }
   const tls = certificate === null || key === null ? null : { certificate, key };
   if (tls === null && !isLoopbackAddress(listen.host)) {

@@ -60,6 +60,7 @@ describe("the configuration", () => {
     ["ADMIN_LISTEN", "no"],
     ["REST_LISTEN", "unix:/run/rest.sock"],
     ["REST_LISTEN", "0.0.0.0:443"],
+    ["REST_LISTEN", "localhost:50051"],
     ["PLAINTEXT_ROLE", "root"],
     ["MAX_TOKENS_PER_ACCOUNT", "0"],
     ["MAX_TOKENS_PER_ACCOUNT", "1e3"],

@@ -126,6 +126,27 @@ describe("creations of an account", () => {
     expect(other("acct_2")).toBe(0);
   });
 
+  it("are counted by all threads of a process together", async () => {
+    await using rig = await RestRig.start({ TOKEN_AUTHORITY_THREADS: "3" });
+    const { key } = await rig.issue();
+    const startedAtMs = performance.now();
+    // In parallel, so on many connections, which the system spreads.
+    const many = await Promise.all(Array.from({ length: 75 }, () => create(rig, key, null)));
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    expect(many.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(25 + Math.ceil(25 * seconds));
+    expect(new Set(many.map(({ status }) => status))).toEqual(new Set([200, 429]));
+  });
+
+  it("wait for room on a disk that is nearly full, while keys are revoked", async () => {
+    await using rig = await RestRig.start();
+    const [{ key }, other] = [await rig.issue(), await rig.issue()];
+    await rig.stop();
+    await rig.start({ TOKEN_AUTHORITY_REST_LISTEN: "127.0.0.1:0", TOKEN_AUTHORITY_MIN_FREE_MIB: "1048576" });
+    const { status, json } = await create(rig, key, null);
+    expect([status, json.error.type, json.error.code]).toEqual([503, "api_error", "storage_low"]);
+    expect(await rig.codeOf("POST", `/v1/tokens/${other.id}/revoke`, { key })).toBe("200 ok");
+  });
+
   it("stop at the number of live tokens that an account may have", async () => {
     await using rig = await RestRig.start({ TOKEN_AUTHORITY_MAX_TOKENS_PER_ACCOUNT: "2" });
     const { key } = await rig.issue();
