@@ -12,7 +12,7 @@ import { createRestHandler } from "./rest/rest-handler.ts";
 import { startPort } from "./start-port.ts";
 import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
 
-// A browser opens 6 connections to HTTP/1.1: what one client may ask for at once here is plenty.
+// The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
 const maxConcurrentStreams = 100;
 
 export type RestPortOptions = {

@@ -1,7 +1,7 @@
 import type { Clock } from "../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../authority/delegated-tokens.ts";
 import type { JournalHead } from "../authority/journal.ts";
-import { type StoredToken, tokenStates, tokenTypes } from "../authority/token.ts";
+import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../authority/token.ts";
 import { createAccountTurns } from "./account-turns.ts";
 import type { CreationRate } from "./creation-rate.ts";
 import { parameterInvalid, RestError, rateLimited } from "./errors.ts";
@@ -64,7 +64,7 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
     requireKnown(body, ["name", "type", "permissions", "expires_at"]);
     const request = {
       name: requiredTextOf(body, "name"),
-      type: wordOf(body, "type", tokenTypes) ?? "restricted",
+      type: typeToCreate(body),
       permissions: requiredTextsOf(body, "permissions"),
       expiresAtMs: toMs(secondsOf(body, "expires_at")),
       requestId: requestIdOf(header),
@@ -111,6 +111,16 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
     list: { rpc: `${service}/List`, permission: "tokens:read", run: list },
     revoke: { rpc: `${service}/Revoke`, permission: "tokens:write", run: revoke },
   };
+}
+
+/** Types that cannot be created here are types all the same: the domain says why they are refused. */
+function typeToCreate(body: Parameters): TokenType {
+  const text = textOf(body, "type") ?? "restricted";
+  const type = tokenTypes.find((one) => one === text);
+  if (type === undefined) {
+    throw parameterInvalid("type", "must be restricted");
+  }
+  return type;
 }
 
 const createdBounds = ["created[gte]", "created[gt]", "created[lt]", "created[lte]"] as const;
