@@ -3,6 +3,7 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { AuthenticateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Peer, Role } from "../authority/caller.ts";
 import { AuthorityError } from "../authority/errors.ts";
+import { createFaultLog } from "../authority/fault-log.ts";
 import type { Log } from "../authority/log.ts";
 import { rpcName } from "./call.ts";
 import {
@@ -17,7 +18,6 @@ import {
   requestTooLarge,
   unknownFieldNumber,
 } from "./errors.ts";
-import { createFaultLog } from "./fault-log.ts";
 import { codeName } from "./finished-call.ts";
 import { typesInvalid } from "./from-message.ts";
 import { objectionTo, type RoleOf } from "./gate.ts";

@@ -1,9 +1,9 @@
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../authority/errors.ts";
+import type { ReportFault } from "../authority/fault-log.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
 import { fromAuthorityError, internalError, reasonOf, unknownFieldNumber } from "./errors.ts";
-import type { ReportFault } from "./fault-log.ts";
 import { raceAbort } from "./race-abort.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";

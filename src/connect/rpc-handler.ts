@@ -1,12 +1,12 @@
 import { type ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type { ReportFault } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { abortableIterable } from "./abortable-iterable.ts";
 import { answerStream, answerUnary } from "./answer-call.ts";
 import { type Call, setCall, startCall } from "./call.ts";
 import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "./deadline.ts";
 import { hostNotLocal, requestMalformed } from "./errors.ts";
-import type { ReportFault } from "./fault-log.ts";
 import { finishedCall } from "./finished-call.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { isLocalHost } from "./is-local-host.ts";

@@ -2,7 +2,7 @@
 export type MeasuredCall = {
   /** `package.Service/Method`. */
   readonly rpc: string;
-  /** `grpc`, `grpc-web` or `connect`. */
+  /** `grpc`, `grpc-web`, `connect` or `rest`. */
   readonly protocol: string;
   /** The gRPC status code by name. */
   readonly code: string;
@@ -12,7 +12,7 @@ export type MeasuredCall = {
 };
 
 /** The values of rpc.system.name. */
-type RpcSystem = "grpc" | "connectrpc";
+type RpcSystem = "grpc" | "connectrpc" | "rest";
 
 /** How long the calls of one kind took: numbers that can be sent to another thread and added up. */
 export type DurationMeasure = {
@@ -49,7 +49,7 @@ export function createCallMeter(): CallMeter {
   let latest: DurationMeasure | null = null;
 
   function measureOf({ rpc, protocol, code }: MeasuredCall): DurationMeasure {
-    const system = protocol === "connect" ? "connectrpc" : "grpc";
+    const system = systemOf(protocol);
     if (latest === null || latest.rpc !== rpc || latest.system !== system || latest.code !== code) {
       latest = find(rpc, system, code);
     }
@@ -88,6 +88,18 @@ export function createCallMeter(): CallMeter {
     },
     read: () => ({ durations, refusals }),
   };
+}
+
+/** Hot path. */
+function systemOf(protocol: string): RpcSystem {
+  switch (protocol) {
+    case "connect":
+      return "connectrpc";
+    case "rest":
+      return "rest";
+    default:
+      return "grpc";
+  }
 }
 
 /** Adds up the measures of all threads. */

@@ -1,0 +1,66 @@
+import type { RefusalReason } from "../authority/token-authority.ts";
+
+/** An error as bearers of keys see it, at every door that speaks HTTP to them. */
+export type PublicError = {
+  readonly status: number;
+  readonly type:
+    | "authentication_error"
+    | "permission_error"
+    | "invalid_request_error"
+    | "rate_limit_error"
+    | "api_error";
+  /** Lower-case words, for programs. */
+  readonly code: string;
+  /** A sentence, for people. Never holds a key. */
+  readonly message: string;
+  /** The parameter that is at fault, or null. */
+  readonly param: string | null;
+};
+
+/** The request presents no key. */
+export const keyMissing: PublicError = {
+  status: 401,
+  type: "authentication_error",
+  code: "key_missing",
+  message: "No API key was presented: send it as Authorization: Bearer KEY.",
+  param: null,
+};
+
+const refusals = {
+  KEY_MALFORMED: [401, "The API key is not a key: check that it was copied whole."],
+  KEY_UNKNOWN: [401, "There is no such API key."],
+  TOKEN_REVOKED: [401, "The API key was revoked."],
+  TOKEN_EXPIRED: [401, "The API key has expired."],
+  LIVEMODE_MISMATCH: [403, "The API key is of the other mode: live keys and test keys are not exchangeable."],
+  TYPE_NOT_ALLOWED: [403, "API keys of this type may not do this."],
+  INSUFFICIENT_PERMISSIONS: [403, "The API key lacks a permission that this needs."],
+} satisfies Record<RefusalReason, readonly [status: 401 | 403, message: string]>;
+
+/** How a refused key is told to its bearer. The codes are the reasons in lower case. */
+export function publicRefusal(reason: RefusalReason): PublicError {
+  const [status, message] = refusals[reason];
+  const type = status === 401 ? "authentication_error" : "permission_error";
+  return { status, type, code: reason.toLowerCase(), message, param: null };
+}
+
+/** Nothing was decided: an outage, never a bad key. */
+export const undecided: PublicError = {
+  status: 503,
+  type: "api_error",
+  code: "unavailable",
+  message: "The API key could not be checked just now: try again.",
+  param: null,
+};
+
+/** The body that every error has. */
+export function publicErrorBody({ type, code, message, param }: PublicError, requestId: string): string {
+  return JSON.stringify({ error: { type, code, message, param, request_id: requestId } });
+}
+
+/** The WWW-Authenticate header of a 401 or 403 (RFC 6750 section 3), or null. */
+export function challengeOf({ status, code }: PublicError): string | null {
+  if (status === 401) {
+    return code === keyMissing.code ? 'Bearer realm="CasaPay"' : 'Bearer realm="CasaPay", error="invalid_token"';
+  }
+  return code === "insufficient_permissions" ? 'Bearer realm="CasaPay", error="insufficient_scope"' : null;
+}
