@@ -32,7 +32,7 @@ import {
 } from "./validation.ts";
 
 const scanLimit = 10_000;
-/** A gRPC client takes 4 MiB by default. JSON takes up to half as much again. */
+/** A gRPC client takes 4 MiB by default. */
 const maxPageBytes = 1024 * 1024;
 const defaultPageSize = 50;
 const maxPageSize = 1000;
