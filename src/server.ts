@@ -43,9 +43,9 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   await using starting = new AsyncDisposableStack();
 
   // First, so that a start that must fail leaves nothing behind.
-  await requireFreePort(config.listen);
-  if (config.adminListen !== null) {
-    await requireFreePort(config.adminListen);
+  const served = [config.listen, config.rest?.listen ?? null];
+  for (const address of [...served, config.adminListen]) {
+    await requireFreePort(address);
   }
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
@@ -89,9 +89,8 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   starting.defer(() => disposeTogether(ends));
   if (config.threads > 1) {
     // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
-    await requireFreePort(config.listen);
-    if (config.rest !== null) {
-      await requireFreePort(config.rest.listen);
+    for (const address of served) {
+      await requireFreePort(address);
     }
   }
   const shared = { config, timeSeen, sealingSecret, rateMemory: createRateMemory() };

@@ -24,7 +24,7 @@ import type { CreateRequestRecord, TokenFilter, TokenStore } from "./token-store
 import { requireAccount, requireCreation, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
 
 const scanLimit = 10_000;
-/** A gRPC client takes 4 MiB by default. JSON takes up to half as much again. */
+/** A gRPC client takes 4 MiB by default. */
 const maxPageBytes = 1024 * 1024;
 const defaultPageSize = 50;
 const maxPageSize = 1000;

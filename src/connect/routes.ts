@@ -17,8 +17,8 @@ import { maxMessageBytes } from "./limits.ts";
 import { createReflectionService } from "./reflection-service.ts";
 import { createTokenService } from "./token-service.ts";
 
-// A page of List holds 1000 tokens with 100 permissions of 69 characters at the most.
-const maxAnswerBytes = 16 * 1024 * 1024;
+// A page of List comes to about 1 MiB; JSON makes it longer, and at the worst doubles its texts.
+const maxAnswerBytes = 4 * 1024 * 1024;
 // Only pages of List are longer. What holds a key is never compressed: its length would tell of its content.
 const compressFromBytes = 32 * 1024;
 

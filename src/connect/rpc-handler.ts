@@ -10,6 +10,7 @@ import { hostNotLocal, requestMalformed } from "./errors.ts";
 import { finishedCall } from "./finished-call.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { isLocalHost } from "./is-local-host.ts";
+import { keeping } from "./json-times.ts";
 import { maxMessageBytes } from "./limits.ts";
 import {
   forbiddenHost,
@@ -84,12 +85,13 @@ export function createRpcHandler({ routes, deadlines, onCall, reportFault }: Rpc
 }
 
 function toUniversalRequest(request: HttpRequest, call: Call): UniversalServerRequest {
+  const body = abortableIterable(request.body, call.signal);
   return {
     httpVersion: request.httpVersion,
     method: request.method,
     url: request.url,
     header: withoutTimeouts(request.header),
-    body: abortableIterable(request.body, call.signal),
+    body: call.jsonBody === null ? body : keeping(body, call.jsonBody),
     signal: call.signal,
     contextValues: setCall(createContextValues(), call),
   };
