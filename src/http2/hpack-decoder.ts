@@ -5,6 +5,7 @@ import { decodeHuffman, maxDecodedBytes } from "./hpack-huffman.ts";
 
 const scratchBytes = 1_024;
 const initialTableBytes = 4_096;
+const maxKnownBytes = 256;
 
 export type HpackDecoderLimits = {
   readonly maxHeaderListBytes: number;
@@ -26,6 +27,8 @@ export class HpackDecoder {
   readonly #limits: HpackDecoderLimits;
   readonly #table: HpackDynamicTable;
   readonly #scratch: Buffer = Buffer.allocUnsafe(scratchBytes);
+  /** By index of the static table: the value that last came as a literal of this name and was not to be indexed, as it was coded. */
+  readonly #known: ({ readonly coded: Buffer; readonly field: Field } | undefined)[] = [];
   #maxTableBytes: number;
   #listBytes = 0;
   #bytes: Buffer = this.#scratch;
@@ -76,7 +79,7 @@ export class HpackDecoder {
         this.#keep(field);
       } else {
         // Without indexing and never indexed (sections 6.2.2, 6.2.3) differ for those who pass fields on only.
-        this.#keep(this.#literal(0x0f));
+        this.#keep(this.#unindexedLiteral());
       }
     }
   }
@@ -100,6 +103,38 @@ export class HpackDecoder {
       throw compressionError("index beyond both tables");
     }
     return field;
+  }
+
+  /** Sections 6.2.2, 6.2.3. nghttp2, and with it Envoy and curl, never indexes :path and content-length, which seldom differ from before. */
+  #unindexedLiteral(): Field {
+    const index = this.#integer(0x0f);
+    const start = this.#at;
+    const known = this.#known[index];
+    if (known !== undefined && this.#isNext(known.coded)) {
+      this.#at += known.coded.length;
+      return known.field;
+    }
+    const name = index === 0 ? this.#string() : this.#fieldAt(index).name;
+    const field = this.#factory.make(name, this.#string());
+    if (index > 0 && index <= this.#factory.staticCount && this.#at - start <= maxKnownBytes) {
+      this.#known[index] = { coded: Buffer.from(this.#bytes.subarray(start, this.#at)), field };
+    }
+    return field;
+  }
+
+  #isNext(coded: Buffer): boolean {
+    const bytes = this.#bytes;
+    const start = this.#at;
+    if (start + coded.length > this.#end) {
+      return false;
+    }
+    // The last octet first: values tend to differ at their end.
+    for (let at = coded.length - 1; at >= 0; at--) {
+      if (coded[at] !== bytes[start + at]) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Section 6.2. */

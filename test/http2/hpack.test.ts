@@ -30,7 +30,6 @@ function decode(decoder: HpackDecoder, block: Buffer): HeaderPair[] {
 const vectors = [
   process.env.HPACK_VECTORS,
   fileURLToPath(new URL("../../../shared/hpack-test-case", import.meta.url)),
-  "/work/shared/hpack-test-case",
 ].find((folder) => folder !== undefined && existsSync(folder));
 const stories =
   vectors === undefined
@@ -138,12 +137,13 @@ describe("encoder and decoder", () => {
       fc.property(blocks, (all) => {
         const encoder = new HpackEncoder(5_000);
         const decoder = newDecoder(5_000);
+        const unindexed = newDecoder();
         for (const { pairs, tableBytes } of all) {
           if (tableBytes !== null) {
             encoder.allowTableBytes(tableBytes);
           }
           expect(decode(decoder, encoder.encode(pairs))).toEqual(pairs);
-          expect(decode(newDecoder(), encodePreparedBlock(pairs))).toEqual(pairs);
+          expect(decode(unindexed, encodePreparedBlock(pairs))).toEqual(pairs);
         }
       }),
       { numRuns: 300 },
