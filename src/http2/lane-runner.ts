@@ -87,7 +87,8 @@ export class LaneRunner<Context> {
       const whole = body.takeAll();
       this.#answer(stream, lane, whole, 0, whole.length);
     } else if (table.laneBytes > server.limits.maxLaneBytes) {
-      guard.resetStream(stream.id, ErrorCode.EnhanceYourCalm, "too many unfinished request bodies");
+      // Section 8.7: nothing was done, so that clients may send it again by themselves.
+      guard.resetStream(stream.id, ErrorCode.RefusedStream, "too many unfinished request bodies");
     }
   }
 

@@ -439,7 +439,7 @@ describe("bodies", () => {
     for (let id = 1; id <= 15; id += 2) {
       client.send(openLane(id), data(id, Buffer.alloc(16_000), 0));
     }
-    expect(await client.resetCode(13)).toBe(ErrorCode.EnhanceYourCalm);
+    expect(await client.resetCode(13)).toBe(ErrorCode.RefusedStream);
     client.send(data(1, "", Flag.EndStream));
     expect((await client.body(1)).length).toBe(16_000);
     await client.ping();
