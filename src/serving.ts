@@ -12,13 +12,20 @@ import { createCallLog } from "./call-log.ts";
 import { openCallers } from "./callers.ts";
 import type { Config, TlsFiles } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
+import { createCheckStatuses } from "./connect/check-statuses.ts";
 import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
+import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
-import { authenticateLaneHeaders, authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
+import { createCheck } from "./gateway/check.ts";
+import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
+import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
+import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
+import { laneHeaders } from "./grpc/unary-lane.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
 import { describeError } from "./http/describe-error.ts";
+import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import { startListener } from "./http/listener.ts";
@@ -89,7 +96,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   };
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
-  const handler = createConnectHandler({
+  const rpcHandler = createConnectHandler({
     authority,
     clock: clock.now,
     roleOf,
@@ -98,16 +105,35 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     log,
     shutdownSignal: shutdown.signal,
   });
-  const lane = createAuthenticateLane({
+  const laneOptions = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes, deadlines: defaultDeadlines };
+  const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
+    ...laneOptions,
     authenticate: authority.authenticate,
-    prepareBlock: encodePreparedBlock,
-    onCall,
-    maxMessageBytes,
-    deadlines: defaultDeadlines,
   });
+  const check = createCheck(authority.authenticate);
+  const checkStatuses = createCheckStatuses({ roleOf, log });
+  const checkLane = createCheckLane({
+    ...checkStatuses,
+    ...laneOptions,
+    check: ({ extensions, ...headers }) => check({ words: extensions, ...headers }),
+  });
+  const forwardAuth = createForwardAuth({
+    ...checkStatuses,
+    check,
+    isLocalHost,
+    onCall,
+    deadlineMs: defaultDeadlines.authenticateMs,
+  });
+  const handler: HttpHandler = (request) => (isForwardAuth(request.url) ? forwardAuth(request) : rpcHandler(request));
   const http2 = new Http2Server<Peer>({
-    lanes: { headers: authenticateLaneHeaders, paths: new Map([[authenticatePath, lane]]) },
+    lanes: {
+      headers: laneHeaders,
+      paths: new Map([
+        [authenticatePath, authenticateLane],
+        [checkPath, checkLane],
+      ]),
+    },
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
     onError: (error) => log.error(describeError(error), "an HTTP/2 stream failed"),
     limits: { maxConnections, maxConcurrentStreams: config.maxConcurrentStreams },

@@ -2,9 +2,9 @@ import type { Role } from "./caller.ts";
 
 /** What logs and metrics learn of a call that has ended. Nothing here was sent by the caller, but for its identity. */
 export type FinishedCall = {
-  /** `package.Service/Method`. */
+  /** `package.Service/Method`, or `forward-auth/authorize`. */
   readonly rpc: string;
-  /** `grpc`, `grpc-web` or `connect`. */
+  /** `grpc`, `grpc-web`, `connect`, or `http` for forward authentication. */
   readonly protocol: string;
   /** Null when the peer has no identity. */
   readonly caller: string | null;
@@ -20,6 +20,6 @@ export type FinishedCall = {
   /** The change's number in the journal, with `journalHash` when this call made it. */
   readonly revision: number | null;
   readonly journalHash: string | null;
-  /** Why Authenticate refused the key: `TOKEN_EXPIRED`. */
+  /** Why the key was refused: `TOKEN_EXPIRED`. */
   readonly refusal: string | null;
 };

@@ -2,7 +2,7 @@
 export type MeasuredCall = {
   /** `package.Service/Method`. */
   readonly rpc: string;
-  /** `grpc`, `grpc-web` or `connect`. */
+  /** `grpc`, `grpc-web`, `connect` or `http`. */
   readonly protocol: string;
   /** The gRPC status code by name. */
   readonly code: string;
@@ -12,7 +12,7 @@ export type MeasuredCall = {
 };
 
 /** The values of rpc.system.name. */
-type RpcSystem = "grpc" | "connectrpc";
+type RpcSystem = "grpc" | "connectrpc" | "http";
 
 /** How long the calls of one kind took: numbers that can be sent to another thread and added up. */
 export type DurationMeasure = {
@@ -46,7 +46,7 @@ export function createCallMeter(): CallMeter {
   const refusals = new Map<string, number>();
 
   function measureOf({ rpc, protocol, code }: MeasuredCall): DurationMeasure {
-    const system = protocol === "connect" ? "connectrpc" : "grpc";
+    const system = systemOf(protocol);
     const bySystem = getOrInsert(byRpc, rpc, () => new Map<RpcSystem, Map<string, DurationMeasure>>());
     const byCode = getOrInsert(bySystem, system, () => new Map<string, DurationMeasure>());
     return getOrInsert(byCode, code, (): DurationMeasure => {
@@ -78,6 +78,17 @@ export function createCallMeter(): CallMeter {
     },
     read: () => ({ durations, refusals }),
   };
+}
+
+function systemOf(protocol: string): RpcSystem {
+  switch (protocol) {
+    case "connect":
+      return "connectrpc";
+    case "http":
+      return "http";
+    default:
+      return "grpc";
+  }
 }
 
 /** Adds up the measures of all threads. */
