@@ -12,6 +12,7 @@ import { startLoadGenerator } from "./load-generator.ts";
 import { describeMachine } from "./machine.ts";
 import { measureAuthenticate } from "./sections/authenticate.ts";
 import { measureBeside } from "./sections/beside.ts";
+import { measureCheck } from "./sections/check.ts";
 import { measureCreate } from "./sections/create.ts";
 import { measureGet } from "./sections/get.ts";
 import { measureHot } from "./sections/hot.ts";
@@ -25,6 +26,7 @@ import { type ProcessMemory, startAuthority, startEcho } from "./server-process.
 const sections = {
   hot: measureHot,
   authenticate: measureAuthenticate,
+  check: measureCheck,
   get: measureGet,
   list: measureList,
   beside: measureBeside,
