@@ -19,6 +19,7 @@ import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
 import { createCheck } from "./gateway/check.ts";
 import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
+import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
 import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
@@ -116,7 +117,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const checkLane = createCheckLane({
     ...checkStatuses,
     ...laneOptions,
-    check: ({ extensions, ...headers }) => check({ words: extensions, ...headers }),
+    check,
+    identityHeaders,
+    maxPreparedBytes: config.cacheBytes / config.threads / 8,
   });
   const forwardAuth = createForwardAuth({
     ...checkStatuses,

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
+import type { StoredToken } from "../authority/token.ts";
 import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../bearer/public-error.ts";
 import { presentedKey } from "./credentials.ts";
-import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
+import type { HeaderFields } from "./identity-headers.ts";
 import { parseQuestion } from "./question.ts";
 
 /** What a gateway asks about one request of a client. Headers that came several times are one, their values joined by commas. */
@@ -14,9 +15,9 @@ export type CheckRequest = {
   readonly requestId: string | null;
 };
 
-/** What the gateway is to do with it: pass it on with these headers, or answer this. */
+/** What the gateway is to do with it: pass it on with this token's identity headers, or answer this. */
 export type CheckVerdict =
-  | { readonly kind: "accepted"; readonly tokenId: string; readonly headers: HeaderFields }
+  | { readonly kind: "accepted"; readonly token: StoredToken }
   | {
       readonly kind: "refused";
       readonly status: 401 | 403;
@@ -37,12 +38,12 @@ export function createCheck(
   authenticate: Authenticate,
 ): (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict> {
   return (request) => {
-    const question = parseQuestion(request.words);
+    const { requiredPermissions, livemode, allowedTypes } = parseQuestion(request.words);
     const key = presentedKey(request.authorization, request.apiKey);
     if (typeof key !== "string") {
       return refused(request, key, null);
     }
-    const outcome = authenticate({ key, ...question });
+    const outcome = authenticate({ key, requiredPermissions, livemode, allowedTypes });
     return outcome instanceof Promise ? outcome.then((late) => toVerdict(request, late)) : toVerdict(request, outcome);
   };
 }
@@ -50,7 +51,7 @@ export function createCheck(
 /** Hot path. */
 function toVerdict(request: CheckRequest, outcome: Outcome): CheckVerdict {
   return outcome.kind === "principal"
-    ? { kind: "accepted", tokenId: outcome.token.id, headers: identityHeaders(outcome.token) }
+    ? { kind: "accepted", token: outcome.token }
     : refused(request, publicRefusal(outcome.reason), outcome.token?.id ?? null);
 }
 

@@ -3,6 +3,7 @@ import { AuthorityError, undecided as undecidedError } from "../authority/errors
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
 import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
+import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
 
 /** Where gateways that know nothing but HTTP ask. */
 const path = "/authorize";
@@ -71,7 +72,7 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
       code: status?.codeName ?? "OK",
       reason: status?.reason ?? null,
       durationMs: performance.now() - startedAtMs,
-      tokenId: verdict?.tokenId ?? null,
+      tokenId: verdict === null ? null : verdict.kind === "accepted" ? verdict.token.id : verdict.tokenId,
       revision: null,
       journalHash: null,
       refusal: verdict?.kind === "refused" ? verdict.refusal : null,
@@ -108,11 +109,14 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
 }
 
 function respond(verdict: CheckVerdict): HttpResponse {
-  const header = new Headers([...verdict.headers].map(([name, value]) => [name, value]));
-  header.set("cache-control", "no-store");
-  return verdict.kind === "accepted"
-    ? { status: 200, header }
-    : { status: verdict.status, header, body: Buffer.from(verdict.body) };
+  if (verdict.kind === "accepted") {
+    return { status: 200, header: headerOf([...identityHeaders(verdict.token), ["cache-control", "no-store"]]) };
+  }
+  return { status: verdict.status, header: headerOf(verdict.headers), body: Buffer.from(verdict.body) };
+}
+
+function headerOf(fields: HeaderFields): Headers {
+  return new Headers(fields.map(([name, value]) => [name, value]));
 }
 
 function fail(status: Status, { header }: HttpRequest): HttpResponse {

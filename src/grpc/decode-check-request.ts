@@ -6,7 +6,7 @@ export const credentialHeaders = ["authorization", "x-api-key"] as const;
 /** What is read of a CheckRequest. A header that is there several times is one, its values joined by commas. */
 export type CheckRequest = {
   /** The route's `context_extensions`. */
-  readonly extensions: ReadonlyMap<string, string>;
+  readonly words: ReadonlyMap<string, string>;
   readonly authorization: string | null;
   readonly apiKey: string | null;
   readonly requestId: string | null;
@@ -15,7 +15,8 @@ export type CheckRequest = {
 /** The message so far, and where in the bytes the name and the value of the pair lie that is being read. */
 type Reading = {
   readonly reader: WireReader;
-  readonly extensions: Map<string, string>;
+  readonly bytes: Buffer;
+  readonly words: Map<string, string>;
   authorization: string | null;
   apiKey: string | null;
   requestId: string | null;
@@ -39,23 +40,25 @@ const Tag = {
   HeaderValue: { key: 0x0a, value: 0x12, rawValue: 0x1a },
 } as const;
 
-const fieldOfName: ReadonlyMap<string, "authorization" | "apiKey" | "requestId"> = new Map([
-  ["authorization", "authorization"],
-  ["x-api-key", "apiKey"],
-  ["x-request-id", "requestId"],
-]);
-const lengthsOfNames: ReadonlySet<number> = new Set([...fieldOfName.keys()].map((name) => name.length));
+const wantedHeaders = (
+  [
+    ["authorization", "authorization"],
+    ["x-api-key", "apiKey"],
+    ["x-request-id", "requestId"],
+  ] as const
+).map(([name, field]) => ({ name: Buffer.from(name), field }));
 const maxGroupDepth = 99;
 
 /**
  * Hot path. Decodes what matters of an envoy.service.auth.v3.CheckRequest, which lies in `bytes` from `start` up to `end`; null where
  * it is malformed. Other fields are passed over, known or not: Envoy says more with each version. An unknown field of TokenService is
- * refused instead, since it may narrow what its caller asks; here, all that narrows stands in the extensions, which are read whole.
+ * refused instead, since it may narrow what its caller asks; here, all that narrows stands in the words, which are read whole.
  */
 export function decodeCheckRequest(bytes: Buffer, start: number, end: number): CheckRequest | null {
   const reading: Reading = {
     reader: new WireReader(bytes, start, end),
-    extensions: new Map(),
+    bytes,
+    words: new Map(),
     authorization: null,
     apiKey: null,
     requestId: null,
@@ -64,7 +67,11 @@ export function decodeCheckRequest(bytes: Buffer, start: number, end: number): C
     valueStart: 0,
     valueEnd: 0,
   };
-  return takeFields(reading, end, takeOfCheckRequest) ? reading : null;
+  if (!takeFields(reading, end, takeOfCheckRequest)) {
+    return null;
+  }
+  const { words, authorization, apiKey, requestId } = reading;
+  return { words, authorization, apiKey, requestId };
 }
 
 function takeFields(reading: Reading, end: number, take: TakeField): boolean {
@@ -97,7 +104,7 @@ function takeOfAttributes(reading: Reading, tag: number): boolean {
     case Tag.AttributeContext.request:
       return takeMessage(reading, takeOfRequest);
     case Tag.AttributeContext.contextExtensions:
-      return takePair(reading) && keepExtension(reading);
+      return takePair(reading) && keepWord(reading);
     default:
       return passOver(reading, tag);
   }
@@ -110,7 +117,7 @@ function takeOfRequest(reading: Reading, tag: number): boolean {
 function takeOfHttp(reading: Reading, tag: number): boolean {
   switch (tag) {
     case Tag.HttpRequest.headers:
-      return takePair(reading) && keepHeader(reading);
+      return takeHeader(reading);
     case Tag.HttpRequest.headerMap:
       return takeMessage(reading, takeOfHeaderMap);
     default:
@@ -119,7 +126,34 @@ function takeOfHttp(reading: Reading, tag: number): boolean {
 }
 
 function takeOfHeaderMap(reading: Reading, tag: number): boolean {
-  return tag === Tag.HeaderMap.headers ? takePair(reading) && keepHeader(reading) : passOver(reading, tag);
+  return tag === Tag.HeaderMap.headers ? takeHeader(reading) : passOver(reading, tag);
+}
+
+function takeHeader(reading: Reading): boolean {
+  return passOverPlain(reading) || (takePair(reading) && keepHeader(reading));
+}
+
+/**
+ * Passes over the usual header: a short name, which by its length is none of ours, then a short value, and nothing else. Most are such,
+ * and cost no more than this. False where it is anything else: then nothing was read.
+ */
+function passOverPlain({ reader, bytes }: Reading): boolean {
+  const at = reader.at;
+  const length = bytes[at] ?? 0;
+  const nameLength = bytes[at + 2] ?? 0;
+  const valueAt = at + 3 + nameLength;
+  const valueLength = bytes[valueAt + 1] ?? 0;
+  const isPlain =
+    (length | nameLength | valueLength) < 0x80 &&
+    bytes[at + 1] === Tag.HeaderValue.key &&
+    bytes[valueAt] === Tag.HeaderValue.value &&
+    valueAt + 2 + valueLength === at + 1 + length &&
+    at + 1 + length <= reader.end &&
+    !wantedHeaders.some(({ name }) => name.length === nameLength);
+  if (isPlain) {
+    reader.seek(at + 1 + length);
+  }
+  return isPlain;
 }
 
 function takePair(reading: Reading): boolean {
@@ -151,32 +185,41 @@ function takeOfPair(reading: Reading, tag: number): boolean {
   return true;
 }
 
-function keepExtension({ reader, extensions, nameStart, nameEnd, valueStart, valueEnd }: Reading): boolean {
+function keepWord({ reader, words, nameStart, nameEnd, valueStart, valueEnd }: Reading): boolean {
   const name = reader.text(nameStart, nameEnd);
   const value = reader.text(valueStart, valueEnd);
   if (name === null || value === null) {
     return false;
   }
-  extensions.set(name, value);
+  words.set(name, value);
   return true;
 }
 
-/** Most headers are none of ours, as their length tells: no text is made of them. Envoy's names are in lower case. */
+/** Names are compared as bytes, without making text of them: Envoy's are in lower case. */
 function keepHeader(reading: Reading): boolean {
-  const { reader, nameStart, nameEnd, valueStart, valueEnd } = reading;
-  if (!lengthsOfNames.has(nameEnd - nameStart)) {
-    return true;
+  const { reader, bytes, nameStart, nameEnd, valueStart, valueEnd } = reading;
+  for (const { name, field } of wantedHeaders) {
+    if (isText(name, bytes, nameStart, nameEnd)) {
+      const value = reader.text(valueStart, valueEnd);
+      if (value === null) {
+        return false;
+      }
+      const before = reading[field];
+      reading[field] = before === null ? value : `${before},${value}`;
+      return true;
+    }
   }
-  const name = reader.text(nameStart, nameEnd);
-  const field = fieldOfName.get(name ?? "") ?? null;
-  if (field === null) {
-    return name !== null;
-  }
-  const value = reader.text(valueStart, valueEnd);
-  if (value === null) {
+  return true;
+}
+
+function isText(text: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  if (end - start !== text.length) {
     return false;
   }
-  const before = reading[field];
-  reading[field] = before === null ? value : `${before},${value}`;
+  for (let at = 0; at < text.length; at++) {
+    if (bytes[start + at] !== text[at]) {
+      return false;
+    }
+  }
   return true;
 }

@@ -35,6 +35,11 @@ export class WireReader {
     return this.#at;
   }
 
+  /** Where the message ends. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** Hot path. A field's number, times 8, plus its wire type; or `malformed`. */
   tag(): number {
     const start = this.#at;

@@ -4,6 +4,7 @@ import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
 import { type Authenticate, createCheck } from "../../src/gateway/check.ts";
 import { createForwardAuth } from "../../src/gateway/forward-auth.ts";
+import { identityHeaders } from "../../src/gateway/identity-headers.ts";
 import { createCheckLane } from "../../src/grpc/check-lane.ts";
 import { peerOf } from "../connect/connect-rig.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
@@ -25,6 +26,8 @@ function createDoors(authenticate: Authenticate) {
   const lane = createCheckLane({
     ...options,
     check: () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
+    identityHeaders,
+    maxPreparedBytes: 1_000_000,
     prepareBlock,
     maxMessageBytes,
     deadlines: { authenticateMs: 1000, greatestUnaryMs: 60_000 },
