@@ -203,6 +203,14 @@ describe("Envoy's Check", () => {
     expect(answer.code).toBe("key_missing");
   });
 
+  it("is answered over plain gRPC alone", async () => {
+    const response = await fetch(`http://${authority.server.address}/envoy.service.auth.v3.Authorization/Check`, {
+      method: "POST",
+      headers: { "content-type": "application/grpc+json" },
+    });
+    expect(response.headers.get("grpc-status")).toBe("12");
+  });
+
   it("that says nothing is not decided", async () => {
     expect((await check(authority.server.address, {})).code).toBe("INVALID_ARGUMENT");
   });
