@@ -1,37 +1,23 @@
 // Measures the authority and prints what it found: see README.md. Asserts nothing.
 //
-//   npm run bench -- [--tokens 100000] [--rounds 5] [--round-ms 1000] [--seed bench] [--directory DIR] [--only SECTION,…]
-import { constants, copyFileSync, mkdtempDisposableSync } from "node:fs";
+//   npm run bench -- [--tokens 100000] [--rounds 5] [--round-ms 1000] [--seed bench] [--directory DIR] [--only SCENARIO,…] [--large]
+import { mkdtempDisposableSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { dataFiles, prepareDataDirectory } from "../src/sqlite/data-directory.ts";
-import type { BenchContext } from "./bench-context.ts";
-import { formatNumber, printFigures } from "./figures.ts";
-import { startLoadGenerator } from "./load-generator.ts";
-import { describeMachine } from "./machine.ts";
-import { measureAuthenticate } from "./sections/authenticate.ts";
-import { measureBeside } from "./sections/beside.ts";
-import { measureCheck } from "./sections/check.ts";
-import { measureCreate } from "./sections/create.ts";
-import { measureGet } from "./sections/get.ts";
-import { measureHot } from "./sections/hot.ts";
-import { measureList } from "./sections/list.ts";
-import { measureStart } from "./sections/start.ts";
-import { seed } from "./seed.ts";
-import type { Population } from "./seeded-token.ts";
-import { type ProcessMemory, startAuthority, startEcho } from "./server-process.ts";
-
-/** In this order: the later ones change the database. */
-const sections = {
-  hot: measureHot,
-  authenticate: measureAuthenticate,
-  check: measureCheck,
-  get: measureGet,
-  list: measureList,
-  beside: measureBeside,
-  create: measureCreate,
-} satisfies Record<string, (context: BenchContext) => Promise<void>>;
+import { buildLoad } from "./go/programs.ts";
+import { startNodeLoad } from "./loads/node-load.ts";
+import { copyData } from "./population/copy-data.ts";
+import { writeKeyFile } from "./population/key-file.ts";
+import { seed } from "./population/seed.ts";
+import type { Population } from "./population/seeded-token.ts";
+import { type BenchOptions, createContext, type Notes, type Scenario } from "./runner/bench-context.ts";
+import { writeCertificates } from "./runner/certificates.ts";
+import { formatNumber, isReached, printFigures } from "./runner/figures.ts";
+import { describeMachine } from "./runner/machine.ts";
+import { MissingError } from "./runner/missing-error.ts";
+import type { Setup } from "./runner/way.ts";
+import { largeScenarios, onlyWhenAsked, scenarios } from "./scenarios/scenarios.ts";
 
 const { values } = parseArgs({
   options: {
@@ -41,17 +27,23 @@ const { values } = parseArgs({
     seed: { type: "string", default: "bench" },
     directory: { type: "string", default: tmpdir() },
     only: { type: "string" },
+    large: { type: "boolean", default: false },
   },
 });
+
+const largeTokens = 10_000_000;
+const hotKeys = 100;
+/** Enough that no round meets a key that the authority still keeps from an earlier one by going round the file. */
+const randomKeys = 500_000;
 
 const rounds = wholeNumber("rounds", 1, 100);
 const roundMs = wholeNumber("round-ms", 100, 60_000);
 const population: Population = {
-  tokens: wholeNumber("tokens", 1000, 100_000_000),
+  tokens: values.large ? largeTokens : wholeNumber("tokens", 1000, 100_000_000),
   seed: values.seed,
   nowMs: Date.now(),
 };
-const chosen = chooseSections(values.only);
+const chosen = chooseScenarios();
 
 const run = new AsyncDisposableStack();
 const interruption = new AbortController();
@@ -72,88 +64,96 @@ try {
 async function measure(): Promise<void> {
   const startMs = performance.now();
   const scratch = run.use(mkdtempDisposableSync(join(values.directory, "token-authority-bench-"))).path;
-  console.log(
-    `bench     npm run bench -- --tokens ${population.tokens} --rounds ${rounds} --round-ms ${roundMs}${only()}`,
-  );
+  console.log(`bench     ${process.argv.slice(2).join(" ")}; ${rounds} rounds of ${roundMs} ms`);
   console.log(describeMachine(scratch).join("\n"));
   console.log("figures   median, least and greatest of the rounds; ratios are of arms run in turn, round by round");
-
-  const directory = join(scratch, "data");
-  const copy = seedTwice(directory, join(scratch, "copy"));
-  await measureStart(directory, scratch, population, rounds, interrupted);
-
-  const failures: Record<string, number> = {};
-  let current = "";
-  const authority = run.use(await startAuthority(directory, interrupted));
-  const context: BenchContext = {
+  const options: BenchOptions = {
     population,
+    setup: prepareSetup(scratch),
     rounds,
     roundMs,
-    copy,
-    authority,
-    echo: run.use(await startEcho(interrupted)),
-    load: run.use(startLoadGenerator("foreground")),
-    backgroundLoad: run.use(startLoadGenerator("background")),
-    noteFailures(some) {
-      for (const [what, count] of Object.entries(some)) {
-        const where = `${what} in ${current}`;
-        failures[where] = (failures[where] ?? 0) + count;
-      }
+    interrupted,
+    nodeLoads: {
+      foreground: run.use(startNodeLoad("foreground")),
+      background: run.use(startNodeLoad("background")),
     },
+    laneLoad: await buildLoad().catch(onlyMissing),
   };
-  const memory: (readonly [string, ProcessMemory])[] = [["after start", authority.memory()]];
-  for (const name of chosen) {
-    current = name;
-    await sections[name](context);
-    memory.push([`after ${name}`, authority.memory()]);
+  const notes: Notes = { failures: new Map(), leftOut: new Set(), judged: [] };
+  const took: string[] = [];
+  for (const [name, scenario] of chosen) {
+    took.push(`${name} ${secondsSince(await runScenario(name, scenario, options, notes))}`);
   }
-  printMemory(memory);
+  printEnd(notes);
+  console.log(`took ${secondsSince(startMs)} s: ${took.join(", ")}`);
+}
 
-  const failed = Object.entries(failures).map(([what, count]) => `${count} with ${what}`);
+/** Returns when it began. */
+async function runScenario(name: string, scenario: Scenario, options: BenchOptions, notes: Notes): Promise<number> {
+  const startMs = performance.now();
+  await using servers = new AsyncDisposableStack();
+  const context = createContext(name, options, notes, servers);
+  try {
+    await scenario(context);
+  } catch (error) {
+    context.leaveOut(`scenario ${name}`, error);
+  }
+  return startMs;
+}
+
+function prepareSetup(scratch: string): Setup {
+  const startMs = performance.now();
+  const directory = join(scratch, "data");
+  const copy = join(scratch, "copy");
+  const bytes = seed(directory, population);
+  console.log(
+    `seeded    ${formatNumber(population.tokens)} tokens in ${secondsSince(startMs)} s, ${formatNumber(bytes / 2 ** 20)} MiB (${formatNumber(bytes / population.tokens)} bytes a token)`,
+  );
+  copyData(directory, copy);
+  const files = { hotKeys: join(scratch, "hot-keys"), randomKeys: join(scratch, "random-keys") };
+  writeKeyFile(files.hotKeys, population, hotKeys);
+  writeKeyFile(files.randomKeys, population, randomKeys);
+  const [hotKey = ""] = readFileSync(files.hotKeys, "utf8").split("\n");
+  return { directory, copy, scratch, ...files, hotKey, certificates: writeCertificates(scratch) };
+}
+
+function printEnd({ judged, leftOut, failures }: Notes): void {
+  const reached = judged.filter(({ figure: { values, target } }) => target === undefined || isReached(values, target));
+  for (const [title, some] of Map.groupBy(judged, (one) => one.title)) {
+    printFigures(
+      `Targets: ${title}`,
+      some.map(({ figure }) => figure),
+    );
+  }
+  console.log(`\n${reached.length} of ${judged.length} targets are reached`);
+  for (const line of leftOut) {
+    console.log(`\n${line}`);
+  }
+  const failed = [...failures].map(([what, count]) => `${count} with ${what}`);
   console.log(`\ncalls that failed: ${failed.length === 0 ? "none" : `${failed.join(", ")}: the figures are void`}`);
-  console.log(`took ${formatNumber((performance.now() - startMs) / 1000)} s`);
   process.exitCode = failed.length === 0 ? 0 : 1;
 }
 
-/** One for the server, and one for what must be measured without it. Returns the second. */
-function seedTwice(directory: string, copy: string): string {
-  const startMs = performance.now();
-  const bytes = seed(directory, population);
-  const seconds = (performance.now() - startMs) / 1000;
-  prepareDataDirectory(copy);
-  copyFileSync(dataFiles(directory).database, dataFiles(copy).database, constants.COPYFILE_FICLONE);
-  console.log(
-    `seeded    ${formatNumber(population.tokens)} tokens in ${formatNumber(seconds)} s, ${formatNumber(bytes / 2 ** 20)} MiB (${formatNumber(bytes / population.tokens)} bytes a token)`,
-  );
-  return copy;
-}
-
-function printMemory(memory: readonly (readonly [string, ProcessMemory])[]): void {
-  const names = { anonymousMib: "RssAnon", residentMib: "VmRSS", peakMib: "peak (VmHWM)" } as const;
-  printFigures(
-    "Memory of the authority",
-    memory.flatMap(([when, figures]) =>
-      (["anonymousMib", "residentMib", "peakMib"] as const).map((one) => ({
-        name: `${when}: ${names[one]}`,
-        unit: "MiB",
-        values: [figures[one]],
-      })),
-    ),
-  );
-}
-
-function chooseSections(text: string | undefined): readonly (keyof typeof sections)[] {
-  const all = Object.keys(sections) as (keyof typeof sections)[];
-  const wanted = text?.split(",");
-  const unknown = wanted?.find((one) => !all.some((name) => name === one));
+function chooseScenarios(): readonly (readonly [string, Scenario])[] {
+  const all = Object.entries(scenarios);
+  const wanted = values.only?.split(",");
+  const unknown = wanted?.find((one) => !Object.hasOwn(scenarios, one));
   if (unknown !== undefined) {
-    throw new Error(`--only: there is no section ${unknown}, but ${all.join(", ")}`);
+    throw new Error(`--only: there is no scenario ${unknown}, but ${all.map(([name]) => name).join(", ")}`);
   }
-  return all.filter((name) => wanted?.includes(name) ?? true);
+  const usual = values.large ? largeScenarios : Object.keys(scenarios).filter((name) => !onlyWhenAsked.includes(name));
+  return all.filter(([name]) => (wanted ?? usual).includes(name));
 }
 
-function only(): string {
-  return values.only === undefined ? "" : ` --only ${values.only}`;
+function onlyMissing(error: unknown): MissingError {
+  if (error instanceof MissingError) {
+    return error;
+  }
+  throw error;
+}
+
+function secondsSince(startMs: number): string {
+  return formatNumber((performance.now() - startMs) / 1000);
 }
 
 function wholeNumber(name: "tokens" | "rounds" | "round-ms", min: number, max: number): number {

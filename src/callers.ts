@@ -28,16 +28,42 @@ export function openCallers(file: string, log: Log): Callers {
 }
 
 function readCallers(file: string): ReadonlyMap<string, Role> {
+  let text: string;
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(file, "utf8"));
+    text = readFileSync(file, "utf8");
+    content = JSON.parse(text);
   } catch (error) {
     throw new StartError(`${file}: the callers file cannot be read as JSON`, { cause: error });
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     throw new StartError(`${file}: the callers file must be one object: {"IDENTITY": "ROLE"}`);
   }
-  return new Map(Object.entries(content).map(([identity, role]) => [identity, parseRole(file, identity, role)]));
+  const repeated = repeatedKey(text);
+  if (repeated !== null) {
+    throw new StartError(`${file}: ${repeated} is there twice: it must have one role`);
+  }
+  const entries = Object.entries(content);
+  if (entries.length === 0) {
+    throw new StartError(`${file}: the callers file names nobody: nobody could call`);
+  }
+  return new Map(entries.map(([identity, role]) => [identity, parseRole(file, identity, role)]));
+}
+
+/** The first key that an object has twice in JSON that parsed: JSON.parse keeps the last and says nothing. Null when there is none. */
+function repeatedKey(text: string): string | null {
+  const seen = new Set<string>();
+  // Strings one after the other: those before a colon are keys.
+  for (const [, literal = "", colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
+    const key: string = JSON.parse(literal);
+    if (colon !== undefined && seen.has(key)) {
+      return key;
+    }
+    if (colon !== undefined) {
+      seen.add(key);
+    }
+  }
+  return null;
 }
 
 function parseRole(file: string, identity: string, role: unknown): Role {

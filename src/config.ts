@@ -125,16 +125,17 @@ export function readConfig(env: Environment): Config {
   };
 }
 
-// What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING.
+// What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING. Its NAME_PORT is an
+// address: with a number, it is what somebody took for a setting.
 const kubernetesPattern =
-  /^TOKEN_AUTHORITY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+  /^TOKEN_AUTHORITY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST=|SERVICE_PORT(?:_[A-Z0-9_]+)?=|PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR)=|PORT(?:_\d+_(?:TCP|UDP|SCTP))?=(?:tcp|udp|sctp):\/\/)/;
 
 function refuseUnknownNames(env: Environment): void {
-  for (const name of Object.keys(env)) {
+  for (const [name, value] of Object.entries(env)) {
     if (
       name.startsWith(prefix) &&
       !Object.hasOwn(settings, name.slice(prefix.length)) &&
-      !kubernetesPattern.test(name)
+      !kubernetesPattern.test(`${name}=${value}`)
     ) {
       throw new StartError(`${name}: there is no such setting: see npm start -- --help`);
     }

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { StartError } from "./authority/errors.ts";
 import { describeSettings, readConfig } from "./config.ts";
-import { type Server, startServer } from "./server.ts";
+import { startServer } from "./server.ts";
 import { verifyJournal } from "./sqlite/verify-journal.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
@@ -47,35 +47,49 @@ async function serve(): Promise<void> {
   const config = readConfig(process.env);
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const log = pino({ level: config.logLevel, base: { pid: process.pid } });
-  let ending = false;
-  let server: Server | null = null;
+  let isEnding = false;
 
-  function end(exitCode: number): void {
-    if (ending || server === null) {
+  function end(exitCode: number, why: object): void {
+    if (isEnding) {
       process.exit(1);
     }
-    ending = true;
-    server[Symbol.asyncDispose]().then(
-      () => process.exit(exitCode),
-      (error) => {
-        log.error({ err: error }, "the end was not in good order");
-        process.exit(1);
-      },
-    );
+    isEnding = true;
+    log.info(why, "stopping");
+    // What is still starting is ended once it has.
+    starting
+      .then((server) => server[Symbol.asyncDispose]())
+      .then(
+        () => {
+          log.info({ exitCode }, "stopped");
+          process.exit(exitCode);
+        },
+        (error) => {
+          log.error({ err: error }, "the end was not in good order");
+          process.exit(1);
+        },
+      );
   }
 
-  server = await startServer(config, {
+  // Before the start, which takes a while: a signal without a listener would end the process as it stands.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => end(0, { signal }));
+  }
+  process.on("SIGHUP", () => {
+    starting.then(
+      (server) => server.reload(),
+      () => {},
+    );
+  });
+  const starting = startServer(config, {
     log,
     clock: Date.now,
     onFatal(error) {
       log.error({ err: error }, "the store or a thread has failed: ending, so that a restart can recover it");
-      end(1);
+      end(1, { reason: "failure" });
     },
   });
-  process.on("SIGTERM", () => end(0));
-  process.on("SIGINT", () => end(0));
-  process.on("SIGHUP", () => server?.reload());
-  if (isFirstStart) {
+  const server = await starting;
+  if (isFirstStart && !isEnding) {
     process.stderr.write(welcome(server.address, config.tls !== null));
   }
 }

@@ -1,10 +1,11 @@
 import { platform } from "node:os";
-import type { Clock } from "./authority/clock.ts";
+import { type Clock, createTimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import type { Config } from "./config.ts";
 import { gaugeSources } from "./gauge-sources.ts";
+import { requireFreePort } from "./http/require-free-port.ts";
 import { startAdminListener } from "./prometheus/admin-listener.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
@@ -38,10 +39,15 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const config = { ...wanted, threads: possibleThreads(wanted, log) };
   await using starting = new AsyncDisposableStack();
 
+  // First, so that a start that must fail leaves nothing behind.
+  await requireFreePort(config.listen);
+  if (config.adminListen !== null) {
+    await requireFreePort(config.adminListen);
+  }
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
   );
-  const floorMs = timeFloor(clock, store.head().atMs, config.allowClockBack);
+  const timeSeen = createTimeSeen(timeFloor(clock, store.head().atMs, config.allowClockBack));
   const forgetting = setInterval(() => void forgetRequests(store, clock(), log), forgetRequestsEveryMs);
   starting.defer(() => clearInterval(forgetting));
   const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
@@ -72,11 +78,15 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const ends: AsyncDisposable[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(() => disposeTogether(ends));
-  const first = await startServing({ config, address: config.listen, store, clock, floorMs, sealingSecret, log });
+  if (config.threads > 1) {
+    // Threads share the port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
+    await requireFreePort(config.listen);
+  }
+  const first = await startServing({ config, address: config.listen, store, clock, timeSeen, sealingSecret, log });
   servings.push(first);
   ends.push(first);
   while (servings.length < config.threads) {
-    const data = { config, address: first.address, store: store.seed(), floorMs, sealingSecret };
+    const data = { config, address: first.address, store: store.seed(), timeSeen, sealingSecret };
     const thread = await startServingThread(data, log, onFatal);
     servings.push(thread);
     ends.push(thread);

@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
+import type { TimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import { type Failure, toFailure } from "./authority/failure.ts";
 import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
@@ -11,7 +13,7 @@ export type ServingThreadData = {
   readonly config: Config;
   readonly address: ListenAddress;
   readonly store: ServingStoreSeed;
-  readonly floorMs: number;
+  readonly timeSeen: TimeSeen;
   readonly sealingSecret: Uint8Array | null;
 };
 
@@ -38,6 +40,8 @@ async function serve({ store: seed, ...data }: ServingThreadData): Promise<void>
   async function close(): Promise<void> {
     await serving[Symbol.asyncDispose]();
     await store[Symbol.asyncDispose]();
+    // Calls that were cut end in this turn, and what they log would find the port closed.
+    await nextTurn();
     report({ kind: "closed" });
     parentPort?.close();
   }

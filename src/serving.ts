@@ -1,5 +1,5 @@
 import type { Peer } from "./authority/caller.ts";
-import { type Clock, createSteadyClock } from "./authority/clock.ts";
+import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
@@ -42,9 +42,9 @@ export type ServingOptions = {
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
   readonly address: ListenAddress;
   readonly store: TokenStore;
-  /** The system's time, and a time that is known to have passed. */
+  /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
-  readonly floorMs: number;
+  readonly timeSeen: TimeSeen;
   /** Null when there is none. */
   readonly sealingSecret: Uint8Array | null;
   readonly log: Log;
@@ -73,7 +73,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const { config, store, log } = options;
   await using starting = new AsyncDisposableStack();
 
-  const clock = createSteadyClock(options.clock, options.floorMs);
+  const clock = createSteadyClock(options.clock, options.timeSeen);
   const lastUse = createLastUseRecorder(store, log);
   starting.defer(() => lastUse.flush(clock.now()));
   const flushing = setInterval(() => void lastUse.flush(clock.now()), flushUsesEveryMs);

@@ -90,6 +90,10 @@ describe("the configuration", () => {
     expect(readConfig(injected)).toEqual(readConfig({}));
   });
 
+  it.each(["PORT", "ADMIN_PORT", "LISTEN_PORT"])("refuses %s with a value that Kubernetes does not set", (name) => {
+    expect(() => readConfig({ [`TOKEN_AUTHORITY_${name}`]: "9000" })).toThrow(`TOKEN_AUTHORITY_${name}: there is no`);
+  });
+
   it("takes an empty value as not set", () => {
     expect(readConfig({ TOKEN_AUTHORITY_LISTEN: "", TOKEN_AUTHORITY_TLS_CERT: "" })).toEqual(readConfig({}));
   });

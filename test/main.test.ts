@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -9,6 +9,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { createAuthority } from "./support/certificates.ts";
 
 const main = resolve(import.meta.dirname, "../src/main.ts");
 
@@ -106,6 +107,12 @@ describe("the process", () => {
       "TOKEN_AUTHORITY_LISTEN: plaintext is served on",
     ],
     ["a missing secret", [], { TOKEN_AUTHORITY_SEALING_SECRET: "./none" }, "the sealing secret cannot be read"],
+    [
+      "a data directory that cannot be made",
+      [],
+      { TOKEN_AUTHORITY_DATA_DIR: "/proc/none/data" },
+      "the data directory /proc/none/data cannot be made (ENOENT)",
+    ],
     ["an unknown option", ["--verbose"], {}, "--verbose"],
     ["an unknown command", ["serve"], {}, "these arguments mean nothing here"],
   ])("ends at once with one clear line on %s", async (_what, args, environment, line) => {
@@ -155,6 +162,43 @@ describe("the process", () => {
     await using second = new Process(elsewhere.path, [], listen);
     expect(await second.ended()).toBe(2);
     expect(second.stderr.trim().split("\n")).toEqual([expect.stringContaining("EADDRINUSE")]);
+  });
+
+  it("ends in good order, with a line when it begins to and one when it has, also on a signal during its start", async () => {
+    using here = directory();
+    await using early = new Process(here.path);
+    // Logged before it listens.
+    await early.logged(/the reserve on the disk is in place/);
+    early.child.kill("SIGTERM");
+    expect(await early.ended()).toBe(0);
+    await using later = new Process(here.path);
+    await later.address();
+    later.child.kill("SIGTERM");
+    expect(await later.ended()).toBe(0);
+    for (const { stdout } of [early, later]) {
+      expect(stdout).toMatch(/"signal":"SIGTERM","msg":"stopping"[\s\S]*"msg":"stopped"/);
+    }
+  });
+
+  it("reads certificates and callers again after its start when it was told to during it", async () => {
+    using here = directory();
+    const root = createAuthority();
+    const { certificatePem, keyPem } = root.issue();
+    const files = {
+      TLS_CERT: certificatePem,
+      TLS_KEY: keyPem,
+      TLS_CLIENT_CA: root.certificatePem,
+      CALLERS: '{"spiffe://casapay/gateway": "gateway"}',
+    };
+    const settings = Object.entries(files).map(([name, content]) => {
+      writeFileSync(join(here.path, name), content);
+      return [`TOKEN_AUTHORITY_${name}`, join(here.path, name)];
+    });
+    await using told = new Process(here.path, [], Object.fromEntries(settings));
+    await told.logged(/the reserve on the disk is in place/);
+    told.child.kill("SIGHUP");
+    await told.logged(/the callers were reloaded/);
+    expect(told.child.exitCode).toBeNull();
   });
 
   it("ends at once on a second signal, however long a call would take", async () => {

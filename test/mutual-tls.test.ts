@@ -167,7 +167,7 @@ describe("a reload", () => {
     authority.server.reload();
     expect(await codeOf(tokens.authenticate({}))).toBe(Code.PermissionDenied);
     expect(await codeOf(tokens.list({ account: "acct_1" }))).toBe("ok");
-    authority.write("callers.json", "{}");
+    authority.write("callers.json", JSON.stringify({ "spiffe://casapay/operator": "operator" }));
     authority.server.reload();
     expect(await codeOf(tokens.list({ account: "acct_1" }))).toBe(Code.PermissionDenied);
   });
@@ -176,8 +176,11 @@ describe("a reload", () => {
     ["callers.json", "not JSON"],
     ["callers.json", '{"spiffe://casapay/gateway": "root"}'],
     ["callers.json", "[]"],
+    ["callers.json", "{}"],
+    ["callers.json", '{"spiffe://casapay/gateway": "gateway", "spiffe:\\u002f/casapay/gateway": "operator"}'],
     ["cert.pem", "no certificate"],
     ["ca.pem", ""],
+    ["ca.pem", `${root.certificatePem}${strangers.certificatePem.slice(0, -40)}`],
   ])("with a bad %s keeps the old set and says so", async (file, content) => {
     await using authority = await TlsServer.startTls();
     const tokens = authority.as({ uri: "spiffe://casapay/gateway" });

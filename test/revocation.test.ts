@@ -51,6 +51,19 @@ it("a key that was unknown is known to every thread from the answer to its creat
   await authority.tokens.revoke({ id: token?.id ?? "" });
 });
 
+it("time runs back in no thread, though only the first has seen a later one", async () => {
+  await using authority = await TestServer.start({ TOKEN_AUTHORITY_THREADS: "3" });
+  const { key } = await authority.issue({ expireTime: authority.inSeconds(1800) });
+  // The first thread's clock alone is moved by hand. On connections of their own, calls come to every thread.
+  authority.clock.nowMs += 3_600_000;
+  const reasons: (RefusalReason | null)[] = [];
+  for (let round = 0; round < 24; round += 1) {
+    reasons.push(await reasonOf(authority.tokens, key));
+  }
+  const seenAt = reasons.indexOf(RefusalReason.TOKEN_EXPIRED);
+  expect(new Set(reasons.slice(seenAt))).toEqual(new Set([RefusalReason.TOKEN_EXPIRED]));
+});
+
 it("metrics add up what all threads did", async () => {
   await using authority = await TestServer.start({ TOKEN_AUTHORITY_THREADS: "3" });
   const gateways = Array.from({ length: 12 }, () =>

@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { join } from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
+import { createTimeSeen } from "../src/authority/clock.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
@@ -82,6 +85,20 @@ describe("a restart", () => {
       /another process/,
     );
     expect(await authority.verdictOf((await authority.issue()).key)).toBe("principal");
+  });
+});
+
+describe("a second authority on the same port", () => {
+  it.each([1, 2])("is refused, with %i threads, and leaves no data behind", async (threads) => {
+    const settings = { TOKEN_AUTHORITY_THREADS: String(threads) };
+    await using authority = await TestServer.start(settings);
+    await using second = new TestServer();
+    const taken = { ...settings, TOKEN_AUTHORITY_LISTEN: authority.server.address };
+    await expect(second.start(taken)).rejects.toMatchObject({ code: "EADDRINUSE" });
+    expect(existsSync(join(second.directory, "data"))).toBe(false);
+    await authority.stop();
+    await second.start(taken);
+    expect(await second.verdictOf((await second.issue()).key)).toBe("principal");
   });
 });
 
@@ -177,6 +194,24 @@ describe("the end", () => {
     expect(statuses).toEqual([Status.SERVING, Status.NOT_SERVING]);
   });
 
+  it.each([1, 2])("logs calls that are cut after the grace, with %i threads", async (threads) => {
+    const settings = { TOKEN_AUTHORITY_THREADS: String(threads), TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "50" };
+    await using authority = await TestServer.start(settings);
+    for (let at = 0; at < 12; at += 1) {
+      const client = connect(`http://${authority.server.address}`);
+      client.on("error", () => {});
+      await once(client, "connect");
+      const path = "/casapay.token.v1.TokenService/List";
+      const request = client.request({ ":method": "POST", ":path": path, "content-type": "application/grpc" });
+      request.on("error", () => {}).write(Buffer.from([0]));
+      // An answer to this means that the request has been taken.
+      await new Promise((resolve) => client.ping(resolve));
+    }
+    await authority.stop();
+    const cut = authority.logged.filter(({ message }) => message === "call");
+    expect(cut.map(({ fields }) => ("code" in fields ? fields.code : null))).toEqual(Array(12).fill("CANCELLED"));
+  });
+
   it("lets calls under way end", async () => {
     await using authority = await TestServer.start();
     const { id } = await authority.issue();
@@ -200,7 +235,13 @@ describe("one more serving thread", () => {
   async function start(authority: TestServer, settings: object) {
     const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
     const store = await openStore(config.dataDirectory);
-    const data = { config, address: config.listen, store: store.seed(), floorMs: 0, sealingSecret: null };
+    const data = {
+      config,
+      address: config.listen,
+      store: store.seed(),
+      timeSeen: createTimeSeen(0),
+      sealingSecret: null,
+    };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }
 

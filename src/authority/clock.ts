@@ -1,7 +1,10 @@
 /** The time now, in Unix milliseconds. */
 export type Clock = () => number;
 
-/** A clock that never runs back: when the system's does, the greatest time seen holds. */
+/** The greatest time that any thread has seen. All threads share it. */
+export type TimeSeen = SharedArrayBuffer;
+
+/** A clock that never runs back, in whatever thread it is asked: when the system's does, the greatest time seen holds. */
 export type SteadyClock = {
   readonly now: Clock;
   /** By how much the system's clock is behind the greatest time seen, in milliseconds. */
@@ -9,15 +12,41 @@ export type SteadyClock = {
 };
 
 /** `floorMs` is a time that is known to have passed, such as that of the newest change. */
-export function createSteadyClock(system: Clock, floorMs: number): SteadyClock {
-  let greatestMs = floorMs;
+export function createTimeSeen(floorMs: number): TimeSeen {
+  const seen = new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
+  new BigInt64Array(seen)[0] = BigInt(floorMs);
+  return seen;
+}
+
+/** The steady clock of one thread. */
+export function createSteadyClock(system: Clock, timeSeen: TimeSeen): SteadyClock {
+  const cell = new BigInt64Array(timeSeen);
+
+  /** Another thread may see a later time meanwhile: the later one stays. */
+  function raise(fromMs: bigint, toMs: bigint): void {
+    for (let seenMs = fromMs; seenMs < toMs; ) {
+      const foundMs = Atomics.compareExchange(cell, 0, seenMs, toMs);
+      if (foundMs === seenMs) {
+        return;
+      }
+      seenMs = foundMs;
+    }
+  }
+
   return {
+    /** Hot path. */
     now() {
-      greatestMs = Math.max(greatestMs, system());
-      return greatestMs;
+      const systemMs = system();
+      const seen = Atomics.load(cell, 0);
+      const seenMs = Number(seen);
+      if (systemMs <= seenMs) {
+        return seenMs;
+      }
+      raise(seen, BigInt(systemMs));
+      return systemMs;
     },
     behindMs() {
-      return Math.max(0, greatestMs - system());
+      return Math.max(0, Number(Atomics.load(cell, 0)) - system());
     },
   };
 }

@@ -32,6 +32,8 @@ import {
 } from "./validation.ts";
 
 const scanLimit = 10_000;
+/** A gRPC client takes 4 MiB by default. JSON takes up to half as much again. */
+const maxPageBytes = 1024 * 1024;
 const defaultPageSize = 50;
 const maxPageSize = 1000;
 const maxRequiredPermissions = 16;
@@ -226,6 +228,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       after: position?.after ?? null,
       limit: pageSizeOf(request),
       scanLimit,
+      maxBytes: maxPageBytes,
       nowMs: clock(),
     });
 

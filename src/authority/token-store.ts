@@ -60,6 +60,8 @@ export type TokenQuery = {
   readonly after: number | null;
   readonly limit: number;
   readonly scanLimit: number;
+  /** What the tokens of a page may take together, as `answerBytes` counts. */
+  readonly maxBytes: number;
   readonly nowMs: number;
 };
 
@@ -86,7 +88,8 @@ export type TokenUse = {
  * Keeps tokens and their journal.
  *
  * Each method is one atomic step: it happens as a whole, or not at all. A change is answered only once it would survive a power
- * cut, and any read that starts after that answer sees it. Rejects with UNDECIDED when it could not do its work; after a change
+ * cut, and any read that starts after that answer sees it. As long as a store is open, the times of its changes never fall: one that
+ * is asked for with an earlier time than the change before it has that one's. Rejects with UNDECIDED when it could not do its work; after a change
  * the outcome is then unknown.
  */
 export interface TokenStore {
@@ -98,7 +101,7 @@ export interface TokenStore {
 
   /**
    * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no more than
-   * `scanLimit` tokens; a page that ends for that reason has a `next`. A `next` is never given when no matching token is left
+   * `scanLimit` tokens, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a `next`. A `next` is never given when no matching token is left
    * among those looked at and none are left to look at.
    */
   list(query: TokenQuery): Promise<TokenPage>;

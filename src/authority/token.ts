@@ -41,3 +41,12 @@ export function stateOf(token: StoredToken, nowMs: number): TokenState {
   }
   return isExpired(token, nowMs) ? "expired" : "active";
 }
+
+/** About how many bytes a token takes in an answer: its texts, and a little for each and for the rest. */
+export function answerBytes({ account, name, permissions, createdBy, revokeReason }: Token): number {
+  let bytes = 150 + account.length + Buffer.byteLength(name) + createdBy.length + Buffer.byteLength(revokeReason);
+  for (const permission of permissions) {
+    bytes += 2 + permission.length;
+  }
+  return bytes;
+}

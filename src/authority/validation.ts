@@ -4,8 +4,9 @@ import { isPermission } from "./permission.ts";
 
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-// Control characters (Unicode Cc), the two separators that break lines (U+2028, U+2029), and halves of surrogate pairs.
-const unprintablePattern = /[\p{Cc}\u2028\u2029]|\p{Cs}/u;
+// Control characters (Unicode Cc), invisible ones such as those that turn the writing direction (Cf), the two separators that break
+// lines (U+2028, U+2029), and halves of surrogate pairs (Cs): a text must look like what it is.
+const unprintablePattern = /[\p{Cc}\p{Cf}\u2028\u2029]|\p{Cs}/u;
 const maxGrantedPermissions = 100;
 
 /** Throws FIELD_INVALID unless the text may name an account. */
@@ -72,7 +73,7 @@ function requireText(field: string, text: string, minLength: number, maxLength: 
     throw fieldInvalid(field, `must be ${minLength} to ${maxLength} characters`);
   }
   if (unprintablePattern.test(text)) {
-    throw fieldInvalid(field, "must not contain control characters");
+    throw fieldInvalid(field, "must not contain control characters or invisible ones");
   }
   if (holdsKey(text)) {
     throw fieldInvalid(field, "must not contain a key");

@@ -45,6 +45,10 @@ export function startCall(
   const cancel = () => controller.abort(callCanceled());
   const expire = () => controller.abort(deadlineExceeded());
   const timer = timeoutMs === null ? undefined : setTimeout(expire, timeoutMs);
+  if (timeoutMs === 0) {
+    // A timer would let what is quick win the race.
+    expire();
+  }
   if (request.signal.aborted) {
     cancel();
   }

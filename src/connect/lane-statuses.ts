@@ -6,6 +6,7 @@ import { AuthorityError } from "../authority/errors.ts";
 import type { Log } from "../authority/log.ts";
 import { rpcName } from "./call.ts";
 import {
+  callCanceled,
   compressionUnnamed,
   deadlineExceeded,
   fromAuthorityError,
@@ -47,6 +48,7 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
       tooLarge: toStatus(requestTooLarge(maxMessageBytes)),
       compressionUnnamed: toStatus(compressionUnnamed()),
       deadlineExceeded: toStatus(deadlineExceeded()),
+      canceled: toStatus(callCanceled()),
       ofError(error: unknown): Status {
         if (!(error instanceof AuthorityError) || error.reason === "UNDECIDED") {
           reportFault(error, rpcName(method));

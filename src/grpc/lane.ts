@@ -10,6 +10,9 @@ export type LaneAnswer = {
 /** The values of the header fields that the lane asked for, in that order; null where the request has none. */
 export type LaneHeaders = readonly (string | null)[];
 
+/** What a lane may ask of its request's stream until its answer is there. `isClosed`: the client gave up, and no answer will be sent. */
+export type LaneStream = { readonly isClosed: boolean };
+
 /** The fast way out of an HTTP/2 connection, for one path: whole request in, whole response out. The same as `src/http2/` has it. */
 export type Lane<Context> = {
   readonly maxBodyBytes: number;
@@ -24,6 +27,7 @@ export type Lane<Context> = {
     end: number,
     headers: LaneHeaders,
     context: Context,
+    stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer>;
 };
 

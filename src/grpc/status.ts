@@ -20,6 +20,8 @@ export type Statuses = {
   /** A compressed message without the name of its compression. */
   readonly compressionUnnamed: Status;
   readonly deadlineExceeded: Status;
+  /** Told to nobody but those who count: the client has gone. */
+  readonly canceled: Status;
   /** The error that a call failed with; told to the log where its caller learns nothing of it. */
   ofError(error: unknown): Status;
 };

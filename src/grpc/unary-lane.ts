@@ -3,7 +3,7 @@ import { AuthorityError, undecided } from "../authority/errors.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
 import { isLocalAuthority } from "./is-local-authority.ts";
-import type { Lane, LaneAnswer, LaneHeaders, PrepareBlock } from "./lane.ts";
+import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
 import { framingFault, prefixBytes } from "./length-prefixed.ts";
 import type { Status, Statuses } from "./status.ts";
 import { trailersOnly } from "./trailers-only.ts";
@@ -60,7 +60,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     return (
       (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
       (encoding === null || encoding === "identity") &&
-      (timeout === null || grpcTimeoutMs(timeout) !== "malformed") &&
+      (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
       (peer.transport !== "loopback" || isLocalAuthority(authority))
     );
   }
@@ -72,6 +72,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     end: number,
     headers: LaneHeaders,
     peer: Peer,
+    stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer> {
     const startedAtMs = performance.now();
     const { role, refusal } = admit(peer);
@@ -90,7 +91,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       return fail(call, statusOfFailure(error));
     }
     if (reply instanceof Promise) {
-      return answerLater(call, reply, timeoutMs(headers));
+      return answerLater(call, stream, reply, timeoutMs(headers));
     }
     return "body" in reply ? succeed(call, reply) : fail(call, reply);
   }
@@ -102,23 +103,31 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     return fail({ peer, role, startedAtMs }, refusal ?? statuses.tooLarge);
   }
 
-  async function answerLater(call: Call, replying: Promise<Reply>, waitMs: number): Promise<LaneAnswer> {
+  async function answerLater(
+    call: Call,
+    stream: LaneStream,
+    replying: Promise<Reply>,
+    waitMs: number,
+  ): Promise<LaneAnswer> {
     const { promise: deadline, resolve } = Promise.withResolvers<null>();
     const timer = setTimeout(resolve, waitMs, null);
     let reply: Reply | null;
     try {
       reply = await Promise.race([replying, deadline]);
     } catch (error) {
-      return fail(call, statusOfFailure(error));
+      const status = statusOfFailure(error);
+      return fail(call, stream.isClosed ? statuses.canceled : status);
     } finally {
       clearTimeout(timer);
     }
     if (reply === null) {
       // A failure that comes too late for the caller is still the log's.
       replying.catch(statusOfFailure);
-      return fail(call, statuses.deadlineExceeded);
     }
-    return succeed(call, reply);
+    if (stream.isClosed) {
+      return fail(call, statuses.canceled);
+    }
+    return reply === null ? fail(call, statuses.deadlineExceeded) : succeed(call, reply);
   }
 
   /** Hot path. */
@@ -147,6 +156,11 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       journalHash: null,
       refusal: reply === null ? null : reply.refusal,
     });
+  }
+
+  /** Whose time is over before it begins is told so on the general way. */
+  function hasTime(requestedMs: number | "malformed"): boolean {
+    return requestedMs !== "malformed" && requestedMs > 0;
   }
 
   function timeoutMs(headers: LaneHeaders): number {

@@ -9,7 +9,7 @@ export type ConnectionCounts = {
   readonly handshaking: number;
   readonly http1: number;
   readonly http2: number;
-  /** Closed at once since the start because a limit was reached. */
+  /** Closed since the start because a limit was reached. */
   readonly refused: number;
 };
 
@@ -89,6 +89,16 @@ export class ConnectionRegistry {
       }
     }
     return closed;
+  }
+
+  /** Destroys the socket that has been longest without coming to speak a protocol. */
+  cutOldestHandshake(): void {
+    const [oldest] = this.#handshaking;
+    if (oldest !== undefined) {
+      this.#handshaking.delete(oldest);
+      this.#refused += 1;
+      oldest.destroy();
+    }
   }
 
   /** Destroys the sockets that have not come to speak a protocol. */

@@ -2,7 +2,7 @@
 export type HttpLimits = {
   /** Connections in all; one more is closed at once. */
   readonly maxConnections: number;
-  /** TLS handshakes and plaintext prefaces under way; one more is closed at once. */
+  /** TLS handshakes and plaintext prefaces under way; for one more, the oldest is cut. */
   readonly maxHandshakes: number;
   /** From accept to the end of the TLS handshake, or to the bytes that tell HTTP/2 from HTTP/1.1. */
   readonly handshakeMs: number;

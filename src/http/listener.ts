@@ -49,7 +49,15 @@ export async function startListener(options: {
   const http1 = createHttp1Connections({ scheme, handler: options.handler, limits, log });
   const serve = createProtocolServer(registry, http1, options.serveHttp2);
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
-  const server = createNetServer(socketOptions, (socket) => accept(socket, registry, limits, start.accept));
+  const warnOfSilence = sampledWarning(log, "too many connections do not say what they speak: the oldest are cut");
+  const server = createNetServer(socketOptions, (socket) => {
+    accept(socket, registry, start.accept);
+    if (registry.handshaking > limits.maxHandshakes) {
+      // Never the newest: silent ones would lock out who comes to speak.
+      registry.cutOldestHandshake();
+      warnOfSilence({ maxHandshakes: limits.maxHandshakes });
+    }
+  });
   server.maxConnections = limits.maxConnections;
   server.on("drop", () => registry.countRefusal());
   const removeAddress = await listen(server, address, options.reusePort ?? false).catch((error) => {
@@ -98,20 +106,10 @@ type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, proof: Proof
 /** What happens to an accepted socket until its protocol is known. */
 type Start = { accept(socket: Socket): void; stop(): void };
 
-function accept(
-  socket: Socket,
-  registry: ConnectionRegistry,
-  limits: HttpLimits,
-  start: (socket: Socket) => void,
-): void {
+function accept(socket: Socket, registry: ConnectionRegistry, start: (socket: Socket) => void): void {
   // The protocols hear of errors as well; until they do, a reset must not be an uncaught exception.
   socket.on("error", ignore);
   registry.accept(socket);
-  if (registry.handshaking >= limits.maxHandshakes) {
-    registry.countRefusal();
-    socket.destroy();
-    return;
-  }
   registry.startHandshake(socket);
   start(socket);
 }
@@ -228,14 +226,20 @@ function removeQuietly(removeAddress: () => void, log: Log): void {
 // What cannot be accepted is lost; the listener lives on. Out of file descriptors, libuv closes what it cannot keep
 // and says nothing.
 function surviveAcceptErrors(server: Server, log: Log): void {
+  const warn = sampledWarning(log, "a connection could not be accepted");
+  server.on("error", (error) => warn(describeError(error)));
+}
+
+/** Warns once a second at most. */
+function sampledWarning(log: Log, message: string): (fields: object) => void {
   let quietUntilMs = 0;
-  server.on("error", (error) => {
+  return (fields) => {
     const nowMs = performance.now();
     if (nowMs >= quietUntilMs) {
       quietUntilMs = nowMs + 1_000;
-      log.warn(describeError(error), "a connection could not be accepted");
+      log.warn(fields, message);
     }
-  });
+  };
 }
 
 function ignore(): void {}

@@ -135,8 +135,10 @@ export class ControlFrames<Context> {
     }
     this.hasPeerSettings = true;
     this.#parts.guard.spendControl(answeredCost + frame.length / 6);
-    const { headerTableBytes, initialWindowBytes: windowBytes } = readPeerSettings(frame.bytes, frame.start, frame.end);
+    const settings = readPeerSettings(frame.bytes, frame.start, frame.end);
+    const { headerTableBytes, initialWindowBytes: windowBytes } = settings;
     if (headerTableBytes !== null) {
+      outgoing.encoder.allowTableBytes(settings.smallestHeaderTableBytes);
       outgoing.encoder.allowTableBytes(headerTableBytes);
     }
     if (windowBytes !== null) {

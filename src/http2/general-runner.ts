@@ -1,6 +1,7 @@
 import { ErrorCode, StreamAborted } from "./error-code.ts";
 import { isSendable } from "./field.ts";
 import type { GeneralRequest, GeneralResponse } from "./general.ts";
+import { HandlerGate } from "./handler-gate.ts";
 import type { HeaderPair } from "./hpack-encoder.ts";
 import type { RunnerParts } from "./lane-runner.ts";
 import { RequestBody } from "./request-body.ts";
@@ -10,9 +11,11 @@ import type { Stream } from "./stream.ts";
 /** Takes general requests from their header block to the end of their response. */
 export class GeneralRunner<Context> {
   readonly #parts: RunnerParts<Context>;
+  readonly #gate: HandlerGate;
 
   constructor(parts: RunnerParts<Context>) {
     this.#parts = parts;
+    this.#gate = new HandlerGate(parts.server.limits, parts.outgoing);
   }
 
   begin(stream: Stream<Context>, head: RequestHead, headers: Headers, endStream: boolean): void {
@@ -35,7 +38,7 @@ export class GeneralRunner<Context> {
     }
     const request = { method, scheme, authority, path, headers, body, signal: controller.signal };
     this.#parts.table.startWork(stream);
-    void this.#run(stream, request);
+    this.#parts.server.generalTurns.begin(() => void this.#run(stream, request));
   }
 
   data(body: RequestBody, bytes: Buffer, start: number, end: number, endStream: boolean): void {
@@ -58,10 +61,13 @@ export class GeneralRunner<Context> {
 
   /** Never rejects. */
   async #run(stream: Stream<Context>, request: GeneralRequest): Promise<void> {
-    const { server, context, table } = this.#parts;
+    const { server, table } = this.#parts;
     try {
-      const response = await server.handle(request, context);
-      await this.#respond(stream, request, response);
+      const wait = this.#gate.enter(request.signal);
+      if (wait !== null) {
+        await wait;
+      }
+      await this.#answer(stream, request);
     } catch (error) {
       // What a handler throws because its stream was aborted is no news.
       if (!stream.isClosed) {
@@ -74,6 +80,22 @@ export class GeneralRunner<Context> {
     } finally {
       table.finishWork(stream);
     }
+  }
+
+  /** Leaves the gate once the response's body, if it has one, is counted among those that wait. */
+  async #answer(stream: Stream<Context>, request: GeneralRequest): Promise<void> {
+    const { server, context } = this.#parts;
+    let responding: Promise<void>;
+    try {
+      if (stream.isClosed) {
+        return;
+      }
+      const response = await server.handle(request, context);
+      responding = this.#respond(stream, request, response);
+    } finally {
+      this.#gate.leave();
+    }
+    await responding;
   }
 
   async #respond(stream: Stream<Context>, request: GeneralRequest, response: GeneralResponse): Promise<void> {

@@ -4,6 +4,7 @@ import { Connection } from "./connection.ts";
 import { FieldFactory } from "./field.ts";
 import { SlabPool } from "./frame-writer.ts";
 import type { Handler } from "./general.ts";
+import { GeneralTurns } from "./general-turns.ts";
 import type { Lanes } from "./lane.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import type { ServerParts } from "./server-parts.ts";
@@ -43,6 +44,7 @@ export class Http2Server<Context> {
       random: options.random ?? Math.random,
       factory: new FieldFactory(options.lanes.headers),
       pool: new SlabPool(),
+      generalTurns: new GeneralTurns(limits.maxGeneralPerTurn),
       time: { nowMs: this.#clock() },
     };
     this.#sweep = setInterval(() => this.sweep(), limits.sweepMs).unref();

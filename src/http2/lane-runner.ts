@@ -94,7 +94,7 @@ export class LaneRunner<Context> {
   #answer(stream: Stream<Context>, lane: Lane<Context>, bytes: Buffer, start: number, end: number): void {
     let answer: LaneAnswer | Promise<LaneAnswer>;
     try {
-      answer = lane.answer(bytes, start, end, stream.laneHeaders, this.#parts.context);
+      answer = lane.answer(bytes, start, end, stream.laneHeaders, this.#parts.context, stream);
     } catch (error) {
       this.#fail(stream, error);
       return;

@@ -10,6 +10,9 @@ export type LaneAnswer = {
 /** The values of the fields in `Lanes.headers`, in that order; null where the request has none. Valid until the answer is there, later or not: the array is used again. */
 export type LaneHeaders = readonly (string | null)[];
 
+/** What a lane may ask of its request's stream until its answer is there. `isClosed`: the client gave up, and no answer will be sent. */
+export type LaneStream = { readonly isClosed: boolean };
+
 /** The fast way out of a connection: one path, whole request in, whole response out. */
 export type Lane<Context> = {
   /** A longer body is answered by `tooLarge`, as soon as that is known. */
@@ -27,6 +30,7 @@ export type Lane<Context> = {
     end: number,
     headers: LaneHeaders,
     context: Context,
+    stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer>;
 };
 

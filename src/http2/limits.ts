@@ -20,6 +20,10 @@ export type Limits = {
   readonly maxLaneBytes: number;
   /** What may wait to be written on a connection. Past it, nothing more is read from it. */
   readonly maxUnsentBytes: number;
+  /** Bytes of response bodies that wait on a connection, for windows most of all. Past it, no general request's handler begins. */
+  readonly maxWaitingBodyBytes: number;
+  /** General requests of a connection whose handlers are at work on a response: each may bring one body more than the bound above. */
+  readonly maxHandlersAtOnce: number;
   /** Resets a connection may cause beyond its answered requests (CVE-2023-44487); each answered request gives one back. */
   readonly resetBudget: number;
   /** SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA and unknown frames a connection may send beyond its real work (CVE-2019-9511 to 9518). */
@@ -28,6 +32,8 @@ export type Limits = {
   readonly budgetRefillPerSecond: number;
   /** Work, in about a microsecond each, that one connection may cause before the others have their turn. */
   readonly maxWorkPerTurn: number;
+  /** General requests of all connections that begin in one turn. The others have theirs in the turns that follow. */
+  readonly maxGeneralPerTurn: number;
   /** From the first byte we send to the client's preface and SETTINGS, and to its acknowledgement of ours. */
   readonly handshakeMs: number;
   /** From the first byte of a frame or header block to its last. */
@@ -68,10 +74,13 @@ export const defaultLimits: Limits = {
   connectionWindowBytes: 1_048_576,
   maxLaneBytes: 1_048_576,
   maxUnsentBytes: 262_144,
+  maxWaitingBodyBytes: 4_194_304,
+  maxHandlersAtOnce: 64,
   resetBudget: 1_000,
   controlBudget: 10_000,
   budgetRefillPerSecond: 100,
   maxWorkPerTurn: 1_000,
+  maxGeneralPerTurn: 2,
   handshakeMs: 10_000,
   headerMs: 10_000,
   laneBodyMs: 20_000,

@@ -32,6 +32,9 @@ export class Outgoing<Context> {
   #isCorked = false;
   #isFlushPlanned = false;
   #writtenBytes = 0;
+  #waitingBodyBytes = 0;
+  /** Hears that fewer bytes of bodies wait. */
+  onRoom: () => void = () => {};
   #isEnded = false;
 
   constructor(socket: Duplex, pool: SlabPool, limits: OutgoingLimits) {
@@ -49,6 +52,11 @@ export class Outgoing<Context> {
   get isBackedUp(): boolean {
     // Never below the socket's own mark: past that it tells when it has drained.
     return this.unsentBytes >= Math.max(this.#limits.maxUnsentBytes, this.#socket.writableHighWaterMark);
+  }
+
+  /** What of bodies was handed to `body` and is not yet in the writer. */
+  get waitingBodyBytes(): number {
+    return this.#waitingBodyBytes;
   }
 
   /** How much the kernel has taken so far: whether a peer reads at all. */
@@ -148,7 +156,12 @@ export class Outgoing<Context> {
     stream.outgoing = bytes;
     stream.outgoingAt = 0;
     stream.outgoingEnds = endStream;
-    stream.onSent = onSent;
+    stream.onSent = (sent) => {
+      // Given up, it takes what is left of it along.
+      this.#countWaiting(stream.outgoingAt - bytes.length);
+      onSent(sent);
+    };
+    this.#countWaiting(bytes.length);
     this.resume(stream);
   }
 
@@ -200,6 +213,13 @@ export class Outgoing<Context> {
     }
   }
 
+  #countWaiting(bytes: number): void {
+    this.#waitingBodyBytes += bytes;
+    if (bytes < 0) {
+      this.onRoom();
+    }
+  }
+
   #sendPart(stream: Stream<Context>, bytes: Uint8Array, count: number): void {
     const start = stream.outgoingAt;
     const end = start + count;
@@ -216,6 +236,7 @@ export class Outgoing<Context> {
     stream.sentBytes += count;
     this.#earned += (count >> 10) + (isWhole ? wholePartEarns : 0);
     stream.outgoingAt = end;
+    this.#countWaiting(-count);
     if (!isWhole) {
       this.#ready.add(stream);
       return;

@@ -1,6 +1,7 @@
 import type { FieldFactory } from "./field.ts";
 import type { SlabPool } from "./frame-writer.ts";
 import type { Handler } from "./general.ts";
+import type { GeneralTurns } from "./general-turns.ts";
 import type { Lanes } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 
@@ -14,6 +15,7 @@ export type ServerParts<Context> = {
   readonly random: () => number;
   readonly factory: FieldFactory;
   readonly pool: SlabPool;
+  readonly generalTurns: GeneralTurns;
   /** The time as of the last sweep: reading it costs nothing. */
   readonly time: { nowMs: number };
 };

@@ -45,8 +45,18 @@ export function createCallMeter(): CallMeter {
   const durations: DurationMeasure[] = [];
   const refusals = new Map<string, number>();
 
+  /** Most calls are of the kind of the one before. */
+  let latest: DurationMeasure | null = null;
+
   function measureOf({ rpc, protocol, code }: MeasuredCall): DurationMeasure {
     const system = systemOf(protocol);
+    if (latest === null || latest.rpc !== rpc || latest.system !== system || latest.code !== code) {
+      latest = find(rpc, system, code);
+    }
+    return latest;
+  }
+
+  function find(rpc: string, system: RpcSystem, code: string): DurationMeasure {
     const bySystem = getOrInsert(byRpc, rpc, () => new Map<RpcSystem, Map<string, DurationMeasure>>());
     const byCode = getOrInsert(bySystem, system, () => new Map<string, DurationMeasure>());
     return getOrInsert(byCode, code, (): DurationMeasure => {

@@ -33,7 +33,12 @@ export function dataFiles(directory: string): DataFiles {
 export function prepareDataDirectory(directory: string): void {
   const root = resolve(directory);
   if (!existsSync(root)) {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    try {
+      makeDirectory(root);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "unknown";
+      throw new StartError(`the data directory ${root} cannot be made (${code})`, { cause: error });
+    }
     chmodSync(root, 0o700);
     syncDirectory(dirname(root));
     return;
@@ -47,6 +52,15 @@ export function prepareDataDirectory(directory: string): void {
       `the data directory ${root} can be written by others than its owner (mode ${(stats.mode & 0o777).toString(8)}): run chmod 700 on it`,
     );
   }
+}
+
+/** Makes those above it first. Node's own recursive way never returns where a file system takes no directory, as /proc does. */
+function makeDirectory(path: string): void {
+  const parent = dirname(path);
+  if (!existsSync(parent)) {
+    makeDirectory(parent);
+  }
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. */

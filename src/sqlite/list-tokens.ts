@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type Database from "better-sqlite3";
 import { coveringPermissions } from "../authority/permission.ts";
-import type { Token } from "../authority/token.ts";
+import { answerBytes, type Token } from "../authority/token.ts";
 import type { Direction, TokenFilter, TokenPage, TokenQuery } from "../authority/token-store.ts";
 import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
 
@@ -60,18 +60,24 @@ export function createTokenList(db: Database.Database): (query: TokenQuery) => P
     everywhere: { older: prepareSlicer(db, false, "older"), newer: prepareSlicer(db, false, "newer") },
   };
 
+  // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
+  const takeTurn = createTurns();
+
   return async (query) => {
     const lookAtSlice = slicers[query.filter.account === null ? "everywhere" : "account"][query.direction];
     const tokens: Token[] = [];
+    let bytes = 0;
     let cursor = query.after ?? wordsFor[query.direction].start;
     let left = query.scanLimit;
     for (;;) {
-      // One more than asked for tells whether the page has a next.
-      const slice = lookAtSlice(query, cursor, Math.min(left, sliceTokens), query.limit + 1 - tokens.length);
+      await takeTurn();
+      // One more than the page holds tells whether it has a next.
+      const slice = lookAtSlice(query, cursor, Math.min(left, sliceTokens), { tokens: tokens.length, bytes });
       tokens.push(...slice.tokens);
-      const last = tokens[query.limit - 1];
-      if (last !== undefined && tokens.length > query.limit) {
-        return { tokens: tokens.slice(0, query.limit), next: last.createRevision };
+      bytes += slice.bytes;
+      const last = tokens.at(-2);
+      if (last !== undefined && (tokens.length > query.limit || bytes > query.maxBytes)) {
+        return { tokens: tokens.slice(0, -1), next: last.createRevision };
       }
       if (slice.end === null) {
         return { tokens, next: null };
@@ -79,34 +85,56 @@ export function createTokenList(db: Database.Database): (query: TokenQuery) => P
       cursor = slice.end;
       left -= slice.lookedAt;
       if (left <= 0) {
-        const isMoreLeft = lookAtSlice(query, cursor, 1, 0).end !== null;
+        const isMoreLeft = lookAtSlice(query, cursor, 1, { tokens: tokens.length, bytes }).end !== null;
         return { tokens, next: isMoreLeft ? cursor : null };
       }
-      await nextTurn();
     }
+  };
+}
+
+/** Gives the turns of the event loop to those who ask, one each, in order: between two of them everything else has its own. */
+function createTurns(): () => Promise<void> {
+  let last = Promise.resolve();
+  return () => {
+    last = last.then(() => nextTurn());
+    return last;
   };
 }
 
 type Slice = {
   readonly tokens: readonly Token[];
+  readonly bytes: number;
   readonly lookedAt: number;
   /** The last token looked at; null when there was none. */
   readonly end: number | null;
 };
-type Slicer = (query: TokenQuery, cursor: number, slice: number, wanted: number) => Slice;
+/** What the page holds before the slice, which ends with the first token that the page has no room for. */
+type Held = { readonly tokens: number; readonly bytes: number };
+type Slicer = (query: TokenQuery, cursor: number, slice: number, held: Held) => Slice;
 
 function prepareSlicer(db: Database.Database, byAccount: boolean, direction: Direction): Slicer {
   const findEnd = db.prepare<[SliceParameters], SliceRow>(sliceSql({ byAccount, direction }));
   const findMatches = db.prepare<[MatchParameters], TokenRow>(matchSql({ byAccount, direction }));
-  return db.transaction((query, cursor, slice, wanted) => {
+  return db.transaction((query, cursor, slice, held) => {
     const account = query.filter.account;
     const found = findEnd.get({ account, cursor, slice });
     if (found === undefined || found.end === null) {
-      return { tokens: [], lookedAt: 0, end: null };
+      return { tokens: [], bytes: 0, lookedAt: 0, end: null };
     }
     const { looked_at: lookedAt, end } = found;
+    const wanted = query.limit + 1 - held.tokens;
     const parameters = { account, cursor, end, wanted, ...toFilterParameters(query.filter, query.nowMs) };
-    return { tokens: findMatches.all(parameters).map(toToken), lookedAt, end };
+    const tokens: Token[] = [];
+    let bytes = 0;
+    for (const row of findMatches.iterate(parameters)) {
+      const token = toToken(row);
+      tokens.push(token);
+      bytes += answerBytes(token);
+      if (held.bytes + bytes > query.maxBytes && held.tokens + tokens.length > 1) {
+        break;
+      }
+    }
+    return { tokens, bytes, lookedAt, end };
   }) satisfies Slicer;
 }
 

@@ -42,7 +42,10 @@ export type WriterAnswer =
 /** From a serving thread to the writer. */
 export type WriterRequest = { readonly id: number; readonly call: WriterCall };
 
+/** What became of the request with this id. */
+export type WriterResult = { readonly id: number; readonly answer: WriterAnswer };
+
 /** From the writer to a serving thread. After `fatal` comes nothing more. */
 export type WriterReply =
-  | { readonly kind: "answers"; readonly answers: readonly { readonly id: number; readonly answer: WriterAnswer }[] }
+  | { readonly kind: "answers"; readonly answers: readonly WriterResult[] }
   | { readonly kind: "fatal"; readonly failure: Failure };

@@ -55,6 +55,10 @@ export function readCertificates(paths: CertificatePaths, nowMs: number): Certif
 function readCertificateFile(path: string): { pem: string; leaf: X509Certificate; certificates: X509Certificate[] } {
   const pem = readText(path);
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  // What is left of a block that was cut off, as a file has it that is being written.
+  if (/^-/m.test(pem.replaceAll(/-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g, ""))) {
+    throw new Error(`${path}: holds a PEM block that is not whole`);
+  }
   const certificates = blocks.map((block) => {
     try {
       return new X509Certificate(block);

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { createSteadyClock } from "../../src/authority/clock.ts";
+import { createSteadyClock, createTimeSeen } from "../../src/authority/clock.ts";
 
 it("holds the greatest time seen when the system's clock runs back, and says by how much it is behind", () => {
   let systemMs = 1000;
-  const clock = createSteadyClock(() => systemMs, 0);
+  const clock = createSteadyClock(() => systemMs, createTimeSeen(0));
   expect(clock.now()).toBe(1000);
   systemMs = 400;
   expect([clock.now(), clock.behindMs()]).toEqual([1000, 600]);
@@ -12,6 +12,13 @@ it("holds the greatest time seen when the system's clock runs back, and says by 
 });
 
 it("starts no earlier than a time that is known to have passed", () => {
-  const clock = createSteadyClock(() => 1000, 1200);
+  const clock = createSteadyClock(() => 1000, createTimeSeen(1200));
   expect([clock.now(), clock.behindMs()]).toEqual([1200, 200]);
+});
+
+it("runs back in no thread after another has seen a later time", () => {
+  const seen = createTimeSeen(0);
+  const late = createSteadyClock(() => 2000, seen);
+  const early = createSteadyClock(() => 1000, seen);
+  expect([early.now(), late.now(), early.now(), early.behindMs()]).toEqual([1000, 2000, 2000, 1000]);
 });

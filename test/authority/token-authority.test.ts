@@ -1,6 +1,8 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
+import { ListResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { TestServer } from "../support/test-server.ts";
 
 async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
@@ -129,7 +131,50 @@ describe("creating", () => {
   });
 });
 
+describe("names and reasons", () => {
+  it.each([
+    ["a line break", "a\nb"],
+    ["a line separator", "a\u2028b"],
+    ["a change of the writing direction", "a\u202eb"],
+    ["a space of no width", "a\u200bb"],
+    ["a byte order mark", "\ufeffab"],
+    ["a tag", "a\u{e0041}"],
+  ])("refuse %s", async (_what, text) => {
+    await using authority = await TestServer.start();
+    const rule = "must not contain control characters or invisible ones";
+    expect((await errorOf(authority.issue({ name: text }))).rawMessage).toBe(`name ${rule}`);
+    const { id } = await authority.issue();
+    expect((await errorOf(authority.tokens.revoke({ id, reason: text }))).rawMessage).toBe(`reason ${rule}`);
+  });
+
+  it("take every other character", async () => {
+    await using authority = await TestServer.start();
+    const name = "Zoë's 💶 – שלום عربي 日本語 ✓️";
+    expect((await authority.issue({ name })).token?.name).toBe(name);
+  });
+});
+
 describe("listing", () => {
+  it("ends a page at a MiB, which clients of gRPC take by default, and goes on where it ended", async () => {
+    await using authority = await TestServer.start();
+    const longest = (at: number) => `${String(at).padStart(3, "p").padEnd(63, "x")}:write`;
+    const permissions = Array.from({ length: 100 }, (_, at) => longest(at));
+    const request = { type: TokenType.RESTRICTED, permissions };
+    const made = await Promise.all(Array.from({ length: 200 }, () => authority.issue(request)));
+    const ids: string[] = [];
+    let pageToken = "";
+    let longestPage = 0;
+    do {
+      const page = await authority.tokens.list({ pageSize: 1000, pageToken });
+      longestPage = Math.max(longestPage, toBinary(ListResponseSchema, page).length);
+      ids.push(...page.tokens.map(({ id }) => id));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(ids.toSorted()).toEqual(made.map(({ id }) => id).toSorted());
+    expect(longestPage).toBeGreaterThan(900_000);
+    expect(longestPage).toBeLessThan(1_100_000);
+  });
+
   it("goes to the last page and back again, and both ways gives the same tokens, newest first", async () => {
     await using authority = await TestServer.start();
     const made: string[] = [];

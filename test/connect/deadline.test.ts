@@ -105,6 +105,20 @@ describe.each(protocols)("over %s", (protocol) => {
     }
   });
 
+  it("answers nothing but that time is over to a caller that gives none, however quick the answer would be", async () => {
+    await using rig = await ConnectRig.start();
+    const none = protocol === "connect" ? { "connect-timeout-ms": "0" } : { "grpc-timeout": "0S" };
+    for (const [rpc, message] of [
+      ["Authenticate", '{"key": "no key"}'],
+      ["Create", '{"account": "acct_1", "name": "n", "type": "TOKEN_TYPE_SECRET"}'],
+    ] as const) {
+      const request = rawCall(protocol, "json", `/casapay.token.v1.TokenService/${rpc}`, message, none);
+      const error = rawError(protocol, await rig.send(request));
+      expect(errorOf(error)).toMatchObject({ code: "DeadlineExceeded", reason: "DEADLINE_EXCEEDED" });
+    }
+    expect((await rig.client(TokenService).list({})).tokens).toEqual([]);
+  });
+
   it("honours the caller's own timeout, and does not begin what is too late", async () => {
     let asked = 0;
     const replaceAuthority = (authority: TokenAuthority) => ({

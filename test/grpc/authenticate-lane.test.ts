@@ -29,10 +29,16 @@ function requestBytes(init: MessageInitShape<typeof AuthenticateRequestSchema>):
 }
 
 /** Gives the lane a body in the middle of a buffer that is used for something else right after. */
-function ask(rig: LaneRig, body: Uint8Array, fields = plain, peer: Peer = gateway): LaneAnswer | Promise<LaneAnswer> {
+function ask(
+  rig: LaneRig,
+  body: Uint8Array,
+  fields = plain,
+  peer: Peer = gateway,
+  stream = { isClosed: false },
+): LaneAnswer | Promise<LaneAnswer> {
   const buffer = Buffer.alloc(body.length + 32, 0x08);
   buffer.set(body, 11);
-  const answer = rig.lane.answer(buffer, 11, 11 + body.length, fields, peer);
+  const answer = rig.lane.answer(buffer, 11, 11 + body.length, fields, peer, stream);
   buffer.fill(0);
   return answer;
 }
@@ -70,6 +76,8 @@ describe("which requests take the lane", () => {
       { "grpc-encoding": "gzip" },
       { "grpc-encoding": "" },
       { "grpc-timeout": "1s" },
+      { "grpc-timeout": "0S" },
+      { "grpc-timeout": "00000000n" },
       { "grpc-timeout": "" },
       { "grpc-timeout": "1S, 1S" },
     ]) {
@@ -364,6 +372,18 @@ describe("an answer that comes later", () => {
     expect(rig.calls).toMatchObject([{ code: "DEADLINE_EXCEEDED", reason: "DEADLINE_EXCEEDED" }]);
     expect(partsOf(errorIn(await answer))).toMatchObject({ code: "DeadlineExceeded", reason: "DEADLINE_EXCEEDED" });
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ["a decision", () => Promise.resolve(unknownKey)],
+    ["a failure", () => Promise.reject(new Error("disk I/O error"))],
+  ])("counts as canceled when the client has gone before %s", async (_, decide) => {
+    const rig = createLaneRig(decide);
+    const stream = { isClosed: false };
+    const answer = ask(rig, body, plain, gateway, stream);
+    stream.isClosed = true;
+    await answer;
+    expect(rig.calls).toMatchObject([{ code: "CANCELLED", reason: "CALL_CANCELED", refusal: null }]);
   });
 
   it("is told once, and a failure after the deadline goes to the log alone", async () => {

@@ -53,6 +53,7 @@ describe("streams and pipelines", () => {
         await release.promise;
         return hello();
       },
+      http2Limits: { maxHandlersAtOnce: defaultLimits.maxConcurrentStreams },
     });
     await using session = await openHttp2(rig.origin);
     await once(session, "remoteSettings");

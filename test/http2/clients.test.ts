@@ -415,10 +415,7 @@ describe("the client's windows", () => {
     const client = await connectRaw(
       Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 10]), settingsAck]),
     );
-    const heard = (id: number): number =>
-      client.frames
-        .filter(({ type, streamId }) => type === FrameType.Data && streamId === id)
-        .reduce((sum, { payload }) => sum + payload.length, 0);
+    const heard = (id: number): number => client.bodyBytes(id);
     client.send(
       laneRequest(1, "0123456789abcdef"),
       headers(3, postPairs, Flag.EndHeaders),
@@ -454,28 +451,53 @@ describe("the client's windows", () => {
     );
     await client.body(3);
     await client.ping();
-    expect(
-      client.frames
-        .filter(({ type, streamId }) => type === FrameType.Data && streamId === 1)
-        .reduce((sum, { payload }) => sum + payload.length, 0),
-    ).toBe(65_525);
+    expect(client.bodyBytes(1)).toBe(65_525);
     client.send(frame(FrameType.WindowUpdate, 0, 0, word(1_000_000)));
     expect((await client.body(1)).length).toBe(1_000_000);
   });
 
-  it("says the table size that SETTINGS ask for before the next block, in front of a prepared one too (RFC 7541 section 4.2)", async () => {
+  it.each([
+    ["two SETTINGS frames", [settings([Setting.HeaderTableSize, 0]), settings([Setting.HeaderTableSize, 50])]],
+    ["one SETTINGS frame", [settings([Setting.HeaderTableSize, 0], [Setting.HeaderTableSize, 50])]],
+  ])(
+    "says the table sizes that %s ask for before the next block, in front of a prepared one too (RFC 7541 section 4.2)",
+    async (_what, asked) => {
+      await start();
+      const client = await connectRaw(Buffer.concat([clientPreface, ...asked, settingsAck, laneRequest(1)]));
+      const { payload } = await client.frame(({ type }) => type === FrameType.Headers);
+      expect([...payload.subarray(0, 3)]).toEqual([0x20, 0x3f, 50 - 31]);
+      expect(client.decode(payload)).toContainEqual([":status", "200"]);
+    },
+  );
+
+  it.each([
+    ["0, opened a byte at a time", 0],
+    ["1, opened a byte at a time", 1],
+    ["2^31-1", 2 ** 31 - 1],
+  ])("may be %s, on both ways", async (_what, bytes) => {
     await start();
-    const client = await connectRaw(
-      Buffer.concat([
-        clientPreface,
-        settings([Setting.HeaderTableSize, 0]),
-        settings([Setting.HeaderTableSize, 50]),
-        settingsAck,
-        laneRequest(1),
-      ]),
-    );
-    const { payload } = await client.frame(({ type }) => type === FrameType.Headers);
-    expect([...payload.subarray(0, 3)]).toEqual([0x20, 0x3f, 50 - 31]);
-    expect(client.decode(payload)).toContainEqual([":status", "200"]);
+    const first = [clientPreface, settings([Setting.InitialWindowSize, bytes]), settingsAck];
+    const client = await connectRaw(Buffer.concat(first));
+    const body = "0123456789abcdef";
+    client.send(laneRequest(1, body), headers(3, postPairs, Flag.EndHeaders), data(3, body));
+    for (let granted = bytes; granted < body.length; granted++) {
+      await client.ping(`at  ${String(granted).padStart(4)}`);
+      expect([1, 3].map((id) => client.bodyBytes(id))).toEqual([granted, granted]);
+      client.send(frame(FrameType.WindowUpdate, 0, 1, word(1)), frame(FrameType.WindowUpdate, 0, 3, word(1)));
+    }
+    expect([await client.body(1), await client.body(3)].map(String)).toEqual([body, body]);
+  });
+
+  it("of the header table are not used beyond 4,096 bytes, however much the client allows", async () => {
+    const fields = Array.from({ length: 60 }, (_, at) => [`x-${at}`, "v".repeat(100)] as const);
+    await start({ handle: async () => ({ status: 200, header: fields }) });
+    const first = [clientPreface, settings([Setting.HeaderTableSize, 2 ** 32 - 1]), settingsAck];
+    const client = await connectRaw(Buffer.concat(first));
+    // This client's decoder keeps no more than 4,096 bytes: an index of what lies beyond makes it throw.
+    for (const id of [1, 3, 5]) {
+      client.send(headers(id, getPairs));
+      const { payload } = await client.frame(({ type, streamId }) => type === FrameType.Headers && streamId === id);
+      expect(client.decode(payload)).toEqual([[":status", "200"], ...fields]);
+    }
   });
 });

@@ -1,11 +1,13 @@
 import { Duplex } from "node:stream";
 import { afterEach, expect, it } from "vitest";
+import { ErrorCode } from "../../src/http2/error-code.ts";
 import { clientPreface, Flag, FrameType } from "../../src/http2/frame.ts";
+import type { Handler } from "../../src/http2/general.ts";
 import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
-import type { Lane, LaneAnswer } from "../../src/http2/lane.ts";
+import type { Lane, LaneAnswer, LaneStream } from "../../src/http2/lane.ts";
 import type { Limits } from "../../src/http2/limits.ts";
-import { data, frame, headers, lanePairs, laneRequest, settings, settingsAck } from "./support/raw-client.ts";
+import { data, frame, getPairs, headers, lanePairs, laneRequest, settings, settingsAck } from "./support/raw-client.ts";
 import { echoLane, lanePath } from "./support/test-server.ts";
 
 /** A socket that the test writes into, and that keeps what is written to it: a buffer a write. */
@@ -39,11 +41,15 @@ const answer: LaneAnswer = {
 };
 let http2: Http2Server<string> | null = null;
 
-async function connect(lane: Partial<Lane<string>>, limits: Partial<Limits> = {}): Promise<TestSocket> {
+async function connect(
+  lane: Partial<Lane<string>>,
+  limits: Partial<Limits> = {},
+  handle: Handler<string> = async () => ({ status: 204 }),
+): Promise<TestSocket> {
   const paths = new Map([[lanePath, { ...echoLane, ...lane } as Lane<string>]]);
   http2 = new Http2Server<string>({
     lanes: { headers: ["te", "x-list", "content-type", "absent"], paths },
-    handle: async () => ({ status: 204 }),
+    handle,
     onError: (error) => {
       throw error;
     },
@@ -161,24 +167,57 @@ it("sends an answer without a body, or without trailers, in as many frames as it
   expect(flags).toEqual([1, 0, 1, 0, 1]);
 });
 
-it("does no more than maxWorkPerTurn in a turn, and all of it in the end", async () => {
-  let answered = 0;
+it("tells a lane whose answer comes later that the client has given up, and sends nothing then", async () => {
+  const later = Promise.withResolvers<LaneAnswer>();
+  const streams: LaneStream[] = [];
+  const socket = await connect({
+    accepts,
+    answer: (_bytes, _start, _end, _headers, _context, stream) => {
+      streams.push(stream);
+      return later.promise;
+    },
+  });
+  socket.push(Buffer.concat([laneRequest(1), laneRequest(3)]));
+  await turn();
+  expect(streams.map(({ isClosed }) => isClosed)).toEqual([false, false]);
+  const code = Buffer.alloc(4);
+  code[3] = ErrorCode.Cancel;
+  socket.push(frame(FrameType.ResetStream, 0, 1, code));
+  await turn();
+  expect(streams.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+  later.resolve(answer);
+  await turn();
+  await turn();
+  expect(socket.takeFrames().flat()).toEqual(answerFrames(3));
+});
+
+it.each([
+  // Two frames a request.
+  ["lane requests", laneRequest, 50],
+  // A frame, and what it takes to begin a handler.
+  ["general requests", (id: number) => headers(id, getPairs), 5],
+])("does no more than maxWorkPerTurn of %s in a turn, and all of it in the end", async (_what, request, mostATurn) => {
+  let begun = 0;
   const count = (): LaneAnswer => {
-    answered++;
+    begun++;
     return answer;
   };
-  const socket = await connect({ accepts, answer: count }, { maxWorkPerTurn: 100 });
+  const handle = async () => {
+    count();
+    return { status: 204 };
+  };
+  const socket = await connect({ accepts, answer: count }, { maxWorkPerTurn: 100, maxGeneralPerTurn: 100 }, handle);
   const requests = 1_000;
-  socket.push(Buffer.concat(Array.from({ length: requests }, (_, at) => laneRequest(2 * at + 1))));
-  let most = answered;
-  for (let turns = 0; turns < 200 && answered < requests; turns++) {
-    const before = answered;
+  socket.push(Buffer.concat(Array.from({ length: requests }, (_, at) => request(2 * at + 1))));
+  let most = begun;
+  for (let turns = 0; turns < 1_000 && begun < requests; turns++) {
+    const before = begun;
     await turn();
-    most = Math.max(most, answered - before);
+    most = Math.max(most, begun - before);
   }
-  expect(answered).toBe(requests);
-  // Two frames a request; and the test's turn may fall between two of the connection's.
-  expect(most).toBeLessThanOrEqual(2 * 51);
+  expect(begun).toBe(requests);
+  // One frame more may take it past the bound; and the test's turn may fall between two of the connection's.
+  expect(most).toBeLessThanOrEqual(2 * (mostATurn + 1));
 });
 
 it("does not write again into a buffer that a socket has not taken yet", async () => {

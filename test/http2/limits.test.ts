@@ -206,7 +206,7 @@ describe("streams", () => {
 
   it("counts a stream that was reset until its work is done, whoever reset it (CVE-2023-44487, CVE-2025-8671)", async () => {
     const { handle, release, count } = waiting();
-    await start({ limits: { maxConcurrentStreams: 4 }, handle });
+    await start({ limits: { maxConcurrentStreams: 4, maxGeneralPerTurn: 4 }, handle });
     const client = await connectRaw();
     // By the client; and by us, for a WINDOW_UPDATE of 0, DATA after END_STREAM and too large a window.
     client.send(headers(1, getPairs), reset(1), headers(3, getPairs), frame(FrameType.WindowUpdate, 0, 3, word(0)));
@@ -227,6 +227,51 @@ describe("streams", () => {
     expect(await statusOf(client, 11)).toBe("200");
   });
 
+  it("counts a lane's stream as well, reset while its answer is waited for, by the client or by us", async () => {
+    const { promise, resolve } = Promise.withResolvers<LaneAnswer>();
+    let asked = 0;
+    const lane = {
+      ...echoLane,
+      answer() {
+        asked++;
+        return promise;
+      },
+    };
+    await start({ lane, limits: { maxConcurrentStreams: 4 } });
+    const client = await connectRaw();
+    client.send(laneRequest(1), reset(1), laneRequest(3), frame(FrameType.WindowUpdate, 0, 3, word(0)));
+    client.send(laneRequest(5), data(5, "x"), laneRequest(7), reset(7), laneRequest(9));
+    expect(await client.resetCode(9)).toBe(ErrorCode.RefusedStream);
+    expect(asked).toBe(4);
+    resolve({ head: encodePreparedBlock([[":status", "200"]]), body: null, trailer: null });
+    await client.ping();
+    client.send(laneRequest(11));
+    expect(await statusOf(client, 11)).toBe("200");
+    const answered = client.frames.filter(({ type }) => type === FrameType.Headers);
+    expect(answered.map(({ streamId }) => streamId)).toEqual([11]);
+  });
+
+  it.each([
+    ["general requests", postPairs],
+    ["lane requests", lanePairs],
+  ])("begins no more %s than the budget has resets, however fast they come (CVE-2023-44487)", async (_what, pairs) => {
+    let begun = 0;
+    const begin = <T>(): Promise<T> => {
+      begun++;
+      return new Promise(() => {});
+    };
+    const lane = { ...echoLane, answer: () => begin<LaneAnswer>() };
+    await start({ handle: () => begin(), lane, limits: { resetBudget: 200, maxConcurrentStreams: 100_000 } });
+    const client = await connectRaw();
+    for (let at = 0; at < 1_000; at++) {
+      const id = 2 * at + 1;
+      client.send(headers(id, pairs, Flag.EndHeaders), data(id, "x"), reset(id));
+    }
+    expect(await client.goAwayCode()).toBe(ErrorCode.EnhanceYourCalm);
+    expect(begun).toBeGreaterThan(0);
+    expect(begun).toBeLessThanOrEqual(201);
+  });
+
   it.each([
     ["rapid resets of general requests (CVE-2023-44487)", (id: number) => [openPost(id), reset(id)]],
     ["rapid resets of lane requests", (id: number) => [openLane(id), reset(id)]],
@@ -234,7 +279,8 @@ describe("streams", () => {
       "streams that we are made to reset (CVE-2025-8671)",
       (id: number) => [openPost(id), frame(FrameType.WindowUpdate, 0, id, word(0))],
     ],
-    ["malformed requests", (id: number) => [headers(id, [...getPairs, ["X", "y"]])]],
+    ["malformed requests (CVE-2019-9514)", (id: number) => [headers(id, [...getPairs, ["X", "y"]])]],
+    ["headers without a name (CVE-2019-9516)", (id: number) => [headers(id, [...getPairs, ["", ""]])]],
     [
       "resets of streams that are answered",
       (id: number) => [laneRequest(id), ...Array.from({ length: 30 }, () => reset(id))],
@@ -258,6 +304,25 @@ describe("streams", () => {
         await client.body(id + 2);
       }
     }
+    await client.ping();
+  });
+
+  it("lets a client that reads DATA send a PING and two WINDOW_UPDATEs for each, as grpc-go does to know its bandwidth", async () => {
+    const body = Buffer.alloc(2_000_000);
+    await start({ limits: { controlBudget: 100 }, handle: async () => ({ status: 200, body }) });
+    const client = await connectRaw();
+    client.send(headers(1, getPairs));
+    const parts = (): number => client.frames.filter(({ type }) => type === FrameType.Data).length;
+    let seen = 0;
+    while (client.bodyBytes(1) < body.length && !client.isClosed) {
+      await client.until(() => parts() > seen || client.isClosed, 3_000);
+      for (; seen < parts(); seen++) {
+        const room = word(16_384);
+        client.send(ping, frame(FrameType.WindowUpdate, 0, 0, room), frame(FrameType.WindowUpdate, 0, 1, room));
+      }
+    }
+    expect(client.bodyBytes(1)).toBe(body.length);
+    expect(seen).toBeGreaterThan(100);
     await client.ping();
   });
 
@@ -312,6 +377,39 @@ describe("floods of frames that bring no request forward", () => {
     await other.ping();
     expect(busy.frames.some(({ payload }) => payload.toString() === "at  last")).toBe(false);
     await busy.frame(({ payload }) => payload.toString() === "at  last", 10_000);
+  });
+
+  it("begins a burst of general requests a few a turn, so that a lane beside them does not wait, and drops those reset by then", async () => {
+    let begun = 0;
+    let begunBeforeLane = -1;
+    const wanted = 100;
+    await start({
+      handle: async () => {
+        begun += 1;
+        return { status: 200, body: Buffer.from(String(begun)) };
+      },
+      lane: {
+        ...echoLane,
+        answer(...all) {
+          begunBeforeLane = begun;
+          return echoLane.answer(...all);
+        },
+      },
+    });
+    const client = await connectRaw();
+    const ids = Array.from({ length: wanted }, (_, at) => 2 * at + 1);
+    client.send(
+      ...ids.map((id) => headers(id, getPairs)),
+      frame(FrameType.ResetStream, 0, 99, word(ErrorCode.Cancel)),
+      laneRequest(2 * wanted + 1),
+    );
+    await client.body(2 * wanted + 1);
+    expect(begunBeforeLane).toBeLessThan(wanted / 2);
+    for (const id of ids.filter((one) => one !== 99)) {
+      await client.body(id);
+    }
+    expect(begun).toBe(wanted - 1);
+    await client.ping();
   });
 });
 
@@ -427,7 +525,7 @@ describe("slow readers", () => {
     trailer: null,
   };
 
-  it("stops reading past maxUnsentBytes, holds no more than that, and goes on when the peer reads", async () => {
+  it("stops reading past maxUnsentBytes, holds no more than that, and goes on when the peer reads (CVE-2019-9517)", async () => {
     let answered = 0;
     const lane = {
       ...echoLane,
@@ -475,6 +573,55 @@ describe("slow readers", () => {
     }
     expect(most).toBeGreaterThan(0);
     expect(most).toBeLessThan(100_000 + 17_000);
+  });
+
+  it("begins no handler past maxWaitingBodyBytes, reads on, and begins the next ones in order as the peer makes room", async () => {
+    const begun: string[] = [];
+    await start({
+      limits: { maxWaitingBodyBytes: 50_000, maxHandlersAtOnce: 1 },
+      handle: async ({ path }) => {
+        begun.push(path);
+        return { status: 200, body: Buffer.alloc(40_000) };
+      },
+    });
+    const client = await connectRaw(
+      Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 0]), settingsAck]),
+    );
+    for (const id of [1, 3, 5, 7]) {
+      client.send(headers(id, [...getPairs.slice(0, 3), [":path", `/${id}`]]));
+      await client.ping(`stream ${id}`);
+    }
+    expect(begun).toEqual(["/1", "/3"]);
+    client.send(frame(FrameType.WindowUpdate, 0, 1, word(40_000)));
+    expect((await client.body(1)).length).toBe(40_000);
+    await client.ping("one sent");
+    expect(begun).toEqual(["/1", "/3", "/5"]);
+    client.send(frame(FrameType.ResetStream, 0, 3, word(ErrorCode.Cancel)));
+    await client.ping("one gone");
+    expect(begun).toEqual(["/1", "/3", "/5", "/7"]);
+  });
+
+  it("has maxHandlersAtOnce handlers at work, and never begins one whose stream was reset while it waited", async () => {
+    const begun: string[] = [];
+    const release = Promise.withResolvers<void>();
+    await start({
+      limits: { maxHandlersAtOnce: 2 },
+      handle: async ({ path }) => {
+        begun.push(path);
+        await release.promise;
+        return { status: 204 };
+      },
+    });
+    const client = await connectRaw();
+    for (const id of [1, 3, 5, 7]) {
+      client.send(headers(id, [...getPairs.slice(0, 3), [":path", `/${id}`]]));
+    }
+    client.send(frame(FrameType.ResetStream, 0, 5, word(ErrorCode.Cancel)));
+    await client.ping();
+    expect(begun).toEqual(["/1", "/3"]);
+    release.resolve();
+    await client.frame(({ streamId, flags }) => streamId === 7 && (flags & Flag.EndStream) !== 0);
+    expect(begun).toEqual(["/1", "/3", "/7"]);
   });
 
   it("closes a connection whose peer takes nothing for writeStallMs", async () => {
@@ -623,6 +770,22 @@ describe("the life of a connection", () => {
     expect(await statusOf(client, 1)).toBe("200");
     await closed;
     await client.closed();
+  });
+
+  it("reads for lingerMs after a connection error, and not longer, from a peer that goes on sending", async () => {
+    await start();
+    const client = new RawClient(connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }));
+    clients.push(client);
+    client.send(clientPreface, settings(), settingsAck, frame(FrameType.Headers, 0, 0));
+    expect(await client.goAwayCode()).toBe(ErrorCode.ProtocolError);
+    client.send(laneRequest(1));
+    advance(999);
+    await sleep(20);
+    client.send(laneRequest(3));
+    expect([server.http2.connectionCount, client.isClosed]).toEqual([1, false]);
+    advance(1);
+    await expect.poll(() => server.http2.connectionCount).toBe(0);
+    expect(client.frames.at(-1)?.type).toBe(FrameType.GoAway);
   });
 
   it("takes no more than maxConnections", async () => {

@@ -104,7 +104,8 @@ it("keeps no sealed key of a revoked token, nor one older than 24 hours, in any 
     atMs: index % 3 === 0 ? 1 : 1000,
     isRevoked: index % 3 === 1,
   }));
-  await Promise.all(rounds.map(({ token, request, atMs }) => store.create(token, request, 10_000, at(atMs))));
+  const inOrder = rounds.toSorted((a, b) => a.atMs - b.atMs);
+  await Promise.all(inOrder.map(({ token, request, atMs }) => store.create(token, request, 10_000, at(atMs))));
   await Promise.all(
     rounds.filter(({ isRevoked }) => isRevoked).map(({ token }) => store.revoke(token.id, "", at(1001))),
   );

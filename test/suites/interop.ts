@@ -1,14 +1,15 @@
 // Clients that nobody here wrote walk the life of a key against a real process, in plaintext and over mTLS.
 import assert from "node:assert/strict";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { JsonObject } from "@bufbuild/protobuf";
 import { createCertificateAuthority } from "./support/certificates.ts";
+import { fail, succeed, walkLifeOfKey } from "./support/life-of-key.ts";
 import { createReport } from "./support/report.ts";
 import {
   addressOf,
+  createConnectNode,
   createCurl,
   createGrpcio,
   createGrpcJs,
@@ -16,9 +17,7 @@ import {
   type Grpcio,
   grpcurlFlags,
   prepareGrpcio,
-  type RpcAnswer,
   type RpcClient,
-  type RpcName,
   type RpcTarget,
   reflectWithGrpcio,
 } from "./support/rpc-clients.ts";
@@ -57,6 +56,9 @@ function createClients({ grpcurl, grpcio }: Tools, target: RpcTarget): readonly 
     createGrpcurl(grpcurl, target),
     createGrpcio(grpcio, target),
     createGrpcJs(target),
+    createConnectNode("gRPC", target),
+    createConnectNode("gRPC-Web", target),
+    createConnectNode("Connect", target),
     createCurl("1.1", target),
     createCurl("2", target),
   ];
@@ -127,47 +129,6 @@ async function overMutualTls(tools: Tools): Promise<void> {
   );
 }
 
-async function walkLifeOfKey(client: RpcClient): Promise<void> {
-  const account = `acct_${randomBytes(8).toString("hex")}`;
-  const request = {
-    account,
-    name: "Schlüssel 🔑",
-    type: "TOKEN_TYPE_RESTRICTED",
-    livemode: true,
-    permissions: ["payment_intents:read", "events:write"],
-    requestId: randomUUID(),
-  };
-  const created = await succeed(client, "Create", request);
-  const { key, revision } = created;
-  const token = created.token as JsonObject;
-  const { id } = token;
-  assert.ok(typeof key === "string" && typeof id === "string");
-  assert.match(key, /^rk_live_[0-9A-Za-z]{38}$/);
-  assert.match(id, /^tok_[0-9A-Za-z]{20,}$/);
-  assert.match(String(revision), /^[1-9][0-9]*$/);
-  assert.partialDeepStrictEqual(token, { account, name: request.name, state: "TOKEN_STATE_ACTIVE", livemode: true });
-  assert.equal((await succeed(client, "Create", request)).key, key, "a retry answers the same key");
-
-  const { principal } = await succeed(client, "Authenticate", { key, requiredPermissions: ["events:read"] });
-  assert.partialDeepStrictEqual(principal, { tokenId: id, account, permissions: request.permissions });
-  const { refusal: insufficient } = await succeed(client, "Authenticate", { key, requiredPermissions: ["files:read"] });
-  assert.partialDeepStrictEqual(insufficient, { reason: "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS" });
-
-  const { tokens } = await succeed(client, "List", { account });
-  assert.ok(Array.isArray(tokens) && tokens.length === 1);
-  assert.partialDeepStrictEqual(tokens[0], { id });
-  assert.partialDeepStrictEqual(await succeed(client, "Get", { id }), { token: { id, account } });
-  await fail(client, "Get", { id: `tok_${"0".repeat(24)}` }, "NOT_FOUND");
-  await fail(client, "Create", { ...request, name: "", requestId: "" }, "INVALID_ARGUMENT");
-
-  const revoked = await succeed(client, "Revoke", { id, reason: "leaked" });
-  assert.partialDeepStrictEqual(revoked, { token: { state: "TOKEN_STATE_REVOKED", revokeReason: "leaked" } });
-  assert.equal((await succeed(client, "Revoke", { id })).revision, revoked.revision, "revoking again changes nothing");
-  const { refusal } = await succeed(client, "Authenticate", { key });
-  assert.partialDeepStrictEqual(refusal, { reason: "REFUSAL_REASON_TOKEN_REVOKED", tokenId: id, account });
-  assert.equal((await succeed(client, "Create", request)).key ?? "", "", "a retry shows no revoked key");
-}
-
 async function createSecretKey(client: RpcClient): Promise<string> {
   const { key } = await succeed(client, "Create", {
     account: "acct_1",
@@ -183,17 +144,6 @@ async function refuseManagement(client: RpcClient, code: string): Promise<void> 
   await fail(client, "List", { account: "acct_1" }, code);
   await fail(client, "Get", { id: `tok_${"0".repeat(24)}` }, code);
   await fail(client, "Revoke", { id: `tok_${"0".repeat(24)}` }, code);
-}
-
-async function succeed(client: RpcClient, rpc: RpcName, request: JsonObject): Promise<JsonObject> {
-  const answer = await client.call(rpc, request);
-  assert.ok("ok" in answer, `${rpc} was refused: ${JSON.stringify(answer)}`);
-  return answer.ok;
-}
-
-async function fail(client: RpcClient, rpc: RpcName, request: JsonObject, code: string): Promise<void> {
-  const expected: RpcAnswer = { code };
-  assert.deepEqual(await client.call(rpc, request), expected, rpc);
 }
 
 function run(program: string, args: readonly string[]): Promise<Finished> {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ChangeContext, emptyHead, hashJournalRow } from "../../src/authority/journal.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { missingPermissions } from "../../src/authority/permission.ts";
-import { stateOf, type Token, tokenStates, tokenTypes } from "../../src/authority/token.ts";
+import { answerBytes, stateOf, type Token, tokenStates, tokenTypes } from "../../src/authority/token.ts";
 import {
   type CreateOutcome,
   type CreateRequestRecord,
@@ -60,8 +60,18 @@ const everything: TokenFilter = {
   unusedSinceMs: null,
 };
 
-function aQuery(facts: Partial<TokenQuery> = {}): TokenQuery {
-  return { filter: everything, direction: "older", after: null, limit: 50, scanLimit: 10_000, nowMs, ...facts };
+/** Asks for everything, newest first. */
+export function aQuery(facts: Partial<TokenQuery> = {}): TokenQuery {
+  return {
+    filter: everything,
+    direction: "older",
+    after: null,
+    limit: 50,
+    scanLimit: 10_000,
+    maxBytes: 1_000_000,
+    nowMs,
+    ...facts,
+  };
 }
 
 /** The promises of TokenStore, which any store keeps. `open` opens the store in this directory, which is there and empty at first. */
@@ -467,6 +477,19 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         expect(await store.list(aQuery({ limit: 3 }))).toMatchObject({ next: null });
       });
 
+      it("returns no more than maxBytes hold, but one token at least, and has a next when it ends for that", async () => {
+        const made = [await create(), await create(), await create()].toReversed();
+        const maxBytes = answerBytes(made[0] as Token) + answerBytes(made[1] as Token);
+        const first = await store.list(aQuery({ maxBytes }));
+        expect(first.tokens).toEqual(made.slice(0, 2));
+        expect(await store.list(aQuery({ maxBytes, after: first.next }))).toEqual({
+          tokens: made.slice(2),
+          next: null,
+        });
+        expect(await allInPages(aQuery({ maxBytes: maxBytes - 1 }))).toEqual(made);
+        expect(await allInPages(aQuery({ maxBytes: 1 }))).toEqual(made);
+      });
+
       it("looks at no more than scanLimit tokens, and has a next when it ends for that", async () => {
         const rare = await create({ name: "rare", livemode: false });
         await Promise.all(Array.from({ length: 25 }, () => create()));
@@ -533,15 +556,29 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
             const page = await store.list(query);
             const lookedAt = scope.slice(0, query.scanLimit);
             expect(page.tokens.length).toBeLessThanOrEqual(query.limit);
+            expect(page.tokens.length <= 1 || bytesOf(page.tokens) <= query.maxBytes).toBe(true);
             expect(lookedAt).toEqual(expect.arrayContaining([...page.tokens]));
             if (page.next !== null) {
-              const isMatchLeft = matching.length > page.tokens.length && page.tokens.length === query.limit;
+              const isFull =
+                page.tokens.length === query.limit ||
+                bytesOf(matching.slice(0, page.tokens.length + 1)) > query.maxBytes;
+              const isMatchLeft = matching.length > page.tokens.length && isFull;
               expect(isMatchLeft || scope.length > query.scanLimit).toBe(true);
             }
           }),
           { numRuns: 150 },
         );
       }, 60_000);
+    });
+
+    describe("the times of changes", () => {
+      it("never fall, whatever the order in which threads ask", async () => {
+        const first = await create({}, at(nowMs + 2));
+        const second = await create({}, at(nowMs));
+        expect([second.createdAtMs, store.head().atMs]).toEqual([nowMs + 2, nowMs + 2]);
+        expect((await revoke(first, nowMs + 1)).revokedAtMs).toBe(nowMs + 2);
+        expect((await revoke(second, nowMs + 3)).revokedAtMs).toBe(nowMs + 3);
+      });
     });
 
     describe("head and isServing", () => {
@@ -675,7 +712,10 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
     isRevoked: fc.boolean(),
   });
   const tokens: Token[] = [];
-  for (const life of fc.sample(lives, { numRuns: 300, seed: 20_261_124 })) {
+  const inOrder = fc
+    .sample(lives, { numRuns: 300, seed: 20_261_124 })
+    .toSorted((a, b) => a.createdAtMs - b.createdAtMs);
+  for (const life of inOrder) {
     const { token } = createdIn(
       await store.create(
         aNewToken({
@@ -699,6 +739,10 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
   return tokens;
 }
 
+function bytesOf(tokens: readonly Token[]): number {
+  return tokens.reduce((bytes, token) => bytes + answerBytes(token), 0);
+}
+
 function queries(tokens: number): fc.Arbitrary<TokenQuery> {
   return fc.record({
     filter: fc.record({
@@ -716,6 +760,7 @@ function queries(tokens: number): fc.Arbitrary<TokenQuery> {
     after: fc.option(fc.integer({ min: 0, max: 2 * tokens + 1 })),
     limit: fc.integer({ min: 1, max: 40 }),
     scanLimit: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.constant(10_000)),
+    maxBytes: fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.constant(1_000_000)),
     nowMs: someTime,
   });
 }

@@ -32,6 +32,13 @@ describe("readCertificates", () => {
     expect(certificates.warnings).toEqual([]);
   });
 
+  it("takes text around the certificates, and other whole blocks", () => {
+    const pair = authority.issue();
+    writeFileSync(paths.certificate, `the-leaf -- CN=x\n=====\n${pair.certificatePem}${pair.keyPem}the end`);
+    writeFileSync(paths.key, pair.keyPem);
+    expect(readCertificates(paths, Date.now()).clientCas).toHaveLength(2);
+  });
+
   it("warns of an expired certificate, and of one not valid yet", () => {
     write(authority.issue({ validFromMs: Date.now() - 20_000, validToMs: Date.now() - 10_000 }));
     expect(readCertificates(paths, Date.now()).warnings).toEqual([
@@ -51,6 +58,11 @@ describe("readCertificates", () => {
       ["certificate", "hello", /cert: holds no PEM certificate$/],
       [
         "certificate",
+        authority.certificatePem.slice(0, -1).replace("-----END", "----END"),
+        /cert: holds a PEM block that is not whole$/,
+      ],
+      [
+        "certificate",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
         /cert: holds a certificate that cannot be parsed$/,
       ],
@@ -60,6 +72,11 @@ describe("readCertificates", () => {
       ["clientCa", "", /ca: holds no PEM certificate$/],
       ["clientCa", authority.issue().certificatePem, /ca: holds a certificate that is not a CA's$/],
     ];
+    const second = createAuthority().certificatePem;
+    for (const length of [1, 10, 28, 100, second.length / 2, second.trimEnd().length - 1]) {
+      const cut = `${authority.certificatePem}\n${second.slice(0, length)}`;
+      faults.push(["clientCa", cut, /ca: holds a PEM block that is not whole$/]);
+    }
     for (const [file, text, message] of faults) {
       const pair = authority.issue();
       write(pair);

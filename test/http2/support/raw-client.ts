@@ -137,6 +137,14 @@ export class RawClient {
     }
   }
 
+  /** Waits until this holds, or the time is over. */
+  async until(holds: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!holds() && Date.now() < deadline) {
+      await this.#change();
+    }
+  }
+
   async closed(timeoutMs = 3_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!this.isClosed) {
@@ -171,6 +179,13 @@ export class RawClient {
         .filter((heard) => heard.type === FrameType.Data && heard.streamId === streamId)
         .map(({ payload }) => payload),
     );
+  }
+
+  /** How much of the stream's body has come so far. */
+  bodyBytes(streamId: number): number {
+    return this.frames
+      .filter((heard) => heard.type === FrameType.Data && heard.streamId === streamId)
+      .reduce((sum, { payload }) => sum + payload.length, 0);
   }
 
   /** Whether the connection still answers. */

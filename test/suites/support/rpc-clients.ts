@@ -1,10 +1,17 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
+import { type DescMethodUnary, fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
 import { credentials, status } from "@grpc/grpc-js";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { type Finished, runProgram } from "./run-program.ts";
-import { createTokenClient } from "./token-client.ts";
+import { createTokenClient, type TokenClient } from "./token-client.ts";
 
 const service = TokenService.typeName;
 const protoRoot = resolve(import.meta.dirname, "../../../proto");
@@ -84,20 +91,11 @@ function curlFlags(http: "1.1" | "2", { tls }: RpcTarget): readonly string[] {
 }
 
 export function createGrpcJs(target: RpcTarget): RpcClient {
-  const { tls } = target;
   return {
     name: "@grpc/grpc-js",
     async call(rpc, request) {
-      using client = createTokenClient(
-        addressOf(target),
-        tls === null
-          ? credentials.createInsecure()
-          : credentials.createSsl(readFileSync(tls.ca), readFileSync(tls.key), readFileSync(tls.cert)),
-      );
-      const method = TokenService.methods.find(({ name }) => name === rpc);
-      if (method === undefined) {
-        throw new Error(`no method ${rpc}`);
-      }
+      using client = tokenClientOf(target);
+      const method = methodOf(rpc);
       try {
         const answer = await client.call(method, fromJson(method.input, request));
         return { ok: toJson(method.output, answer) as JsonObject };
@@ -107,6 +105,52 @@ export function createGrpcJs(target: RpcTarget): RpcClient {
           throw error;
         }
         return { code };
+      }
+    },
+  };
+}
+
+/** A client that keeps its connection. */
+export function tokenClientOf(target: RpcTarget): TokenClient {
+  const { tls } = target;
+  return createTokenClient(
+    addressOf(target),
+    tls === null
+      ? credentials.createInsecure()
+      : credentials.createSsl(readFileSync(tls.ca), readFileSync(tls.key), readFileSync(tls.cert)),
+  );
+}
+
+const connectTransports = {
+  gRPC: createGrpcTransport,
+  "gRPC-Web": createGrpcWebTransport,
+  Connect: createConnectTransport,
+};
+
+/** connect-node over HTTP/2, in any of its protocols. */
+export function createConnectNode(protocol: keyof typeof connectTransports, target: RpcTarget): RpcClient {
+  const { tls } = target;
+  return {
+    name: `connect-node, ${protocol}`,
+    async call(rpc, request) {
+      const baseUrl = `${tls === null ? "http" : "https"}://${addressOf(target)}`;
+      const files =
+        tls === null ? {} : { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+      const sessionManager = new Http2SessionManager(baseUrl, {}, files);
+      const transport = connectTransports[protocol]({ baseUrl, httpVersion: "2", sessionManager });
+      const method = methodOf(rpc);
+      try {
+        const input = fromJson(method.input, request);
+        const { message } = await transport.unary(method, undefined, callTimeoutMs, undefined, input);
+        return { ok: toJson(method.output, message) as JsonObject };
+      } catch (error) {
+        const code = error instanceof ConnectError ? status[error.code] : undefined;
+        if (code === undefined) {
+          throw error;
+        }
+        return { code };
+      } finally {
+        sessionManager.abort();
       }
     },
   };
@@ -161,6 +205,14 @@ async function runGrpcio(grpcio: Grpcio, target: RpcTarget, rpc: string, request
     throw new Error(`grpcio: ${stdout}${stderr}`);
   }
   return { ok: answer.ok as JsonObject };
+}
+
+function methodOf(rpc: RpcName): DescMethodUnary {
+  const method = Object.values(TokenService.method).find(({ name }) => name === rpc);
+  if (method === undefined) {
+    throw new Error(`no method ${rpc}`);
+  }
+  return method;
 }
 
 export function addressOf({ host, port }: RpcTarget): string {

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -20,6 +20,26 @@ export async function installGoProgram(program: string, version: string): Promis
   return join(directory, name);
 }
 
+/** Builds the Go program of this folder, which lies in a module, and returns its path. */
+export async function buildGoProgram(folder: string): Promise<string> {
+  const program = join(cacheDirectory, "go-programs", basename(folder));
+  const env = { ...process.env, GOTOOLCHAIN: "local" };
+  await run("go", ["build", "-o", program, "."], { env, cwd: folder, timeout: installTimeoutMs });
+  return program;
+}
+
+/** Makes sure that a program of a Debian package is there: by apt-get, as whoever runs this, where it is not. */
+export async function installDebianProgram(program: string, debianPackage: string): Promise<void> {
+  try {
+    await run(program, ["--version"]);
+  } catch {
+    // A fresh image has no lists of packages.
+    await run("apt-get", ["update", "--quiet"], { timeout: installTimeoutMs });
+    await run("apt-get", ["install", "--yes", "--quiet", debianPackage], { timeout: installTimeoutMs });
+    await run(program, ["--version"]);
+  }
+}
+
 /** Makes sure that a Python environment with these packages is there, and returns the path of its interpreter. */
 export async function installPython(name: string, packages: readonly string[]): Promise<string> {
   const directory = await installOnce(name, async (target) => {
@@ -28,6 +48,12 @@ export async function installPython(name: string, packages: readonly string[]): 
     await run(join(target, "bin", "python"), args, { timeout: installTimeoutMs });
   });
   return join(directory, "bin", "python");
+}
+
+/** Makes sure that the program which a Python package brings is there, and returns its path. `requirement` has a version. */
+export async function installPythonProgram(program: string, requirement: string): Promise<string> {
+  const interpreter = await installPython(requirement.replace("==", "-"), [requirement]);
+  return join(dirname(interpreter), program);
 }
 
 // A marker beside the folder, not a rename of it: a Python environment cannot be moved.

@@ -34,7 +34,8 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * The token's name for people.
    *
-   * Required. 1 to 100 characters (Unicode code points), none of them a control character. A name that holds a key is refused.
+   * Required. 1 to 100 characters (Unicode code points), none of them a control character or an invisible one (Unicode categories
+   * Cc and Cf, U+2028, U+2029). A name that holds a key is refused.
    *
    * @generated from field: string name = 2;
    */
@@ -175,7 +176,8 @@ export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * ListRequest says which tokens to list. Filters that are given must all hold.
+ * ListRequest says which tokens to list. Filters that are given must all hold. Of a filter's time, a part of a millisecond is cut
+ * off: the times of tokens have none.
  *
  * @generated from message casapay.token.v1.ListRequest
  */
@@ -344,7 +346,8 @@ export type RevokeRequest = Message<"casapay.token.v1.RevokeRequest"> & {
   /**
    * Why it is revoked, for the people who ask later.
    *
-   * At most 256 characters (Unicode code points), none of them a control character. A reason that holds a key is refused.
+   * At most 256 characters (Unicode code points), none of them a control character or an invisible one, as in a name. A reason that
+   * holds a key is refused.
    *
    * @generated from field: string reason = 2;
    */
@@ -732,7 +735,7 @@ export const TokenService: GenService<{
    * Roles: service and dashboard (must name the account), operator. Changes nothing.
    *
    * A page looks at 10,000 tokens at the most. When few of them match, it may be short or even empty and still have a
-   * next_page_token: go on until there is none.
+   * next_page_token: go on until there is none. So it is with a page whose tokens come to about 1 MiB.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.

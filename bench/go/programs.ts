@@ -1,0 +1,29 @@
+import { execFile, spawnSync } from "node:child_process";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { buildGoProgram } from "../../test/suites/support/tools.ts";
+import { MissingError } from "../runner/missing-error.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const run = promisify(execFile);
+
+/** The load generator's path, once it is built. */
+export async function buildLoad(): Promise<string> {
+  requireGo();
+  return buildGoProgram(join(import.meta.dirname, "load"));
+}
+
+/** The grpc-go server's path, once its messages are generated and it is built. */
+export async function buildGrpcServer(): Promise<string> {
+  requireGo();
+  await run(join(root, "node_modules/.bin/buf"), ["generate", "--template", "bench/go/buf.gen.yaml", "proto"], {
+    cwd: root,
+  });
+  return buildGoProgram(join(import.meta.dirname, "grpc-server"));
+}
+
+function requireGo(): void {
+  if (spawnSync("go", ["version"]).status !== 0) {
+    throw new MissingError("Go is not installed");
+  }
+}

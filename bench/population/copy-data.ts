@@ -1,0 +1,14 @@
+import { constants, copyFileSync, existsSync } from "node:fs";
+import { dataFiles, prepareDataDirectory } from "../../src/sqlite/data-directory.ts";
+import { syncFile } from "./seed.ts";
+
+/** Copies the database of a data directory that nobody has open. */
+export function copyData(from: string, to: string): void {
+  prepareDataDirectory(to);
+  const [source, target] = [dataFiles(from), dataFiles(to)];
+  copyFileSync(source.database, target.database, constants.COPYFILE_FICLONE);
+  if (existsSync(source.wal)) {
+    copyFileSync(source.wal, target.wal);
+  }
+  syncFile(target.database);
+}

@@ -1,0 +1,40 @@
+import type { Scenario } from "../runner/bench-context.ts";
+import { measureBeside } from "./beside.ts";
+import { measureChanges } from "./changes.ts";
+import { measureCheck } from "./check.ts";
+import { measureGet } from "./get.ts";
+import { measureHot, measureHotTls } from "./hot.ts";
+import { measureLatency } from "./latency.ts";
+import { measureList } from "./list.ts";
+import { measureLoads } from "./loads.ts";
+import { measureOthers } from "./others.ts";
+import { measureProfile } from "./profile.ts";
+import { measureRandom } from "./random.ts";
+import { measureStart } from "./start.ts";
+import { measureThreads } from "./threads.ts";
+import { measureUnknown } from "./unknown.ts";
+
+/** In this order: the later ones change the database. */
+export const scenarios: Readonly<Record<string, Scenario>> = {
+  start: measureStart,
+  loads: measureLoads,
+  hot: measureHot,
+  tls: measureHotTls,
+  latency: measureLatency,
+  random: measureRandom,
+  check: measureCheck,
+  others: measureOthers,
+  unknown: measureUnknown,
+  threads: measureThreads,
+  get: measureGet,
+  list: measureList,
+  beside: measureBeside,
+  changes: measureChanges,
+  profile: measureProfile,
+};
+
+/** Run only when they are asked for by name. */
+export const onlyWhenAsked: readonly string[] = ["profile"];
+
+/** What `--large` runs: 10 million tokens would only make the others take longer. */
+export const largeScenarios: readonly string[] = ["start", "random"];
