@@ -206,7 +206,10 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
       goodIdentity,
     );
   });
-  await step("no key: 401", () => refuse(401, { path: charges }));
+  await step("no key: 401, whatever the host", async () => {
+    await refuse(401, { path: charges });
+    await refuse(401, { path: charges, headers: { host: "api.casapay.example" } });
+  });
   await step("a key that is none, or that nobody has: 401", async () => {
     await refuse(401, { path: charges, headers: bearer("sk_live_nonsense") });
     await refuse(401, { path: charges, headers: bearer(mintKey("secret", true)) });

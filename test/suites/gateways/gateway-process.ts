@@ -20,6 +20,10 @@ export async function startGateway(
   port: number,
   env: Readonly<Record<string, string>>,
 ): Promise<GatewayProcess> {
+  if (await isTaken(port)) {
+    // Some gateways would share it.
+    throw new Error(`something listens on port ${port}, which the examples need`);
+  }
   // A group of its own: a program may be a script that starts the real one.
   const child = spawn("sh", ["-c", commandOf(directory)], {
     cwd: directory,
@@ -67,6 +71,13 @@ function commandOf(directory: string): string {
     throw new Error(`${directory}/README.md gives no command`);
   }
   return command;
+}
+
+function isTaken(port: number): Promise<boolean> {
+  return send(port, { path: "/" }, 3000).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== "ECONNREFUSED",
+  );
 }
 
 async function isServing(port: number): Promise<boolean> {
