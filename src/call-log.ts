@@ -66,6 +66,7 @@ function fieldsOf(call: FinishedCall): object {
     reason: call.reason ?? undefined,
     refusal: call.refusal ?? undefined,
     token_id: call.tokenId ?? undefined,
+    request_id: call.requestId,
     ms: Math.round(call.durationMs * 1000) / 1000,
     revision: call.revision ?? undefined,
     hash: call.journalHash ?? undefined,

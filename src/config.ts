@@ -15,10 +15,19 @@ export type TlsFiles = {
   readonly callers: string;
 };
 
+/** The public REST face, which no client certificate is asked for at. */
+export type RestConfig = {
+  readonly listen: TcpAddress;
+  /** Null means plaintext. */
+  readonly tls: Pick<TlsFiles, "certificate" | "key"> | null;
+};
+
 export type Config = {
   readonly listen: ListenAddress;
   /** Null turns the admin listener off. */
   readonly adminListen: TcpAddress | null;
+  /** Null turns the public REST face off. */
+  readonly rest: RestConfig | null;
   readonly dataDirectory: string;
   /** Null means no sealing secret. `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
@@ -55,6 +64,15 @@ const settings = {
     fallback: "127.0.0.1:9464",
     help: "where /metrics, /livez and /readyz are served, in plaintext: HOST:PORT or off",
   },
+  REST_LISTEN: {
+    fallback: "off",
+    help: "where the public REST face is served: HOST:PORT or off; plaintext on loopback only",
+  },
+  REST_TLS_CERT: {
+    fallback: null,
+    help: "PEM file: the certificate of the REST face and its chain; goes with REST_TLS_KEY",
+  },
+  REST_TLS_KEY: { fallback: null, help: "PEM file: the private key of REST_TLS_CERT" },
   DATA_DIR: { fallback: "./data", help: "the data directory, owned by one process at a time" },
   SEALING_SECRET: {
     fallback: null,
@@ -108,7 +126,8 @@ export function readConfig(env: Environment): Config {
   }
   return {
     listen,
-    adminListen: adminAddress(required(env, "ADMIN_LISTEN")),
+    adminListen: tcpAddress(env, "ADMIN_LISTEN"),
+    rest: restConfig(env, listen),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     sealingSecret: sealingSecret(env),
     tls,
@@ -180,15 +199,40 @@ function address(text: string): ListenAddress {
   return parsed;
 }
 
-function adminAddress(text: string): TcpAddress | null {
+function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN"): TcpAddress | null {
+  const text = required(env, name);
   if (text === "off") {
     return null;
   }
   const parsed = parseListenAddress(text);
   if (parsed === null || "path" in parsed) {
-    throw new StartError(`${prefix}ADMIN_LISTEN: must be HOST:PORT, [IPV6]:PORT or off`);
+    throw new StartError(`${prefix}${name}: must be HOST:PORT, [IPV6]:PORT or off`);
   }
   return parsed;
+}
+
+function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
+  const listen = tcpAddress(env, "REST_LISTEN");
+  const certificate = read(env, "REST_TLS_CERT");
+  const key = read(env, "REST_TLS_KEY");
+  if ((certificate === null) !== (key === null)) {
+    const missing = certificate === null ? "REST_TLS_CERT" : "REST_TLS_KEY";
+    throw new StartError(`${prefix}${missing}: must be set as well: REST_TLS_CERT and REST_TLS_KEY go together`);
+  }
+  if (listen === null) {
+    return null;
+  }
+  // Threads may share a port, and two faces on one would share it too: a merchant would find the RPCs now and then.
+  if (!("path" in rpc) && listen.port === rpc.port && listen.port !== 0) {
+    throw new StartError(`${prefix}REST_LISTEN: must have another port than ${prefix}LISTEN`);
+  }
+  const tls = certificate === null || key === null ? null : { certificate, key };
+  if (tls === null && !isLoopbackAddress(listen.host)) {
+    throw new StartError(
+      `${prefix}REST_LISTEN: plaintext is served on loopback addresses only: set ${prefix}REST_TLS_CERT and ${prefix}REST_TLS_KEY to serve elsewhere`,
+    );
+  }
+  return { listen, tls };
 }
 
 function tlsFiles(env: Environment): TlsFiles | null {

@@ -9,11 +9,12 @@ export type GaugedParts = {
   readonly readings: () => readonly ServingReadings[];
   readonly isServing: () => boolean;
   readonly hasTls: boolean;
+  readonly hasRestTls: boolean;
 };
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, hasTls } = parts;
+  const { store, readings, isServing, hasTls, hasRestTls } = parts;
   return {
     token_authority_serving: {
       help: "1 while calls can be answered, else 0.",
@@ -40,17 +41,26 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
     token_authority_threads: { help: "Threads that serve.", read: () => readings().length },
     token_authority_connections: {
       help: "Open connections.",
-      read: () => sum(readings().map(({ connections }) => connections.open)),
+      read: () => sum(readings().flatMap(({ connections }) => connections.map(({ open }) => open))),
     },
     token_authority_connections_refused: {
       help: "Connections that were refused since the start, for there were too many.",
-      read: () => sum(readings().map(({ connections }) => connections.refused)),
+      read: () => sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
     },
     ...(hasTls
       ? {
           token_authority_certificate_expiry_timestamp_seconds: {
             help: "When the server's certificate expires, in Unix seconds.",
             read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs ?? 0)) / 1000,
+          },
+        }
+      : {}),
+    ...(hasRestTls
+      ? {
+          token_authority_rest_certificate_expiry_timestamp_seconds: {
+            help: "When the certificate of the REST face expires, in Unix seconds.",
+            read: () =>
+              least(readings().map(({ restCertificateExpiresAtMs }) => restCertificateExpiresAtMs ?? 0)) / 1000,
           },
         }
       : {}),

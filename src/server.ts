@@ -8,6 +8,7 @@ import { gaugeSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
 import { startAdminListener } from "./prometheus/admin-listener.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
+import { createRateMemory } from "./rest/creation-rate.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
 import { type ServingReadings, startServing } from "./serving.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
@@ -29,6 +30,8 @@ export type Server = AsyncDisposable & {
   readonly address: string;
   /** Where metrics are served, or null. */
   readonly adminAddress: string | null;
+  /** Where the public REST face is served, or null. */
+  readonly restAddress: string | null;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
 };
@@ -40,9 +43,9 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   await using starting = new AsyncDisposableStack();
 
   // First, so that a start that must fail leaves nothing behind.
-  await requireFreePort(config.listen);
-  if (config.adminListen !== null) {
-    await requireFreePort(config.adminListen);
+  const served = [config.listen, config.rest?.listen ?? null];
+  for (const address of [...served, config.adminListen]) {
+    await requireFreePort(address);
   }
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
@@ -57,7 +60,13 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const isServing = () => !isEnding && servings.length === config.threads && store.isServing();
   let readings: readonly ServingReadings[] = [];
   const metrics = createMetrics(
-    gaugeSources({ store, readings: () => readings, isServing, hasTls: config.tls !== null }),
+    gaugeSources({
+      store,
+      readings: () => readings,
+      isServing,
+      hasTls: config.tls !== null,
+      hasRestTls: (config.rest?.tls ?? null) !== null,
+    }),
   );
   const admin =
     config.adminListen === null
@@ -79,14 +88,17 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(() => disposeTogether(ends));
   if (config.threads > 1) {
-    // Threads share the port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
-    await requireFreePort(config.listen);
+    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
+    for (const address of served) {
+      await requireFreePort(address);
+    }
   }
-  const first = await startServing({ config, address: config.listen, store, clock, timeSeen, sealingSecret, log });
+  const shared = { config, timeSeen, sealingSecret, rateMemory: createRateMemory() };
+  const first = await startServing({ ...shared, address: config.listen, rest: config.rest, store, clock, log });
   servings.push(first);
   ends.push(first);
   while (servings.length < config.threads) {
-    const data = { config, address: first.address, store: store.seed(), timeSeen, sealingSecret };
+    const data = { ...shared, address: first.address, rest: first.rest?.config ?? null, store: store.seed() };
     const thread = await startServingThread(data, log, onFatal);
     servings.push(thread);
     ends.push(thread);
@@ -98,11 +110,14 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     log.warn({ role: config.plaintextRole }, "plaintext: every program on this machine may call with this role");
   }
 
-  log.info({ threads: config.threads, address: first.addressText, admin: admin?.address ?? "off" }, "listening");
+  const rest = first.rest?.addressText ?? null;
+  const where = { rest: rest ?? "off", address: first.addressText, admin: admin?.address ?? "off" };
+  log.info({ threads: config.threads, ...where }, "listening");
   const started = starting.move();
   return {
     address: first.addressText,
     adminAddress: admin?.address ?? null,
+    restAddress: rest,
     reload() {
       for (const one of servings) {
         one.reload();

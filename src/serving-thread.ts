@@ -4,14 +4,17 @@ import type { TimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import { type Failure, toFailure } from "./authority/failure.ts";
 import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
-import type { Config } from "./config.ts";
+import type { Config, RestConfig } from "./config.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
+import type { RateMemory } from "./rest/creation-rate.ts";
 import { type ServingReadings, startServing } from "./serving.ts";
 import { openServingStore, type ServingStoreSeed } from "./sqlite/serving-store.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
   readonly address: ListenAddress;
+  readonly rest: RestConfig | null;
+  readonly rateMemory: RateMemory;
   readonly store: ServingStoreSeed;
   readonly timeSeen: TimeSeen;
   readonly sealingSecret: Uint8Array | null;

@@ -1,4 +1,3 @@
-import type { Peer } from "./authority/caller.ts";
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
@@ -10,7 +9,7 @@ import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
 import { openCallers } from "./callers.ts";
-import type { Config, TlsFiles } from "./config.ts";
+import type { Config, RestConfig, TlsFiles } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
 import { createConnectHandler } from "./connect/connect-handler.ts";
@@ -25,14 +24,14 @@ import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
 import { laneHeaders } from "./grpc/unary-lane.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
-import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
-import { createHttp2Handler } from "./http/http2-handler.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import { startListener } from "./http/listener.ts";
+import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
-import { Http2Server } from "./http2/http2-server.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
+import type { RateMemory } from "./rest/creation-rate.ts";
+import { startPort } from "./start-port.ts";
+import { type RestPort, startRestPort } from "./start-rest-port.ts";
 import { openCertificates } from "./tls/certificate-source.ts";
 
 const flushUsesEveryMs = 5000;
@@ -41,6 +40,10 @@ export type ServingOptions = {
   readonly config: Config;
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
   readonly address: ListenAddress;
+  /** The same for the public REST face; null when there is none. */
+  readonly rest: RestConfig | null;
+  /** What all threads count creations in. */
+  readonly rateMemory: RateMemory;
   readonly store: TokenStore;
   /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
@@ -53,16 +56,20 @@ export type ServingOptions = {
 /** What one thread tells of itself. Can be sent to another thread. */
 export type ServingReadings = {
   readonly calls: CallMeasures;
-  readonly connections: ConnectionCounts;
+  /** Of each port. */
+  readonly connections: readonly ConnectionCounts[];
   readonly clockBehindMs: number;
   /** Null in plaintext. */
   readonly certificateExpiresAtMs: number | null;
+  readonly restCertificateExpiresAtMs: number | null;
 };
 
 /** One thread that serves. Disposed, it takes no more, lets calls end for a while, and writes down what it noted. */
 export type Serving = AsyncDisposable & {
   readonly address: ListenAddress;
   readonly addressText: string;
+  /** The public REST face where it really listens, or null. */
+  readonly rest: Pick<RestPort, "config" | "addressText"> | null;
   readings(): ServingReadings;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
@@ -129,7 +136,17 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     deadlineMs: defaultDeadlines.authenticateMs,
   });
   const handler: HttpHandler = (request) => (isForwardAuth(request.url) ? forwardAuth(request) : rpcHandler(request));
-  const http2 = new Http2Server<Peer>({
+  const ports: Listener[] = [];
+  // Together: each waits for its own calls, as long as the grace lasts.
+  starting.defer(async () => {
+    await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
+  });
+  const shared = { reusePort: config.threads > 1, maxConnections, log };
+  const port = await startPort({
+    ...shared,
+    address: options.address,
+    tls: tls?.certificates ?? null,
+    handler,
     lanes: {
       headers: laneHeaders,
       paths: new Map([
@@ -137,41 +154,42 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
         [checkPath, checkLane],
       ]),
     },
-    handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
-    onError: (error) => log.error(describeError(error), "an HTTP/2 stream failed"),
-    limits: { maxConnections, maxConcurrentStreams: config.maxConcurrentStreams },
+    maxConcurrentStreams: config.maxConcurrentStreams,
   });
-  starting.defer(() => http2.close(0));
-  const listener = starting.adopt(
-    await startListener({
-      address: options.address,
-      reusePort: config.threads > 1,
-      handler,
-      serveHttp2(socket, peer) {
-        const connection = http2.accept(socket, peer);
-        return { closeGracefully: () => connection.leave() };
-      },
-      tls: tls?.certificates ?? null,
-      limits: { maxConnections },
-      log,
-    }),
-    (started) => started.close(config.shutdownGraceMs),
-  );
+  ports.push(port);
+  const rest =
+    options.rest === null
+      ? null
+      : await startRestPort({
+          ...shared,
+          config: options.rest,
+          authority,
+          store,
+          clock: clock.now,
+          rateMemory: options.rateMemory,
+          onCall,
+        });
+  if (rest !== null) {
+    ports.push(rest.listener);
+  }
   starting.defer(() => shutdown.abort());
 
   const started = starting.move();
   return {
-    address: listener.address,
-    addressText: listener.addressText,
+    address: port.address,
+    addressText: port.addressText,
+    rest,
     readings: () => ({
       calls: meter.read(),
-      connections: listener.counts(),
+      connections: ports.map((one) => one.counts()),
       clockBehindMs: clock.behindMs(),
       certificateExpiresAtMs: tls?.certificates.expiresAtMs() ?? null,
+      restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
     }),
     reload() {
       tls?.certificates.reload();
       tls?.callers.reload();
+      rest?.certificates?.reload();
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -58,6 +58,9 @@ describe("the configuration", () => {
     ["LISTEN", "unix:relative"],
     ["LISTEN", `unix:/${"a".repeat(95)}`],
     ["ADMIN_LISTEN", "no"],
+    ["REST_LISTEN", "unix:/run/rest.sock"],
+    ["REST_LISTEN", "0.0.0.0:443"],
+    ["REST_LISTEN", "localhost:50051"],
     ["PLAINTEXT_ROLE", "root"],
     ["MAX_TOKENS_PER_ACCOUNT", "0"],
     ["MAX_TOKENS_PER_ACCOUNT", "1e3"],
@@ -69,6 +72,21 @@ describe("the configuration", () => {
     expect(() => readConfig({ [`TOKEN_AUTHORITY_${name}`]: value })).toThrow(
       new RegExp(`^TOKEN_AUTHORITY_${name}: [^\\n]+$`),
     );
+  });
+
+  it("serves no REST face unless it is said where, and beyond loopback with its own TLS alone", () => {
+    const rest = { TOKEN_AUTHORITY_REST_LISTEN: "0.0.0.0:443" };
+    const restTls = { TOKEN_AUTHORITY_REST_TLS_CERT: "rest.pem", TOKEN_AUTHORITY_REST_TLS_KEY: "rest-key.pem" };
+    expect(readConfig(restTls).rest).toBeNull();
+    expect(readConfig({ ...rest, ...restTls }).rest).toEqual({
+      listen: { host: "0.0.0.0", port: 443 },
+      tls: { certificate: "rest.pem", key: "rest-key.pem" },
+    });
+    expect(() => readConfig({ ...rest, ...tls })).toThrow(/TOKEN_AUTHORITY_REST_LISTEN: plaintext .*_REST_TLS_CERT/);
+    expect(readConfig({ TOKEN_AUTHORITY_REST_LISTEN: "127.0.0.1:8080" }).rest?.tls).toBeNull();
+    for (const name of Object.keys(restTls)) {
+      expect(() => readConfig({ ...rest, ...restTls, [name]: undefined })).toThrow(`${name}: must be set as well`);
+    }
   });
 
   it("refuses a name that is no setting, so that a typing error is not a default", () => {

@@ -11,6 +11,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/h
 import { createTimeSeen } from "../src/authority/clock.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
+import { createRateMemory } from "../src/rest/creation-rate.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
@@ -236,11 +237,15 @@ describe("one more serving thread", () => {
     const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
     const store = await openStore(config.dataDirectory);
     const data = {
-      config,
-      address: config.listen,
-      store: store.seed(),
-      timeSeen: createTimeSeen(0),
-      sealingSecret: null,
+      ...{
+        config,
+        address: config.listen,
+        rest: null,
+        store: store.seed(),
+        timeSeen: createTimeSeen(0),
+        sealingSecret: null,
+      },
+      rateMemory: createRateMemory(),
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }

@@ -4,10 +4,13 @@ export const roles = ["gateway", "service", "dashboard", "operator"] as const;
 /** What a calling service may do; which RPCs each may call stands beside the RPCs. */
 export type Role = (typeof roles)[number];
 
-/** Who calls: the identity of its certificate, or `local`, and the role it has now. */
+/**
+ * Who calls: the identity of its certificate, or `local`, and the role it has now. A bearer is no service but whoever holds a key:
+ * its identity is the id of its token, and no file gives it its role.
+ */
 export type Caller = {
   readonly identity: string;
-  readonly role: Role;
+  readonly role: Role | "bearer";
 };
 
 /** What a connection proves about who is at its other end. Plaintext peers are on this machine, and their identity is `local`. */
@@ -22,15 +25,16 @@ const creatableTypes = {
   service: ["restricted"],
   dashboard: ["secret", "publishable", "restricted"],
   operator: ["secret", "publishable", "restricted"],
-} satisfies Record<Role, readonly TokenType[]>;
+  bearer: ["restricted"],
+} satisfies Record<Caller["role"], readonly TokenType[]>;
 
 /** Whether this role may create tokens of this type. */
-export function mayCreate(role: Role, type: TokenType): boolean {
+export function mayCreate(role: Caller["role"], type: TokenType): boolean {
   const types: readonly TokenType[] = creatableTypes[role];
   return types.includes(type);
 }
 
 /** Whether this role may list the tokens of all accounts at once. */
-export function mayListAllAccounts(role: Role): boolean {
+export function mayListAllAccounts(role: Caller["role"]): boolean {
   return role === "operator";
 }

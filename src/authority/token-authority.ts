@@ -21,18 +21,10 @@ import { missingPermissions } from "./permission.ts";
 import type { Sealer } from "./sealer.ts";
 import { isExpired, type StoredToken, type Token, type TokenState, type TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenFilter, TokenStore } from "./token-store.ts";
-import {
-  requireAccount,
-  requireDistinctPermissions,
-  requirePermissions,
-  requireReason,
-  requireTokenId,
-  requireTokenName,
-  requireUuid,
-} from "./validation.ts";
+import { requireAccount, requireCreation, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
 
 const scanLimit = 10_000;
-/** A gRPC client takes 4 MiB by default. JSON takes up to half as much again. */
+/** A gRPC client takes 4 MiB by default. */
 const maxPageBytes = 1024 * 1024;
 const defaultPageSize = 50;
 const maxPageSize = 1000;
@@ -311,17 +303,7 @@ function refusal(reason: RefusalReason, token: StoredToken | null, missing: read
 }
 
 function requireCreatable(caller: Caller, request: CreateRequest): void {
-  requireAccount(request.account);
-  requireTokenName(request.name);
-  if (request.type === "restricted") {
-    requireDistinctPermissions("permissions", request.permissions);
-  } else if (request.permissions.length > 0) {
-    throw fieldInvalid("permissions", `must be empty for a ${request.type} token`);
-  }
-  if (request.requestId !== "") {
-    requireUuid("request_id", request.requestId);
-  }
-  // That expire_time lies in the future is the store's to check, after a replay was looked for.
+  requireCreation(request);
   if (!mayCreate(caller.role, request.type)) {
     throw typeNotGranted(caller.role, request.type);
   }

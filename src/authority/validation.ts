@@ -1,6 +1,7 @@
 import { fieldInvalid } from "./errors.ts";
 import { holdsKey, isTokenId } from "./key.ts";
 import { isPermission } from "./permission.ts";
+import type { TokenType } from "./token.ts";
 
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -16,8 +17,35 @@ export function requireAccount(account: string): void {
   }
 }
 
+/** What a creation is judged by, apart from who asks for it. */
+export type Creation = {
+  readonly account: string;
+  readonly name: string;
+  readonly type: TokenType;
+  readonly permissions: readonly string[];
+  /** Empty means none. */
+  readonly requestId: string;
+};
+
+/**
+ * Throws FIELD_INVALID unless a token may be created so. That its expiry lies in the future is the store's to check, after a
+ * replay was looked for.
+ */
+export function requireCreation({ account, name, type, permissions, requestId }: Creation): void {
+  requireAccount(account);
+  requireTokenName(name);
+  if (type === "restricted") {
+    requireDistinctPermissions("permissions", permissions);
+  } else if (permissions.length > 0) {
+    throw fieldInvalid("permissions", `must be empty for a ${type} token`);
+  }
+  if (requestId !== "") {
+    requireUuid("request_id", requestId);
+  }
+}
+
 /** Throws FIELD_INVALID unless the text may be a token's name. */
-export function requireTokenName(name: string): void {
+function requireTokenName(name: string): void {
   requireText("name", name, 1, 100);
 }
 
@@ -34,7 +62,7 @@ export function requireTokenId(id: string): void {
 }
 
 /** Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form. */
-export function requireUuid(field: string, text: string): void {
+function requireUuid(field: string, text: string): void {
   if (!uuidPattern.test(text)) {
     throw fieldInvalid(field, "must be a UUID, such as 0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
   }
@@ -53,7 +81,7 @@ export function requirePermissions(field: string, permissions: readonly string[]
 }
 
 /** Throws FIELD_INVALID unless a restricted token may have these: 1 to 100, all different. */
-export function requireDistinctPermissions(field: string, permissions: readonly string[]): void {
+function requireDistinctPermissions(field: string, permissions: readonly string[]): void {
   if (permissions.length === 0) {
     throw fieldInvalid(field, "must be 1 to 100 for a restricted token");
   }

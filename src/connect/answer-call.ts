@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import type { ReportFault } from "../authority/fault-log.ts";
 import { type Call, rpcName } from "./call.ts";
 import { internalError, reasonOf } from "./errors.ts";
-import type { ReportFault } from "./fault-log.ts";
 import type { HttpResponse } from "./http-exchange.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
 

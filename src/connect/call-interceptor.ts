@@ -1,9 +1,10 @@
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../authority/errors.ts";
+import type { ReportFault } from "../authority/fault-log.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
-import { fromAuthorityError, internalError, reasonOf, unknownFieldNumber } from "./errors.ts";
-import type { ReportFault } from "./fault-log.ts";
+import { fromAuthorityError, internalError, reasonOf, requestMalformed, unknownFieldNumber } from "./errors.ts";
+import { unrealTimeField } from "./json-times.ts";
 import { raceAbort } from "./race-abort.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
@@ -33,6 +34,7 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
   async function answerWorded(call: Call, request: UnaryRequest, next: Next) {
     try {
       requireKnownFields(request);
+      requireRealTimes(call, request);
       return await next(request);
     } catch (error) {
       throw worded(call, error);
@@ -76,6 +78,13 @@ function requireKnownFields(request: UnaryRequest): void {
   const path = unknownFieldPath(request.method.input, request.message);
   if (path !== null) {
     throw unknownFieldNumber(request.method.input, path);
+  }
+}
+
+function requireRealTimes({ jsonBody }: Call, { method, header }: UnaryRequest): void {
+  const field = jsonBody === null ? null : unrealTimeField(method.input, header.get("content-type"), jsonBody);
+  if (field !== null) {
+    throw requestMalformed(`${field} could not be decoded`, field);
   }
 }
 

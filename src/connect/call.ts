@@ -3,6 +3,7 @@ import { type ConnectError, type ContextValues, createContextKey, type HandlerCo
 import type { Caller, Peer, Role } from "../authority/caller.ts";
 import { callCanceled, deadlineExceeded } from "./errors.ts";
 import type { HttpRequest } from "./http-exchange.ts";
+import { type JsonBody, jsonBodyOf } from "./json-times.ts";
 
 /** What is known of a call while it runs. The parts that see it through write down here what they learn. */
 export type Call = {
@@ -18,6 +19,8 @@ export type Call = {
   refusal: ConnectError | null;
   /** What is wrong with its headers: told only to those who may call. */
   malformed: ConnectError | null;
+  /** What was read of a JSON request that has times. */
+  readonly jsonBody: JsonBody | null;
   /** Connect's view of the call, once it has chosen a protocol. */
   context: HandlerContext | null;
   role: Role | null;
@@ -63,6 +66,7 @@ export function startCall(
       cancel,
       refusal: null,
       malformed: null,
+      jsonBody: jsonBodyOf(method.input, request.header.get("content-type")),
       context: null,
       role: null,
       admitted: false,

@@ -1,9 +1,9 @@
 import type { Clock } from "../authority/clock.ts";
+import { createFaultLog } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import type { Log } from "../authority/log.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
 import { type Deadlines, defaultDeadlines } from "./deadline.ts";
-import { createFaultLog } from "./fault-log.ts";
 import type { RoleOf } from "./gate.ts";
 import type { HttpHandler } from "./http-exchange.ts";
 import { createRoutes } from "./routes.ts";

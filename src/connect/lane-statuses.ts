@@ -3,6 +3,7 @@ import type { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { Peer, Role } from "../authority/caller.ts";
 import { AuthorityError } from "../authority/errors.ts";
+import { createFaultLog } from "../authority/fault-log.ts";
 import type { Log } from "../authority/log.ts";
 import { rpcName } from "./call.ts";
 import {
@@ -16,7 +17,6 @@ import {
   requestNotSupported,
   requestTooLarge,
 } from "./errors.ts";
-import { createFaultLog } from "./fault-log.ts";
 import { codeName } from "./finished-call.ts";
 import { objectionTo, type RoleOf } from "./gate.ts";
 import { maxMessageBytes } from "./limits.ts";

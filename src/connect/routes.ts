@@ -8,18 +8,18 @@ import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import type { Clock } from "../authority/clock.ts";
+import type { ReportFault } from "../authority/fault-log.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
 import { createCallInterceptor } from "./call-interceptor.ts";
 import { createDescriptorIndex } from "./descriptor-index.ts";
-import type { ReportFault } from "./fault-log.ts";
 import { createGate, type RoleOf } from "./gate.ts";
 import { createHealthService } from "./health-service.ts";
 import { maxMessageBytes } from "./limits.ts";
 import { createReflectionService } from "./reflection-service.ts";
 import { createTokenService } from "./token-service.ts";
 
-// A page of List holds 1000 tokens with 100 permissions of 69 characters at the most.
-const maxAnswerBytes = 16 * 1024 * 1024;
+// A page of List comes to about 1 MiB; JSON makes it longer, and at the worst doubles its texts.
+const maxAnswerBytes = 4 * 1024 * 1024;
 // Only pages of List are longer. What holds a key is never compressed: its length would tell of its content.
 const compressFromBytes = 32 * 1024;
 

@@ -1,15 +1,16 @@
 import { type ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type { ReportFault } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { abortableIterable } from "./abortable-iterable.ts";
 import { answerStream, answerUnary } from "./answer-call.ts";
 import { type Call, setCall, startCall } from "./call.ts";
 import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "./deadline.ts";
 import { hostNotLocal, requestMalformed } from "./errors.ts";
-import type { ReportFault } from "./fault-log.ts";
 import { finishedCall } from "./finished-call.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { isLocalHost } from "./is-local-host.ts";
+import { keeping } from "./json-times.ts";
 import { maxMessageBytes } from "./limits.ts";
 import {
   forbiddenHost,
@@ -84,12 +85,13 @@ export function createRpcHandler({ routes, deadlines, onCall, reportFault }: Rpc
 }
 
 function toUniversalRequest(request: HttpRequest, call: Call): UniversalServerRequest {
+  const body = abortableIterable(request.body, call.signal);
   return {
     httpVersion: request.httpVersion,
     method: request.method,
     url: request.url,
     header: withoutTimeouts(request.header),
-    body: abortableIterable(request.body, call.signal),
+    body: call.jsonBody === null ? body : keeping(body, call.jsonBody),
     signal: call.signal,
     contextValues: setCall(createContextValues(), call),
   };

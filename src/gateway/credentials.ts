@@ -1,5 +1,14 @@
 import { keyOfAuthorization } from "../bearer/presented-key.ts";
-import { keyMissing, keysConflict, type PublicError } from "../bearer/public-error.ts";
+import { keyMissing, type PublicError } from "../bearer/public-error.ts";
+
+/** The request presents more than one key, or a key beside something else. */
+const keysConflict: PublicError = {
+  status: 401,
+  type: "authentication_error",
+  code: "keys_conflict",
+  message: "More than one credential was presented: send one API key, as Authorization: Bearer KEY.",
+  param: null,
+};
 
 // A few presentations of one key fit in; no gateway makes more of what a client sent.
 const maxLength = 4096;

@@ -7,6 +7,8 @@ import { answerHttp1Request, type Http1Context } from "./http1-exchange.ts";
 
 /** After the last response, how long the peer has to close before the socket is destroyed. */
 const lingerMs = 1_000;
+/** Connections that came together do not leave together. */
+const ageJitter = 0.1;
 
 /** Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. */
 export type Http1Connections = {
@@ -74,6 +76,7 @@ class Http1State {
   readonly #socket: Socket;
   readonly #peer: Peer;
   readonly #context: Http1Context;
+  readonly #leavesAtMs: number;
   #queue: Promise<void> = Promise.resolve();
   #waiting = 0;
   #current: ServerResponse | null = null;
@@ -84,6 +87,7 @@ class Http1State {
     this.#socket = socket;
     this.#peer = peer;
     this.#context = context;
+    this.#leavesAtMs = performance.now() + context.limits.maxAgeMs * (1 + ageJitter * (2 * Math.random() - 1));
   }
 
   enqueue(request: IncomingMessage, response: ServerResponse): void {
@@ -124,6 +128,10 @@ class Http1State {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#current = response;
+    if (performance.now() >= this.#leavesAtMs) {
+      // So that callers find new instances and new certificates. HTTP/2 has an age of its own.
+      this.#closing = true;
+    }
     if (this.#closing) {
       response.setHeader("connection", "close");
     }

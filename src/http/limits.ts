@@ -19,6 +19,8 @@ export type HttpLimits = {
   readonly maxDiscardedBytes: number;
   /** A connection between two requests. */
   readonly keepAliveMs: number;
+  /** Age at which a connection is closed with its next response, give or take a tenth. */
+  readonly maxAgeMs: number;
   /** Requests that wait on one connection behind the one being answered. */
   readonly maxPipelinedRequests: number;
   /** How long a response waits for a peer that does not read before it is cut. */
@@ -37,6 +39,7 @@ export const defaultHttpLimits: HttpLimits = {
   bodyStallMs: 10_000,
   maxDiscardedBytes: 256 * 1024,
   keepAliveMs: 65_000,
+  maxAgeMs: 3_600_000,
   maxPipelinedRequests: 100,
   slowReaderMs: 30_000,
 };

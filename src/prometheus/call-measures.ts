@@ -2,7 +2,7 @@
 export type MeasuredCall = {
   /** `package.Service/Method`. */
   readonly rpc: string;
-  /** `grpc`, `grpc-web`, `connect` or `http`. */
+  /** `grpc`, `grpc-web`, `connect`, `rest` or `http`. */
   readonly protocol: string;
   /** The gRPC status code by name. */
   readonly code: string;
@@ -12,7 +12,7 @@ export type MeasuredCall = {
 };
 
 /** The values of rpc.system.name. */
-type RpcSystem = "grpc" | "connectrpc" | "http";
+type RpcSystem = "grpc" | "connectrpc" | "rest" | "http";
 
 /** How long the calls of one kind took: numbers that can be sent to another thread and added up. */
 export type DurationMeasure = {
@@ -90,12 +90,14 @@ export function createCallMeter(): CallMeter {
   };
 }
 
+/** Hot path. */
 function systemOf(protocol: string): RpcSystem {
   switch (protocol) {
     case "connect":
       return "connectrpc";
+    case "rest":
     case "http":
-      return "http";
+      return protocol;
     default:
       return "grpc";
   }

@@ -78,7 +78,8 @@ function tlsOptions(certificates: Certificates): TlsOptions {
     ciphers,
     honorCipherOrder: true,
     ALPNProtocols: ["h2", "http/1.1"],
-    requestCert: true,
+    // A public face asks nobody for one.
+    requestCert: certificates.clientCas.length > 0,
     // A peer without a good certificate connects and is told UNAUTHENTICATED, which says more than an alert.
     rejectUnauthorized: false,
     // A resumed session carries the verdict of the handshake that made it, past a change of CAs. Without

@@ -7,8 +7,8 @@ export type CertificatePaths = {
   /** The server's certificate, then those that lead to its root. */
   readonly certificate: string;
   readonly key: string;
-  /** The roots, and intermediates where there are any, that issue client certificates. */
-  readonly clientCa: string;
+  /** The roots, and intermediates where there are any, that issue client certificates; null where none are asked for. */
+  readonly clientCa: string | null;
 };
 
 /** One consistent set: every file parses, and the key is the certificate's. */
@@ -27,25 +27,20 @@ export type Certificates = {
 export function readCertificates(paths: CertificatePaths, nowMs: number): Certificates {
   const chain = readCertificateFile(paths.certificate);
   const key = readKeyFile(paths.key);
-  const clientCas = readCertificateFile(paths.clientCa);
+  const clientCas = paths.clientCa === null ? [] : readClientCas(paths.clientCa);
   const { leaf } = chain;
   if (!leaf.checkPrivateKey(key.object)) {
     throw new Error(`${paths.key}: is not the private key of the certificate in ${paths.certificate}`);
   }
-  for (const ca of clientCas.certificates) {
-    if (!ca.ca) {
-      throw new Error(`${paths.clientCa}: holds a certificate that is not a CA's`);
-    }
-  }
   const certificates: Certificates = {
     certificatePem: chain.pem,
     keyPem: key.pem,
-    clientCaPem: clientCas.certificates.map((ca) => ca.toString()),
-    clientCas: clientCas.certificates,
+    clientCaPem: clientCas.map((ca) => ca.toString()),
+    clientCas,
     expiresAtMs: leaf.validToDate.getTime(),
     warnings: [
       ...validityWarnings(paths.certificate, chain.certificates, nowMs),
-      ...validityWarnings(paths.clientCa, clientCas.certificates, nowMs),
+      ...(paths.clientCa === null ? [] : validityWarnings(paths.clientCa, clientCas, nowMs)),
     ],
   };
   refuseWhatOpensslRefuses(certificates, paths);
@@ -71,6 +66,16 @@ function readCertificateFile(path: string): { pem: string; leaf: X509Certificate
     throw new Error(`${path}: holds no PEM certificate`);
   }
   return { pem, leaf, certificates };
+}
+
+function readClientCas(path: string): readonly X509Certificate[] {
+  const { certificates } = readCertificateFile(path);
+  for (const ca of certificates) {
+    if (!ca.ca) {
+      throw new Error(`${path}: holds a certificate that is not a CA's`);
+    }
+  }
+  return certificates;
 }
 
 function readKeyFile(path: string): { pem: string; object: KeyObject } {

@@ -1,9 +1,12 @@
+import { gzipSync } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AuthorityError } from "../../src/authority/errors.ts";
 import { fromTimestamp, toTimestamp } from "../../src/connect/timestamp.ts";
+import { ConnectRig, enveloped, errorOf, protocols } from "./connect-rig.ts";
+import { rawCall, rawError } from "./raw-call.ts";
 
 describe("a time on the wire", () => {
   const firstMs = -62_135_596_800_000;
@@ -45,5 +48,57 @@ describe("a time on the wire", () => {
       const timestamp = { ...create(TimestampSchema), seconds, nanos };
       expect(() => fromTimestamp("created_from", timestamp)).toThrow(AuthorityError);
     }
+  });
+});
+
+describe.each(protocols)("a time in JSON over %s", (protocol) => {
+  const list = (message: string) => rawCall(protocol, "json", "/casapay.token.v1.TokenService/List", message);
+  const refusal = { code: "InvalidArgument", reason: "REQUEST_MALFORMED", metadata: { field: "created_from" } };
+
+  it("is refused when it is on no calendar", async () => {
+    await using rig = await ConnectRig.start();
+    for (const time of [
+      "2027-02-31T00:00:00Z",
+      "2027-02-29T12:00:00.5Z",
+      "2027-04-31T00:00:00+01:00",
+      "1900-02-29T00:00:00Z",
+      "0001-02-30T00:00:00Z",
+      "2027-01-01T24:00:00Z",
+    ]) {
+      for (const name of ["createdFrom", "created_from"]) {
+        const error = rawError(protocol, await rig.send(list(JSON.stringify({ [name]: time }))));
+        expect(errorOf(error), `${name} ${time}`).toMatchObject(refusal);
+      }
+    }
+  });
+
+  it("is taken on every day that there is", async () => {
+    await using rig = await ConnectRig.start();
+    for (const time of [
+      "2028-02-29T00:00:00Z",
+      "2000-02-29T23:59:59.999999999-12:00",
+      "0001-01-01T00:00:00Z",
+      "9999-12-31T23:59:59Z",
+    ]) {
+      const message = JSON.stringify({ createdFrom: time, expiresBefore: null });
+      expect(rawError(protocol, await rig.send(list(message))), time).toBeNull();
+    }
+  });
+
+  it("is looked at in a compressed request as well", async () => {
+    await using rig = await ConnectRig.start();
+    const message = gzipSync('{"createdFrom": "2027-02-31T00:00:00Z"}');
+    const request = list("");
+    const envelope = enveloped(message);
+    envelope[0] = 1;
+    const error = rawError(
+      protocol,
+      await rig.send({
+        ...request,
+        header: { ...request.header, [protocol === "connect" ? "content-encoding" : "grpc-encoding"]: "gzip" },
+        body: protocol === "connect" ? message : envelope,
+      }),
+    );
+    expect(errorOf(error)).toMatchObject(refusal);
   });
 });

@@ -238,6 +238,24 @@ describe("bodies", () => {
     expect(session.socket.bytesWritten).toBeLessThan(2_000_000);
   });
 
+  it("closes an HTTP/1.1 connection that is old enough with the next response, and says so in it", async () => {
+    await using rig = await startRig({ limits: { maxAgeMs: 500 } });
+    const socket = await connectRaw(rig.port);
+    const bornAtMs = performance.now();
+    const ask = () => {
+      socket.write(`GET / HTTP/1.1\r\n${hosted}\r\n`);
+      return readUntil(socket, /hello$/);
+    };
+    let response = await ask();
+    expect(response).toMatch(/connection: keep-alive/i);
+    while (/connection: keep-alive/i.test(response)) {
+      response = await ask();
+    }
+    expect(performance.now() - bornAtMs).toBeGreaterThan(400);
+    expect(response).toMatch(/^HTTP\/1.1 200 [\s\S]*connection: close/i);
+    expect(await readToEnd(socket)).toBe("");
+  });
+
   it("ends an HTTP/1.1 request that takes too long in all, however it moves", async () => {
     await using rig = await startRig({ handler: echo, limits: { requestMs: 300, headersMs: 200 } });
     const socket = await connectRaw(rig.port);

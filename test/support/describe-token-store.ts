@@ -490,6 +490,15 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         expect(await allInPages(aQuery({ maxBytes: 1 }))).toEqual(made);
       });
 
+      it("starts beyond any token's revision, also that of one which does not pass the filter", async () => {
+        const [first, other, last] = [await create(), await create({ livemode: false }), await create()];
+        const filter = { ...everything, livemode: true };
+        const from = (direction: "older" | "newer") =>
+          store.list(aQuery({ filter, direction, after: other.createRevision }));
+        expect(await from("older")).toEqual({ tokens: [first], next: null });
+        expect(await from("newer")).toEqual({ tokens: [last], next: null });
+      });
+
       it("looks at no more than scanLimit tokens, and has a next when it ends for that", async () => {
         const rare = await create({ name: "rare", livemode: false });
         await Promise.all(Array.from({ length: 25 }, () => create()));

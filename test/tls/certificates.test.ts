@@ -9,7 +9,7 @@ import { createAuthority } from "../support/certificates.ts";
 describe("readCertificates", () => {
   const authority = createAuthority();
   let directory: string;
-  let paths: CertificatePaths;
+  let paths: CertificatePaths & { readonly clientCa: string };
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "certificates-"));
     paths = { certificate: join(directory, "cert"), key: join(directory, "key"), clientCa: join(directory, "ca") };

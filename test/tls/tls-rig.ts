@@ -15,7 +15,7 @@ export type TlsRig = AsyncDisposable & {
   readonly http: HttpRig;
   readonly source: CertificateSource;
   readonly sourceLog: readonly LogLine[];
-  readonly paths: CertificatePaths;
+  readonly paths: CertificatePaths & { readonly clientCa: string };
   readonly serverAuthority: TestAuthority;
   readonly clientAuthority: TestAuthority;
   setNow(nowMs: number): void;
@@ -55,7 +55,7 @@ export async function startTlsRig(options: { readonly limits?: Partial<HttpLimit
   };
 }
 
-function writeCertificates(directory: string): CertificatePaths {
+function writeCertificates(directory: string): CertificatePaths & { readonly clientCa: string } {
   return {
     certificate: join(directory, "server.pem"),
     key: join(directory, "server-key.pem"),

@@ -18,6 +18,8 @@ export type ServerProcess = AsyncDisposable & {
   readonly port: number;
   /** HOST:PORT of metrics and probes, or `off`. */
   readonly adminAddress: string;
+  /** HOST:PORT of the public REST face, or `off`. */
+  readonly restAddress: string;
   isRunning(): boolean;
   /** What it printed last. */
   output(): string;
@@ -72,11 +74,12 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   return runningServer(child, child.pid, addresses, lines);
 }
 
-type Addresses = { readonly main: string; readonly admin: string };
+type Addresses = { readonly main: string; readonly admin: string; readonly rest: string };
 
 function addressesIn(line: string): Addresses | null {
-  const match = /"address":"([^"]+)","admin":"([^"]+)","msg":"listening"/.exec(line);
-  return match?.[1] === undefined || match[2] === undefined ? null : { main: match[1], admin: match[2] };
+  const [, rest, main, admin] =
+    /"rest":"([^"]+)","address":"([^"]+)","admin":"([^"]+)","msg":"listening"/.exec(line) ?? [];
+  return rest === undefined || main === undefined || admin === undefined ? null : { main, admin, rest };
 }
 
 function spawnServer({
@@ -103,7 +106,7 @@ function spawnServer({
 function runningServer(
   child: ChildProcess,
   pid: number,
-  { main, admin }: Addresses,
+  { main, admin, rest }: Addresses,
   lines: readonly string[],
 ): ServerProcess {
   function isRunning(): boolean {
@@ -131,6 +134,7 @@ function runningServer(
     address: main,
     port: Number(main.slice(main.lastIndexOf(":") + 1)),
     adminAddress: admin,
+    restAddress: rest,
     isRunning,
     output() {
       return lines.join("\n");

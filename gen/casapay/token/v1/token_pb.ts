@@ -162,7 +162,7 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   revokeReason: string;
 
   /**
-   * Who created the token: the identity of the calling service.
+   * Who created the token: the identity of the calling service, or the id of the token whose key did it over REST.
    *
    * Output only. The SPIFFE ID or DNS name of its certificate, or `local` for a plaintext caller on this machine.
    *

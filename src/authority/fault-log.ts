@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
-import { holdsKey } from "../authority/key.ts";
-import type { Log } from "../authority/log.ts";
+import { holdsKey } from "./key.ts";
+import type { Log } from "./log.ts";
 
 /** Reports an error that its caller learns nothing about. */
 export type ReportFault = (error: unknown, rpc: string) => void;

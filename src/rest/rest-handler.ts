@@ -1,0 +1,244 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../authority/clock.ts";
+import { callerOf, type DelegatedTokens } from "../authority/delegated-tokens.ts";
+import { DelegationError } from "../authority/delegation.ts";
+import { AuthorityError } from "../authority/errors.ts";
+import { createFaultLog } from "../authority/fault-log.ts";
+import type { FinishedCall } from "../authority/finished-call.ts";
+import type { Log } from "../authority/log.ts";
+import type { StoredToken } from "../authority/token.ts";
+import type { RefusalReason, TokenAuthority } from "../authority/token-authority.ts";
+import { keyOfAuthorization } from "../bearer/presented-key.ts";
+import {
+  challengeOf,
+  keyMissing,
+  type PublicError,
+  publicErrorBody,
+  publicRefusal,
+  undecided,
+} from "../bearer/public-error.ts";
+import type { CreationRate } from "./creation-rate.ts";
+import { bodyLate, clientGone, fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
+import { openApiDocument } from "./openapi.ts";
+import { createOperations, type Operation, type OperationAnswer } from "./operations.ts";
+import { fromForm } from "./parameters.ts";
+import { noBody, parseBody, readBody } from "./read-body.ts";
+import { routeOf } from "./routes.ts";
+
+export type RestHandlerOptions = {
+  readonly authenticate: TokenAuthority["authenticate"];
+  readonly tokens: DelegatedTokens;
+  readonly rate: CreationRate;
+  readonly clock: Clock;
+  /** Told of every operation once it has ended. */
+  readonly onCall: (call: FinishedCall) => void;
+  readonly log: Log;
+  /** Default: 10 seconds, as the RPCs that do the same. */
+  readonly deadlineMs?: number;
+  /** How long a body may take. Default: 8 seconds, less than what the port waits for one that stops. */
+  readonly bodyDeadlineMs?: number;
+};
+
+/** What is learned of a request while it is answered. */
+type Exchange = {
+  readonly requestId: string;
+  readonly startedAtMs: number;
+  bearer: StoredToken | null;
+  refusal: RefusalReason | null;
+};
+
+/** The public REST face: who holds a key manages the tokens of its account. */
+export function createRestHandler(options: RestHandlerOptions): HttpHandler {
+  const { authenticate, onCall, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
+  const operations = createOperations(options);
+  const reportFault = createFaultLog(options.log);
+  const document = Buffer.from(JSON.stringify(openApiDocument));
+
+  return async (request) => {
+    const requestId = `req_${randomBytes(12).toString("hex")}`;
+    const route = routeOf(request.method, request.url);
+    switch (route.kind) {
+      case "refused":
+        return errorResponse(route.error, requestId, route.header);
+      case "document":
+        return { status: 200, header: headerOf(requestId), body: document };
+      case "operation":
+        return await answer(operations[route.operation], route.id, request, {
+          requestId,
+          startedAtMs: performance.now(),
+          bearer: null,
+          refusal: null,
+        });
+    }
+  };
+
+  async function answer(operation: Operation, id: string, request: HttpRequest, exchange: Exchange) {
+    try {
+      const outcome = await run(operation, id, request, exchange);
+      onCall(finishedCall(operation, exchange, null, outcome));
+      return jsonResponse(200, outcome.json, exchange.requestId);
+    } catch (error) {
+      const told = publicErrorOf(error, operation);
+      onCall(finishedCall(operation, exchange, told, null));
+      const retryAfterSeconds = error instanceof RestError ? error.retryAfterSeconds : null;
+      return errorResponse(
+        told,
+        exchange.requestId,
+        retryAfterSeconds === null ? {} : { "retry-after": String(retryAfterSeconds) },
+      );
+    }
+  }
+
+  async function run(
+    operation: Operation,
+    id: string,
+    request: HttpRequest,
+    exchange: Exchange,
+  ): Promise<OperationAnswer> {
+    const { header, signal: gone } = request;
+    const patience = { gone, ms: deadlineMs, late: unavailable };
+    // Before the body is read: nobody else is let send one.
+    await waitFor(patience, () => accept(operation, request, exchange));
+    const body =
+      request.method === "POST"
+        ? await waitFor({ gone, ms: bodyDeadlineMs, late: bodyLate }, () => readBody(request))
+        : noBody;
+    return await waitFor(patience, async (signal) => {
+      // Again: the body may have been long in coming, and the key revoked since.
+      const bearer = await accept(operation, request, exchange);
+      signal.throwIfAborted();
+      const query = fromForm(queryOf(request.url));
+      return await operation.run({ bearer, id, query, body: parseBody(body), header, signal });
+    });
+  }
+
+  /** Returns the token of the key that the request presents, or throws. */
+  async function accept(operation: Operation, { header }: HttpRequest, exchange: Exchange): Promise<StoredToken> {
+    const key = keyOfAuthorization(header.get("authorization") ?? "");
+    if (key === null) {
+      throw new RestError(keyMissing);
+    }
+    const outcome = await decide(key, operation);
+    if (outcome.kind === "refusal") {
+      exchange.bearer = null;
+      exchange.refusal = outcome.reason;
+      throw new RestError(publicRefusal(outcome.reason));
+    }
+    exchange.bearer = outcome.token;
+    return outcome.token;
+  }
+
+  async function decide(key: string, { permission, rpc }: Operation) {
+    try {
+      return await authenticate({ key, requiredPermissions: [permission], livemode: null, allowedTypes: [] });
+    } catch (error) {
+      reportFault(error, rpc);
+      throw new RestError(undecided, { cause: error });
+    }
+  }
+
+  function publicErrorOf(error: unknown, { rpc }: Operation): PublicError {
+    if (error instanceof RestError) {
+      return error.told;
+    }
+    if (error instanceof DelegationError) {
+      return fromDelegation(error.reason);
+    }
+    const told = error instanceof AuthorityError ? fromAuthority(error) : null;
+    if (told === null || told.status >= 500) {
+      reportFault(error, rpc);
+    }
+    return told ?? internal;
+  }
+}
+
+type Patience = {
+  /** Aborts when the client is gone. */
+  readonly gone: AbortSignal;
+  readonly ms: number;
+  /** What is told once the time is over. */
+  readonly late: PublicError;
+};
+
+/** Waits for work, but no longer than until the time is over or the client is gone: then the work's signal aborts. */
+async function waitFor<T>({ gone, ms, late }: Patience, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const giveUp = (told: PublicError) => {
+    controller.abort();
+    reject(new RestError(told));
+  };
+  const leave = () => giveUp(clientGone);
+  const timer = setTimeout(() => giveUp(late), ms);
+  gone.addEventListener("abort", leave);
+  try {
+    return await Promise.race([work(controller.signal), givenUp]);
+  } finally {
+    clearTimeout(timer);
+    gone.removeEventListener("abort", leave);
+  }
+}
+
+function queryOf(url: string): string {
+  const start = url.indexOf("?");
+  return start === -1 ? "" : url.slice(start + 1);
+}
+
+function jsonResponse(status: number, json: object, requestId: string): HttpResponse {
+  return { status, header: headerOf(requestId), body: Buffer.from(JSON.stringify(json)) };
+}
+
+function errorResponse(
+  error: PublicError,
+  requestId: string,
+  more: Readonly<Record<string, string>> = {},
+): HttpResponse {
+  const challenge = challengeOf(error);
+  return {
+    status: error.status,
+    header: { ...headerOf(requestId), ...(challenge === null ? {} : { "www-authenticate": challenge }), ...more },
+    body: Buffer.from(publicErrorBody(error, requestId)),
+  };
+}
+
+function headerOf(requestId: string) {
+  return { "content-type": "application/json", "cache-control": "no-store", "request-id": requestId };
+}
+
+const codeOfStatus: Readonly<Record<number, string>> = {
+  400: "INVALID_ARGUMENT",
+  401: "UNAUTHENTICATED",
+  403: "PERMISSION_DENIED",
+  404: "NOT_FOUND",
+  408: "DEADLINE_EXCEEDED",
+  409: "ALREADY_EXISTS",
+  413: "RESOURCE_EXHAUSTED",
+  415: "INVALID_ARGUMENT",
+  429: "RESOURCE_EXHAUSTED",
+  499: "CANCELLED",
+  503: "UNAVAILABLE",
+};
+
+function finishedCall(
+  { rpc }: Operation,
+  { requestId, startedAtMs, bearer, refusal }: Exchange,
+  error: PublicError | null,
+  answer: OperationAnswer | null,
+): FinishedCall {
+  const caller = bearer === null ? null : callerOf(bearer);
+  return {
+    rpc,
+    protocol: "rest",
+    caller: caller?.identity ?? null,
+    role: caller?.role ?? null,
+    code: error === null ? "OK" : (codeOfStatus[error.status] ?? "INTERNAL"),
+    reason: error?.code ?? null,
+    durationMs: performance.now() - startedAtMs,
+    tokenId: answer?.tokenId ?? null,
+    revision: answer?.revision ?? null,
+    journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
+    refusal,
+    requestId,
+  };
+}

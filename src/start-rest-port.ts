@@ -1,0 +1,70 @@
+import type { Clock } from "./authority/clock.ts";
+import { createDelegatedTokens } from "./authority/delegated-tokens.ts";
+import { StartError } from "./authority/errors.ts";
+import type { FinishedCall } from "./authority/finished-call.ts";
+import type { Log } from "./authority/log.ts";
+import type { TokenAuthority } from "./authority/token-authority.ts";
+import type { TokenStore } from "./authority/token-store.ts";
+import type { RestConfig } from "./config.ts";
+import type { Listener } from "./http/listener.ts";
+import { createCreationRate, type RateMemory } from "./rest/creation-rate.ts";
+import { createRestHandler } from "./rest/rest-handler.ts";
+import { startPort } from "./start-port.ts";
+import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
+
+// The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
+const maxConcurrentStreams = 100;
+
+export type RestPortOptions = {
+  readonly config: RestConfig;
+  readonly authority: TokenAuthority;
+  readonly store: TokenStore;
+  readonly clock: Clock;
+  readonly rateMemory: RateMemory;
+  readonly onCall: (call: FinishedCall) => void;
+  readonly maxConnections: number;
+  readonly reusePort: boolean;
+  readonly log: Log;
+};
+
+export type RestPort = {
+  readonly listener: Listener;
+  /** With the port that was found for 0. */
+  readonly config: RestConfig;
+  readonly addressText: string;
+  /** Null in plaintext. */
+  readonly certificates: CertificateSource | null;
+};
+
+/** Starts the public REST face of one thread. */
+export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
+  const { config, authority, store, clock, log } = options;
+  const certificates = config.tls === null ? null : openServerCertificates(config.tls, log, clock);
+  const listener = await startPort({
+    address: config.listen,
+    reusePort: options.reusePort,
+    tls: certificates,
+    handler: createRestHandler({
+      authenticate: authority.authenticate,
+      tokens: createDelegatedTokens({ authority, store, clock }),
+      rate: createCreationRate(options.rateMemory, clock),
+      clock,
+      onCall: options.onCall,
+      log,
+    }),
+    lanes: { headers: [], paths: new Map() },
+    maxConnections: options.maxConnections,
+    maxConcurrentStreams,
+    log,
+  });
+  const { address, addressText } = listener;
+  return { listener, config: "path" in address ? config : { ...config, listen: address }, addressText, certificates };
+}
+
+function openServerCertificates(files: NonNullable<RestConfig["tls"]>, log: Log, now: Clock): CertificateSource {
+  try {
+    return openCertificates({ ...files, clientCa: null }, { log, now });
+  } catch (error) {
+    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
