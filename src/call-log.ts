@@ -48,7 +48,7 @@ export function createCallLog(log: Log, clock: Clock): (call: FinishedCall) => v
 
 /** A stream that its client ended, or let run into its deadline, is no failure. */
 function isGivenUp({ rpc, code }: FinishedCall): boolean {
-  return code === "CANCELLED" || (code === "DEADLINE_EXCEEDED" && !rpc.startsWith("casapay."));
+  return code === "CANCELLED" || (code === "DEADLINE_EXCEEDED" && rpc.startsWith("grpc."));
 }
 
 /** Hot path. */

@@ -11,12 +11,20 @@ import { createCallLog } from "./call-log.ts";
 import { openCallers } from "./callers.ts";
 import type { Config, RestConfig, TlsFiles } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
+import { createCheckStatuses } from "./connect/check-statuses.ts";
 import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
+import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
-import { authenticateLaneHeaders, authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
+import { createCheck } from "./gateway/check.ts";
+import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
+import { identityHeaders } from "./gateway/identity-headers.ts";
+import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
+import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
+import { laneHeaders } from "./grpc/unary-lane.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
+import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
@@ -96,7 +104,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   };
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
-  const handler = createConnectHandler({
+  const rpcHandler = createConnectHandler({
     authority,
     clock: clock.now,
     roleOf,
@@ -105,14 +113,29 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     log,
     shutdownSignal: shutdown.signal,
   });
-  const lane = createAuthenticateLane({
+  const laneOptions = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes, deadlines: defaultDeadlines };
+  const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
+    ...laneOptions,
     authenticate: authority.authenticate,
-    prepareBlock: encodePreparedBlock,
-    onCall,
-    maxMessageBytes,
-    deadlines: defaultDeadlines,
   });
+  const check = createCheck(authority.authenticate);
+  const checkStatuses = createCheckStatuses({ roleOf, log });
+  const checkLane = createCheckLane({
+    ...checkStatuses,
+    ...laneOptions,
+    check,
+    identityHeaders,
+    maxPreparedBytes: config.cacheBytes / config.threads / 8,
+  });
+  const forwardAuth = createForwardAuth({
+    ...checkStatuses,
+    check,
+    isLocalHost,
+    onCall,
+    deadlineMs: defaultDeadlines.authenticateMs,
+  });
+  const handler: HttpHandler = (request) => (isForwardAuth(request.url) ? forwardAuth(request) : rpcHandler(request));
   const ports: Listener[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
@@ -124,7 +147,13 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     address: options.address,
     tls: tls?.certificates ?? null,
     handler,
-    lanes: { headers: authenticateLaneHeaders, paths: new Map([[authenticatePath, lane]]) },
+    lanes: {
+      headers: laneHeaders,
+      paths: new Map([
+        [authenticatePath, authenticateLane],
+        [checkPath, checkLane],
+      ]),
+    },
     maxConcurrentStreams: config.maxConcurrentStreams,
   });
   ports.push(port);

@@ -1,6 +1,7 @@
 import type { Scenario } from "../runner/bench-context.ts";
 import { measureBeside } from "./beside.ts";
 import { measureChanges } from "./changes.ts";
+import { measureCheck } from "./check.ts";
 import { measureGet } from "./get.ts";
 import { measureHot, measureHotTls } from "./hot.ts";
 import { measureLatency } from "./latency.ts";
@@ -21,6 +22,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   tls: measureHotTls,
   latency: measureLatency,
   random: measureRandom,
+  check: measureCheck,
   others: measureOthers,
   unknown: measureUnknown,
   threads: measureThreads,

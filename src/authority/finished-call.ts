@@ -2,9 +2,9 @@ import type { Caller } from "./caller.ts";
 
 /** What logs and metrics learn of a call that has ended. Nothing here was sent by the caller, but for its identity. */
 export type FinishedCall = {
-  /** `package.Service/Method`. */
+  /** `package.Service/Method`, or `forward-auth/authorize`. */
   readonly rpc: string;
-  /** `grpc`, `grpc-web`, `connect` or `rest`. */
+  /** `grpc`, `grpc-web`, `connect`, `rest`, or `http` for forward authentication. */
   readonly protocol: string;
   /** Null when the peer has no identity. */
   readonly caller: string | null;
@@ -20,7 +20,7 @@ export type FinishedCall = {
   /** The change's number in the journal, with `journalHash` when this call made it. */
   readonly revision: number | null;
   readonly journalHash: string | null;
-  /** Why Authenticate refused the key: `TOKEN_EXPIRED`. */
+  /** Why the key was refused: `TOKEN_EXPIRED`. */
   readonly refusal: string | null;
   /** The Request-Id that the answer had, where the protocol has one. */
   readonly requestId?: string;

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { Authorization } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -20,6 +21,10 @@ const tokenServicePolicy = {
   authenticate: ["gateway", "operator"],
 } satisfies Table<typeof TokenService>;
 
+const authorizationPolicy = {
+  check: ["gateway", "operator"],
+} satisfies Table<typeof Authorization>;
+
 const healthPolicy = {
   check: "anyone identified",
   watch: "anyone identified",
@@ -32,6 +37,7 @@ const reflectionPolicy = {
 
 const policies: readonly (readonly [DescService, Readonly<Record<string, Permitted>>])[] = [
   [TokenService, tokenServicePolicy],
+  [Authorization, authorizationPolicy],
   [Health, healthPolicy],
   [ServerReflection, reflectionPolicy],
   [ServerReflectionAlpha, reflectionPolicy],

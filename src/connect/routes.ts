@@ -2,6 +2,7 @@ import { createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { Authorization } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { file_google_rpc_error_details } from "#gen/google/rpc/error_details_pb.ts";
 import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
@@ -22,7 +23,8 @@ const maxAnswerBytes = 4 * 1024 * 1024;
 // Only pages of List are longer. What holds a key is never compressed: its length would tell of its content.
 const compressFromBytes = 32 * 1024;
 
-const services = [TokenService, Health, ServerReflection, ServerReflectionAlpha];
+// Authorization is answered in the lane of its one RPC, beside Connect.
+const services = [TokenService, Authorization, Health, ServerReflection, ServerReflectionAlpha];
 
 export type RouteOptions = {
   readonly authority: TokenAuthority;

@@ -1,182 +1,32 @@
-import type { Peer, Role } from "../authority/caller.ts";
-import { AuthorityError, undecided } from "../authority/errors.ts";
-import type { FinishedCall } from "../authority/finished-call.ts";
+import type { Peer } from "../authority/caller.ts";
 import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
 import { decodeAuthenticateRequest, type RequestFault } from "./decode-authenticate-request.ts";
 import { encodeAuthenticateResponse } from "./encode-authenticate-response.ts";
-import { grpcTimeoutMs } from "./grpc-timeout.ts";
-import { isLocalAuthority } from "./is-local-authority.ts";
-import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
-import { framingFault, prefixBytes } from "./length-prefixed.ts";
-import type { Status, Statuses } from "./status.ts";
-import { trailersOnly } from "./trailers-only.ts";
+import type { Lane } from "./lane.ts";
+import type { AuthenticateStatuses, Status } from "./status.ts";
+import { createUnaryLane, type Reply, type UnaryLaneOptions } from "./unary-lane.ts";
 
 /** The `:path` that the lane is for. */
 export const authenticatePath = "/casapay.token.v1.TokenService/Authenticate";
 
-/** The header fields that the lane reads, in the order it expects them. */
-export const authenticateLaneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as const;
-
-/** Whether a peer may call: the role that it has now, and the error to answer instead, if any. */
-export type Admission = { readonly role: Role | null; readonly refusal: Status | null };
-
-export type AuthenticateLaneOptions = {
+export type AuthenticateLaneOptions = Omit<UnaryLaneOptions, "rpc" | "respond" | "statuses"> & {
   /** The domain's. What it throws or rejects with is answered. */
   readonly authenticate: (request: AuthenticateRequest) => Outcome | Promise<Outcome>;
-  /** Asked for every call, before its body is looked at. */
-  readonly admit: (peer: Peer) => Admission;
-  readonly statuses: Statuses;
-  readonly prepareBlock: PrepareBlock;
-  /** Told of every call that the lane has answered. */
-  readonly onCall: (call: FinishedCall) => void;
-  readonly maxMessageBytes: number;
-  /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
-  readonly deadlines: { readonly authenticateMs: number; readonly greatestUnaryMs: number };
+  readonly statuses: AuthenticateStatuses;
 };
 
-type Call = { readonly peer: Peer; readonly role: Role | null; readonly startedAtMs: number };
-
-/**
- * Answers Authenticate over gRPC from bytes to bytes. What is not the plain case (JSON, compression, a header that makes no sense, a host
- * that needs a closer look) is left to the general way, which refuses or answers it. Throws only what `onCall` or `statuses` throw.
- */
-export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<Peer> {
-  const { authenticate, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines } = options;
-  const head = prepareBlock([
-    [":status", "200"],
-    ["content-type", "application/grpc"],
-  ]);
-  const trailer = prepareBlock([["grpc-status", "0"]]);
+/** The lane of Authenticate. */
+export function createAuthenticateLane({ authenticate, ...options }: AuthenticateLaneOptions): Lane<Peer> {
+  const { statuses } = options;
 
   /** Hot path. */
-  function accepts(headers: LaneHeaders, authority: string, peer: Peer): boolean {
-    const contentType = headers[0];
-    const encoding = headers[1] ?? null;
-    const timeout = headers[2] ?? null;
-    return (
-      (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
-      (encoding === null || encoding === "identity") &&
-      (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
-      (peer.transport !== "loopback" || isLocalAuthority(authority))
-    );
-  }
-
-  /** Hot path. */
-  function answer(
-    bytes: Buffer,
-    start: number,
-    end: number,
-    headers: LaneHeaders,
-    peer: Peer,
-    stream: LaneStream,
-  ): LaneAnswer | Promise<LaneAnswer> {
-    const startedAtMs = performance.now();
-    const { role, refusal } = admit(peer);
-    const call = { peer, role, startedAtMs };
-    if (refusal !== null) {
-      return fail(call, refusal);
-    }
-    const fault = framingFault(bytes, start, end, maxMessageBytes);
-    if (fault !== null) {
-      return fail(call, statusOfFraming(fault));
-    }
-    const request = decodeAuthenticateRequest(bytes, start + prefixBytes, end);
+  function respond(bytes: Buffer, start: number, end: number): Reply | Status | Promise<Reply> {
+    const request = decodeAuthenticateRequest(bytes, start, end);
     if ("fault" in request) {
-      return fail(call, statusOfRequest(request));
+      return statusOfRequest(request);
     }
-    let outcome: Outcome | Promise<Outcome>;
-    try {
-      outcome = authenticate(request);
-    } catch (error) {
-      return fail(call, statusOfFailure(error));
-    }
-    return outcome instanceof Promise ? answerLater(call, stream, outcome, timeoutMs(headers)) : succeed(call, outcome);
-  }
-
-  /** Who may not call learns nothing else. */
-  function tooLarge(peer: Peer): LaneAnswer {
-    const startedAtMs = performance.now();
-    const { role, refusal } = admit(peer);
-    return fail({ peer, role, startedAtMs }, refusal ?? statuses.tooLarge);
-  }
-
-  async function answerLater(
-    call: Call,
-    stream: LaneStream,
-    deciding: Promise<Outcome>,
-    waitMs: number,
-  ): Promise<LaneAnswer> {
-    const { promise: deadline, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(resolve, waitMs, null);
-    let outcome: Outcome | null;
-    try {
-      outcome = await Promise.race([deciding, deadline]);
-    } catch (error) {
-      const status = statusOfFailure(error);
-      return fail(call, stream.isClosed ? statuses.canceled : status);
-    } finally {
-      clearTimeout(timer);
-    }
-    if (outcome === null) {
-      // A failure that comes too late for the caller is still the log's.
-      deciding.catch(statusOfFailure);
-    }
-    if (stream.isClosed) {
-      return fail(call, statuses.canceled);
-    }
-    return outcome === null ? fail(call, statuses.deadlineExceeded) : succeed(call, outcome);
-  }
-
-  /** Hot path. */
-  function succeed(call: Call, outcome: Outcome): LaneAnswer {
-    finish(call, null, outcome);
-    return { head, body: encodeAuthenticateResponse(outcome), trailer };
-  }
-
-  function fail(call: Call, status: Status): LaneAnswer {
-    finish(call, status, null);
-    return trailersOnly(status, prepareBlock);
-  }
-
-  /** Hot path. */
-  function finish({ peer, role, startedAtMs }: Call, status: Status | null, outcome: Outcome | null): void {
-    onCall({
-      rpc: authenticatePath.slice(1),
-      protocol: "grpc",
-      caller: peer.identity,
-      role,
-      code: status === null ? "OK" : status.codeName,
-      reason: status === null ? null : status.reason,
-      durationMs: performance.now() - startedAtMs,
-      tokenId: outcome?.token?.id ?? null,
-      revision: null,
-      journalHash: null,
-      refusal: outcome?.kind === "refusal" ? outcome.reason : null,
-    });
-  }
-
-  /** Whose time is over before it begins is told so on the general way. */
-  function hasTime(requestedMs: number | "malformed"): boolean {
-    return requestedMs !== "malformed" && requestedMs > 0;
-  }
-
-  function timeoutMs(headers: LaneHeaders): number {
-    const timeout = headers[2] ?? null;
-    const requestedMs = timeout === null ? "malformed" : grpcTimeoutMs(timeout);
-    return requestedMs === "malformed" ? deadlines.authenticateMs : Math.min(requestedMs, deadlines.greatestUnaryMs);
-  }
-
-  function statusOfFraming(fault: NonNullable<ReturnType<typeof framingFault>>): Status {
-    switch (fault) {
-      case "malformed":
-        return statuses.malformed;
-      case "not_supported":
-        return statuses.notSupported;
-      case "too_large":
-        return statuses.tooLarge;
-      case "compression_unnamed":
-        return statuses.compressionUnnamed;
-    }
+    const outcome = authenticate(request);
+    return outcome instanceof Promise ? outcome.then(toReply) : toReply(outcome);
   }
 
   function statusOfRequest(fault: RequestFault): Status {
@@ -190,17 +40,14 @@ export function createAuthenticateLane(options: AuthenticateLaneOptions): Lane<P
     }
   }
 
-  /** An outage must never look like a bad key, nor like anything but an outage. */
-  function statusOfFailure(error: unknown): Status {
-    const isWorded =
-      error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
-    return statuses.ofError(isWorded ? error : undecided(error));
-  }
+  return createUnaryLane({ ...options, rpc: authenticatePath.slice(1), respond });
+}
 
+/** Hot path. */
+function toReply(outcome: Outcome): Reply {
   return {
-    maxBodyBytes: prefixBytes + maxMessageBytes,
-    tooLarge,
-    accepts,
-    answer,
+    body: encodeAuthenticateResponse(outcome),
+    tokenId: outcome.token === null ? null : outcome.token.id,
+    refusal: outcome.kind === "refusal" ? outcome.reason : null,
   };
 }

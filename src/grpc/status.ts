@@ -11,7 +11,7 @@ export type Status = {
   readonly detailsBin: Uint8Array;
 };
 
-/** The errors that the lane finds by itself, in the words of the general way. */
+/** The errors that a lane finds by itself, in the words of the general way. */
 export type Statuses = {
   readonly malformed: Status;
   /** Not exactly one message. */
@@ -19,13 +19,17 @@ export type Statuses = {
   readonly tooLarge: Status;
   /** A compressed message without the name of its compression. */
   readonly compressionUnnamed: Status;
-  /** allowed_types holds a number of no type. */
-  readonly typesInvalid: Status;
   readonly deadlineExceeded: Status;
   /** Told to nobody but those who count: the client has gone. */
   readonly canceled: Status;
+  /** The error that a call failed with; told to the log where its caller learns nothing of it. */
+  ofError(error: unknown): Status;
+};
+
+/** Those that only Authenticate has. */
+export type AuthenticateStatuses = Statuses & {
+  /** allowed_types holds a number of no type. */
+  readonly typesInvalid: Status;
   /** The message has a field of a number that this version does not know. */
   unknownField(number: number): Status;
-  /** The error that Authenticate failed with; told to the log where its caller learns nothing of it. */
-  ofError(error: unknown): Status;
 };

@@ -35,6 +35,11 @@ export class WireReader {
     return this.#at;
   }
 
+  /** Where the message ends. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** Hot path. A field's number, times 8, plus its wire type; or `malformed`. */
   tag(): number {
     const start = this.#at;
@@ -83,15 +88,31 @@ export class WireReader {
     return malformed;
   }
 
+  /** Hot path. Reads a length, and returns where the content ends that begins here; or `malformed`. */
+  contentEnd(): number {
+    const length = this.uint32();
+    const end = this.#at + length;
+    return length === malformed || end > this.#end ? malformed : end;
+  }
+
+  /** Passes over content up to `end`, which lies within the message. */
+  seek(end: number): void {
+    this.#at = end;
+  }
+
   /** Hot path. A length and as many bytes of UTF-8; or null. */
   string(): string | null {
-    const length = this.uint32();
+    const end = this.contentEnd();
     const start = this.#at;
-    const end = start + length;
-    if (length === malformed || end > this.#end) {
+    if (end === malformed) {
       return null;
     }
     this.#at = end;
+    return this.text(start, end);
+  }
+
+  /** Hot path. The text of these bytes; or null where they are no UTF-8. */
+  text(start: number, end: number): string | null {
     const bytes = this.#bytes;
     for (let at = start; at < end; at++) {
       if ((bytes[at] ?? 0) > 0x7f) {

@@ -2,7 +2,7 @@
 export type MeasuredCall = {
   /** `package.Service/Method`. */
   readonly rpc: string;
-  /** `grpc`, `grpc-web`, `connect` or `rest`. */
+  /** `grpc`, `grpc-web`, `connect`, `rest` or `http`. */
   readonly protocol: string;
   /** The gRPC status code by name. */
   readonly code: string;
@@ -12,7 +12,7 @@ export type MeasuredCall = {
 };
 
 /** The values of rpc.system.name. */
-type RpcSystem = "grpc" | "connectrpc" | "rest";
+type RpcSystem = "grpc" | "connectrpc" | "rest" | "http";
 
 /** How long the calls of one kind took: numbers that can be sent to another thread and added up. */
 export type DurationMeasure = {
@@ -96,7 +96,8 @@ function systemOf(protocol: string): RpcSystem {
     case "connect":
       return "connectrpc";
     case "rest":
-      return "rest";
+    case "http":
+      return protocol;
     default:
       return "grpc";
   }

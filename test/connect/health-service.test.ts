@@ -8,6 +8,7 @@ const stranger = tlsPeer("spiffe://casapay/kubelet");
 const services = [
   "",
   "casapay.token.v1.TokenService",
+  "envoy.service.auth.v3.Authorization",
   "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",

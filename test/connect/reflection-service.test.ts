@@ -46,6 +46,7 @@ describe.each([
       value: {
         service: [
           { name: "casapay.token.v1.TokenService" },
+          { name: "envoy.service.auth.v3.Authorization" },
           { name: "grpc.health.v1.Health" },
           { name: "grpc.reflection.v1.ServerReflection" },
           { name: "grpc.reflection.v1alpha.ServerReflection" },

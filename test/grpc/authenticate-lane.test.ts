@@ -8,8 +8,9 @@ import type { Peer } from "../../src/authority/caller.ts";
 import { AuthorityError, fieldInvalid, tokenNotFound, undecided } from "../../src/authority/errors.ts";
 import { mintKey } from "../../src/authority/key.ts";
 import type { Outcome, TokenAuthority } from "../../src/authority/token-authority.ts";
-import { authenticateLaneHeaders, authenticatePath } from "../../src/grpc/authenticate-lane.ts";
+import { authenticatePath } from "../../src/grpc/authenticate-lane.ts";
 import type { LaneAnswer } from "../../src/grpc/lane.ts";
+import { laneHeaders } from "../../src/grpc/unary-lane.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "../connect/connect-rig.ts";
 import { rawError } from "../connect/raw-call.ts";
 import { createLaneRig, errorIn, fieldsIn, type LaneRig, prepared } from "./lane-rig.ts";
@@ -18,9 +19,9 @@ const unknownKey: Outcome = { kind: "refusal", reason: "KEY_UNKNOWN", token: nul
 const gateway = peerOf("gateway");
 const plain = headers({});
 
-function headers(fields: Partial<Record<(typeof authenticateLaneHeaders)[number], string>>): (string | null)[] {
+function headers(fields: Partial<Record<(typeof laneHeaders)[number], string>>): (string | null)[] {
   const all = { "content-type": "application/grpc", ...fields };
-  return authenticateLaneHeaders.map((name) => all[name] ?? null);
+  return laneHeaders.map((name) => all[name] ?? null);
 }
 
 function requestBytes(init: MessageInitShape<typeof AuthenticateRequestSchema>): Uint8Array {

@@ -10,7 +10,8 @@ import type { Peer } from "../../src/authority/caller.ts";
 import { fieldInvalid } from "../../src/authority/errors.ts";
 import type { Outcome } from "../../src/authority/token-authority.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { authenticateLaneHeaders, authenticatePath } from "../../src/grpc/authenticate-lane.ts";
+import { authenticatePath } from "../../src/grpc/authenticate-lane.ts";
+import { laneHeaders } from "../../src/grpc/unary-lane.ts";
 import { createHttp2Handler } from "../../src/http/http2-handler.ts";
 import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
@@ -41,7 +42,7 @@ beforeAll(async () => {
   lane = createLaneRig(() => decide(), { prepareBlock: encodePreparedBlock });
   const errors: unknown[] = [];
   const http2 = new Http2Server<Peer>({
-    lanes: { headers: authenticateLaneHeaders, paths: new Map([[authenticatePath, lane.lane]]) },
+    lanes: { headers: laneHeaders, paths: new Map([[authenticatePath, lane.lane]]) },
     handle: createHttp2Handler(general.handle, { scheme: "http", log: { info() {}, warn() {}, error() {} } }),
     onError: (error) => errors.push(error),
   });

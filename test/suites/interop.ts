@@ -155,6 +155,7 @@ async function reflect(grpcurl: string, target: RpcTarget): Promise<void> {
   const { stdout: services } = await run(grpcurl, [...flags, "list"]);
   assert.deepEqual(services.trim().split("\n").sort(), [
     "casapay.token.v1.TokenService",
+    "envoy.service.auth.v3.Authorization",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",

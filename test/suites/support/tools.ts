@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
@@ -67,4 +67,29 @@ async function installOnce(name: string, install: (target: string) => Promise<vo
     writeFileSync(marker, "");
   }
   return target;
+}
+
+/** Debian's programs of these names. */
+export type DebianPrograms = {
+  /** What to put before PATH. */
+  readonly path: string;
+  /** Where the libraries are that the programs need and the machine may lack. */
+  readonly libraryPath: string;
+};
+
+/** Unpacks Debian packages without installing them: nothing is configured, and no service is started. */
+export async function unpackDebianPackages(packages: readonly string[]): Promise<DebianPrograms> {
+  const directory = await installOnce(`debian-${packages.join("-")}`, async (target) => {
+    const download = () => run("apt-get", ["download", ...packages], { cwd: target, timeout: installTimeoutMs });
+    await download().catch(async () => {
+      // The lists of packages are missing, or older than the packages.
+      await run("apt-get", ["update"], { timeout: installTimeoutMs });
+      await download();
+    });
+    for (const file of readdirSync(target)) {
+      await run("dpkg", ["-x", join(target, file), target], { timeout: installTimeoutMs });
+    }
+  });
+  const libraries = readdirSync(join(directory, "usr/lib")).map((name) => join(directory, "usr/lib", name));
+  return { path: join(directory, "usr/sbin"), libraryPath: libraries.join(":") };
 }

@@ -1,0 +1,198 @@
+import type { Peer, Role } from "../authority/caller.ts";
+import { AuthorityError, undecided } from "../authority/errors.ts";
+import type { FinishedCall } from "../authority/finished-call.ts";
+import { grpcTimeoutMs } from "./grpc-timeout.ts";
+import { isLocalAuthority } from "./is-local-authority.ts";
+import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
+import { framingFault, prefixBytes } from "./length-prefixed.ts";
+import type { Status, Statuses } from "./status.ts";
+import { trailersOnly } from "./trailers-only.ts";
+
+/** The header fields that a lane reads, in the order it expects them. */
+export const laneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as const;
+
+/** Whether a peer may call: the role that it has now, and the error to answer instead, if any. */
+export type Admission = { readonly role: Role | null; readonly refusal: Status | null };
+
+/** What a message is answered with, and what logs and metrics learn of it. */
+export type Reply = {
+  /** The message with its prefix. Not changed from here on: it may be shared. */
+  readonly body: Uint8Array;
+  readonly tokenId: string | null;
+  readonly refusal: string | null;
+};
+
+export type UnaryLaneOptions = {
+  /** `package.Service/Method`. */
+  readonly rpc: string;
+  /** Answers the message that lies in `bytes` from `start` up to `end`, until this returns. What it throws or rejects with is answered. */
+  readonly respond: (bytes: Buffer, start: number, end: number) => Reply | Status | Promise<Reply>;
+  /** Asked for every call, before its body is looked at. */
+  readonly admit: (peer: Peer) => Admission;
+  readonly statuses: Statuses;
+  readonly prepareBlock: PrepareBlock;
+  /** Told of every call that the lane has answered. */
+  readonly onCall: (call: FinishedCall) => void;
+  readonly maxMessageBytes: number;
+  /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
+  readonly deadlines: { readonly authenticateMs: number; readonly greatestUnaryMs: number };
+};
+
+type Call = { readonly peer: Peer; readonly role: Role | null; readonly startedAtMs: number };
+
+/**
+ * Answers one RPC over gRPC from bytes to bytes. What is not the plain case (JSON, compression, a header that makes no sense, a host
+ * that needs a closer look) is left to the general way, which refuses or answers it. Throws only what `onCall` or `statuses` throw.
+ */
+export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
+  const { rpc, respond, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines } = options;
+  const head = prepareBlock([
+    [":status", "200"],
+    ["content-type", "application/grpc"],
+  ]);
+  const trailer = prepareBlock([["grpc-status", "0"]]);
+
+  /** Hot path. */
+  function accepts(headers: LaneHeaders, authority: string, peer: Peer): boolean {
+    const contentType = headers[0];
+    const encoding = headers[1] ?? null;
+    const timeout = headers[2] ?? null;
+    return (
+      (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
+      (encoding === null || encoding === "identity") &&
+      (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
+      (peer.transport !== "loopback" || isLocalAuthority(authority))
+    );
+  }
+
+  /** Hot path. */
+  function answer(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    headers: LaneHeaders,
+    peer: Peer,
+    stream: LaneStream,
+  ): LaneAnswer | Promise<LaneAnswer> {
+    const startedAtMs = performance.now();
+    const { role, refusal } = admit(peer);
+    const call = { peer, role, startedAtMs };
+    if (refusal !== null) {
+      return fail(call, refusal);
+    }
+    const fault = framingFault(bytes, start, end, maxMessageBytes);
+    if (fault !== null) {
+      return fail(call, statusOfFraming(fault));
+    }
+    let reply: Reply | Status | Promise<Reply>;
+    try {
+      reply = respond(bytes, start + prefixBytes, end);
+    } catch (error) {
+      return fail(call, statusOfFailure(error));
+    }
+    if (reply instanceof Promise) {
+      return answerLater(call, stream, reply, timeoutMs(headers));
+    }
+    return "body" in reply ? succeed(call, reply) : fail(call, reply);
+  }
+
+  /** Who may not call learns nothing else. */
+  function tooLarge(peer: Peer): LaneAnswer {
+    const startedAtMs = performance.now();
+    const { role, refusal } = admit(peer);
+    return fail({ peer, role, startedAtMs }, refusal ?? statuses.tooLarge);
+  }
+
+  async function answerLater(
+    call: Call,
+    stream: LaneStream,
+    replying: Promise<Reply>,
+    waitMs: number,
+  ): Promise<LaneAnswer> {
+    const { promise: deadline, resolve } = Promise.withResolvers<null>();
+    const timer = setTimeout(resolve, waitMs, null);
+    let reply: Reply | null;
+    try {
+      reply = await Promise.race([replying, deadline]);
+    } catch (error) {
+      const status = statusOfFailure(error);
+      return fail(call, stream.isClosed ? statuses.canceled : status);
+    } finally {
+      clearTimeout(timer);
+    }
+    if (reply === null) {
+      // A failure that comes too late for the caller is still the log's.
+      replying.catch(statusOfFailure);
+    }
+    if (stream.isClosed) {
+      return fail(call, statuses.canceled);
+    }
+    return reply === null ? fail(call, statuses.deadlineExceeded) : succeed(call, reply);
+  }
+
+  /** Hot path. */
+  function succeed(call: Call, reply: Reply): LaneAnswer {
+    finish(call, null, reply);
+    return { head, body: reply.body, trailer };
+  }
+
+  function fail(call: Call, status: Status): LaneAnswer {
+    finish(call, status, null);
+    return trailersOnly(status, prepareBlock);
+  }
+
+  /** Hot path. */
+  function finish({ peer, role, startedAtMs }: Call, status: Status | null, reply: Reply | null): void {
+    onCall({
+      rpc,
+      protocol: "grpc",
+      caller: peer.identity,
+      role,
+      code: status === null ? "OK" : status.codeName,
+      reason: status === null ? null : status.reason,
+      durationMs: performance.now() - startedAtMs,
+      tokenId: reply === null ? null : reply.tokenId,
+      revision: null,
+      journalHash: null,
+      refusal: reply === null ? null : reply.refusal,
+    });
+  }
+
+  /** Whose time is over before it begins is told so on the general way. */
+  function hasTime(requestedMs: number | "malformed"): boolean {
+    return requestedMs !== "malformed" && requestedMs > 0;
+  }
+
+  function timeoutMs(headers: LaneHeaders): number {
+    const timeout = headers[2] ?? null;
+    const requestedMs = timeout === null ? "malformed" : grpcTimeoutMs(timeout);
+    return requestedMs === "malformed" ? deadlines.authenticateMs : Math.min(requestedMs, deadlines.greatestUnaryMs);
+  }
+
+  function statusOfFraming(fault: NonNullable<ReturnType<typeof framingFault>>): Status {
+    switch (fault) {
+      case "malformed":
+        return statuses.malformed;
+      case "not_supported":
+        return statuses.notSupported;
+      case "too_large":
+        return statuses.tooLarge;
+      case "compression_unnamed":
+        return statuses.compressionUnnamed;
+    }
+  }
+
+  /** An outage must never look like a bad key, nor like anything but an outage. */
+  function statusOfFailure(error: unknown): Status {
+    const isWorded =
+      error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
+    return statuses.ofError(isWorded ? error : undecided(error));
+  }
+
+  return {
+    maxBodyBytes: prefixBytes + maxMessageBytes,
+    tooLarge,
+    accepts,
+    answer,
+  };
+}

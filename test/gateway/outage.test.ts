@@ -1,0 +1,101 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { FinishedCall } from "../../src/authority/finished-call.ts";
+import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
+import { maxMessageBytes } from "../../src/connect/limits.ts";
+import { type Authenticate, createCheck } from "../../src/gateway/check.ts";
+import { createForwardAuth } from "../../src/gateway/forward-auth.ts";
+import { identityHeaders } from "../../src/gateway/identity-headers.ts";
+import { createCheckLane } from "../../src/grpc/check-lane.ts";
+import { peerOf } from "../connect/connect-rig.ts";
+import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
+
+const key = "sk_live_anything";
+const open = { isClosed: false };
+const words = [["permission", "none"]] as const;
+
+/** Both doors over an Authenticate that fails, and what they tell. */
+function createDoors(authenticate: Authenticate) {
+  const calls: FinishedCall[] = [];
+  const reported: object[] = [];
+  const log = { info() {}, warn() {}, error: (fields: object) => reported.push(fields) };
+  const check = createCheck(authenticate);
+  const options = {
+    ...createCheckStatuses({ roleOf: () => "gateway", log }),
+    onCall: (call: FinishedCall) => calls.push(call),
+  };
+  const forwardAuth = createForwardAuth({ ...options, check, isLocalHost: () => true, deadlineMs: 1000 });
+  const lane = createCheckLane({
+    ...options,
+    check: () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
+    identityHeaders,
+    maxPreparedBytes: 1_000_000,
+    prepareBlock,
+    maxMessageBytes,
+    deadlines: { authenticateMs: 1000, greatestUnaryMs: 60_000 },
+  });
+  return {
+    calls,
+    reported,
+    forwardAuth: () =>
+      forwardAuth({
+        url: "https://authority.test/authorize?permission=none",
+        header: new Headers({ authorization: `Bearer ${key}` }),
+        peer: peerOf("gateway"),
+      }),
+    async check() {
+      return errorIn(
+        await lane.answer(Buffer.alloc(5), 0, 5, ["application/grpc", null, null], peerOf("gateway"), open),
+      );
+    },
+  };
+}
+
+const outages: readonly (readonly [string, Authenticate])[] = [
+  [
+    "an error that is thrown",
+    () => {
+      throw new Error("disk I/O error");
+    },
+  ],
+  ["an error that comes later", () => Promise.reject(new Error("disk I/O error"))],
+];
+
+describe("an outage never looks like a bad key", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it.each(outages)("%s is 503 at one door and UNAVAILABLE at the other", async (_, authenticate) => {
+    const doors = createDoors(authenticate);
+    const response = await doors.forwardAuth();
+    expect(response.status).toBe(503);
+    expect(JSON.parse(Buffer.from(response.body ?? []).toString()).error.code).toBe("unavailable");
+    expect(response.header.get("cache-control")).toBe("no-store");
+    expect(await doors.check()).toMatchObject({ rawMessage: "the authority cannot answer now: ask again" });
+    expect(doors.calls).toMatchObject([
+      { rpc: "forward-auth/authorize", code: "UNAVAILABLE", reason: "UNDECIDED", refusal: null },
+      { rpc: "envoy.service.auth.v3.Authorization/Check", code: "UNAVAILABLE", reason: "UNDECIDED", refusal: null },
+    ]);
+    expect(doors.reported).toHaveLength(2);
+  });
+
+  it("a decision that does not come is given up after a second", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const doors = createDoors(() => new Promise(() => {}));
+    const answers = Promise.all([doors.forwardAuth(), doors.check()]);
+    await vi.advanceTimersByTimeAsync(999);
+    expect(doors.calls).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect((await answers)[0].status).toBe(503);
+    expect(doors.calls).toMatchObject([{ code: "DEADLINE_EXCEEDED" }, { code: "DEADLINE_EXCEEDED" }]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("an accepted answer that is late is one", async () => {
+    const doors = createDoors(() =>
+      Promise.resolve({ kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] }),
+    );
+    expect((await doors.forwardAuth()).status).toBe(401);
+    expect(await doors.check()).toBeNull();
+  });
+});
