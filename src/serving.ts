@@ -1,5 +1,4 @@
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
-import { StartError } from "./authority/errors.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
@@ -8,31 +7,15 @@ import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
-import { openCallers } from "./callers.ts";
-import type { Config, RestConfig, TlsFiles } from "./config.ts";
-import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
-import { createCheckStatuses } from "./connect/check-statuses.ts";
-import { createConnectHandler } from "./connect/connect-handler.ts";
-import { defaultDeadlines } from "./connect/deadline.ts";
-import { isLocalHost } from "./connect/is-local-host.ts";
-import { maxMessageBytes } from "./connect/limits.ts";
-import { createCheck } from "./gateway/check.ts";
-import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
-import { identityHeaders } from "./gateway/identity-headers.ts";
-import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
-import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
+import type { Config, RestConfig } from "./config.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
-import { laneHeaders } from "./grpc/unary-lane.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
-import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
-import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
 import type { RateMemory } from "./rest/creation-rate.ts";
-import { startPort } from "./start-port.ts";
+import { startInternalPort } from "./start-internal-port.ts";
 import { type RestPort, startRestPort } from "./start-rest-port.ts";
-import { openCertificates } from "./tls/certificate-source.ts";
 
 const flushUsesEveryMs = 5000;
 
@@ -94,8 +77,6 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     maxTokensPerAccount: config.maxTokensPerAccount,
   });
 
-  const tls = config.tls === null ? null : openTls(config.tls, log, clock.now);
-  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
   const meter = createCallMeter();
   const logCall = createCallLog(log, clock.now);
   const onCall = (call: FinishedCall) => {
@@ -104,71 +85,24 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   };
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
-  const rpcHandler = createConnectHandler({
-    authority,
-    clock: clock.now,
-    roleOf,
-    isServing: () => !shutdown.signal.aborted && store.isServing(),
-    onCall,
-    log,
-    shutdownSignal: shutdown.signal,
-  });
-  const laneOptions = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes, deadlines: defaultDeadlines };
-  const authenticateLane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, log }),
-    ...laneOptions,
-    authenticate: authority.authenticate,
-  });
-  const check = createCheck(authority.authenticate);
-  const checkStatuses = createCheckStatuses({ roleOf, log });
-  const checkLane = createCheckLane({
-    ...checkStatuses,
-    ...laneOptions,
-    check,
-    identityHeaders,
-    maxPreparedBytes: config.cacheBytes / config.threads / 8,
-  });
-  const forwardAuth = createForwardAuth({
-    ...checkStatuses,
-    check,
-    isLocalHost,
-    onCall,
-    deadlineMs: defaultDeadlines.authenticateMs,
-  });
-  const handler: HttpHandler = (request) => (isForwardAuth(request.url) ? forwardAuth(request) : rpcHandler(request));
   const ports: Listener[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
   });
-  const shared = { reusePort: config.threads > 1, maxConnections, log };
-  const port = await startPort({
+  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, log };
+  const internal = await startInternalPort({
     ...shared,
+    config,
     address: options.address,
-    tls: tls?.certificates ?? null,
-    handler,
-    lanes: {
-      headers: laneHeaders,
-      paths: new Map([
-        [authenticatePath, authenticateLane],
-        [checkPath, checkLane],
-      ]),
-    },
-    maxConcurrentStreams: config.maxConcurrentStreams,
+    isServing: () => !shutdown.signal.aborted && store.isServing(),
+    shutdownSignal: shutdown.signal,
   });
-  ports.push(port);
+  ports.push(internal.listener);
   const rest =
     options.rest === null
       ? null
-      : await startRestPort({
-          ...shared,
-          config: options.rest,
-          authority,
-          store,
-          clock: clock.now,
-          rateMemory: options.rateMemory,
-          onCall,
-        });
+      : await startRestPort({ ...shared, config: options.rest, store, rateMemory: options.rateMemory });
   if (rest !== null) {
     ports.push(rest.listener);
   }
@@ -176,29 +110,21 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const started = starting.move();
   return {
-    address: port.address,
-    addressText: port.addressText,
+    address: internal.listener.address,
+    addressText: internal.listener.addressText,
     rest,
     readings: () => ({
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
       clockBehindMs: clock.behindMs(),
-      certificateExpiresAtMs: tls?.certificates.expiresAtMs() ?? null,
+      certificateExpiresAtMs: internal.tls?.certificates.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
     }),
     reload() {
-      tls?.certificates.reload();
-      tls?.callers.reload();
+      internal.tls?.certificates.reload();
+      internal.tls?.callers.reload();
       rest?.certificates?.reload();
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
-}
-
-function openTls(files: TlsFiles, log: Log, now: Clock) {
-  try {
-    return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
-  } catch (error) {
-    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
 }

@@ -1,0 +1,103 @@
+import type { Clock } from "./authority/clock.ts";
+import { StartError } from "./authority/errors.ts";
+import type { FinishedCall } from "./authority/finished-call.ts";
+import type { Log } from "./authority/log.ts";
+import type { TokenAuthority } from "./authority/token-authority.ts";
+import { type Callers, openCallers } from "./callers.ts";
+import type { Config, TlsFiles } from "./config.ts";
+import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
+import { createCheckStatuses } from "./connect/check-statuses.ts";
+import { createConnectHandler } from "./connect/connect-handler.ts";
+import { defaultDeadlines } from "./connect/deadline.ts";
+import { isLocalHost } from "./connect/is-local-host.ts";
+import { maxMessageBytes } from "./connect/limits.ts";
+import { createCheck } from "./gateway/check.ts";
+import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
+import { identityHeaders } from "./gateway/identity-headers.ts";
+import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
+import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
+import { laneHeaders } from "./grpc/unary-lane.ts";
+import type { ListenAddress } from "./http/listen-address.ts";
+import type { Listener } from "./http/listener.ts";
+import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
+import { startPort } from "./start-port.ts";
+import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
+
+export type InternalPortOptions = {
+  readonly config: Config;
+  /** Where to listen; not the configuration's when its port 0 has become a real one. */
+  readonly address: ListenAddress;
+  readonly authority: TokenAuthority;
+  readonly clock: Clock;
+  readonly isServing: () => boolean;
+  /** Turns health to NOT_SERVING and ends the streams. */
+  readonly shutdownSignal: AbortSignal;
+  readonly onCall: (call: FinishedCall) => void;
+  readonly maxConnections: number;
+  readonly reusePort: boolean;
+  readonly log: Log;
+};
+
+export type InternalPort = {
+  readonly listener: Listener;
+  /** Null in plaintext. */
+  readonly tls: { readonly certificates: CertificateSource; readonly callers: Callers } | null;
+};
+
+/** Starts the internal port of one thread: the RPCs, with Authenticate and Envoy's Check in lanes, and forward authentication. */
+export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
+  const { config, authority, clock, onCall, log } = options;
+  const tls = config.tls === null ? null : openTls(config.tls, log, clock);
+  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
+
+  const laneOptions = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes, deadlines: defaultDeadlines };
+  const authenticateLane = createAuthenticateLane({
+    ...createAuthenticateStatuses({ roleOf, log }),
+    ...laneOptions,
+    authenticate: authority.authenticate,
+  });
+  const check = createCheck(authority.authenticate);
+  const checkStatuses = createCheckStatuses({ roleOf, log });
+  const checkLane = createCheckLane({
+    ...checkStatuses,
+    ...laneOptions,
+    check,
+    identityHeaders,
+    maxPreparedBytes: config.cacheBytes / config.threads / 8,
+  });
+  const forwardAuth = createForwardAuth({
+    ...checkStatuses,
+    check,
+    isLocalHost,
+    onCall,
+    deadlineMs: defaultDeadlines.authenticateMs,
+  });
+  const { isServing, shutdownSignal } = options;
+  const answerRpc = createConnectHandler({ authority, clock, roleOf, isServing, shutdownSignal, onCall, log });
+
+  const listener = await startPort({
+    address: options.address,
+    reusePort: options.reusePort,
+    tls: tls?.certificates ?? null,
+    handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
+    lanes: {
+      headers: laneHeaders,
+      paths: new Map([
+        [authenticatePath, authenticateLane],
+        [checkPath, checkLane],
+      ]),
+    },
+    maxConnections: options.maxConnections,
+    maxConcurrentStreams: config.maxConcurrentStreams,
+    log,
+  });
+  return { listener, tls };
+}
+
+function openTls(files: TlsFiles, log: Log, now: Clock) {
+  try {
+    return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
+  } catch (error) {
+    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
