@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:http2";
 import { join } from "node:path";
+import { MessageChannel } from "node:worker_threads";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
@@ -11,7 +12,9 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/h
 import { createTimeSeen } from "../src/authority/clock.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
+import type { Config } from "../src/config.ts";
 import { createRateMemory } from "../src/rest/creation-rate.ts";
+import type { ServingStoreSeed } from "../src/sqlite/serving-store.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
@@ -236,15 +239,12 @@ describe("one more serving thread", () => {
   async function start(authority: TestServer, settings: object) {
     const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
     const store = await openStore(config.dataDirectory);
+    return startWith(authority, config, store.seed());
+  }
+
+  function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
-      ...{
-        config,
-        address: config.listen,
-        rest: null,
-        store: store.seed(),
-        timeSeen: createTimeSeen(0),
-        sealingSecret: null,
-      },
+      ...{ config, address: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
       rateMemory: createRateMemory(),
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
@@ -255,6 +255,20 @@ describe("one more serving thread", () => {
     const tls = { certificate: "none", key: "none", clientCa: "none", callers: "none" };
     await expect(start(authority, { tls })).rejects.toBeInstanceOf(StartError);
     expect(authority.failures).toEqual([]);
+  });
+
+  it("that dies is told of, once, so that the process ends", async () => {
+    await using authority = new TestServer();
+    const config = authority.config({ TOKEN_AUTHORITY_THREADS: "2" });
+    const store = await openStore(config.dataDirectory);
+    const { port1, port2 } = new MessageChannel();
+    const thread = await startWith(authority, config, { ...store.seed(), port: port2 });
+    // No writer says this: whatever a bug throws in a thread ends it alike.
+    port1.postMessage(null);
+    await expect.poll(() => authority.failures.length).toBe(1);
+    expect(authority.failures[0]).toBeInstanceOf(TypeError);
+    expect(await thread.readings()).toBeNull();
+    port1.close();
   });
 
   it("has no readings once it ends, also for those who wait for them", async () => {

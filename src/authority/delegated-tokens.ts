@@ -5,11 +5,8 @@ import { fieldInvalid, tokenNotFound } from "./errors.ts";
 import { isTokenId } from "./key.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 import type { CreateAnswer, CreateRequest, RevokeAnswer, TokenAuthority } from "./token-authority.ts";
-import type { Direction, TokenFilter, TokenStore } from "./token-store.ts";
+import { type Direction, pageBounds, type TokenFilter, type TokenStore } from "./token-store.ts";
 import { requireCreation } from "./validation.ts";
-
-const scanLimit = 10_000;
-const maxBytes = 1024 * 1024;
 
 export type DelegatedCreateRequest = Omit<CreateRequest, "account" | "livemode">;
 
@@ -91,7 +88,7 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
     for (;;) {
       // One more than asked for tells whether there is more: a page that ended at the scan limit does not.
       const limit = request.limit + 1 - tokens.length;
-      const page = await store.list({ filter, direction, after, limit, maxBytes, scanLimit, nowMs: clock() });
+      const page = await store.list({ filter, direction, after, limit, ...pageBounds, nowMs: clock() });
       tokens.push(...page.tokens);
       if (tokens.length > request.limit || page.next === null) {
         break;

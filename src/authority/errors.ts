@@ -84,6 +84,12 @@ export function undecided(cause: unknown): AuthorityError {
   return new AuthorityError("UNDECIDED", "the authority cannot answer now: ask again", {}, { cause });
 }
 
+/** What Authenticate failed with, as it is told: a bad question in its own words; anything else is an outage, and never like a bad key. */
+export function asUndecided(error: unknown): AuthorityError {
+  const isTold = error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
+  return isTold ? error : undecided(error);
+}
+
 /** A reason not to start. The message is one line for the person who starts the process, and says what to change. */
 export class StartError extends Error {
   override readonly name = "StartError";

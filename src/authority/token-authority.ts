@@ -20,12 +20,10 @@ import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { missingPermissions } from "./permission.ts";
 import type { Sealer } from "./sealer.ts";
 import { isExpired, type StoredToken, type Token, type TokenState, type TokenType } from "./token.ts";
-import type { CreateRequestRecord, TokenFilter, TokenStore } from "./token-store.ts";
+import { type CreateRequestRecord, pageBounds, type TokenFilter, type TokenStore } from "./token-store.ts";
 import { requireAccount, requireCreation, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
 
-const scanLimit = 10_000;
 /** A gRPC client takes 4 MiB by default. */
-const maxPageBytes = 1024 * 1024;
 const defaultPageSize = 50;
 const maxPageSize = 1000;
 const maxRequiredPermissions = 16;
@@ -219,8 +217,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       direction,
       after: position?.after ?? null,
       limit: pageSizeOf(request),
-      scanLimit,
-      maxBytes: maxPageBytes,
+      ...pageBounds,
       nowMs: clock(),
     });
 

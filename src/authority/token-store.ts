@@ -65,6 +65,9 @@ export type TokenQuery = {
   readonly nowMs: number;
 };
 
+/** What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens that it holds. */
+export const pageBounds: Pick<TokenQuery, "scanLimit" | "maxBytes"> = { scanLimit: 10_000, maxBytes: 1024 * 1024 };
+
 export type TokenPage = {
   /** In the order of the query's direction. */
   readonly tokens: readonly Token[];

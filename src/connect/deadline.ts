@@ -26,7 +26,7 @@ const msOfUnit = new Map([
 
 /** The timeout that the caller asks for, in milliseconds; null when it asks for none; "malformed" when it makes no sense. */
 export function requestedTimeoutMs(header: Headers): number | null | "malformed" {
-  const isGrpc = header.get("content-type")?.startsWith("application/grpc") ?? false;
+  const isGrpc = header.get("content-type")?.toLowerCase().startsWith("application/grpc") ?? false;
   return isGrpc ? grpcTimeoutMs(header.get("grpc-timeout")) : connectTimeoutMs(header.get("connect-timeout-ms"));
 }
 

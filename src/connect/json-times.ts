@@ -11,7 +11,7 @@ export type JsonBody = Uint8Array[];
 
 /** Where to keep the body, if its times must be looked at. */
 export function jsonBodyOf(input: DescMessage, contentType: string | null): JsonBody | null {
-  return contentType?.includes("json") === true && timeFields(input).length > 0 ? [] : null;
+  return contentType?.toLowerCase().includes("json") === true && timeFields(input).length > 0 ? [] : null;
 }
 
 /** The same body, whose bytes are kept as they pass. */
@@ -46,10 +46,12 @@ function timeFields(input: DescMessage) {
 /** The one message, without the envelope that gRPC and gRPC-Web put it in, and without compression. */
 function textOf(contentType: string | null, body: JsonBody): string {
   const bytes = Buffer.concat(body);
-  const message = contentType?.startsWith("application/grpc") === true ? bytes.subarray(envelopeBytes) : bytes;
+  const message =
+    contentType?.toLowerCase().startsWith("application/grpc") === true ? bytes.subarray(envelopeBytes) : bytes;
   // No JSON begins like this, and gzip always does.
   const json = message[0] === gzipMark ? gunzipSync(message, { maxOutputLength: maxMessageBytes }) : message;
-  return json.toString("utf8");
+  // Without a byte order mark, as Connect reads it.
+  return new TextDecoder().decode(json);
 }
 
 /** Whether the day is in its month, and the hour in its day. */

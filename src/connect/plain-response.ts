@@ -30,7 +30,7 @@ export function internalServerError(): HttpResponse {
 
 /** A gRPC client reads the code from the header block of a response without body (Trailers-Only); others read text. */
 function refusal(request: HttpRequest, status: number, code: Code, message: string): HttpResponse {
-  const contentType = request.header.get("content-type") ?? "";
+  const contentType = request.header.get("content-type")?.toLowerCase() ?? "";
   const grpcType = /^application\/grpc(-web)?\b/.exec(contentType)?.[0];
   if (grpcType === undefined) {
     return text(status, message);

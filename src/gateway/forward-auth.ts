@@ -1,5 +1,5 @@
 import type { Peer, Role } from "../authority/caller.ts";
-import { AuthorityError, undecided as undecidedError } from "../authority/errors.ts";
+import { asUndecided } from "../authority/errors.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
 import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
@@ -101,9 +101,7 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
     try {
       return await check(request);
     } catch (error) {
-      const isWorded =
-        error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
-      return statuses.ofError(isWorded ? error : undecidedError(error));
+      return statuses.ofError(asUndecided(error));
     }
   }
 }

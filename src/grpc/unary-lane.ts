@@ -1,5 +1,5 @@
 import type { Peer, Role } from "../authority/caller.ts";
-import { AuthorityError, undecided } from "../authority/errors.ts";
+import { asUndecided } from "../authority/errors.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
 import { isLocalAuthority } from "./is-local-authority.ts";
@@ -182,11 +182,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     }
   }
 
-  /** An outage must never look like a bad key, nor like anything but an outage. */
   function statusOfFailure(error: unknown): Status {
-    const isWorded =
-      error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
-    return statuses.ofError(isWorded ? error : undecided(error));
+    return statuses.ofError(asUndecided(error));
   }
 
   return {

@@ -38,7 +38,7 @@ export class GeneralRunner<Context> {
     }
     const request = { method, scheme, authority, path, headers, body, signal: controller.signal };
     this.#parts.table.startWork(stream);
-    this.#parts.server.generalTurns.begin(() => void this.#run(stream, request));
+    this.#parts.server.generalTurns.begin(this, () => void this.#run(stream, request));
   }
 
   data(body: RequestBody, bytes: Buffer, start: number, end: number, endStream: boolean): void {

@@ -1,10 +1,12 @@
 /**
- * Begins the general requests of all connections, a few in each turn of the event loop and the others in theirs, first come, first
- * served. A handler keeps the thread for some tenths of a millisecond: a burst of them would keep every lane waiting.
+ * Begins the general requests of all connections, a few in each turn of the event loop and the others in theirs: of each connection in
+ * order, and one of each before the next of any. A handler keeps the thread for some tenths of a millisecond: a burst of them
+ * would keep every lane and every other connection waiting.
  */
 export class GeneralTurns {
   readonly #maxPerTurn: number;
-  #waiting: (() => void)[] = [];
+  /** What waits, by connection; the connections in the order of their turns. */
+  readonly #waiting = new Map<object, (() => void)[]>();
   #begun = 0;
   #isTurnAwaited = false;
 
@@ -13,16 +15,29 @@ export class GeneralTurns {
   }
 
   /** Calls it now or in a later turn. It must not throw. */
-  begin(start: () => void): void {
-    this.#waiting.push(start);
+  begin(connection: object, start: () => void): void {
+    const queue = this.#waiting.get(connection);
+    if (queue === undefined) {
+      this.#waiting.set(connection, [start]);
+    } else {
+      queue.push(start);
+    }
     this.#beginSome();
   }
 
   #beginSome(): void {
-    const some = this.#waiting.splice(0, this.#maxPerTurn - this.#begun);
-    this.#begun += some.length;
-    for (const start of some) {
-      start();
+    for (const [connection, queue] of this.#waiting) {
+      if (this.#begun >= this.#maxPerTurn) {
+        break;
+      }
+      this.#begun += 1;
+      const start = queue.shift();
+      this.#waiting.delete(connection);
+      if (queue.length > 0) {
+        // Behind the others: a map is walked in the order of adding.
+        this.#waiting.set(connection, queue);
+      }
+      start?.();
     }
     if (!this.#isTurnAwaited) {
       this.#isTurnAwaited = true;
@@ -33,7 +48,7 @@ export class GeneralTurns {
   #onTurn(): void {
     this.#isTurnAwaited = false;
     this.#begun = 0;
-    if (this.#waiting.length > 0) {
+    if (this.#waiting.size > 0) {
       this.#beginSome();
     }
   }

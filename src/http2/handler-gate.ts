@@ -22,7 +22,8 @@ export class HandlerGate {
 
   /** Null when the handler may begin at once; else resolves when it may, or when the signal aborts. Either way, `leave` must follow. */
   enter(signal: AbortSignal): Promise<void> | null {
-    if (this.#isOpen && this.#waiting.size === 0) {
+    // Reset before its turn, it only has to leave.
+    if (signal.aborted || (this.#isOpen && this.#waiting.size === 0)) {
       this.#running += 1;
       return null;
     }

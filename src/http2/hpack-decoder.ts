@@ -116,8 +116,12 @@ export class HpackDecoder {
     }
     const name = index === 0 ? this.#string() : this.#fieldAt(index).name;
     const field = this.#factory.make(name, this.#string());
-    if (index > 0 && index <= this.#factory.staticCount && this.#at - start <= maxKnownBytes) {
-      this.#known[index] = { coded: Buffer.from(this.#bytes.subarray(start, this.#at)), field };
+    const length = this.#at - start;
+    if (index > 0 && index <= this.#factory.staticCount && length <= maxKnownBytes && !isCredential(name)) {
+      // Not of Node's pool: a few bytes would keep 8 KiB of it for as long as the connection lives.
+      const coded = Buffer.allocUnsafeSlow(length);
+      this.#bytes.copy(coded, 0, start, this.#at);
+      this.#known[index] = { coded, field };
     }
     return field;
   }
@@ -198,6 +202,11 @@ export class HpackDecoder {
     }
     return out.toString("latin1", 0, decoded);
   }
+}
+
+/** Is not kept beyond its request (section 7.1.3). */
+function isCredential(name: string): boolean {
+  return name === "authorization" || name === "cookie" || name === "proxy-authorization";
 }
 
 function compressionError(message: string): ConnectionError {

@@ -62,10 +62,12 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
   async function create({ bearer, query, body, header }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
     requireKnown(body, ["name", "type", "permissions", "expires_at"]);
+    const type = typeToCreate(body);
     const request = {
       name: requiredTextOf(body, "name"),
-      type: typeToCreate(body),
-      permissions: requiredTextsOf(body, "permissions"),
+      type,
+      // Keys of the other types, which are refused, have none.
+      permissions: type === "restricted" ? requiredTextsOf(body, "permissions") : [],
       expiresAtMs: toMs(secondsOf(body, "expires_at")),
       requestId: requestIdOf(header),
     };

@@ -172,6 +172,9 @@ async function waitFor<T>({ gone, ms, late }: Patience, work: (signal: AbortSign
   const leave = () => giveUp(clientGone);
   const timer = setTimeout(() => giveUp(late), ms);
   gone.addEventListener("abort", leave);
+  if (gone.aborted) {
+    leave();
+  }
   try {
     return await Promise.race([work(controller.signal), givenUp]);
   } finally {
@@ -233,7 +236,7 @@ function finishedCall(
     caller: caller?.identity ?? null,
     role: caller?.role ?? null,
     code: error === null ? "OK" : (codeOfStatus[error.status] ?? "INTERNAL"),
-    reason: error?.code ?? null,
+    reason: error?.code.toUpperCase() ?? null,
     durationMs: performance.now() - startedAtMs,
     tokenId: answer?.tokenId ?? null,
     revision: answer?.revision ?? null,

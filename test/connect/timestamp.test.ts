@@ -72,6 +72,20 @@ describe.each(protocols)("a time in JSON over %s", (protocol) => {
     }
   });
 
+  it("is looked at whatever the case of the content type, and behind a byte order mark where one may stand", async () => {
+    await using rig = await ConnectRig.start();
+    const unreal = '{"createdFrom": "2027-02-31T00:00:00Z"}';
+    const call = list(unreal);
+    const loud = {
+      ...call,
+      header: { ...call.header, "content-type": (call.header?.["content-type"] ?? "").toUpperCase() },
+    };
+    expect(errorOf(rawError(protocol, await rig.send(loud)))).toMatchObject(refusal);
+    expect(errorOf(rawError(protocol, await rig.send(list(`\ufeff${unreal}`))))).toMatchObject({
+      code: "InvalidArgument",
+    });
+  });
+
   it("is taken on every day that there is", async () => {
     await using rig = await ConnectRig.start();
     for (const time of [

@@ -411,6 +411,46 @@ describe("floods of frames that bring no request forward", () => {
     expect(begun).toBe(wanted - 1);
     await client.ping();
   });
+
+  it("begins one connection's general request before the next of another's burst", async () => {
+    const begun: string[] = [];
+    await start({
+      handle: async ({ path }) => {
+        begun.push(path);
+        return { status: 204 };
+      },
+    });
+    const busy = await connectRaw();
+    const other = await connectRaw();
+    await other.ping("warm  up");
+    const burst = getPairs.map(([name, value]): HeaderPair => [name, name === ":path" ? "/burst" : value]);
+    busy.send(...Array.from({ length: 1_000 }, (_, at) => headers(2 * at + 1, burst)));
+    await busy.ping("all read");
+    other.send(headers(1, getPairs));
+    await other.frame(({ type, streamId }) => type === FrameType.Headers && streamId === 1);
+    await busy.frame(({ type, streamId }) => type === FrameType.Headers && streamId === 1_999, 10_000);
+    expect(begun.indexOf("/")).toBeLessThan(500);
+    expect(begun).toHaveLength(1_001);
+  });
+
+  it("gives the place of a request that was reset before its turn to another, though no handler may begin", async () => {
+    const { handle, release, count } = waiting();
+    await start({ limits: { maxHandlersAtOnce: 1, maxConcurrentStreams: 3 }, handle });
+    const client = await connectRaw();
+    client.send(headers(1, getPairs), headers(3, getPairs), headers(5, getPairs), reset(5));
+    await client.ping();
+    await client.ping("its turn");
+    client.send(headers(7, getPairs));
+    await client.ping("and more");
+    expect(count()).toBe(1);
+    expect(client.frames.filter(({ type }) => type === FrameType.ResetStream)).toEqual([]);
+    release();
+    await statusOf(client, 1);
+    release();
+    await statusOf(client, 3);
+    release();
+    expect(await statusOf(client, 7)).toBe("200");
+  });
 });
 
 describe("bodies", () => {

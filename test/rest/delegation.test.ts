@@ -99,7 +99,7 @@ describe("any key", () => {
   it("makes restricted keys only: the others are managed in the Dashboard", async () => {
     const { key } = await rig.issue();
     for (const type of ["secret", "publishable"]) {
-      for (const permissions of [["events:read"], []]) {
+      for (const permissions of [["events:read"], [], undefined]) {
         const { status, json } = await rig.call("POST", "/v1/tokens", {
           key,
           body: { name: "a key", type, permissions },

@@ -126,7 +126,7 @@ it("a body that takes too long is 408, and nothing is made of it", async () => {
   late.resolve(creation);
   await new Promise(setImmediate);
   expect(created).toBe(0);
-  expect(calls).toMatchObject([{ code: "DEADLINE_EXCEEDED", reason: "body_late" }]);
+  expect(calls).toMatchObject([{ code: "DEADLINE_EXCEEDED", reason: "BODY_LATE" }]);
 });
 
 it("a client that goes away is no outage of ours", async () => {
@@ -139,7 +139,7 @@ it("a client that goes away is no outage of ours", async () => {
     },
   }));
   await call("GET", "/v1/tokens", "", client.signal);
-  expect(calls).toMatchObject([{ code: "CANCELLED", reason: "client_gone", role: "bearer" }]);
+  expect(calls).toMatchObject([{ code: "CANCELLED", reason: "CLIENT_GONE", role: "bearer" }]);
 });
 
 it("a fault of ours is 500, and tells nothing", async () => {
@@ -150,5 +150,5 @@ it("a fault of ours is 500, and tells nothing", async () => {
     },
   }));
   expect(await call("GET", `/v1/tokens/${id}`)).toBe("500 internal");
-  expect(calls).toMatchObject([{ code: "INTERNAL", reason: "internal" }]);
+  expect(calls).toMatchObject([{ code: "INTERNAL", reason: "INTERNAL" }]);
 });

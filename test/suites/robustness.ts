@@ -90,7 +90,7 @@ async function overTls(): Promise<void> {
   const authority = createCertificateAuthority(scratch.path);
   const own = authority.issue("server", "DNS:localhost,IP:127.0.0.1");
   const callers = join(scratch.path, "callers.json");
-  writeFileSync(callers, "{}");
+  writeFileSync(callers, JSON.stringify({ nobody: "operator" }));
   await using server = await startServerProcess({
     dataDirectory: join(scratch.path, "tls-data"),
     sealingSecret,
