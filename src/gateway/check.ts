@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { holdsKey } from "../authority/key.ts";
 import type { StoredToken } from "../authority/token.ts";
 import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../bearer/public-error.ts";
@@ -71,7 +72,9 @@ function refused({ requestId }: CheckRequest, error: PublicError, tokenId: strin
   };
 }
 
-/** The gateway's own name for the request, or a new one where that could be anything. */
+/** The gateway's own name for the request, or a new one where that could be anything: a key, sent in the wrong header. */
 export function usableRequestId(requestId: string | null): string {
-  return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) ? requestId : `req_${randomUUID()}`;
+  return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) && !holdsKey(requestId)
+    ? requestId
+    : `req_${randomUUID()}`;
 }

@@ -104,7 +104,7 @@ function takeOfAttributes(reading: Reading, tag: number): boolean {
     case Tag.AttributeContext.request:
       return takeMessage(reading, takeOfRequest);
     case Tag.AttributeContext.contextExtensions:
-      return takePair(reading) && keepWord(reading);
+      return takePair(reading, takeOfEntry) && keepWord(reading);
     default:
       return passOver(reading, tag);
   }
@@ -117,7 +117,7 @@ function takeOfRequest(reading: Reading, tag: number): boolean {
 function takeOfHttp(reading: Reading, tag: number): boolean {
   switch (tag) {
     case Tag.HttpRequest.headers:
-      return takeHeader(reading);
+      return takeHeader(reading, takeOfEntry);
     case Tag.HttpRequest.headerMap:
       return takeMessage(reading, takeOfHeaderMap);
     default:
@@ -126,11 +126,11 @@ function takeOfHttp(reading: Reading, tag: number): boolean {
 }
 
 function takeOfHeaderMap(reading: Reading, tag: number): boolean {
-  return tag === Tag.HeaderMap.headers ? takeHeader(reading) : passOver(reading, tag);
+  return tag === Tag.HeaderMap.headers ? takeHeader(reading, takeOfPair) : passOver(reading, tag);
 }
 
-function takeHeader(reading: Reading): boolean {
-  return passOverPlain(reading) || (takePair(reading) && keepHeader(reading));
+function takeHeader(reading: Reading, takeField: typeof takeOfPair): boolean {
+  return passOverPlain(reading) || (takePair(reading, takeField) && keepHeader(reading));
 }
 
 /**
@@ -156,13 +156,18 @@ function passOverPlain({ reader, bytes }: Reading): boolean {
   return isPlain;
 }
 
-function takePair(reading: Reading): boolean {
+function takePair(reading: Reading, takeField: typeof takeOfPair): boolean {
   const at = reading.reader.at;
   reading.nameStart = at;
   reading.nameEnd = at;
   reading.valueStart = at;
   reading.valueEnd = at;
-  return takeMessage(reading, takeOfPair);
+  return takeMessage(reading, takeField);
+}
+
+/** An entry of a map has a key and a value alone. */
+function takeOfEntry(reading: Reading, tag: number): boolean {
+  return tag === Tag.HeaderValue.rawValue ? passOver(reading, tag) : takeOfPair(reading, tag);
 }
 
 function takeOfPair(reading: Reading, tag: number): boolean {

@@ -134,6 +134,14 @@ describe("CheckRequest in the lane", () => {
     }
   });
 
+  it("has words whose unknown fields are passed over, as a header's raw value is none of theirs", () => {
+    const nested = (tag: number, content: Uint8Array) => Buffer.concat([Buffer.of(tag, content.length), content]);
+    const word = Buffer.from("\n\x0apermission\x12\x03a:b\x1a\x04none");
+    const bytes = nested(0x0a, nested(0x52, word));
+    expect(decode(bytes)?.words).toEqual(new Map([["permission", "a:b"]]));
+    expect(decode(bytes)).toEqual(decodeGenerally(bytes));
+  });
+
   it("may come in parts, which are merged", () => {
     fc.assert(
       fc.property(anyRequest, anyRequest, (one, other) => {
