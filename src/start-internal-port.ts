@@ -1,5 +1,4 @@
 import type { Clock } from "./authority/clock.ts";
-import { StartError } from "./authority/errors.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
@@ -95,9 +94,5 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
 }
 
 function openTls(files: TlsFiles, log: Log, now: Clock) {
-  try {
-    return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
-  } catch (error) {
-    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
 }

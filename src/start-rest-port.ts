@@ -1,6 +1,5 @@
 import type { Clock } from "./authority/clock.ts";
 import { createDelegatedTokens } from "./authority/delegated-tokens.ts";
-import { StartError } from "./authority/errors.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
@@ -39,7 +38,8 @@ export type RestPort = {
 /** Starts the public REST face of one thread. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { config, authority, store, clock, log } = options;
-  const certificates = config.tls === null ? null : openServerCertificates(config.tls, log, clock);
+  const certificates =
+    config.tls === null ? null : openCertificates({ ...config.tls, clientCa: null }, { log, now: clock });
   const listener = await startPort({
     address: config.listen,
     reusePort: options.reusePort,
@@ -59,12 +59,4 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   });
   const { address, addressText } = listener;
   return { listener, config: "path" in address ? config : { ...config, listen: address }, addressText, certificates };
-}
-
-function openServerCertificates(files: NonNullable<RestConfig["tls"]>, log: Log, now: Clock): CertificateSource {
-  try {
-    return openCertificates({ ...files, clientCa: null }, { log, now });
-  } catch (error) {
-    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
 }

@@ -1,6 +1,7 @@
 import { constants, type X509Certificate } from "node:crypto";
 import type { TlsOptions } from "node:tls";
 import type { Clock } from "../authority/clock.ts";
+import { StartError } from "../authority/errors.ts";
 import type { Log } from "../authority/log.ts";
 import { type CertificatePaths, type Certificates, readCertificates } from "./certificates.ts";
 import { peerIdentity } from "./peer-identity.ts";
@@ -31,9 +32,9 @@ const ciphers = [
   "ECDHE-RSA-CHACHA20-POLY1305",
 ].join(":");
 
-/** Reads the files, or throws saying which is wrong and how. */
+/** Reads the files, or throws a StartError that says which is wrong and how. */
 export function openCertificates(paths: CertificatePaths, { log, now }: { log: Log; now: Clock }): CertificateSource {
-  let current = readAndWarn(paths, log, now());
+  let current = readToStart(paths, log, now());
   const callbacks = new Set<() => void>();
   return {
     options: () => tlsOptions(current),
@@ -59,6 +60,14 @@ export function openCertificates(paths: CertificatePaths, { log, now }: { log: L
     },
     expiresAtMs: () => current.expiresAtMs,
   };
+}
+
+function readToStart(paths: CertificatePaths, log: Log, nowMs: number): Certificates {
+  try {
+    return readAndWarn(paths, log, nowMs);
+  } catch (error) {
+    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 function readAndWarn(paths: CertificatePaths, log: Log, nowMs: number): Certificates {
