@@ -53,7 +53,7 @@ class AuthorityError(Exception):
 
     @property
     def is_mistake(self) -> bool:
-        """Whether asking again is of no use: the question, the settings or the certificate are wrong. Else an outage."""
+        """Whether asking again is of no use: the question, the settings or the certificate is wrong. Else an outage."""
         return self.code in _MISTAKES
 
     def __str__(self) -> str:
