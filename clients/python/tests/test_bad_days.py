@@ -349,8 +349,8 @@ async def test_a_server_that_another_authority_signed_is_not_asked(
     kind: str, start_authority: StartAuthority, tls_settings: dict[str, str]
 ) -> None:
     trusted = certificate("gateway")
-    # Any other certificate: that of the server signed nobody's.
-    other = type(trusted)(ca=certificate("server").cert, cert=trusted.cert, key=trusted.key)
+    # Any other certificate: this one signed nobody's.
+    other = type(trusted)(ca=certificate("stranger").cert, cert=trusted.cert, key=trusted.key)
     async with connect(kind, start_authority(**tls_settings).address, other) as client:
         with pytest.raises(Undecided, match="CERTIFICATE_VERIFY_FAILED"):
             await client.authenticate("key", NOTHING, timeout=1)

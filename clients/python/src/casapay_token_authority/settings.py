@@ -84,6 +84,8 @@ def channel_options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.keepalive_time_ms", int(settings.keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout * 1000)),
+        # For the PINGs with which gRPC measures the bandwidth: while one is under way no other is sent, for 60 seconds else.
+        ("grpc.http2.ping_timeout_ms", int(settings.keepalive_timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         # Left to itself gRPC waits 1, 1.6, 2.6 … 120 seconds, far longer than a restart takes. 100 ms is its floor.
