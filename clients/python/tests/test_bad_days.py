@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -121,13 +122,12 @@ class _Ridden:
         return answer
 
 
-@pytest.mark.parametrize("request_ids", [True])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_restarts_under_load_fail_no_call_and_make_every_token_once(
-    kind: str, how: signal.Signals, request_ids: bool, authority: Authority, capsys: pytest.CaptureFixture[str]
+    kind: str, how: signal.Signals, authority: Authority, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(authenticate_timeout=20, timeout=30, request_ids=request_ids)
+    settings = Settings(authenticate_timeout=20, timeout=30)
     deciding, managing = _Ridden(), _Ridden()
     restarts_are_over = asyncio.Event()
     async with connect(kind, authority.address, settings=settings) as client:
@@ -284,8 +284,6 @@ os._exit(0)
 async def test_a_client_may_be_made_before_a_fork_and_is_not_used_across_one(
     made: str, printed: set[str], authority: Authority
 ) -> None:
-    import sys
-
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
