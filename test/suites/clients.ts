@@ -2,6 +2,7 @@
 import { mkdtempDisposableSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkPythonClient } from "./clients/python.ts";
 import { createRig } from "./clients/rig.ts";
 import { createReport } from "./support/report.ts";
 
@@ -9,5 +10,5 @@ const report = createReport("clients");
 using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-clients-"));
 const rig = createRig(scratch.path);
 // One step a language, each in a file of its own beside the rig: clients/go.ts, clients/python.ts, clients/typescript.ts.
-void rig;
+await report.step("Python", () => checkPythonClient(rig));
 report.close();

@@ -164,7 +164,7 @@ async def test_answers_every_refusal_as_the_authority_itself_does(
 
 
 async def test_a_refusal_for_a_reason_of_a_newer_authority_is_a_refusal(
-    host: str, api: Api, client: AsyncTokenAuthority, monkeypatch: pytest.MonkeyPatch
+    host: str, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _answer(monkeypatch, b"\x12\x02\x08\x63")
     _assert_error(await _get(host, ("x-api-key", "key")), 403, "permission_error", "unknown", None)
@@ -185,7 +185,7 @@ def _answer(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
     real = Operations.authenticate
 
     def authenticate(self: Operations, key: str, question: Question) -> Any:
-        operation = real(self, key, question)
+        operation: Any = real(self, key, question)
         read = operation.read
         object.__setattr__(operation, "read", lambda _: read(answer))
         return operation

@@ -248,7 +248,7 @@ async def test_errors_of_management_calls_say_what_is_wrong(client: Any) -> None
 
 @pytest.mark.parametrize(
     "fields",
-    [{"name": "\ud800"}, {"expires_at": datetime(2100, 1, 1)}, {"permissions": [1]}],  # noqa: DTZ001 - that is the mistake
+    [{"name": "\ud800"}, {"expires_at": datetime(2100, 1, 1)}, {"permissions": [1]}],
     ids=["text that is not Unicode", "a time without a zone", "a number for a text"],
 )
 async def test_what_cannot_be_sent_is_a_mistake(client: Any, fields: dict[str, Any]) -> None:

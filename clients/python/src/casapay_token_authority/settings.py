@@ -84,7 +84,7 @@ def channel_options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.keepalive_time_ms", int(settings.keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout * 1000)),
-        # For the PINGs with which gRPC measures the bandwidth: while one is under way no other is sent, for 60 seconds else.
+        # Of the PINGs that measure the bandwidth, 60 seconds else: while one is under way, no other is sent.
         ("grpc.http2.ping_timeout_ms", int(settings.keepalive_timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
