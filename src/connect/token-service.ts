@@ -19,7 +19,7 @@ import type { JournalHead } from "../authority/journal.ts";
 import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
 import { callerOf, callOf, type NotedCall } from "./call.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListRequest } from "./from-message.ts";
-import { toAuthenticateResponse, toTokenMessage } from "./to-message.ts";
+import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
 /** The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and translates back. */
 export type TokenMethods = ReturnType<typeof createTokenMethods>;
@@ -55,6 +55,24 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       const { token, revision, head } = await authority.revoke(callerOf(call), id, reason);
       noteChange(call, token.id, revision, head);
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+    },
+
+    async findByDigest({ digest }, { values }) {
+      const token = await authority.findByDigest(digest);
+      callOf(values).tokenId = token.id;
+      return { token: toTokenMessage(token, clock()) };
+    },
+
+    async listChanges({ pageSize, pageToken, tokenId }, { values }) {
+      const call = callOf(values);
+      const answer = await authority.listChanges(callerOf(call), { pageSize, pageToken, tokenId });
+      call.tokenId = tokenId === "" ? null : tokenId;
+      return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
+    },
+
+    async listAccounts({ pageSize, pageToken, prefix }) {
+      const answer = await authority.listAccounts({ pageSize, pageToken, prefix });
+      return { accounts: answer.accounts.map(toAccountMessage), nextPageToken: answer.nextPageToken };
     },
 
     /** Hot path. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { recordingServer } from "../http2/support/recordings.ts";
 import { lanePath } from "../http2/support/test-server.ts";
-import { startEnvoy } from "./clients/envoy.ts";
+import { startEnvoy } from "./busy-clients/envoy.ts";
 import { runProgram } from "./support/run-program.ts";
 import { installDebianProgram, installGoProgram, installPythonProgram } from "./support/tools.ts";
 

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4iowMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgsKCV9saXZlbW9kZSJtCgxMaXN0UmVzcG9uc2USJwoGdG9rZW5zGAEgAygLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSGwoTcHJldmlvdXNfcGFnZV90b2tlbhgDIAEoCSIrCg1SZXZva2VSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJKCg5SZXZva2VSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMinQEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGVCCwoJX2xpdmVtb2RlIoEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIAEIJCgdvdXRjb21lIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSqtAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcyqwMKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICYgZwcm90bzM", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4izAMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAlCCwoJX2xpdmVtb2RlIm0KDExpc3RSZXNwb25zZRInCgZ0b2tlbnMYASADKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIbChNwcmV2aW91c19wYWdlX3Rva2VuGAMgASgJIisKDVJldm9rZVJlcXVlc3QSCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIkoKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAyIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4iTQoSTGlzdENoYW5nZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhAKCHRva2VuX2lkGAMgASgJIlkKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKrAQoGQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgDEi4KBmFjdGlvbhgCIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIvCgtjaGFuZ2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaGFzaBgGIAEoDCJMChNMaXN0QWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnByZWZpeBgDIAEoCSJcChRMaXN0QWNjb3VudHNSZXNwb25zZRIrCghhY2NvdW50cxgBIAMoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUinQEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGVCCwoJX2xpdmVtb2RlIoEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIAEIJCgdvdXRjb21lIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSphCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAiqtAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcy1AUKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICYgZwcm90bzM", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -280,6 +280,24 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
    * @generated from field: google.protobuf.Timestamp unused_since = 11;
    */
   unusedSince?: Timestamp | undefined;
+
+  /**
+   * Only tokens whose name contains this text. Upper and lower case of ASCII letters are alike.
+   *
+   * Empty means any. At most 100 characters (Unicode code points).
+   *
+   * @generated from field: string name_contains = 12;
+   */
+  nameContains: string;
+
+  /**
+   * Only tokens with this key_hint: the last 4 characters of the key.
+   *
+   * Empty means any. Else 4 characters of [0-9A-Za-z].
+   *
+   * @generated from field: string key_hint = 13;
+   */
+  keyHint: string;
 };
 
 /**
@@ -390,6 +408,292 @@ export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 7);
 
 /**
+ * FindByDigestRequest holds the digest of a key.
+ *
+ * @generated from message casapay.token.v1.FindByDigestRequest
+ */
+export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"> & {
+  /**
+   * SHA-256 of the key's 46 characters.
+   *
+   * Required. 32 bytes.
+   *
+   * @generated from field: bytes digest = 1;
+   */
+  digest: Uint8Array;
+};
+
+/**
+ * Describes the message casapay.token.v1.FindByDigestRequest.
+ * Use `create(FindByDigestRequestSchema)` to create a new message.
+ */
+export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 8);
+
+/**
+ * FindByDigestResponse is the answer to FindByDigest.
+ *
+ * @generated from message casapay.token.v1.FindByDigestResponse
+ */
+export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestResponse"> & {
+  /**
+   * The token.
+   *
+   * @generated from field: casapay.token.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
+
+/**
+ * Describes the message casapay.token.v1.FindByDigestResponse.
+ * Use `create(FindByDigestResponseSchema)` to create a new message.
+ */
+export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 9);
+
+/**
+ * ListChangesRequest says which changes to list.
+ *
+ * @generated from message casapay.token.v1.ListChangesRequest
+ */
+export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> & {
+  /**
+   * How many changes a page has at the most.
+   *
+   * Default (0): 50. Above 1000: 1000. Negative: refused.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of an earlier answer to the same filter.
+   *
+   * Empty means the first page. It does not expire.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only changes of this token.
+   *
+   * Empty means every token, which only an operator may ask for.
+   *
+   * @generated from field: string token_id = 3;
+   */
+  tokenId: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.ListChangesRequest.
+ * Use `create(ListChangesRequestSchema)` to create a new message.
+ */
+export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 10);
+
+/**
+ * ListChangesResponse is a page of changes.
+ *
+ * @generated from message casapay.token.v1.ListChangesResponse
+ */
+export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"> & {
+  /**
+   * The changes, newest first.
+   *
+   * @generated from field: repeated casapay.token.v1.Change changes = 1;
+   */
+  changes: Change[];
+
+  /**
+   * Give it as page_token to get the page after this one, of older changes.
+   *
+   * Empty means that there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.ListChangesResponse.
+ * Use `create(ListChangesResponseSchema)` to create a new message.
+ */
+export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 11);
+
+/**
+ * Change is one row of the journal: a token was created, or revoked.
+ *
+ * @generated from message casapay.token.v1.Change
+ */
+export type Change = Message<"casapay.token.v1.Change"> & {
+  /**
+   * Its number. Every change has one, without gaps, from 1.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * What was done.
+   *
+   * @generated from field: casapay.token.v1.ChangeAction action = 2;
+   */
+  action: ChangeAction;
+
+  /**
+   * The token that it was done to.
+   *
+   * @generated from field: string token_id = 3;
+   */
+  tokenId: string;
+
+  /**
+   * Who did it: the identity of the calling service, or the id of the token whose key did it over REST.
+   *
+   * @generated from field: string caller = 4;
+   */
+  caller: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp change_time = 5;
+   */
+  changeTime?: Timestamp | undefined;
+
+  /**
+   * SHA-256 over the row before, this one and the token's facts: it stands for the whole journal up to here.
+   *
+   * @generated from field: bytes hash = 6;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message casapay.token.v1.Change.
+ * Use `create(ChangeSchema)` to create a new message.
+ */
+export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 12);
+
+/**
+ * ListAccountsRequest says which accounts to list.
+ *
+ * @generated from message casapay.token.v1.ListAccountsRequest
+ */
+export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"> & {
+  /**
+   * How many accounts a page has at the most.
+   *
+   * Default (0): 50. Above 1000: 1000. Negative: refused.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of an earlier answer to the same prefix.
+   *
+   * Empty means the first page. It does not expire.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only accounts whose name begins with this.
+   *
+   * Empty means every account. At most 64 characters of [0-9A-Za-z_-].
+   *
+   * @generated from field: string prefix = 3;
+   */
+  prefix: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.ListAccountsRequest.
+ * Use `create(ListAccountsRequestSchema)` to create a new message.
+ */
+export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 13);
+
+/**
+ * ListAccountsResponse is a page of accounts.
+ *
+ * @generated from message casapay.token.v1.ListAccountsResponse
+ */
+export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsResponse"> & {
+  /**
+   * The accounts, in the order of their names' bytes.
+   *
+   * @generated from field: repeated casapay.token.v1.Account accounts = 1;
+   */
+  accounts: Account[];
+
+  /**
+   * Give it as page_token to get the page after this one.
+   *
+   * Empty means that there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.ListAccountsResponse.
+ * Use `create(ListAccountsResponseSchema)` to create a new message.
+ */
+export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 14);
+
+/**
+ * Account is an owner of tokens, and how many it has by their state now.
+ *
+ * Each count is exact up to 10,000; 10,000 stands for that many or more.
+ *
+ * @generated from message casapay.token.v1.Account
+ */
+export type Account = Message<"casapay.token.v1.Account"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * How many of its tokens authenticate.
+   *
+   * @generated from field: int32 active_count = 2;
+   */
+  activeCount: number;
+
+  /**
+   * How many have expired, and were not revoked.
+   *
+   * @generated from field: int32 expired_count = 3;
+   */
+  expiredCount: number;
+
+  /**
+   * How many were revoked.
+   *
+   * @generated from field: int32 revoked_count = 4;
+   */
+  revokedCount: number;
+};
+
+/**
+ * Describes the message casapay.token.v1.Account.
+ * Use `create(AccountSchema)` to create a new message.
+ */
+export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 15);
+
+/**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
  *
  * @generated from message casapay.token.v1.AuthenticateRequest
@@ -437,7 +741,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 8);
+  messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
  * AuthenticateResponse is a decision: the key may pass, or it may not.
@@ -474,7 +778,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * Principal is who acts with an accepted key, and within which bounds.
@@ -532,7 +836,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
  * Refusal is a decided no, and why.
@@ -580,7 +884,48 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
+  messageDesc(file_casapay_token_v1_token_service, 19);
+
+/**
+ * ChangeAction is what a change did.
+ *
+ * @generated from enum casapay.token.v1.ChangeAction
+ */
+export const ChangeAction = {
+  /**
+   * Not an action.
+   *
+   * @generated from enum value: CHANGE_ACTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The token was created.
+   *
+   * @generated from enum value: CHANGE_ACTION_CREATE = 1;
+   */
+  CREATE: 1,
+
+  /**
+   * The token was revoked.
+   *
+   * @generated from enum value: CHANGE_ACTION_REVOKE = 2;
+   */
+  REVOKE: 2,
+} as const;
+
+/**
+ * ChangeAction is what a change did.
+ *
+ * @generated from enum casapay.token.v1.ChangeAction
+ */
+export type ChangeAction = (typeof ChangeAction)[keyof typeof ChangeAction] | UnknownEnum;
+
+/**
+ * Describes the enum casapay.token.v1.ChangeAction.
+ */
+export const ChangeActionSchema: GenEnum<ChangeAction> = /*@__PURE__*/
+  enumDesc(file_casapay_token_v1_token_service, 0);
 
 /**
  * RefusalReason says which check a key failed, in the order of the checks.
@@ -656,7 +1001,7 @@ export type RefusalReason = (typeof RefusalReason)[keyof typeof RefusalReason] |
  * Describes the enum casapay.token.v1.RefusalReason.
  */
 export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
-  enumDesc(file_casapay_token_v1_token_service, 0);
+  enumDesc(file_casapay_token_v1_token_service, 1);
 
 /**
  * TokenService issues API keys, lists, gets and revokes them, and decides whether a key on a request may pass.
@@ -764,6 +1109,57 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRequestSchema;
     output: typeof RevokeResponseSchema;
+  },
+  /**
+   * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
+   *
+   * Roles: dashboard, operator. Changes nothing. Whoever found a key computes its SHA-256 and sends that, so that the key, which may
+   * have leaked, travels no further.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: digest.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token's key has this digest.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.FindByDigest
+   */
+  findByDigest: {
+    methodKind: "unary";
+    input: typeof FindByDigestRequestSchema;
+    output: typeof FindByDigestResponseSchema;
+  },
+  /**
+   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked what, and when.
+   *
+   * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without filter is the
+   * journal's head.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id where the role must name it.
+   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another filter.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.ListChanges
+   */
+  listChanges: {
+    methodKind: "unary";
+    input: typeof ListChangesRequestSchema;
+    output: typeof ListChangesResponseSchema;
+  },
+  /**
+   * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+   *
+   * Roles: operator. Changes nothing.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
+   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another prefix.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.ListAccounts
+   */
+  listAccounts: {
+    methodKind: "unary";
+    input: typeof ListAccountsRequestSchema;
+    output: typeof ListAccountsResponseSchema;
   },
   /**
    * Authenticate decides whether a key may pass.
