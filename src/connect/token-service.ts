@@ -5,8 +5,14 @@ import type {
   AuthenticateResponse,
   CreateRequest,
   CreateResponseSchema,
+  FindByDigestRequest,
+  FindByDigestResponseSchema,
   GetRequest,
   GetResponseSchema,
+  ListAccountsRequest,
+  ListAccountsResponseSchema,
+  ListChangesRequest,
+  ListChangesResponseSchema,
   ListRequest,
   ListResponseSchema,
   RevokeRequest,
@@ -57,20 +63,29 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
     },
 
-    async findByDigest({ digest }, { values }) {
+    async findByDigest(
+      { digest }: FindByDigestRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof FindByDigestResponseSchema>> {
       const token = await authority.findByDigest(digest);
-      callOf(values).tokenId = token.id;
+      call.tokenId = token.id;
       return { token: toTokenMessage(token, clock()) };
     },
 
-    async listChanges({ pageSize, pageToken, tokenId }, { values }) {
-      const call = callOf(values);
+    async listChanges(
+      { pageSize, pageToken, tokenId }: ListChangesRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof ListChangesResponseSchema>> {
       const answer = await authority.listChanges(callerOf(call), { pageSize, pageToken, tokenId });
       call.tokenId = tokenId === "" ? null : tokenId;
       return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
     },
 
-    async listAccounts({ pageSize, pageToken, prefix }) {
+    async listAccounts({
+      pageSize,
+      pageToken,
+      prefix,
+    }: ListAccountsRequest): Promise<MessageInitShape<typeof ListAccountsResponseSchema>> {
       const answer = await authority.listAccounts({ pageSize, pageToken, prefix });
       return { accounts: answer.accounts.map(toAccountMessage), nextPageToken: answer.nextPageToken };
     },
@@ -92,6 +107,9 @@ export function createTokenService(methods: TokenMethods): ServiceImpl<typeof To
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
+    listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
+    listAccounts: (request) => methods.listAccounts(request),
     authenticate: (request, { values }) => methods.authenticate(request, callOf(values)),
   };
 }
