@@ -26,7 +26,7 @@ var (
 	unavailable = publicError{http.StatusServiceUnavailable, "api_error", "unavailable",
 		"The API key could not be checked just now: try again."}
 	// For a reason that is not known here. It does not say that the key is bad.
-	keyRefused = publicError{http.StatusForbidden, "permission_error", "key_refused", "The API key may not do this."}
+	keyRefused = publicError{http.StatusForbidden, "permission_error", "unknown", "The API key may not do this."}
 )
 
 var refusals = map[Reason]publicError{
