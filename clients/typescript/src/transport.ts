@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext } from "node:tls";
 import type { Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Sessions } from "./sessions.ts";
 
 /** Where certificates are: the path of a PEM file, which is read again for each new connection, or its bytes. */
 export type Pem = string | Uint8Array;
@@ -30,8 +31,6 @@ export type TransportOptions = {
   readonly keepalive?: Keepalive;
 };
 
-/** From the first packet of a connection to the end of its TLS handshake. */
-const connectTimeoutMs = 5_000;
 const minKeepaliveMs = 1_000;
 /** A page of tokens has about 1 MiB. */
 const maxAnswerBytes = 16 * 1024 * 1024;
@@ -53,14 +52,12 @@ export function openConnection(address: string, { security, keepalive = {} }: Tr
   const open = security === "plaintext" ? plaintext(target) : mutualTls(target, security);
   const scheme = security === "plaintext" ? "http" : "https";
   const baseUrl = `${scheme}://${target.kind === "unix" ? "localhost" : target.origin}`;
-  const pings = {
+  const sessions = new Sessions({
+    origin: new URL(baseUrl).origin,
+    openSocket: open,
     pingIntervalMs: intervalMs,
     pingTimeoutMs: keepalive.timeoutMs ?? 10_000,
-    pingIdleConnection: true,
-    // It is kept: the authority ends connections that nobody uses.
-    idleConnectionTimeoutMs: Number.POSITIVE_INFINITY,
-  };
-  const sessions = new Http2SessionManager(baseUrl, pings, { createConnection: () => bounded(open()) });
+  });
   return {
     transport: createGrpcTransport({
       baseUrl,
@@ -68,7 +65,7 @@ export function openConnection(address: string, { security, keepalive = {} }: Tr
       readMaxBytes: maxAnswerBytes,
       acceptCompression: [],
     }),
-    close: () => sessions.abort(),
+    close: () => sessions.close(),
   };
 }
 
@@ -123,13 +120,4 @@ function mutualTls(target: Target, { ca, cert, key, serverName }: MutualTls): ()
 
 function bytesOf(pem: Pem): Buffer {
   return typeof pem === "string" ? readFileSync(pem) : Buffer.from(pem);
-}
-
-/** A host that swallows packets, or accepts and then says nothing, would else keep all calls waiting for one connection. */
-function bounded(socket: Socket): Socket {
-  const timer = setTimeout(() => {
-    socket.destroy(new Error(`no connection within ${connectTimeoutMs} ms`));
-  }, connectTimeoutMs);
-  const stop = () => clearTimeout(timer);
-  return socket.once("encrypted" in socket ? "secureConnect" : "connect", stop).once("close", stop);
 }

@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Authority, connect, type NewToken } from "../src/index.ts";
 import { AuthorityProcess } from "./support/authority-process.ts";
+import { unknownKey } from "./support/keys.ts";
 
 const restricted = {
   account: "acct_1",
@@ -277,6 +278,3 @@ it("refuses addresses and settings that make no sense", () => {
     "keepalive.intervalMs",
   );
 });
-
-/** Well-formed, and nobody's. */
-const unknownKey = "rk_live_000000000000000000000000000000000ij8Fb";
