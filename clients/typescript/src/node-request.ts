@@ -16,10 +16,17 @@ function joined(rawHeaders: readonly string[], name: string): string | null {
 }
 
 /** What runs after the guard, and logs a request, finds no key in it. */
-export function removeCredentials(request: Pick<IncomingMessage, "headers" | "rawHeaders">): void {
+export function removeCredentials(request: IncomingMessage): void {
+  const { rawHeaders } = request;
   for (const name of credentialHeaders) {
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      if (rawHeaders[index]?.toLowerCase() === name) {
+        // Not taken out: Node has counted them, and makes headersDistinct of as many.
+        rawHeaders[index + 1] = "";
+      }
+    }
     delete request.headers[name];
+    // Node's HTTP/2 requests have none.
+    delete request.headersDistinct?.[name];
   }
-  const isCredential = (name = "") => credentialHeaders.some((credential) => credential === name.toLowerCase());
-  request.rawHeaders = request.rawHeaders.filter((_, index, all) => !isCredential(all[index - (index % 2)]));
 }

@@ -138,7 +138,9 @@ it("rides out restarts under load: no call fails, no decision is wrong, each cre
   await load.passed(200);
   load.stop();
   await Promise.all([...decides, ...creates]);
-  console.log(`4 restarts: ${load.calls} calls, ${load.failures.length} failed, longest ${Math.round(load.longestMs)} ms`);
+  console.log(
+    `4 restarts: ${load.calls} calls, ${load.failures.length} failed, longest ${Math.round(load.longestMs)} ms`,
+  );
   expect(load.failures).toStrictEqual([]);
   expect(load.wrong).toStrictEqual([]);
   const names = (await Array.fromAsync(authority.eachToken({ account: "acct_load" }))).map(({ name }) => name);
