@@ -2,6 +2,7 @@
 import { mkdtempDisposableSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkGoClient } from "./clients/go.ts";
 import { createRig } from "./clients/rig.ts";
 import { checkTypeScript } from "./clients/typescript.ts";
 import { createReport } from "./support/report.ts";
@@ -9,6 +10,6 @@ import { createReport } from "./support/report.ts";
 const report = createReport("clients");
 using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-clients-"));
 const rig = createRig(scratch.path);
-// One step a language, each in a file of its own beside the rig: clients/go.ts, clients/python.ts, clients/typescript.ts.
-await report.step("TypeScript", () => checkTypeScript(rig));
+await report.step("Go: generated code, gofmt, vet, tests", () => checkGoClient(rig, scratch.path));
+await report.step("TypeScript: generated code, tests", () => checkTypeScript(rig));
 report.close();
