@@ -35,7 +35,9 @@ async function checkGenerated(target: string): Promise<void> {
   );
   const path = [...directories, process.env.PATH].join(delimiter);
   await run(join(root, "node_modules/.bin/buf"), ["generate", "--output", target], { PATH: path });
-  assert.deepEqual(readTree(join(folder, "gen")), readTree(join(target, "gen")), "clients/go/gen is not up to date");
+  const [kept, fresh] = [readTree(join(folder, "gen")), readTree(join(target, "gen"))];
+  const stale = [...new Set([...kept.keys(), ...fresh.keys()])].filter((file) => kept.get(file) !== fresh.get(file));
+  assert.deepEqual(stale, [], "clients/go/gen is not up to date");
 }
 
 function readTree(directory: string): ReadonlyMap<string, string> {
