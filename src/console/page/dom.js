@@ -73,6 +73,15 @@ export function say(text) {
 }
 
 /**
+ * Tells screen readers what eyes see by themselves.
+ *
+ * @param {string} text
+ */
+export function announce(text) {
+  byId("announced").textContent = text;
+}
+
+/**
  * A button that copies a text.
  *
  * @param {() => string} text

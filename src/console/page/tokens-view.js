@@ -1,5 +1,5 @@
 import { hrefOf } from "./address.js";
-import { field, h, say } from "./dom.js";
+import { announce, field, h } from "./dom.js";
 import { heading, loaded, pager } from "./load.js";
 import { lookupForm } from "./lookup.js";
 import { call } from "./rpc.js";
@@ -157,7 +157,7 @@ async function loadPage(query, signal) {
   const hrefOfPage = (token) => (token === "" ? null : hrefOf("tokens", { ...query, page: token }));
   const pages = pager({ previous: hrefOfPage(previousPageToken), next: hrefOfPage(nextPageToken) });
   const count = tokens.length === 1 ? "1 token" : `${tokens.length} tokens`;
-  say(nextPageToken === "" ? `${count}.` : `${count} on this page, and there are more.`);
+  announce(nextPageToken === "" ? `${count}.` : `${count} on this page, and there are more.`);
   return [
     tokens.length === 0
       ? h(

@@ -116,7 +116,7 @@ export function timeOf(iso) {
 
 /** @param {string} iso */
 export function timeWithAge(iso) {
-  return [timeOf(iso), h("span", { class: "muted" }, ` ${distance(Date.parse(iso) - Date.now())}`)];
+  return [timeOf(iso), h("span", { class: "muted" }, `, ${distance(Date.parse(iso) - Date.now())}`)];
 }
 
 /** @type {readonly (readonly [Intl.RelativeTimeFormatUnit, number])[]} */
