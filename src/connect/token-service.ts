@@ -6,7 +6,7 @@ import type { JournalHead } from "../authority/journal.ts";
 import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
 import { type Call, callerOf, callOf } from "./call.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListRequest } from "./from-message.ts";
-import { toAuthenticateResponse, toTokenMessage } from "./to-message.ts";
+import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
 /** TokenService on the wire: each method translates, asks the authority, and translates back. */
 export function createTokenService(authority: TokenAuthority, clock: Clock): ServiceImpl<typeof TokenService> {
@@ -39,6 +39,24 @@ export function createTokenService(authority: TokenAuthority, clock: Clock): Ser
       const { token, revision, head } = await authority.revoke(callerOf(call), id, reason);
       noteChange(call, token.id, revision, head);
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+    },
+
+    async findByDigest({ digest }, { values }) {
+      const token = await authority.findByDigest(digest);
+      callOf(values).tokenId = token.id;
+      return { token: toTokenMessage(token, clock()) };
+    },
+
+    async listChanges({ pageSize, pageToken, tokenId }, { values }) {
+      const call = callOf(values);
+      const answer = await authority.listChanges(callerOf(call), { pageSize, pageToken, tokenId });
+      call.tokenId = tokenId === "" ? null : tokenId;
+      return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
+    },
+
+    async listAccounts({ pageSize, pageToken, prefix }) {
+      const answer = await authority.listAccounts({ pageSize, pageToken, prefix });
+      return { accounts: answer.accounts.map(toAccountMessage), nextPageToken: answer.nextPageToken };
     },
 
     /** Hot path. */

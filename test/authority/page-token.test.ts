@@ -13,6 +13,8 @@ const filter: TokenFilter = {
   createdBeforeMs: 2,
   expiresBeforeMs: 3,
   unusedSinceMs: 4,
+  nameContains: "till",
+  keyHint: "Zz09",
 };
 const direction = fc.constantFrom("older" as const, "newer" as const);
 

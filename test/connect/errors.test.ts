@@ -277,5 +277,14 @@ it("says nothing that holds a key in any refusal", async () => {
 
 function failingWith(error: () => Error): TokenAuthority {
   const fail = () => Promise.reject(error());
-  return { create: fail, get: fail, list: fail, revoke: fail, authenticate: fail };
+  return {
+    create: fail,
+    get: fail,
+    list: fail,
+    revoke: fail,
+    findByDigest: fail,
+    listChanges: fail,
+    listAccounts: fail,
+    authenticate: fail,
+  };
 }
