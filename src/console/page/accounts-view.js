@@ -66,7 +66,11 @@ export function accountsView(view) {
         });
         return [
           accounts.length === 0
-            ? h("p", { class: "empty" }, "No account with tokens begins with that.")
+            ? h(
+                "p",
+                { class: "empty" },
+                prefix === "" ? "No account has tokens yet." : "No account with tokens begins with that.",
+              )
             : accountTable(accounts),
           ...(pages === null ? [] : [pages]),
         ];

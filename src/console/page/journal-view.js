@@ -12,6 +12,13 @@ import { hexOf, timeWithAge, wordOf } from "./words.js";
  */
 export function journalView(view) {
   const { page = "" } = view.address.query;
+  const { role } = view.caller;
+  if (role === "service" || role === "dashboard") {
+    return [
+      heading("Journal"),
+      h("p", { class: "notice" }, `Your role, ${role}, sees the changes of one token at a time: open the token.`),
+    ];
+  }
   return [
     heading("Journal"),
     headCard(view),

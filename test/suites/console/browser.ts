@@ -13,7 +13,7 @@ export function launchChromium(): Promise<Browser> {
 
 /** What a browser that looks at the page did: nothing of it may be lost on the way to the suite's last step. */
 export type Watch = {
-  /** Method, URL and body of each request. */
+  /** What was asked: the fragment of an address stays in the browser. */
   readonly requests: { readonly url: string; readonly body: string }[];
   /** Answers by URL. */
   readonly answers: { readonly url: string; readonly body: string }[];
@@ -29,7 +29,9 @@ export async function openContext(browser: Browser, options: BrowserContextOptio
   const watch: Watch = { requests: [], answers: [], complaints: [] };
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
-  context.on("request", (request) => watch.requests.push({ url: request.url(), body: request.postData() ?? "" }));
+  context.on("request", (request) =>
+    watch.requests.push({ url: request.url().replace(/#.*/, ""), body: request.postData() ?? "" }),
+  );
   context.on("response", (response) => {
     void response.text().then(
       (body) => watch.answers.push({ url: response.url(), body }),
