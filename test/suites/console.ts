@@ -474,6 +474,6 @@ async function shoot(on: Page, look: string, where: string): Promise<void> {
   const wanted = ["light-overview", "light-token", "dark-tokens", "phone-overview", "phone-tokens"];
   if (takesScreenshots && wanted.includes(`${look}-${name}`)) {
     mkdirSync(images, { recursive: true });
-    await on.screenshot({ path: join(images, `console-${look}-${name}.png`) });
+    await on.screenshot({ path: join(images, `console-${look}-${name}.png`), fullPage: look === "phone" });
   }
 }

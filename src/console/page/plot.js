@@ -49,7 +49,7 @@ export function barPlot(values, greatest, className, text) {
 }
 
 /**
- * Times in milliseconds as lines, on a scale of powers of ten. A minute without a value is a gap, and one between two gaps a dot.
+ * Times in milliseconds as lines, on a scale of powers of ten. A minute without a value is a gap, and one between two gaps a dash.
  *
  * @param {readonly { readonly name: string, readonly values: readonly (number | null)[] }[]} lines
  * @param {string} text
@@ -105,8 +105,11 @@ function pathOf(values, yOf) {
       }
       const before = values[at - 1] ?? null;
       const after = values[at + 1] ?? null;
-      const point = `${(at * step).toFixed(1)} ${yOf(value).toFixed(1)}`;
-      return before === null ? `M${point}${after === null ? "h.1" : ""}` : `L${point}`;
+      const y = yOf(value).toFixed(1);
+      if (before === null && after === null) {
+        return `M${(at * step - step).toFixed(1)} ${y}h${step.toFixed(1)}`;
+      }
+      return `${before === null ? "M" : "L"}${(at * step).toFixed(1)} ${y}`;
     })
     .join("");
 }
