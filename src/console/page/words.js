@@ -25,7 +25,7 @@ const sentences = {
  *
  * @param {RpcError} error
  */
-export function sentenceOf({ code, reason, message }) {
+function sentenceOf({ code, reason, message }) {
   const known = sentences[reason] ?? sentences[code];
   if (known !== undefined) {
     return known;

@@ -1,8 +1,5 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import axe from "axe-core";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Debian's Chromium, which asks nobody for anything but what the page asks for. */
 export function launchChromium(): Promise<Browser> {
@@ -50,11 +47,11 @@ export async function openContext(browser: Browser, options: BrowserContextOptio
 
 /** What axe finds that is serious or critical, a line each. The page's policy lets no script of others run, axe's neither: it is evaluated. */
 export async function seriousFaults(page: Page): Promise<readonly string[]> {
-  await page.evaluate(axeSource);
+  await page.evaluate(axe.source);
   return await page.evaluate(async () => {
     type Found = { id: string; impact: string; nodes: { target: string[]; failureSummary: string }[] };
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<{ violations: Found[] }> } };
-    const { violations } = await axe.run();
+    const page = globalThis as unknown as { axe: { run(): Promise<{ violations: Found[] }> } };
+    const { violations } = await page.axe.run();
     return violations
       .filter(({ impact }) => impact === "serious" || impact === "critical")
       .flatMap(({ id, nodes }) =>
