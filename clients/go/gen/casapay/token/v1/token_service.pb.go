@@ -473,7 +473,8 @@ type ListRequest struct {
 	UnusedSince *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=unused_since,json=unusedSince,proto3" json:"unused_since,omitempty"`
 	// Only tokens whose name contains this text. Upper and lower case of ASCII letters are alike.
 	//
-	// Empty means any. At most 100 characters (Unicode code points).
+	// Empty means any. At most 100 characters (Unicode code points), of those that a name may have. A text that holds a key is refused,
+	// as no name does.
 	NameContains string `protobuf:"bytes,12,opt,name=name_contains,json=nameContains,proto3" json:"name_contains,omitempty"`
 	// Only tokens with this key_hint: the last 4 characters of the key.
 	//
@@ -1112,7 +1113,7 @@ type ListAccountsRequest struct {
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only accounts whose name begins with this.
 	//
-	// Empty means every account. At most 64 characters of [0-9A-Za-z_-].
+	// Empty means every account. At most 64 characters of [0-9A-Za-z_-]. A prefix that holds a key is refused, as no account does.
 	Prefix        string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1228,7 +1229,7 @@ func (x *ListAccountsResponse) GetNextPageToken() string {
 
 // Account is an owner of tokens, and how many it has by their state now.
 //
-// Each count is exact up to 10,000; 10,000 stands for that many or more.
+// Each count is exact below 10,000, which stands for that many or more. The counts of one account are of one moment.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.

@@ -119,13 +119,16 @@ type TokenServiceClient interface {
 	// journal's head.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id where the role must name it.
+	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id, also where the role must name it.
 	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another filter.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(ctx context.Context, in *ListChangesRequest, opts ...grpc.CallOption) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
+	//
+	// A page ends with the account that brings the tokens counted for it to 100,000. So it may be short and still have a
+	// next_page_token: go on until there is none.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
@@ -332,13 +335,16 @@ type TokenServiceServer interface {
 	// journal's head.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id where the role must name it.
+	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id, also where the role must name it.
 	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another filter.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(context.Context, *ListChangesRequest) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
+	//
+	// A page ends with the account that brings the tokens counted for it to 100,000. So it may be short and still have a
+	// next_page_token: go on until there is none.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
