@@ -28,6 +28,8 @@ export type Config = {
   readonly adminListen: TcpAddress | null;
   /** Null turns the public REST face off. */
   readonly rest: RestConfig | null;
+  /** Null turns the operator's page off. */
+  readonly consoleListen: TcpAddress | null;
   readonly dataDirectory: string;
   /** Null means no sealing secret. `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
@@ -73,6 +75,10 @@ const settings = {
     help: "PEM file: the certificate of the REST face and its chain; goes with REST_TLS_KEY",
   },
   REST_TLS_KEY: { fallback: null, help: "PEM file: the private key of REST_TLS_CERT" },
+  CONSOLE_LISTEN: {
+    fallback: "off",
+    help: "where the operator's page is served: HOST:PORT on loopback, or off; with the TLS and the callers of the RPCs",
+  },
   DATA_DIR: { fallback: "./data", help: "the data directory, owned by one process at a time" },
   SEALING_SECRET: {
     fallback: null,
@@ -128,6 +134,7 @@ export function readConfig(env: Environment): Config {
     listen,
     adminListen: tcpAddress(env, "ADMIN_LISTEN"),
     rest: restConfig(env, listen),
+    consoleListen: consoleAddress(env),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     sealingSecret: sealingSecret(env),
     tls,
@@ -199,7 +206,7 @@ function address(text: string): ListenAddress {
   return parsed;
 }
 
-function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN"): TcpAddress | null {
+function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN" | "CONSOLE_LISTEN"): TcpAddress | null {
   const text = required(env, name);
   if (text === "off") {
     return null;
@@ -233,6 +240,15 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
     );
   }
   return { listen, tls };
+}
+
+/** On loopback whatever the TLS: from elsewhere it is reached through a tunnel that this machine has let in. */
+function consoleAddress(env: Environment): TcpAddress | null {
+  const listen = tcpAddress(env, "CONSOLE_LISTEN");
+  if (listen !== null && !isLoopbackAddress(listen.host)) {
+    throw new StartError(`${prefix}CONSOLE_LISTEN: the operator's page is served on loopback addresses only`);
+  }
+  return listen;
 }
 
 function tlsFiles(env: Environment): TlsFiles | null {

@@ -1,3 +1,4 @@
+import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
@@ -17,6 +18,7 @@ import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
 import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { createUnaryLane, laneHeaders } from "./grpc/unary-lane.ts";
+import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
@@ -40,6 +42,9 @@ export type InternalPortOptions = {
 
 export type InternalPort = {
   readonly listener: Listener;
+  /** What answers the RPCs, and the role that it sees in an identity: the operator's page has the same. */
+  readonly answerRpc: HttpHandler;
+  readonly roleOf: (identity: string) => Role | null;
   /** Null in plaintext. */
   readonly tls: { readonly certificates: CertificateSource; readonly callers: Callers } | null;
 };
@@ -94,7 +99,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     maxConcurrentStreams: config.maxConcurrentStreams,
     log,
   });
-  return { listener, tls };
+  return { listener, answerRpc, roleOf, tls };
 }
 
 function openTls(files: TlsFiles, log: Log, now: Clock) {

@@ -20,6 +20,8 @@ export type ServerProcess = AsyncDisposable & {
   readonly adminAddress: string;
   /** HOST:PORT of the public REST face, or `off`. */
   readonly restAddress: string;
+  /** HOST:PORT of the operator's page, or `off`. */
+  readonly consoleAddress: string;
   isRunning(): boolean;
   /** What it printed last. */
   output(): string;
@@ -74,12 +76,14 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   return runningServer(child, child.pid, addresses, lines);
 }
 
-type Addresses = { readonly main: string; readonly admin: string; readonly rest: string };
+type Addresses = { readonly main: string; readonly admin: string; readonly rest: string; readonly console: string };
 
 function addressesIn(line: string): Addresses | null {
-  const [, rest, main, admin] =
-    /"rest":"([^"]+)","address":"([^"]+)","admin":"([^"]+)","msg":"listening"/.exec(line) ?? [];
-  return rest === undefined || main === undefined || admin === undefined ? null : { main, admin, rest };
+  const [, console, rest, main, admin] =
+    /"console":"([^"]+)","rest":"([^"]+)","address":"([^"]+)","admin":"([^"]+)","msg":"listening"/.exec(line) ?? [];
+  return console === undefined || rest === undefined || main === undefined || admin === undefined
+    ? null
+    : { main, admin, rest, console };
 }
 
 function spawnServer({
@@ -106,7 +110,7 @@ function spawnServer({
 function runningServer(
   child: ChildProcess,
   pid: number,
-  { main, admin, rest }: Addresses,
+  { main, admin, rest, console }: Addresses,
   lines: readonly string[],
 ): ServerProcess {
   function isRunning(): boolean {
@@ -135,6 +139,7 @@ function runningServer(
     port: Number(main.slice(main.lastIndexOf(":") + 1)),
     adminAddress: admin,
     restAddress: rest,
+    consoleAddress: console,
     isRunning,
     output() {
       return lines.join("\n");
