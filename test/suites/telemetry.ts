@@ -137,6 +137,9 @@ async function compareNames(env: Environment): Promise<void> {
   const served = namesServed(text);
   const dashboard: string[] = [];
   JSON.parse(readFileSync(join(grafana, "dashboard.json"), "utf8"), (name, value) => {
+    if (name === "gridPos") {
+      assert.ok(Object.values(value).every(Number.isInteger), "a panel has no place");
+    }
     if (name === "expr") {
       dashboard.push(value);
     }
