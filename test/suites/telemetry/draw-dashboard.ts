@@ -109,7 +109,7 @@ async function draw(): Promise<void> {
   mkdirSync(join(root, "docs/images"), { recursive: true });
   writeFileSync(
     join(root, "docs/images/dashboard.svg"),
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><style>${style}</style><rect width="${width}" height="${height}" fill="#f4f5f5"/>${drawn.join("\n")}</svg>\n`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><title>The dashboard of the token authority</title><style>${style}</style><rect width="${width}" height="${height}" fill="#f4f5f5"/>${drawn.join("\n")}</svg>\n`,
   );
 }
 
