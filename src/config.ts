@@ -4,6 +4,8 @@ import { StartError } from "./authority/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
 import { isLoopbackAddress } from "./http/loopback-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
+import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
+import { readTracingSettings } from "./tracing-config.ts";
 
 type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
 
@@ -46,6 +48,8 @@ export type Config = {
   readonly shutdownGraceMs: number;
   readonly allowClockBack: boolean;
   readonly logLevel: LogLevel;
+  /** Null when calls are not traced. */
+  readonly tracing: TracingSettings | null;
 };
 
 const logLevels = ["debug", "info", "warn", "error"] as const;
@@ -148,6 +152,7 @@ export function readConfig(env: Environment): Config {
     shutdownGraceMs: integer(env, "SHUTDOWN_GRACE_MS", { min: 0, max: 600_000 }),
     allowClockBack: oneOf(env, "CLOCK_BACK", ["refuse", "allow"]) === "allow",
     logLevel: oneOf(env, "LOG_LEVEL", logLevels),
+    tracing: readTracingSettings(env),
   };
 }
 

@@ -13,6 +13,8 @@ import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
+import type { Tracing } from "./opentelemetry/start-tracing.ts";
+import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
 import type { RateMemory } from "./rest/creation-rate.ts";
 import { startConsolePort } from "./start-console-port.ts";
@@ -85,10 +87,12 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const meter = createCallMeter();
   const logCall = createCallLog(log, clock.now);
+  const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
-    logCall(call);
+    logCall(call, tracing === null ? null : tracing.record(call));
   };
+  const isTraced = tracing !== null;
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
   const ports: Listener[] = [];
@@ -96,7 +100,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
   });
-  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, log };
+  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, isTraced, log };
   const internal = await startInternalPort({
     ...shared,
     config,
@@ -147,4 +151,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */
+async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): Promise<Tracing> {
+  const { startTracing } = await import("./opentelemetry/start-tracing.ts");
+  return startTracing(settings, { clock, log });
 }

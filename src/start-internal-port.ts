@@ -3,6 +3,7 @@ import type { Clock } from "./authority/clock.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
+import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
 import { type Callers, openCallers } from "./callers.ts";
 import type { Config, TlsFiles } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
@@ -17,7 +18,7 @@ import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
 import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
 import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
-import { createUnaryLane, laneHeaders } from "./grpc/unary-lane.ts";
+import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./grpc/unary-lane.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
@@ -35,6 +36,8 @@ export type InternalPortOptions = {
   /** Turns health to NOT_SERVING and ends the streams. */
   readonly shutdownSignal: AbortSignal;
   readonly onCall: (call: FinishedCall) => void;
+  /** Whether `onCall` wants to know of traces. */
+  readonly isTraced: boolean;
   readonly maxConnections: number;
   readonly reusePort: boolean;
   readonly log: Log;
@@ -51,12 +54,13 @@ export type InternalPort = {
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, onCall, log } = options;
+  const { config, authority, clock, onCall, isTraced, log } = options;
+  const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   const tls = config.tls === null ? null : openTls(config.tls, log, clock);
   const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
 
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes };
+  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
   const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
@@ -77,6 +81,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     check,
     isLocalHost,
     onCall,
+    readTrace,
     deadlineMs: authenticateMs,
   });
   const managementLanes = createManagementCalls(authority, clock, { roleOf, log }).map(
@@ -84,7 +89,16 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
       [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
   );
   const { isServing, shutdownSignal } = options;
-  const answerRpc = createConnectHandler({ authority, clock, roleOf, isServing, shutdownSignal, onCall, log });
+  const answerRpc = createConnectHandler({
+    authority,
+    clock,
+    roleOf,
+    isServing,
+    shutdownSignal,
+    onCall,
+    readTrace,
+    log,
+  });
 
   const listener = await startPort({
     address: options.address,
@@ -92,7 +106,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     tls: tls?.certificates ?? null,
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
-      headers: laneHeaders,
+      headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
     maxConnections: options.maxConnections,

@@ -40,6 +40,8 @@ export type ServerProcessOptions = {
   readonly sealingSecret: string;
   /** More settings, without their prefix: `{ LOG_LEVEL: "warn" }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** More of the environment, by whole names. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Where the source lies. Default: this project. */
   readonly root?: string;
   readonly onLine?: (line: string) => void;
@@ -90,6 +92,7 @@ function spawnServer({
   dataDirectory,
   sealingSecret,
   settings = {},
+  variables = {},
   root = projectRoot,
 }: ServerProcessOptions): ChildProcessByStdio<null, Readable, Readable> {
   const all = {
@@ -102,7 +105,7 @@ function spawnServer({
   const env = Object.fromEntries(Object.entries(all).map(([name, value]) => [`TOKEN_AUTHORITY_${name}`, value]));
   return spawn(process.execPath, ["src/main.ts"], {
     cwd: root,
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, ...env, ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
