@@ -10,12 +10,13 @@ import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
 import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
+import { createManagementCalls } from "./connect/management-calls.ts";
 import { createCheck } from "./gateway/check.ts";
 import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
 import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
 import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
-import { laneHeaders } from "./grpc/unary-lane.ts";
+import { createUnaryLane, laneHeaders } from "./grpc/unary-lane.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
@@ -43,13 +44,15 @@ export type InternalPort = {
   readonly tls: { readonly certificates: CertificateSource; readonly callers: Callers } | null;
 };
 
-/** Starts the internal port of one thread: the RPCs, with Authenticate and Envoy's Check in lanes, and forward authentication. */
+/** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
   const { config, authority, clock, onCall, log } = options;
   const tls = config.tls === null ? null : openTls(config.tls, log, clock);
   const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
 
-  const laneOptions = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes, deadlines: defaultDeadlines };
+  const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
+  const shared = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes };
+  const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
     ...laneOptions,
@@ -69,8 +72,12 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     check,
     isLocalHost,
     onCall,
-    deadlineMs: defaultDeadlines.authenticateMs,
+    deadlineMs: authenticateMs,
   });
+  const managementLanes = createManagementCalls(authority, clock, { roleOf, log }).map(
+    (call) =>
+      [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
+  );
   const { isServing, shutdownSignal } = options;
   const answerRpc = createConnectHandler({ authority, clock, roleOf, isServing, shutdownSignal, onCall, log });
 
@@ -81,10 +88,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: laneHeaders,
-      paths: new Map([
-        [authenticatePath, authenticateLane],
-        [checkPath, checkLane],
-      ]),
+      paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
     maxConnections: options.maxConnections,
     maxConcurrentStreams: config.maxConcurrentStreams,

@@ -1,4 +1,5 @@
 import { AuthenticateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { asUndecided } from "../authority/errors.ts";
 import { fromAuthorityError, unknownFieldNumber } from "./errors.ts";
 import { typesInvalid } from "./from-message.ts";
 import { createLaneStatuses, type LaneStatusesOptions, toStatus } from "./lane-statuses.ts";
@@ -10,6 +11,7 @@ export function createAuthenticateStatuses(options: LaneStatusesOptions) {
     admit,
     statuses: {
       ...statuses,
+      ofError: (error: unknown) => statuses.ofError(asUndecided(error)),
       typesInvalid: toStatus(fromAuthorityError(typesInvalid("allowed_types"))),
       unknownField: (number: number) => toStatus(unknownFieldNumber(AuthenticateRequestSchema, String(number))),
     },

@@ -5,10 +5,19 @@ import { callCanceled, deadlineExceeded } from "./errors.ts";
 import type { HttpRequest } from "./http-exchange.ts";
 import { type JsonBody, jsonBodyOf } from "./json-times.ts";
 
-/** What is known of a call while it runs. The parts that see it through write down here what they learn. */
-export type Call = {
-  readonly method: DescMethod;
+/** Who calls, and what the method notes down for logs and metrics. */
+export type NotedCall = {
   readonly peer: Peer;
+  readonly role: Role | null;
+  tokenId: string | null;
+  revision: number | null;
+  journalHash: Uint8Array | null;
+  refusalReason: string | null;
+};
+
+/** What is known of a call while it runs. The parts that see it through write down here what they learn. */
+export type Call = NotedCall & {
+  readonly method: DescMethod;
   /** By `performance.now()`. */
   readonly startedAtMs: number;
   /** Aborts with an error for the wire: the deadline has passed, or the client is gone. */
@@ -30,10 +39,6 @@ export type Call = {
   reached: boolean;
   /** The error that is answered, if any. */
   error: ConnectError | null;
-  tokenId: string | null;
-  revision: number | null;
-  journalHash: Uint8Array | null;
-  refusalReason: string | null;
 };
 
 const callKey = createContextKey<Call | null>(null, { description: "the call" });
@@ -99,11 +104,11 @@ export function callOf(values: ContextValues): Call {
 }
 
 /** Who makes the call. Only for RPCs whose policy asks for a role. */
-export function callerOf(call: Call): Caller {
-  if (call.peer.identity === null || call.role === null) {
-    throw new Error(`the policy let a caller without a role call ${call.method.name}`);
+export function callerOf({ peer, role }: NotedCall): Caller {
+  if (peer.identity === null || role === null) {
+    throw new Error("the policy let a caller without a role call a method that needs one");
   }
-  return { identity: call.peer.identity, role: call.role };
+  return { identity: peer.identity, role };
 }
 
 /** The RPC's name as logs and metrics have it: `package.Service/Method`. */

@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Code, ConnectError } from "@connectrpc/connect";
+import { type Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { Peer, Role } from "../authority/caller.ts";
 import { AuthorityError } from "../authority/errors.ts";
@@ -50,6 +50,9 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
       deadlineExceeded: toStatus(deadlineExceeded()),
       canceled: toStatus(callCanceled()),
       ofError(error: unknown): Status {
+        if (error instanceof ConnectError && reasonOf(error) !== null) {
+          return toStatus(error);
+        }
         if (!(error instanceof AuthorityError) || error.reason === "UNDECIDED") {
           reportFault(error, rpcName(method));
         }

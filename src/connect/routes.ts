@@ -16,7 +16,7 @@ import { createGate, type RoleOf } from "./gate.ts";
 import { createHealthService } from "./health-service.ts";
 import { maxMessageBytes } from "./limits.ts";
 import { createReflectionService } from "./reflection-service.ts";
-import { createTokenService } from "./token-service.ts";
+import { createTokenMethods, createTokenService } from "./token-service.ts";
 
 // A page of List comes to about 1 MiB; JSON makes it longer, and at the worst doubles its texts.
 const maxAnswerBytes = 4 * 1024 * 1024;
@@ -51,7 +51,9 @@ export function createRoutes(options: RouteOptions): ReadonlyMap<string, Univers
     requestGate: createGate(roleOf),
     interceptors: [createCallInterceptor(reportFault)],
   })
-    .service(TokenService, createTokenService(authority, clock), { jsonOptions: { ignoreUnknownFields: false } })
+    .service(TokenService, createTokenService(createTokenMethods(authority, clock)), {
+      jsonOptions: { ignoreUnknownFields: false },
+    })
     .service(Health, createHealthService({ serviceNames, isServing, shutdownSignal }))
     .service(ServerReflection, reflection)
     .service(ServerReflectionAlpha, reflection);

@@ -1,31 +1,45 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type {
+  AuthenticateRequest as AuthenticateRequestMessage,
+  AuthenticateResponse,
+  CreateRequest,
+  CreateResponseSchema,
+  GetRequest,
+  GetResponseSchema,
+  ListRequest,
+  ListResponseSchema,
+  RevokeRequest,
+  RevokeResponseSchema,
+  TokenService,
+} from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../authority/clock.ts";
 import { AuthorityError, undecided } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
 import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
-import { type Call, callerOf, callOf } from "./call.ts";
+import { callerOf, callOf, type NotedCall } from "./call.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListRequest } from "./from-message.ts";
 import { toAuthenticateResponse, toTokenMessage } from "./to-message.ts";
 
-/** TokenService on the wire: each method translates, asks the authority, and translates back. */
-export function createTokenService(authority: TokenAuthority, clock: Clock): ServiceImpl<typeof TokenService> {
+/** The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and translates back. */
+export type TokenMethods = ReturnType<typeof createTokenMethods>;
+
+export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
   return {
-    async create(request, { values }) {
-      const call = callOf(values);
+    async create(request: CreateRequest, call: NotedCall): Promise<MessageInitShape<typeof CreateResponseSchema>> {
       const { token, key, revision, head } = await authority.create(callerOf(call), fromCreateRequest(request));
       noteChange(call, token.id, revision, head);
       return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
     },
 
-    async get({ id }, { values }) {
+    async get({ id }: GetRequest, call: NotedCall): Promise<MessageInitShape<typeof GetResponseSchema>> {
       const token = await authority.get(id);
-      callOf(values).tokenId = token.id;
+      call.tokenId = token.id;
       return { token: toTokenMessage(token, clock()) };
     },
 
-    async list(request, { values }) {
-      const answer = await authority.list(callerOf(callOf(values)), fromListRequest(request));
+    async list(request: ListRequest, call: NotedCall): Promise<MessageInitShape<typeof ListResponseSchema>> {
+      const answer = await authority.list(callerOf(call), fromListRequest(request));
       const nowMs = clock();
       return {
         tokens: answer.tokens.map((token) => toTokenMessage(token, nowMs)),
@@ -34,21 +48,33 @@ export function createTokenService(authority: TokenAuthority, clock: Clock): Ser
       };
     },
 
-    async revoke({ id, reason }, { values }) {
-      const call = callOf(values);
+    async revoke(
+      { id, reason }: RevokeRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
       const { token, revision, head } = await authority.revoke(callerOf(call), id, reason);
       noteChange(call, token.id, revision, head);
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
     },
 
     /** Hot path. */
-    async authenticate(request, { values }) {
+    async authenticate(request: AuthenticateRequestMessage, call: NotedCall): Promise<AuthenticateResponse> {
       const outcome = await decide(authority, fromAuthenticateRequest(request));
-      const call = callOf(values);
       call.tokenId = outcome.token?.id ?? null;
       call.refusalReason = outcome.kind === "refusal" ? outcome.reason : null;
       return toAuthenticateResponse(outcome);
     },
+  };
+}
+
+/** TokenService on Connect's handlers. */
+export function createTokenService(methods: TokenMethods): ServiceImpl<typeof TokenService> {
+  return {
+    create: (request, { values }) => methods.create(request, callOf(values)),
+    get: (request, { values }) => methods.get(request, callOf(values)),
+    list: (request, { values }) => methods.list(request, callOf(values)),
+    revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    authenticate: (request, { values }) => methods.authenticate(request, callOf(values)),
   };
 }
 
@@ -61,7 +87,7 @@ async function decide(authority: TokenAuthority, request: AuthenticateRequest): 
   }
 }
 
-function noteChange(call: Call, tokenId: string, revision: number, head: JournalHead | null): void {
+function noteChange(call: NotedCall, tokenId: string, revision: number, head: JournalHead | null): void {
   call.tokenId = tokenId;
   call.revision = revision;
   call.journalHash = head?.hash ?? null;

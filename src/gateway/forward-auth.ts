@@ -1,5 +1,4 @@
 import type { Peer, Role } from "../authority/caller.ts";
-import { asUndecided } from "../authority/errors.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
 import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
@@ -101,7 +100,7 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
     try {
       return await check(request);
     } catch (error) {
-      return statuses.ofError(asUndecided(error));
+      return statuses.ofError(error);
     }
   }
 }

@@ -1,5 +1,4 @@
 import type { Peer, Role } from "../authority/caller.ts";
-import { asUndecided } from "../authority/errors.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
 import { isLocalAuthority } from "./is-local-authority.ts";
@@ -20,13 +19,21 @@ export type Reply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
+  /** The change that was made or found: null for a call that looks for none. */
+  readonly change: Change | null;
 };
+
+/** The change's number in the journal, with its hash in hexadecimal when this call made it. */
+export type Change = { readonly revision: number; readonly journalHash: string | null };
+
+/** Who may call, as admitted: with an identity, and the role it has now. */
+export type LaneCaller = { readonly peer: Peer; readonly role: Role | null };
 
 export type UnaryLaneOptions = {
   /** `package.Service/Method`. */
   readonly rpc: string;
   /** Answers the message that lies in `bytes` from `start` up to `end`, until this returns. What it throws or rejects with is answered. */
-  readonly respond: (bytes: Buffer, start: number, end: number) => Reply | Status | Promise<Reply>;
+  readonly respond: (bytes: Buffer, start: number, end: number, caller: LaneCaller) => Reply | Status | Promise<Reply>;
   /** Asked for every call, before its body is looked at. */
   readonly admit: (peer: Peer) => Admission;
   readonly statuses: Statuses;
@@ -35,10 +42,10 @@ export type UnaryLaneOptions = {
   readonly onCall: (call: FinishedCall) => void;
   readonly maxMessageBytes: number;
   /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
-  readonly deadlines: { readonly authenticateMs: number; readonly greatestUnaryMs: number };
+  readonly deadlines: { readonly defaultMs: number; readonly greatestMs: number };
 };
 
-type Call = { readonly peer: Peer; readonly role: Role | null; readonly startedAtMs: number };
+type Call = LaneCaller & { readonly startedAtMs: number };
 
 /**
  * Answers one RPC over gRPC from bytes to bytes. What is not the plain case (JSON, compression, a header that makes no sense, a host
@@ -86,9 +93,9 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     }
     let reply: Reply | Status | Promise<Reply>;
     try {
-      reply = respond(bytes, start + prefixBytes, end);
+      reply = respond(bytes, start + prefixBytes, end, call);
     } catch (error) {
-      return fail(call, statusOfFailure(error));
+      return fail(call, statuses.ofError(error));
     }
     if (reply instanceof Promise) {
       return answerLater(call, stream, reply, timeoutMs(headers));
@@ -115,17 +122,18 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     try {
       reply = await Promise.race([replying, deadline]);
     } catch (error) {
-      const status = statusOfFailure(error);
+      const status = statuses.ofError(error);
       return fail(call, stream.isClosed ? statuses.canceled : status);
     } finally {
       clearTimeout(timer);
     }
     if (reply === null) {
       // A failure that comes too late for the caller is still the log's.
-      replying.catch(statusOfFailure);
+      replying.catch(statuses.ofError);
     }
     if (stream.isClosed) {
-      return fail(call, statuses.canceled);
+      // What was done is done: its line in the log says so, also where its caller has gone.
+      return fail(call, statuses.canceled, reply);
     }
     return reply === null ? fail(call, statuses.deadlineExceeded) : succeed(call, reply);
   }
@@ -136,8 +144,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     return { head, body: reply.body, trailer };
   }
 
-  function fail(call: Call, status: Status): LaneAnswer {
-    finish(call, status, null);
+  function fail(call: Call, status: Status, reply: Reply | null = null): LaneAnswer {
+    finish(call, status, reply);
     return trailersOnly(status, prepareBlock);
   }
 
@@ -152,9 +160,9 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       reason: status === null ? null : status.reason,
       durationMs: performance.now() - startedAtMs,
       tokenId: reply === null ? null : reply.tokenId,
-      revision: null,
-      journalHash: null,
-      refusal: reply === null ? null : reply.refusal,
+      revision: reply?.change?.revision ?? null,
+      journalHash: reply?.change?.journalHash ?? null,
+      refusal: status === null && reply !== null ? reply.refusal : null,
     });
   }
 
@@ -166,7 +174,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   function timeoutMs(headers: LaneHeaders): number {
     const timeout = headers[2] ?? null;
     const requestedMs = timeout === null ? "malformed" : grpcTimeoutMs(timeout);
-    return requestedMs === "malformed" ? deadlines.authenticateMs : Math.min(requestedMs, deadlines.greatestUnaryMs);
+    return requestedMs === "malformed" ? deadlines.defaultMs : Math.min(requestedMs, deadlines.greatestMs);
   }
 
   function statusOfFraming(fault: NonNullable<ReturnType<typeof framingFault>>): Status {
@@ -180,10 +188,6 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       case "compression_unnamed":
         return statuses.compressionUnnamed;
     }
-  }
-
-  function statusOfFailure(error: unknown): Status {
-    return statuses.ofError(asUndecided(error));
   }
 
   return {

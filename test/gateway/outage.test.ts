@@ -31,7 +31,7 @@ function createDoors(authenticate: Authenticate) {
     maxPreparedBytes: 1_000_000,
     prepareBlock,
     maxMessageBytes,
-    deadlines: { authenticateMs: 1000, greatestUnaryMs: 60_000 },
+    deadlines: { defaultMs: 1000, greatestMs: 60_000 },
   });
   return {
     calls,

@@ -388,7 +388,7 @@ describe("an answer that comes later", () => {
 
   it("is told once, and a failure after the deadline goes to the log alone", async () => {
     const { promise, reject } = Promise.withResolvers<never>();
-    const rig = createLaneRig(() => promise, { deadlines: { authenticateMs: 5, greatestUnaryMs: 5 } });
+    const rig = createLaneRig(() => promise, { deadlines: { defaultMs: 5, greatestMs: 5 } });
     await ask(rig, body);
     reject(new Error("disk I/O error"));
     await new Promise(setImmediate);

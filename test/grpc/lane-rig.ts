@@ -57,7 +57,7 @@ export function createLaneRig(
     prepareBlock,
     onCall: (call) => calls.push(call),
     maxMessageBytes,
-    deadlines: { authenticateMs: 1000, greatestUnaryMs: 60_000 },
+    deadlines: { defaultMs: 1000, greatestMs: 60_000 },
     ...options,
   });
   return { lane, calls, reported, requests };

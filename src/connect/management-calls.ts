@@ -1,0 +1,30 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { Clock } from "../authority/clock.ts";
+import type { TokenAuthority } from "../authority/token-authority.ts";
+import { type NotedCall, rpcName } from "./call.ts";
+import { createLaneStatuses, type LaneStatusesOptions } from "./lane-statuses.ts";
+import { createMessageAnswer } from "./message-answer.ts";
+import { createTokenMethods } from "./token-service.ts";
+
+/**
+ * The RPCs that ask and answer little, from bytes to bytes, each with who may call it and the words in which it fails. List is not
+ * among them: its pages are long, and may wait for their reader.
+ */
+export function createManagementCalls(authority: TokenAuthority, clock: Clock, options: LaneStatusesOptions) {
+  const methods = createTokenMethods(authority, clock);
+
+  function callOf<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodUnary<Input, Output>,
+    answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
+  ) {
+    return {
+      rpc: rpcName(method),
+      ...createLaneStatuses(method, options),
+      respond: createMessageAnswer(method, answer),
+    };
+  }
+
+  const { create, get, revoke } = TokenService.method;
+  return [callOf(create, methods.create), callOf(get, methods.get), callOf(revoke, methods.revoke)];
+}

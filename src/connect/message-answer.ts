@@ -1,0 +1,86 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import type { Peer, Role } from "../authority/caller.ts";
+import type { NotedCall } from "./call.ts";
+import { requestMalformed, unknownFieldNumber } from "./errors.ts";
+import { unknownFieldPath } from "./unknown-field-path.ts";
+
+/** The answer with gRPC's prefix, and what logs and metrics learn of it. */
+export type MessageReply = {
+  readonly body: Uint8Array;
+  readonly tokenId: string | null;
+  readonly refusal: string | null;
+  readonly change: { readonly revision: number; readonly journalHash: string | null } | null;
+};
+
+// gRPC: a compressed-flag, and the message's length in 4 bytes.
+const prefixBytes = 5;
+
+/**
+ * Answers the message of an RPC from bytes to bytes, as the general way does without compression. The bytes are read until this
+ * returns. Rejects in the words of the general way, and with whatever the method rejects with.
+ */
+export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
+  method: DescMethodUnary<Input, Output>,
+  answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
+) {
+  async function respond(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    { peer, role }: { readonly peer: Peer; readonly role: Role | null },
+  ): Promise<MessageReply> {
+    const request = decode(bytes, start, end);
+    const call: NotedCall = { peer, role, tokenId: null, revision: null, journalHash: null, refusalReason: null };
+    const response = create(method.output, await answer(request, call));
+    return {
+      body: lengthPrefixed(toBinary(method.output, response)),
+      tokenId: call.tokenId,
+      refusal: call.refusalReason,
+      change: call.revision === null ? null : { revision: call.revision, journalHash: hexOrNull(call.journalHash) },
+    };
+  }
+
+  function decode(bytes: Buffer, start: number, end: number): MessageShape<Input> {
+    const request = readMessage(bytes, start, end);
+    if (request === null) {
+      throw requestMalformed(`the message could not be decoded as ${method.input.typeName}`);
+    }
+    const path = unknownFieldPath(method.input, request);
+    if (path !== null) {
+      throw unknownFieldNumber(method.input, path);
+    }
+    return request;
+  }
+
+  /** Null when the bytes are not such a message. What protobuf-es says of them may quote them, and goes nowhere. */
+  function readMessage(bytes: Buffer, start: number, end: number): MessageShape<Input> | null {
+    try {
+      // A copy: what has the type bytes, and what is unknown, would be a view of it for as long as the message lives.
+      return fromBinary(method.input, Uint8Array.prototype.slice.call(bytes, start, end));
+    } catch {
+      return null;
+    }
+  }
+
+  return respond;
+}
+
+function lengthPrefixed(message: Uint8Array): Uint8Array {
+  const body = Buffer.allocUnsafe(prefixBytes + message.length);
+  body[0] = 0;
+  body.writeUInt32BE(message.length, 1);
+  body.set(message, prefixBytes);
+  return body;
+}
+
+function hexOrNull(bytes: Uint8Array | null): string | null {
+  return bytes === null ? null : Buffer.from(bytes).toString("hex");
+}
