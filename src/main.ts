@@ -3,15 +3,18 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { StartError } from "./authority/errors.ts";
+import { isCommand, runCommand } from "./commands.ts";
 import { describeSettings, readConfig } from "./config.ts";
 import { startServer } from "./server.ts";
-import { verifyJournal } from "./sqlite/verify-journal.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
 
   npm start                                  serves, as these settings in the environment say
   npm run verify-journal -- DATA_DIR [--head REVISION:HASH]
                                              checks the journal, also beside a running server
+  npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
+  npm run restore -- BACKUP DATA_DIR --revocations FILE… | --accept-lost-revocations
+                                             makes a database of a backup and what was revoked since
 
 Settings:
 ${describeSettings()}
@@ -26,13 +29,21 @@ async function main(args: string[]): Promise<void> {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { help: { type: "boolean", short: "h" }, head: { type: "string" } },
+      options: {
+        help: { type: "boolean", short: "h" },
+        head: { type: "string" },
+        revocations: { type: "string", multiple: true },
+        "accept-lost-revocations": { type: "boolean" },
+      },
     });
+    const [command] = positionals;
     if (values.help) {
       process.stdout.write(usage);
-    } else if (positionals[0] === "verify-journal") {
-      verify(positionals.slice(1), values.head);
-    } else if (positionals.length > 0 || values.head !== undefined) {
+    } else if (isCommand(command)) {
+      const { output, exitCode } = await runCommand(command, positionals.slice(1), values, process);
+      process.stdout.write(output);
+      process.exitCode = exitCode;
+    } else if (command !== undefined || Object.keys(values).length > 0) {
       throw new StartError("these arguments mean nothing here: see --help");
     } else {
       await serve();
@@ -102,33 +113,6 @@ function welcome(address: string, hasTls: boolean): string {
     ${address} casapay.token.v1.TokenService/Create
 
 `;
-}
-
-function verify(positionals: readonly string[], headText: string | undefined): void {
-  const [directory, ...rest] = positionals;
-  const head = headText === undefined ? null : parseHead(headText);
-  if (directory === undefined || rest.length > 0) {
-    throw new StartError("usage: npm run verify-journal -- DATA_DIR [--head REVISION:HASH]");
-  }
-  const result = verifyJournal(directory, head);
-  if (result.fault === null) {
-    process.stdout.write(`the journal is whole, up to ${result.head.revision}:${hex(result.head.hash)}\n`);
-  } else {
-    process.stdout.write(`the journal is at fault: ${result.fault}\n`);
-    process.exitCode = 1;
-  }
-}
-
-function parseHead(text: string): { readonly revision: number; readonly hash: Uint8Array } {
-  const match = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text);
-  if (match?.[1] === undefined || match[2] === undefined) {
-    throw new StartError("--head: must be REVISION:HASH, as log lines of changes have them");
-  }
-  return { revision: Number(match[1]), hash: Buffer.from(match[2], "hex") };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
 }
 
 /** One line for what a person can mend, the whole error for what is ours to mend. */

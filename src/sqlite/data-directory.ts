@@ -81,6 +81,16 @@ export function createPrivateFile(path: string): void {
   chmodSync(path, 0o600);
 }
 
+/** Makes what is in a file survive a power cut. */
+export function syncFile(path: string): void {
+  const descriptor = openSync(path, "r+");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** Makes the names in a directory survive a power cut. */
 export function syncDirectory(path: string): void {
   const descriptor = openSync(path, "r");
