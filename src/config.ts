@@ -5,6 +5,7 @@ import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts
 import { isLoopbackAddress } from "./http/loopback-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
+import { dataFiles } from "./sqlite/data-directory.ts";
 import { readTracingSettings } from "./tracing-config.ts";
 
 type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
@@ -33,6 +34,8 @@ export type Config = {
   /** Null turns the operator's page off. */
   readonly consoleListen: TcpAddress | null;
   readonly dataDirectory: string;
+  /** The file that keeps every revocation outside the database. */
+  readonly revocationLog: string;
   /** Null means no sealing secret. `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
   /** Null means plaintext. */
@@ -84,6 +87,10 @@ const settings = {
     help: "where the operator's page is served: HOST:PORT on loopback, or off; with the TLS and the callers of the RPCs",
   },
   DATA_DIR: { fallback: "./data", help: "the data directory, owned by one process at a time" },
+  REVOCATION_LOG: {
+    fallback: null,
+    help: "file that keeps every revocation outside the database, best on another disk; when not set: DATA_DIR/revocations.log",
+  },
   SEALING_SECRET: {
     fallback: null,
     help: "a file of 32 random bytes that seals keys for retries of Create; when DATA_DIR is not set either, ./data.sealing-secret is used, and made at the first start",
@@ -140,6 +147,7 @@ export function readConfig(env: Environment): Config {
     rest: restConfig(env, listen),
     consoleListen: consoleAddress(env),
     dataDirectory: resolve(required(env, "DATA_DIR")),
+    revocationLog: revocationLog(env),
     sealingSecret: sealingSecret(env),
     tls,
     plaintextRole: oneOf(env, "PLAINTEXT_ROLE", roles),
@@ -267,6 +275,12 @@ function tlsFiles(env: Environment): TlsFiles | null {
     throw new StartError(`${prefix}${missing[0]}: must be set as well: the four TLS settings go together`);
   }
   return null;
+}
+
+/** Where the environment says that a data directory's revocation log is, or else in the directory itself. */
+export function revocationLog(env: Environment, dataDirectory = required(env, "DATA_DIR")): string {
+  const file = read(env, "REVOCATION_LOG");
+  return file === null ? dataFiles(dataDirectory).revocationLog : resolve(file);
 }
 
 function sealingSecret(env: Environment): Config["sealingSecret"] {

@@ -53,7 +53,12 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     await requireFreePort(address);
   }
   const store = starting.use(
-    await openSqliteTokenStore(config.dataDirectory, { minFreeBytes: config.minFreeBytes, log, onFatal }),
+    await openSqliteTokenStore(config.dataDirectory, {
+      minFreeBytes: config.minFreeBytes,
+      revocationLog: config.revocationLog,
+      log,
+      onFatal,
+    }),
   );
   const timeSeen = createTimeSeen(timeFloor(clock, store.head().atMs, config.allowClockBack));
   const forgetting = setInterval(() => void forgetRequests(store, clock(), log), forgetRequestsEveryMs);

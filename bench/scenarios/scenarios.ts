@@ -10,6 +10,7 @@ import { measureLoads } from "./loads.ts";
 import { measureOthers } from "./others.ts";
 import { measureProfile } from "./profile.ts";
 import { measureRandom } from "./random.ts";
+import { measureRestart } from "./restart.ts";
 import { measureStart } from "./start.ts";
 import { measureThreads } from "./threads.ts";
 import { measureTracing } from "./tracing.ts";
@@ -18,6 +19,7 @@ import { measureUnknown } from "./unknown.ts";
 /** In this order: the later ones change the database. */
 export const scenarios: Readonly<Record<string, Scenario>> = {
   start: measureStart,
+  restart: measureRestart,
   loads: measureLoads,
   hot: measureHot,
   tls: measureHotTls,
@@ -39,4 +41,4 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
 export const onlyWhenAsked: readonly string[] = ["profile"];
 
 /** What `--large` runs: 10 million tokens would only make the others take longer. */
-export const largeScenarios: readonly string[] = ["start", "random"];
+export const largeScenarios: readonly string[] = ["start", "restart", "random"];

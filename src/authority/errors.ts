@@ -76,7 +76,7 @@ export function sealingSecretMissing(): AuthorityError {
 export function replayUnreadable(tokenId: string): AuthorityError {
   return new AuthorityError(
     "REPLAY_UNREADABLE",
-    "the key was sealed under another secret and cannot be shown again: revoke the token and create another",
+    "the key was sealed under another secret, or before a restore, and cannot be shown again: revoke the token and create another",
     { field: "request_id", token_id: tokenId },
   );
 }

@@ -157,6 +157,10 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     replay: { readonly token: Token; readonly sealedKey: Uint8Array | null },
   ): string {
     if (replay.sealedKey === null) {
+      // A backup holds no sealed keys: a restored store has lost those of live tokens too.
+      if (replay.token.revokedAtMs === null) {
+        throw replayUnreadable(replay.token.id);
+      }
       return "";
     }
     const key = sealer?.open(replay.sealedKey, sealingContext(caller, request)) ?? null;

@@ -25,7 +25,7 @@ export type CreateRequestRecord = {
 
 export type CreateOutcome =
   | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
-  /** `sealedKey` is null once the token is revoked. */
+  /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "already_expired" }

@@ -5,6 +5,7 @@ import { StartError } from "../authority/errors.ts";
 const lockName = "lock.db";
 const databaseName = "tokens.db";
 const ballastName = "ballast";
+const revocationLogName = "revocations.log";
 
 export type DataFiles = {
   readonly directory: string;
@@ -14,6 +15,8 @@ export type DataFiles = {
   readonly wal: string;
   /** Room that is given up so that a revocation fits on a full disk. */
   readonly ballast: string;
+  /** Where it is unless a setting says otherwise. */
+  readonly revocationLog: string;
 };
 
 /** The paths of the files in a data directory, whether they exist or not. */
@@ -26,6 +29,7 @@ export function dataFiles(directory: string): DataFiles {
     database,
     wal: `${database}-wal`,
     ballast: join(root, ballastName),
+    revocationLog: join(root, revocationLogName),
   };
 }
 
@@ -77,8 +81,18 @@ export function createPrivateFile(path: string): void {
   chmodSync(path, 0o600);
 }
 
+/** Makes what is in a file survive a power cut. */
+export function syncFile(path: string): void {
+  const descriptor = openSync(path, "r+");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** Makes the names in a directory survive a power cut. */
-function syncDirectory(path: string): void {
+export function syncDirectory(path: string): void {
   const descriptor = openSync(path, "r");
   try {
     fsyncSync(descriptor);

@@ -1,6 +1,6 @@
 import Database from "better-sqlite3";
 import { createPrivateFile } from "./data-directory.ts";
-import { assertNotNewer, assertOurs, migrate } from "./schema.ts";
+import { assertNotNewer, assertOurs, migrate, migrateBackup } from "./schema.ts";
 
 const busyTimeoutMs = 5000;
 /** The serving thread would rather answer an error than keep everybody waiting. Beside our own writer it never has to. */
@@ -37,6 +37,20 @@ export function openReaderDatabase(file: string): Database.Database {
 /** Opens a connection that cannot write at all, for a look at a database that somebody else may be serving. */
 export function openInspectorDatabase(file: string): Database.Database {
   return open(file, true, assertOurs);
+}
+
+/**
+ * Opens a copy of a database that nobody else knows of, to make a backup of it or to restore it. It is one file: what was copied from a
+ * write-ahead log's database does without one. A crash may leave it in any state.
+ */
+export function openCopy(file: string): Database.Database {
+  return open(file, false, (db) => {
+    setPragma(db, "journal_mode", "delete");
+    setPragma(db, "journal_mode", "memory");
+    setPragma(db, "synchronous", 0);
+    setPragma(db, "secure_delete", 1);
+    migrateBackup(db);
+  });
 }
 
 function open(file: string, readonly: boolean, prepare: (db: Database.Database) => void): Database.Database {

@@ -11,6 +11,8 @@ import { readFreeBytes } from "./storage-room.ts";
 export type SqliteTokenStoreOptions = {
   /** Below this much free room on the disk, nothing is created. */
   readonly minFreeBytes: number;
+  /** Default: in the data directory. */
+  readonly revocationLog?: string;
   readonly log: Log;
   /** Called once when the store cannot go on. The process should end with an error: a new start finds out what happened. */
   readonly onFatal: (error: unknown) => void;
@@ -42,7 +44,12 @@ export async function openSqliteTokenStore(
   const changeSignal = createChangeSignal();
   const thread = opening.use(
     await startWriterThread(
-      { directory: files.directory, minFreeBytes: options.minFreeBytes, changeSignal },
+      {
+        directory: files.directory,
+        revocationLog: options.revocationLog ?? files.revocationLog,
+        minFreeBytes: options.minFreeBytes,
+        changeSignal,
+      },
       options.log,
     ),
   );

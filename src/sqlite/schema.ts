@@ -5,6 +5,12 @@ import { StartError } from "../authority/errors.ts";
 export const applicationId = 0x43415341;
 
 /**
+ * "CASB": a backup, which no version of the program serves. Only a restore, which knows what was revoked since, makes a database of it
+ * again.
+ */
+const backupApplicationId = 0x43415342;
+
+/**
  * The steps from an empty database to the present one, a version each. Append only: a released step never changes, and the
  * previous release must run on the next version.
  *
@@ -81,24 +87,58 @@ export const migrations: readonly string[] = [
 /** Brings the database to the present version, each step in a transaction of its own. */
 export function migrate(db: Database.Database): void {
   assertNotNewer(db);
+  migrateSteps(db, applicationId);
+}
+
+function migrateSteps(db: Database.Database, id: number): void {
   migrations.slice(versionOf(db)).forEach((step, done, steps) => {
     const version = migrations.length - steps.length + done + 1;
     db.transaction(() => {
       db.exec(step);
-      db.pragma(`application_id = ${applicationId}`);
+      db.pragma(`application_id = ${id}`);
       db.pragma(`user_version = ${version}`);
     }).immediate();
   });
+}
+
+function markAsBackup(db: Database.Database): void {
+  db.pragma(`application_id = ${backupApplicationId}`);
+}
+
+/** Makes a database of the backup, in the transaction that brings it up to date. */
+export function unmarkBackup(db: Database.Database): void {
+  db.pragma(`application_id = ${applicationId}`);
+}
+
+/** Brings a backup to the present version. It stays a backup. Throws when it is neither a backup nor a database of ours, or is newer. */
+export function migrateBackup(db: Database.Database): void {
+  const id = idOf(db);
+  if (id !== applicationId && id !== backupApplicationId) {
+    throw new StartError(`${db.name} is not a backup of a token authority`);
+  }
+  assertKnownVersion(db);
+  migrateSteps(db, backupApplicationId);
+  markAsBackup(db);
 }
 
 /** Throws when the database is not one of ours, or was made by a newer version of this program. */
 export function assertNotNewer(db: Database.Database): void {
   const version = versionOf(db);
   const isEmpty = db.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined;
-  const isOurs = db.pragma("application_id", { simple: true }) === applicationId;
+  if (idOf(db) === backupApplicationId) {
+    throw new StartError(
+      `${db.name} is a backup, in which keys that were revoked since would live again: npm run restore makes a database of it`,
+    );
+  }
+  const isOurs = idOf(db) === applicationId;
   if (!isOurs && (!isEmpty || version !== 0)) {
     throw new StartError(`${db.name} is not a database of the token authority`);
   }
+  assertKnownVersion(db);
+}
+
+function assertKnownVersion(db: Database.Database): void {
+  const version = versionOf(db);
   if (version > migrations.length) {
     throw new StartError(
       `${db.name} has schema version ${version}, made by a newer token authority: this one knows versions up to ${migrations.length}`,
@@ -114,6 +154,10 @@ export function assertOurs(db: Database.Database): void {
       `${db.name} has schema version ${versionOf(db)}, not ${migrations.length}: start the token authority on it once`,
     );
   }
+}
+
+function idOf(db: Database.Database): unknown {
+  return db.pragma("application_id", { simple: true });
 }
 
 function versionOf(db: Database.Database): number {

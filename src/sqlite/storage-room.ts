@@ -1,5 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Log } from "../authority/log.ts";
 import type { DataFiles } from "./data-directory.ts";
 
@@ -34,7 +35,7 @@ export type StorageRoom = {
   restoreBallast(): void;
 };
 
-/** `monotonicMs` tells how much time has passed. */
+/** `monotonicMs` tells how much time has passed. The revocation log may lie on another disk, which must not fill up either. */
 export function createStorageRoom(
   files: DataFiles,
   minFreeBytes: number,
@@ -50,7 +51,7 @@ export function createStorageRoom(
 
   function lookAtFreeBytes(): number {
     if (monotonicMs() - lookedAtMs >= freeBytesTrustedMs) {
-      freeBytes = readFreeBytes(files.directory);
+      freeBytes = Math.min(readFreeBytes(files.directory), readFreeBytes(dirname(files.revocationLog)));
       lookedAtMs = monotonicMs();
     }
     return freeBytes;

@@ -62,23 +62,40 @@ export function verifyJournal(
   if (!existsSync(database)) {
     throw new StartError(`there is no database of a token authority: ${database}`);
   }
-  let db: Database.Database | null = null;
   try {
-    db = openInspectorDatabase(database);
+    const db = openInspectorDatabase(database);
+    try {
+      return verifyDatabase(db, expectedHead);
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    return faultOf(error);
+  }
+}
+
+/** The same, through an open connection. */
+export function verifyDatabase(
+  db: Database.Database,
+  expectedHead: Pick<JournalHead, "revision" | "hash"> | null,
+): JournalVerdict {
+  try {
     const head = verifyChanges(db, expectedHead);
     verifyTokens(db);
     return { fault: null, head };
   } catch (error) {
-    if (error instanceof Fault) {
-      return { fault: error.message };
-    }
-    if (isDamaged(error)) {
-      return { fault: `the database is damaged: ${String(error)}` };
-    }
-    throw error;
-  } finally {
-    db?.close();
+    return faultOf(error);
   }
+}
+
+function faultOf(error: unknown): JournalVerdict {
+  if (error instanceof Fault) {
+    return { fault: error.message };
+  }
+  if (isDamaged(error)) {
+    return { fault: `the database is damaged: ${String(error)}` };
+  }
+  throw error;
 }
 
 class Fault extends Error {}

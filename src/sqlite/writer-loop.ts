@@ -4,6 +4,8 @@ import { toFailure } from "../authority/failure.ts";
 import type { Log } from "../authority/log.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
+import type { Revocation } from "./revocation-line.ts";
+import type { RevocationLog } from "./revocation-log.ts";
 import { isFatal } from "./sqlite-error.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
@@ -38,6 +40,7 @@ export function createWriterLoop(
   db: Database.Database,
   writer: Writer,
   room: StorageRoom,
+  revocations: RevocationLog,
   log: Log,
   /** Tells all threads that something changed. */
   signalChange: () => void,
@@ -73,6 +76,7 @@ export function createWriterLoop(
       commitWaiting();
       runOneBehind();
       checkpointWhenLong(db, room.isTight(), log);
+      revocations.followHead(writer.head());
       room.restoreBallast();
     } catch (error) {
       fail(error);
@@ -96,6 +100,7 @@ export function createWriterLoop(
       );
       // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
       signalChange();
+      revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
       answer(batch, (call) => answers.get(call) ?? failed(new Error("the call was not run")));
     }
   }
@@ -163,6 +168,15 @@ export function createWriterLoop(
       }
     },
   };
+}
+
+/** What the call has revoked: nothing when the token was revoked before. */
+function revocationIn(call: ManagementCall, answered: WriterAnswer | undefined): readonly Revocation[] {
+  if (answered?.method !== "revoke" || answered.outcome === null || answered.outcome.head === null) {
+    return [];
+  }
+  const { token, head } = answered.outcome;
+  return [{ head, tokenId: token.id, caller: call.context.caller, reason: token.revokeReason }];
 }
 
 function failed(error: unknown): WriterAnswer {

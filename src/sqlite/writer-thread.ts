@@ -5,12 +5,14 @@ import { type ChangeSignal, createSignalBump } from "./change-signal.ts";
 import { checkpointAll } from "./checkpoint.ts";
 import { dataFiles } from "./data-directory.ts";
 import { openWriterDatabase } from "./open-database.ts";
+import { openRevocationLog } from "./revocation-log.ts";
 import { ballastRetryMs, createStorageRoom } from "./storage-room.ts";
 import { createWriter } from "./writer.ts";
 import { createWriterLoop } from "./writer-loop.ts";
 
 export type WriterThreadData = {
   readonly directory: string;
+  readonly revocationLog: string;
   readonly minFreeBytes: number;
   readonly changeSignal: ChangeSignal;
 };
@@ -31,14 +33,17 @@ function report(message: WriterThreadReport): void {
 
 const log = createThreadLog(report);
 
-function start({ directory, minFreeBytes, changeSignal }: WriterThreadData): void {
-  const files = dataFiles(directory);
-  const room = createStorageRoom(files, minFreeBytes, () => performance.now(), log);
+function start({ directory, revocationLog, minFreeBytes, changeSignal }: WriterThreadData): void {
+  const files = { ...dataFiles(directory), revocationLog };
+  const monotonicMs = () => performance.now();
+  const room = createStorageRoom(files, minFreeBytes, monotonicMs, log);
   room.makeRoomToStart();
   const db = openWriterDatabase(files.database);
   checkpointAll(db, log);
   room.restoreBallast();
-  const loop = createWriterLoop(db, createWriter(db), room, log, createSignalBump(changeSignal), (error) => {
+  const writer = createWriter(db);
+  const revocations = openRevocationLog(files, db, room, monotonicMs);
+  const loop = createWriterLoop(db, writer, room, revocations, log, createSignalBump(changeSignal), (error) => {
     report({ kind: "fatal", failure: toFailure(error) });
   });
   const upkeep = setInterval(room.restoreBallast, ballastRetryMs);
@@ -47,6 +52,8 @@ function start({ directory, minFreeBytes, changeSignal }: WriterThreadData): voi
     clearInterval(upkeep);
     await loop.drain();
     loop.closePorts();
+    revocations.noteHead(writer.head());
+    revocations[Symbol.dispose]();
     checkpointAll(db, log);
     db.close();
     parentPort?.close();

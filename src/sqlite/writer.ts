@@ -20,6 +20,8 @@ import type { CreateCall, RevokeCall } from "./writer-call.ts";
 export type Writer = {
   /** Runs the work in one transaction, and returns only when its changes would survive a power cut. When it throws, nothing has changed. */
   transact<T>(work: () => T): T;
+  /** The newest change. */
+  head(): JournalHead;
   create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
   revoke(call: RevokeCall): RevokeOutcome | null;
   recordUses(uses: readonly TokenUse[]): void;
@@ -165,6 +167,8 @@ export function createWriter(db: Database.Database): Writer {
         throw error;
       }
     },
+
+    head: () => head,
 
     create({ token, request, maxLiveTokens, context }, isStorageLow) {
       const earlier = request === null ? undefined : findRequest.get(context.caller, token.account, request.id);

@@ -19,6 +19,7 @@ it("makes the directory and every file in it for its owner alone, whatever the u
     ]);
     expect(Object.fromEntries(modes)).toEqual({
       "lock.db": "600",
+      "revocations.log": "600",
       "tokens.db": "600",
       "tokens.db-wal": "600",
       "tokens.db-shm": "600",

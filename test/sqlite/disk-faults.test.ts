@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it, onTestFinished, type TestContext } from "vitest";
 import { verifyJournal } from "../../src/sqlite/verify-journal.ts";
 import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
@@ -78,6 +79,41 @@ it("refuses to create on a disk without a free byte, and revokes everything all 
   for (const id of Array.isArray(ids) ? ids.slice(0, 1500) : []) {
     expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
   }
+  const { text } = await child.ask({ do: "readLog" });
+  expect(String(text).match(/"token_id":/g)).toHaveLength(1500);
   expect(await child.ask({ do: "stats" })).toMatchObject({ ballastBytes: 0, isServing: true });
   expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
 }, 60_000);
+
+it("answers undecided and ends with an error when the revocation log has no room on a disk of its own", async (context) => {
+  needs(context, "unshare", "-rm", "true");
+  const directory = temporaryDataDirectory();
+  const elsewhere = temporaryDataDirectory();
+  mkdirSync(elsewhere);
+  const child = await startStoreChild(directory, (command) => [
+    "unshare",
+    "-rm",
+    "sh",
+    "-c",
+    `mount -t tmpfs -o size=64k,mode=700 tmpfs "$0" && exec "$@"`,
+    elsewhere,
+    ...command,
+    join(elsewhere, "revocations.log"),
+  ]);
+  const { id } = await child.ask({ do: "create" });
+  await child.ask({ do: "fillDiskOfLog" });
+  let line: Record<string, unknown>;
+  // What is left of the log's own last page has room for some.
+  do {
+    const { id: other } = await child.ask({ do: "create" });
+    line = await child.ask({ do: "revoke", id: other });
+  } while (line.isRevoked === true);
+  const lines = [line, await child.next()];
+  expect(lines).toContainEqual({ error: "UNDECIDED" });
+  expect(lines).toContainEqual({ fatal: expect.stringContaining("ENOSPC"), isServing: false });
+  expect(await child.exit).toBe(70);
+
+  const store = await openStore(directory);
+  expect(await store.get(String(id))).toMatchObject({ revokedAtMs: null });
+  expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
+}, 30_000);

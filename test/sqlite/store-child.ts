@@ -1,14 +1,14 @@
-// A process with a store in the directory that its argument names. It takes orders, a line of JSON each, and says what came of
+// A process with a store in the directory that its first argument names, and its revocation log where the second does. It takes orders, a line of JSON each, and says what came of
 // them, a line each. When the store fails it says so and ends with 70, as the server would.
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { AuthorityError } from "../../src/authority/errors.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
 
-const directory = process.argv[2] ?? "";
+const [directory = "", revocationLog = join(directory, "revocations.log")] = process.argv.slice(2);
 const junk = join(directory, "junk");
 
 function say(line: object): void {
@@ -17,6 +17,7 @@ function say(line: object): void {
 
 const store = await openSqliteTokenStore(directory, {
   minFreeBytes: 0,
+  revocationLog,
   log: { info() {}, warn() {}, error() {} },
   onFatal(error) {
     say({ fatal: String(error), isServing: store.isServing() });
@@ -47,8 +48,8 @@ async function create(): Promise<object> {
 }
 
 /** Takes all the room on the disk that is left, to the last byte. */
-function fillDisk(): void {
-  const descriptor = openSync(junk, "w");
+function fillDisk(file: string): void {
+  const descriptor = openSync(file, "w");
   for (let size = 1024 * 1024; size >= 1; ) {
     try {
       writeSync(descriptor, Buffer.alloc(size, "x"));
@@ -80,8 +81,13 @@ async function follow(order: Record<string, unknown>): Promise<object> {
       return { isRevoked: outcome !== null && (await store.get(outcome.token.id))?.revokedAtMs !== null };
     }
     case "fillDisk":
-      fillDisk();
+      fillDisk(junk);
       return {};
+    case "fillDiskOfLog":
+      fillDisk(join(dirname(revocationLog), "junk"));
+      return {};
+    case "readLog":
+      return { text: readFileSync(revocationLog, "utf8") };
     case "freeDisk":
       rmSync(junk);
       return {};

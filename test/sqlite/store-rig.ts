@@ -20,9 +20,14 @@ export function temporaryDataDirectory(): string {
 }
 
 /** A store that is disposed when the test ends, unless it was before. */
-export async function openStore(directory: string, minFreeBytes = 0): Promise<SqliteTokenStore> {
+export async function openStore(
+  directory: string,
+  minFreeBytes = 0,
+  place: { readonly revocationLog?: string } = {},
+): Promise<SqliteTokenStore> {
   const store = await openSqliteTokenStore(directory, {
     minFreeBytes,
+    ...place,
     log: quietLog,
     onFatal(error) {
       throw error;

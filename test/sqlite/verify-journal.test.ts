@@ -39,6 +39,8 @@ async function setScene(): Promise<Scene> {
   const head = store.head();
   await store[Symbol.asyncDispose]();
   rmSync(join(directory, "ballast"));
+  // Otherwise a store in a copy whose tail was cut off would not start.
+  rmSync(join(directory, "revocations.log"));
   return { directory, head };
 }
 

@@ -91,7 +91,7 @@ it("is gone after the store is disposed", async () => {
   const store = await openStore(directory);
   await store.create(aNewToken(), null, 1000, at(1));
   await store[Symbol.asyncDispose]();
-  expect(readdirSync(directory).toSorted()).toEqual(["ballast", "lock.db", "tokens.db"]);
+  expect(readdirSync(directory).toSorted()).toEqual(["ballast", "lock.db", "revocations.log", "tokens.db"]);
 });
 
 it("keeps no sealed key of a revoked token, nor one older than 24 hours, in any file", async () => {

@@ -2,6 +2,7 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { createChangeSignal } from "../../src/sqlite/change-signal.ts";
+import { dataFiles } from "../../src/sqlite/data-directory.ts";
 import { lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
 import { startWriterThread } from "../../src/sqlite/start-writer-thread.ts";
 import { createWriterClient } from "../../src/sqlite/writer-client.ts";
@@ -12,7 +13,12 @@ it("serves several threads, each on its own line, in one journal", async () => {
   const directory = temporaryDataDirectory();
   using _lock = lockDataDirectory(directory);
   await using thread = await startWriterThread(
-    { directory, minFreeBytes: 0, changeSignal: createChangeSignal() },
+    {
+      directory,
+      revocationLog: dataFiles(directory).revocationLog,
+      minFreeBytes: 0,
+      changeSignal: createChangeSignal(),
+    },
     quietLog,
   );
   const clients = Array.from({ length: 3 }, () => createWriterClient(thread.connect()));
@@ -63,7 +69,15 @@ it("is undecided about what waits when the writer is gone without a word", async
 it("ends when it is told to, and says so to whoever has not let go of it", async () => {
   const directory = temporaryDataDirectory();
   using _lock = lockDataDirectory(directory);
-  const thread = await startWriterThread({ directory, minFreeBytes: 0, changeSignal: createChangeSignal() }, quietLog);
+  const thread = await startWriterThread(
+    {
+      directory,
+      revocationLog: dataFiles(directory).revocationLog,
+      minFreeBytes: 0,
+      changeSignal: createChangeSignal(),
+    },
+    quietLog,
+  );
   const client = createWriterClient(thread.connect());
   await client.create(aNewToken(), null, 100, at(1));
   await thread[Symbol.asyncDispose]();

@@ -1,0 +1,104 @@
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type Database from "better-sqlite3";
+import { StartError } from "../authority/errors.ts";
+import type { JournalHead } from "../authority/journal.ts";
+import { createPrivateFile, dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
+import { openCopy, openInspectorDatabase } from "./open-database.ts";
+import { isDamaged, isFull } from "./sqlite-error.ts";
+import { verifyDatabase } from "./verify-journal.ts";
+
+/** As many as there are. Copied in several steps, a database that changes in between is copied anew each time. */
+const allPages = 0x7fffffff;
+
+/**
+ * Copies the database of a data directory into a new file, also beside a running server, and returns the newest change in it. The file
+ * appears once it is checked and would survive a power cut; it is never overwritten. No server serves it: see restore().
+ *
+ * `pid` tells the unfinished files of two processes apart.
+ */
+export async function backUp(directory: string, target: string, pid: number): Promise<JournalHead> {
+  const { database } = dataFiles(directory);
+  if (!existsSync(database)) {
+    throw new StartError(`there is no database of a token authority: ${database}`);
+  }
+  const file = resolve(target);
+  if (existsSync(file)) {
+    throw new StartError(`${file} exists: a backup overwrites nothing`);
+  }
+  if (!existsSync(dirname(file))) {
+    throw new StartError(`the directory ${dirname(file)} does not exist`);
+  }
+  const unfinished = `${file}.unfinished-${pid}`;
+  try {
+    createPrivateFile(unfinished);
+    await copy(database, unfinished);
+    const head = finish(unfinished, database);
+    syncFile(unfinished);
+    renameSync(unfinished, file);
+    syncDirectory(dirname(file));
+    return head;
+  } catch (error) {
+    removeDatabase(unfinished);
+    throw asStartError(error, dirname(file), database);
+  }
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  const source = openInspectorDatabase(from);
+  try {
+    await source.backup(to, { progress: () => allPages });
+  } finally {
+    source.close();
+  }
+}
+
+function finish(file: string, source: string): JournalHead {
+  const db = openCopy(file);
+  try {
+    db.transaction(dropSealedKeys)(db);
+    return requireWhole(db, source);
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * A sealed key is of use for 24 hours, and a backup may lie about for years. A Create that is retried after a restore answers that its
+ * key cannot be shown again.
+ */
+function dropSealedKeys(db: Database.Database): void {
+  db.exec("UPDATE create_request SET sealed_slot = NULL; DELETE FROM free_sealed_key; DELETE FROM sealed_key");
+}
+
+/** Throws unless SQLite and the journal find nothing wrong with it. Returns its newest change. */
+export function requireWhole(db: Database.Database, name: string): JournalHead {
+  const complaint = String(db.pragma("integrity_check(1)", { simple: true }));
+  if (complaint !== "ok") {
+    throw new StartError(`${name} is damaged: ${complaint.replaceAll("\n", ": ")}`);
+  }
+  const verdict = verifyDatabase(db, null);
+  if (verdict.fault !== null) {
+    throw new StartError(`${name}: the journal is at fault: ${verdict.fault}`);
+  }
+  return verdict.head;
+}
+
+/** A full disk and a damaged database in one line; anything else as it is. */
+export function asStartError(error: unknown, directory: string, source: string): unknown {
+  if (isFull(error) || isFullDisk(error)) {
+    return new StartError(`the disk of ${directory} is full`, { cause: error });
+  }
+  return isDamaged(error) ? new StartError(`${source} is damaged, or no database: ${error}`, { cause: error }) : error;
+}
+
+function isFullDisk(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
+/** Removes a database, and what SQLite may have left beside it. */
+export function removeDatabase(file: string): void {
+  for (const suffix of ["", "-journal", "-wal", "-shm"]) {
+    rmSync(`${file}${suffix}`, { force: true });
+  }
+}

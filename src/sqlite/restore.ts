@@ -1,0 +1,164 @@
+import { chmodSync, constants, copyFileSync, existsSync, renameSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type Database from "better-sqlite3";
+import { StartError } from "../authority/errors.ts";
+import type { JournalHead } from "../authority/journal.ts";
+import { asStartError, removeDatabase, requireWhole } from "./back-up.ts";
+import { type DataFiles, dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
+import { lockDataDirectory } from "./data-directory-lock.ts";
+import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
+import { openCopy } from "./open-database.ts";
+import { unmarkBackup } from "./schema.ts";
+import { createWriter } from "./writer.ts";
+
+export type RestoreOrder = {
+  readonly backup: string;
+  readonly directory: string;
+  /** Where the restored store's revocation log will be. One that is there already is moved aside. */
+  readonly revocationLog: string;
+  /** Revocation logs, and files with log lines of changes among others. */
+  readonly revocations: readonly string[];
+  /** Restores also when it is not known what was revoked since. */
+  readonly acceptLost: boolean;
+};
+
+export type Restored = {
+  readonly backupHead: JournalHead;
+  /** With what was revoked again. */
+  readonly head: JournalHead;
+  readonly revokedAgain: number;
+  /** Revoked before the backup already. */
+  readonly alreadyRevoked: number;
+  /** Of tokens that were created after the backup, and are lost: their keys are unknown from now on. */
+  readonly ofLostTokens: number;
+  /** The newest change that the files tell of. */
+  readonly reached: number;
+  readonly gaps: MissedRevocations["gaps"];
+  /** Where the log of the store before was moved to. */
+  readonly oldLog: string | null;
+};
+
+/**
+ * Puts a backup into a data directory without a database, with every revocation that the given files tell of since. The database
+ * appears at once and as a whole, and only when it is known what was revoked after the backup, as far as the files reach; how far that
+ * is, they cannot tell. Otherwise a StartError says what is missing.
+ */
+export async function restore(order: RestoreOrder, nowMs: number): Promise<Restored> {
+  if (order.revocations.length === 0 && !order.acceptLost) {
+    throw new StartError(
+      "a backup does not know what was revoked since, and those keys would live again: give the revocation log, or the log lines of changes, with --revocations FILE, or else say --accept-lost-revocations",
+    );
+  }
+  if (!existsSync(order.backup)) {
+    throw new StartError(`there is no backup ${order.backup}`);
+  }
+  const files = { ...dataFiles(order.directory), revocationLog: order.revocationLog };
+  requireKnownLog(order, files);
+  using _lock = lockDataDirectory(files.directory);
+  requireNoDatabase(files);
+  const unfinished = `${files.database}.unfinished`;
+  // Of a restore that was killed.
+  removeDatabase(unfinished);
+  try {
+    const restored = await build(order, unfinished);
+    syncFile(unfinished);
+    renameSync(unfinished, files.database);
+    syncDirectory(files.directory);
+    // Last: a server that starts before refuses the log of the store before.
+    return { ...restored, oldLog: moveAside(files.revocationLog, nowMs) };
+  } catch (error) {
+    removeDatabase(unfinished);
+    throw asStartError(error, files.directory, order.backup);
+  }
+}
+
+async function build(order: RestoreOrder, file: string): Promise<Omit<Restored, "oldLog">> {
+  if (existsSync(`${order.backup}-wal`)) {
+    throw new StartError(`${order.backup}-wal exists: this is a database in use, or the copy of one, and no backup`);
+  }
+  copyFileSync(order.backup, file, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  chmodSync(file, 0o600);
+  const db = openCopy(file);
+  try {
+    const backupHead = requireWhole(db, order.backup);
+    const missed = await readMissedRevocations(order.revocations, db, backupHead);
+    if (!order.acceptLost) {
+      requireComplete(missed, backupHead);
+    }
+    const counts = revokeAgain(db, missed);
+    return { backupHead, head: requireWhole(db, file), reached: missed.reached, gaps: missed.gaps, ...counts };
+  } finally {
+    db.close();
+  }
+}
+
+/** In one transaction with what makes a database of the backup. */
+function revokeAgain(
+  db: Database.Database,
+  { revocations }: MissedRevocations,
+): Pick<Restored, "revokedAgain" | "alreadyRevoked" | "ofLostTokens"> {
+  const writer = createWriter(db);
+  const counts = { revokedAgain: 0, alreadyRevoked: 0, ofLostTokens: 0 };
+  writer.transact(() => {
+    for (const { tokenId, atMs, caller, reason } of revocations) {
+      const outcome = writer.revoke({
+        method: "revoke",
+        id: tokenId,
+        reason,
+        context: { caller: `restore:${caller}`, atMs },
+      });
+      if (outcome === null) {
+        counts.ofLostTokens += 1;
+      } else if (outcome.head === null) {
+        counts.alreadyRevoked += 1;
+      } else {
+        counts.revokedAgain += 1;
+      }
+    }
+    unmarkBackup(db);
+  });
+  return counts;
+}
+
+function requireComplete({ reached, gaps }: MissedRevocations, backupHead: JournalHead): void {
+  if (reached < backupHead.revision) {
+    throw new StartError(
+      `the files end at revision ${reached}, before the backup's ${backupHead.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
+    );
+  }
+  const [gap] = gaps;
+  if (gap !== undefined) {
+    const [first, last] = gap;
+    throw new StartError(
+      `no file says what ${first === last ? `revision ${first} was` : `revisions ${first} to ${last} were`}: give those lines as well, or accept what was revoked there as lost with --accept-lost-revocations`,
+    );
+  }
+}
+
+/** The log at its place knows most, and is moved aside: to leave it out must be meant. */
+function requireKnownLog({ revocations, acceptLost }: RestoreOrder, { revocationLog }: DataFiles): void {
+  const given = revocations.map((file) => resolve(file));
+  if (existsSync(revocationLog) && !acceptLost && !given.includes(revocationLog)) {
+    throw new StartError(`there is a revocation log: give it as well: --revocations ${revocationLog}`);
+  }
+}
+
+function requireNoDatabase({ directory, database }: DataFiles): void {
+  // A write-ahead log that was left behind would be taken for the new database's.
+  const found = ["", "-wal", "-shm", "-journal"]
+    .map((suffix) => `${database}${suffix}`)
+    .find((file) => existsSync(file));
+  if (found !== undefined) {
+    throw new StartError(`${directory} holds a database, or a part of one (${found}): move it away first`);
+  }
+}
+
+function moveAside(file: string, nowMs: number): string | null {
+  if (!existsSync(file)) {
+    return null;
+  }
+  const aside = `${file}.before-restore-${new Date(nowMs).toISOString().replaceAll(":", "-")}`;
+  renameSync(file, aside);
+  syncDirectory(dirname(file));
+  return aside;
+}

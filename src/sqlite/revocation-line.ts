@@ -1,0 +1,84 @@
+import type { JournalHead } from "../authority/journal.ts";
+
+export type Revocation = {
+  readonly head: JournalHead;
+  readonly tokenId: string;
+  readonly caller: string;
+  readonly reason: string;
+};
+
+/** What a line of a revocation log, or a log line of a change, says of the journal. */
+export type JournalLine = {
+  /** Of the changes after this revision and before `revision`, the line says that none is a revocation. */
+  readonly after: number;
+  readonly revision: number;
+  /** Lower-case hexadecimal. */
+  readonly hash: string;
+  /** Null when no token was revoked by this revision, or when another line says which. */
+  readonly revoked: {
+    readonly tokenId: string;
+    readonly atMs: number;
+    readonly caller: string;
+    readonly reason: string;
+  } | null;
+};
+
+const service = "casapay.token.v1.TokenService/";
+
+/** The line of a revocation log for one revocation, the newest before it in that log being `after`. */
+export function revocationLine(after: number, { head, tokenId, caller, reason }: Revocation): string {
+  return `${JSON.stringify({ ...reached(after, head), time: head.atMs, token_id: tokenId, caller, reason })}\n`;
+}
+
+/** The line that says how far a revocation log reaches: there is no revocation between `after` and this change, nor is it one. */
+export function headLine(after: number, head: JournalHead): string {
+  return `${JSON.stringify(reached(after, head))}\n`;
+}
+
+function reached(after: number, { revision, hash }: JournalHead): object {
+  return { after, revision, hash: Buffer.from(hash).toString("hex") };
+}
+
+/**
+ * Reads a line of a revocation log, or the log line of a Create or Revoke that changed something, whatever a collector of logs has
+ * put before it. Null for any other line.
+ */
+export function parseJournalLine(text: string): JournalLine | null {
+  const fields = parseFields(text);
+  if (fields === null) {
+    return null;
+  }
+  const { after, revision, hash, time, token_id, caller, reason, rpc } = fields;
+  if (!isRevision(revision) || typeof hash !== "string" || !/^[0-9a-f]{64}$/.test(hash)) {
+    return null;
+  }
+  const isFromLog = isRevision(after) && after < revision;
+  if (!isFromLog && rpc !== `${service}Revoke` && rpc !== `${service}Create`) {
+    return null;
+  }
+  const isRevocation = isFromLog ? token_id !== undefined : rpc === `${service}Revoke`;
+  if (!isRevocation) {
+    return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null };
+  }
+  if (typeof token_id !== "string" || typeof caller !== "string" || typeof time !== "number") {
+    return null;
+  }
+  const revoked = { tokenId: token_id, atMs: time, caller, reason: typeof reason === "string" ? reason : "" };
+  return { after: isFromLog ? after : revision - 1, revision, hash, revoked };
+}
+
+function parseFields(text: string): Record<string, unknown> | null {
+  const start = text.indexOf("{");
+  if (start === -1) {
+    return null;
+  }
+  try {
+    return JSON.parse(text.slice(start));
+  } catch {
+    return null;
+  }
+}
+
+function isRevision(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,251 @@
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import type Database from "better-sqlite3";
+import { StartError } from "../authority/errors.ts";
+import { emptyHead, type JournalHead } from "../authority/journal.ts";
+import { type DataFiles, syncDirectory } from "./data-directory.ts";
+import { selectJournalHead } from "./journal-head.ts";
+import { headLine, type JournalLine, parseJournalLine, type Revocation, revocationLine } from "./revocation-line.ts";
+import type { StorageRoom } from "./storage-room.ts";
+
+/**
+ * Every revocation, a line each, outside the database: what a restored backup needs so that it brings no revoked key back to life.
+ *
+ * It is append-only. A revocation stands in it before it is answered, so that it may be behind the journal, by what a crash left
+ * unanswered, and is never ahead.
+ */
+export type RevocationLog = Disposable & {
+  /** Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be. */
+  append(revocations: readonly Revocation[]): void;
+  /** Notes how far the log reaches, when it is behind. A full disk is no reason to fail: nothing is lost without it. */
+  noteHead(head: JournalHead): void;
+  /** The same, once a minute at the most. */
+  followHead(head: JournalHead): void;
+};
+
+/** Longer than any line, and read at once. */
+const maxTailBytes = 64 * 1024;
+const chunkRows = 1000;
+const followEveryMs = 60_000;
+
+type RevocationRow = {
+  readonly revision: number;
+  readonly at_ms: number;
+  readonly caller: string;
+  readonly token_id: string;
+  readonly hash: Uint8Array;
+  readonly revoke_reason: string;
+};
+
+/**
+ * Opens the log of a database, or makes it from the journal, and appends what a crash has left out. Throws a StartError when the log
+ * tells of changes that the database does not have: then this is an old or another database, and revoked keys would live again.
+ *
+ * On the disk of the database, a full disk gives up the ballast for it as well.
+ */
+export function openRevocationLog(
+  files: DataFiles,
+  db: Database.Database,
+  room: Pick<StorageRoom, "noteFull" | "giveUpBallast">,
+  monotonicMs: () => number,
+): RevocationLog {
+  const file = files.revocationLog;
+  const descriptor = openForAppending(file);
+  const sharesDisk = fstatSync(descriptor).dev === statSync(files.database).dev;
+
+  function makeRoom(): boolean {
+    room.noteFull();
+    return sharesDisk && room.giveUpBallast();
+  }
+
+  try {
+    const last = readLastLine(file, descriptor);
+    requireSameHistory(file, db, last);
+    const log = createRevocationLog(descriptor, last?.revision ?? 0, makeRoom, monotonicMs);
+    appendMissing(file, db, last?.revision ?? 0, log);
+    return log;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+function createRevocationLog(
+  descriptor: number,
+  lastRevision: number,
+  makeRoom: () => boolean,
+  monotonicMs: () => number,
+): RevocationLog {
+  let reached = lastRevision;
+  let sizeBytes = fstatSync(descriptor).size;
+  let followedAtMs = Number.NEGATIVE_INFINITY;
+
+  function write(lines: string, mayRetry: () => boolean): void {
+    const bytes = Buffer.from(lines, "utf8");
+    try {
+      writeAll(descriptor, bytes);
+    } catch (error) {
+      // Half a line must not stay before the next one.
+      ftruncateSync(descriptor, sizeBytes);
+      if (!isFull(error) || !mayRetry()) {
+        throw error;
+      }
+      writeAll(descriptor, bytes);
+    }
+    fdatasyncSync(descriptor);
+    sizeBytes += bytes.length;
+  }
+
+  function noteHead(head: JournalHead): void {
+    if (head.revision <= reached) {
+      return;
+    }
+    try {
+      write(headLine(reached, head), () => false);
+      reached = head.revision;
+    } catch (error) {
+      if (!isFull(error)) {
+        throw error;
+      }
+    }
+  }
+
+  return {
+    append(revocations) {
+      let after = reached;
+      let lines = "";
+      for (const revocation of revocations) {
+        lines += revocationLine(after, revocation);
+        after = revocation.head.revision;
+      }
+      if (lines !== "") {
+        write(lines, makeRoom);
+        reached = after;
+      }
+    },
+    noteHead,
+    followHead(head) {
+      if (head.revision > reached && monotonicMs() - followedAtMs >= followEveryMs) {
+        followedAtMs = monotonicMs();
+        noteHead(head);
+      }
+    },
+    [Symbol.dispose]() {
+      closeSync(descriptor);
+    },
+  };
+}
+
+/** What a crash between a commit and its line has left out, or all of it when the log is new. */
+function appendMissing(file: string, db: Database.Database, last: number, log: RevocationLog): void {
+  const select = db.prepare<[number, number], RevocationRow>(
+    `SELECT journal.revision, journal.at_ms, journal.caller, journal.token_id, journal.hash, token.revoke_reason
+     FROM journal JOIN token ON token.id = journal.token_id
+     WHERE journal.revision > ? AND journal.action = 'revoke' ORDER BY journal.revision LIMIT ?`,
+  );
+  try {
+    let rows = select.all(last, chunkRows);
+    while (rows.length > 0) {
+      log.append(rows.map(toRevocation));
+      rows = select.all(rows.at(-1)?.revision ?? 0, chunkRows);
+    }
+    log.noteHead(selectJournalHead(db)() ?? emptyHead);
+  } catch (error) {
+    throw unusable(file, "written", error);
+  }
+}
+
+function toRevocation(row: RevocationRow): Revocation {
+  return {
+    head: { revision: row.revision, atMs: row.at_ms, hash: row.hash },
+    tokenId: row.token_id,
+    caller: row.caller,
+    reason: row.revoke_reason,
+  };
+}
+
+function openForAppending(file: string): number {
+  const isNew = !existsSync(file);
+  try {
+    const descriptor = openSync(file, "a+", 0o600);
+    if (!fstatSync(descriptor).isFile()) {
+      closeSync(descriptor);
+      throw new StartError(`the revocation log ${file} is not a file`);
+    }
+    if (isNew) {
+      syncDirectory(dirname(file));
+    }
+    return descriptor;
+  } catch (error) {
+    throw unusable(file, "opened", error);
+  }
+}
+
+/** Null when it has no line. Cuts off the half line that a crash may have left at the end. */
+function readLastLine(file: string, descriptor: number): JournalLine | null {
+  const { size } = fstatSync(descriptor);
+  const tail = Buffer.alloc(Math.min(size, maxTailBytes));
+  readSync(descriptor, tail, 0, tail.length, size - tail.length);
+  const end = tail.lastIndexOf("\n") + 1;
+  const start = end < 2 ? 0 : tail.lastIndexOf("\n", end - 2) + 1;
+  const line = parseJournalLine(tail.toString("utf8", start, end));
+  const isHalfOfTheFirst = end === 0 && size < maxTailBytes && (size === 0 || tail[0] === 0x7b || tail[0] === 0);
+  if (line === null && !isHalfOfTheFirst) {
+    throw new StartError(`${file} is not a revocation log: its last line is none that this program writes`);
+  }
+  if (end < tail.length) {
+    ftruncateSync(descriptor, size - tail.length + end);
+  }
+  return line;
+}
+
+function requireSameHistory(file: string, db: Database.Database, last: JournalLine | null): void {
+  if (last === null) {
+    return;
+  }
+  const row = db
+    .prepare<[number], { readonly hash: Uint8Array }>("SELECT hash FROM journal WHERE revision = ?")
+    .get(last.revision);
+  if (row !== undefined && Buffer.from(row.hash).toString("hex") === last.hash) {
+    return;
+  }
+  const what =
+    row === undefined
+      ? `tells of revision ${last.revision}, which the database does not have`
+      : `tells of another revision ${last.revision} than the database`;
+  throw new StartError(
+    `the revocation log ${file} ${what}: this is an old or another database, in which revoked keys would live again: restore a backup with npm run restore, or set TOKEN_AUTHORITY_REVOCATION_LOG to the log of this database`,
+  );
+}
+
+function writeAll(descriptor: number, bytes: Buffer): void {
+  for (let written = 0; written < bytes.length; ) {
+    written += writeSync(descriptor, bytes, written);
+  }
+}
+
+function isFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+function unusable(file: string, what: "opened" | "written", error: unknown): unknown {
+  const code = codeOf(error);
+  return code === null
+    ? error
+    : new StartError(`the revocation log ${file} cannot be ${what} (${code})`, { cause: error });
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && "code" in error && "syscall" in error ? String(error.code) : null;
+}

@@ -1,0 +1,156 @@
+import { appendFileSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { aNewToken, at } from "../support/describe-token-store.ts";
+import { editByHand, openStore, temporaryDataDirectory } from "./store-rig.ts";
+
+const first = `tok_${"1".repeat(24)}`;
+const second = `tok_${"2".repeat(24)}`;
+
+/** A closed store: revisions 1 to 3 create tokens, 4 and 5 revoke the first two, and 6 creates one more. */
+async function aRevokedDirectory(): Promise<{ readonly directory: string; readonly log: string }> {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  for (const id of [first, second, `tok_${"3".repeat(24)}`]) {
+    await store.create(aNewToken({ id }), null, 10, at(1000, "spiffe://a"));
+  }
+  await store.revoke(first, "leaked\n“here”", at(2001, "spiffe://b"));
+  await store.revoke(second, "", at(2002, "spiffe://b"));
+  await store.create(aNewToken(), null, 10, at(3000));
+  await store[Symbol.asyncDispose]();
+  return { directory, log: join(directory, "revocations.log") };
+}
+
+function linesOf(file: string): readonly Record<string, unknown>[] {
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+}
+
+async function restart(directory: string): Promise<void> {
+  const store = await openStore(directory);
+  await store[Symbol.asyncDispose]();
+}
+
+it("holds each revocation by the time it is answered, and says how far it reaches", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  await store.create(aNewToken({ id: first }), null, 10, at(1000, "spiffe://a"));
+  const outcome = await store.revoke(first, "leaked", at(2000, "spiffe://b"));
+  const hash = Buffer.from(outcome?.head?.hash ?? []).toString("hex");
+  expect(linesOf(join(directory, "revocations.log"))).toEqual([
+    { after: 0, revision: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    { after: 1, revision: 2, hash, time: 2000, token_id: first, caller: "spiffe://b", reason: "leaked" },
+  ]);
+  await store.revoke(first, "again", at(3000, "spiffe://b"));
+  await store.create(aNewToken(), null, 10, at(4000));
+  await store[Symbol.asyncDispose]();
+  expect(linesOf(join(directory, "revocations.log")).slice(2)).toEqual([
+    { after: 2, revision: 3, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
+  ]);
+});
+
+it("keeps all revocations of one commit in the order of their revisions", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  const ids = Array.from({ length: 50 }, (_, index) => `tok_${String(index).padStart(24, "0")}`);
+  await Promise.all(ids.map((id) => store.create(aNewToken({ id }), null, 100, at(1000))));
+  await Promise.all(ids.map((id) => store.revoke(id, "", at(2000))));
+  const lines = linesOf(join(directory, "revocations.log"));
+  expect(lines.map(({ token_id }) => token_id).filter((id) => id !== undefined)).toEqual(ids);
+  expect(lines.map(({ after }) => after)).toEqual([0, ...lines.slice(0, -1).map(({ revision }) => revision)]);
+});
+
+it("may lie elsewhere", async () => {
+  const directory = temporaryDataDirectory();
+  const log = `${temporaryDataDirectory()}.log`;
+  const store = await openStore(directory, 0, { revocationLog: log });
+  await store.create(aNewToken({ id: first }), null, 10, at(1000));
+  await store.revoke(first, "", at(2000));
+  expect(linesOf(log)).toHaveLength(2);
+});
+
+it("gets at the next start what a crash has left out, whole lines or a half one", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  const whole = readFileSync(log, "utf8");
+  expect(linesOf(log).map(({ revision }) => revision)).toEqual([1, 4, 5, 6]);
+  const [one = "", two = "", three = ""] = whole.split(/(?<=\n)/);
+  for (const size of [one, one + two, one + two + three].flatMap(({ length }) => [length, length - 1, length - 40])) {
+    // Bytes, not characters: the reason of the second line is not ASCII.
+    truncateSync(log, Buffer.byteLength(whole.slice(0, size)));
+    await restart(directory);
+    expect(linesOf(log).filter((line) => "token_id" in line)).toEqual(
+      whole
+        .split("\n")
+        .slice(1, 3)
+        .map((line) => ({ ...JSON.parse(line), after: expect.any(Number) })),
+    );
+    expect(linesOf(log).at(-1)).toMatchObject({ revision: 6 });
+    writeFileSync(log, whole);
+  }
+});
+
+it("is made from the journal when there is none", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  const before = linesOf(log);
+  rmSync(log);
+  await restart(directory);
+  expect(linesOf(log)).toEqual([{ ...before[1], after: 0 }, before[2], before[3]]);
+});
+
+it("stops the start when it is ahead of the database, which is an old one then", async () => {
+  const { directory } = await aRevokedDirectory();
+  const old = temporaryDataDirectory();
+  cpSync(directory, old, { recursive: true });
+  const store = await openStore(directory);
+  await store.revoke(`tok_${"3".repeat(24)}`, "", at(4000));
+  await store[Symbol.asyncDispose]();
+  cpSync(join(old, "tokens.db"), join(directory, "tokens.db"));
+  await expect(openStore(directory)).rejects.toThrow(
+    /^the revocation log .*revocations\.log tells of revision 7, which the database does not have: .*npm run restore/,
+  );
+});
+
+it("stops the start when the database has another history, also one that is longer", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  const other = await aRevokedDirectory();
+  const store = await openStore(other.directory);
+  await store.create(aNewToken(), null, 10, at(5000));
+  await store[Symbol.asyncDispose]();
+  cpSync(log, other.log);
+  await expect(openStore(other.directory)).rejects.toThrow(/tells of another revision 6 than the database/);
+  expect(readFileSync(other.log)).toEqual(readFileSync(log));
+  await restart(directory);
+});
+
+it.each([
+  ["other lines", "Nov 24 10:00:00 something happened\n"],
+  ["no line at all", "secret"],
+])("does not touch a file of %s", async (_what, content) => {
+  const { directory, log } = await aRevokedDirectory();
+  writeFileSync(log, content);
+  await expect(openStore(directory)).rejects.toThrow(/revocations\.log is not a revocation log/);
+  expect(readFileSync(log, "utf8")).toBe(content);
+});
+
+it("stops the start when it cannot be opened", async () => {
+  const directory = temporaryDataDirectory();
+  const place = { revocationLog: join(directory, "none", "revocations.log") };
+  await expect(openStore(directory, 0, place)).rejects.toThrow(/none\/revocations\.log cannot be opened \(ENOENT\)/);
+  await expect(openStore(directory, 0, { revocationLog: "/dev/null" })).rejects.toThrow(/null is not a file/);
+});
+
+it("cuts off the zeros that a power cut may leave at its end", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  const whole = readFileSync(log);
+  appendFileSync(log, Buffer.alloc(1000));
+  await restart(directory);
+  expect(readFileSync(log)).toEqual(whole);
+});
+
+it("stops the start when a revocation was taken out of the database by hand", async () => {
+  const { directory } = await aRevokedDirectory();
+  editByHand(join(directory, "tokens.db"), "DELETE FROM journal WHERE revision = 6");
+  await expect(openStore(directory)).rejects.toThrow(/tells of revision 6/);
+});
