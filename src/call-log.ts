@@ -1,22 +1,23 @@
 import type { Clock } from "./authority/clock.ts";
-import type { FinishedCall } from "./authority/finished-call.ts";
+import { type FinishedCall, isManagement } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 
 const sampleIntervalMs = 10_000;
 // Refusal reasons, and RPC by code by reason, are closed sets: this is never reached unless one of them is not.
 const maxSamples = 1000;
-const tokenService = "casapay.token.v1.TokenService/";
-const authenticate: string = `${tokenService}Authenticate`;
+
+/** Where a call is found in its trace, in hexadecimal. */
+export type SpanIds = { readonly traceId: string; readonly spanId: string };
 
 /**
  * Makes the log lines of calls: one for each management call by a caller that has a role, none for an accepted key. Of refused
  * keys and of other failed calls, which anybody can cause in any number, one every 10 seconds for each kind, with the number of
  * those that were left out; the metrics count them all.
  */
-export function createCallLog(log: Log, clock: Clock): (call: FinishedCall) => void {
+export function createCallLog(log: Log, clock: Clock): (call: FinishedCall, span: SpanIds | null) => void {
   const samples = new Map<string, { nextAtMs: number; suppressed: number }>();
 
-  function logSample(kind: string, call: FinishedCall, message: string): void {
+  function logSample(kind: string, call: FinishedCall, span: SpanIds | null, message: string): void {
     const nowMs = clock();
     let sample = samples.get(kind);
     if (sample === undefined) {
@@ -30,18 +31,18 @@ export function createCallLog(log: Log, clock: Clock): (call: FinishedCall) => v
       sample.suppressed += 1;
       return;
     }
-    log.warn({ ...fieldsOf(call), suppressed: sample.suppressed }, message);
+    log.warn({ ...fieldsOf(call, span), suppressed: sample.suppressed }, message);
     sample.nextAtMs = nowMs + sampleIntervalMs;
     sample.suppressed = 0;
   }
 
-  return (call) => {
+  return (call, span) => {
     if (isManagement(call) && call.role !== null) {
-      log.info(fieldsOf(call), "call");
+      log.info(fieldsOf(call, span), "call");
     } else if (call.refusal !== null) {
-      logSample(call.refusal, call, "key refused");
+      logSample(call.refusal, call, span, "key refused");
     } else if (call.code !== "OK" && !isGivenUp(call)) {
-      logSample(`${call.rpc} ${call.code} ${call.reason}`, call, "call failed");
+      logSample(`${call.rpc} ${call.code} ${call.reason}`, call, span, "call failed");
     }
   };
 }
@@ -51,13 +52,8 @@ function isGivenUp({ rpc, code }: FinishedCall): boolean {
   return code === "CANCELLED" || (code === "DEADLINE_EXCEEDED" && rpc.startsWith("grpc."));
 }
 
-/** Hot path. */
-function isManagement({ rpc }: FinishedCall): boolean {
-  return rpc !== authenticate && rpc.startsWith(tokenService);
-}
-
 /** Fields that have nothing to say are left out. */
-function fieldsOf(call: FinishedCall): object {
+function fieldsOf(call: FinishedCall, span: SpanIds | null): object {
   return {
     rpc: call.rpc,
     caller: call.caller,
@@ -70,5 +66,7 @@ function fieldsOf(call: FinishedCall): object {
     ms: Math.round(call.durationMs * 1000) / 1000,
     revision: call.revision ?? undefined,
     hash: call.journalHash ?? undefined,
+    trace_id: span?.traceId,
+    span_id: span?.spanId,
   };
 }

@@ -4,7 +4,9 @@ import { StartError } from "./authority/errors.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
 import { isLoopbackAddress } from "./http/loopback-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
+import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { dataFiles } from "./sqlite/data-directory.ts";
+import { readTracingSettings } from "./tracing-config.ts";
 
 type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
 
@@ -29,6 +31,8 @@ export type Config = {
   readonly adminListen: TcpAddress | null;
   /** Null turns the public REST face off. */
   readonly rest: RestConfig | null;
+  /** Null turns the operator's page off. */
+  readonly consoleListen: TcpAddress | null;
   readonly dataDirectory: string;
   /** The file that keeps every revocation outside the database. */
   readonly revocationLog: string;
@@ -47,6 +51,8 @@ export type Config = {
   readonly shutdownGraceMs: number;
   readonly allowClockBack: boolean;
   readonly logLevel: LogLevel;
+  /** Null when calls are not traced. */
+  readonly tracing: TracingSettings | null;
 };
 
 const logLevels = ["debug", "info", "warn", "error"] as const;
@@ -76,6 +82,10 @@ const settings = {
     help: "PEM file: the certificate of the REST face and its chain; goes with REST_TLS_KEY",
   },
   REST_TLS_KEY: { fallback: null, help: "PEM file: the private key of REST_TLS_CERT" },
+  CONSOLE_LISTEN: {
+    fallback: "off",
+    help: "where the operator's page is served: HOST:PORT on loopback, or off; with the TLS and the callers of the RPCs",
+  },
   DATA_DIR: { fallback: "./data", help: "the data directory, owned by one process at a time" },
   REVOCATION_LOG: {
     fallback: null,
@@ -135,6 +145,7 @@ export function readConfig(env: Environment): Config {
     listen,
     adminListen: tcpAddress(env, "ADMIN_LISTEN"),
     rest: restConfig(env, listen),
+    consoleListen: consoleAddress(env),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     revocationLog: revocationLog(env),
     sealingSecret: sealingSecret(env),
@@ -149,6 +160,7 @@ export function readConfig(env: Environment): Config {
     shutdownGraceMs: integer(env, "SHUTDOWN_GRACE_MS", { min: 0, max: 600_000 }),
     allowClockBack: oneOf(env, "CLOCK_BACK", ["refuse", "allow"]) === "allow",
     logLevel: oneOf(env, "LOG_LEVEL", logLevels),
+    tracing: readTracingSettings(env),
   };
 }
 
@@ -207,7 +219,7 @@ function address(text: string): ListenAddress {
   return parsed;
 }
 
-function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN"): TcpAddress | null {
+function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN" | "CONSOLE_LISTEN"): TcpAddress | null {
   const text = required(env, name);
   if (text === "off") {
     return null;
@@ -241,6 +253,15 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
     );
   }
   return { listen, tls };
+}
+
+/** On loopback whatever the TLS: from elsewhere it is reached through a tunnel that this machine has let in. */
+function consoleAddress(env: Environment): TcpAddress | null {
+  const listen = tcpAddress(env, "CONSOLE_LISTEN");
+  if (listen !== null && !isLoopbackAddress(listen.host)) {
+    throw new StartError(`${prefix}CONSOLE_LISTEN: the operator's page is served on loopback addresses only`);
+  }
+  return listen;
 }
 
 function tlsFiles(env: Environment): TlsFiles | null {

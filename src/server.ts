@@ -4,14 +4,17 @@ import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import type { Config } from "./config.ts";
+import { createFigures, sampleEveryMs } from "./console/figures.ts";
 import { gaugeSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
 import { startAdminListener } from "./prometheus/admin-listener.ts";
+import { addMeasures } from "./prometheus/call-measures.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
 import { createRateMemory } from "./rest/creation-rate.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
 import { type ServingReadings, startServing } from "./serving.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
+import { countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
@@ -32,6 +35,8 @@ export type Server = AsyncDisposable & {
   readonly adminAddress: string | null;
   /** Where the public REST face is served, or null. */
   readonly restAddress: string | null;
+  /** Where the operator's page is served, or null. */
+  readonly consoleAddress: string | null;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
 };
@@ -44,7 +49,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
 
   // First, so that a start that must fail leaves nothing behind.
   const served = [config.listen, config.rest?.listen ?? null];
-  for (const address of [...served, config.adminListen]) {
+  for (const address of [...served, config.consoleListen, config.adminListen]) {
     await requireFreePort(address);
   }
   const store = starting.use(
@@ -63,6 +68,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   let isEnding = false;
   const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; reload(): void }[] = [];
   const isServing = () => !isEnding && servings.length === config.threads && store.isServing();
+  const readAll = async () => (await Promise.all(servings.map((one) => one.readings()))).filter((one) => one !== null);
   let readings: readonly ServingReadings[] = [];
   const metrics = createMetrics(
     gaugeSources({
@@ -80,8 +86,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
           await startAdminListener({
             address: config.adminListen,
             async expose() {
-              const all = await Promise.all(servings.map((one) => one.readings()));
-              readings = all.filter((one) => one !== null);
+              readings = await readAll();
               return metrics.expose(readings.map(({ calls }) => calls));
             },
             isReady: isServing,
@@ -99,7 +104,16 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     }
   }
   const shared = { config, timeSeen, sealingSecret, rateMemory: createRateMemory() };
-  const first = await startServing({ ...shared, address: config.listen, rest: config.rest, store, clock, log });
+  const figures = createFigures();
+  const first = await startServing({
+    ...shared,
+    address: config.listen,
+    rest: config.rest,
+    console: config.consoleListen === null ? null : { address: config.consoleListen, figures },
+    store,
+    clock,
+    log,
+  });
   servings.push(first);
   ends.push(first);
   while (servings.length < config.threads) {
@@ -107,6 +121,13 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     const thread = await startServingThread(data, log, onFatal);
     servings.push(thread);
     ends.push(thread);
+  }
+  if (config.consoleListen !== null) {
+    const sample = async () =>
+      figures.sample(clock(), countsOf(addMeasures((await readAll()).map(({ calls }) => calls))));
+    await sample();
+    const sampling = setInterval(() => void sample(), sampleEveryMs);
+    starting.defer(() => clearInterval(sampling));
   }
   starting.defer(() => {
     isEnding = true;
@@ -116,13 +137,19 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   }
 
   const rest = first.rest?.addressText ?? null;
-  const where = { rest: rest ?? "off", address: first.addressText, admin: admin?.address ?? "off" };
+  const where = {
+    console: first.consoleAddressText ?? "off",
+    rest: rest ?? "off",
+    address: first.addressText,
+    admin: admin?.address ?? "off",
+  };
   log.info({ threads: config.threads, ...where }, "listening");
   const started = starting.move();
   return {
     address: first.addressText,
     adminAddress: admin?.address ?? null,
     restAddress: rest,
+    consoleAddress: first.consoleAddressText,
     reload() {
       for (const one of servings) {
         one.reload();

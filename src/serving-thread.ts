@@ -38,7 +38,7 @@ const log = createThreadLog(report);
 
 async function serve({ store: seed, ...data }: ServingThreadData): Promise<void> {
   const store = openServingStore(seed);
-  const serving = await startServing({ ...data, store, clock: Date.now, log });
+  const serving = await startServing({ ...data, console: null, store, clock: Date.now, log });
 
   async function close(): Promise<void> {
     await serving[Symbol.asyncDispose]();

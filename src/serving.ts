@@ -8,12 +8,16 @@ import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
 import type { Config, RestConfig } from "./config.ts";
+import type { Figures } from "./console/figures.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
+import type { Tracing } from "./opentelemetry/start-tracing.ts";
+import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
 import type { RateMemory } from "./rest/creation-rate.ts";
+import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
 import { type RestPort, startRestPort } from "./start-rest-port.ts";
 
@@ -25,6 +29,8 @@ export type ServingOptions = {
   readonly address: ListenAddress;
   /** The same for the public REST face; null when there is none. */
   readonly rest: RestConfig | null;
+  /** The operator's page, which one thread serves; null in the others, and where there is none. */
+  readonly console: { readonly address: ListenAddress; readonly figures: Figures } | null;
   /** What all threads count creations in. */
   readonly rateMemory: RateMemory;
   readonly store: TokenStore;
@@ -53,6 +59,8 @@ export type Serving = AsyncDisposable & {
   readonly addressText: string;
   /** The public REST face where it really listens, or null. */
   readonly rest: Pick<RestPort, "config" | "addressText"> | null;
+  /** Where the operator's page is, or null. */
+  readonly consoleAddressText: string | null;
   readings(): ServingReadings;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
@@ -79,10 +87,12 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const meter = createCallMeter();
   const logCall = createCallLog(log, clock.now);
+  const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
-    logCall(call);
+    logCall(call, tracing === null ? null : tracing.record(call));
   };
+  const isTraced = tracing !== null;
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
   const ports: Listener[] = [];
@@ -90,7 +100,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
   });
-  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, log };
+  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, isTraced, log };
   const internal = await startInternalPort({
     ...shared,
     config,
@@ -106,6 +116,19 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   if (rest !== null) {
     ports.push(rest.listener);
   }
+  const page =
+    options.console === null
+      ? null
+      : await startConsolePort({
+          ...options.console,
+          answerRpc: internal.answerRpc,
+          roleOf: internal.roleOf,
+          tls: internal.tls?.certificates ?? null,
+          log,
+        });
+  if (page !== null) {
+    ports.push(page);
+  }
   starting.defer(() => shutdown.abort());
 
   const started = starting.move();
@@ -113,6 +136,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     address: internal.listener.address,
     addressText: internal.listener.addressText,
     rest,
+    consoleAddressText: page?.addressText ?? null,
     readings: () => ({
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
@@ -127,4 +151,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */
+async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): Promise<Tracing> {
+  const { startTracing } = await import("./opentelemetry/start-tracing.ts");
+  return startTracing(settings, { clock, log });
 }

@@ -1,7 +1,9 @@
+import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
+import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
 import { type Callers, openCallers } from "./callers.ts";
 import type { Config, TlsFiles } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
@@ -16,7 +18,8 @@ import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
 import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
 import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
-import { createUnaryLane, laneHeaders } from "./grpc/unary-lane.ts";
+import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./grpc/unary-lane.ts";
+import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
@@ -33,6 +36,8 @@ export type InternalPortOptions = {
   /** Turns health to NOT_SERVING and ends the streams. */
   readonly shutdownSignal: AbortSignal;
   readonly onCall: (call: FinishedCall) => void;
+  /** Whether `onCall` wants to know of traces. */
+  readonly isTraced: boolean;
   readonly maxConnections: number;
   readonly reusePort: boolean;
   readonly log: Log;
@@ -40,18 +45,22 @@ export type InternalPortOptions = {
 
 export type InternalPort = {
   readonly listener: Listener;
+  /** What answers the RPCs, and the role that it sees in an identity: the operator's page has the same. */
+  readonly answerRpc: HttpHandler;
+  readonly roleOf: (identity: string) => Role | null;
   /** Null in plaintext. */
   readonly tls: { readonly certificates: CertificateSource; readonly callers: Callers } | null;
 };
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, onCall, log } = options;
+  const { config, authority, clock, onCall, isTraced, log } = options;
+  const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   const tls = config.tls === null ? null : openTls(config.tls, log, clock);
   const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
 
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, maxMessageBytes };
+  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
   const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
@@ -72,6 +81,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     check,
     isLocalHost,
     onCall,
+    readTrace,
     deadlineMs: authenticateMs,
   });
   const managementLanes = createManagementCalls(authority, clock, { roleOf, log }).map(
@@ -79,7 +89,16 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
       [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
   );
   const { isServing, shutdownSignal } = options;
-  const answerRpc = createConnectHandler({ authority, clock, roleOf, isServing, shutdownSignal, onCall, log });
+  const answerRpc = createConnectHandler({
+    authority,
+    clock,
+    roleOf,
+    isServing,
+    shutdownSignal,
+    onCall,
+    readTrace,
+    log,
+  });
 
   const listener = await startPort({
     address: options.address,
@@ -87,14 +106,14 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     tls: tls?.certificates ?? null,
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
-      headers: laneHeaders,
+      headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
     maxConnections: options.maxConnections,
     maxConcurrentStreams: config.maxConcurrentStreams,
     log,
   });
-  return { listener, tls };
+  return { listener, answerRpc, roleOf, tls };
 }
 
 function openTls(files: TlsFiles, log: Log, now: Clock) {

@@ -4,6 +4,7 @@ import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
+import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
 import type { RestConfig } from "./config.ts";
 import type { Listener } from "./http/listener.ts";
 import { createCreationRate, type RateMemory } from "./rest/creation-rate.ts";
@@ -21,6 +22,8 @@ export type RestPortOptions = {
   readonly clock: Clock;
   readonly rateMemory: RateMemory;
   readonly onCall: (call: FinishedCall) => void;
+  /** Whether `onCall` wants to know of traces. */
+  readonly isTraced: boolean;
   readonly maxConnections: number;
   readonly reusePort: boolean;
   readonly log: Log;
@@ -50,6 +53,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
       rate: createCreationRate(options.rateMemory, clock),
       clock,
       onCall: options.onCall,
+      readTrace: options.isTraced ? readTrace : readNoTrace,
       log,
     }),
     lanes: { headers: [], paths: new Map() },

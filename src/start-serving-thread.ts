@@ -26,6 +26,7 @@ export async function startServingThread(
   const ended = Promise.withResolvers<void>();
   const waiting: ((readings: ServingReadings | null) => void)[] = [];
   let state: "starting" | "running" | "closing" | "failed" = "starting";
+  let hasClosed = false;
   let closingFailure: Error | null = null;
 
   function fail(error: Error): void {
@@ -63,14 +64,16 @@ export async function startServingThread(
         log[report.level](report.fields, report.message);
         return;
       case "closed":
+        hasClosed = true;
+        // What may still be under way there, such as spans for a collector that does not answer, keeps nobody waiting.
+        void worker.terminate();
         return;
     }
   });
   worker.on("error", fail);
   worker.on("exit", (code) => {
     ended.resolve();
-    // After "close" it ends by itself, with 0.
-    if (state !== "closing" || code !== 0) {
+    if (!hasClosed) {
       fail(new Error(`a serving thread ended with code ${code}`));
     }
   });

@@ -61,6 +61,10 @@ describe("the configuration", () => {
     ["REST_LISTEN", "unix:/run/rest.sock"],
     ["REST_LISTEN", "0.0.0.0:443"],
     ["REST_LISTEN", "localhost:50051"],
+    ["CONSOLE_LISTEN", "no"],
+    ["CONSOLE_LISTEN", "unix:/run/console.sock"],
+    ["CONSOLE_LISTEN", "0.0.0.0:8081"],
+    ["CONSOLE_LISTEN", "console.internal:8081"],
     ["PLAINTEXT_ROLE", "root"],
     ["MAX_TOKENS_PER_ACCOUNT", "0"],
     ["MAX_TOKENS_PER_ACCOUNT", "1e3"],
@@ -87,6 +91,16 @@ describe("the configuration", () => {
     for (const name of Object.keys(restTls)) {
       expect(() => readConfig({ ...rest, ...restTls, [name]: undefined })).toThrow(`${name}: must be set as well`);
     }
+  });
+
+  it("serves the operator's page on loopback alone, whatever the TLS", () => {
+    expect(readConfig({}).consoleListen).toBeNull();
+    expect(readConfig({ TOKEN_AUTHORITY_CONSOLE_LISTEN: "[::1]:8081" }).consoleListen).toEqual({
+      host: "::1",
+      port: 8081,
+    });
+    const env = { ...tls, TOKEN_AUTHORITY_CONSOLE_LISTEN: "10.0.0.1:8081" };
+    expect(() => readConfig(env)).toThrow("TOKEN_AUTHORITY_CONSOLE_LISTEN: the operator's page is served on loopback");
   });
 
   it("refuses a name that is no setting, so that a typing error is not a default", () => {

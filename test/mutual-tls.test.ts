@@ -72,12 +72,15 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    findByDigest: () => tokens.findByDigest({}),
+    listChanges: () => tokens.listChanges({}),
+    listAccounts: () => tokens.listAccounts({}),
     authenticate: () => tokens.authenticate({}),
   } satisfies Record<keyof typeof TokenService.method, () => Promise<unknown>>;
   return calls;
 }
 
-const management = ["create", "get", "list", "revoke"];
+const management = ["create", "get", "list", "revoke", "listChanges"];
 const identities = [
   ["no certificate", null, Code.Unauthenticated, []],
   [
@@ -95,12 +98,17 @@ const identities = [
   ["an unknown identity", root.issue({ names: [{ uri: "spiffe://casapay/other" }] }), Code.PermissionDenied, []],
   ["a gateway", root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] }), Code.PermissionDenied, ["authenticate"]],
   ["a service", root.issue({ names: [{ uri: "spiffe://casapay/service" }] }), Code.PermissionDenied, management],
-  ["a dashboard", root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }), Code.PermissionDenied, management],
+  [
+    "a dashboard",
+    root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
+    Code.PermissionDenied,
+    [...management, "findByDigest"],
+  ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "authenticate"],
+    [...management, "findByDigest", "listAccounts", "authenticate"],
   ],
 ] as const;
 

@@ -9,6 +9,8 @@ export type AuthorityOptions = {
   readonly directory?: "directory" | "copy";
   /** Without their prefix. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of the environment, by their whole names. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** For node itself. */
   readonly nodeArgs?: readonly string[];
 };
@@ -20,6 +22,7 @@ export function authority(options: AuthorityOptions = {}): Way {
     transport = "cleartext",
     directory = "directory",
     settings = {},
+    variables = {},
     nodeArgs = [],
   } = options;
   return {
@@ -37,7 +40,10 @@ export function authority(options: AuthorityOptions = {}): Way {
       return {
         command: process.execPath,
         args: [...nodeArgs, fileURLToPath(new URL("../../src/main.ts", import.meta.url))],
-        env: Object.fromEntries(Object.entries(all).map(([key, value]) => [`TOKEN_AUTHORITY_${key}`, value])),
+        env: {
+          ...Object.fromEntries(Object.entries(all).map(([key, value]) => [`TOKEN_AUTHORITY_${key}`, value])),
+          ...variables,
+        },
       };
     },
   };

@@ -13,6 +13,7 @@ import { measureRandom } from "./random.ts";
 import { measureRestart } from "./restart.ts";
 import { measureStart } from "./start.ts";
 import { measureThreads } from "./threads.ts";
+import { measureTracing } from "./tracing.ts";
 import { measureUnknown } from "./unknown.ts";
 
 /** In this order: the later ones change the database. */
@@ -25,6 +26,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   latency: measureLatency,
   random: measureRandom,
   check: measureCheck,
+  tracing: measureTracing,
   others: measureOthers,
   unknown: measureUnknown,
   threads: measureThreads,

@@ -34,7 +34,7 @@ export function mayCreate(role: Caller["role"], type: TokenType): boolean {
   return types.includes(type);
 }
 
-/** Whether this role may list the tokens of all accounts at once. */
+/** Whether this role may list what belongs to all accounts at once. */
 export function mayListAllAccounts(role: Caller["role"]): boolean {
   return role === "operator";
 }

@@ -136,5 +136,7 @@ function filterOf(maker: StoredToken, request: DelegatedListRequest): TokenFilte
     createdBeforeMs: request.createdBeforeMs,
     expiresBeforeMs: null,
     unusedSinceMs: null,
+    nameContains: null,
+    keyHint: null,
   };
 }

@@ -41,8 +41,10 @@ export function typeNotGranted(role: string, type: string): AuthorityError {
   return new AuthorityError("TYPE_NOT_GRANTED", `the role ${role} may not create ${type} tokens`, { field: "type" });
 }
 
-export function tokenNotFound(): AuthorityError {
-  return new AuthorityError("TOKEN_NOT_FOUND", "no token has this id", { field: "id" });
+/** `field` says by what the token was looked up. */
+export function tokenNotFound(field: "id" | "token_id" | "digest" = "id"): AuthorityError {
+  const rule = field === "digest" ? "no token's key has this digest" : "no token has this id";
+  return new AuthorityError("TOKEN_NOT_FOUND", rule, { field });
 }
 
 export function tokenLimitReached(limit: number): AuthorityError {

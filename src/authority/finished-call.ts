@@ -1,6 +1,7 @@
 import type { Caller } from "./caller.ts";
+import type { TraceHeaders } from "./trace-headers.ts";
 
-/** What logs and metrics learn of a call that has ended. Nothing here was sent by the caller, but for its identity. */
+/** What logs, metrics and traces learn of a call that has ended. Nothing here was sent by the caller, but for its identity and its trace. */
 export type FinishedCall = {
   /** `package.Service/Method`, or `forward-auth/authorize`. */
   readonly rpc: string;
@@ -24,4 +25,16 @@ export type FinishedCall = {
   readonly refusal: string | null;
   /** The Request-Id that the answer had, where the protocol has one. */
   readonly requestId?: string;
+  /** How HTTP had it, of a call that is no RPC on the wire. The method is one of HTTP's own, or `_OTHER`. */
+  readonly http?: { readonly method: string; readonly route: string; readonly status: number };
+  /** Null when it told nothing of a trace, and where calls are not traced. */
+  readonly trace: TraceHeaders | null;
 };
+
+const tokenService = "casapay.token.v1.TokenService/";
+const authenticate: string = `${tokenService}Authenticate`;
+
+/** Whether the call looks at tokens or changes them, and does not decide on a key. Hot path. */
+export function isManagement({ rpc }: FinishedCall): boolean {
+  return rpc !== authenticate && rpc.startsWith(tokenService);
+}

@@ -12,6 +12,9 @@ export type JournalRow = {
   readonly tokenId: string;
 };
 
+/** A row with the hash that stands for it and all before it. */
+export type Change = JournalRow & { readonly hash: Uint8Array };
+
 /** The newest change and the hash that stands for it and all before it. */
 export type JournalHead = {
   readonly revision: number;

@@ -30,6 +30,8 @@ export type KeyIndexOptions = {
 const maxChanges = 1000;
 // About half a millisecond of reads: what is left waits for the next turn, behind requests that need none.
 const maxProbesPerTurn = 64;
+// Of keys that nobody has, so many fewer: whoever sends them waits for each other, and a good key's turn comes soon again.
+const probesPerUnknown = 8;
 const maxWaitingProbes = 10_000;
 // Measured: a map's entry and a 32-character digest.
 const unknownBytes = 120;
@@ -48,6 +50,7 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
   // The signal is read first: a change between the two reads is then seen twice rather than not at all.
   let signal = store.changeSignal();
   let revision = store.head().revision;
+  /** Below zero when the last one was unknown. */
   let probesLeft = maxProbesPerTurn;
   let isTurnScheduled = false;
   let waiting: Probe[] = [];
@@ -104,6 +107,7 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
 
   function remember(digest: string, token: StoredToken | null): Principal | null {
     if (token === null) {
+      probesLeft -= probesPerUnknown - 1;
       unknown.set(digest, true);
       return null;
     }
@@ -144,9 +148,14 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
   function beginTurn(): void {
     isTurnScheduled = false;
     probesLeft = maxProbesPerTurn;
-    const now = waiting.slice(0, maxProbesPerTurn);
-    waiting = waiting.slice(maxProbesPerTurn);
+    const now = waiting;
+    waiting = [];
+    let answered = 0;
     for (const { digest, resolve, reject } of now) {
+      if (probesLeft <= 0) {
+        break;
+      }
+      answered += 1;
       try {
         catchUp();
         const known = remembered(digest);
@@ -155,6 +164,7 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
         reject(error);
       }
     }
+    waiting = now.slice(answered);
     if (waiting.length > 0) {
       scheduleTurn();
     }

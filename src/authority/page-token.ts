@@ -1,47 +1,79 @@
 import { createHash } from "node:crypto";
 import type { Direction, TokenFilter } from "./token-store.ts";
+import { isAccount } from "./validation.ts";
 
-/** A place between two pages, and the direction to go on in. */
+/** A place between two pages of tokens, and the direction to go on in. */
 export type PagePosition = {
   readonly direction: Direction;
   /** The creation revision to go on after, not included. */
   readonly after: number;
 };
 
-const version = 1;
-const filterHashLength = 16;
-const tokenLength = 1 + 1 + 8 + filterHashLength;
+// A page token is the number of its kind, a position, and the beginning of the SHA-256 of what it is bound to: what was asked for.
+const kinds = { tokens: 1, changes: 2, accounts: 3 } as const;
+type Kind = keyof typeof kinds;
+const hashLength = 16;
+const longestTextLength = 128;
 
 /** Writes a position down for the client to bring back, bound to the filter it belongs to. */
 export function encodePageToken(position: PagePosition, filter: TokenFilter): string {
-  const bytes = Buffer.alloc(tokenLength);
-  bytes.writeUInt8(version, 0);
-  bytes.writeUInt8(position.direction === "older" ? 0 : 1, 1);
-  bytes.writeBigUInt64BE(BigInt(position.after), 2);
-  bytes.set(hashFilter(filter), 10);
-  return bytes.toString("base64url");
+  const bytes = Buffer.alloc(9);
+  bytes.writeUInt8(position.direction === "older" ? 0 : 1, 0);
+  bytes.writeBigUInt64BE(BigInt(position.after), 1);
+  return write("tokens", bytes, factsOf(filter));
 }
 
 /** The position, or null when the text is not a page token or belongs to another filter. */
 export function decodePageToken(text: string, filter: TokenFilter): PagePosition | null {
-  const bytes = Buffer.from(text, "base64url");
-  const direction = bytes[1];
-  // Decoding forgives what encoding never writes, so the text must be what these bytes encode to.
-  if (bytes.length !== tokenLength || bytes.toString("base64url") !== text) {
+  const bytes = read("tokens", text, factsOf(filter));
+  const direction = bytes?.[0];
+  if (bytes?.length !== 9 || (direction !== 0 && direction !== 1)) {
     return null;
   }
-  const after = Number(bytes.readBigUInt64BE(2));
-  if (bytes[0] !== version || (direction !== 0 && direction !== 1) || !Number.isSafeInteger(after)) {
-    return null;
-  }
-  if (!hashFilter(filter).equals(bytes.subarray(10))) {
-    return null;
-  }
-  return { direction: direction === 0 ? "older" : "newer", after };
+  const after = Number(bytes.readBigUInt64BE(1));
+  return Number.isSafeInteger(after) ? { direction: direction === 0 ? "older" : "newer", after } : null;
 }
 
-function hashFilter(filter: TokenFilter): Buffer {
-  const facts = JSON.stringify([
+/** The same for changes: the revision to go on after, bound to the token whose changes they are, or to null. */
+export function encodeChangePageToken(after: number, tokenId: string | null): string {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(after), 0);
+  return write("changes", bytes, [tokenId]);
+}
+
+export function decodeChangePageToken(text: string, tokenId: string | null): number | null {
+  const bytes = read("changes", text, [tokenId]);
+  const after = bytes?.length === 8 ? Number(bytes.readBigUInt64BE(0)) : null;
+  return Number.isSafeInteger(after) ? after : null;
+}
+
+/** The same for accounts: the account to go on after, bound to the prefix that was asked for. */
+export function encodeAccountPageToken(after: string, prefix: string): string {
+  return write("accounts", Buffer.from(after, "latin1"), [prefix]);
+}
+
+export function decodeAccountPageToken(text: string, prefix: string): string | null {
+  const after = read("accounts", text, [prefix])?.toString("latin1") ?? null;
+  return after !== null && isAccount(after) && after.startsWith(prefix) ? after : null;
+}
+
+function write(kind: Kind, position: Uint8Array, facts: readonly unknown[]): string {
+  return Buffer.concat([Uint8Array.of(kinds[kind]), position, hashOf(facts)]).toString("base64url");
+}
+
+function read(kind: Kind, text: string, facts: readonly unknown[]): Buffer | null {
+  if (text.length > longestTextLength) {
+    return null;
+  }
+  const bytes = Buffer.from(text, "base64url");
+  const end = bytes.length - hashLength;
+  // Decoding forgives what encoding never writes, so the text must be what these bytes encode to.
+  const isOurs = bytes[0] === kinds[kind] && end > 1 && bytes.toString("base64url") === text;
+  return isOurs && hashOf(facts).equals(bytes.subarray(end)) ? bytes.subarray(1, end) : null;
+}
+
+function factsOf(filter: TokenFilter): readonly unknown[] {
+  const facts = [
     filter.account,
     filter.types,
     filter.livemode,
@@ -51,6 +83,12 @@ function hashFilter(filter: TokenFilter): Buffer {
     filter.createdBeforeMs,
     filter.expiresBeforeMs,
     filter.unusedSinceMs,
-  ]);
-  return createHash("sha256").update(facts, "utf8").digest().subarray(0, filterHashLength);
+  ];
+  // Filters that came later count only where they are given: page tokens do not expire, those of before among them.
+  const later = [filter.nameContains, filter.keyHint];
+  return later.every((one) => one === null) ? facts : [...facts, ...later];
+}
+
+function hashOf(facts: readonly unknown[]): Buffer {
+  return createHash("sha256").update(JSON.stringify(facts), "utf8").digest().subarray(0, hashLength);
 }

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { type Caller, mayCreate, mayListAllAccounts } from "./caller.ts";
+import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import {
   fieldInvalid,
-  pageTokenInvalid,
   replayUnreadable,
   requestIdReused,
   sealingSecretMissing,
@@ -16,16 +15,13 @@ import type { JournalHead } from "./journal.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
-import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { createLists, type Lists } from "./lists.ts";
 import { missingPermissions } from "./permission.ts";
 import type { Sealer } from "./sealer.ts";
-import { isExpired, type StoredToken, type Token, type TokenState, type TokenType } from "./token.ts";
-import { type CreateRequestRecord, pageBounds, type TokenFilter, type TokenStore } from "./token-store.ts";
-import { requireAccount, requireCreation, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
+import { isExpired, type StoredToken, type Token, type TokenType } from "./token.ts";
+import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
+import { requireCreation, requireDigest, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
 
-/** A gRPC client takes 4 MiB by default. */
-const defaultPageSize = 50;
-const maxPageSize = 1000;
 const maxRequiredPermissions = 16;
 const typesAllowedByDefault: readonly TokenType[] = ["secret", "restricted"];
 
@@ -48,32 +44,6 @@ export type CreateAnswer = {
   readonly revision: number;
   /** Null when nothing changed. */
   readonly head: JournalHead | null;
-};
-
-export type ListRequest = {
-  /** 0 means the default. */
-  readonly pageSize: number;
-  /** Empty means the first page. */
-  readonly pageToken: string;
-  /** Empty means all accounts. */
-  readonly account: string;
-  readonly types: readonly TokenType[];
-  readonly livemode: boolean | null;
-  readonly states: readonly TokenState[];
-  /** Empty means any. */
-  readonly permission: string;
-  readonly createdFromMs: number | null;
-  readonly createdBeforeMs: number | null;
-  readonly expiresBeforeMs: number | null;
-  readonly unusedSinceMs: number | null;
-};
-
-export type ListAnswer = {
-  /** Newest first. */
-  readonly tokens: readonly Token[];
-  /** Empty means that there is no such page. */
-  readonly nextPageToken: string;
-  readonly previousPageToken: string;
 };
 
 export type RevokeAnswer = {
@@ -111,11 +81,11 @@ export type Outcome =
       readonly missingPermissions: readonly string[];
     };
 
-/** The five operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError. */
-export type TokenAuthority = {
+/** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError. */
+export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
-  list(caller: Caller, request: ListRequest): Promise<ListAnswer>;
+  findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
   /** Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided. Hot path. */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
@@ -201,7 +171,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   }
 
   async function get(id: string): Promise<Token> {
-    requireTokenId(id);
+    requireTokenId("id", id);
     const token = await store.get(id);
     if (token === null) {
       throw tokenNotFound();
@@ -209,32 +179,18 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return token;
   }
 
-  async function list(caller: Caller, request: ListRequest): Promise<ListAnswer> {
-    const filter = filterOf(caller, request);
-    const position = request.pageToken === "" ? null : decodePageToken(request.pageToken, filter);
-    if (position === null && request.pageToken !== "") {
-      throw pageTokenInvalid();
+  async function findByDigest(digest: Uint8Array): Promise<Token> {
+    requireDigest(digest);
+    const found = await store.findByDigest(digest);
+    if (found === null) {
+      throw tokenNotFound("digest");
     }
-    const direction = position?.direction ?? "older";
-    const page = await store.list({
-      filter,
-      direction,
-      after: position?.after ?? null,
-      limit: pageSizeOf(request),
-      ...pageBounds,
-      nowMs: clock(),
-    });
-
-    const tokens = direction === "older" ? page.tokens : page.tokens.toReversed();
-    const ahead = page.next === null ? "" : encodePageToken({ direction, after: page.next }, filter);
-    const behind = position === null ? "" : encodePageToken(turnedAround(position, page.tokens), filter);
-    return direction === "older"
-      ? { tokens, nextPageToken: ahead, previousPageToken: behind }
-      : { tokens, nextPageToken: behind, previousPageToken: ahead };
+    // Read again for its last use.
+    return await get(found.id);
   }
 
   async function revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer> {
-    requireTokenId(id);
+    requireTokenId("id", id);
     requireReason(reason);
     const outcome = await store.revoke(id, reason, { caller: caller.identity, atMs: clock() });
     if (outcome === null) {
@@ -270,7 +226,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
-  return { create, get, list, revoke, authenticate };
+  return { create, get, findByDigest, revoke, authenticate, ...createLists(store, clock) };
 }
 
 const keyMalformed = refusal("KEY_MALFORMED", null);
@@ -338,44 +294,4 @@ function digestBody(request: CreateRequest): Uint8Array {
 
 function sealingContext(caller: Caller, request: CreateRequest): string {
   return JSON.stringify([caller.identity, request.account, request.requestId.toLowerCase()]);
-}
-
-function filterOf(caller: Caller, request: ListRequest): TokenFilter {
-  if (request.account !== "") {
-    requireAccount(request.account);
-  } else if (!mayListAllAccounts(caller.role)) {
-    throw fieldInvalid("account", `must be named by the role ${caller.role}`);
-  }
-  if (request.permission !== "") {
-    requirePermissions("permission", [request.permission], 1);
-  }
-  return {
-    account: request.account === "" ? null : request.account,
-    types: request.types,
-    livemode: request.livemode,
-    states: request.states,
-    permission: request.permission === "" ? null : request.permission,
-    createdFromMs: request.createdFromMs,
-    createdBeforeMs: request.createdBeforeMs,
-    expiresBeforeMs: request.expiresBeforeMs,
-    unusedSinceMs: request.unusedSinceMs,
-  };
-}
-
-function pageSizeOf(request: ListRequest): number {
-  if (request.pageSize < 0) {
-    throw fieldInvalid("page_size", "must not be negative");
-  }
-  return request.pageSize === 0 ? defaultPageSize : Math.min(request.pageSize, maxPageSize);
-}
-
-/** Where to go on in the other direction: after the first token of this page, or after an empty page, at the position itself. */
-function turnedAround(
-  position: { readonly direction: "older" | "newer"; readonly after: number },
-  tokens: readonly Token[],
-): { readonly direction: "older" | "newer"; readonly after: number } {
-  const first = tokens[0]?.createRevision;
-  return position.direction === "older"
-    ? { direction: "newer", after: first ?? Math.max(0, position.after - 1) }
-    : { direction: "older", after: first ?? position.after + 1 };
 }

@@ -1,4 +1,4 @@
-import type { ChangeContext, JournalHead } from "./journal.ts";
+import type { Change, ChangeContext, JournalHead } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
@@ -49,6 +49,9 @@ export type TokenFilter = {
   readonly createdBeforeMs: number | null;
   readonly expiresBeforeMs: number | null;
   readonly unusedSinceMs: number | null;
+  /** Upper and lower case of ASCII letters are alike. */
+  readonly nameContains: string | null;
+  readonly keyHint: string | null;
 };
 
 export type Direction = "older" | "newer";
@@ -73,6 +76,51 @@ export type TokenPage = {
   readonly tokens: readonly Token[];
   /** Where the next page starts, not included. Null when nothing is left in this direction. */
   readonly next: number | null;
+};
+
+export type ChangeQuery = {
+  /** Null means the changes of every token. */
+  readonly tokenId: string | null;
+  /** Where to start, not included: a revision. Null means at the newest change. */
+  readonly after: number | null;
+  readonly limit: number;
+};
+
+export type ChangePage = {
+  /** Newest first. */
+  readonly changes: readonly Change[];
+  /** Where the next page starts, not included. Null when nothing is left. */
+  readonly next: number | null;
+};
+
+/** An account that owns tokens, and how many it has in each state. */
+export type Account = {
+  readonly account: string;
+  readonly active: number;
+  readonly expired: number;
+  readonly revoked: number;
+};
+
+export type AccountQuery = {
+  /** Empty means every account. */
+  readonly prefix: string;
+  /** Where to start, not included: an account. Null means at the first. */
+  readonly after: string | null;
+  readonly limit: number;
+  readonly scanLimit: number;
+  /** Up to where each state is counted. */
+  readonly countTo: number;
+  readonly nowMs: number;
+};
+
+/** What one page of accounts costs at the most, whoever asks: tokens that are counted, but for those of the last account. */
+export const accountPageBounds: Pick<AccountQuery, "scanLimit" | "countTo"> = { scanLimit: 100_000, countTo: 10_000 };
+
+export type AccountPage = {
+  /** In the order of their bytes. */
+  readonly accounts: readonly Account[];
+  /** Where the next page starts, not included. Null when nothing is left. */
+  readonly next: string | null;
 };
 
 /** One row of the journal, as far as those need it who keep tokens in memory. */
@@ -108,6 +156,19 @@ export interface TokenStore {
    * among those looked at and none are left to look at.
    */
   list(query: TokenQuery): Promise<TokenPage>;
+
+  /**
+   * Returns at most `limit` changes, newest first; null when no token has the id that is asked for. A `next` is given only when a
+   * change is left.
+   */
+  listChanges(query: ChangeQuery): Promise<ChangePage | null>;
+
+  /**
+   * Returns at most `limit` accounts that begin with the prefix, in the order of their bytes. Each state's count is exact below
+   * `countTo`, which stands for that many or more; the counts of one account are of one moment. Ends with the account that brings
+   * the tokens that were counted to `scanLimit`. A `next` is given only when an account is left.
+   */
+  listAccounts(query: AccountQuery): Promise<AccountPage>;
 
   /**
    * Creates the token and appends to the journal, or does neither.

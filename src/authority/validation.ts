@@ -4,6 +4,9 @@ import { isPermission } from "./permission.ts";
 import type { TokenType } from "./token.ts";
 
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
+const accountPrefixPattern = /^[0-9A-Za-z_-]{0,64}$/;
+const keyHintPattern = /^[0-9A-Za-z]{4}$/;
+const digestBytes = 32;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 // Control characters (Unicode Cc), invisible ones such as those that turn the writing direction (Cf), the two separators that break
 // lines (U+2028, U+2029), and halves of surrogate pairs (Cs): a text must look like what it is.
@@ -12,8 +15,20 @@ const maxGrantedPermissions = 100;
 
 /** Throws FIELD_INVALID unless the text may name an account. */
 export function requireAccount(account: string): void {
-  if (!accountPattern.test(account) || holdsKey(account)) {
+  if (!isAccount(account)) {
     throw fieldInvalid("account", "must be 1 to 64 characters of [0-9A-Za-z_-]");
+  }
+}
+
+/** Whether the text may name an account. */
+export function isAccount(text: string): boolean {
+  return accountPattern.test(text) && !holdsKey(text);
+}
+
+/** Throws FIELD_INVALID unless names of accounts may begin with the text. */
+export function requireAccountPrefix(prefix: string): void {
+  if (!accountPrefixPattern.test(prefix) || holdsKey(prefix)) {
+    throw fieldInvalid("prefix", "must be at most 64 characters of [0-9A-Za-z_-]");
   }
 }
 
@@ -49,15 +64,34 @@ function requireTokenName(name: string): void {
   requireText("name", name, 1, 100);
 }
 
+/** Throws FIELD_INVALID unless the text may stand in a token's name. */
+export function requirePartOfName(text: string): void {
+  requireText("name_contains", text, 1, 100);
+}
+
+/** Throws FIELD_INVALID unless a key may end with the text. */
+export function requireKeyHint(hint: string): void {
+  if (!keyHintPattern.test(hint)) {
+    throw fieldInvalid("key_hint", "must be the last 4 characters of a key, of [0-9A-Za-z]");
+  }
+}
+
+/** Throws FIELD_INVALID unless the bytes may be the digest of a key. */
+export function requireDigest(digest: Uint8Array): void {
+  if (digest.length !== digestBytes) {
+    throw fieldInvalid("digest", "must be the 32 bytes of a SHA-256");
+  }
+}
+
 /** Throws FIELD_INVALID unless the text may be a reason for a revocation. */
 export function requireReason(reason: string): void {
   requireText("reason", reason, 0, 256);
 }
 
 /** Throws FIELD_INVALID unless the text has the form of a token id. */
-export function requireTokenId(id: string): void {
+export function requireTokenId(field: string, id: string): void {
   if (!isTokenId(id)) {
-    throw fieldInvalid("id", "must be a token id: tok_ and at least 20 characters of [0-9A-Za-z]");
+    throw fieldInvalid(field, "must be a token id: tok_ and at least 20 characters of [0-9A-Za-z]");
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Caller, Peer, Role } from "../authority/caller.ts";
+import type { TraceHeaders } from "../authority/trace-headers.ts";
 import { callCanceled, deadlineExceeded } from "./errors.ts";
 import type { HttpRequest } from "./http-exchange.ts";
 import { type JsonBody, jsonBodyOf } from "./json-times.ts";
@@ -39,6 +40,7 @@ export type Call = NotedCall & {
   reached: boolean;
   /** The error that is answered, if any. */
   error: ConnectError | null;
+  readonly trace: TraceHeaders | null;
 };
 
 const callKey = createContextKey<Call | null>(null, { description: "the call" });
@@ -48,6 +50,7 @@ export function startCall(
   method: DescMethod,
   request: HttpRequest,
   timeoutMs: number | null,
+  trace: TraceHeaders | null,
 ): { readonly call: Call; release(): void } {
   const controller = new AbortController();
   const cancel = () => controller.abort(callCanceled());
@@ -81,6 +84,7 @@ export function startCall(
       revision: null,
       journalHash: null,
       refusalReason: null,
+      trace,
     },
     release() {
       clearTimeout(timer);

@@ -3,6 +3,7 @@ import { createFaultLog } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import type { Log } from "../authority/log.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
+import type { ReadTrace } from "../authority/trace-headers.ts";
 import { type Deadlines, defaultDeadlines } from "./deadline.ts";
 import type { RoleOf } from "./gate.ts";
 import type { HttpHandler } from "./http-exchange.ts";
@@ -18,6 +19,8 @@ export type ConnectHandlerOptions = {
   readonly isServing: () => boolean;
   /** Told of every call of an RPC once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
+  /** Default: looks at nothing. */
+  readonly readTrace?: ReadTrace;
   readonly log: Log;
   /** Turns health to NOT_SERVING and ends the streams. Calls under way end by themselves. */
   readonly shutdownSignal: AbortSignal;
@@ -26,8 +29,8 @@ export type ConnectHandlerOptions = {
 
 /** Serves TokenService, health and reflection over gRPC, gRPC-Web and Connect, to whatever speaks HTTP. */
 export function createConnectHandler(options: ConnectHandlerOptions): HttpHandler {
-  const { onCall, deadlines = defaultDeadlines } = options;
+  const { onCall, readTrace, deadlines = defaultDeadlines } = options;
   const reportFault = createFaultLog(options.log);
   const routes = createRoutes({ ...options, reportFault });
-  return createRpcHandler({ routes, deadlines, onCall, reportFault });
+  return createRpcHandler({ routes, deadlines, onCall, readTrace, reportFault });
 }

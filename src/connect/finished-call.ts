@@ -41,5 +41,6 @@ export function finishedCall(call: Call, protocol: string, error: ConnectError |
     revision: call.revision,
     journalHash: call.journalHash === null ? null : Buffer.from(call.journalHash).toString("hex"),
     refusal: call.refusalReason,
+    trace: call.trace,
   };
 }

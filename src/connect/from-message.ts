@@ -5,8 +5,9 @@ import type {
   ListRequest as ListRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { type AuthorityError, fieldInvalid } from "../authority/errors.ts";
+import type { ListRequest } from "../authority/lists.ts";
 import type { TokenState, TokenType } from "../authority/token.ts";
-import type { AuthenticateRequest, CreateRequest, ListRequest } from "../authority/token-authority.ts";
+import type { AuthenticateRequest, CreateRequest } from "../authority/token-authority.ts";
 import { fromTimestamp } from "./timestamp.ts";
 
 const typeOfNumber: ReadonlyMap<number, TokenType> = new Map([
@@ -48,6 +49,8 @@ export function fromListRequest(message: ListRequestMessage): ListRequest {
     createdBeforeMs: fromTimestamp("created_before", message.createdBefore),
     expiresBeforeMs: fromTimestamp("expires_before", message.expiresBefore),
     unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
+    nameContains: message.nameContains,
+    keyHint: message.keyHint,
   };
 }
 

@@ -18,6 +18,9 @@ const tokenServicePolicy = {
   get: management,
   list: management,
   revoke: management,
+  findByDigest: ["dashboard", "operator"],
+  listChanges: management,
+  listAccounts: ["operator"],
   authenticate: ["gateway", "operator"],
 } satisfies Table<typeof TokenService>;
 

@@ -2,6 +2,7 @@ import { type ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import type { ReportFault } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { abortableIterable } from "./abortable-iterable.ts";
 import { answerStream, answerUnary } from "./answer-call.ts";
 import { type Call, setCall, startCall } from "./call.ts";
@@ -26,11 +27,15 @@ export type RpcHandlerOptions = {
   readonly deadlines: Deadlines;
   /** Told of every call of an RPC once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
+  /** Default: looks at nothing. */
+  readonly readTrace?: ReadTrace | undefined;
   readonly reportFault: ReportFault;
 };
 
 /** Drives Connect's handlers from whatever speaks HTTP. */
-export function createRpcHandler({ routes, deadlines, onCall, reportFault }: RpcHandlerOptions): HttpHandler {
+export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
+  const { routes, deadlines, onCall, readTrace = readNoTrace, reportFault } = options;
+
   return async (request) => {
     try {
       return await route(request);
@@ -64,6 +69,7 @@ export function createRpcHandler({ routes, deadlines, onCall, reportFault }: Rpc
       handler.method,
       request,
       timeoutMs(handler.method, isMalformed ? null : requestedMs, deadlines),
+      readTrace(request.header),
     );
     call.refusal = refusal;
     call.malformed = isMalformed ? requestMalformed("the timeout header is malformed") : null;

@@ -6,13 +6,20 @@ import {
   TokenType as TokenTypeNumber,
 } from "#gen/casapay/token/v1/token_pb.ts";
 import {
+  type Account as AccountMessage,
+  AccountSchema,
   type AuthenticateResponse,
   AuthenticateResponseSchema,
+  ChangeAction as ChangeActionNumber,
+  type Change as ChangeMessage,
+  ChangeSchema,
   RefusalReason as RefusalReasonNumber,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { Action, Change } from "../authority/journal.ts";
 import { keyPrefix } from "../authority/key.ts";
 import { stateOf, type Token, type TokenState, type TokenType } from "../authority/token.ts";
 import type { Outcome, RefusalReason } from "../authority/token-authority.ts";
+import type { Account } from "../authority/token-store.ts";
 import { toTimestamp } from "./timestamp.ts";
 
 const numberOfType = {
@@ -26,6 +33,11 @@ const numberOfState = {
   expired: TokenStateNumber.EXPIRED,
   revoked: TokenStateNumber.REVOKED,
 } satisfies Record<TokenState, TokenStateNumber>;
+
+const numberOfAction = {
+  create: ChangeActionNumber.CREATE,
+  revoke: ChangeActionNumber.REVOKE,
+} satisfies Record<Action, ChangeActionNumber>;
 
 const numberOfReason = {
   KEY_MALFORMED: RefusalReasonNumber.KEY_MALFORMED,
@@ -56,6 +68,23 @@ export function toTokenMessage(token: Token, nowMs: number): TokenMessage {
     revokeReason: token.revokeReason,
     createdBy: token.createdBy,
   });
+}
+
+/** A change as the wire has it. */
+export function toChangeMessage(change: Change): ChangeMessage {
+  return create(ChangeSchema, {
+    revision: BigInt(change.revision),
+    action: numberOfAction[change.action],
+    tokenId: change.tokenId,
+    caller: change.caller,
+    changeTime: toTimestamp(change.atMs),
+    hash: change.hash,
+  });
+}
+
+/** An account as the wire has it. */
+export function toAccountMessage({ account, active, expired, revoked }: Account): AccountMessage {
+  return create(AccountSchema, { account, activeCount: active, expiredCount: expired, revokedCount: revoked });
 }
 
 /** A decision as the wire has it. Hot path. */

@@ -5,8 +5,14 @@ import type {
   AuthenticateResponse,
   CreateRequest,
   CreateResponseSchema,
+  FindByDigestRequest,
+  FindByDigestResponseSchema,
   GetRequest,
   GetResponseSchema,
+  ListAccountsRequest,
+  ListAccountsResponseSchema,
+  ListChangesRequest,
+  ListChangesResponseSchema,
   ListRequest,
   ListResponseSchema,
   RevokeRequest,
@@ -19,7 +25,7 @@ import type { JournalHead } from "../authority/journal.ts";
 import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
 import { callerOf, callOf, type NotedCall } from "./call.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListRequest } from "./from-message.ts";
-import { toAuthenticateResponse, toTokenMessage } from "./to-message.ts";
+import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
 /** The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and translates back. */
 export type TokenMethods = ReturnType<typeof createTokenMethods>;
@@ -57,6 +63,33 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
     },
 
+    async findByDigest(
+      { digest }: FindByDigestRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof FindByDigestResponseSchema>> {
+      const token = await authority.findByDigest(digest);
+      call.tokenId = token.id;
+      return { token: toTokenMessage(token, clock()) };
+    },
+
+    async listChanges(
+      { pageSize, pageToken, tokenId }: ListChangesRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof ListChangesResponseSchema>> {
+      const answer = await authority.listChanges(callerOf(call), { pageSize, pageToken, tokenId });
+      call.tokenId = tokenId === "" ? null : tokenId;
+      return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
+    },
+
+    async listAccounts({
+      pageSize,
+      pageToken,
+      prefix,
+    }: ListAccountsRequest): Promise<MessageInitShape<typeof ListAccountsResponseSchema>> {
+      const answer = await authority.listAccounts({ pageSize, pageToken, prefix });
+      return { accounts: answer.accounts.map(toAccountMessage), nextPageToken: answer.nextPageToken };
+    },
+
     /** Hot path. */
     async authenticate(request: AuthenticateRequestMessage, call: NotedCall): Promise<AuthenticateResponse> {
       const outcome = await decide(authority, fromAuthenticateRequest(request));
@@ -74,6 +107,9 @@ export function createTokenService(methods: TokenMethods): ServiceImpl<typeof To
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
+    listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
+    listAccounts: (request) => methods.listAccounts(request),
     authenticate: (request, { values }) => methods.authenticate(request, callOf(values)),
   };
 }

@@ -1,5 +1,6 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
 import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
 import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
@@ -7,8 +8,11 @@ import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
 /** Where gateways that know nothing but HTTP ask. */
 const path = "/authorize";
 
+const httpMethods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
+
 /** As much of a request as is looked at. The body is nobody's: what carried it reads past it, within its limits. */
 type HttpRequest = {
+  readonly method: string;
   readonly url: string;
   readonly header: Headers;
   readonly peer: Peer;
@@ -38,6 +42,8 @@ export type ForwardAuthOptions = {
   readonly isLocalHost: (url: string) => boolean;
   /** Told of every question that was answered. */
   readonly onCall: (call: FinishedCall) => void;
+  /** Default: looks at nothing. */
+  readonly readTrace?: ReadTrace;
   readonly deadlineMs: number;
 };
 
@@ -52,7 +58,7 @@ export function isForwardAuth(url: string): boolean {
  * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL.
  */
 export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRequest) => Promise<HttpResponse> {
-  const { check, admit, statuses, isLocalHost, onCall, deadlineMs } = options;
+  const { check, admit, statuses, isLocalHost, onCall, readTrace = readNoTrace, deadlineMs } = options;
 
   return async (request) => {
     const startedAtMs = performance.now();
@@ -63,6 +69,7 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
         ? statuses.hostNotLocal
         : (refusal ?? (await ask(request)));
     const [status, verdict] = "kind" in answer ? [null, answer] : [answer, null];
+    const response = "kind" in answer ? respond(answer) : fail(answer, request);
     onCall({
       rpc: "forward-auth/authorize",
       protocol: "http",
@@ -75,8 +82,10 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
       revision: null,
       journalHash: null,
       refusal: verdict?.kind === "refused" ? verdict.refusal : null,
+      http: { method: knownMethod(request.method), route: path, status: response.status },
+      trace: readTrace(request.header),
     });
-    return "kind" in answer ? respond(answer) : fail(answer, request);
+    return response;
   };
 
   async function ask({ url, header }: HttpRequest): Promise<CheckVerdict | Status> {
@@ -138,6 +147,11 @@ function misconfigured({ message }: Status): PublicError {
     message: `The gateway is not set up for this: ${message}.`,
     param: null,
   };
+}
+
+/** A client may send any method: what is told of it is one of a few words. */
+function knownMethod(method: string): string {
+  return httpMethods.includes(method) ? method : "_OTHER";
 }
 
 function pathAndQuery(url: string): { readonly path: string; readonly query: string } {

@@ -1,5 +1,6 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import type { TraceHeaders } from "../authority/trace-headers.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
 import { isLocalAuthority } from "./is-local-authority.ts";
 import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
@@ -9,6 +10,9 @@ import { trailersOnly } from "./trailers-only.ts";
 
 /** The header fields that a lane reads, in the order it expects them. */
 export const laneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as const;
+
+/** The same, where calls are traced. */
+export const tracedLaneHeaders = [...laneHeaders, "traceparent", "tracestate"] as const;
 
 /** Whether a peer may call: the role that it has now, and the error to answer instead, if any. */
 export type Admission = { readonly role: Role | null; readonly refusal: Status | null };
@@ -43,16 +47,22 @@ export type UnaryLaneOptions = {
   readonly maxMessageBytes: number;
   /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
   readonly deadlines: { readonly defaultMs: number; readonly greatestMs: number };
+  /** Whether the headers are those of `tracedLaneHeaders`. Default: they are those of `laneHeaders`. */
+  readonly isTraced?: boolean;
 };
 
-type Call = LaneCaller & { readonly startedAtMs: number };
+type Call = LaneCaller & {
+  readonly startedAtMs: number;
+  /** Null when nothing was read of them. */
+  readonly headers: LaneHeaders | null;
+};
 
 /**
  * Answers one RPC over gRPC from bytes to bytes. What is not the plain case (JSON, compression, a header that makes no sense, a host
  * that needs a closer look) is left to the general way, which refuses or answers it. Throws only what `onCall` or `statuses` throw.
  */
 export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
-  const { rpc, respond, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines } = options;
+  const { rpc, respond, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines, isTraced = false } = options;
   const head = prepareBlock([
     [":status", "200"],
     ["content-type", "application/grpc"],
@@ -83,7 +93,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   ): LaneAnswer | Promise<LaneAnswer> {
     const startedAtMs = performance.now();
     const { role, refusal } = admit(peer);
-    const call = { peer, role, startedAtMs };
+    const call = { peer, role, startedAtMs, headers };
     if (refusal !== null) {
       return fail(call, refusal);
     }
@@ -107,7 +117,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   function tooLarge(peer: Peer): LaneAnswer {
     const startedAtMs = performance.now();
     const { role, refusal } = admit(peer);
-    return fail({ peer, role, startedAtMs }, refusal ?? statuses.tooLarge);
+    return fail({ peer, role, startedAtMs, headers: null }, refusal ?? statuses.tooLarge);
   }
 
   async function answerLater(
@@ -150,7 +160,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   }
 
   /** Hot path. */
-  function finish({ peer, role, startedAtMs }: Call, status: Status | null, reply: Reply | null): void {
+  function finish({ peer, role, startedAtMs, headers }: Call, status: Status | null, reply: Reply | null): void {
     onCall({
       rpc,
       protocol: "grpc",
@@ -163,6 +173,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       revision: reply?.change?.revision ?? null,
       journalHash: reply?.change?.journalHash ?? null,
       refusal: status === null && reply !== null ? reply.refusal : null,
+      trace: isTraced && headers !== null ? traceOf(headers) : null,
     });
   }
 
@@ -196,4 +207,10 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     accepts,
     answer,
   };
+}
+
+/** Hot path, where calls are traced. */
+function traceOf(headers: LaneHeaders): TraceHeaders | null {
+  const traceparent = headers[3] ?? null;
+  return traceparent === null ? null : { traceparent, tracestate: headers[4] ?? null };
 }

@@ -41,6 +41,8 @@ export type OperationAnswer = {
 export type Operation = {
   /** The RPC that does the same, for logs and metrics. */
   readonly rpc: string;
+  /** Its path, as HTTP knows it. */
+  readonly route: string;
   readonly permission: "tokens:read" | "tokens:write";
   readonly run: (request: BearerRequest) => Promise<OperationAnswer>;
 };
@@ -108,10 +110,10 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
   }
 
   return {
-    create: { rpc: `${service}/Create`, permission: "tokens:write", run: create },
-    get: { rpc: `${service}/Get`, permission: "tokens:read", run: get },
-    list: { rpc: `${service}/List`, permission: "tokens:read", run: list },
-    revoke: { rpc: `${service}/Revoke`, permission: "tokens:write", run: revoke },
+    create: { rpc: `${service}/Create`, route: "/v1/tokens", permission: "tokens:write", run: create },
+    get: { rpc: `${service}/Get`, route: "/v1/tokens/{id}", permission: "tokens:read", run: get },
+    list: { rpc: `${service}/List`, route: "/v1/tokens", permission: "tokens:read", run: list },
+    revoke: { rpc: `${service}/Revoke`, route: "/v1/tokens/{id}/revoke", permission: "tokens:write", run: revoke },
   };
 }
 

@@ -8,6 +8,7 @@ import type { FinishedCall } from "../authority/finished-call.ts";
 import type { Log } from "../authority/log.ts";
 import type { StoredToken } from "../authority/token.ts";
 import type { RefusalReason, TokenAuthority } from "../authority/token-authority.ts";
+import { type ReadTrace, readNoTrace, type TraceHeaders } from "../authority/trace-headers.ts";
 import { keyOfAuthorization } from "../bearer/presented-key.ts";
 import {
   challengeOf,
@@ -33,6 +34,8 @@ export type RestHandlerOptions = {
   readonly clock: Clock;
   /** Told of every operation once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
+  /** Default: looks at nothing. */
+  readonly readTrace?: ReadTrace;
   readonly log: Log;
   /** Default: 10 seconds, as the RPCs that do the same. */
   readonly deadlineMs?: number;
@@ -44,13 +47,15 @@ export type RestHandlerOptions = {
 type Exchange = {
   readonly requestId: string;
   readonly startedAtMs: number;
+  readonly method: string;
+  readonly trace: TraceHeaders | null;
   bearer: StoredToken | null;
   refusal: RefusalReason | null;
 };
 
 /** The public REST face: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
-  const { authenticate, onCall, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
+  const { authenticate, onCall, readTrace = readNoTrace, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
   const operations = createOperations(options);
   const reportFault = createFaultLog(options.log);
   const document = Buffer.from(JSON.stringify(openApiDocument));
@@ -67,6 +72,8 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
         return await answer(operations[route.operation], route.id, request, {
           requestId,
           startedAtMs: performance.now(),
+          method: request.method,
+          trace: readTrace(request.header),
           bearer: null,
           refusal: null,
         });
@@ -224,8 +231,8 @@ const codeOfStatus: Readonly<Record<number, string>> = {
 };
 
 function finishedCall(
-  { rpc }: Operation,
-  { requestId, startedAtMs, bearer, refusal }: Exchange,
+  { rpc, route }: Operation,
+  { requestId, startedAtMs, method, trace, bearer, refusal }: Exchange,
   error: PublicError | null,
   answer: OperationAnswer | null,
 ): FinishedCall {
@@ -243,5 +250,7 @@ function finishedCall(
     journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
     refusal,
     requestId,
+    http: { method, route, status: error?.status ?? 200 },
+    trace,
   };
 }

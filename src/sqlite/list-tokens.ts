@@ -1,9 +1,9 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type Database from "better-sqlite3";
 import { coveringPermissions } from "../authority/permission.ts";
 import { answerBytes, type Token } from "../authority/token.ts";
 import type { Direction, TokenFilter, TokenPage, TokenQuery } from "../authority/token-store.ts";
 import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
+import type { TakeTurn } from "./turns.ts";
 
 /** How many tokens are looked at in one turn of the event loop: Authenticate waits no longer than for these. */
 const sliceTokens = 250;
@@ -45,6 +45,8 @@ function matchSql({ byAccount, direction }: ListScope): string {
       AND (:created_before_ms IS NULL OR token.created_at_ms < :created_before_ms)
       AND (:expires_before_ms IS NULL OR token.expires_at_ms < :expires_before_ms)
       AND (:unused_since_ms IS NULL OR coalesce(last_use.used_at_ms, token.created_at_ms) < :unused_since_ms)
+      AND (:name_contains IS NULL OR instr(lower(token.name), lower(:name_contains)) > 0)
+      AND (:key_hint IS NULL OR token.key_hint = :key_hint)
     ORDER BY token.revision ${order} LIMIT :wanted`;
 }
 
@@ -54,14 +56,11 @@ const wordsFor = {
 } satisfies Record<Direction, object>;
 
 /** Prepares TokenStore.list on a reading connection. It answers in slices, and holds no read transaction from one to the next. */
-export function createTokenList(db: Database.Database): (query: TokenQuery) => Promise<TokenPage> {
+export function createTokenList(db: Database.Database, takeTurn: TakeTurn): (query: TokenQuery) => Promise<TokenPage> {
   const slicers = {
     account: { older: prepareSlicer(db, true, "older"), newer: prepareSlicer(db, true, "newer") },
     everywhere: { older: prepareSlicer(db, false, "older"), newer: prepareSlicer(db, false, "newer") },
   };
-
-  // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
-  const takeTurn = createTurns();
 
   return async (query) => {
     const lookAtSlice = slicers[query.filter.account === null ? "everywhere" : "account"][query.direction];
@@ -89,15 +88,6 @@ export function createTokenList(db: Database.Database): (query: TokenQuery) => P
         return { tokens, next: isMoreLeft ? cursor : null };
       }
     }
-  };
-}
-
-/** Gives the turns of the event loop to those who ask, one each, in order: between two of them everything else has its own. */
-function createTurns(): () => Promise<void> {
-  let last = Promise.resolve();
-  return () => {
-    last = last.then(() => nextTurn());
-    return last;
   };
 }
 
@@ -153,6 +143,8 @@ type FilterParameters = {
   readonly created_before_ms: number | null;
   readonly expires_before_ms: number | null;
   readonly unused_since_ms: number | null;
+  readonly name_contains: string | null;
+  readonly key_hint: string | null;
 };
 
 function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameters {
@@ -176,5 +168,7 @@ function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameter
     created_before_ms: filter.createdBeforeMs,
     expires_before_ms: filter.expiresBeforeMs,
     unused_since_ms: filter.unusedSinceMs,
+    name_contains: filter.nameContains,
+    key_hint: filter.keyHint,
   };
 }

@@ -1,8 +1,18 @@
 import type Database from "better-sqlite3";
 import { emptyHead, type JournalHead } from "../authority/journal.ts";
 import type { StoredToken, Token } from "../authority/token.ts";
-import type { TokenChange, TokenPage, TokenQuery } from "../authority/token-store.ts";
+import type {
+  AccountPage,
+  AccountQuery,
+  ChangePage,
+  ChangeQuery,
+  TokenChange,
+  TokenPage,
+  TokenQuery,
+} from "../authority/token-store.ts";
 import { selectJournalHead } from "./journal-head.ts";
+import { createAccountList } from "./list-accounts.ts";
+import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
 import {
   joinLastUse,
@@ -13,6 +23,7 @@ import {
   toStoredToken,
   toToken,
 } from "./token-row.ts";
+import { createTurns } from "./turns.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */
 export type Reader = Disposable & {
@@ -20,6 +31,8 @@ export type Reader = Disposable & {
   findByDigest(digest: Uint8Array): StoredToken | null;
   get(id: string): Token | null;
   list(query: TokenQuery): Promise<TokenPage>;
+  listChanges(query: ChangeQuery): Promise<ChangePage | null>;
+  listAccounts(query: AccountQuery): Promise<AccountPage>;
   head(): JournalHead;
   changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 };
@@ -38,6 +51,8 @@ export function createReader(db: Database.Database): Reader {
   );
   const findHead = selectJournalHead(db);
   const findChanges = db.prepare<[number, number], TokenChange>(changesAfterSql);
+  // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
+  const takeTurn = createTurns();
   return {
     findByDigest(digest) {
       const row = findByDigest.get(digest);
@@ -47,7 +62,9 @@ export function createReader(db: Database.Database): Reader {
       const row = findById.get(id);
       return row === undefined ? null : toToken(row);
     },
-    list: createTokenList(db),
+    list: createTokenList(db, takeTurn),
+    listChanges: createChangeList(db, takeTurn),
+    listAccounts: createAccountList(db, takeTurn),
     head() {
       return findHead() ?? emptyHead;
     },

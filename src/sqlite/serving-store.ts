@@ -39,16 +39,21 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     }
   }
 
+  /** The same for what takes its turns. */
+  async function readInTurns<T>(look: () => Promise<T>): Promise<T> {
+    try {
+      return await read(look);
+    } catch (error) {
+      throw error instanceof AuthorityError ? error : undecided(error);
+    }
+  }
+
   return {
     findByDigest: (digest) => read(() => reader.findByDigest(digest)),
     get: async (id) => read(() => reader.get(id)),
-    async list(query) {
-      try {
-        return await read(() => reader.list(query));
-      } catch (error) {
-        throw error instanceof AuthorityError ? error : undecided(error);
-      }
-    },
+    list: (query) => readInTurns(() => reader.list(query)),
+    listChanges: (query) => readInTurns(() => reader.listChanges(query)),
+    listAccounts: (query) => readInTurns(() => reader.listAccounts(query)),
     create: writer.create,
     revoke: writer.revoke,
     recordUses: writer.recordUses,

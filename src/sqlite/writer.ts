@@ -10,6 +10,7 @@ import {
   requestMemoryMs,
   type TokenUse,
 } from "../authority/token-store.ts";
+import { type CountParameters, countTokens } from "./count-tokens.ts";
 import { selectJournalHead } from "./journal-head.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
@@ -56,7 +57,9 @@ export function createWriter(db: Database.Database): Writer {
   const findByRevision = db.prepare<[number], TokenRow>(
     `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.revision = ?`,
   );
-  const countLive = db.prepare<CountLiveParameters, { live: number }>(countLiveTokens);
+  const countLive = db.prepare<CountParameters, { live: number }>(
+    `SELECT ${countTokens.neverExpiring} + ${countTokens.yetToExpire} AS live`,
+  );
   const insertChange = db.prepare<[number, number, string, Action, string, Uint8Array]>(
     "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)",
   );
@@ -249,19 +252,6 @@ export function createWriter(db: Database.Database): Writer {
     },
   };
 }
-
-type CountLiveParameters = { readonly account: string; readonly now_ms: number; readonly max: number };
-
-/**
- * Counts the unrevoked, unexpired tokens of an account, up to twice `max`, in the index token_unrevoked alone.
- *
- * The two halves are two ranges of that index; in one condition they would be a scan of all unrevoked tokens of the account.
- */
-const countLiveTokens = `SELECT
-  (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked
-     WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max))
-  + (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked
-     WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS live`;
 
 function asCreated(token: NewToken, change: JournalHead, createdBy: string): StoredToken {
   return {

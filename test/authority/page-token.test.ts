@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodePageToken, encodePageToken } from "../../src/authority/page-token.ts";
+import {
+  decodeAccountPageToken,
+  decodeChangePageToken,
+  decodePageToken,
+  encodeAccountPageToken,
+  encodeChangePageToken,
+  encodePageToken,
+} from "../../src/authority/page-token.ts";
 import type { TokenFilter } from "../../src/authority/token-store.ts";
 
 const filter: TokenFilter = {
@@ -13,6 +20,8 @@ const filter: TokenFilter = {
   createdBeforeMs: 2,
   expiresBeforeMs: 3,
   unusedSinceMs: 4,
+  nameContains: "till",
+  keyHint: "Zz09",
 };
 const direction = fc.constantFrom("older" as const, "newer" as const);
 
@@ -38,6 +47,10 @@ describe("page tokens", () => {
       { ...filter, createdBeforeMs: null },
       { ...filter, expiresBeforeMs: 4 },
       { ...filter, unusedSinceMs: 5 },
+      { ...filter, nameContains: null },
+      { ...filter, keyHint: "zz09" },
+      { ...filter, nameContains: "Zz09", keyHint: "till" },
+      { ...filter, nameContains: null, keyHint: null },
     ];
     expect(others.map((other) => decodePageToken(token, other))).toEqual(others.map(() => null));
   });
@@ -55,5 +68,42 @@ describe("page tokens", () => {
     expect(decodePageToken(`${token}=`, filter)).toBeNull();
     expect(decodePageToken(token.slice(1), filter)).toBeNull();
     expect(decodePageToken(`${token.slice(0, -1)}${token.endsWith("A") ? "B" : "A"}`, filter)).toBeNull();
+  });
+
+  it("do not expire: one from before a filter was added is still good where that is not given", () => {
+    const older = { ...filter, nameContains: null, keyHint: null };
+    const position = { direction: "older" as const, after: 7 };
+    expect(decodePageToken("AQAAAAAAAAAAB_10uGCT2sY48YibNRbwC9g", older)).toEqual(position);
+  });
+
+  it("of changes bring back their revision, for the same token alone", () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.option(fc.constantFrom("tok_1", "tok_2")), (after, tokenId) => {
+        const text = encodeChangePageToken(after, tokenId);
+        expect(decodeChangePageToken(text, tokenId)).toBe(after);
+        expect(decodeChangePageToken(text, "tok_3")).toBeNull();
+        expect(decodeChangePageToken(text.slice(0, -1), tokenId)).toBeNull();
+      }),
+    );
+  });
+
+  it("of accounts bring back their account, for the same prefix alone", () => {
+    for (const after of ["acct_1", "a".repeat(64)]) {
+      const text = encodeAccountPageToken(after, "a");
+      expect(decodeAccountPageToken(text, "a")).toBe(after);
+      expect(decodeAccountPageToken(text, "")).toBeNull();
+      expect(decodeAccountPageToken(`${text}A`, "a")).toBeNull();
+    }
+    expect(decodeAccountPageToken(encodeAccountPageToken("b", "a"), "a"), "beside the prefix").toBeNull();
+    expect(decodeAccountPageToken(encodeAccountPageToken("a b", "a"), "a"), "no account").toBeNull();
+  });
+
+  it("of one kind are refused as any other", () => {
+    const token = encodePageToken({ direction: "older", after: 7 }, filter);
+    const change = encodeChangePageToken(7, "acct_1");
+    const account = encodeAccountPageToken("acct_1", "acct_1");
+    expect([decodePageToken(change, filter), decodePageToken(account, filter)]).toEqual([null, null]);
+    expect([decodeChangePageToken(token, "acct_1"), decodeChangePageToken(account, "acct_1")]).toEqual([null, null]);
+    expect([decodeAccountPageToken(token, "acct_1"), decodeAccountPageToken(change, "acct_1")]).toEqual([null, null]);
   });
 });

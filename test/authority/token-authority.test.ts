@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
@@ -215,6 +216,82 @@ describe("listing", () => {
     expect((await client.list({})).tokens).toHaveLength(50);
     expect((await errorOf(client.list({ pageSize: -1 }))).rawMessage).toBe("page_size must not be negative");
   });
+});
+
+describe("finding by digest", () => {
+  const digestOf = (key: string) => createHash("sha256").update(key).digest();
+
+  it("answers a token whatever its state, with its last use", async () => {
+    await using authority = await TestServer.start();
+    const expiring = await authority.issue({ expireTime: authority.inSeconds(60) });
+    await authority.issue();
+    await authority.verdictOf(expiring.key);
+    await authority.stop();
+    await authority.start();
+    const find = async () => (await authority.tokens.findByDigest({ digest: digestOf(expiring.key) })).token;
+    expect(await find()).toMatchObject({
+      id: expiring.id,
+      state: TokenState.ACTIVE,
+      lastUseTime: authority.inSeconds(0),
+    });
+    authority.clock.nowMs += 60_000;
+    expect(await find()).toMatchObject({ id: expiring.id, state: TokenState.EXPIRED });
+    await authority.tokens.revoke({ id: expiring.id });
+    expect(await find()).toMatchObject({ id: expiring.id, state: TokenState.REVOKED });
+  });
+});
+
+describe("listing changes and accounts", () => {
+  it("goes through the journal page by page, newest first, while it grows", async () => {
+    await using authority = await TestServer.start();
+    for (let count = 0; count < 5; count += 1) {
+      await authority.issue();
+    }
+    const page = (pageToken: string, tokenId = "") => authority.tokens.listChanges({ pageSize: 2, pageToken, tokenId });
+    const first = await page("");
+    const { id } = await authority.issue();
+    const second = await page(first.nextPageToken);
+    const third = await page(second.nextPageToken);
+    const revisions = [first, second, third].map(({ changes }) => changes.map(({ revision }) => revision));
+    expect(revisions).toEqual([[5n, 4n], [3n, 2n], [1n]]);
+    expect(third.nextPageToken).toBe("");
+    expect((await errorOf(page(first.nextPageToken, id))).code).toBe(Code.InvalidArgument);
+    expect((await errorOf(authority.tokens.list({ pageToken: first.nextPageToken }))).code).toBe(Code.InvalidArgument);
+  });
+
+  it("goes through the accounts page by page, in the order of their bytes", async () => {
+    await using authority = await TestServer.start();
+    for (const account of ["b", "a", "Z", "a", "ab"]) {
+      await authority.issue({ account });
+    }
+    const page = (pageToken: string, prefix = "") => authority.tokens.listAccounts({ pageSize: 3, pageToken, prefix });
+    const first = await page("");
+    const second = await page(first.nextPageToken);
+    const counts = [first, second].map(({ accounts }) => accounts.map((one) => [one.account, one.activeCount]));
+    expect(counts).toEqual([
+      [
+        ["Z", 1],
+        ["a", 2],
+        ["ab", 1],
+      ],
+      [["b", 1]],
+    ]);
+    expect(second.nextPageToken).toBe("");
+    expect((await errorOf(page(first.nextPageToken, "a"))).code).toBe(Code.InvalidArgument);
+    expect((await page("", "c")).accounts).toEqual([]);
+  });
+
+  it("counts an account's tokens to 10,000, and no further", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_MAX_TOKENS_PER_ACCOUNT: "20000" });
+    const { tokens } = authority;
+    const request = { account: "acct_1", name: "a key", type: TokenType.SECRET };
+    for (let batch = 0; batch < 11; batch += 1) {
+      await Promise.all(Array.from({ length: 910 }, () => tokens.create(request)));
+    }
+    await tokens.revoke({ id: (await authority.issue()).id });
+    const { accounts } = await tokens.listAccounts({});
+    expect(accounts).toMatchObject([{ account: "acct_1", activeCount: 10_000, expiredCount: 0, revokedCount: 1 }]);
+  }, 60_000);
 });
 
 describe("revoking", () => {

@@ -204,5 +204,14 @@ it("logs what fails after the deadline has been answered", async () => {
 
 function hanging(): TokenAuthority {
   const hang = () => new Promise<never>(() => {});
-  return { create: hang, get: hang, list: hang, revoke: hang, authenticate: hang };
+  return {
+    create: hang,
+    get: hang,
+    list: hang,
+    revoke: hang,
+    findByDigest: hang,
+    listChanges: hang,
+    listAccounts: hang,
+    authenticate: hang,
+  };
 }

@@ -25,6 +25,8 @@ async function refusalOf(call: Promise<unknown>) {
   return "ok";
 }
 
+const fieldInvalid = (field: string) => ["InvalidArgument", "FIELD_INVALID", { field }];
+
 describe("refusals that the store and the authority decide", () => {
   it("answers each of Create's with its code, reason and field", async () => {
     await using rig = await ConnectRig.start({ maxTokensPerAccount: 2 });
@@ -97,11 +99,38 @@ describe("refusals that the store and the authority decide", () => {
       "FIELD_INVALID",
       { field: "account" },
     ]);
+    expect(await refusalOf(client.list({ nameContains: "x".repeat(101) }))).toEqual(fieldInvalid("name_contains"));
+    expect(await refusalOf(client.list({ nameContains: "a\nb" }))).toEqual(fieldInvalid("name_contains"));
+    for (const keyHint of ["abc", "abcde", "abc_"]) {
+      expect(await refusalOf(client.list({ keyHint }))).toEqual(fieldInvalid("key_hint"));
+    }
     expect(await refusalOf(client.authenticate({ key: "?", requiredPermissions: ["*"] }))).toEqual([
       "InvalidArgument",
       "FIELD_INVALID",
       { field: "required_permissions" },
     ]);
+  });
+
+  it("answers those of FindByDigest, ListChanges and ListAccounts", async () => {
+    await using rig = await ConnectRig.start();
+    const client = rig.client(TokenService);
+    for (const length of [0, 31, 33, 46]) {
+      expect(await refusalOf(client.findByDigest({ digest: new Uint8Array(length) }))).toEqual(fieldInvalid("digest"));
+    }
+    const notFound = (field: string) => ["NotFound", "TOKEN_NOT_FOUND", { field }];
+    expect(await refusalOf(client.findByDigest({ digest: new Uint8Array(32) }))).toEqual(notFound("digest"));
+    expect(await refusalOf(client.listChanges({ tokenId: noToken }))).toEqual(notFound("token_id"));
+    expect(await refusalOf(client.listChanges({ tokenId: "?" }))).toEqual(fieldInvalid("token_id"));
+    expect(await refusalOf(client.listChanges({ pageSize: -1 }))).toEqual(fieldInvalid("page_size"));
+    expect(await refusalOf(client.listAccounts({ pageSize: -1 }))).toEqual(fieldInvalid("page_size"));
+    expect(await refusalOf(client.listAccounts({ prefix: "a b" }))).toEqual(fieldInvalid("prefix"));
+    expect(await refusalOf(client.listAccounts({ prefix: "a".repeat(65) }))).toEqual(fieldInvalid("prefix"));
+    const pageTokenInvalid = ["InvalidArgument", "PAGE_TOKEN_INVALID", { field: "page_token" }];
+    expect(await refusalOf(client.listChanges({ pageToken: "?" }))).toEqual(pageTokenInvalid);
+    expect(await refusalOf(client.listAccounts({ pageToken: "?" }))).toEqual(pageTokenInvalid);
+    for (const role of ["service", "dashboard"] as const) {
+      expect(await refusalOf(rig.client(TokenService, peerOf(role)).listChanges({}))).toEqual(fieldInvalid("token_id"));
+    }
   });
 
   // Every reason of the domain, whatever has to happen for it.
@@ -138,6 +167,9 @@ describe("faults", () => {
     get: (client) => client.get({ id: noToken }),
     list: (client) => client.list({}),
     revoke: (client) => client.revoke({ id: noToken }),
+    findByDigest: (client) => client.findByDigest({ digest: new Uint8Array(32) }),
+    listChanges: (client) => client.listChanges({}),
+    listAccounts: (client) => client.listAccounts({}),
   };
 
   it.each(Object.keys(rpcs))("of %s reach the log, and the caller learns nothing", async (name) => {
@@ -261,6 +293,14 @@ it("says nothing that holds a key in any refusal", async () => {
         client.list({ account: key }),
         client.list({ permission: key }),
         client.list({ pageToken: key }),
+        client.list({ nameContains: key }),
+        client.list({ nameContains: `x ${key} x` }),
+        client.list({ keyHint: key }),
+        client.findByDigest({ digest: Buffer.from(key) }),
+        client.listChanges({ tokenId: key }),
+        client.listChanges({ pageToken: key }),
+        client.listAccounts({ prefix: key }),
+        client.listAccounts({ pageToken: key }),
         client.authenticate({ key: "", requiredPermissions: [key] }),
         client.authenticate({ key }),
       ];
@@ -270,12 +310,21 @@ it("says nothing that holds a key in any refusal", async () => {
     }
   }
   const seen = [...rig.answered, JSON.stringify(rig.calls), JSON.stringify(rig.logged)].join("\n");
-  expect(rig.calls).toHaveLength(13 * 6);
+  expect(rig.calls).toHaveLength(21 * 6);
   expect(holdsKey(seen)).toBe(false);
   expect(seen).not.toContain(key.slice(8, 40));
 });
 
 function failingWith(error: () => Error): TokenAuthority {
   const fail = () => Promise.reject(error());
-  return { create: fail, get: fail, list: fail, revoke: fail, authenticate: fail };
+  return {
+    create: fail,
+    get: fail,
+    list: fail,
+    revoke: fail,
+    findByDigest: fail,
+    listChanges: fail,
+    listAccounts: fail,
+    authenticate: fail,
+  };
 }

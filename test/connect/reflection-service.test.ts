@@ -90,6 +90,9 @@ describe.each([
       ["Get", 2],
       ["List", 2],
       ["Revoke", 2],
+      ["FindByDigest", 2],
+      ["ListChanges", 2],
+      ["ListAccounts", 2],
       ["Authenticate", 2],
     ]);
     expect(registry.getMessage("casapay.token.v1.CreateRequest")?.field.requestId?.jsonName).toBe("requestId");

@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { RefusalReason, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { ChangeAction, RefusalReason, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { ConnectRig, protocols } from "./connect-rig.ts";
 
 describe("a key's life", () => {
@@ -76,6 +77,27 @@ describe("a key's life", () => {
         expect(revoked.token).toMatchObject({ state: TokenState.REVOKED, revokeReason: "leaked" });
         const last = await client.authenticate({ key: created.key });
         expect(last.outcome).toMatchObject({ case: "refusal", value: { reason: RefusalReason.TOKEN_REVOKED } });
+
+        const digest = createHash("sha256").update(created.key).digest();
+        const found = await client.findByDigest({ digest });
+        expect(found.token).toEqual(revoked.token);
+        expect(rig.calls.at(-1)).toMatchObject({ code: "OK", tokenId: id });
+        const byName = await client.list({ nameContains: "CHECK", keyHint: created.key.slice(-4) });
+        expect(byName.tokens.map((token) => token.id)).toEqual([id]);
+        const { changes } = await client.listChanges({ tokenId: id });
+        const shared = { tokenId: id, caller: "spiffe://casapay/operator", changeTime: timestampFromMs(rig.nowMs) };
+        expect(changes).toMatchObject([
+          { revision: 2n, action: ChangeAction.REVOKE, ...shared },
+          { revision: 1n, action: ChangeAction.CREATE, ...shared },
+        ]);
+        expect(rig.calls.at(-1)).toMatchObject({ code: "OK", tokenId: id });
+        const hashes = rig.calls.flatMap(({ journalHash }) => (journalHash === null ? [] : [journalHash]));
+        expect(changes.map(({ hash }) => Buffer.from(hash).toString("hex"))).toEqual(hashes.toReversed());
+        expect((await client.listAccounts({ prefix: "acct" })).accounts).toMatchObject([
+          { account: "acct_1", activeCount: 0, expiredCount: 0, revokedCount: 1 },
+        ]);
+        expect(JSON.stringify([rig.calls, rig.logged])).not.toContain(digest.toString("hex"));
+        expect(JSON.stringify([rig.calls, rig.logged])).not.toContain(digest.toString("base64"));
       });
     }
   }

@@ -33,8 +33,12 @@ export const envoyDoor: Door = {
     }),
 };
 
-/** Asks with the whole message. A gRPC error is a 503, as the example has it. */
-export async function check(address: string, init: MessageInitShape<typeof CheckRequestSchema>): Promise<Answer> {
+/** Asks with the whole message, and with this metadata. A gRPC error is a 503, as the example has it. */
+export async function check(
+  address: string,
+  init: MessageInitShape<typeof CheckRequestSchema>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
   const client = new Client(address, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
   const { promise, resolve } = Promise.withResolvers<Answer>();
   client.makeUnaryRequest(
@@ -42,7 +46,7 @@ export async function check(address: string, init: MessageInitShape<typeof Check
     (bytes: Uint8Array) => Buffer.from(bytes),
     (bytes) => fromBinary(CheckResponseSchema, bytes),
     toBinary(CheckRequestSchema, create(CheckRequestSchema, init)),
-    new Metadata(),
+    Metadata.fromHttp2Headers(metadata),
     { deadline: Date.now() + 10_000 },
     (error, response) => resolve(error !== null ? ofError(error) : answerOf(response)),
   );

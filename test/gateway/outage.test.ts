@@ -38,6 +38,7 @@ function createDoors(authenticate: Authenticate) {
     reported,
     forwardAuth: () =>
       forwardAuth({
+        method: "GET",
         url: "https://authority.test/authorize?permission=none",
         header: new Headers({ authorization: `Bearer ${key}` }),
         peer: peerOf("gateway"),

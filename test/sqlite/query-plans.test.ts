@@ -36,6 +36,25 @@ function shorten(source: string): string {
 it("reads along an index, always", () => {
   expect(plansOf(createReader)).toMatchInlineSnapshot(`
     {
+      "SELECT (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) AS never_expiring, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS yet_to_expire, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms <= :now_ms LIMIT :max)) AS expired, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_revoked WHERE account = :account AND revoked_at_ms IS NOT NULL LIMIT :max)) AS revoked": [
+        "SCAN CONSTANT ROW",
+        "SCALAR SUBQUERY 2",
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms=? AND revoked_at_ms=?)",
+        "SCAN (subquery-1)",
+        "SCALAR SUBQUERY 4",
+        "CO-ROUTINE (subquery-3)",
+        "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms>?)",
+        "SCAN (subquery-3)",
+        "SCALAR SUBQUERY 6",
+        "CO-ROUTINE (subquery-5)",
+        "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms<?)",
+        "SCAN (subquery-5)",
+        "SCALAR SUBQUERY 8",
+        "CO-ROUTINE (subquery-7)",
+        "SEARCH token USING COVERING INDEX token_revoked (account=? AND revoked_at_ms>?)",
+        "SCAN (subquery-7)",
+      ],
       "SELECT <columns> FROM token WHERE digest = ?": [
         "SEARCH token USING INDEX sqlite_autoindex_token_2 (digest=?)",
       ],
@@ -58,6 +77,12 @@ it("reads along an index, always", () => {
       "SELECT <columns>, last_use.used_at_ms FROM token NOT INDEXED LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+      ],
+      "SELECT account FROM token INDEXED BY token_by_account WHERE account > ? ORDER BY account LIMIT 1": [
+        "SEARCH token USING COVERING INDEX token_by_account (account>?)",
+      ],
+      "SELECT account FROM token INDEXED BY token_by_account WHERE account >= ? ORDER BY account LIMIT 1": [
+        "SEARCH token USING COVERING INDEX token_by_account (account>?)",
       ],
       "SELECT count(*) AS looked_at, max(revision) AS "end" FROM ( SELECT revision FROM token INDEXED BY token_by_account WHERE account = :account AND revision > :cursor ORDER BY revision ASC LIMIT :slice)": [
         "CO-ROUTINE (subquery-1)",
@@ -83,8 +108,17 @@ it("reads along an index, always", () => {
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)",
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
       ],
+      "SELECT revision, at_ms, caller, action, token_id, hash FROM journal WHERE revision < ? ORDER BY revision DESC LIMIT ?": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid<?)",
+      ],
+      "SELECT revision, at_ms, caller, action, token_id, hash FROM journal WHERE revision = ?": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
+      ],
+      "SELECT revision, revoke_revision FROM token WHERE id = ?": [
+        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
       ],
     }
   `);

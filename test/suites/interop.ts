@@ -144,6 +144,9 @@ async function refuseManagement(client: RpcClient, code: string): Promise<void> 
   await fail(client, "List", { account: "acct_1" }, code);
   await fail(client, "Get", { id: `tok_${"0".repeat(24)}` }, code);
   await fail(client, "Revoke", { id: `tok_${"0".repeat(24)}` }, code);
+  await fail(client, "FindByDigest", { digest: Buffer.alloc(32).toString("base64") }, code);
+  await fail(client, "ListChanges", { tokenId: `tok_${"0".repeat(24)}` }, code);
+  await fail(client, "ListAccounts", {}, code);
 }
 
 function run(program: string, args: readonly string[]): Promise<Finished> {

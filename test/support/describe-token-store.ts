@@ -9,6 +9,9 @@ import { mintTokenId } from "../../src/authority/key.ts";
 import { missingPermissions } from "../../src/authority/permission.ts";
 import { answerBytes, stateOf, type Token, tokenStates, tokenTypes } from "../../src/authority/token.ts";
 import {
+  type AccountQuery,
+  type ChangePage,
+  type ChangeQuery,
   type CreateOutcome,
   type CreateRequestRecord,
   lastUsePrecisionMs,
@@ -58,6 +61,8 @@ const everything: TokenFilter = {
   createdBeforeMs: null,
   expiresBeforeMs: null,
   unusedSinceMs: null,
+  nameContains: null,
+  keyHint: null,
 };
 
 /** Asks for everything, newest first. */
@@ -552,6 +557,29 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         expect((await who("charges:write")).tokens).toEqual([secret, write]);
       });
 
+      it("takes a part of a name as it stands, but for upper and lower case of ASCII letters", async () => {
+        const percent = await create({ name: "100% Till" });
+        const low = await create({ name: "a_b till" });
+        const umlaut = await create({ name: "Äpfel" });
+        const who = async (nameContains: string) =>
+          (await store.list(aQuery({ filter: { ...everything, nameContains } }))).tokens;
+        expect(await who("TILL")).toEqual([low, percent]);
+        expect(await who("%")).toEqual([percent]);
+        expect(await who("A_B")).toEqual([low]);
+        expect(await who("a%b")).toEqual([]);
+        expect(await who("ÄPFEL")).toEqual([umlaut]);
+        expect(await who("äpfel")).toEqual([]);
+      });
+
+      it("takes a hint as the whole of it, upper and lower case apart", async () => {
+        const token = await create({ keyHint: "aB3z" });
+        await create({ keyHint: "ab3z" });
+        const who = async (keyHint: string) =>
+          (await store.list(aQuery({ filter: { ...everything, keyHint } }))).tokens;
+        expect(await who("aB3z")).toEqual([token]);
+        expect(await who("aB3")).toEqual([]);
+      });
+
       it("answers what a filter written in the words of the domain answers, page by page, both ways", async () => {
         const model = await populate(store);
         await fc.assert(
@@ -578,6 +606,156 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
           { numRuns: 150 },
         );
       }, 60_000);
+    });
+
+    describe("listChanges", () => {
+      function aChangeQuery(facts: Partial<ChangeQuery> = {}): ChangeQuery {
+        return { tokenId: null, after: null, limit: 1000, ...facts };
+      }
+
+      async function revisionsIn(query: ChangeQuery): Promise<readonly number[] | undefined> {
+        return (await store.listChanges(query))?.changes.map(({ revision }) => revision);
+      }
+
+      it("answers an empty page without a next when nothing has changed yet", async () => {
+        expect(await store.listChanges(aChangeQuery())).toEqual({ changes: [], next: null });
+      });
+
+      it("answers every fact of a change, newest first, with the hash that continues the chain", async () => {
+        const facts = aNewToken();
+        const { head } = createdIn(await store.create(facts, null, anyLimit, at(nowMs, "maker")));
+        const revoked = await store.revoke(facts.id, "leaked", at(nowMs + 1, "ender"));
+        const shared = { tokenId: facts.id, hash: expect.anything() };
+        const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared };
+        const ended = { revision: 2, atMs: nowMs + 1, caller: "ender", action: "revoke", ...shared };
+        for (const tokenId of [null, facts.id]) {
+          const page = await store.listChanges(aChangeQuery({ tokenId }));
+          expect(page).toEqual({ changes: [ended, created], next: null });
+          expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked?.head?.hash), hex(head.hash)]);
+        }
+      });
+
+      it("answers those of one token alone, whatever came between", async () => {
+        const [first, second] = [await create(), await create()];
+        await create();
+        await revoke(first);
+        expect(await revisionsIn(aChangeQuery({ tokenId: first.id }))).toEqual([4, 1]);
+        expect(await revisionsIn(aChangeQuery({ tokenId: second.id }))).toEqual([2]);
+      });
+
+      it("answers null when no token has the id", async () => {
+        await create();
+        expect(await store.listChanges(aChangeQuery({ tokenId: mintTokenId() }))).toBeNull();
+      });
+
+      it("starts beyond `after`, and has a next only when a change is left", async () => {
+        const token = await create();
+        await create();
+        await revoke(token);
+        expect(await store.listChanges(aChangeQuery({ limit: 2 }))).toMatchObject({ next: 2 });
+        expect(await store.listChanges(aChangeQuery({ limit: 3 }))).toMatchObject({ next: null });
+        expect(await revisionsIn(aChangeQuery({ limit: 2, after: 2 }))).toEqual([1]);
+        const ofToken = aChangeQuery({ tokenId: token.id, limit: 1 });
+        expect(await store.listChanges(ofToken)).toMatchObject({ changes: [{ revision: 3 }], next: 3 });
+        expect(await store.listChanges({ ...ofToken, after: 3 })).toMatchObject({
+          changes: [{ revision: 1 }],
+          next: null,
+        });
+      });
+
+      it("answers the whole journal page by page, also pages longer than what is read at once", async () => {
+        await Promise.all(Array.from({ length: 700 }, () => create()));
+        const revisions: number[] = [];
+        for (let after: number | null = null; ; ) {
+          const page: ChangePage | null = await store.listChanges(aChangeQuery({ after, limit: 300 }));
+          revisions.push(...(page?.changes ?? []).map(({ revision }) => revision));
+          after = page?.next ?? null;
+          if (after === null) {
+            break;
+          }
+        }
+        expect(revisions).toEqual(Array.from({ length: 700 }, (_, index) => 700 - index));
+      });
+    });
+
+    describe("listAccounts", () => {
+      function anAccountQuery(facts: Partial<AccountQuery> = {}): AccountQuery {
+        return { prefix: "", after: null, limit: 1000, scanLimit: 100_000, countTo: 10_000, nowMs, ...facts };
+      }
+
+      async function namesIn(facts: Partial<AccountQuery>): Promise<readonly string[]> {
+        return (await store.listAccounts(anAccountQuery(facts))).accounts.map(({ account: name }) => name);
+      }
+
+      it("answers an empty page without a next when there are no tokens", async () => {
+        expect(await store.listAccounts(anAccountQuery())).toEqual({ accounts: [], next: null });
+      });
+
+      it("answers each account once, in the order of its bytes", async () => {
+        const inBytes = ["-", "0", "A", "Z", "_", "a", "aa", "b", "z"];
+        for (const name of [...inBytes.toReversed(), ...inBytes]) {
+          await create({ account: name });
+        }
+        expect(await namesIn({})).toEqual(inBytes);
+      });
+
+      it("counts the tokens of an account by the state that each has at this millisecond", async () => {
+        await create();
+        await create({ expiresAtMs: nowMs + 10 });
+        await create({ expiresAtMs: nowMs + 20 });
+        await revoke(await create({ expiresAtMs: nowMs + 10 }));
+        await create({ account: "other" });
+        const counts = async (atMs: number) =>
+          (await store.listAccounts(anAccountQuery({ nowMs: atMs, prefix: "acct" }))).accounts;
+        expect(await counts(nowMs + 9)).toEqual([{ account: "acct_1", active: 3, expired: 0, revoked: 1 }]);
+        expect(await counts(nowMs + 10)).toEqual([{ account: "acct_1", active: 2, expired: 1, revoked: 1 }]);
+        expect(await counts(nowMs + 20)).toEqual([{ account: "acct_1", active: 1, expired: 2, revoked: 1 }]);
+      });
+
+      it("counts no state further than `countTo`, and each exactly up to there, whatever the others come to", async () => {
+        for (let count = 0; count < 4; count += 1) {
+          await create();
+          await create({ expiresAtMs: nowMs + 1 });
+          await create({ expiresAtMs: nowMs + 100 });
+        }
+        await revoke(await create());
+        const counts = async (countTo: number) =>
+          (await store.listAccounts(anAccountQuery({ countTo, nowMs: nowMs + 1 }))).accounts[0];
+        expect(await counts(3)).toEqual({ account: "acct_1", active: 3, expired: 3, revoked: 1 });
+        expect(await counts(7)).toEqual({ account: "acct_1", active: 7, expired: 4, revoked: 1 });
+        expect(await counts(9)).toEqual({ account: "acct_1", active: 8, expired: 4, revoked: 1 });
+      });
+
+      it("answers only accounts that begin with the prefix, the prefix itself among them", async () => {
+        for (const name of ["a", "ab", "ab_c", "abz", "ac", "b"]) {
+          await create({ account: name });
+        }
+        expect(await namesIn({ prefix: "ab" })).toEqual(["ab", "ab_c", "abz"]);
+        expect(await namesIn({ prefix: "ab_c1" })).toEqual([]);
+        expect(await namesIn({ prefix: "B" })).toEqual([]);
+        expect(await store.listAccounts(anAccountQuery({ prefix: "ab", limit: 3 }))).toMatchObject({ next: null });
+      });
+
+      it("starts beyond `after`, and has a next only when an account is left", async () => {
+        for (const name of ["a", "b", "c"]) {
+          await create({ account: name });
+        }
+        expect(await store.listAccounts(anAccountQuery({ limit: 2 }))).toMatchObject({ next: "b" });
+        expect(await store.listAccounts(anAccountQuery({ limit: 3 }))).toMatchObject({ next: null });
+        expect(await namesIn({ limit: 2, after: "b" })).toEqual(["c"]);
+        expect(await namesIn({ after: "aa" })).toEqual(["b", "c"]);
+        expect(await namesIn({ after: "c" })).toEqual([]);
+      });
+
+      it("ends a page with the account that brings the tokens counted to `scanLimit`, and goes on after it", async () => {
+        for (const name of ["a", "a", "b", "b", "c"]) {
+          await create({ account: name });
+        }
+        expect(await store.listAccounts(anAccountQuery({ scanLimit: 1 }))).toMatchObject({ next: "a" });
+        expect(await store.listAccounts(anAccountQuery({ scanLimit: 3 }))).toMatchObject({ next: "b" });
+        expect(await store.listAccounts(anAccountQuery({ scanLimit: 5 }))).toMatchObject({ next: null });
+        expect(await namesIn({ scanLimit: 3, after: "a" })).toEqual(["b", "c"]);
+      });
     });
 
     describe("the times of changes", () => {
@@ -673,6 +851,9 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         await expect(async () => store.findByDigest(randomBytes(32))).rejects.toMatchObject(undecided);
         await expect(store.get(mintTokenId())).rejects.toMatchObject(undecided);
         await expect(store.list(aQuery())).rejects.toMatchObject(undecided);
+        await expect(store.listChanges({ tokenId: null, after: null, limit: 1 })).rejects.toMatchObject(undecided);
+        const accounts = { prefix: "", after: null, limit: 1, scanLimit: 1, countTo: 1, nowMs };
+        await expect(store.listAccounts(accounts)).rejects.toMatchObject(undecided);
         await expect(create()).rejects.toMatchObject(undecided);
         await expect(store.revoke(mintTokenId(), "", at(nowMs))).rejects.toMatchObject(undecided);
         await expect(store.recordUses([])).rejects.toMatchObject(undecided);
@@ -706,6 +887,9 @@ const permission = fc
   .tuple(fc.constantFrom(...resources), fc.constantFrom("read", "write"))
   .map((two) => two.join(":"));
 const account = fc.constantFrom("a", "b", "c");
+const hints = ["Zz09", "zz09", "0000"] as const;
+const names = ["Till 7", "till 70%", "TILL_7", "Ünï 💶", "ünï 💶"] as const;
+const partsOfNames = ["till", "L 7", "%", "_", "7", "ü", "Ü", "💶", "\\", "'"] as const;
 const someTime = fc.integer({ min: nowMs - 50, max: nowMs + 50 });
 
 /** Creates, uses and revokes tokens of every kind, and returns them oldest first. */
@@ -719,6 +903,8 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
     ttlMs: fc.option(fc.integer({ min: 1, max: 60 })),
     usedAtMs: fc.option(someTime),
     isRevoked: fc.boolean(),
+    name: fc.constantFrom(...names),
+    keyHint: fc.constantFrom(...hints),
   });
   const tokens: Token[] = [];
   const inOrder = fc
@@ -731,6 +917,8 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
           account: life.account,
           type: life.type,
           livemode: life.livemode,
+          name: life.name,
+          keyHint: life.keyHint,
           permissions: life.type === "restricted" ? life.permissions : [],
           expiresAtMs: life.ttlMs === null ? null : life.createdAtMs + life.ttlMs,
         }),
@@ -764,6 +952,8 @@ function queries(tokens: number): fc.Arbitrary<TokenQuery> {
       createdBeforeMs: fc.option(someTime, { freq: 2 }),
       expiresBeforeMs: fc.option(someTime, { freq: 2 }),
       unusedSinceMs: fc.option(someTime, { freq: 2 }),
+      nameContains: fc.option(fc.constantFrom(...partsOfNames), { freq: 2 }),
+      keyHint: fc.option(fc.constantFrom(...hints), { freq: 2 }),
     }),
     direction: fc.constantFrom("older", "newer"),
     after: fc.option(fc.integer({ min: 0, max: 2 * tokens + 1 })),
@@ -772,6 +962,11 @@ function queries(tokens: number): fc.Arbitrary<TokenQuery> {
     maxBytes: fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.constant(1_000_000)),
     nowMs: someTime,
   });
+}
+
+/** ASCII alone: what SQLite can tell apart without a library. */
+function inLowerCase(text: string): string {
+  return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 function inOrder(model: readonly Token[], { direction, after }: TokenQuery): readonly Token[] {
@@ -791,6 +986,8 @@ function passes(token: Token, filter: TokenFilter, atMs: number): boolean {
     (filter.createdFromMs === null || token.createdAtMs >= filter.createdFromMs) &&
     (filter.createdBeforeMs === null || token.createdAtMs < filter.createdBeforeMs) &&
     (filter.expiresBeforeMs === null || (token.expiresAtMs !== null && token.expiresAtMs < filter.expiresBeforeMs)) &&
-    (filter.unusedSinceMs === null || (token.lastUsedAtMs ?? token.createdAtMs) < filter.unusedSinceMs)
+    (filter.unusedSinceMs === null || (token.lastUsedAtMs ?? token.createdAtMs) < filter.unusedSinceMs) &&
+    (filter.nameContains === null || inLowerCase(token.name).includes(inLowerCase(filter.nameContains))) &&
+    (filter.keyHint === null || token.keyHint === filter.keyHint)
   );
 }

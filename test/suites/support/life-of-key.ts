@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { RpcAnswer, RpcClient, RpcName } from "./rpc-clients.ts";
 
@@ -37,9 +37,20 @@ export async function walkLifeOfKey(client: RpcClient): Promise<void> {
   await fail(client, "Get", { id: `tok_${"0".repeat(24)}` }, "NOT_FOUND");
   await fail(client, "Create", { ...request, name: "", requestId: "" }, "INVALID_ARGUMENT");
 
+  const digest = createHash("sha256").update(key).digest("base64");
+  assert.partialDeepStrictEqual(await succeed(client, "FindByDigest", { digest }), { token: { id, account } });
+  await fail(client, "FindByDigest", { digest: Buffer.alloc(32).toString("base64") }, "NOT_FOUND");
+  const { accounts } = await succeed(client, "ListAccounts", { prefix: account });
+  assert.partialDeepStrictEqual(accounts, [{ account, activeCount: 1 }]);
+
   const revoked = await succeed(client, "Revoke", { id, reason: "leaked" });
   assert.partialDeepStrictEqual(revoked, { token: { state: "TOKEN_STATE_REVOKED", revokeReason: "leaked" } });
   assert.equal((await succeed(client, "Revoke", { id })).revision, revoked.revision, "revoking again changes nothing");
+  const { changes } = await succeed(client, "ListChanges", { tokenId: id });
+  assert.partialDeepStrictEqual(changes, [
+    { action: "CHANGE_ACTION_REVOKE", tokenId: id, revision: revoked.revision },
+    { action: "CHANGE_ACTION_CREATE", tokenId: id, revision },
+  ]);
   const { refusal } = await succeed(client, "Authenticate", { key });
   assert.partialDeepStrictEqual(refusal, { reason: "REFUSAL_REASON_TOKEN_REVOKED", tokenId: id, account });
   assert.equal((await succeed(client, "Create", request)).key ?? "", "", "a retry shows no revoked key");

@@ -17,7 +17,15 @@ const service = TokenService.typeName;
 const protoRoot = resolve(import.meta.dirname, "../../../proto");
 const callTimeoutMs = 15_000;
 
-export type RpcName = "Create" | "Get" | "List" | "Revoke" | "Authenticate";
+export type RpcName =
+  | "Create"
+  | "Get"
+  | "List"
+  | "Revoke"
+  | "FindByDigest"
+  | "ListChanges"
+  | "ListAccounts"
+  | "Authenticate";
 
 /** What came of a call: the answer as protobuf JSON, or the name of the status that refused it. */
 export type RpcAnswer = { readonly ok: JsonObject } | { readonly code: string };

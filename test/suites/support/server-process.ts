@@ -20,6 +20,8 @@ export type ServerProcess = AsyncDisposable & {
   readonly adminAddress: string;
   /** HOST:PORT of the public REST face, or `off`. */
   readonly restAddress: string;
+  /** HOST:PORT of the operator's page, or `off`. */
+  readonly consoleAddress: string;
   isRunning(): boolean;
   /** What it printed last. */
   output(): string;
@@ -38,6 +40,8 @@ export type ServerProcessOptions = {
   readonly sealingSecret: string;
   /** More settings, without their prefix: `{ LOG_LEVEL: "warn" }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** More of the environment, by whole names. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Where the source lies. Default: this project. */
   readonly root?: string;
   readonly onLine?: (line: string) => void;
@@ -74,18 +78,21 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   return runningServer(child, child.pid, addresses, lines);
 }
 
-type Addresses = { readonly main: string; readonly admin: string; readonly rest: string };
+type Addresses = { readonly main: string; readonly admin: string; readonly rest: string; readonly console: string };
 
 function addressesIn(line: string): Addresses | null {
-  const [, rest, main, admin] =
-    /"rest":"([^"]+)","address":"([^"]+)","admin":"([^"]+)","msg":"listening"/.exec(line) ?? [];
-  return rest === undefined || main === undefined || admin === undefined ? null : { main, admin, rest };
+  const [, console, rest, main, admin] =
+    /"console":"([^"]+)","rest":"([^"]+)","address":"([^"]+)","admin":"([^"]+)","msg":"listening"/.exec(line) ?? [];
+  return console === undefined || rest === undefined || main === undefined || admin === undefined
+    ? null
+    : { main, admin, rest, console };
 }
 
 function spawnServer({
   dataDirectory,
   sealingSecret,
   settings = {},
+  variables = {},
   root = projectRoot,
 }: ServerProcessOptions): ChildProcessByStdio<null, Readable, Readable> {
   const all = {
@@ -98,7 +105,7 @@ function spawnServer({
   const env = Object.fromEntries(Object.entries(all).map(([name, value]) => [`TOKEN_AUTHORITY_${name}`, value]));
   return spawn(process.execPath, ["src/main.ts"], {
     cwd: root,
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, ...env, ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
@@ -106,7 +113,7 @@ function spawnServer({
 function runningServer(
   child: ChildProcess,
   pid: number,
-  { main, admin, rest }: Addresses,
+  { main, admin, rest, console }: Addresses,
   lines: readonly string[],
 ): ServerProcess {
   function isRunning(): boolean {
@@ -135,6 +142,7 @@ function runningServer(
     port: Number(main.slice(main.lastIndexOf(":") + 1)),
     adminAddress: admin,
     restAddress: rest,
+    consoleAddress: console,
     isRunning,
     output() {
       return lines.join("\n");

@@ -90,6 +90,10 @@ export async function unpackDebianPackages(packages: readonly string[]): Promise
       await run("dpkg", ["-x", join(target, file), target], { timeout: installTimeoutMs });
     }
   });
-  const libraries = readdirSync(join(directory, "usr/lib")).map((name) => join(directory, "usr/lib", name));
-  return { path: join(directory, "usr/sbin"), libraryPath: libraries.join(":") };
+  const lib = join(directory, "usr/lib");
+  const libraries = existsSync(lib) ? readdirSync(lib).map((name) => join(lib, name)) : [];
+  return {
+    path: [join(directory, "usr/sbin"), join(directory, "usr/bin")].join(":"),
+    libraryPath: libraries.join(":"),
+  };
 }

@@ -284,7 +284,8 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
   /**
    * Only tokens whose name contains this text. Upper and lower case of ASCII letters are alike.
    *
-   * Empty means any. At most 100 characters (Unicode code points).
+   * Empty means any. At most 100 characters (Unicode code points), of those that a name may have. A text that holds a key is refused,
+   * as no name does.
    *
    * @generated from field: string name_contains = 12;
    */
@@ -605,7 +606,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
   /**
    * Only accounts whose name begins with this.
    *
-   * Empty means every account. At most 64 characters of [0-9A-Za-z_-].
+   * Empty means every account. At most 64 characters of [0-9A-Za-z_-]. A prefix that holds a key is refused, as no account does.
    *
    * @generated from field: string prefix = 3;
    */
@@ -652,7 +653,7 @@ export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@_
 /**
  * Account is an owner of tokens, and how many it has by their state now.
  *
- * Each count is exact up to 10,000; 10,000 stands for that many or more.
+ * Each count is exact below 10,000, which stands for that many or more. The counts of one account are of one moment.
  *
  * @generated from message casapay.token.v1.Account
  */
@@ -1134,7 +1135,7 @@ export const TokenService: GenService<{
    * journal's head.
    *
    * Errors:
-   * - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id where the role must name it.
+   * - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id, also where the role must name it.
    * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another filter.
    * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
    *
@@ -1149,6 +1150,9 @@ export const TokenService: GenService<{
    * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
    *
    * Roles: operator. Changes nothing.
+   *
+   * A page ends with the account that brings the tokens counted for it to 100,000. So it may be short and still have a
+   * next_page_token: go on until there is none.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.

@@ -1,0 +1,144 @@
+package tokenauthority
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tokenv1 "casapay.com/tokenauthority/gen/casapay/token/v1"
+	"google.golang.org/grpc/codes"
+)
+
+// Authenticator decides on keys: a Client, or what stands in for one.
+type Authenticator interface {
+	Authenticate(ctx context.Context, key string, question Question) (Decision, error)
+}
+
+// Question is what is asked of a key beside that it is good.
+type Question struct {
+	// Permissions are what the bearer wants to do, such as "charges:read". The key must cover all of them, 16 at the most.
+	Permissions []string
+	// Mode is what is served here. The zero value is AnyMode.
+	Mode Mode
+	// Types are those that may pass. Empty means Secret and Restricted.
+	Types []TokenType
+}
+
+// NoPermission says to middleware that any key may pass.
+var NoPermission = []string{}
+
+// Mode is live, test, or both.
+type Mode int
+
+// The modes.
+const (
+	AnyMode Mode = iota
+	Live
+	Test
+)
+
+// TokenType is the kind of a key.
+type TokenType = tokenv1.TokenType
+
+// The types.
+const (
+	Secret      TokenType = tokenv1.TokenType_TOKEN_TYPE_SECRET
+	Publishable TokenType = tokenv1.TokenType_TOKEN_TYPE_PUBLISHABLE
+	Restricted  TokenType = tokenv1.TokenType_TOKEN_TYPE_RESTRICTED
+)
+
+// Decision has either a Principal or a Refusal; the other is nil.
+type Decision struct {
+	Principal *Principal
+	Refusal   *Refusal
+}
+
+// Principal is who acts with an accepted key, and within which bounds.
+type Principal struct {
+	TokenID  string
+	Account  string
+	Type     TokenType
+	Livemode bool
+	// Permissions are what a restricted key was given; other types have none.
+	Permissions []string
+	// ExpireTime is the zero time where the key never expires.
+	ExpireTime time.Time
+}
+
+// Refusal is a decided no.
+type Refusal struct {
+	Reason Reason
+	// MissingPermissions come with InsufficientPermissions alone.
+	MissingPermissions []string
+	// TokenID and Account are empty where no token is known.
+	TokenID string
+	Account string
+}
+
+// Reason is which check a key failed. One that this package does not know, from a newer authority, is a refusal all the same.
+type Reason string
+
+// The reasons, in the order of the checks.
+const (
+	KeyMalformed            Reason = "KEY_MALFORMED"
+	KeyUnknown              Reason = "KEY_UNKNOWN"
+	TokenRevoked            Reason = "TOKEN_REVOKED"
+	TokenExpired            Reason = "TOKEN_EXPIRED"
+	LivemodeMismatch        Reason = "LIVEMODE_MISMATCH"
+	TypeNotAllowed          Reason = "TYPE_NOT_ALLOWED"
+	InsufficientPermissions Reason = "INSUFFICIENT_PERMISSIONS"
+)
+
+// Authenticate decides whether the key may pass. An error, always an [*Error], means that nothing was decided.
+//
+// What cannot be a key, being empty, longer than 512 bytes, or not of printable ASCII, is refused as KeyMalformed without a call.
+func (c *Client) Authenticate(ctx context.Context, key string, question Question) (Decision, error) {
+	if !mayBeKey(key) {
+		return Decision{Refusal: &Refusal{Reason: KeyMalformed}}, nil
+	}
+	const rpc = "Authenticate"
+	request := &tokenv1.AuthenticateRequest{
+		Key:                 key,
+		RequiredPermissions: question.Permissions,
+		AllowedTypes:        question.Types,
+	}
+	if question.Mode != AnyMode {
+		isLive := question.Mode == Live
+		request.Livemode = &isLive
+	}
+	response, err := invoke(ctx, rpc, c.settings.authenticateTimeout, again, c.service.Authenticate, request)
+	if err != nil {
+		return Decision{}, err
+	}
+	switch outcome := response.GetOutcome().(type) {
+	case *tokenv1.AuthenticateResponse_Principal:
+		return Decision{Principal: toPrincipal(outcome.Principal)}, nil
+	case *tokenv1.AuthenticateResponse_Refusal:
+		return Decision{Refusal: toRefusal(outcome.Refusal)}, nil
+	default:
+		return Decision{}, &Error{RPC: rpc, Code: codes.Unknown, Message: "the answer has no outcome that is known here"}
+	}
+}
+
+func toPrincipal(from *tokenv1.Principal) *Principal {
+	principal := &Principal{
+		TokenID:     from.GetTokenId(),
+		Account:     from.GetAccount(),
+		Type:        from.GetType(),
+		Livemode:    from.GetLivemode(),
+		Permissions: from.GetPermissions(),
+	}
+	if from.GetExpireTime() != nil {
+		principal.ExpireTime = from.GetExpireTime().AsTime()
+	}
+	return principal
+}
+
+func toRefusal(from *tokenv1.Refusal) *Refusal {
+	return &Refusal{
+		Reason:             Reason(strings.TrimPrefix(from.GetReason().String(), "REFUSAL_REASON_")),
+		MissingPermissions: from.GetMissingPermissions(),
+		TokenID:            from.GetTokenId(),
+		Account:            from.GetAccount(),
+	}
+}

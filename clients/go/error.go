@@ -1,0 +1,87 @@
+package tokenauthority
+
+import (
+	"context"
+	"fmt"
+
+	tokenv1 "casapay.com/tokenauthority/gen/casapay/token/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Error is why a call was not answered. From Authenticate it always means "not decided", never that a key is bad. It holds no key.
+//
+// It is not a status of grpc-go, so that a service which returns it by mistake does not answer its own caller with the authority's code.
+type Error struct {
+	// RPC is the method, such as "Authenticate".
+	RPC string
+	// Code is DeadlineExceeded where the authority could not be reached in time, and Canceled where the context was.
+	Code codes.Code
+	// Reason is that of the google.rpc.ErrorInfo, such as "FIELD_INVALID". Empty where the error does not come from the authority.
+	Reason string
+	// Field is the field that is at fault, or empty.
+	Field string
+	// Message is for people.
+	Message string
+	// Metadata is that of the google.rpc.ErrorInfo.
+	Metadata map[string]string
+	// RequestID is, for Create, what was sent as request_id. After an outage the token may exist: Create with the same request and this
+	// id answers it, for 24 hours.
+	RequestID string
+}
+
+// Error names the RPC, the code, the reason and the message.
+func (e *Error) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("tokenauthority: %s: %s: %s", e.RPC, e.Code, e.Message)
+	}
+	return fmt.Sprintf("tokenauthority: %s: %s, %s: %s", e.RPC, e.Code, e.Reason, e.Message)
+}
+
+// IsMistake tells a fault of the program or of its setting up, which asking again does not mend, from an outage.
+func (e *Error) IsMistake() bool {
+	switch e.Code {
+	case codes.InvalidArgument, codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.FailedPrecondition,
+		codes.NotFound, codes.AlreadyExists, codes.OutOfRange:
+		return true
+	default:
+		return false
+	}
+}
+
+// Unwrap makes errors.Is find context.DeadlineExceeded and context.Canceled.
+func (e *Error) Unwrap() error {
+	switch e.Code {
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded
+	case codes.Canceled:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func newError(ctx context.Context, rpc string, request proto.Message, cause error) *Error {
+	from := status.Convert(cause)
+	failure := &Error{RPC: rpc, Code: from.Code(), Message: from.Message()}
+	if creation, ok := request.(*tokenv1.CreateRequest); ok {
+		failure.RequestID = creation.GetRequestId()
+	}
+	for _, detail := range from.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			failure.Reason, failure.Field, failure.Metadata = info.GetReason(), info.GetMetadata()["field"], info.GetMetadata()
+		}
+	}
+	switch {
+	case failure.Code == codes.Unavailable && ctx.Err() == context.Canceled:
+		failure.Code, failure.Message = codes.Canceled, "the context was canceled"
+	case failure.Code == codes.Internal && failure.Reason == "":
+		// Text that is not UTF-8 does not get as far as the authority. It may be a key: the message names its field alone.
+		if _, err := proto.Marshal(request); err != nil {
+			failure.Code, failure.Message = codes.InvalidArgument, err.Error()
+		}
+	}
+	return failure
+}

@@ -1,0 +1,297 @@
+"""What each RPC sends, and what its answer is read as: all of both clients but the waiting."""
+
+import re
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from casapay_token_authority._attempts import Attempts
+from casapay_token_authority._proto.casapay.token.v1 import token_pb2, token_service_pb2
+from casapay_token_authority.errors import AuthorityError, Undecided
+from casapay_token_authority.settings import Settings, check_timeout
+from casapay_token_authority.values import (
+    Account,
+    Change,
+    ChangeAction,
+    Created,
+    Page,
+    Principal,
+    Question,
+    Refusal,
+    RefusalReason,
+    Revoked,
+    Token,
+    TokenFilter,
+    TokenState,
+    TokenType,
+)
+
+_Value = TypeVar("_Value")
+_Answer = TypeVar("_Answer", bound=Message)
+_Word = TypeVar("_Word", bound=StrEnum)
+
+_SERVICE = "/casapay.token.v1.TokenService/"
+_OK_KEY = re.compile(r"[ -~]{1,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[_Value]):
+    """One call of an RPC. The request is bytes, so that no library prints what is in it."""
+
+    path: str
+    request: bytes = field(repr=False)
+    read: Callable[[bytes], _Value] = field(repr=False)
+    """Raises `AuthorityError` where the answer makes no sense."""
+    timeout: float
+    may_retry: bool = True
+    request_id: str | None = None
+    error: type[AuthorityError] = AuthorityError
+
+    def attempts(self, timeout: float | None) -> Attempts:
+        """The attempts to make it, within this many seconds or else those of the settings."""
+        seconds = self.timeout if timeout is None else timeout
+        try:
+            check_timeout("timeout", seconds)
+        except ValueError as error:
+            raise self.error(grpc.StatusCode.INVALID_ARGUMENT, str(error), field="timeout") from None
+        return Attempts(seconds, may_retry=self.may_retry, error=self.error, request_id=self.request_id)
+
+
+class Operations:
+    """Makes every operation, with the settings of one client."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def authenticate(self, key: str, question: Question) -> Operation[Principal | Refusal] | Refusal:
+        """Refuses at once what cannot be a key: HTTP might not carry it, and that is no error."""
+        if not _OK_KEY.fullmatch(key):
+            return Refusal(RefusalReason.KEY_MALFORMED)
+        request = _encode(
+            token_service_pb2.AuthenticateRequest,
+            Undecided,
+            key=key,
+            required_permissions=question.permissions,
+            livemode=question.livemode,
+            allowed_types=_numbers(token_pb2.TokenType, "TOKEN_TYPE_", question.types),
+        )
+        read = _reader(token_service_pb2.AuthenticateResponse, _decision)
+        timeout = self._settings.authenticate_timeout
+        return Operation(_SERVICE + "Authenticate", request, read, timeout, error=Undecided)
+
+    def create(
+        self,
+        account: str,
+        name: str,
+        type: TokenType,  # noqa: A002 - the contract's word
+        livemode: bool,
+        permissions: Collection[str],
+        expires_at: datetime | None,
+        request_id: str | None,
+    ) -> Operation[Created]:
+        if request_id is None and self._settings.request_ids:
+            request_id = str(uuid.uuid4())
+        request = _encode(
+            token_service_pb2.CreateRequest,
+            account=account,
+            name=name,
+            type=_number(token_pb2.TokenType, "TOKEN_TYPE_", type),
+            livemode=livemode,
+            permissions=permissions,
+            expire_time=_timestamp(expires_at),
+            request_id=request_id or "",
+        )
+        read = _reader(token_service_pb2.CreateResponse, _created)
+        timeout = self._settings.timeout
+        return Operation(
+            _SERVICE + "Create", request, read, timeout, may_retry=bool(request_id), request_id=request_id or None
+        )
+
+    def get(self, token_id: str) -> Operation[Token]:
+        request = _encode(token_service_pb2.GetRequest, id=token_id)
+        read = _reader(token_service_pb2.GetResponse, lambda answer: _token(answer.token))
+        return Operation(_SERVICE + "Get", request, read, self._settings.timeout)
+
+    def find_by_digest(self, digest: bytes) -> Operation[Token]:
+        request = _encode(token_service_pb2.FindByDigestRequest, digest=digest)
+        read = _reader(token_service_pb2.FindByDigestResponse, lambda answer: _token(answer.token))
+        return Operation(_SERVICE + "FindByDigest", request, read, self._settings.timeout)
+
+    def revoke(self, token_id: str, reason: str) -> Operation[Revoked]:
+        request = _encode(token_service_pb2.RevokeRequest, id=token_id, reason=reason)
+        read = _reader(token_service_pb2.RevokeResponse, lambda answer: Revoked(_token(answer.token), answer.revision))
+        return Operation(_SERVICE + "Revoke", request, read, self._settings.timeout)
+
+    def list_tokens(self, wanted: TokenFilter, page_size: int, page_token: str) -> Operation[Page[Token]]:
+        request = _encode(
+            token_service_pb2.ListRequest,
+            page_size=page_size,
+            page_token=page_token,
+            account=wanted.account,
+            types=_numbers(token_pb2.TokenType, "TOKEN_TYPE_", wanted.types),
+            livemode=wanted.livemode,
+            states=_numbers(token_pb2.TokenState, "TOKEN_STATE_", wanted.states),
+            permission=wanted.permission,
+            created_from=_timestamp(wanted.created_from),
+            created_before=_timestamp(wanted.created_before),
+            expires_before=_timestamp(wanted.expires_before),
+            unused_since=_timestamp(wanted.unused_since),
+            name_contains=wanted.name_contains,
+            key_hint=wanted.key_hint,
+        )
+        read = _reader(
+            token_service_pb2.ListResponse,
+            lambda answer: Page(
+                tuple(map(_token, answer.tokens)), answer.next_page_token or None, answer.previous_page_token or None
+            ),
+        )
+        return Operation(_SERVICE + "List", request, read, self._settings.timeout)
+
+    def list_changes(self, token_id: str, page_size: int, page_token: str) -> Operation[Page[Change]]:
+        request = _encode(
+            token_service_pb2.ListChangesRequest, page_size=page_size, page_token=page_token, token_id=token_id
+        )
+        read = _reader(
+            token_service_pb2.ListChangesResponse,
+            lambda answer: Page(tuple(map(_change, answer.changes)), answer.next_page_token or None),
+        )
+        return Operation(_SERVICE + "ListChanges", request, read, self._settings.timeout)
+
+    def list_accounts(self, prefix: str, page_size: int, page_token: str) -> Operation[Page[Account]]:
+        request = _encode(
+            token_service_pb2.ListAccountsRequest, page_size=page_size, page_token=page_token, prefix=prefix
+        )
+        read = _reader(
+            token_service_pb2.ListAccountsResponse,
+            lambda answer: Page(tuple(map(_account, answer.accounts)), answer.next_page_token or None),
+        )
+        return Operation(_SERVICE + "ListAccounts", request, read, self._settings.timeout)
+
+
+def _encode(message: type[Message], error: type[AuthorityError] = AuthorityError, /, **fields: Any) -> bytes:
+    try:
+        return message(**fields).SerializeToString()
+    except (TypeError, ValueError):
+        # Not chained: protobuf's own words may repeat the value.
+        text = f"{message.DESCRIPTOR.name} has a field of another type, or text that is not Unicode"
+        raise error(grpc.StatusCode.INVALID_ARGUMENT, text, reason="REQUEST_MALFORMED") from None
+
+
+def _reader(message: type[_Answer], translate: Callable[[_Answer], _Value]) -> Callable[[bytes], _Value]:
+    def read(answer: bytes) -> _Value:
+        try:
+            return translate(message.FromString(answer))
+        except (DecodeError, ValueError, OverflowError):
+            raise _unreadable() from None
+
+    return read
+
+
+def _unreadable() -> AuthorityError:
+    return AuthorityError(grpc.StatusCode.UNKNOWN, "the answer makes no sense")
+
+
+def _decision(answer: token_service_pb2.AuthenticateResponse) -> Principal | Refusal:
+    outcome = answer.WhichOneof("outcome")
+    if outcome == "principal":
+        principal = answer.principal
+        return Principal(
+            token_id=principal.token_id,
+            account=principal.account,
+            type=_word(TokenType, token_pb2.TokenType, "TOKEN_TYPE_", principal.type),
+            livemode=principal.livemode,
+            permissions=tuple(principal.permissions),
+            expires_at=_time(principal, "expire_time"),
+        )
+    if outcome == "refusal":
+        refusal = answer.refusal
+        return Refusal(
+            reason=_word(RefusalReason, token_service_pb2.RefusalReason, "REFUSAL_REASON_", refusal.reason),
+            missing_permissions=tuple(refusal.missing_permissions),
+            token_id=refusal.token_id or None,
+            account=refusal.account or None,
+        )
+    raise _unreadable()
+
+
+def _created(answer: token_service_pb2.CreateResponse) -> Created:
+    return Created(_token(answer.token), answer.key or None, answer.revision)
+
+
+def _token(message: token_pb2.Token) -> Token:
+    return Token(
+        id=message.id,
+        account=message.account,
+        name=message.name,
+        type=_word(TokenType, token_pb2.TokenType, "TOKEN_TYPE_", message.type),
+        livemode=message.livemode,
+        key_prefix=message.key_prefix,
+        key_hint=message.key_hint,
+        permissions=tuple(message.permissions),
+        state=_word(TokenState, token_pb2.TokenState, "TOKEN_STATE_", message.state),
+        created_at=_datetime(message.create_time),
+        created_by=message.created_by,
+        expires_at=_time(message, "expire_time"),
+        last_used_at=_time(message, "last_use_time"),
+        revoked_at=_time(message, "revoke_time"),
+        revoke_reason=message.revoke_reason,
+    )
+
+
+def _change(message: token_service_pb2.Change) -> Change:
+    return Change(
+        revision=message.revision,
+        action=_word(ChangeAction, token_service_pb2.ChangeAction, "CHANGE_ACTION_", message.action),
+        token_id=message.token_id,
+        caller=message.caller,
+        changed_at=_datetime(message.change_time),
+        hash=message.hash,
+    )
+
+
+def _account(message: token_service_pb2.Account) -> Account:
+    return Account(message.account, message.active_count, message.expired_count, message.revoked_count)
+
+
+def _word(words: type[_Word], enum: Any, prefix: str, number: int) -> _Word:
+    """An enum's number as our word; `unknown` for one that this package does not know."""
+    known: Mapping[int, str] = {value: name.removeprefix(prefix).lower() for name, value in enum.items()}
+    word = known.get(number, "")
+    return words(word if word in set(words) else "unknown")
+
+
+def _number(enum: Any, prefix: str, word: str) -> int:
+    """Our word as the enum's number. What it does not have becomes a number that the authority refuses."""
+    numbers: Mapping[str, int] = dict(enum.items())
+    return numbers.get(f"{prefix}{word.upper()}", 0)
+
+
+def _numbers(enum: Any, prefix: str, words: Collection[str]) -> list[int]:
+    return [_number(enum, prefix, word) for word in words]
+
+
+def _timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise AuthorityError(
+            grpc.StatusCode.INVALID_ARGUMENT, "a time must have a time zone", reason="REQUEST_MALFORMED"
+        )
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp
+
+
+def _time(message: Message, name: str) -> datetime | None:
+    return _datetime(getattr(message, name)) if message.HasField(name) else None
+
+
+def _datetime(timestamp: Timestamp) -> datetime:
+    return timestamp.ToDatetime(UTC)

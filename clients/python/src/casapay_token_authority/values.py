@@ -1,0 +1,182 @@
+"""What is asked and what is answered, as values. None of them shows a key when it is printed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+_Item = TypeVar("_Item")
+
+
+class TokenType(StrEnum):
+    """The kind of a key."""
+
+    SECRET = "secret"
+    PUBLISHABLE = "publishable"
+    RESTRICTED = "restricted"
+    UNKNOWN = "unknown"
+    """Of a server that is newer than this package. Only in answers."""
+
+
+class TokenState(StrEnum):
+    """Whether a key authenticates."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+    """Of a server that is newer than this package. Only in answers."""
+
+
+class ChangeAction(StrEnum):
+    """What a change did."""
+
+    CREATE = "create"
+    REVOKE = "revoke"
+    UNKNOWN = "unknown"
+    """Of a server that is newer than this package."""
+
+
+class RefusalReason(StrEnum):
+    """Which check a key failed, in the order of the checks."""
+
+    KEY_MALFORMED = "key_malformed"
+    KEY_UNKNOWN = "key_unknown"
+    TOKEN_REVOKED = "token_revoked"
+    TOKEN_EXPIRED = "token_expired"
+    LIVEMODE_MISMATCH = "livemode_mismatch"
+    TYPE_NOT_ALLOWED = "type_not_allowed"
+    INSUFFICIENT_PERMISSIONS = "insufficient_permissions"
+    UNKNOWN = "unknown"
+    """Of a server that is newer than this package. A refusal like the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request asks of its key. `permissions` has no default: a route that asks for none says `()`."""
+
+    permissions: Collection[str]
+    livemode: bool | None = None
+    """The mode that may pass; None for both."""
+    types: Collection[TokenType] = ()
+    """The types that may pass; empty for secret and restricted."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.permissions, str):
+            raise TypeError("permissions must be a collection of strings, not one string")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts with an accepted key, and within which bounds."""
+
+    token_id: str
+    account: str
+    type: TokenType
+    livemode: bool
+    permissions: tuple[str, ...]
+    """What a restricted key was given; empty for the other types."""
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A decided no, and why."""
+
+    reason: RefusalReason
+    missing_permissions: tuple[str, ...] = ()
+    token_id: str | None = None
+    """For support. None where no token is known."""
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The record of a key. It never holds the key."""
+
+    id: str
+    account: str
+    name: str
+    type: TokenType
+    livemode: bool
+    key_prefix: str
+    key_hint: str
+    """The last 4 characters of the key."""
+    permissions: tuple[str, ...]
+    state: TokenState
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    revoke_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The answer to `create`. The key is shown here and never again."""
+
+    token: Token
+    key: str | None = field(repr=False)
+    """None only when a request id was sent again and the token has been revoked since."""
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The answer to `revoke`."""
+
+    token: Token
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the journal: a token was created, or revoked."""
+
+    revision: int
+    action: ChangeAction
+    token_id: str
+    caller: str
+    changed_at: datetime
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An owner of tokens, and how many it has by their state now. 10,000 stands for that many or more."""
+
+    account: str
+    active_count: int
+    expired_count: int
+    revoked_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFilter:
+    """Which tokens to list. What is given must all hold."""
+
+    account: str = ""
+    """Empty for every account, which only an operator may ask for."""
+    types: Collection[TokenType] = ()
+    livemode: bool | None = None
+    states: Collection[TokenState] = ()
+    permission: str = ""
+    """Only tokens whose key covers this permission."""
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    expires_before: datetime | None = None
+    unused_since: datetime | None = None
+    name_contains: str = ""
+    key_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Item]):
+    """Some of what was asked for. It may be empty and have a page after it all the same."""
+
+    items: Sequence[_Item]
+    next_page_token: str | None
+    previous_page_token: str | None = None
+    """Of older answers only `list_tokens` has it."""

@@ -1,0 +1,309 @@
+import { randomUUID } from "node:crypto";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Token as TokenMessage } from "../gen/casapay/token/v1/token_pb.ts";
+import { TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
+import { attempt, type Outcome } from "./attempts.ts";
+import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from "./decision.ts";
+import { AuthorityError, failure, UndecidedError } from "./errors.ts";
+import {
+  type Account,
+  type Change,
+  CreatedToken,
+  changeOf,
+  stateCodes,
+  type Token,
+  type TokenState,
+  type TokenType,
+  tokenOf,
+  typeCodes,
+} from "./token.ts";
+import { openConnection, type TransportOptions } from "./transport.ts";
+
+export type ConnectOptions = TransportOptions & {
+  /** What an Authenticate may take, connecting and repeating included. Default: 3,000. */
+  readonly authenticateTimeoutMs?: number;
+  /** What any other call may take. Default: 10,000. */
+  readonly timeoutMs?: number;
+  /** Whether Create gets a request id, without which it is never repeated. Default: true. False for an authority without a sealing secret. */
+  readonly requestIds?: boolean;
+};
+
+export type CallOptions = {
+  /** In place of the client's. */
+  readonly timeoutMs?: number;
+  /** Ends the call. A change may have happened all the same. */
+  readonly signal?: AbortSignal;
+};
+
+export type NewToken = {
+  readonly account: string;
+  readonly name: string;
+  readonly type: TokenType;
+  readonly livemode?: boolean;
+  readonly permissions?: readonly string[];
+  readonly expireTime?: Date;
+  /** A UUID. With the same one, a Create that is sent again answers the same token and key. Default: a new one. */
+  readonly requestId?: string;
+};
+
+export type Paging = { readonly pageSize?: number; readonly pageToken?: string };
+
+/** Filters that are given must all hold. */
+export type TokenFilter = {
+  readonly account?: string;
+  readonly types?: readonly TokenType[];
+  readonly livemode?: boolean;
+  readonly states?: readonly TokenState[];
+  readonly permission?: string;
+  readonly createdFrom?: Date;
+  readonly createdBefore?: Date;
+  readonly expiresBefore?: Date;
+  readonly unusedSince?: Date;
+  readonly nameContains?: string;
+  readonly keyHint?: string;
+};
+
+/** A page may be empty and have another after it. */
+export type TokenPage = {
+  readonly tokens: readonly Token[];
+  /** Empty when there is none. */
+  readonly nextPageToken: string;
+  readonly previousPageToken: string;
+};
+
+export type ChangePage = { readonly changes: readonly Change[]; readonly nextPageToken: string };
+export type AccountPage = { readonly accounts: readonly Account[]; readonly nextPageToken: string };
+
+/** The token authority, as a caller sees it. Calls reject with an AuthorityError, and with nothing else. */
+export type Authority = Disposable & {
+  /** Decides on a key. Rejects with an UndecidedError when there is no decision. */
+  authenticate(key: string, question?: Question, options?: CallOptions): Promise<Decision>;
+  create(token: NewToken, options?: CallOptions): Promise<CreatedToken>;
+  get(id: string, options?: CallOptions): Promise<Token>;
+  /** One page, newest first. */
+  list(filter?: TokenFilter & Paging, options?: CallOptions): Promise<TokenPage>;
+  /** All pages. */
+  eachToken(filter?: TokenFilter, options?: CallOptions): AsyncGenerator<Token, void>;
+  revoke(
+    id: string,
+    reason?: string,
+    options?: CallOptions,
+  ): Promise<{ readonly token: Token; readonly revision: number }>;
+  /** The token whose key has this SHA-256. */
+  findByDigest(digest: Uint8Array, options?: CallOptions): Promise<Token>;
+  /** One page of the journal, newest first; of one token, if it is named. */
+  listChanges(filter?: { readonly tokenId?: string } & Paging, options?: CallOptions): Promise<ChangePage>;
+  eachChange(filter?: { readonly tokenId?: string }, options?: CallOptions): AsyncGenerator<Change, void>;
+  /** One page of accounts, by name. */
+  listAccounts(filter?: { readonly prefix?: string } & Paging, options?: CallOptions): Promise<AccountPage>;
+  eachAccount(filter?: { readonly prefix?: string }, options?: CallOptions): AsyncGenerator<Account, void>;
+  /** Ends the connection and the calls on it. Calls made after it fail. */
+  close(): void;
+};
+
+/** Opens nothing yet: the first call does. `address` is HOST:PORT or unix:/PATH. */
+export function connect(address: string, options: ConnectOptions): Authority {
+  const { authenticateTimeoutMs = 3_000, timeoutMs: defaultTimeoutMs = 10_000, requestIds = true } = options;
+  const { transport, close: closeConnection } = openConnection(address, options);
+  const { method: rpc } = TokenService;
+  let isClosed = false;
+
+  function close(): void {
+    isClosed = true;
+    closeConnection();
+  }
+
+  async function ask<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodUnary<Input, Output>,
+    write: () => MessageInitShape<Input>,
+    { timeoutMs = defaultTimeoutMs, signal }: CallOptions,
+    mayRepeat = true,
+  ): Promise<Outcome<MessageShape<Output>>> {
+    let request: MessageShape<Input>;
+    try {
+      request = create(method.input, write());
+      // The error that the transport would make of it quotes the value.
+      toBinary(method.input, request);
+    } catch {
+      return {
+        failure: failure("INVALID_ARGUMENT", `the request to ${method.name} has a value that is not of its type`),
+      };
+    }
+    const call = async (leftMs: number) =>
+      (await transport.unary(method, signal, leftMs, undefined, request as MessageInitShape<Input>)).message;
+    return await attempt(call, { timeoutMs, signal, mayRepeat, isClosed: () => isClosed });
+  }
+
+  async function manage<Input extends DescMessage, Output extends DescMessage>(
+    ...call: Parameters<typeof ask<Input, Output>>
+  ): Promise<MessageShape<Output>> {
+    const outcome = await ask(...call);
+    if ("failure" in outcome) {
+      throw new AuthorityError(outcome.failure);
+    }
+    return outcome.response;
+  }
+
+  const authority: Authority = {
+    async authenticate(key, { requiredPermissions = [], livemode, allowedTypes = [] } = {}, callOptions = {}) {
+      if (!mayBeKey(key)) {
+        return keyMalformed;
+      }
+      const write = () => ({
+        key,
+        requiredPermissions: [...requiredPermissions],
+        ...(livemode === undefined ? {} : { livemode }),
+        allowedTypes: codesOf(allowedTypes, typeCodes),
+      });
+      const outcome = await ask(rpc.authenticate, write, { timeoutMs: authenticateTimeoutMs, ...callOptions });
+      if ("failure" in outcome) {
+        throw new UndecidedError(outcome.failure);
+      }
+      const decision = decisionOf(outcome.response);
+      if (decision === null) {
+        throw new UndecidedError(failure("INTERNAL", "the answer has neither principal nor refusal"));
+      }
+      return decision;
+    },
+
+    async create(
+      { permissions = [], expireTime, type, requestId = requestIds ? randomUUID() : "", ...rest },
+      callOptions = {},
+    ) {
+      const write = () => ({
+        ...rest,
+        type: codeOf(type, typeCodes),
+        permissions: [...permissions],
+        ...timesOf({ expireTime }),
+        requestId,
+      });
+      const response = await manage(rpc.create, write, callOptions, requestId !== "");
+      return new CreatedToken(tokenIn(response), response);
+    },
+
+    async get(id, callOptions = {}) {
+      return tokenIn(await manage(rpc.get, () => ({ id }), callOptions));
+    },
+
+    async list(
+      { types = [], states = [], createdFrom, createdBefore, expiresBefore, unusedSince, ...rest } = {},
+      callOptions = {},
+    ) {
+      const write = () => ({
+        ...rest,
+        types: codesOf(types, typeCodes),
+        states: codesOf(states, stateCodes),
+        ...timesOf({ createdFrom, createdBefore, expiresBefore, unusedSince }),
+      });
+      const { tokens, nextPageToken, previousPageToken } = await manage(rpc.list, write, callOptions);
+      return { tokens: tokens.map(tokenOf), nextPageToken, previousPageToken };
+    },
+
+    async *eachToken(filter = {}, callOptions = {}) {
+      yield* all(async (pageToken) => {
+        const { tokens, nextPageToken } = await authority.list({ pageSize: 1_000, ...filter, pageToken }, callOptions);
+        return { items: tokens, nextPageToken };
+      });
+    },
+
+    async revoke(id, reason = "", callOptions = {}) {
+      const response = await manage(rpc.revoke, () => ({ id, reason }), callOptions);
+      return { token: tokenIn(response), revision: Number(response.revision) };
+    },
+
+    async findByDigest(digest, callOptions = {}) {
+      return tokenIn(await manage(rpc.findByDigest, () => ({ digest: new Uint8Array(digest) }), callOptions));
+    },
+
+    async listChanges(filter = {}, callOptions = {}) {
+      const { changes, nextPageToken } = await manage(rpc.listChanges, () => filter, callOptions);
+      return { changes: changes.map(changeOf), nextPageToken };
+    },
+
+    async *eachChange(filter = {}, callOptions = {}) {
+      yield* all(async (pageToken) => {
+        const { changes, nextPageToken } = await authority.listChanges(
+          { pageSize: 1_000, ...filter, pageToken },
+          callOptions,
+        );
+        return { items: changes, nextPageToken };
+      });
+    },
+
+    async listAccounts(filter = {}, callOptions = {}) {
+      const { accounts, nextPageToken } = await manage(rpc.listAccounts, () => filter, callOptions);
+      const plain = accounts.map(({ account, activeCount, expiredCount, revokedCount }) => ({
+        account,
+        activeCount,
+        expiredCount,
+        revokedCount,
+      }));
+      return { accounts: plain, nextPageToken };
+    },
+
+    async *eachAccount(filter = {}, callOptions = {}) {
+      yield* all(async (pageToken) => {
+        const { accounts, nextPageToken } = await authority.listAccounts(
+          { pageSize: 1_000, ...filter, pageToken },
+          callOptions,
+        );
+        return { items: accounts, nextPageToken };
+      });
+    },
+
+    close,
+    [Symbol.dispose]: close,
+  };
+  return authority;
+}
+
+/** Goes through pages to the last: an empty one may have another after it. */
+async function* all<Item>(
+  fetchPage: (pageToken: string) => Promise<{ readonly items: readonly Item[]; readonly nextPageToken: string }>,
+): AsyncGenerator<Item, void> {
+  let pageToken = "";
+  do {
+    const { items, nextPageToken } = await fetchPage(pageToken);
+    yield* items;
+    pageToken = nextPageToken;
+  } while (pageToken !== "");
+}
+
+function tokenIn({ token }: { readonly token?: TokenMessage | undefined }): Token {
+  if (token === undefined) {
+    throw new AuthorityError(failure("INTERNAL", "the answer has no token"));
+  }
+  return tokenOf(token);
+}
+
+function codeOf<Name extends string, Value>(name: Name, codes: Readonly<Record<Name, Value>>): Value {
+  if (!Object.hasOwn(codes, name)) {
+    throw new TypeError("not one of its values");
+  }
+  return codes[name];
+}
+
+function codesOf<Name extends string, Value>(names: readonly Name[], codes: Readonly<Record<Name, Value>>): Value[] {
+  return names.map((name) => codeOf(name, codes));
+}
+
+function timesOf<Name extends string>(
+  dates: Readonly<Record<Name, Date | undefined>>,
+): Partial<Record<Name, Timestamp>> {
+  const times: Partial<Record<Name, Timestamp>> = {};
+  for (const name of Object.keys(dates) as Name[]) {
+    const date = dates[name];
+    if (date !== undefined) {
+      times[name] = timestampFromDate(date);
+    }
+  }
+  return times;
+}

@@ -1,0 +1,17 @@
+export type {
+  AccountPage,
+  Authority,
+  CallOptions,
+  ChangePage,
+  ConnectOptions,
+  NewToken,
+  Paging,
+  TokenFilter,
+  TokenPage,
+} from "./authority.ts";
+export { connect } from "./authority.ts";
+export type { Decision, Principal, Question, Refusal, RefusalReason } from "./decision.ts";
+export type { StatusCode } from "./errors.ts";
+export { AuthorityError, UndecidedError } from "./errors.ts";
+export type { Account, Change, CreatedToken, Token, TokenState, TokenType } from "./token.ts";
+export type { Keepalive, MutualTls, Pem } from "./transport.ts";

@@ -1,0 +1,131 @@
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  TokenState as StateCode,
+  type Token as TokenMessage,
+  TokenType as TypeCode,
+} from "../gen/casapay/token/v1/token_pb.ts";
+import {
+  ChangeAction as ActionCode,
+  type Change as ChangeMessage,
+  type CreateResponse,
+} from "../gen/casapay/token/v1/token_service_pb.ts";
+
+export type TokenType = "secret" | "publishable" | "restricted";
+export type TokenState = "active" | "expired" | "revoked";
+
+/** The record of one API key. It never holds the key. What is `unknown` is something that this client does not know yet. */
+export type Token = {
+  readonly id: string;
+  readonly account: string;
+  readonly name: string;
+  readonly type: TokenType | "unknown";
+  readonly livemode: boolean;
+  /** The first 8 characters of the key, such as `sk_live_`. */
+  readonly keyPrefix: string;
+  /** Its last 4 characters. */
+  readonly keyHint: string;
+  readonly permissions: readonly string[];
+  readonly state: TokenState | "unknown";
+  readonly createTime: Date;
+  readonly expireTime: Date | null;
+  readonly lastUseTime: Date | null;
+  readonly revokeTime: Date | null;
+  /** Empty when none was given. */
+  readonly revokeReason: string;
+  readonly createdBy: string;
+};
+
+/** One row of the journal. */
+export type Change = {
+  readonly revision: number;
+  readonly action: "create" | "revoke" | "unknown";
+  readonly tokenId: string;
+  readonly caller: string;
+  readonly changeTime: Date;
+  readonly hash: Uint8Array;
+};
+
+/** An owner of tokens. A count of 10,000 stands for that many or more. */
+export type Account = {
+  readonly account: string;
+  readonly activeCount: number;
+  readonly expiredCount: number;
+  readonly revokedCount: number;
+};
+
+export const typeCodes = {
+  secret: TypeCode.SECRET,
+  publishable: TypeCode.PUBLISHABLE,
+  restricted: TypeCode.RESTRICTED,
+} as const satisfies Record<TokenType, TypeCode>;
+
+export const stateCodes = {
+  active: StateCode.ACTIVE,
+  expired: StateCode.EXPIRED,
+  revoked: StateCode.REVOKED,
+} as const satisfies Record<TokenState, StateCode>;
+
+const actionCodes = { create: ActionCode.CREATE, revoke: ActionCode.REVOKE } as const;
+
+export function tokenTypeOf(code: number): TokenType | "unknown" {
+  return nameOf(typeCodes, code);
+}
+
+function nameOf<Name extends string>(codes: Readonly<Record<Name, number>>, code: number): Name | "unknown" {
+  return (Object.keys(codes) as Name[]).find((name) => codes[name] === code) ?? "unknown";
+}
+
+export function tokenOf(message: TokenMessage): Token {
+  const { id, account, name, livemode, keyPrefix, keyHint, permissions, revokeReason, createdBy } = message;
+  return {
+    id,
+    account,
+    name,
+    type: tokenTypeOf(message.type),
+    livemode,
+    keyPrefix,
+    keyHint,
+    permissions,
+    state: nameOf(stateCodes, message.state),
+    createTime: dateOf(message.createTime) ?? new Date(0),
+    expireTime: dateOf(message.expireTime),
+    lastUseTime: dateOf(message.lastUseTime),
+    revokeTime: dateOf(message.revokeTime),
+    revokeReason,
+    createdBy,
+  };
+}
+
+export function changeOf({ revision, action, tokenId, caller, changeTime, hash }: ChangeMessage): Change {
+  return {
+    revision: Number(revision),
+    action: nameOf(actionCodes, action),
+    tokenId,
+    caller,
+    changeTime: dateOf(changeTime) ?? new Date(0),
+    hash,
+  };
+}
+
+function dateOf(timestamp: Timestamp | undefined): Date | null {
+  return timestamp === undefined ? null : timestampDate(timestamp);
+}
+
+/** A token that was created, and its key, which is shown this once. Printed or made JSON, it is without the key. */
+export class CreatedToken {
+  readonly token: Token;
+  /** The number of this change in the journal. */
+  readonly revision: number;
+  readonly #key: string;
+
+  constructor(token: Token, { key, revision }: CreateResponse) {
+    this.token = token;
+    this.revision = Number(revision);
+    this.#key = key;
+  }
+
+  /** Empty only when a request id was used again and the token has been revoked since. */
+  get key(): string {
+    return this.#key;
+  }
+}

@@ -1,0 +1,147 @@
+import type { Peer, Role } from "../authority/caller.ts";
+import type { Interval } from "./figures.ts";
+import type { PageFile } from "./page-files.ts";
+
+type HttpRequest = {
+  readonly httpVersion: string;
+  readonly method: string;
+  readonly url: string;
+  readonly header: Headers;
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
+  readonly peer: Peer;
+};
+
+type HttpResponse = {
+  readonly status: number;
+  readonly header?: NonNullable<ConstructorParameters<typeof Headers>[0]>;
+  readonly body?: AsyncIterable<Uint8Array> | Uint8Array;
+};
+
+export type ConsoleOptions = {
+  readonly files: ReadonlyMap<string, PageFile>;
+  /** Answers the RPCs, with the caller's own role. */
+  readonly answerRpc: (request: HttpRequest) => Promise<HttpResponse>;
+  /** The role of an identity as of now, or null when nobody gave it one. */
+  readonly roleOf: (identity: string) => Role | null;
+  /** Whether the URL's host is this machine: asked in plaintext (DNS rebinding). Over TLS the certificate names the host. */
+  readonly isLocalHost: (url: string) => boolean;
+  readonly figures: {
+    readonly bucketsMs: readonly number[];
+    readonly everyMs: number;
+    intervals(): readonly Interval[];
+  };
+};
+
+const servicePath = "/casapay.token.v1.TokenService/";
+/** What the page calls. Authenticate is not among it: it takes a key, and none travels here but the one in Create's answer. */
+const rpcs = new Set(
+  ["Create", "Get", "List", "Revoke", "FindByDigest", "ListChanges", "ListAccounts"].map((rpc) => servicePath + rpc),
+);
+
+const securityHeaders = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  // An answer may hold a key, and a page of yesterday would speak to the authority of today.
+  "cache-control": "no-store",
+};
+
+/** The operator's page: its files, the RPCs that it calls, who its caller is (`/caller`), and the last hour (`/figures`). */
+export function createConsoleHandler(options: ConsoleOptions): (request: HttpRequest) => Promise<HttpResponse> {
+  const { files, answerRpc, roleOf, isLocalHost, figures } = options;
+
+  return async (request) => {
+    const response = await route(request);
+    const header = new Headers(response.header);
+    for (const [name, value] of Object.entries(securityHeaders)) {
+      header.set(name, value);
+    }
+    return { ...response, header };
+  };
+
+  async function route(request: HttpRequest): Promise<HttpResponse> {
+    if (request.peer.transport === "loopback" && !isLocalHost(request.url)) {
+      return refuse(
+        403,
+        "permission_denied",
+        "a plaintext request must name localhost or a loopback address as its host",
+      );
+    }
+    const path = pathOf(request.url);
+    const file = files.get(path);
+    if (file !== undefined) {
+      return ifRead(request, () => ({ status: 200, header: { "content-type": file.contentType }, body: file.body }));
+    }
+    if (isOfAnotherSite(request)) {
+      return refuse(403, "permission_denied", "the request comes from a page of another origin");
+    }
+    if (rpcs.has(path)) {
+      return isJson(request) ? answerRpc(request) : refuse(415, "invalid_argument", "only application/json");
+    }
+    switch (path) {
+      case "/caller":
+        return ifRead(request, () => json(200, callerOf(request.peer)));
+      case "/figures":
+        return ifRead(request, () => answerFigures(request.peer));
+      default:
+        return refuse(404, "not_found", "not found");
+    }
+  }
+
+  /** Also for a caller who may do nothing: the page tells it why. */
+  function callerOf({ identity }: Peer): { readonly identity: string | null; readonly role: Role | null } {
+    return { identity, role: identity === null ? null : roleOf(identity) };
+  }
+
+  function answerFigures(peer: Peer): HttpResponse {
+    const { identity, role } = callerOf(peer);
+    if (identity === null) {
+      return refuse(401, "unauthenticated", "a client certificate that names one identity is required");
+    }
+    if (role === null) {
+      return refuse(403, "permission_denied", "the caller's identity is not in the callers file");
+    }
+    const { bucketsMs, everyMs } = figures;
+    return json(200, { bucketsMs, everyMs, intervals: figures.intervals() });
+  }
+}
+
+/** A browser says where a request comes from; what is no browser carries no other page's wishes. */
+function isOfAnotherSite({ url, header }: HttpRequest): boolean {
+  const origin = header.get("origin");
+  const site = header.get("sec-fetch-site");
+  return (
+    (origin !== null && origin !== new URL(url).origin) || (site !== null && !["same-origin", "none"].includes(site))
+  );
+}
+
+/** A form or a script of another origin cannot send this type without asking first, and nobody here would say yes. */
+function isJson({ header }: HttpRequest): boolean {
+  return /^application\/json\s*(?:;|$)/i.test(header.get("content-type") ?? "");
+}
+
+/** The path as it was sent: parsing would turn other paths into ours. */
+function pathOf(url: string): string {
+  return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? "";
+}
+
+function ifRead({ method }: HttpRequest, answer: () => HttpResponse): HttpResponse {
+  return method === "GET" || method === "HEAD"
+    ? answer()
+    : { ...refuse(405, "unimplemented", "only GET and HEAD"), header: { ...jsonType, allow: "GET, HEAD" } };
+}
+
+const jsonType = { "content-type": "application/json" };
+
+/** In the form of a Connect error, as the RPCs answer theirs. */
+function refuse(status: number, code: string, message: string): HttpResponse {
+  return json(status, { code, message });
+}
+
+function json(status: number, value: object): HttpResponse {
+  return { status, header: jsonType, body: Buffer.from(JSON.stringify(value)) };
+}

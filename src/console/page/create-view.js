@@ -1,0 +1,312 @@
+import { copyButton, field, h, markField, say } from "./dom.js";
+import { heading } from "./load.js";
+import { call } from "./rpc.js";
+import { asRpcError, errorBox, modeBadge, wordOf } from "./words.js";
+
+const types = /** @type {const} */ ([
+  ["restricted", "May do what it is given, and nothing else."],
+  ["secret", "May do everything in its account. For servers."],
+  ["publishable", "May be seen by anybody; may do nothing by permission."],
+]);
+
+/** Which fields of the request stand in which control. @type {Readonly<Record<string, string>>} */
+const controlOf = {
+  account: "create-account",
+  name: "create-name",
+  permissions: "create-permissions",
+  expireTime: "create-expires",
+};
+
+/**
+ * A form that makes a token. What was filled in stays, whatever the authority answers or does not answer.
+ *
+ * @param {import("./load.js").View} view
+ */
+export function createView(view) {
+  const mayAll = view.caller.role !== "service";
+  const account = h("input", {
+    id: "create-account",
+    required: true,
+    maxlength: 64,
+    pattern: "[0-9A-Za-z_\\-]+",
+    title: "letters, digits, _ and -",
+    value: view.address.query.account ?? "",
+    ...plain("create-account"),
+  });
+  const name = h("input", { id: "create-name", required: true, maxlength: 100, ...plain("create-name") });
+  const permissions = h("textarea", {
+    id: "create-permissions",
+    rows: 4,
+    class: "mono",
+    placeholder: "events:read\npayment_intents:write",
+    ...plain("create-permissions"),
+  });
+  const expires = h("input", { id: "create-expires", type: "datetime-local", step: 60, ...plain("create-expires") });
+  const problem = h("div");
+  const submit = h("button", { type: "submit", class: "primary" }, "Create token");
+  const permissionField = field("create-permissions", "Permissions", permissions, {
+    hint: "One a line: resource:read or resource:write. write covers read.",
+  });
+
+  /** One id for one content, so that sending the same again makes nothing new. */
+  const attempt = { body: "", requestId: "", mayHaveHappened: false };
+  /** Whether the authority can keep a key for a retry. */
+  let takesRequestIds = true;
+
+  const form = h(
+    "form",
+    {
+      class: "card create",
+      "aria-label": "New token",
+      autocomplete: "off",
+      onchange: showPermissions,
+      onsubmit(event) {
+        event.preventDefault();
+        void send();
+      },
+    },
+    field("create-account", "Account", account),
+    field("create-name", "Name", name, { hint: "For people: where the key is used." }),
+    h(
+      "fieldset",
+      null,
+      h("legend", null, "Type"),
+      types.map(([type, hint]) => {
+        const isAllowed = mayAll || type === "restricted";
+        return h(
+          "label",
+          { class: "option" },
+          h("input", {
+            type: "radio",
+            name: "type",
+            value: type,
+            checked: type === "restricted",
+            disabled: !isAllowed,
+          }),
+          h(
+            "span",
+            null,
+            h("strong", null, type),
+            h("span", { class: "hint" }, isAllowed ? hint : `Your role, ${view.caller.role}, may not create these.`),
+          ),
+        );
+      }),
+    ),
+    h(
+      "fieldset",
+      null,
+      h("legend", null, "Mode"),
+      h(
+        "label",
+        { class: "option" },
+        h("input", { type: "radio", name: "mode", value: "test", checked: true }),
+        h("span", null, h("strong", null, "test"), h("span", { class: "hint" }, "Acts on test data.")),
+      ),
+      h(
+        "label",
+        { class: "option" },
+        h("input", { type: "radio", name: "mode", value: "live" }),
+        h("span", null, h("strong", null, "live"), h("span", { class: "hint" }, "Acts on live data.")),
+      ),
+    ),
+    permissionField,
+    field("create-expires", "Expires (UTC)", expires, { hint: "Empty: never." }),
+    problem,
+    h("div", { class: "actions" }, submit, h("a", { class: "button", href: "#/tokens" }, "Cancel")),
+  );
+
+  function showPermissions() {
+    permissionField.hidden = chosen("type") !== "restricted";
+  }
+
+  /** @param {string} radio */
+  function chosen(radio) {
+    return String(new FormData(form).get(radio));
+  }
+
+  function requestOf() {
+    const type = chosen("type");
+    return {
+      account: account.value.trim(),
+      name: name.value.trim(),
+      type: `TOKEN_TYPE_${type.toUpperCase()}`,
+      livemode: chosen("mode") === "live",
+      permissions: type === "restricted" ? permissions.value.split(/[\s,]+/).filter((one) => one !== "") : [],
+      ...(expires.value === "" ? {} : { expireTime: `${expires.value}:00Z` }),
+    };
+  }
+
+  async function send() {
+    const request = requestOf();
+    clearMarks();
+    if (request.type === "TOKEN_TYPE_RESTRICTED" && request.permissions.length === 0) {
+      markField(permissions, "A restricted key needs at least one permission.");
+      permissions.focus();
+      return;
+    }
+    const body = JSON.stringify(request);
+    if (body !== attempt.body) {
+      Object.assign(attempt, { body, requestId: crypto.randomUUID(), mayHaveHappened: false });
+    }
+    submit.disabled = true;
+    submit.textContent = "Creating…";
+    try {
+      const { token, key = "" } = await create(request);
+      problem.replaceChildren();
+      showKeyOnce(token, key, view.signal);
+    } catch (error) {
+      if (!view.signal.aborted) {
+        showProblem(asRpcError(error));
+      }
+    } finally {
+      submit.disabled = false;
+      submit.textContent = attempt.mayHaveHappened ? "Send the same again" : "Create token";
+    }
+  }
+
+  /** @param {ReturnType<typeof requestOf>} request */
+  async function create(request) {
+    if (takesRequestIds) {
+      try {
+        return await call("Create", { ...request, requestId: attempt.requestId }, view.signal);
+      } catch (error) {
+        if (asRpcError(error).reason !== "SEALING_SECRET_MISSING") {
+          throw error;
+        }
+        // It was refused before anything was made.
+        takesRequestIds = false;
+      }
+    }
+    return await call("Create", request, view.signal);
+  }
+
+  function clearMarks() {
+    problem.replaceChildren();
+    for (const control of [account, name, permissions, expires]) {
+      markField(control, null);
+    }
+  }
+
+  /** @param {import("./rpc.js").RpcError} error */
+  function showProblem(error) {
+    const control = document.getElementById(
+      controlOf[error.metadata.field?.replace("expire_time", "expireTime").replace(/\[.*/, "") ?? ""] ?? "",
+    );
+    if (control !== null) {
+      markField(control, `${error.message}.`);
+      control.focus();
+      return;
+    }
+    attempt.mayHaveHappened = error.isUnknown;
+    const box = errorBox(error, {
+      title: error.isUnknown ? "The outcome is not known" : "No token was created",
+      advice: adviceOn(error),
+    });
+    problem.replaceChildren(box);
+  }
+
+  /** @param {import("./rpc.js").RpcError} error */
+  function adviceOn({ isUnknown }) {
+    if (!isUnknown) {
+      return "";
+    }
+    return takesRequestIds
+      ? "What you filled in is still here. Send the same again: it makes one token, however often it is sent. If you change it first, it is another token."
+      : "This authority has no sealing secret, so that sending again may make a second token: look for it in the account's list first.";
+  }
+
+  return [heading("Create token"), form];
+}
+
+/** @param {string} id */
+function plain(id) {
+  return {
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    "aria-describedby": `${id}-hint ${id}-error`,
+  };
+}
+
+/**
+ * Shows the key until the dialog is closed or left, this once. It is nowhere but here: not in the address, not in what the browser keeps.
+ *
+ * @param {import("./rpc.js").Token} token
+ * @param {string} key
+ * @param {AbortSignal} signal
+ */
+function showKeyOnce(token, key, signal) {
+  let wasCopied = false;
+  const shown = h("output", { id: "new-key", class: "key mono", tabindex: "0", "aria-label": "The new key" }, key);
+  const warning = h("p", { class: "field-error", role: "alert" });
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "key-title", closedby: "none", class: "key-dialog", onclose: forget },
+    h(
+      "h2",
+      { id: "key-title", tabindex: "-1", autofocus: true },
+      key === "" ? "The token was made, and revoked since" : `The key of “${token.name}”`,
+    ),
+    h(
+      "p",
+      null,
+      modeBadge(token),
+      " ",
+      h("span", { class: "badge" }, wordOf(token.type)),
+      " of account ",
+      h("span", { class: "mono" }, token.account),
+    ),
+    h(
+      "p",
+      null,
+      key === ""
+        ? "Its key is not shown again."
+        : "This is the only time that it is shown. Copy it now to where it is needed.",
+    ),
+    key !== "" && shown,
+    warning,
+    h(
+      "div",
+      { class: "actions end" },
+      key !== "" &&
+        copyButton(
+          () => shown.textContent ?? "",
+          "the key",
+          () => {
+            wasCopied = true;
+            warning.textContent = "";
+          },
+        ),
+      h("button", { type: "button", class: "primary", onclick: leave }, "Done"),
+    ),
+  );
+
+  function leave() {
+    if (key !== "" && !wasCopied && warning.textContent === "") {
+      warning.textContent =
+        "The key was not copied with the button. Press Done again if you have it: it cannot be shown again.";
+      return;
+    }
+    dialog.close();
+    location.hash = `#/tokens/${token.id}`;
+  }
+
+  function forget() {
+    shown.textContent = "";
+    dialog.remove();
+    signal.removeEventListener("abort", close);
+    removeEventListener("pagehide", close);
+  }
+
+  function close() {
+    dialog.close();
+    forget();
+  }
+
+  signal.addEventListener("abort", close);
+  // The browser may keep a page that was left, to come back to it.
+  addEventListener("pagehide", close);
+  document.body.append(dialog);
+  dialog.showModal();
+  say(`Created “${token.name}”.`);
+}

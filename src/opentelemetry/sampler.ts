@@ -1,0 +1,24 @@
+import { ROOT_CONTEXT, SamplingDecision } from "@opentelemetry/api";
+import { TraceIdRatioBasedSampler } from "@opentelemetry/sdk-trace";
+import type { TraceParent } from "./trace-parent.ts";
+import type { Sampling } from "./tracing-settings.ts";
+
+/** Whether a call that is sampled is to be recorded. Who is not known, or has no role, has no say in it: the ratio decides. */
+export type Sampler = (parent: TraceParent | null, hasRole: boolean) => boolean;
+
+/** Asked for every call that is answered: it makes nothing. */
+export function createSampler({ isParentBased, ratio }: Sampling): Sampler {
+  const byTraceId = new TraceIdRatioBasedSampler(ratio);
+
+  return (parent, hasRole) => {
+    if (parent === null || !hasRole) {
+      // The trace begins here, with an id that is as random as this.
+      return Math.random() < ratio;
+    }
+    if (isParentBased) {
+      return parent.isSampled;
+    }
+    const { decision } = byTraceId.shouldSample(ROOT_CONTEXT, parent.traceId);
+    return decision === SamplingDecision.RECORD_AND_SAMPLED;
+  };
+}

@@ -1,0 +1,17 @@
+/**
+ * SQL that counts the tokens of `:account`, up to `:max`, in an index alone. The unexpired are two ranges of that index: in one
+ * condition they would be a scan of all unrevoked tokens of the account.
+ */
+export const countTokens = {
+  neverExpiring: countIn("token_unrevoked", "revoked_at_ms IS NULL AND expires_at_ms IS NULL"),
+  yetToExpire: countIn("token_unrevoked", "revoked_at_ms IS NULL AND expires_at_ms > :now_ms"),
+  expired: countIn("token_unrevoked", "revoked_at_ms IS NULL AND expires_at_ms <= :now_ms"),
+  revoked: countIn("token_revoked", "revoked_at_ms IS NOT NULL"),
+};
+
+export type CountParameters = { readonly account: string; readonly now_ms: number; readonly max: number };
+
+function countIn(index: string, condition: string): string {
+  return `(SELECT count(*) FROM
+    (SELECT 1 FROM token INDEXED BY ${index} WHERE account = :account AND ${condition} LIMIT :max))`;
+}

@@ -1,0 +1,71 @@
+import type { Role } from "./authority/caller.ts";
+import type { Log } from "./authority/log.ts";
+import { isLocalHost } from "./connect/is-local-host.ts";
+import { createConsoleHandler } from "./console/console-handler.ts";
+import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
+import { readPageFiles } from "./console/page-files.ts";
+import { authenticatePath } from "./grpc/authenticate-lane.ts";
+import { checkPath } from "./grpc/check-lane.ts";
+import type { HttpHandler } from "./http/exchange.ts";
+import type { ListenAddress } from "./http/listen-address.ts";
+import type { Listener } from "./http/listener.ts";
+import type { TlsSource } from "./http/tls-source.ts";
+import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
+import { startPort } from "./start-port.ts";
+
+// One person's page, which asks for little at once.
+const maxConnections = 100;
+const maxConcurrentStreams = 100;
+
+/** Where gateways ask for a decision. */
+const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
+
+export type ConsolePortOptions = {
+  readonly address: ListenAddress;
+  /** Null means plaintext. */
+  readonly tls: TlsSource | null;
+  readonly roleOf: (identity: string) => Role | null;
+  readonly answerRpc: HttpHandler;
+  readonly figures: Figures;
+  readonly log: Log;
+};
+
+/** Starts the operator's page. Its callers are those of the RPCs, with the same roles. */
+export async function startConsolePort(options: ConsolePortOptions): Promise<Listener> {
+  const { address, tls, roleOf, answerRpc, figures, log } = options;
+  return await startPort({
+    address,
+    reusePort: false,
+    tls,
+    handler: createConsoleHandler({
+      files: readPageFiles(),
+      answerRpc,
+      roleOf,
+      isLocalHost,
+      figures: { bucketsMs, everyMs: sampleEveryMs, intervals: figures.intervals },
+    }),
+    lanes: { headers: [], paths: new Map() },
+    maxConnections,
+    maxConcurrentStreams,
+    log,
+  });
+}
+
+/** What the page plots, of everything that is measured. */
+export function countsOf({ durations, refusals }: CallMeasures): Counts {
+  const decided = Array.from({ length: bucketsMs.length + 1 }, () => 0);
+  let undecided = 0;
+  for (const { rpc, code, counts } of durations) {
+    if (!decisions.includes(rpc)) {
+      continue;
+    }
+    for (const [at, count] of counts.entries()) {
+      if (code === "OK") {
+        decided[at] = (decided[at] ?? 0) + count;
+      } else {
+        undecided += count;
+      }
+    }
+  }
+  return { decided, undecided, refusals };
+}
