@@ -163,6 +163,14 @@ it("guards no route that does not say its permissions", () => {
   expect(() => principalOfExpress({})).toThrow("no requireKey");
 });
 
+it("answers 403 for a reason that it does not know, which a newer authority may have", async () => {
+  const refusal = { kind: "refusal", reason: "UNKNOWN", missingPermissions: [], tokenId: null, account: null } as const;
+  const newer: Authenticator = { authenticate: () => Promise.resolve(refusal) };
+  const handle = withKey(newer, options, () => new Response("reached"));
+  const response = await handle(new Request("http://api.test/", { headers: { "x-api-key": unknownKey } }));
+  expect([response.status, await response.text()]).toStrictEqual([403, expect.stringContaining('"code":"unknown"')]);
+});
+
 it("answers 500, not 401, when its own role may not ask", async () => {
   await using server = await AuthorityProcess.start(tlsSettings());
   const security = { ca: rigFile("ca.pem"), cert: rigFile("service.pem"), key: rigFile("service.key") };
