@@ -26,6 +26,8 @@ export type Ledger = {
   /** Creates with a request id whose answer was lost. */
   lostCreates: CreateInit[];
   readonly faults: Fault[];
+  /** Ids of the tokens whose revocation was answered and has not been looked for in the revocation log yet. */
+  answeredRevocations: string[];
   fault(when: Fault["when"], text: string): void;
   count(what: "created" | "retried" | "revoked" | "authenticated"): void;
   summary(): string;
@@ -41,6 +43,7 @@ export function createLedger(): Ledger {
   return {
     keys: [],
     lostCreates: [],
+    answeredRevocations: [],
     faults,
     fault(when, text) {
       faults.push({ when, text });

@@ -71,6 +71,7 @@ async function revokeOne({ ledger, client, random, round }: Load): Promise<void>
   issued.round = round;
   await client.call(TokenService.method.revoke, { id: issued.id, reason: `round ${round}` });
   issued.state = "revoked";
+  ledger.answeredRevocations.push(issued.id);
   ledger.count("revoked");
 }
 

@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { expect, it } from "vitest";
+import { readConfig } from "../src/config.ts";
+
+const examples = resolve(import.meta.dirname, "../examples");
+
+/** Every setting that a file gives, in the notation of any of them. */
+function settingsIn(file: string): Readonly<Record<string, string>> {
+  const text = readFileSync(resolve(examples, file), "utf8");
+  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|, value: )"?([^"\s}]+)/g);
+  return Object.fromEntries([...pairs].map(([, name = "", value = ""]) => [name, value]));
+}
+
+it.each([["systemd/token-authority.service"], ["docker/Dockerfile"], ["kubernetes/token-authority.yaml"]])(
+  "%s gives settings that there are, and values that they take",
+  (file) => {
+    const settings = settingsIn(file);
+    expect(Object.keys(settings).length).toBeGreaterThan(2);
+    expect(readConfig(settings)).toMatchObject({ revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG });
+  },
+);
+
+it.each([
+  ["systemd/token-authority.service", /^TimeoutStopSec=(\d+)$/m],
+  ["kubernetes/token-authority.yaml", /terminationGracePeriodSeconds: (\d+)/],
+])("%s waits longer for the end than the grace", (file, pattern) => {
+  const [, seconds] = pattern.exec(readFileSync(resolve(examples, file), "utf8")) ?? [];
+  expect(Number(seconds) * 1000).toBeGreaterThan(readConfig(settingsIn(file)).shutdownGraceMs);
+});
