@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, request as httpRequest, type Server } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import express from "express";
 import fastify from "fastify";
@@ -11,6 +11,7 @@ import { withKey } from "../src/fetch.ts";
 import type { Authenticator, RouteOptions } from "../src/guard.ts";
 import { type Authority, connect, type Principal } from "../src/index.ts";
 import { AuthorityProcess, rigFile, tlsSettings } from "./support/authority-process.ts";
+import { freePort } from "./support/free-port.ts";
 import { unknownKey } from "./support/keys.ts";
 
 /** What a handler behind the guard found. */
@@ -267,13 +268,4 @@ async function startFastify(authority: Authenticator, route: RouteOptions): Prom
       await app.close();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
