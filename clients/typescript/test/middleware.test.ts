@@ -72,7 +72,9 @@ describe.each(Object.entries(frameworks))("%s", (_, startApp) => {
     app.seen.length = 0;
     expect(await ask(app, [])).toMatchObject({ status: 401, code: "key_missing", challenge: 'Bearer realm="CasaPay"' });
     expect(await ask(app, [], `/?api_key=${key}`)).toMatchObject({ status: 401, code: "key_missing" });
-    expect(await ask(app, [["Authorization", "Digest x"]])).toMatchObject({ status: 401, code: "key_missing" });
+    for (const nothing of ["Digest x", "Bearer", ""]) {
+      expect(await ask(app, [["Authorization", nothing]])).toMatchObject({ status: 401, code: "key_missing" });
+    }
     const conflict = { status: 401, code: "keys_conflict", challenge: 'Bearer realm="CasaPay", error="invalid_token"' };
     expect(
       await ask(app, [
