@@ -1,4 +1,4 @@
-import { chmodSync, constants, copyFileSync, existsSync, renameSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, existsSync, renameSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
@@ -59,13 +59,22 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   const unfinished = `${files.database}.unfinished`;
   // Of a restore that was killed.
   removeDatabase(unfinished);
+  const logBytes = sizeOf(files.revocationLog);
   try {
     const restored = await build(order, unfinished);
     syncFile(unfinished);
     renameSync(unfinished, files.database);
     syncDirectory(files.directory);
     // Last: a server that starts before refuses the log of the store before.
-    return { ...restored, oldLog: moveAside(files.revocationLog, nowMs) };
+    const oldLog = moveAside(files.revocationLog, nowMs);
+    if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
+      removeDatabase(files.database);
+      renameSync(oldLog, files.revocationLog);
+      throw new StartError(
+        `${files.revocationLog} has changed since it was read: stop the server that writes to it, and start again`,
+      );
+    }
+    return { ...restored, oldLog };
   } catch (error) {
     removeDatabase(unfinished);
     throw asStartError(error, files.directory, order.backup);
@@ -151,6 +160,10 @@ function requireNoDatabase({ directory, database }: DataFiles): void {
   if (found !== undefined) {
     throw new StartError(`${directory} holds a database, or a part of one (${found}): move it away first`);
   }
+}
+
+function sizeOf(file: string): number | null {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? null;
 }
 
 function moveAside(file: string, nowMs: number): string | null {
