@@ -34,6 +34,7 @@ export type Restored = {
   /** The newest change that the files tell of. */
   readonly reached: number;
   readonly gaps: MissedRevocations["gaps"];
+  readonly unreadable: MissedRevocations["unreadable"];
   /** Where the log of the store before was moved to. */
   readonly oldLog: string | null;
 };
@@ -95,7 +96,8 @@ async function build(order: RestoreOrder, file: string): Promise<Omit<Restored, 
       requireComplete(missed, backupHead);
     }
     const counts = revokeAgain(db, missed);
-    return { backupHead, head: requireWhole(db, file), reached: missed.reached, gaps: missed.gaps, ...counts };
+    const { reached, gaps, unreadable } = missed;
+    return { backupHead, head: requireWhole(db, file), reached, gaps, unreadable, ...counts };
   } finally {
     db.close();
   }
@@ -129,7 +131,12 @@ function revokeAgain(
   return counts;
 }
 
-function requireComplete({ reached, gaps }: MissedRevocations, backupHead: JournalHead): void {
+function requireComplete({ reached, gaps, unreadable }: MissedRevocations, backupHead: JournalHead): void {
+  if (unreadable[0] !== undefined) {
+    throw new StartError(
+      `${unreadable[0]}: tells of a change and cannot be read: take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
+    );
+  }
   if (reached < backupHead.revision) {
     throw new StartError(
       `the files end at revision ${reached}, before the backup's ${backupHead.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
