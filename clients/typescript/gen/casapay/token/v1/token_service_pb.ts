@@ -1049,8 +1049,8 @@ export const TokenService: GenService<{
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
    * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
    * - FAILED_PRECONDITION, SEALING_SECRET_MISSING: request_id was given, and the authority has no sealing secret.
-   * - FAILED_PRECONDITION, REPLAY_UNREADABLE: the key of the first answer was sealed under another secret. The metadata
-   *   `token_id` names the token: revoke it, and create another.
+   * - FAILED_PRECONDITION, REPLAY_UNREADABLE: the key of the first answer was sealed under another secret, or before a
+   *   restore. The metadata `token_id` names the token: revoke it, and create another.
    *
    * @generated from rpc casapay.token.v1.TokenService.Create
    */
