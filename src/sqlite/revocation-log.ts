@@ -1,5 +1,6 @@
 import {
   closeSync,
+  constants,
   existsSync,
   fdatasyncSync,
   fstatSync,
@@ -36,9 +37,11 @@ export type RevocationLog = Disposable & {
   followHead(head: JournalHead): void;
 };
 
-/** Longer than any line, and read at once. */
-const maxTailBytes = 64 * 1024;
-const chunkRows = 1000;
+/** Zeros that are kept ahead of the last line: to write into them is one flush of the disk, where a file that grows needs several. */
+const aheadBytes = 64 * 1024;
+/** Longer than all lines of one commit and the zeros after them. What one write has left out in a power cut is in it. */
+const tailBytes = 4 * 1024 * 1024;
+const chunkRows = 256;
 const followEveryMs = 60_000;
 
 type RevocationRow = {
@@ -93,28 +96,50 @@ function createRevocationLog(
   let reached = lastRevision;
   const { dev, ino } = fstatSync(descriptor);
   let sizeBytes = fstatSync(descriptor).size;
+  let roomBytes = sizeBytes;
   let followedAtMs = Number.NEGATIVE_INFINITY;
 
   /** A line in a file that was moved away, or among those of another store, is found by no restore. */
   function requireOurs(): void {
     const there = statSync(file, { throwIfNoEntry: false });
-    if (there?.dev !== dev || there.ino !== ino || there.size !== sizeBytes) {
+    if (there?.dev !== dev || there.ino !== ino || there.size !== roomBytes) {
       throw new Error(`the revocation log ${file} was moved, removed, or written to by somebody else`);
+    }
+  }
+
+  function cutRoom(): void {
+    ftruncateSync(descriptor, sizeBytes);
+    roomBytes = sizeBytes;
+  }
+
+  function makeRoomAhead(bytes: number): void {
+    if (sizeBytes + bytes <= roomBytes) {
+      return;
+    }
+    try {
+      writeAll(descriptor, Buffer.alloc(bytes + aheadBytes), sizeBytes);
+      roomBytes = sizeBytes + bytes + aheadBytes;
+    } catch (error) {
+      cutRoom();
+      if (!isFull(error)) {
+        throw error;
+      }
     }
   }
 
   function write(lines: string, mayRetry: () => boolean): void {
     const bytes = Buffer.from(lines, "utf8");
     requireOurs();
+    makeRoomAhead(bytes.length);
     try {
-      writeAll(descriptor, bytes);
+      writeAll(descriptor, bytes, sizeBytes);
     } catch (error) {
-      // Half a line must not stay before the next one.
-      ftruncateSync(descriptor, sizeBytes);
+      // Half a line must not stay.
+      cutRoom();
       if (!isFull(error) || !mayRetry()) {
         throw error;
       }
-      writeAll(descriptor, bytes);
+      writeAll(descriptor, bytes, sizeBytes);
     }
     fdatasyncSync(descriptor);
     sizeBytes += bytes.length;
@@ -157,6 +182,7 @@ function createRevocationLog(
       }
     },
     [Symbol.dispose]() {
+      cutRoom();
       closeSync(descriptor);
     },
   };
@@ -193,7 +219,7 @@ function toRevocation(row: RevocationRow): Revocation {
 function openForAppending(file: string): number {
   const isNew = !existsSync(file);
   try {
-    const descriptor = openSync(file, "a+", 0o600);
+    const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
     if (!fstatSync(descriptor).isFile()) {
       closeSync(descriptor);
       throw new StartError(`the revocation log ${file} is not a file`);
@@ -207,20 +233,22 @@ function openForAppending(file: string): number {
   }
 }
 
-/** Null when it has no line. Cuts off the half line that a crash may have left at the end. */
+/** Null when it has no line. Cuts off what a crash may have left at the end: half a line, or zeros where pages were not written. */
 function readLastLine(file: string, descriptor: number): JournalLine | null {
   const { size } = fstatSync(descriptor);
-  const tail = Buffer.alloc(Math.min(size, maxTailBytes));
-  readSync(descriptor, tail, 0, tail.length, size - tail.length);
+  const all = Buffer.alloc(Math.min(size, tailBytes));
+  readSync(descriptor, all, 0, all.length, size - all.length);
+  const zero = all.indexOf(0);
+  const tail = zero === -1 ? all : all.subarray(0, zero);
   const end = tail.lastIndexOf("\n") + 1;
   const start = end < 2 ? 0 : tail.lastIndexOf("\n", end - 2) + 1;
   const line = parseJournalLine(tail.toString("utf8", start, end));
-  const isHalfOfTheFirst = end === 0 && size < maxTailBytes && (size === 0 || tail[0] === 0x7b || tail[0] === 0);
+  const isHalfOfTheFirst = end === 0 && size < tailBytes && (tail.length === 0 || tail[0] === 0x7b);
   if (line === null && !isHalfOfTheFirst) {
     throw new StartError(`${file} is not a revocation log: its last line is none that this program writes`);
   }
-  if (end < tail.length) {
-    ftruncateSync(descriptor, size - tail.length + end);
+  if (end < all.length) {
+    ftruncateSync(descriptor, size - all.length + end);
   }
   return line;
 }
@@ -244,9 +272,9 @@ function requireSameHistory(file: string, db: Database.Database, last: JournalLi
   );
 }
 
-function writeAll(descriptor: number, bytes: Buffer): void {
+function writeAll(descriptor: number, bytes: Buffer, position: number): void {
   for (let written = 0; written < bytes.length; ) {
-    written += writeSync(descriptor, bytes, written);
+    written += writeSync(descriptor, bytes, written, bytes.length - written, position + written);
   }
 }
 

@@ -149,6 +149,18 @@ it("cuts off the zeros that a power cut may leave at its end", async () => {
   expect(readFileSync(log)).toEqual(whole);
 });
 
+it("gets anew what stands behind a page that a power cut has left empty", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  const whole = readFileSync(log);
+  const holed = Buffer.from(whole);
+  const second = holed.indexOf("\n") + 1;
+  holed.fill(0, second - 10, second + 10);
+  writeFileSync(log, holed);
+  await restart(directory);
+  const tokenIds = linesOf(log).flatMap(({ token_id }) => token_id ?? []);
+  expect(tokenIds).toEqual([first, `tok_${"2".repeat(24)}`]);
+});
+
 it("stops the start when a revocation was taken out of the database by hand", async () => {
   const { directory } = await aRevokedDirectory();
   editByHand(join(directory, "tokens.db"), "DELETE FROM journal WHERE revision = 6");
