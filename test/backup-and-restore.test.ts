@@ -189,6 +189,20 @@ describe("a restore", () => {
     await expectRestored(here.path);
   });
 
+  it("does not take why a call failed for why its token was revoked", async () => {
+    using here = temporaryDirectory();
+    const revoked = /^.*TokenService\/Revoke".*"revision":5,/m;
+    expect(scene.lines).toMatch(revoked);
+    const lines = scene.lines.replace(revoked, (line) =>
+      line.replace('"code":"OK"', '"code":"CANCELLED","reason":"CALL_CANCELED"'),
+    );
+    writeFileSync(join(here.path, "lines"), lines);
+    await run(here.path, "restore", scene.backup, "data", "--revocations", "lines", scene.log);
+    await using restored = new AuthorityProcess(here.path);
+    const { token } = await clientOf(await restored.address()).get({ id: scene.leaked.id });
+    expect(token?.revokeReason).toBe("found in a repository");
+  });
+
   it("with --accept-lost-revocations brings the key back to life, and says so", async () => {
     using here = temporaryDirectory();
     const output = await run(here.path, "restore", scene.backup, "data", "--accept-lost-revocations");

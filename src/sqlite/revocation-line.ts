@@ -64,7 +64,8 @@ export function parseJournalLine(text: string): JournalLine | null {
   if (!isText(token_id) || !isTokenId(token_id) || !isText(caller) || !isWhole(time)) {
     return null;
   }
-  const revoked = { tokenId: token_id, atMs: time, caller, reason: isText(reason) ? reason : "" };
+  // In the log line of a call it is why that failed: CALL_CANCELED, where the caller did not wait for its answer.
+  const revoked = { tokenId: token_id, atMs: time, caller, reason: isFromLog && isText(reason) ? reason : "" };
   return { after: isFromLog ? after : revision - 1, revision, hash, revoked };
 }
 

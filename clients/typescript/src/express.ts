@@ -24,7 +24,10 @@ export function requireKey(
   return (request, response, next) => {
     void guard(credentialsOf(request)).then((outcome) => {
       if (outcome.kind === "answer") {
-        response.writeHead(outcome.status, outcome.headers).end(outcome.body);
+        // The app may have a timeout of its own, and have answered by now.
+        if (!response.headersSent) {
+          response.writeHead(outcome.status, outcome.headers).end(outcome.body);
+        }
         return;
       }
       removeCredentials(request);

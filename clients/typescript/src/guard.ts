@@ -103,10 +103,19 @@ export function createGuard(
       const decision = await authority.authenticate(presented.key, question, callOptions);
       return decision.kind === "principal" ? decision : answer(told(decision), requestId);
     } catch (error) {
-      onUndecided(error);
+      tell(onUndecided, error);
       return answer(error instanceof UndecidedError && !error.isMistake ? unavailable : misconfigured, requestId);
     }
   };
+}
+
+/** A log that fails is no reason to leave a request without an answer. */
+function tell(onUndecided: (error: unknown) => void, error: unknown): void {
+  try {
+    onUndecided(error);
+  } catch (failure) {
+    process.emitWarning(failure instanceof Error ? failure : new Error("onUndecided threw what is no Error"));
+  }
 }
 
 function told({ reason }: Refusal): PublicError {

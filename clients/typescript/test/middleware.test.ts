@@ -144,6 +144,19 @@ describe.each(Object.entries(frameworks))("%s", (_, startApp) => {
     expect(other.seen).toStrictEqual([]);
   });
 
+  it("answers all the same when the callback for what was not decided throws", async () => {
+    const broken: Authenticator = { authenticate: () => Promise.reject(new TypeError("a bug")) };
+    await using other = await startApp(broken, {
+      ...options,
+      onUndecided() {
+        throw new Error("no room for the log");
+      },
+    });
+    const warned = once(process, "warning");
+    expect(await ask(other, [["Authorization", `Bearer ${key}`]])).toMatchObject({ status: 500 });
+    expect(await warned).toMatchObject([{ message: "no room for the log" }]);
+  });
+
   it("answers 500 when the program is at fault, and calls no handler", async () => {
     const broken: Authenticator = { authenticate: () => Promise.reject(new TypeError("a bug")) };
     await using other = await startApp(broken, options);
@@ -157,6 +170,36 @@ describe.each(Object.entries(frameworks))("%s", (_, startApp) => {
       expect(each.seen).toStrictEqual([]);
     }
   });
+});
+
+it("leaves a request of Express alone that the app has answered meanwhile", async () => {
+  const asked = Promise.withResolvers<void>();
+  const decided = Promise.withResolvers<never>();
+  const slow: Authenticator = {
+    authenticate() {
+      asked.resolve();
+      return decided.promise;
+    },
+  };
+  const app = express();
+  app.use((_request, response, next) => {
+    void asked.promise.then(() => response.status(504).send("too slow"));
+    next();
+  });
+  const guarded = requireKeyExpress(slow, options);
+  app.post("/", (request, response, next) => guarded(request, response, next));
+  await using served = await listening(createServer(app), []);
+  expect(await ask(served, [["Authorization", `Bearer ${unknownKey}`]])).toMatchObject({
+    status: 504,
+    text: "too slow",
+  });
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  decided.reject(new Error("too late"));
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", note);
+  expect(unhandled).toStrictEqual([]);
 });
 
 it("guards no route that does not say its permissions", () => {
