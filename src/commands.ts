@@ -95,13 +95,14 @@ function usageOf(name: CommandName): string {
 }
 
 function describe(restored: Restored): string {
-  const { backupHead, head, revokedAgain, alreadyRevoked, ofLostTokens, reached, gaps, oldLog } = restored;
+  const { backupHead, head, revokedAgain, alreadyRevoked, ofLostTokens, reached, gaps, unreadable, oldLog } = restored;
   const lines = [
     `restored the backup of ${text(backupHead)}`,
     reached === 0
       ? "applied no revocations: keys that were revoked after the backup live again"
       : `revoked again: ${revokedAgain}; revoked already: ${alreadyRevoked}; of tokens created after the backup, which are lost: ${ofLostTokens}`,
     ...gaps.map(([first, last]) => `not known: revisions ${first} to ${last}: keys that were revoked there live again`),
+    ...unreadable.map((where) => `not read: ${where}: if it is a revocation, that key lives again`),
     ...(reached === 0 ? [] : [`the files reach revision ${reached}: what was revoked after it is not known`]),
     ...(oldLog === null ? [] : [`moved the revocation log of before to ${oldLog}`]),
     `the journal is whole, up to ${text(head)}`,

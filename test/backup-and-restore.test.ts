@@ -1,4 +1,16 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
@@ -197,6 +209,42 @@ describe("a restore", () => {
     expect(readdirSync(join(here.path, "data"))).not.toContain("tokens.db");
     const output = await run(here.path, ...order, "--accept-lost-revocations");
     expect(output).toContain("not known: revisions 5 to 5");
+  });
+
+  it("is refused when the last line is cut off or edited, and names it", async () => {
+    using here = temporaryDirectory();
+    const whole = readFileSync(scene.log, "utf8").trim().split("\n").slice(0, 3);
+    expect(whole.at(-1)).toContain(scene.leaked.id);
+    const spoilt = [
+      [/"\}$/, ""],
+      [/"time":\d+/, '"time":null'],
+      [/"time":\d+/, '"time":1.5'],
+      [/"token_id":"tok_/, '"token_id":"'],
+      [/"after":\d+/, '"after":99'],
+      [/"hash":"./, '"hash":"'],
+    ] as const;
+    const order = ["restore", scene.backup, "data", "--revocations", "log"];
+    for (const [what, by] of spoilt) {
+      writeFileSync(join(here.path, "log"), [...whole.slice(0, -1), whole.at(-1)?.replace(what, by)].join("\n"));
+      expect(await refusalOf(here.path, ...order)).toMatch(/^log, line 3: tells of a change and cannot be read/);
+    }
+    expect(await run(here.path, ...order, "--accept-lost-revocations")).toContain("not read: log, line 3");
+  });
+
+  it("is refused when the log at its place grows while it is read, and leaves it there", async () => {
+    using here = temporaryDirectory();
+    mkdirSync(join(here.path, "data"), { mode: 0o700 });
+    const log = join(here.path, "data", "revocations.log");
+    cpSync(scene.log, log);
+    execFileSync("mkfifo", [join(here.path, "more")]);
+    const refused = refusalOf(here.path, "restore", scene.backup, "data", "--revocations", log, "more");
+    // Opened once the restore reads it, which is after the log.
+    const more = await open(join(here.path, "more"), "w");
+    appendFileSync(log, "one more\n");
+    await more.appendFile(readFileSync(scene.log));
+    await more.close();
+    expect(await refused).toContain("has changed since it was read");
+    expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
   });
 
   it("is refused when the files end before the backup, or are of another authority", async () => {

@@ -70,7 +70,7 @@ func newError(ctx context.Context, rpc string, request proto.Message, cause erro
 		failure.RequestID = creation.GetRequestId()
 	}
 	for _, detail := range from.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == errorDomain {
 			failure.Reason, failure.Field, failure.Metadata = info.GetReason(), info.GetMetadata()["field"], info.GetMetadata()
 		}
 	}

@@ -42,7 +42,7 @@ func TestTheExample(t *testing.T) {
 	listen := freeAddress(t)
 	command := exec.Command(program)
 	command.Dir = rigSetting(t, "DIRECTORY")
-	command.Env = []string{"TOKEN_AUTHORITY=" + authority.address, "LISTEN=" + listen}
+	command.Env = []string{"AUTHORITY=" + authority.address, "LISTEN=" + listen}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}

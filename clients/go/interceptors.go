@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errorDomain is that of the google.rpc.ErrorInfo in what interceptors answer.
+// errorDomain is that of the google.rpc.ErrorInfo in what the authority and the interceptors answer.
 const errorDomain = "token.casapay.com"
 
 // Methods says what the methods of a gRPC service ask of a key, by their full names: "/casapay.charges.v1.ChargeService/Get". A method

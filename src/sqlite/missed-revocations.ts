@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
-import { type JournalLine, parseJournalLine } from "./revocation-line.ts";
+import { type JournalLine, parseJournalLine, tellsOfChange } from "./revocation-line.ts";
 
 export type MissedRevocations = {
   /** After the backup, oldest first. */
@@ -12,6 +12,8 @@ export type MissedRevocations = {
   readonly reached: number;
   /** The first and last revision of each stretch after the backup of which no file says what it was. */
   readonly gaps: readonly (readonly [number, number])[];
+  /** Where lines are that tell of a change and cannot be read: cut off, or edited. */
+  readonly unreadable: readonly string[];
 };
 
 /**
@@ -26,6 +28,7 @@ export async function readMissedRevocations(
   const findHash = db.prepare<[number], { readonly hash: Uint8Array }>("SELECT hash FROM journal WHERE revision = ?");
   const findToken = db.prepare<[string]>("SELECT 1 FROM token WHERE id = ?");
   const later = new Map<number, JournalLine>();
+  const unreadable: string[] = [];
   let reached = 0;
 
   /** Whether the backup has it too. */
@@ -47,8 +50,15 @@ export async function readMissedRevocations(
 
   for (const file of files) {
     let isKnown = backupHead.revision === 0;
-    for await (const line of journalLinesOf(file)) {
-      isKnown = take(line, file) || isKnown;
+    let number = 0;
+    for await (const text of linesOf(file)) {
+      number += 1;
+      const line = parseJournalLine(text);
+      if (line !== null) {
+        isKnown = take(line, file) || isKnown;
+      } else if (tellsOfChange(text)) {
+        unreadable.push(`${file}, line ${number}`);
+      }
     }
     if (!isKnown) {
       throw new StartError(`${file}: no line is of a change that the backup knows: is it of this authority?`);
@@ -59,6 +69,7 @@ export async function readMissedRevocations(
     revocations: lines.flatMap(({ revoked }) => (revoked === null ? [] : [revoked])),
     reached,
     gaps: gapsIn(lines, backupHead.revision),
+    unreadable,
   };
 }
 
@@ -83,14 +94,9 @@ function gapsIn(lines: readonly JournalLine[], from: number): readonly (readonly
   return gaps;
 }
 
-async function* journalLinesOf(file: string): AsyncGenerator<JournalLine> {
+async function* linesOf(file: string): AsyncGenerator<string> {
   try {
-    for await (const text of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-      const line = parseJournalLine(text);
-      if (line !== null) {
-        yield line;
-      }
-    }
+    yield* createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY });
   } catch (error) {
     if (error instanceof Error && "syscall" in error && "code" in error) {
       throw new StartError(`${file} cannot be read (${error.code})`, { cause: error });

@@ -1,4 +1,4 @@
-import { chmodSync, constants, copyFileSync, existsSync, renameSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, existsSync, renameSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
@@ -34,6 +34,7 @@ export type Restored = {
   /** The newest change that the files tell of. */
   readonly reached: number;
   readonly gaps: MissedRevocations["gaps"];
+  readonly unreadable: MissedRevocations["unreadable"];
   /** Where the log of the store before was moved to. */
   readonly oldLog: string | null;
 };
@@ -59,13 +60,22 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   const unfinished = `${files.database}.unfinished`;
   // Of a restore that was killed.
   removeDatabase(unfinished);
+  const logBytes = sizeOf(files.revocationLog);
   try {
     const restored = await build(order, unfinished);
     syncFile(unfinished);
     renameSync(unfinished, files.database);
     syncDirectory(files.directory);
     // Last: a server that starts before refuses the log of the store before.
-    return { ...restored, oldLog: moveAside(files.revocationLog, nowMs) };
+    const oldLog = moveAside(files.revocationLog, nowMs);
+    if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
+      removeDatabase(files.database);
+      renameSync(oldLog, files.revocationLog);
+      throw new StartError(
+        `${files.revocationLog} has changed since it was read: stop the server that writes to it, and start again`,
+      );
+    }
+    return { ...restored, oldLog };
   } catch (error) {
     removeDatabase(unfinished);
     throw asStartError(error, files.directory, order.backup);
@@ -86,7 +96,8 @@ async function build(order: RestoreOrder, file: string): Promise<Omit<Restored, 
       requireComplete(missed, backupHead);
     }
     const counts = revokeAgain(db, missed);
-    return { backupHead, head: requireWhole(db, file), reached: missed.reached, gaps: missed.gaps, ...counts };
+    const { reached, gaps, unreadable } = missed;
+    return { backupHead, head: requireWhole(db, file), reached, gaps, unreadable, ...counts };
   } finally {
     db.close();
   }
@@ -120,7 +131,12 @@ function revokeAgain(
   return counts;
 }
 
-function requireComplete({ reached, gaps }: MissedRevocations, backupHead: JournalHead): void {
+function requireComplete({ reached, gaps, unreadable }: MissedRevocations, backupHead: JournalHead): void {
+  if (unreadable[0] !== undefined) {
+    throw new StartError(
+      `${unreadable[0]}: tells of a change and cannot be read: take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
+    );
+  }
   if (reached < backupHead.revision) {
     throw new StartError(
       `the files end at revision ${reached}, before the backup's ${backupHead.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
@@ -151,6 +167,10 @@ function requireNoDatabase({ directory, database }: DataFiles): void {
   if (found !== undefined) {
     throw new StartError(`${directory} holds a database, or a part of one (${found}): move it away first`);
   }
+}
+
+function sizeOf(file: string): number | null {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? null;
 }
 
 function moveAside(file: string, nowMs: number): string | null {

@@ -1,4 +1,5 @@
 import type { JournalHead } from "../authority/journal.ts";
+import { isTokenId } from "../authority/key.ts";
 
 export type Revocation = {
   readonly head: JournalHead;
@@ -49,10 +50,10 @@ export function parseJournalLine(text: string): JournalLine | null {
     return null;
   }
   const { after, revision, hash, time, token_id, caller, reason, rpc } = fields;
-  if (!isRevision(revision) || typeof hash !== "string" || !/^[0-9a-f]{64}$/.test(hash)) {
+  if (!isWhole(revision) || !isText(hash) || !/^[0-9a-f]{64}$/.test(hash)) {
     return null;
   }
-  const isFromLog = isRevision(after) && after < revision;
+  const isFromLog = isWhole(after) && after < revision;
   if (!isFromLog && rpc !== `${service}Revoke` && rpc !== `${service}Create`) {
     return null;
   }
@@ -60,11 +61,16 @@ export function parseJournalLine(text: string): JournalLine | null {
   if (!isRevocation) {
     return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null };
   }
-  if (typeof token_id !== "string" || typeof caller !== "string" || typeof time !== "number") {
+  if (!isText(token_id) || !isTokenId(token_id) || !isText(caller) || !isWhole(time)) {
     return null;
   }
-  const revoked = { tokenId: token_id, atMs: time, caller, reason: typeof reason === "string" ? reason : "" };
+  const revoked = { tokenId: token_id, atMs: time, caller, reason: isText(reason) ? reason : "" };
   return { after: isFromLog ? after : revision - 1, revision, hash, revoked };
+}
+
+/** Whether the text begins like a line of a revocation log, or says of itself that it is about a change. */
+export function tellsOfChange(text: string): boolean {
+  return /\{"after":|"revision":\d+,"hash":/.test(text);
 }
 
 function parseFields(text: string): Record<string, unknown> | null {
@@ -79,6 +85,10 @@ function parseFields(text: string): Record<string, unknown> | null {
   }
 }
 
-function isRevision(value: unknown): value is number {
+function isWhole(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }

@@ -25,7 +25,10 @@ import type { StorageRoom } from "./storage-room.ts";
  * unanswered, and is never ahead.
  */
 export type RevocationLog = Disposable & {
-  /** Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be. */
+  /**
+   * Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be, also when the file is no
+   * longer at its place, or somebody else has written to it.
+   */
   append(revocations: readonly Revocation[]): void;
   /** Notes how far the log reaches, when it is behind. A full disk is no reason to fail: nothing is lost without it. */
   noteHead(head: JournalHead): void;
@@ -71,7 +74,7 @@ export function openRevocationLog(
   try {
     const last = readLastLine(file, descriptor);
     requireSameHistory(file, db, last);
-    const log = createRevocationLog(descriptor, last?.revision ?? 0, makeRoom, monotonicMs);
+    const log = createRevocationLog(file, descriptor, last?.revision ?? 0, makeRoom, monotonicMs);
     appendMissing(file, db, last?.revision ?? 0, log);
     return log;
   } catch (error) {
@@ -81,17 +84,28 @@ export function openRevocationLog(
 }
 
 function createRevocationLog(
+  file: string,
   descriptor: number,
   lastRevision: number,
   makeRoom: () => boolean,
   monotonicMs: () => number,
 ): RevocationLog {
   let reached = lastRevision;
+  const { dev, ino } = fstatSync(descriptor);
   let sizeBytes = fstatSync(descriptor).size;
   let followedAtMs = Number.NEGATIVE_INFINITY;
 
+  /** A line in a file that was moved away, or among those of another store, is found by no restore. */
+  function requireOurs(): void {
+    const there = statSync(file, { throwIfNoEntry: false });
+    if (there?.dev !== dev || there.ino !== ino || there.size !== sizeBytes) {
+      throw new Error(`the revocation log ${file} was moved, removed, or written to by somebody else`);
+    }
+  }
+
   function write(lines: string, mayRetry: () => boolean): void {
     const bytes = Buffer.from(lines, "utf8");
+    requireOurs();
     try {
       writeAll(descriptor, bytes);
     } catch (error) {
@@ -104,6 +118,8 @@ function createRevocationLog(
     }
     fdatasyncSync(descriptor);
     sizeBytes += bytes.length;
+    // Again: whoever moves it from now on, as a restore does, finds these lines in it.
+    requireOurs();
   }
 
   function noteHead(head: JournalHead): void {

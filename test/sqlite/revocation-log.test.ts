@@ -1,4 +1,4 @@
-import { appendFileSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aNewToken, at } from "../support/describe-token-store.ts";
@@ -154,3 +154,34 @@ it("stops the start when a revocation was taken out of the database by hand", as
   editByHand(join(directory, "tokens.db"), "DELETE FROM journal WHERE revision = 6");
   await expect(openStore(directory)).rejects.toThrow(/tells of revision 6/);
 });
+
+it.each([
+  ["removed", (log: string) => rmSync(log)],
+  ["moved away", (log: string) => renameSync(log, `${log}.1`)],
+  ["replaced by a copy", replaceByCopy],
+  ["emptied", (log: string) => truncateSync(log)],
+  ["written to by another store", (log: string) => appendFileSync(log, "{}\n")],
+])("answers no revocation once its file was %s, and the next start has all of them in it", async (_how, spoil) => {
+  const directory = temporaryDataDirectory();
+  const failed = Promise.withResolvers<unknown>();
+  const store = await openStore(directory, 0, { onFatal: failed.resolve });
+  await store.create(aNewToken({ id: first }), null, 10, at(1000));
+  await store.create(aNewToken({ id: second }), null, 10, at(1000));
+  await store.revoke(first, "", at(2000));
+  const log = join(directory, "revocations.log");
+  const whole = readFileSync(log, "utf8");
+  spoil(log);
+  await expect(store.revoke(second, "", at(3000))).rejects.toMatchObject({ reason: "UNDECIDED" });
+  expect(await failed.promise).toMatchObject({ message: expect.stringContaining("was moved, removed, or written to") });
+  await store[Symbol.asyncDispose]();
+  if (readFileSync(log, { encoding: "utf8", flag: "a+" }).startsWith(whole)) {
+    writeFileSync(log, whole);
+  }
+  await restart(directory);
+  expect(linesOf(log).flatMap(({ token_id }) => token_id ?? [])).toEqual([first, second]);
+});
+
+function replaceByCopy(log: string): void {
+  cpSync(log, `${log}.1`);
+  renameSync(`${log}.1`, log);
+}

@@ -23,15 +23,15 @@ export function temporaryDataDirectory(): string {
 export async function openStore(
   directory: string,
   minFreeBytes = 0,
-  place: { readonly revocationLog?: string } = {},
+  options: { readonly revocationLog?: string; readonly onFatal?: (error: unknown) => void } = {},
 ): Promise<SqliteTokenStore> {
   const store = await openSqliteTokenStore(directory, {
     minFreeBytes,
-    ...place,
     log: quietLog,
     onFatal(error) {
       throw error;
     },
+    ...options,
   });
   onTestFinished(() => store[Symbol.asyncDispose]());
   return store;

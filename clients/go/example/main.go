@@ -12,7 +12,7 @@ import (
 
 func main() {
 	security := tokenauthority.MutualTLSFiles("ca.pem", "gateway.pem", "gateway.key")
-	client, err := tokenauthority.Dial(os.Getenv("TOKEN_AUTHORITY"), security)
+	client, err := tokenauthority.Dial(os.Getenv("AUTHORITY"), security)
 	if err != nil {
 		log.Fatal(err)
 	}

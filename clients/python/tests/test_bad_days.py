@@ -274,14 +274,18 @@ FORKING = """
 import os, sys
 from casapay_token_authority import *
 
+def tell(word):
+    # In one write: print makes two, and both processes may be at it.
+    os.write(1, f"{word}\\n".encode())
+
 client = TokenAuthority(sys.argv[1], Plaintext())
 if sys.argv[2] == "used":
     client.authenticate("key", Question(()))
 process_id = os.fork()
 try:
-    print(type(client.authenticate("key", Question(()))).__name__, flush=True)
+    tell(type(client.authenticate("key", Question(()))).__name__)
 except Undecided as error:
-    print(error.code.name, flush=True)
+    tell(error.code.name)
 if process_id:
     os.waitpid(process_id, 0)
 os._exit(0)

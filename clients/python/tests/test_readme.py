@@ -26,7 +26,7 @@ def test_the_example_lets_through_who_may_and_nobody_else(authority: Authority, 
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "example:app", "--fd", str(listener.fileno()), "--log-level", "warning"],
             cwd=tmp_path,
-            env={**os.environ, "AUTHORITY_ADDRESS": authority.address, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "AUTHORITY": authority.address, "PYTHONPATH": os.pathsep.join(sys.path)},
             pass_fds=[listener.fileno()],
         )
         try:

@@ -185,8 +185,11 @@ export function connect(address: string, options: ConnectOptions): Authority {
         ...timesOf({ expireTime }),
         requestId,
       });
-      const response = await manage(rpc.create, write, callOptions, requestId !== "");
-      return new CreatedToken(tokenIn(response), response);
+      const outcome = await ask(rpc.create, write, callOptions, requestId !== "");
+      if ("failure" in outcome) {
+        throw new AuthorityError(outcome.failure, requestId === "" ? null : requestId);
+      }
+      return new CreatedToken(tokenIn(outcome.response), outcome.response);
     },
 
     async get(id, callOptions = {}) {

@@ -45,7 +45,14 @@ const mistakes: ReadonlySet<StatusCode> = new Set([
   "UNAUTHENTICATED",
   "PERMISSION_DENIED",
   "UNIMPLEMENTED",
+  "FAILED_PRECONDITION",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "OUT_OF_RANGE",
 ]);
+
+/** Of the authority's ErrorInfo: others on the way may send their own. */
+const errorDomain = "token.casapay.com";
 
 /** What is known of a failed call. */
 export type Failure = {
@@ -70,13 +77,16 @@ export class AuthorityError extends Error {
   readonly field: string | null;
   /** All that ErrorInfo says: `token_id` beside REPLAY_UNREADABLE. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** What Create was sent with. After an outage the token may exist: Create with the same request and this id answers it, for 24 hours. */
+  readonly requestId: string | null;
 
-  constructor({ code, reason, field, message, metadata, cause }: Failure) {
+  constructor({ code, reason, field, message, metadata, cause }: Failure, requestId: string | null = null) {
     super(`${code}${reason === null ? "" : ` (${reason})`}: ${message}`, { cause });
     this.code = code;
     this.reason = reason;
     this.field = field;
     this.metadata = metadata;
+    this.requestId = requestId;
   }
 
   /** Whether the program or its setup is at fault, and not the moment: calling again does not help. */
@@ -103,7 +113,7 @@ export function failureOf(error: unknown): Failure {
   if ([...metadata].length === 0) {
     return failure(code === Code.DeadlineExceeded ? "DEADLINE_EXCEEDED" : "UNAVAILABLE", rawMessage, cause);
   }
-  const [info] = connectError.findDetails(ErrorInfoSchema);
+  const info = connectError.findDetails(ErrorInfoSchema).find(({ domain }) => domain === errorDomain);
   return {
     code: codeNames[code],
     reason: info?.reason ?? null,

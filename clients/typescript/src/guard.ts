@@ -32,6 +32,8 @@ export type Answer = {
   readonly body: string;
 };
 
+const keyAnywhere = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{38}/;
+
 /** The headers that carry a key, which end at the guard. */
 export const credentialHeaders = ["authorization", "x-api-key"] as const;
 
@@ -70,7 +72,7 @@ const misconfigured: PublicError = {
   status: 500,
   type: "api_error",
   code: "gateway_misconfigured",
-  message: "The service is not set up to check API keys.",
+  message: "The API key could not be checked: this service is not set up for it.",
 };
 
 /** Guards routes that ask this. Throws a TypeError when they say no permissions. Never rejects: whatever goes wrong is an answer. */
@@ -139,7 +141,7 @@ function challengeOf({ status, code }: PublicError): string | null {
 
 /** The request's own name, or a new one where that could be anything: a key, sent in the wrong header. */
 function usableRequestId(requestId: string | null): string {
-  return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) && !/[a-z]k_(live|test)_/i.test(requestId)
+  return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) && !keyAnywhere.test(requestId)
     ? requestId
     : `req_${crypto.randomUUID()}`;
 }

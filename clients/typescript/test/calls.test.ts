@@ -185,7 +185,7 @@ describe("against one authority", () => {
     await expect(authority.get(`tok_${"0".repeat(20)}`)).rejects.toMatchObject({
       code: "NOT_FOUND",
       reason: "TOKEN_NOT_FOUND",
-      isMistake: false,
+      isMistake: true,
     });
   });
 
@@ -239,6 +239,7 @@ it("says that Create needs a sealing secret, and creates without request ids whe
   await expect(authority.create(restricted)).rejects.toMatchObject({
     code: "FAILED_PRECONDITION",
     reason: "SEALING_SECRET_MISSING",
+    isMistake: true,
     message: expect.stringContaining("sealing secret"),
   });
   using without = connect(server.address, { security: "plaintext", requestIds: false });

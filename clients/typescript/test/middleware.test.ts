@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, request as httpRequest, type Server } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import express from "express";
 import fastify from "fastify";
@@ -11,6 +11,7 @@ import { withKey } from "../src/fetch.ts";
 import type { Authenticator, RouteOptions } from "../src/guard.ts";
 import { type Authority, connect, type Principal } from "../src/index.ts";
 import { AuthorityProcess, rigFile, tlsSettings } from "./support/authority-process.ts";
+import { freePort } from "./support/free-port.ts";
 import { unknownKey } from "./support/keys.ts";
 
 /** What a handler behind the guard found. */
@@ -71,7 +72,9 @@ describe.each(Object.entries(frameworks))("%s", (_, startApp) => {
     app.seen.length = 0;
     expect(await ask(app, [])).toMatchObject({ status: 401, code: "key_missing", challenge: 'Bearer realm="CasaPay"' });
     expect(await ask(app, [], `/?api_key=${key}`)).toMatchObject({ status: 401, code: "key_missing" });
-    expect(await ask(app, [["Authorization", "Digest x"]])).toMatchObject({ status: 401, code: "key_missing" });
+    for (const nothing of ["Digest x", "Bearer", ""]) {
+      expect(await ask(app, [["Authorization", nothing]])).toMatchObject({ status: 401, code: "key_missing" });
+    }
     const conflict = { status: 401, code: "keys_conflict", challenge: 'Bearer realm="CasaPay", error="invalid_token"' };
     expect(
       await ask(app, [
@@ -161,6 +164,14 @@ it("guards no route that does not say its permissions", () => {
   const forgotten = { livemode: true } as unknown as RouteOptions;
   expect(() => requireKeyExpress(authority, forgotten)).toThrow("requiredPermissions must be said");
   expect(() => principalOfExpress({})).toThrow("no requireKey");
+});
+
+it("answers 403 for a reason that it does not know, which a newer authority may have", async () => {
+  const refusal = { kind: "refusal", reason: "UNKNOWN", missingPermissions: [], tokenId: null, account: null } as const;
+  const newer: Authenticator = { authenticate: () => Promise.resolve(refusal) };
+  const handle = withKey(newer, options, () => new Response("reached"));
+  const response = await handle(new Request("http://api.test/", { headers: { "x-api-key": unknownKey } }));
+  expect([response.status, await response.text()]).toStrictEqual([403, expect.stringContaining('"code":"unknown"')]);
 });
 
 it("answers 500, not 401, when its own role may not ask", async () => {
@@ -259,13 +270,4 @@ async function startFastify(authority: Authenticator, route: RouteOptions): Prom
       await app.close();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { expect, it } from "vitest";
-import { type Authority, connect, type Decision, UndecidedError } from "../src/index.ts";
+import { type Authority, type AuthorityError, connect, type Decision, UndecidedError } from "../src/index.ts";
 import { AuthorityProcess, rigFile } from "./support/authority-process.ts";
+import { freePort } from "./support/free-port.ts";
 import { unknownKey } from "./support/keys.ts";
 import { SilentProxy } from "./support/silent-proxy.ts";
 
@@ -21,12 +22,7 @@ async function failed(call: Promise<unknown>): Promise<{ readonly error: unknown
 }
 
 it("says within the deadline that nothing was decided while nobody listens", async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  using authority = connect(`127.0.0.1:${port}`, { ...plaintext, authenticateTimeoutMs: 700 });
+  using authority = connect(`127.0.0.1:${await freePort()}`, { ...plaintext, authenticateTimeoutMs: 700 });
   const { error, tookMs } = await failed(authority.authenticate(unknownKey));
   expect(error).toBeInstanceOf(UndecidedError);
   expect(error).toMatchObject({ code: "UNAVAILABLE", reason: null, isMistake: false });
@@ -154,8 +150,24 @@ it("sends a Create without request id once", async () => {
   await authority.create(newToken("first"));
   await server.end("SIGKILL");
   const { error, tookMs } = await failed(authority.create(newToken("second")));
-  expect(error).toMatchObject({ code: "UNAVAILABLE" });
+  expect(error).toMatchObject({ code: "UNAVAILABLE", requestId: null });
   expect(tookMs).toBeLessThan(1_000);
+});
+
+it("names the request id of a Create that failed, with which it is repeated later", async () => {
+  await using server = await AuthorityProcess.start();
+  using authority = connect(server.address, plaintext);
+  await server.end("SIGKILL");
+  const { error } = await failed(authority.create(newToken("late"), { timeoutMs: 300 }));
+  expect(error).toMatchObject({ code: "UNAVAILABLE", requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+  const { requestId } = error as AuthorityError;
+  if (requestId === null) {
+    throw new Error("the error names no request id");
+  }
+  await server.start();
+  const first = await authority.create({ ...newToken("late"), requestId });
+  const again = await authority.create({ ...newToken("late"), requestId });
+  expect([again.token.id, again.key]).toStrictEqual([first.token.id, first.key]);
 });
 
 function newToken(name: string) {

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { connect } from "../src/index.ts";
 import { AuthorityProcess } from "./support/authority-process.ts";
+import { freePort } from "./support/free-port.ts";
 
 const folder = resolve(import.meta.dirname, "..");
 const bin = resolve(folder, "../../node_modules/.bin");
@@ -91,12 +91,3 @@ it("runs the README's example as it stands", async () => {
     await exited;
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { delimiter, dirname, join, relative, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Finished, type RunOptions, runProgram } from "../support/run-program.ts";
 import { installGoProgram } from "../support/tools.ts";
+import { checkGenerated } from "./check-generated.ts";
 import type { Rig } from "./rig.ts";
 
 const root = resolve(import.meta.dirname, "../../..");
@@ -15,7 +15,7 @@ const generators = [
 
 /** Checks clients/go: generated code, format, vet, and its tests, with the race detector where there is a C compiler for it. */
 export async function checkGoClient(rig: Rig, scratch: string): Promise<void> {
-  await checkGenerated(join(scratch, "go"));
+  await checkGenerated(folder, "gen", await installGenerators(), join(scratch, "go"));
   assert.equal((await run("gofmt", ["-l", "."])).stdout, "", "gofmt would change these files");
   await run("go", ["vet", "./..."]);
   const race = (await run("go", ["env", "CGO_ENABLED"])).stdout.trim() === "1" ? ["-race"] : [];
@@ -29,21 +29,11 @@ export async function checkGoClient(rig: Rig, scratch: string): Promise<void> {
   assert.doesNotMatch(stdout, /^ *--- SKIP/m);
 }
 
-async function checkGenerated(target: string): Promise<void> {
-  const directories = await Promise.all(
+/** The folders of what makes its code, in their own versions. */
+async function installGenerators(): Promise<readonly string[]> {
+  return await Promise.all(
     generators.map(async ([program, version]) => dirname(await installGoProgram(program, version))),
   );
-  const path = [...directories, process.env.PATH].join(delimiter);
-  await run(join(root, "node_modules/.bin/buf"), ["generate", "--output", target], { PATH: path });
-  const [kept, fresh] = [readTree(join(folder, "gen")), readTree(join(target, "gen"))];
-  const stale = [...new Set([...kept.keys(), ...fresh.keys()])].filter((file) => kept.get(file) !== fresh.get(file));
-  assert.deepEqual(stale, [], "clients/go/gen is not up to date");
-}
-
-function readTree(directory: string): ReadonlyMap<string, string> {
-  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const paths = files.map((file) => join(file.parentPath, file.name));
-  return new Map(paths.map((path) => [relative(directory, path), readFileSync(path, "utf8")]));
 }
 
 async function run(program: string, args: readonly string[], env: RunOptions["env"] = {}): Promise<Finished> {

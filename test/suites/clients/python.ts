@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { runProgram } from "../support/run-program.ts";
 import { installPython } from "../support/tools.ts";
+import { checkGenerated } from "./check-generated.ts";
 import type { Rig } from "./rig.ts";
 
 const root = resolve(import.meta.dirname, "../../..");
@@ -28,7 +29,7 @@ const packages = [
 ];
 
 /** Checks the Python client: its generated code, style and types, and its tests against the package as it would be installed. */
-export async function checkPythonClient({ environment }: Rig): Promise<void> {
+export async function checkPythonClient({ environment }: Rig, scratch: string): Promise<void> {
   const interpreter = await installPython("python-client", packages);
   const programs = [dirname(interpreter), join(root, "node_modules/.bin"), process.env.PATH ?? ""].join(delimiter);
   using installed = mkdtempDisposableSync(join(tmpdir(), "token-authority-python-client-"));
@@ -42,11 +43,7 @@ export async function checkPythonClient({ environment }: Rig): Promise<void> {
     return stdout;
   }
 
-  await run("buf", "generate");
-  const changed = await run("git", "status", "--porcelain", "--", "src/casapay_token_authority/_proto");
-  if (changed !== "") {
-    throw new Error(`the generated code is not that of the contract: run buf generate in clients/python\n${changed}`);
-  }
+  await checkGenerated(folder, "src/casapay_token_authority/_proto", [dirname(interpreter)], join(scratch, "python"));
   await run("ruff", "format", "--check", "--no-cache");
   await run("ruff", "check", "--no-cache");
   await run("mypy", "--cache-dir", "/dev/null");
