@@ -2,10 +2,14 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../authority/clock.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
+import { createBeginTurns } from "./begin-turns.ts";
 import { type NotedCall, rpcName } from "./call.ts";
 import { createLaneStatuses, type LaneStatusesOptions } from "./lane-statuses.ts";
 import { createMessageAnswer } from "./message-answer.ts";
 import { createTokenMethods } from "./token-service.ts";
+
+// Half a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait for all.
+const maxBegunPerTurn = 8;
 
 /**
  * The RPCs that ask and answer little, from bytes to bytes, each with who may call it and the words in which it fails. List is not
@@ -13,6 +17,7 @@ import { createTokenMethods } from "./token-service.ts";
  */
 export function createManagementCalls(authority: TokenAuthority, clock: Clock, options: LaneStatusesOptions) {
   const methods = createTokenMethods(authority, clock);
+  const beginTurn = createBeginTurns(maxBegunPerTurn);
 
   function callOf<Input extends DescMessage, Output extends DescMessage>(
     method: DescMethodUnary<Input, Output>,
@@ -21,7 +26,7 @@ export function createManagementCalls(authority: TokenAuthority, clock: Clock, o
     return {
       rpc: rpcName(method),
       ...createLaneStatuses(method, options),
-      respond: createMessageAnswer(method, answer),
+      respond: createMessageAnswer(method, answer, beginTurn),
     };
   }
 

@@ -8,6 +8,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Peer, Role } from "../authority/caller.ts";
+import type { BeginTurn } from "./begin-turns.ts";
 import type { NotedCall } from "./call.ts";
 import { requestMalformed, unknownFieldNumber } from "./errors.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
@@ -30,6 +31,7 @@ const prefixBytes = 5;
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
   answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
+  beginTurn: BeginTurn,
 ) {
   async function respond(
     bytes: Buffer,
@@ -38,6 +40,10 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
     { peer, role }: { readonly peer: Peer; readonly role: Role | null },
   ): Promise<MessageReply> {
     const request = decode(bytes, start, end);
+    const turn = beginTurn();
+    if (turn !== null) {
+      await turn;
+    }
     const call: NotedCall = { peer, role, tokenId: null, revision: null, journalHash: null, refusalReason: null };
     const response = create(method.output, await answer(request, call));
     return {

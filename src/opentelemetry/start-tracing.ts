@@ -116,7 +116,8 @@ function telling(exporter: SpanExporter, clock: Clock, log: Log): SpanExporter {
         if (result.error !== undefined) {
           lost += spans.length;
           if (clock() >= nextAtMs) {
-            log.warn({ err: result.error, spans: lost }, "spans could not be sent");
+            // Not its message: it repeats what the collector answered, which may be anything.
+            log.warn({ error: result.error.name, spans: lost }, "spans could not be sent");
             nextAtMs = clock() + complainEveryMs;
             lost = 0;
           }

@@ -143,6 +143,8 @@ function createRevocationLog(
     }
     fdatasyncSync(descriptor);
     sizeBytes += bytes.length;
+    // Without room ahead, the line made its own.
+    roomBytes = Math.max(roomBytes, sizeBytes);
     // Again: whoever moves it from now on, as a restore does, finds these lines in it.
     requireOurs();
   }

@@ -11,8 +11,8 @@ export const applicationId = 0x43415341;
 const backupApplicationId = 0x43415342;
 
 /**
- * The steps from an empty database to the present one, a version each. Append only: a released step never changes, and the
- * previous release must run on the next version.
+ * The steps from an empty database to the present one, a version each. Append only: a released step never changes. A
+ * release refuses a database that a newer one has migrated.
  *
  * A token's primary key is the revision that created it. So every index ends in it, and newest first needs no sorting.
  */

@@ -79,8 +79,9 @@ class RequireKey:
                 return _UNDECIDED
             _log.error("the authority does not take this service's question: %s", error)
             return _MISCONFIGURED
-        except Exception:
-            _log.exception("no decision about a key")
+        except Exception as error:
+            # Not its message, which is somebody else's words and may repeat the key.
+            _log.error("no decision about a key: %s", type(error).__name__)
             return _MISCONFIGURED
         return outcome if isinstance(outcome, Principal) else _refused(outcome)
 
