@@ -92,6 +92,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     meter.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
+  // Counted already, as what its caller was told.
+  const onLateChange = (call: FinishedCall) => logCall(call, null);
   const isTraced = tracing !== null;
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
@@ -103,6 +105,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, isTraced, log };
   const internal = await startInternalPort({
     ...shared,
+    onLateChange,
     config,
     address: options.address,
     isServing: () => !shutdown.signal.aborted && store.isServing(),

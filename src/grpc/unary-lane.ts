@@ -44,6 +44,8 @@ export type UnaryLaneOptions = {
   readonly prepareBlock: PrepareBlock;
   /** Told of every call that the lane has answered. */
   readonly onCall: (call: FinishedCall) => void;
+  /** Told once more of a call that made a change after its caller was told that its time is over. Default: nobody. */
+  readonly onLateChange?: (call: FinishedCall) => void;
   readonly maxMessageBytes: number;
   /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
   readonly deadlines: { readonly defaultMs: number; readonly greatestMs: number };
@@ -63,6 +65,7 @@ type Call = LaneCaller & {
  */
 export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   const { rpc, respond, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines, isTraced = false } = options;
+  const { onLateChange } = options;
   const head = prepareBlock([
     [":status", "200"],
     ["content-type", "application/grpc"],
@@ -138,8 +141,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       clearTimeout(timer);
     }
     if (reply === null) {
-      // A failure that comes too late for the caller is still the log's.
-      replying.catch(statuses.ofError);
+      // What comes too late for the caller is still the log's: what failed, and what was changed all the same.
+      replying.then((late) => noteLate(call, late), statuses.ofError);
     }
     if (stream.isClosed) {
       // What was done is done: its line in the log says so, also where its caller has gone.
@@ -159,9 +162,25 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     return trailersOnly(status, prepareBlock);
   }
 
+  function noteLate(call: Call, reply: Reply): void {
+    if (reply.change !== null) {
+      // Its headers may be another request's by now.
+      onLateChange?.(summary({ ...call, headers: null }, statuses.deadlineExceeded, reply));
+    }
+  }
+
   /** Hot path. */
-  function finish({ peer, role, startedAtMs, headers }: Call, status: Status | null, reply: Reply | null): void {
-    onCall({
+  function finish(call: Call, status: Status | null, reply: Reply | null): void {
+    onCall(summary(call, status, reply));
+  }
+
+  /** Hot path. */
+  function summary(
+    { peer, role, startedAtMs, headers }: Call,
+    status: Status | null,
+    reply: Reply | null,
+  ): FinishedCall {
+    return {
       rpc,
       protocol: "grpc",
       caller: peer.identity,
@@ -174,7 +193,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       journalHash: reply?.change?.journalHash ?? null,
       refusal: status === null && reply !== null ? reply.refusal : null,
       trace: isTraced && headers !== null ? traceOf(headers) : null,
-    });
+    };
   }
 
   /** Whose time is over before it begins is told so on the general way. */

@@ -32,6 +32,7 @@ export type RigOptions = {
   readonly hasSealingSecret?: boolean;
   readonly maxTokensPerAccount?: number;
   readonly minFreeBytes?: number;
+  readonly onLateChange?: (call: FinishedCall) => void;
 };
 
 export type RawRequest = {
@@ -100,6 +101,7 @@ export class ConnectRig implements AsyncDisposable {
       roleOf: (identity) => rig.roles.get(identity) ?? null,
       isServing: () => rig.isServing && store.isServing(),
       onCall: (call) => rig.calls.push(call),
+      onLateChange: options.onLateChange,
       log,
       shutdownSignal: rig.shutdown.signal,
       ...(options.deadlines === undefined ? {} : { deadlines: options.deadlines }),

@@ -41,6 +41,8 @@ beforeAll(async () => {
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
+const lateChanges: FinishedCall[] = [];
+
 function lanesOf(over: TokenAuthority, defaultMs = 10_000): Map<string, Lane<Peer>> {
   const log = { info() {}, warn() {}, error() {} };
   const roleOf = (identity: string) => rig.roles.get(identity) ?? null;
@@ -51,6 +53,7 @@ function lanesOf(over: TokenAuthority, defaultMs = 10_000): Map<string, Lane<Pee
         ...call,
         prepareBlock,
         onCall: (finished) => laneCalls.push(finished),
+        onLateChange: (finished) => lateChanges.push(finished),
         maxMessageBytes,
         deadlines: { defaultMs, greatestMs: 60_000 },
       }),
@@ -244,5 +247,35 @@ describe("a management call whose caller does not wait", () => {
       code: "DeadlineExceeded",
       message: "the deadline has passed: a change may have happened all the same",
     });
+  });
+
+  it("tells the log of a change that was made after the deadline, in a lane and over Connect", async () => {
+    const gate = Promise.withResolvers<void>();
+    const slow = {
+      ...authority,
+      async revoke(...question: Parameters<TokenAuthority["revoke"]>) {
+        await gate.promise;
+        return authority.revoke(...question);
+      },
+    };
+    const told = Promise.withResolvers<FinishedCall>();
+    await using general = await ConnectRig.start({
+      replaceAuthority: () => slow,
+      deadlines: { authenticateMs: 5, unaryMs: 5, greatestUnaryMs: 5 },
+      onLateChange: told.resolve,
+    });
+    const [first, second] = [await issue(), await issue()];
+    await askLane("Revoke", bodyOf(RevokeRequestSchema, { id: first }), operator, { from: lanesOf(slow, 5) });
+    const path = pathOf("Revoke");
+    const header = { "content-type": "application/proto" };
+    await general.send({
+      path,
+      header,
+      body: toBinary(RevokeRequestSchema, create(RevokeRequestSchema, { id: second })),
+    });
+    gate.resolve();
+    expect(await told.promise).toMatchObject({ code: "DEADLINE_EXCEEDED", protocol: "connect", tokenId: second });
+    expect(lateChanges).toMatchObject([{ code: "DEADLINE_EXCEEDED", tokenId: first, revision: expect.any(Number) }]);
+    expect(lateChanges[0]?.journalHash).toMatch(/^[0-9a-f]{64}$/);
   });
 });
