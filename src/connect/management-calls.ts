@@ -8,8 +8,8 @@ import { createLaneStatuses, type LaneStatusesOptions } from "./lane-statuses.ts
 import { createMessageAnswer } from "./message-answer.ts";
 import { createTokenMethods } from "./token-service.ts";
 
-// Half a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait for all.
-const maxBegunPerTurn = 8;
+// A tenth of a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait for all.
+const maxBegunPerTurn = 2;
 
 /**
  * The RPCs that ask and answer little, from bytes to bytes, each with who may call it and the words in which it fails. List is not

@@ -9,6 +9,7 @@ import { openRevocationLog } from "./revocation-log.ts";
 import { ballastRetryMs, createStorageRoom } from "./storage-room.ts";
 import { createWriter } from "./writer.ts";
 import { createWriterLoop } from "./writer-loop.ts";
+import { yieldToOthers } from "./yield-to-others.ts";
 
 export type WriterThreadData = {
   readonly directory: string;
@@ -73,6 +74,7 @@ function start({ directory, revocationLog, minFreeBytes, changeSignal }: WriterT
 }
 
 try {
+  yieldToOthers();
   start(workerData);
 } catch (error) {
   report({ kind: "refused", failure: toFailure(error) });
