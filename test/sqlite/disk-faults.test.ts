@@ -76,11 +76,13 @@ it("refuses to create on a disk without a free byte, and revokes everything all 
   expect(ids).toSatisfy((all) => Array.isArray(all) && all.length > 1000);
   await child.ask({ do: "fillDisk" });
   expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
-  for (const id of Array.isArray(ids) ? ids.slice(0, 1500) : []) {
+  // How many there are depends on when the store last put its log back into the database.
+  const revoked: readonly unknown[] = Array.isArray(ids) ? ids.slice(0, 1500) : [];
+  for (const id of revoked) {
     expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
   }
   const { text } = await child.ask({ do: "readLog" });
-  expect(String(text).match(/"token_id":/g)).toHaveLength(1500);
+  expect(String(text).match(/"token_id":/g)).toHaveLength(revoked.length);
   expect(await child.ask({ do: "stats" })).toMatchObject({ ballastBytes: 0, isServing: true });
   expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
 }, 60_000);
