@@ -97,6 +97,11 @@ export function requestMalformed(message: string, field: string | null = null): 
   return wireError("REQUEST_MALFORMED", message, field === null ? {} : { field });
 }
 
+/** The bytes are no such message. */
+export function messageUndecodable(message: DescMessage): ConnectError {
+  return requestMalformed(`the message could not be decoded as ${message.typeName}`);
+}
+
 /** `path` is the number of the field, below those of the messages that hold it. */
 export function unknownFieldNumber(message: DescMessage, path: string): ConnectError {
   return wireError("UNKNOWN_FIELD", `field number ${path} is not one that ${message.typeName} has`, { field: path });

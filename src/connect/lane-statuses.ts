@@ -12,8 +12,8 @@ import {
   deadlineExceeded,
   fromAuthorityError,
   internalError,
+  messageUndecodable,
   reasonOf,
-  requestMalformed,
   requestNotSupported,
   requestTooLarge,
 } from "./errors.ts";
@@ -43,7 +43,7 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
       return { role, refusal: objection === null ? null : toStatus(objection) };
     },
     statuses: {
-      malformed: toStatus(requestMalformed(`the message could not be decoded as ${method.input.typeName}`)),
+      malformed: toStatus(messageUndecodable(method.input)),
       notSupported: toStatus(requestNotSupported()),
       tooLarge: toStatus(requestTooLarge(maxMessageBytes)),
       compressionUnnamed: toStatus(compressionUnnamed()),

@@ -10,7 +10,8 @@ import {
 import type { Peer, Role } from "../authority/caller.ts";
 import type { BeginTurn } from "./begin-turns.ts";
 import type { NotedCall } from "./call.ts";
-import { requestMalformed, unknownFieldNumber } from "./errors.ts";
+import { messageUndecodable, unknownFieldNumber } from "./errors.ts";
+import { hexOrNull } from "./finished-call.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
 
 /** The answer with gRPC's prefix, and what logs and metrics learn of it. */
@@ -57,7 +58,7 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
   function decode(bytes: Buffer, start: number, end: number): MessageShape<Input> {
     const request = readMessage(bytes, start, end);
     if (request === null) {
-      throw requestMalformed(`the message could not be decoded as ${method.input.typeName}`);
+      throw messageUndecodable(method.input);
     }
     const path = unknownFieldPath(method.input, request);
     if (path !== null) {
@@ -85,8 +86,4 @@ function lengthPrefixed(message: Uint8Array): Uint8Array {
   body.writeUInt32BE(message.length, 1);
   body.set(message, prefixBytes);
   return body;
-}
-
-function hexOrNull(bytes: Uint8Array | null): string | null {
-  return bytes === null ? null : Buffer.from(bytes).toString("hex");
 }

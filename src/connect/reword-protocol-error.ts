@@ -5,6 +5,7 @@ import {
   callCanceled,
   compressionUnnamed,
   deadlineExceeded,
+  messageUndecodable,
   reasonOf,
   requestMalformed,
   requestNotSupported,
@@ -56,7 +57,7 @@ function undecodable(error: ConnectError, input: DescMessage): ConnectError {
       ? wireError("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
       : wireError("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
   }
-  return requestMalformed(`the message could not be decoded as ${input.typeName}`);
+  return messageUndecodable(input);
 }
 
 /** protobuf-es wraps the error that names the field, and Connect wraps that. */
