@@ -138,5 +138,6 @@ function filterOf(maker: StoredToken, request: DelegatedListRequest): TokenFilte
     unusedSinceMs: null,
     nameContains: null,
     keyHint: null,
+    createdBy: null,
   };
 }

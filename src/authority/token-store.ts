@@ -1,4 +1,4 @@
-import type { Change, ChangeContext, JournalHead } from "./journal.ts";
+import type { Action, Change, ChangeContext, JournalHead } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
@@ -52,6 +52,7 @@ export type TokenFilter = {
   /** Upper and lower case of ASCII letters are alike. */
   readonly nameContains: string | null;
   readonly keyHint: string | null;
+  readonly createdBy: string | null;
 };
 
 export type Direction = "older" | "newer";
@@ -68,8 +69,11 @@ export type TokenQuery = {
   readonly nowMs: number;
 };
 
-/** What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens that it holds. */
-export const pageBounds: Pick<TokenQuery, "scanLimit" | "maxBytes"> = { scanLimit: 10_000, maxBytes: 1024 * 1024 };
+/** What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens or changes that it holds. */
+export const pageBounds: Pick<TokenQuery & ChangeQuery, "scanLimit" | "maxBytes"> = {
+  scanLimit: 10_000,
+  maxBytes: 1024 * 1024,
+};
 
 export type TokenPage = {
   /** In the order of the query's direction. */
@@ -78,12 +82,24 @@ export type TokenPage = {
   readonly next: number | null;
 };
 
-export type ChangeQuery = {
-  /** Null means the changes of every token. */
+/** Filters that must all hold; null means any. */
+export type ChangeFilter = {
   readonly tokenId: string | null;
+  readonly caller: string | null;
+  readonly action: Action | null;
+  readonly account: string | null;
+  readonly changedFromMs: number | null;
+  readonly changedBeforeMs: number | null;
+};
+
+export type ChangeQuery = {
+  readonly filter: ChangeFilter;
   /** Where to start, not included: a revision. Null means at the newest change. */
   readonly after: number | null;
   readonly limit: number;
+  readonly scanLimit: number;
+  /** What the changes of a page may take together, as `changeBytes` counts. */
+  readonly maxBytes: number;
 };
 
 export type ChangePage = {
@@ -158,8 +174,9 @@ export interface TokenStore {
   list(query: TokenQuery): Promise<TokenPage>;
 
   /**
-   * Returns at most `limit` changes, newest first; null when no token has the id that is asked for. A `next` is given only when a
-   * change is left.
+   * Returns at most `limit` changes that pass the filter, newest first; null when no token has the id that is asked for. Looks at no
+   * more than `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a
+   * `next`. A `next` is never given when no matching change is left among those looked at and none are left to look at.
    */
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 

@@ -4,12 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type ChangeContext, emptyHead, hashJournalRow } from "../../src/authority/journal.ts";
+import {
+  type Change,
+  type ChangeContext,
+  changeBytes,
+  emptyHead,
+  hashJournalRow,
+} from "../../src/authority/journal.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { missingPermissions } from "../../src/authority/permission.ts";
 import { answerBytes, stateOf, type Token, tokenStates, tokenTypes } from "../../src/authority/token.ts";
 import {
   type AccountQuery,
+  type ChangeFilter,
   type ChangePage,
   type ChangeQuery,
   type CreateOutcome,
@@ -63,7 +70,22 @@ const everything: TokenFilter = {
   unusedSinceMs: null,
   nameContains: null,
   keyHint: null,
+  createdBy: null,
 };
+
+const allChanges: ChangeFilter = {
+  tokenId: null,
+  caller: null,
+  action: null,
+  account: null,
+  changedFromMs: null,
+  changedBeforeMs: null,
+};
+
+/** Asks for every change, newest first. */
+function aChangeQuery(filter: Partial<ChangeFilter> = {}, facts: Partial<ChangeQuery> = {}): ChangeQuery {
+  return { filter: { ...allChanges, ...filter }, after: null, limit: 1000, scanLimit: 10_000, maxBytes: 1e6, ...facts };
+}
 
 /** Asks for everything, newest first. */
 export function aQuery(facts: Partial<TokenQuery> = {}): TokenQuery {
@@ -609,10 +631,6 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
     });
 
     describe("listChanges", () => {
-      function aChangeQuery(facts: Partial<ChangeQuery> = {}): ChangeQuery {
-        return { tokenId: null, after: null, limit: 1000, ...facts };
-      }
-
       async function revisionsIn(query: ChangeQuery): Promise<readonly number[] | undefined> {
         return (await store.listChanges(query))?.changes.map(({ revision }) => revision);
       }
@@ -625,9 +643,16 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         const facts = aNewToken();
         const { head } = createdIn(await store.create(facts, null, anyLimit, at(nowMs, "maker")));
         const revoked = await store.revoke(facts.id, "leaked", at(nowMs + 1, "ender"));
-        const shared = { tokenId: facts.id, hash: expect.anything() };
-        const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared };
-        const ended = { revision: 2, atMs: nowMs + 1, caller: "ender", action: "revoke", ...shared };
+        const shared = { tokenId: facts.id, account: "acct_1", tokenName: "Till 7", hash: expect.anything() };
+        const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, revokeReason: "" };
+        const ended = {
+          revision: 2,
+          atMs: nowMs + 1,
+          caller: "ender",
+          action: "revoke",
+          ...shared,
+          revokeReason: "leaked",
+        };
         for (const tokenId of [null, facts.id]) {
           const page = await store.listChanges(aChangeQuery({ tokenId }));
           expect(page).toEqual({ changes: [ended, created], next: null });
@@ -652,10 +677,10 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         const token = await create();
         await create();
         await revoke(token);
-        expect(await store.listChanges(aChangeQuery({ limit: 2 }))).toMatchObject({ next: 2 });
-        expect(await store.listChanges(aChangeQuery({ limit: 3 }))).toMatchObject({ next: null });
-        expect(await revisionsIn(aChangeQuery({ limit: 2, after: 2 }))).toEqual([1]);
-        const ofToken = aChangeQuery({ tokenId: token.id, limit: 1 });
+        expect(await store.listChanges(aChangeQuery({}, { limit: 2 }))).toMatchObject({ next: 2 });
+        expect(await store.listChanges(aChangeQuery({}, { limit: 3 }))).toMatchObject({ next: null });
+        expect(await revisionsIn(aChangeQuery({}, { limit: 2, after: 2 }))).toEqual([1]);
+        const ofToken = aChangeQuery({ tokenId: token.id }, { limit: 1 });
         expect(await store.listChanges(ofToken)).toMatchObject({ changes: [{ revision: 3 }], next: 3 });
         expect(await store.listChanges({ ...ofToken, after: 3 })).toMatchObject({
           changes: [{ revision: 1 }],
@@ -667,7 +692,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         await Promise.all(Array.from({ length: 700 }, () => create()));
         const revisions: number[] = [];
         for (let after: number | null = null; ; ) {
-          const page: ChangePage | null = await store.listChanges(aChangeQuery({ after, limit: 300 }));
+          const page: ChangePage | null = await store.listChanges(aChangeQuery({}, { after, limit: 300 }));
           revisions.push(...(page?.changes ?? []).map(({ revision }) => revision));
           after = page?.next ?? null;
           if (after === null) {
@@ -676,6 +701,66 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         }
         expect(revisions).toEqual(Array.from({ length: 700 }, (_, index) => 700 - index));
       });
+
+      it("looks at no more than scanLimit changes, and has a next when it ends for that", async () => {
+        await create({ account: "rare" });
+        await Promise.all(Array.from({ length: 25 }, () => create()));
+        const rare = (after: number | null) =>
+          store.listChanges(aChangeQuery({ account: "rare" }, { scanLimit: 10, after }));
+        expect(await rare(null)).toEqual({ changes: [], next: 17 });
+        expect(await rare(17)).toEqual({ changes: [], next: 7 });
+        expect(await rare(7)).toMatchObject({ changes: [{ revision: 1 }], next: null });
+        expect(await rare(12)).toEqual({ changes: [], next: 2 });
+      });
+
+      it("returns no more than maxBytes hold, but one change at least, and has a next when it ends for that", async () => {
+        for (const name of ["ä".repeat(100), "b", "c"]) {
+          await create({ name });
+        }
+        const all = (await store.listChanges(aChangeQuery()))?.changes ?? [];
+        const bytes = all.map(changeBytes);
+        const maxBytes = (bytes[0] ?? 0) + (bytes[1] ?? 0);
+        const page = (bound: number, after: number | null = null) =>
+          store.listChanges(aChangeQuery({}, { maxBytes: bound, after }));
+        expect(await page(maxBytes)).toEqual({ changes: all.slice(0, 2), next: 2 });
+        expect(await page(maxBytes - 1)).toEqual({ changes: all.slice(0, 1), next: 3 });
+        expect(await page(1, 2)).toEqual({ changes: all.slice(2), next: null });
+      });
+
+      it("answers what a filter written in the words of the domain answers, page by page", async () => {
+        const tokens = await populate(store);
+        const { changes: model } = (await store.listChanges(aChangeQuery())) ?? { changes: [] };
+        expect(model).toHaveLength(tokens.length + tokens.filter(({ revokedAtMs }) => revokedAtMs !== null).length);
+        const ids = fc.constantFrom(...tokens.map(({ id }) => id));
+        const filters: fc.Arbitrary<ChangeFilter> = fc.record({
+          tokenId: fc.option(ids, { freq: 1 }),
+          caller: fc.option(fc.constantFrom(...callers, "nobody")),
+          action: fc.option(fc.constantFrom("create", "revoke")),
+          account: fc.option(account),
+          changedFromMs: fc.option(someTime),
+          changedBeforeMs: fc.option(someTime),
+        });
+        const limits = fc.integer({ min: 1, max: 40 });
+        const scanLimits = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(10_000));
+        await fc.assert(
+          fc.asyncProperty(filters, limits, scanLimits, async (filter, limit, scanLimit) => {
+            const found: Change[] = [];
+            for (let after: number | null = null; ; ) {
+              const page: ChangePage | null = await store.listChanges(
+                aChangeQuery(filter, { limit, scanLimit, after }),
+              );
+              expect(page?.changes.length).toBeLessThanOrEqual(limit);
+              found.push(...(page?.changes ?? []));
+              after = page?.next ?? null;
+              if (after === null) {
+                break;
+              }
+            }
+            expect(found).toEqual(model.filter((change) => passesChange(change, filter)));
+          }),
+          { numRuns: 100 },
+        );
+      }, 60_000);
     });
 
     describe("listAccounts", () => {
@@ -851,7 +936,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         await expect(async () => store.findByDigest(randomBytes(32))).rejects.toMatchObject(undecided);
         await expect(store.get(mintTokenId())).rejects.toMatchObject(undecided);
         await expect(store.list(aQuery())).rejects.toMatchObject(undecided);
-        await expect(store.listChanges({ tokenId: null, after: null, limit: 1 })).rejects.toMatchObject(undecided);
+        await expect(store.listChanges(aChangeQuery())).rejects.toMatchObject(undecided);
         const accounts = { prefix: "", after: null, limit: 1, scanLimit: 1, countTo: 1, nowMs };
         await expect(store.listAccounts(accounts)).rejects.toMatchObject(undecided);
         await expect(create()).rejects.toMatchObject(undecided);
@@ -889,6 +974,7 @@ const permission = fc
 const account = fc.constantFrom("a", "b", "c");
 const hints = ["Zz09", "zz09", "0000"] as const;
 const names = ["Till 7", "till 70%", "TILL_7", "Ünï 💶", "ünï 💶"] as const;
+const callers = ["local", "spiffe://casapay/till", "tok_1"] as const;
 const partsOfNames = ["till", "L 7", "%", "_", "7", "ü", "Ü", "💶", "\\", "'"] as const;
 const someTime = fc.integer({ min: nowMs - 50, max: nowMs + 50 });
 
@@ -903,6 +989,7 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
     ttlMs: fc.option(fc.integer({ min: 1, max: 60 })),
     usedAtMs: fc.option(someTime),
     isRevoked: fc.boolean(),
+    caller: fc.constantFrom(...callers),
     name: fc.constantFrom(...names),
     keyHint: fc.constantFrom(...hints),
   });
@@ -924,7 +1011,7 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
         }),
         null,
         anyLimit,
-        at(life.createdAtMs),
+        at(life.createdAtMs, life.caller),
       ),
     );
     if (life.usedAtMs !== null) {
@@ -954,6 +1041,7 @@ function queries(tokens: number): fc.Arbitrary<TokenQuery> {
       unusedSinceMs: fc.option(someTime, { freq: 2 }),
       nameContains: fc.option(fc.constantFrom(...partsOfNames), { freq: 2 }),
       keyHint: fc.option(fc.constantFrom(...hints), { freq: 2 }),
+      createdBy: fc.option(fc.constantFrom(...callers), { freq: 2 }),
     }),
     direction: fc.constantFrom("older", "newer"),
     after: fc.option(fc.integer({ min: 0, max: 2 * tokens + 1 })),
@@ -988,6 +1076,18 @@ function passes(token: Token, filter: TokenFilter, atMs: number): boolean {
     (filter.expiresBeforeMs === null || (token.expiresAtMs !== null && token.expiresAtMs < filter.expiresBeforeMs)) &&
     (filter.unusedSinceMs === null || (token.lastUsedAtMs ?? token.createdAtMs) < filter.unusedSinceMs) &&
     (filter.nameContains === null || inLowerCase(token.name).includes(inLowerCase(filter.nameContains))) &&
-    (filter.keyHint === null || token.keyHint === filter.keyHint)
+    (filter.keyHint === null || token.keyHint === filter.keyHint) &&
+    (filter.createdBy === null || token.createdBy === filter.createdBy)
+  );
+}
+
+function passesChange(change: Change, filter: ChangeFilter): boolean {
+  return (
+    (filter.tokenId === null || change.tokenId === filter.tokenId) &&
+    (filter.caller === null || change.caller === filter.caller) &&
+    (filter.action === null || change.action === filter.action) &&
+    (filter.account === null || change.account === filter.account) &&
+    (filter.changedFromMs === null || change.atMs >= filter.changedFromMs) &&
+    (filter.changedBeforeMs === null || change.atMs < filter.changedBeforeMs)
   );
 }
