@@ -7,6 +7,7 @@ import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
+import { createChangeLog } from "./change-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./console/figures.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
@@ -83,6 +84,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     lastUse,
     sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
     maxTokensPerAccount: config.maxTokensPerAccount,
+    onChange: createChangeLog(log),
   });
 
   const meter = createCallMeter();
@@ -92,8 +94,6 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     meter.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
-  // Counted already, as what its caller was told.
-  const onLateChange = (call: FinishedCall) => logCall(call, null);
   const isTraced = tracing !== null;
   const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
@@ -105,7 +105,6 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, isTraced, log };
   const internal = await startInternalPort({
     ...shared,
-    onLateChange,
     config,
     address: options.address,
     isServing: () => !shutdown.signal.aborted && store.isServing(),

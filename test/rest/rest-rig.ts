@@ -74,7 +74,7 @@ export class RestRig extends TestServer {
   }
 
   /** The log's fields of what bearers asked for. */
-  get bearerCalls(): readonly (object & { readonly hash?: string })[] {
+  get bearerCalls(): readonly object[] {
     return this.logged.map(({ fields }) => fields).filter((fields) => "role" in fields && fields.role === "bearer");
   }
 
