@@ -10,6 +10,7 @@ import {
   type Stats,
   writeSync,
 } from "node:fs";
+import { geteuid } from "node:process";
 import { StartError } from "./errors.ts";
 
 // Far more than a key takes, and no more than a start can afford.
@@ -31,7 +32,7 @@ export function readPrivateFile(path: string, what: string): Buffer {
     throw unreadable(path, what, error);
   }
   try {
-    requirePrivate(path, what, fstatSync(descriptor), process.getuid?.());
+    requirePrivate(path, what, fstatSync(descriptor), geteuid?.());
     return readFileSync(descriptor);
   } catch (error) {
     throw error instanceof StartError ? error : unreadable(path, what, error);
