@@ -10,6 +10,7 @@ import {
   type Stats,
   writeSync,
 } from "node:fs";
+// biome-ignore lint/style/noRestrictedImports: a fact of the system, and no setting: whose files these must be
 import { geteuid } from "node:process";
 import { StartError } from "./errors.ts";
 
