@@ -89,7 +89,7 @@ describe("an Idempotency-Key", () => {
 
     await rig.stop();
     const file = join(rig.directory, "another-secret");
-    writeFileSync(file, randomBytes(32));
+    writeFileSync(file, randomBytes(32), { mode: 0o600 });
     await rig.start({ TOKEN_AUTHORITY_REST_LISTEN: "127.0.0.1:0", TOKEN_AUTHORITY_SEALING_SECRET: file });
     const { status, json } = await create(rig, key, "one");
     expect([status, json.error.code]).toEqual([409, "idempotency_key_unreadable"]);
