@@ -12,7 +12,6 @@ import { createTimeSeen } from "../src/authority/clock.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "../src/authority/key.ts";
 import type { TokenStore } from "../src/authority/token-store.ts";
 import { readConfig } from "../src/config.ts";
-import { createRateMemory } from "../src/rest/creation-rate.ts";
 import { type Serving, startServing } from "../src/serving.ts";
 import { openSqliteTokenStore } from "../src/sqlite/open-sqlite-token-store.ts";
 
@@ -46,10 +45,9 @@ class SlowStoreRig implements AsyncDisposable {
     rig.#serving = rig.#resources.use(
       await startServing({
         config,
-        address: config.listen,
+        rpc: config.listen,
         rest: config.rest,
         console: null,
-        rateMemory: createRateMemory(),
         store: rig.#slow(store),
         clock: Date.now,
         timeSeen: createTimeSeen(0),
@@ -93,6 +91,14 @@ class SlowStoreRig implements AsyncDisposable {
     return this.#serving;
   }
 
+  get rpcAddress(): string {
+    return this.serving.addresses.rpc?.text ?? "";
+  }
+
+  get restAddress(): string {
+    return this.serving.addresses.rest ?? "";
+  }
+
   /** The newest row of the journal, as its line must have it. */
   get newestChange(): object {
     const { revision, hash } = this.#store?.head() ?? {};
@@ -130,7 +136,7 @@ async function overLane<Desc extends DescMessage>(
   schema: Desc,
   init: MessageInitShape<Desc>,
 ): Promise<() => void> {
-  const session = connectHttp2(`http://${rig.serving.addressText}`);
+  const session = connectHttp2(`http://${rig.rpcAddress}`);
   session.on("error", () => {});
   const path = `${service}/${rpc}`;
   const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc" });
@@ -144,18 +150,18 @@ const doors: Readonly<Record<string, Door>> = {
   "REST, creating": (rig) => {
     const header = `Authorization: Bearer ${rig.key}\r\nContent-Type: application/json`;
     const body = JSON.stringify({ name: "a key", permissions: ["events:read"] });
-    return overHttp1(rig.serving.rest?.addressText ?? "", "/v1/tokens", header, body);
+    return overHttp1(rig.restAddress, "/v1/tokens", header, body);
   },
   "REST, revoking": (rig) => {
     const header = `Authorization: Bearer ${rig.key}`;
-    return overHttp1(rig.serving.rest?.addressText ?? "", `/v1/tokens/${rig.victim}/revoke`, header, "");
+    return overHttp1(rig.restAddress, `/v1/tokens/${rig.victim}/revoke`, header, "");
   },
   "a lane, creating": (rig) =>
     overLane(rig, "Create", CreateRequestSchema, { account: "acct_1", name: "n", type: TokenType.SECRET }),
   "a lane, revoking": (rig) => overLane(rig, "Revoke", RevokeRequestSchema, { id: rig.victim }),
   "Connect, revoking": (rig) => {
     const body = JSON.stringify({ id: rig.victim });
-    return overHttp1(rig.serving.addressText, `${service}/Revoke`, "Content-Type: application/json", body);
+    return overHttp1(rig.rpcAddress, `${service}/Revoke`, "Content-Type: application/json", body);
   },
 };
 
