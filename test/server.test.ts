@@ -297,3 +297,12 @@ describe("the log of a thread", () => {
     ]);
   });
 });
+
+describe("an address", () => {
+  it("of this machine in IPv6's way to write IPv4's is served like the other", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_LISTEN: "[::ffff:127.0.0.1]:0" });
+    expect(authority.server.address).toMatch(/^\[::ffff:127\.0\.0\.1\]:\d+$/);
+    const { key } = await authority.issue();
+    expect(await authority.verdictOf(key)).toBe("principal");
+  });
+});
