@@ -43,7 +43,7 @@ describe("a restart", () => {
   it("answers a Create that is sent again with the same key, as long as the sealing secret is the same", async () => {
     await using authority = new TestServer();
     const file = join(authority.directory, "secret");
-    writeFileSync(file, randomBytes(32));
+    writeFileSync(file, randomBytes(32), { mode: 0o600 });
     await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
     const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
     const first = await authority.issue({ requestId });
@@ -53,7 +53,7 @@ describe("a restart", () => {
     expect((await authority.issue({ requestId })).key).toBe(first.key);
 
     await authority.stop();
-    writeFileSync(file, randomBytes(32));
+    writeFileSync(file, randomBytes(32), { mode: 0o600 });
     await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
     const error = await authority.issue({ requestId }).then(() => null, ConnectError.from);
     expect(error?.code).toBe(Code.FailedPrecondition);

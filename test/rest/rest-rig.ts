@@ -41,7 +41,7 @@ export class RestRig extends TestServer {
   static override async start(environment: Readonly<Record<string, string>> = {}): Promise<RestRig> {
     const rig = new RestRig();
     const secret = join(rig.directory, "sealing-secret");
-    writeFileSync(secret, randomBytes(32));
+    writeFileSync(secret, randomBytes(32), { mode: 0o600 });
     await rig.start({
       TOKEN_AUTHORITY_REST_LISTEN: "127.0.0.1:0",
       TOKEN_AUTHORITY_SEALING_SECRET: secret,
