@@ -39,7 +39,7 @@ class TlsServer extends TestServer {
   }
 
   write(file: string, content: string): void {
-    writeFileSync(join(this.directory, file), content);
+    writeFileSync(join(this.directory, file), content, { mode: 0o600 });
   }
 
   transport(certificate: TestCertificate | null) {
