@@ -108,9 +108,9 @@ const settings = {
   PLAINTEXT_ROLE: { fallback: "operator", help: `the role of plaintext callers: ${roles.join(", ")}` },
   MAX_TOKENS_PER_ACCOUNT: { fallback: "10000", help: "unrevoked, unexpired tokens of an account, 1 to 1000000" },
   MIN_FREE_MIB: { fallback: "64", help: "free disk, in MiB, below which Create is refused, 0 to 1048576" },
-  MAX_CONNECTIONS: { fallback: "10000", help: "connections at once on each port, 1 to 1000000" },
+  MAX_CONNECTIONS: { fallback: "10000", help: "connections at once on the port of RPCs, 1 to 1000000" },
   MAX_CONCURRENT_STREAMS: { fallback: "1000", help: "RPCs at once on one HTTP/2 connection, 1 to 100000" },
-  THREADS: { fallback: "1", help: "threads that serve, 1 to 64; more than 1 needs Linux and a TCP address" },
+  THREADS: { fallback: "1", help: "threads that serve RPCs, 1 to 64; more than 1 needs Linux and a TCP address" },
   CACHE_MIB: { fallback: "64", help: "memory for keys that were decided on, in MiB, all threads together, 1 to 65536" },
   SHUTDOWN_GRACE_MS: { fallback: "10000", help: "how long calls may go on after SIGTERM, in ms, 0 to 600000" },
   CLOCK_BACK: {

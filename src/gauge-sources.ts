@@ -51,7 +51,7 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       ? {
           token_authority_certificate_expiry_timestamp_seconds: {
             help: "When the server's certificate expires, in Unix seconds.",
-            read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs ?? 0)) / 1000,
+            read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs)) / 1000,
           },
         }
       : {}),
@@ -59,17 +59,17 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       ? {
           token_authority_rest_certificate_expiry_timestamp_seconds: {
             help: "When the certificate of the REST face expires, in Unix seconds.",
-            read: () =>
-              least(readings().map(({ restCertificateExpiresAtMs }) => restCertificateExpiresAtMs ?? 0)) / 1000,
+            read: () => least(readings().map(({ restCertificateExpiresAtMs }) => restCertificateExpiresAtMs)) / 1000,
           },
         }
       : {}),
   };
 }
 
-/** 0 before there are any. */
-function least(numbers: readonly number[]): number {
-  return numbers.length === 0 ? 0 : Math.min(...numbers);
+/** Of the threads that have the certificate; 0 before there are any. */
+function least(timesMs: readonly (number | null)[]): number {
+  const known = timesMs.filter((one) => one !== null);
+  return known.length === 0 ? 0 : Math.min(...known);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -38,8 +38,6 @@ export type InternalPortOptions = {
   readonly onLateChange: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
-  readonly maxConnections: number;
-  readonly reusePort: boolean;
   readonly log: Log;
 };
 
@@ -102,14 +100,14 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
 
   const listener = await startPort({
     address: options.address,
-    reusePort: options.reusePort,
+    reusePort: config.threads > 1,
     tls: tls?.certificates ?? null,
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
-    maxConnections: options.maxConnections,
+    maxConnections: Math.ceil(config.maxConnections / config.threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
     log,
   });

@@ -13,7 +13,6 @@ import { createTimeSeen } from "../src/authority/clock.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
 import type { Config } from "../src/config.ts";
-import { createRateMemory } from "../src/rest/creation-rate.ts";
 import type { ServingStoreSeed } from "../src/sqlite/serving-store.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
@@ -244,8 +243,7 @@ describe("one more serving thread", () => {
 
   function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
-      ...{ config, address: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
-      rateMemory: createRateMemory(),
+      ...{ config, rpc: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }

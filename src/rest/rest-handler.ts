@@ -18,7 +18,6 @@ import {
   publicRefusal,
   undecided,
 } from "../bearer/public-error.ts";
-import type { CreationRate } from "./creation-rate.ts";
 import { bodyLate, clientGone, fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -30,7 +29,6 @@ import { routeOf } from "./routes.ts";
 export type RestHandlerOptions = {
   readonly authenticate: TokenAuthority["authenticate"];
   readonly tokens: DelegatedTokens;
-  readonly rate: CreationRate;
   readonly clock: Clock;
   /** Told of every operation once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
