@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
 import { StartError } from "./authority/errors.ts";
+import { isThisMachine } from "./authority/this-machine.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
-import { isLoopbackAddress } from "./http/loopback-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { dataFiles } from "./sqlite/data-directory.ts";
@@ -133,7 +133,7 @@ export function readConfig(env: Environment): Config {
   refuseUnknownNames(env);
   const listen = address(required(env, "LISTEN"));
   const tls = tlsFiles(env);
-  if (tls === null && !("path" in listen) && !isLoopbackAddress(listen.host)) {
+  if (tls === null && !("path" in listen) && !isThisMachine(listen.host)) {
     throw new StartError(
       `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
     );
@@ -247,7 +247,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
     throw new StartError(`${prefix}REST_LISTEN: must have another port than ${prefix}LISTEN`);
   }
   const tls = certificate === null || key === null ? null : { certificate, key };
-  if (tls === null && !isLoopbackAddress(listen.host)) {
+  if (tls === null && !isThisMachine(listen.host)) {
     throw new StartError(
       `${prefix}REST_LISTEN: plaintext is served on loopback addresses only: set ${prefix}REST_TLS_CERT and ${prefix}REST_TLS_KEY to serve elsewhere`,
     );
@@ -258,7 +258,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
 /** On loopback whatever the TLS: from elsewhere it is reached through a tunnel that this machine has let in. */
 function consoleAddress(env: Environment): TcpAddress | null {
   const listen = tcpAddress(env, "CONSOLE_LISTEN");
-  if (listen !== null && !isLoopbackAddress(listen.host)) {
+  if (listen !== null && !isThisMachine(listen.host)) {
     throw new StartError(`${prefix}CONSOLE_LISTEN: the operator's page is served on loopback addresses only`);
   }
   return listen;

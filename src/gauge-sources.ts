@@ -8,13 +8,15 @@ export type GaugedParts = {
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ServingReadings[];
   readonly isServing: () => boolean;
+  /** Connections to the admin port that were cut. */
+  readonly adminRefused: () => number;
   readonly hasTls: boolean;
   readonly hasRestTls: boolean;
 };
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, hasTls, hasRestTls } = parts;
+  const { store, readings, isServing, adminRefused, hasTls, hasRestTls } = parts;
   return {
     token_authority_serving: {
       help: "1 while calls can be answered, else 0.",
@@ -44,8 +46,9 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       read: () => sum(readings().flatMap(({ connections }) => connections.map(({ open }) => open))),
     },
     token_authority_connections_refused: {
-      help: "Connections that were refused since the start, for there were too many.",
-      read: () => sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
+      help: "Connections that were refused or cut since the start, for there were too many.",
+      read: () =>
+        adminRefused() + sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
     },
     ...(hasTls
       ? {

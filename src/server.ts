@@ -7,7 +7,7 @@ import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
 import { gaugeSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
-import { startAdminListener } from "./prometheus/admin-listener.ts";
+import { type AdminListener, startAdminListener } from "./prometheus/admin-listener.ts";
 import { addMeasures } from "./prometheus/call-measures.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
@@ -72,8 +72,10 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const isServing = () => !isEnding && servings.length === threads && store.isServing();
   const readAll = async () => (await Promise.all(servings.map((one) => one.readings()))).filter((one) => one !== null);
   let readings: readonly ServingReadings[] = [];
+  let admin: AdminListener | null = null;
   const metrics = createMetrics(
     gaugeSources({
+      adminRefused: () => admin?.refused() ?? 0,
       store,
       readings: () => readings,
       isServing,
@@ -81,7 +83,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       hasRestTls: (config.rest?.tls ?? null) !== null,
     }),
   );
-  const admin =
+  admin =
     config.adminListen === null
       ? null
       : starting.use(

@@ -10,7 +10,6 @@ import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
 import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
-import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
 import { createManagementCalls } from "./connect/management-calls.ts";
 import { createCheck } from "./gateway/check.ts";
@@ -77,7 +76,6 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   const forwardAuth = createForwardAuth({
     ...checkStatuses,
     check,
-    isLocalHost,
     onCall,
     readTrace,
     deadlineMs: authenticateMs,

@@ -304,3 +304,17 @@ describe("the log of a thread", () => {
     ]);
   });
 });
+
+describe("an address", () => {
+  it("of this machine in IPv6's way to write IPv4's is served like the other", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_LISTEN: "[::ffff:127.0.0.1]:0" });
+    expect(authority.server.address).toMatch(/^\[::ffff:127\.0\.0\.1\]:\d+$/);
+    // node:http2 as a client leaves the brackets away.
+    const response = await fetch(`http://${authority.server.address}/casapay.token.v1.TokenService/Authenticate`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"key": "x"}',
+    });
+    expect(await response.json()).toMatchObject({ refusal: { reason: "REFUSAL_REASON_KEY_MALFORMED" } });
+  });
+});
