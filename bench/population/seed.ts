@@ -145,7 +145,7 @@ function seedSome(writer: RowWriter, population: Population, start: number, end:
 
 /** A creation as the store's writer takes it. */
 export function createCall(token: NewToken, atMs: number) {
-  return { method: "create", token, request: null, maxLiveTokens, context: { caller, atMs } } as const;
+  return { method: "create", token, request: null, maxLiveTokens, context: { caller, atMs, isBearer: false } } as const;
 }
 
 /** Waits for the disk, so that writing back what was seeded does not disturb what is measured. */

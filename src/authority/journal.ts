@@ -12,8 +12,19 @@ export type JournalRow = {
   readonly tokenId: string;
 };
 
-/** A row with the hash that stands for it and all before it. */
-export type Change = JournalRow & { readonly hash: Uint8Array };
+/** A row with the hash that stands for it and all before it, and what people call the token it was done to. */
+export type Change = JournalRow & {
+  readonly hash: Uint8Array;
+  readonly account: string;
+  readonly tokenName: string;
+  /** Empty when none was given, and where nothing was revoked. */
+  readonly revokeReason: string;
+};
+
+/** About how many bytes a change takes in an answer: its texts, and a little for the rest. */
+export function changeBytes({ caller, account, tokenName, revokeReason }: Change): number {
+  return 120 + caller.length + account.length + Buffer.byteLength(tokenName) + Buffer.byteLength(revokeReason);
+}
 
 /** The newest change and the hash that stands for it and all before it. */
 export type JournalHead = {
@@ -29,6 +40,8 @@ export const emptyHead: JournalHead = { revision: 0, atMs: 0, hash: new Uint8Arr
 export type ChangeContext = {
   readonly caller: string;
   readonly atMs: number;
+  /** Whether the caller is no service but a bearer: then `caller` is the id of the token whose key makes the change. */
+  readonly isBearer: boolean;
 };
 
 /**

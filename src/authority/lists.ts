@@ -1,7 +1,7 @@
 import { type Caller, mayListAllAccounts } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { fieldInvalid, pageTokenInvalid, tokenNotFound } from "./errors.ts";
-import type { Change } from "./journal.ts";
+import type { Action, Change } from "./journal.ts";
 import {
   decodeAccountPageToken,
   decodeChangePageToken,
@@ -12,10 +12,18 @@ import {
   type PagePosition,
 } from "./page-token.ts";
 import type { Token, TokenState, TokenType } from "./token.ts";
-import { type Account, accountPageBounds, pageBounds, type TokenFilter, type TokenStore } from "./token-store.ts";
+import {
+  type Account,
+  accountPageBounds,
+  type ChangeFilter,
+  pageBounds,
+  type TokenFilter,
+  type TokenStore,
+} from "./token-store.ts";
 import {
   requireAccount,
   requireAccountPrefix,
+  requireCaller,
   requireKeyHint,
   requirePartOfName,
   requirePermissions,
@@ -49,6 +57,8 @@ export type ListRequest = PageRequest & {
   readonly nameContains: string;
   /** Empty means any. */
   readonly keyHint: string;
+  /** Empty means any. */
+  readonly createdBy: string;
 };
 
 export type ListAnswer = {
@@ -62,6 +72,13 @@ export type ListAnswer = {
 export type ListChangesRequest = PageRequest & {
   /** Empty means every token. */
   readonly tokenId: string;
+  /** Empty means any. */
+  readonly caller: string;
+  readonly action: Action | null;
+  /** Empty means every account. */
+  readonly account: string;
+  readonly changedFromMs: number | null;
+  readonly changedBeforeMs: number | null;
 };
 
 export type ListChangesAnswer = {
@@ -113,13 +130,13 @@ export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "li
   }
 
   async function listChanges(caller: Caller, request: ListChangesRequest): Promise<ListChangesAnswer> {
-    const tokenId = tokenIdOf(caller, request);
-    const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, tokenId));
-    const page = await store.listChanges({ tokenId, after, limit: pageSizeOf(request) });
+    const filter = changeFilterOf(caller, request);
+    const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter));
+    const page = await store.listChanges({ filter, after, limit: pageSizeOf(request), ...pageBounds });
     if (page === null) {
       throw tokenNotFound("token_id");
     }
-    const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, tokenId);
+    const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, filter);
     return { changes: page.changes, nextPageToken };
   }
 
@@ -151,6 +168,9 @@ function filterOf(caller: Caller, request: ListRequest): TokenFilter {
   if (request.keyHint !== "") {
     requireKeyHint(request.keyHint);
   }
+  if (request.createdBy !== "") {
+    requireCaller("created_by", request.createdBy);
+  }
   return {
     account: nullIfEmpty(request.account),
     types: request.types,
@@ -163,17 +183,30 @@ function filterOf(caller: Caller, request: ListRequest): TokenFilter {
     unusedSinceMs: request.unusedSinceMs,
     nameContains: nullIfEmpty(request.nameContains),
     keyHint: nullIfEmpty(request.keyHint),
+    createdBy: nullIfEmpty(request.createdBy),
   };
 }
 
-/** The token whose changes are asked for; null means every token. */
-function tokenIdOf(caller: Caller, { tokenId }: ListChangesRequest): string | null {
-  if (tokenId !== "") {
-    requireTokenId("token_id", tokenId);
+function changeFilterOf(caller: Caller, request: ListChangesRequest): ChangeFilter {
+  if (request.tokenId !== "") {
+    requireTokenId("token_id", request.tokenId);
   } else if (!mayListAllAccounts(caller.role)) {
     throw fieldInvalid("token_id", `must be named by the role ${caller.role}`);
   }
-  return nullIfEmpty(tokenId);
+  if (request.caller !== "") {
+    requireCaller("caller", request.caller);
+  }
+  if (request.account !== "") {
+    requireAccount(request.account);
+  }
+  return {
+    tokenId: nullIfEmpty(request.tokenId),
+    caller: nullIfEmpty(request.caller),
+    action: request.action,
+    account: nullIfEmpty(request.account),
+    changedFromMs: request.changedFromMs,
+    changedBeforeMs: request.changedBeforeMs,
+  };
 }
 
 /** Where the page token says to go on; null on the first page. */

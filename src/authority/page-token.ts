@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Direction, TokenFilter } from "./token-store.ts";
+import { tokenStates, tokenTypes } from "./token.ts";
+import type { ChangeFilter, Direction, TokenFilter } from "./token-store.ts";
 import { isAccount } from "./validation.ts";
 
 /** A place between two pages of tokens, and the direction to go on in. */
@@ -34,15 +35,15 @@ export function decodePageToken(text: string, filter: TokenFilter): PagePosition
   return Number.isSafeInteger(after) ? { direction: direction === 0 ? "older" : "newer", after } : null;
 }
 
-/** The same for changes: the revision to go on after, bound to the token whose changes they are, or to null. */
-export function encodeChangePageToken(after: number, tokenId: string | null): string {
+/** The same for changes: the revision to go on after. */
+export function encodeChangePageToken(after: number, filter: ChangeFilter): string {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(after), 0);
-  return write("changes", bytes, [tokenId]);
+  return write("changes", bytes, changeFactsOf(filter));
 }
 
-export function decodeChangePageToken(text: string, tokenId: string | null): number | null {
-  const bytes = read("changes", text, [tokenId]);
+export function decodeChangePageToken(text: string, filter: ChangeFilter): number | null {
+  const bytes = read("changes", text, changeFactsOf(filter));
   const after = bytes?.length === 8 ? Number(bytes.readBigUInt64BE(0)) : null;
   return Number.isSafeInteger(after) ? after : null;
 }
@@ -72,21 +73,35 @@ function read(kind: Kind, text: string, facts: readonly unknown[]): Buffer | nul
   return isOurs && hashOf(facts).equals(bytes.subarray(end)) ? bytes.subarray(1, end) : null;
 }
 
+/** Filters that came later count only where they are given: page tokens do not expire, those of before among them. */
 function factsOf(filter: TokenFilter): readonly unknown[] {
   const facts = [
     filter.account,
-    filter.types,
+    // Sets: the order in which a client names them says nothing.
+    tokenTypes.filter((type) => filter.types.includes(type)),
     filter.livemode,
-    filter.states,
+    tokenStates.filter((state) => filter.states.includes(state)),
     filter.permission,
     filter.createdFromMs,
     filter.createdBeforeMs,
     filter.expiresBeforeMs,
     filter.unusedSinceMs,
   ];
-  // Filters that came later count only where they are given: page tokens do not expire, those of before among them.
   const later = [filter.nameContains, filter.keyHint];
-  return later.every((one) => one === null) ? facts : [...facts, ...later];
+  const latest = [filter.createdBy];
+  if (isAny(latest)) {
+    return isAny(later) ? facts : [...facts, ...later];
+  }
+  return [...facts, ...later, ...latest];
+}
+
+function changeFactsOf(filter: ChangeFilter): readonly unknown[] {
+  const later = [filter.caller, filter.action, filter.account, filter.changedFromMs, filter.changedBeforeMs];
+  return isAny(later) ? [filter.tokenId] : [filter.tokenId, ...later];
+}
+
+function isAny(filters: readonly unknown[]): boolean {
+  return filters.every((one) => one === null);
 }
 
 function hashOf(facts: readonly unknown[]): Buffer {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
+import { MakerRefusedError } from "./delegation.ts";
 import {
   fieldInvalid,
   replayUnreadable,
@@ -11,7 +12,7 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { JournalHead } from "./journal.ts";
+import type { ChangeContext, JournalHead } from "./journal.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
@@ -81,7 +82,7 @@ export type Outcome =
       readonly missingPermissions: readonly string[];
     };
 
-/** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError. */
+/** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a MakerRefusedError. */
 export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
@@ -112,7 +113,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       newToken(request, key),
       request.requestId === "" ? null : sealedRequest(caller, request, key),
       maxTokensPerAccount,
-      { caller: caller.identity, atMs: clock() },
+      contextOf(caller),
     );
     switch (outcome.kind) {
       case "created":
@@ -129,6 +130,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
           revision: outcome.token.createRevision,
           head: null,
         };
+      case "maker_refused":
+        throw new MakerRefusedError(outcome.reason);
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
@@ -138,6 +141,10 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       case "storage_low":
         throw storageLow();
     }
+  }
+
+  function contextOf({ identity, role }: Caller): ChangeContext {
+    return { caller: identity, atMs: clock(), isBearer: role === "bearer" };
   }
 
   function sealedRequest(caller: Caller, request: CreateRequest, key: string): CreateRequestRecord {
@@ -192,9 +199,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   async function revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer> {
     requireTokenId("id", id);
     requireReason(reason);
-    const outcome = await store.revoke(id, reason, { caller: caller.identity, atMs: clock() });
+    const outcome = await store.revoke(id, reason, contextOf(caller));
     if (outcome === null) {
       throw tokenNotFound();
+    }
+    if (outcome.kind === "maker_refused") {
+      throw new MakerRefusedError(outcome.reason);
     }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {

@@ -1,4 +1,5 @@
-import type { Change, ChangeContext, JournalHead } from "./journal.ts";
+import type { MakerRefusal } from "./delegation.ts";
+import type { Action, Change, ChangeContext, JournalHead } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
@@ -27,16 +28,18 @@ export type CreateOutcome =
   | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
   /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
+  | MakerRefused
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "already_expired" }
   | { readonly kind: "limit_reached" }
   | { readonly kind: "storage_low" };
 
-export type RevokeOutcome = {
-  readonly token: Token;
-  /** The change that revoked it; null when it was revoked before, and nothing changed. */
-  readonly head: JournalHead | null;
-};
+export type RevokeOutcome =
+  /** `head` is the change that revoked it; null when it was revoked before, and nothing changed. */
+  { readonly kind: "revoked"; readonly token: Token; readonly head: JournalHead | null } | MakerRefused;
+
+/** The key of the bearer who asks is not good, or does not cover what is asked for. */
+export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
 
 /** Filters that must all hold; null or empty means any. */
 export type TokenFilter = {
@@ -52,6 +55,7 @@ export type TokenFilter = {
   /** Upper and lower case of ASCII letters are alike. */
   readonly nameContains: string | null;
   readonly keyHint: string | null;
+  readonly createdBy: string | null;
 };
 
 export type Direction = "older" | "newer";
@@ -68,8 +72,11 @@ export type TokenQuery = {
   readonly nowMs: number;
 };
 
-/** What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens that it holds. */
-export const pageBounds: Pick<TokenQuery, "scanLimit" | "maxBytes"> = { scanLimit: 10_000, maxBytes: 1024 * 1024 };
+/** What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens or changes that it holds. */
+export const pageBounds: Pick<TokenQuery & ChangeQuery, "scanLimit" | "maxBytes"> = {
+  scanLimit: 10_000,
+  maxBytes: 1024 * 1024,
+};
 
 export type TokenPage = {
   /** In the order of the query's direction. */
@@ -78,12 +85,24 @@ export type TokenPage = {
   readonly next: number | null;
 };
 
-export type ChangeQuery = {
-  /** Null means the changes of every token. */
+/** Filters that must all hold; null means any. */
+export type ChangeFilter = {
   readonly tokenId: string | null;
+  readonly caller: string | null;
+  readonly action: Action | null;
+  readonly account: string | null;
+  readonly changedFromMs: number | null;
+  readonly changedBeforeMs: number | null;
+};
+
+export type ChangeQuery = {
+  readonly filter: ChangeFilter;
   /** Where to start, not included: a revision. Null means at the newest change. */
   readonly after: number | null;
   readonly limit: number;
+  readonly scanLimit: number;
+  /** What the changes of a page may take together, as `changeBytes` counts. */
+  readonly maxBytes: number;
 };
 
 export type ChangePage = {
@@ -158,8 +177,9 @@ export interface TokenStore {
   list(query: TokenQuery): Promise<TokenPage>;
 
   /**
-   * Returns at most `limit` changes, newest first; null when no token has the id that is asked for. A `next` is given only when a
-   * change is left.
+   * Returns at most `limit` changes that pass the filter, newest first; null when no token has the id that is asked for. Looks at no
+   * more than `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a
+   * `next`. A `next` is never given when no matching change is left among those looked at and none are left to look at.
    */
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 
@@ -173,7 +193,10 @@ export interface TokenStore {
   /**
    * Creates the token and appends to the journal, or does neither.
    *
-   * A request id used by the same caller for the same account less than 24 hours before is answered first: as a replay when its
+   * What a bearer asks for is judged first, in the same step: its token is neither revoked nor expired at the time of the change, and
+   * covers what it gives. So nothing is created, and no key shown again, once the revocation of its token was answered.
+   *
+   * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay when its
    * body is the same, else as reused. Then a token that has already expired, an account that has `maxLiveTokens` unrevoked and
    * unexpired tokens, and a store short of room are refused.
    */
@@ -186,7 +209,8 @@ export interface TokenStore {
 
   /**
    * Revokes the token and appends to the journal; null when no token has this id. Again changes nothing, and answers the first
-   * time, reason and revision. Erases the sealed key of the token. Works even when the disk is full.
+   * time, reason and revision. Erases the sealed key of the token. Works even when the disk is full. What a bearer asks for is judged
+   * first, in the same step, as in `create`.
    */
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
 

@@ -6,6 +6,7 @@ import type { TokenType } from "./token.ts";
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
 const accountPrefixPattern = /^[0-9A-Za-z_-]{0,64}$/;
 const keyHintPattern = /^[0-9A-Za-z]{4}$/;
+const callerPattern = /^[\x20-\x7e]{1,2048}$/;
 const digestBytes = 32;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 // Control characters (Unicode Cc), invisible ones such as those that turn the writing direction (Cf), the two separators that break
@@ -73,6 +74,13 @@ export function requirePartOfName(text: string): void {
 export function requireKeyHint(hint: string): void {
   if (!keyHintPattern.test(hint)) {
     throw fieldInvalid("key_hint", "must be the last 4 characters of a key, of [0-9A-Za-z]");
+  }
+}
+
+/** Throws FIELD_INVALID unless the journal may name a caller so: a SPIFFE ID, the longest of them, has at most 2048 characters. */
+export function requireCaller(field: string, caller: string): void {
+  if (!callerPattern.test(caller) || holdsKey(caller)) {
+    throw fieldInvalid(field, "must be 1 to 2048 characters of printable ASCII, and no key");
   }
 }
 

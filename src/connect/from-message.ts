@@ -1,11 +1,14 @@
 import { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
-import type {
-  AuthenticateRequest as AuthenticateRequestMessage,
-  CreateRequest as CreateRequestMessage,
-  ListRequest as ListRequestMessage,
+import {
+  type AuthenticateRequest as AuthenticateRequestMessage,
+  ChangeAction as ChangeActionNumber,
+  type CreateRequest as CreateRequestMessage,
+  type ListChangesRequest as ListChangesRequestMessage,
+  type ListRequest as ListRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { type AuthorityError, fieldInvalid } from "../authority/errors.ts";
-import type { ListRequest } from "../authority/lists.ts";
+import type { Action } from "../authority/journal.ts";
+import type { ListChangesRequest, ListRequest } from "../authority/lists.ts";
 import type { TokenState, TokenType } from "../authority/token.ts";
 import type { AuthenticateRequest, CreateRequest } from "../authority/token-authority.ts";
 import { fromTimestamp } from "./timestamp.ts";
@@ -20,6 +23,11 @@ const stateOfNumber: ReadonlyMap<number, TokenState> = new Map([
   [TokenStateNumber.ACTIVE, "active"],
   [TokenStateNumber.EXPIRED, "expired"],
   [TokenStateNumber.REVOKED, "revoked"],
+]);
+
+const actionOfNumber: ReadonlyMap<number, Action> = new Map([
+  [ChangeActionNumber.CREATE, "create"],
+  [ChangeActionNumber.REVOKE, "revoke"],
 ]);
 
 /** What Create is asked for. Throws FIELD_INVALID for a type or time that is none. */
@@ -51,6 +59,21 @@ export function fromListRequest(message: ListRequestMessage): ListRequest {
     unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
     nameContains: message.nameContains,
     keyHint: message.keyHint,
+    createdBy: message.createdBy,
+  };
+}
+
+/** What ListChanges is asked for. Throws FIELD_INVALID for an action or time that is none. */
+export function fromListChangesRequest(message: ListChangesRequestMessage): ListChangesRequest {
+  return {
+    pageSize: message.pageSize,
+    pageToken: message.pageToken,
+    tokenId: message.tokenId,
+    caller: message.caller,
+    action: message.action === ChangeActionNumber.UNSPECIFIED ? null : requireAction("action", message.action),
+    account: message.account,
+    changedFromMs: fromTimestamp("changed_from", message.changedFrom),
+    changedBeforeMs: fromTimestamp("changed_before", message.changedBefore),
   };
 }
 
@@ -79,6 +102,14 @@ function requireType(field: string, number: TokenTypeNumber): TokenType {
 
 function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): readonly TokenType[] {
   return [...new Set(numbers)].map((number) => requireType(field, number));
+}
+
+function requireAction(field: string, number: ChangeActionNumber): Action {
+  const action = actionOfNumber.get(number);
+  if (action === undefined) {
+    throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
+  }
+  return action;
 }
 
 function requireStates(field: string, numbers: readonly TokenStateNumber[]): readonly TokenState[] {

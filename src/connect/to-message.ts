@@ -79,6 +79,9 @@ export function toChangeMessage(change: Change): ChangeMessage {
     caller: change.caller,
     changeTime: toTimestamp(change.atMs),
     hash: change.hash,
+    account: change.account,
+    tokenName: change.tokenName,
+    revokeReason: change.revokeReason,
   });
 }
 

@@ -24,7 +24,7 @@ import { AuthorityError, undecided } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
 import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
 import { callerOf, callOf, type NotedCall } from "./call.ts";
-import { fromAuthenticateRequest, fromCreateRequest, fromListRequest } from "./from-message.ts";
+import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
 /** The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and translates back. */
@@ -73,11 +73,11 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     },
 
     async listChanges(
-      { pageSize, pageToken, tokenId }: ListChangesRequest,
+      request: ListChangesRequest,
       call: NotedCall,
     ): Promise<MessageInitShape<typeof ListChangesResponseSchema>> {
-      const answer = await authority.listChanges(callerOf(call), { pageSize, pageToken, tokenId });
-      call.tokenId = tokenId === "" ? null : tokenId;
+      const answer = await authority.listChanges(callerOf(call), fromListChangesRequest(request));
+      call.tokenId = request.tokenId === "" ? null : request.tokenId;
       return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
     },
 

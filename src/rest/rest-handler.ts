@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../authority/clock.ts";
 import { callerOf, type DelegatedTokens } from "../authority/delegated-tokens.ts";
-import { DelegationError } from "../authority/delegation.ts";
+import { DelegationError, MakerRefusedError } from "../authority/delegation.ts";
 import { AuthorityError } from "../authority/errors.ts";
 import { createFaultLog } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
@@ -86,6 +86,11 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
       onCall(finishedCall(operation, exchange, null, outcome));
       return jsonResponse(200, outcome.json, exchange.requestId);
     } catch (error) {
+      if (error instanceof MakerRefusedError) {
+        // Its key was accepted, and then revoked, or its time came.
+        exchange.bearer = null;
+        exchange.refusal = error.reason;
+      }
       const told = publicErrorOf(error, operation);
       onCall(finishedCall(operation, exchange, told, null));
       const retryAfterSeconds = error instanceof RestError ? error.retryAfterSeconds : null;
@@ -148,6 +153,9 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   function publicErrorOf(error: unknown, { rpc }: Operation): PublicError {
     if (error instanceof RestError) {
       return error.told;
+    }
+    if (error instanceof MakerRefusedError) {
+      return publicRefusal(error.reason);
     }
     if (error instanceof DelegationError) {
       return fromDelegation(error.reason);

@@ -1,12 +1,23 @@
 import type Database from "better-sqlite3";
-import type { Action, Change } from "../authority/journal.ts";
-import type { ChangePage, ChangeQuery } from "../authority/token-store.ts";
+import { type Action, type Change, changeBytes } from "../authority/journal.ts";
+import type { ChangeFilter, ChangePage, ChangeQuery } from "../authority/token-store.ts";
+import { selectJournalHead } from "./journal-head.ts";
 import type { TakeTurn } from "./turns.ts";
 
-/** How many rows are read in one turn of the event loop. */
+/** How many rows are looked at in one turn of the event loop. */
 const sliceChanges = 250;
 
-const columns = "revision, at_ms, caller, action, token_id, hash";
+/** The changes below `before` and not below `from` that pass the filter. Null parameters pass everything. */
+const matchSql = `SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.token_id, journal.hash,
+    token.account, token.name, CASE journal.action WHEN 'revoke' THEN token.revoke_reason ELSE '' END AS revoke_reason
+  FROM journal CROSS JOIN token ON token.id = journal.token_id
+  WHERE journal.revision < :before AND journal.revision >= :from
+    AND (:caller IS NULL OR journal.caller = :caller)
+    AND (:action IS NULL OR journal.action = :action)
+    AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms)
+    AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms)
+    AND (:account IS NULL OR token.account = :account)
+  ORDER BY journal.revision DESC`;
 
 type ChangeRow = {
   readonly revision: number;
@@ -15,56 +26,85 @@ type ChangeRow = {
   readonly action: Action;
   readonly token_id: string;
   readonly hash: Uint8Array;
+  readonly account: string;
+  readonly name: string;
+  readonly revoke_reason: string;
 };
+type FilterParameters = {
+  readonly caller: string | null;
+  readonly action: Action | null;
+  readonly changed_from_ms: number | null;
+  readonly changed_before_ms: number | null;
+  readonly account: string | null;
+};
+type MatchParameters = FilterParameters & Window;
 type RevisionsRow = { readonly revision: number; readonly revoke_revision: number | null };
 
-/** Prepares TokenStore.listChanges on a reading connection. */
+/** The rows below `before` and not below `from`. Revisions have no gaps: so many numbers are so many rows. */
+type Window = { readonly before: number; readonly from: number };
+
+/** Prepares TokenStore.listChanges on a reading connection. It answers in slices, and holds no read transaction from one to the next. */
 export function createChangeList(
   db: Database.Database,
   takeTurn: TakeTurn,
 ): (query: ChangeQuery) => Promise<ChangePage | null> {
   const findRevisions = db.prepare<[string], RevisionsRow>("SELECT revision, revoke_revision FROM token WHERE id = ?");
-  const findChange = db.prepare<[number], ChangeRow>(`SELECT ${columns} FROM journal WHERE revision = ?`);
-  const findBefore = db.prepare<[number, number], ChangeRow>(
-    `SELECT ${columns} FROM journal WHERE revision < ? ORDER BY revision DESC LIMIT ?`,
-  );
+  const findHead = selectJournalHead(db);
+  const findMatches = db.prepare<[MatchParameters], ChangeRow>(matchSql);
 
-  /** A token knows its own rows, one or two: the journal needs no index by token. */
-  function changesOf(tokenId: string): readonly ChangeRow[] | null {
+  /** A token knows its own rows, one or two: the journal needs no index by token. Null when there is no such token. */
+  function windowsOf(tokenId: string, after: number | null): readonly Window[] | null {
     const token = findRevisions.get(tokenId);
     return token === undefined
       ? null
       : [token.revoke_revision, token.revision].flatMap((revision) =>
-          revision === null ? [] : findChange.all(revision),
+          revision === null || (after !== null && revision >= after) ? [] : [{ before: revision + 1, from: revision }],
         );
   }
 
-  async function changesBefore(before: number, wanted: number): Promise<readonly ChangeRow[]> {
-    const rows: ChangeRow[] = [];
-    for (;;) {
-      await takeTurn();
-      const slice = Math.min(wanted - rows.length, sliceChanges);
-      const found = findBefore.all(rows.at(-1)?.revision ?? before, slice);
-      rows.push(...found);
-      if (found.length < slice || rows.length === wanted) {
-        return rows;
-      }
+  function windowsBelow(after: number | null, scanLimit: number): readonly Window[] {
+    const start = after ?? (findHead()?.revision ?? 0) + 1;
+    const end = Math.max(1, start - scanLimit);
+    const windows: Window[] = [];
+    for (let before = start; before > end; before -= sliceChanges) {
+      windows.push({ before, from: Math.max(end, before - sliceChanges) });
     }
+    return windows;
   }
 
-  return async ({ tokenId, after, limit }) => {
-    const before = after ?? Number.MAX_SAFE_INTEGER;
-    // One more than the page holds tells whether it has a next.
-    const rows =
-      tokenId === null
-        ? await changesBefore(before, limit + 1)
-        : (changesOf(tokenId)?.filter(({ revision }) => revision < before) ?? null);
-    if (rows === null) {
+  return async ({ filter, after, limit, scanLimit, maxBytes }) => {
+    const windows = filter.tokenId === null ? windowsBelow(after, scanLimit) : windowsOf(filter.tokenId, after);
+    if (windows === null) {
       return null;
     }
-    const changes = rows.slice(0, limit).map(toChange);
-    return { changes, next: rows.length > limit ? (changes.at(-1)?.revision ?? null) : null };
+    const parameters = toFilterParameters(filter);
+    const changes: Change[] = [];
+    let bytes = 0;
+    for (const window of windows) {
+      await takeTurn();
+      for (const row of findMatches.iterate({ ...parameters, ...window })) {
+        const change = toChange(row);
+        const last = changes.at(-1);
+        bytes += changeBytes(change);
+        if (last !== undefined && (changes.length === limit || bytes > maxBytes)) {
+          return { changes, next: last.revision };
+        }
+        changes.push(change);
+      }
+    }
+    const end = filter.tokenId === null ? (windows.at(-1)?.from ?? 1) : 1;
+    return { changes, next: end > 1 ? end : null };
   };
+}
+
+function toFilterParameters({
+  caller,
+  action,
+  changedFromMs,
+  changedBeforeMs,
+  account,
+}: ChangeFilter): FilterParameters {
+  return { caller, action, changed_from_ms: changedFromMs, changed_before_ms: changedBeforeMs, account };
 }
 
 function toChange(row: ChangeRow): Change {
@@ -75,5 +115,8 @@ function toChange(row: ChangeRow): Change {
     action: row.action,
     tokenId: row.token_id,
     hash: row.hash,
+    account: row.account,
+    tokenName: row.name,
+    revokeReason: row.revoke_reason,
   };
 }

@@ -47,6 +47,7 @@ function matchSql({ byAccount, direction }: ListScope): string {
       AND (:unused_since_ms IS NULL OR coalesce(last_use.used_at_ms, token.created_at_ms) < :unused_since_ms)
       AND (:name_contains IS NULL OR instr(lower(token.name), lower(:name_contains)) > 0)
       AND (:key_hint IS NULL OR token.key_hint = :key_hint)
+      AND (:created_by IS NULL OR token.created_by = :created_by)
     ORDER BY token.revision ${order} LIMIT :wanted`;
 }
 
@@ -145,6 +146,7 @@ type FilterParameters = {
   readonly unused_since_ms: number | null;
   readonly name_contains: string | null;
   readonly key_hint: string | null;
+  readonly created_by: string | null;
 };
 
 function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameters {
@@ -170,5 +172,6 @@ function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameter
     unused_since_ms: filter.unusedSinceMs,
     name_contains: filter.nameContains,
     key_hint: filter.keyHint,
+    created_by: filter.createdBy,
   };
 }

@@ -116,9 +116,9 @@ function revokeAgain(
         method: "revoke",
         id: tokenId,
         reason,
-        context: { caller: `restore:${caller}`, atMs },
+        context: { caller: `restore:${caller}`, atMs, isBearer: false },
       });
-      if (outcome === null) {
+      if (outcome?.kind !== "revoked") {
         counts.ofLostTokens += 1;
       } else if (outcome.head === null) {
         counts.alreadyRevoked += 1;

@@ -172,7 +172,7 @@ export function createWriterLoop(
 
 /** What the call has revoked: nothing when the token was revoked before. */
 function revocationIn(call: ManagementCall, answered: WriterAnswer | undefined): readonly Revocation[] {
-  if (answered?.method !== "revoke" || answered.outcome === null || answered.outcome.head === null) {
+  if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
     return [];
   }
   const { token, head } = answered.outcome;

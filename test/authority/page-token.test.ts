@@ -8,7 +8,7 @@ import {
   encodeChangePageToken,
   encodePageToken,
 } from "../../src/authority/page-token.ts";
-import type { TokenFilter } from "../../src/authority/token-store.ts";
+import type { ChangeFilter, TokenFilter } from "../../src/authority/token-store.ts";
 
 const filter: TokenFilter = {
   account: "acct_1",
@@ -22,6 +22,23 @@ const filter: TokenFilter = {
   unusedSinceMs: 4,
   nameContains: "till",
   keyHint: "Zz09",
+  createdBy: "tok_1",
+};
+const changes: ChangeFilter = {
+  tokenId: "tok_1",
+  caller: "local",
+  action: "revoke",
+  account: "acct_1",
+  changedFromMs: 1,
+  changedBeforeMs: 2,
+};
+const allChanges: ChangeFilter = {
+  tokenId: null,
+  caller: null,
+  action: null,
+  account: null,
+  changedFromMs: null,
+  changedBeforeMs: null,
 };
 const direction = fc.constantFrom("older" as const, "newer" as const);
 
@@ -51,6 +68,8 @@ describe("page tokens", () => {
       { ...filter, keyHint: "zz09" },
       { ...filter, nameContains: "Zz09", keyHint: "till" },
       { ...filter, nameContains: null, keyHint: null },
+      { ...filter, createdBy: null },
+      { ...filter, keyHint: "tok_1", createdBy: "Zz09" },
     ];
     expect(others.map((other) => decodePageToken(token, other))).toEqual(others.map(() => null));
   });
@@ -70,21 +89,46 @@ describe("page tokens", () => {
     expect(decodePageToken(`${token.slice(0, -1)}${token.endsWith("A") ? "B" : "A"}`, filter)).toBeNull();
   });
 
-  it("do not expire: one from before a filter was added is still good where that is not given", () => {
-    const older = { ...filter, nameContains: null, keyHint: null };
+  it("take types and states as sets: in another order, or named twice, they are the same", () => {
+    const asked: TokenFilter = { ...filter, types: ["secret", "restricted"], states: ["expired", "active"] };
+    const again: TokenFilter = { ...filter, types: ["restricted", "secret", "secret"], states: ["active", "expired"] };
     const position = { direction: "older" as const, after: 7 };
-    expect(decodePageToken("AQAAAAAAAAAAB_10uGCT2sY48YibNRbwC9g", older)).toEqual(position);
+    expect(decodePageToken(encodePageToken(position, asked), again)).toEqual(position);
   });
 
-  it("of changes bring back their revision, for the same token alone", () => {
+  it("do not expire: one from before a filter was added is still good where that is not given", () => {
+    const old = { ...filter, createdBy: null };
+    const older = { ...old, nameContains: null, keyHint: null };
+    const position = { direction: "older" as const, after: 7 };
+    expect(decodePageToken("AQAAAAAAAAAAB_10uGCT2sY48YibNRbwC9g", older)).toEqual(position);
+    expect(decodePageToken("AQAAAAAAAAAAB3v8BZ-Tbmr4Od0QW9nQpMg", old)).toEqual(position);
+    const ofToken = { ...allChanges, tokenId: "tok_1" };
+    expect(decodeChangePageToken("AgAAAAAAAAAHHY_GzrH5TGMm1tVIPSWPyw", allChanges)).toBe(7);
+    expect(decodeChangePageToken("AgAAAAAAAAAHkR3INPvQe3I3yFn0hhr2Kg", ofToken)).toBe(7);
+  });
+
+  it("of changes bring back their revision, for the same filter alone", () => {
+    const others: ChangeFilter[] = [
+      { ...changes, tokenId: null },
+      { ...changes, caller: "another" },
+      { ...changes, action: "create" },
+      { ...changes, account: null },
+      { ...changes, changedFromMs: 2 },
+      { ...changes, changedBeforeMs: null },
+      { ...changes, caller: "acct_1", account: "local" },
+      { ...allChanges, tokenId: "tok_1" },
+      allChanges,
+    ];
     fc.assert(
-      fc.property(fc.maxSafeNat(), fc.option(fc.constantFrom("tok_1", "tok_2")), (after, tokenId) => {
-        const text = encodeChangePageToken(after, tokenId);
-        expect(decodeChangePageToken(text, tokenId)).toBe(after);
-        expect(decodeChangePageToken(text, "tok_3")).toBeNull();
-        expect(decodeChangePageToken(text.slice(0, -1), tokenId)).toBeNull();
+      fc.property(fc.maxSafeNat(), fc.constantFrom(changes, ...others), (after, asked) => {
+        const text = encodeChangePageToken(after, asked);
+        expect(decodeChangePageToken(text, asked)).toBe(after);
+        expect(decodeChangePageToken(text, { ...asked, tokenId: "tok_3" })).toBeNull();
+        expect(decodeChangePageToken(text.slice(0, -1), asked)).toBeNull();
       }),
     );
+    const token = encodeChangePageToken(7, changes);
+    expect(others.map((other) => decodeChangePageToken(token, other))).toEqual(others.map(() => null));
   });
 
   it("of accounts bring back their account, for the same prefix alone", () => {
@@ -100,10 +144,10 @@ describe("page tokens", () => {
 
   it("of one kind are refused as any other", () => {
     const token = encodePageToken({ direction: "older", after: 7 }, filter);
-    const change = encodeChangePageToken(7, "acct_1");
+    const change = encodeChangePageToken(7, changes);
     const account = encodeAccountPageToken("acct_1", "acct_1");
     expect([decodePageToken(change, filter), decodePageToken(account, filter)]).toEqual([null, null]);
-    expect([decodeChangePageToken(token, "acct_1"), decodeChangePageToken(account, "acct_1")]).toEqual([null, null]);
+    expect([decodeChangePageToken(token, changes), decodeChangePageToken(account, changes)]).toEqual([null, null]);
     expect([decodeAccountPageToken(token, "acct_1"), decodeAccountPageToken(change, "acct_1")]).toEqual([null, null]);
   });
 });

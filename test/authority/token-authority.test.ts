@@ -3,7 +3,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { ListResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { ChangeAction, ListResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { TestServer } from "../support/test-server.ts";
 
 async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
@@ -257,6 +257,35 @@ describe("listing changes and accounts", () => {
     expect(third.nextPageToken).toBe("");
     expect((await errorOf(page(first.nextPageToken, id))).code).toBe(Code.InvalidArgument);
     expect((await errorOf(authority.tokens.list({ pageToken: first.nextPageToken }))).code).toBe(Code.InvalidArgument);
+  });
+
+  it("finds the changes of an account, a caller, an action and a time, with names and reasons", async () => {
+    await using authority = await TestServer.start();
+    const { tokens } = authority;
+    const first = await authority.issue({ account: "acct_1", name: "Till 7" });
+    authority.clock.nowMs += 60_000;
+    await authority.issue({ account: "acct_2", name: "Till 8" });
+    await tokens.revoke({ id: first.id, reason: "lost" });
+    const found = async (filter: Parameters<typeof tokens.listChanges>[0]) =>
+      (await tokens.listChanges(filter)).changes.map((one) => [
+        one.revision,
+        one.account,
+        one.tokenName,
+        one.revokeReason,
+      ]);
+    const [made, other, lost] = [
+      [1n, "acct_1", "Till 7", ""],
+      [2n, "acct_2", "Till 8", ""],
+      [3n, "acct_1", "Till 7", "lost"],
+    ];
+    expect(await found({})).toEqual([lost, other, made]);
+    expect(await found({ account: "acct_1" })).toEqual([lost, made]);
+    expect(await found({ action: ChangeAction.REVOKE })).toEqual([lost]);
+    expect(await found({ action: ChangeAction.CREATE, account: "acct_2" })).toEqual([other]);
+    expect(await found({ changedFrom: authority.inSeconds(0) })).toEqual([lost, other]);
+    expect(await found({ changedBefore: authority.inSeconds(0) })).toEqual([made]);
+    expect(await found({ caller: "local", tokenId: first.id })).toEqual([lost, made]);
+    expect(await found({ caller: "loca" })).toEqual([]);
   });
 
   it("goes through the accounts page by page, in the order of their bytes", async () => {

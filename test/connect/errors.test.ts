@@ -3,7 +3,7 @@ import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { CreateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { type ChangeAction, CreateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError, type Reason } from "../../src/authority/errors.ts";
 import { holdsKey, mintKey } from "../../src/authority/key.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
@@ -101,6 +101,9 @@ describe("refusals that the store and the authority decide", () => {
     ]);
     expect(await refusalOf(client.list({ nameContains: "x".repeat(101) }))).toEqual(fieldInvalid("name_contains"));
     expect(await refusalOf(client.list({ nameContains: "a\nb" }))).toEqual(fieldInvalid("name_contains"));
+    for (const createdBy of ["x".repeat(2049), "a\nb", "é"]) {
+      expect(await refusalOf(client.list({ createdBy }))).toEqual(fieldInvalid("created_by"));
+    }
     for (const keyHint of ["abc", "abcde", "abc_"]) {
       expect(await refusalOf(client.list({ keyHint }))).toEqual(fieldInvalid("key_hint"));
     }
@@ -122,6 +125,14 @@ describe("refusals that the store and the authority decide", () => {
     expect(await refusalOf(client.listChanges({ tokenId: noToken }))).toEqual(notFound("token_id"));
     expect(await refusalOf(client.listChanges({ tokenId: "?" }))).toEqual(fieldInvalid("token_id"));
     expect(await refusalOf(client.listChanges({ pageSize: -1 }))).toEqual(fieldInvalid("page_size"));
+    expect(await refusalOf(client.listChanges({ caller: "a\nb" }))).toEqual(fieldInvalid("caller"));
+    expect(await refusalOf(client.listChanges({ account: "a b" }))).toEqual(fieldInvalid("account"));
+    expect(await refusalOf(client.listChanges({ action: 3 as ChangeAction }))).toEqual(fieldInvalid("action"));
+    const afterAllTime = { seconds: 253_402_300_800n, nanos: 0 };
+    expect(await refusalOf(client.listChanges({ changedFrom: afterAllTime }))).toEqual(fieldInvalid("changed_from"));
+    expect(await refusalOf(client.listChanges({ changedBefore: afterAllTime }))).toEqual(
+      fieldInvalid("changed_before"),
+    );
     expect(await refusalOf(client.listAccounts({ pageSize: -1 }))).toEqual(fieldInvalid("page_size"));
     expect(await refusalOf(client.listAccounts({ prefix: "a b" }))).toEqual(fieldInvalid("prefix"));
     expect(await refusalOf(client.listAccounts({ prefix: "a".repeat(65) }))).toEqual(fieldInvalid("prefix"));
@@ -129,7 +140,9 @@ describe("refusals that the store and the authority decide", () => {
     expect(await refusalOf(client.listChanges({ pageToken: "?" }))).toEqual(pageTokenInvalid);
     expect(await refusalOf(client.listAccounts({ pageToken: "?" }))).toEqual(pageTokenInvalid);
     for (const role of ["service", "dashboard"] as const) {
-      expect(await refusalOf(rig.client(TokenService, peerOf(role)).listChanges({}))).toEqual(fieldInvalid("token_id"));
+      const asRole = rig.client(TokenService, peerOf(role));
+      expect(await refusalOf(asRole.listChanges({}))).toEqual(fieldInvalid("token_id"));
+      expect(await refusalOf(asRole.listChanges({ account: "acct_1" }))).toEqual(fieldInvalid("token_id"));
     }
   });
 
@@ -296,9 +309,12 @@ it("says nothing that holds a key in any refusal", async () => {
         client.list({ nameContains: key }),
         client.list({ nameContains: `x ${key} x` }),
         client.list({ keyHint: key }),
+        client.list({ createdBy: key }),
         client.findByDigest({ digest: Buffer.from(key) }),
         client.listChanges({ tokenId: key }),
         client.listChanges({ pageToken: key }),
+        client.listChanges({ caller: `local ${key}` }),
+        client.listChanges({ account: key }),
         client.listAccounts({ prefix: key }),
         client.listAccounts({ pageToken: key }),
         client.authenticate({ key: "", requiredPermissions: [key] }),
@@ -310,7 +326,7 @@ it("says nothing that holds a key in any refusal", async () => {
     }
   }
   const seen = [...rig.answered, JSON.stringify(rig.calls), JSON.stringify(rig.logged)].join("\n");
-  expect(rig.calls).toHaveLength(21 * 6);
+  expect(rig.calls).toHaveLength(24 * 6);
   expect(holdsKey(seen)).toBe(false);
   expect(seen).not.toContain(key.slice(8, 40));
 });

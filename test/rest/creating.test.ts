@@ -129,10 +129,12 @@ describe("creations of an account", () => {
   it("are counted by all threads of a process together", async () => {
     await using rig = await RestRig.start({ TOKEN_AUTHORITY_THREADS: "3" });
     const { key } = await rig.issue();
-    const startedAtMs = performance.now();
+    const startedAtMs = Date.now();
+    // The other threads have the system's time, and this one the test's, which has stood still since the start.
+    rig.clock.nowMs = startedAtMs;
     // In parallel, so on many connections, which the system spreads.
     const many = await Promise.all(Array.from({ length: 75 }, () => create(rig, key, null)));
-    const seconds = (performance.now() - startedAtMs) / 1000;
+    const seconds = (Date.now() - startedAtMs) / 1000;
     expect(many.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(25 + Math.ceil(25 * seconds));
     expect(new Set(many.map(({ status }) => status))).toEqual(new Set([200, 429]));
   });

@@ -91,6 +91,8 @@ describe("a merchant", () => {
     const { key, id } = await rig.issue();
     const { json } = await rig.call("POST", "/v1/tokens", { key, body: webhookKey });
     expect((await rig.tokens.get({ id: json.id })).token?.createdBy).toBe(id);
+    expect((await rig.tokens.list({ createdBy: id })).tokens.map((token) => token.id)).toEqual([json.id]);
+    expect((await rig.tokens.listChanges({ caller: id })).changes.map(({ tokenId }) => tokenId)).toEqual([json.id]);
     await rig.call("POST", `/v1/tokens/${json.id}/revoke`, { key });
     const service = "casapay.token.v1.TokenService";
     expect(rig.bearerCalls).toMatchObject([

@@ -1,7 +1,7 @@
 import { appendFileSync, cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at, revokedIn } from "../support/describe-token-store.ts";
 import { editByHand, openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;
@@ -37,8 +37,8 @@ it("holds each revocation by the time it is answered, and says how far it reache
   const directory = temporaryDataDirectory();
   const store = await openStore(directory);
   await store.create(aNewToken({ id: first }), null, 10, at(1000, "spiffe://a"));
-  const outcome = await store.revoke(first, "leaked", at(2000, "spiffe://b"));
-  const hash = Buffer.from(outcome?.head?.hash ?? []).toString("hex");
+  const outcome = revokedIn(await store.revoke(first, "leaked", at(2000, "spiffe://b")));
+  const hash = Buffer.from(outcome.head?.hash ?? []).toString("hex");
   expect(linesOf(join(directory, "revocations.log"))).toEqual([
     { after: 0, revision: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
     { after: 1, revision: 2, hash, time: 2000, token_id: first, caller: "spiffe://b", reason: "leaked" },

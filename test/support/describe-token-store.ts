@@ -4,18 +4,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type ChangeContext, emptyHead, hashJournalRow } from "../../src/authority/journal.ts";
+import {
+  type Change,
+  type ChangeContext,
+  changeBytes,
+  emptyHead,
+  hashJournalRow,
+} from "../../src/authority/journal.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { missingPermissions } from "../../src/authority/permission.ts";
 import { answerBytes, stateOf, type Token, tokenStates, tokenTypes } from "../../src/authority/token.ts";
 import {
   type AccountQuery,
+  type ChangeFilter,
   type ChangePage,
   type ChangeQuery,
   type CreateOutcome,
   type CreateRequestRecord,
   lastUsePrecisionMs,
   type NewToken,
+  type RevokeOutcome,
   requestMemoryMs,
   type TokenFilter,
   type TokenQuery,
@@ -48,7 +56,12 @@ export function aRequest(id: string, body = "body", sealedKey = `sealed ${id}`):
 }
 
 export function at(atMs: number, caller = "spiffe://casapay/till"): ChangeContext {
-  return { caller, atMs };
+  return { caller, atMs, isBearer: false };
+}
+
+/** A change that the bearer of this token's key makes. */
+function byBearer(maker: Pick<Token, "id">, atMs: number): ChangeContext {
+  return { caller: maker.id, atMs, isBearer: true };
 }
 
 const everything: TokenFilter = {
@@ -63,7 +76,22 @@ const everything: TokenFilter = {
   unusedSinceMs: null,
   nameContains: null,
   keyHint: null,
+  createdBy: null,
 };
+
+const allChanges: ChangeFilter = {
+  tokenId: null,
+  caller: null,
+  action: null,
+  account: null,
+  changedFromMs: null,
+  changedBeforeMs: null,
+};
+
+/** Asks for every change, newest first. */
+function aChangeQuery(filter: Partial<ChangeFilter> = {}, facts: Partial<ChangeQuery> = {}): ChangeQuery {
+  return { filter: { ...allChanges, ...filter }, after: null, limit: 1000, scanLimit: 10_000, maxBytes: 1e6, ...facts };
+}
 
 /** Asks for everything, newest first. */
 export function aQuery(facts: Partial<TokenQuery> = {}): TokenQuery {
@@ -101,11 +129,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
     }
 
     async function revoke(token: Pick<Token, "id">, atMs = nowMs): Promise<Token> {
-      const outcome = await store.revoke(token.id, "leaked", at(atMs));
-      if (outcome === null) {
-        throw new Error(`no token ${token.id}`);
-      }
-      return outcome.token;
+      return revokedIn(await store.revoke(token.id, "leaked", at(atMs))).token;
     }
 
     async function allInPages(query: TokenQuery): Promise<readonly Token[]> {
@@ -195,9 +219,9 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
           ...Array.from({ length: 100 }, async () =>
             createdIn(await store.create(aNewToken(), null, anyLimit, at(nowMs))),
           ),
-          ...earlier.map((token) => store.revoke(token.id, "", at(nowMs))),
+          ...earlier.map(async (token) => revokedIn(await store.revoke(token.id, "", at(nowMs)))),
         ]);
-        const revisions = heads.map((one) => one?.head?.revision).toSorted((a = 0, b = 0) => a - b);
+        const revisions = heads.map(({ head }) => head?.revision).toSorted((a = 0, b = 0) => a - b);
         expect(revisions).toEqual(Array.from({ length: 120 }, (_, index) => index + 21));
         expect(store.head().revision).toBe(140);
       });
@@ -362,32 +386,34 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       it("keeps time, reason and revision, and appends one row to the journal", async () => {
         const facts = aNewToken();
         const before = createdIn(await store.create(facts, null, anyLimit, at(nowMs)));
-        const outcome = await store.revoke(facts.id, "leaked", at(nowMs + 5, "me"));
+        const outcome = revokedIn(await store.revoke(facts.id, "leaked", at(nowMs + 5, "me")));
         const revoked = { ...before.token, revokedAtMs: nowMs + 5, revokeReason: "leaked", revokeRevision: 2 };
         const row = { revision: 2, atMs: nowMs + 5, caller: "me", action: "revoke" as const, tokenId: facts.id };
-        expect(outcome?.token).toEqual({ ...revoked, lastUsedAtMs: null });
-        expect(outcome?.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
-        expect(hex(outcome?.head?.hash)).toBe(hex(hashJournalRow(before.head.hash, row, facts, facts.digest)));
+        expect(outcome.token).toEqual({ ...revoked, lastUsedAtMs: null });
+        expect(outcome.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
+        expect(hex(outcome.head?.hash)).toBe(hex(hashJournalRow(before.head.hash, row, facts, facts.digest)));
         expect(await store.findByDigest(facts.digest)).toEqual(revoked);
         expect(await store.get(facts.id)).toEqual({ ...revoked, lastUsedAtMs: null });
       });
 
       it("again changes nothing, appends nothing, and answers the first time, reason and revision", async () => {
         const token = await create();
-        const first = await store.revoke(token.id, "first", at(nowMs + 1));
+        const first = revokedIn(await store.revoke(token.id, "first", at(nowMs + 1)));
         const again = await store.revoke(token.id, "second", at(nowMs + 2));
-        expect(again).toEqual({ token: first?.token, head: null });
-        expect(await store.get(token.id)).toEqual(first?.token);
+        expect(again).toEqual({ ...first, head: null });
+        expect(await store.get(token.id)).toEqual(first.token);
         expect(store.head().revision).toBe(2);
       });
 
       it("happens once when many ask at once", async () => {
         const token = await create();
         const outcomes = await Promise.all(
-          Array.from({ length: 20 }, (_, index) => store.revoke(token.id, `reason ${index}`, at(nowMs + index))),
+          Array.from({ length: 20 }, async (_, index) =>
+            revokedIn(await store.revoke(token.id, `reason ${index}`, at(nowMs + index))),
+          ),
         );
-        expect(outcomes.filter((outcome) => outcome?.head !== null)).toHaveLength(1);
-        expect(new Set(outcomes.map((outcome) => outcome?.token.revokeReason)).size).toBe(1);
+        expect(outcomes.filter(({ head }) => head !== null)).toHaveLength(1);
+        expect(new Set(outcomes.map((outcome) => outcome.token.revokeReason)).size).toBe(1);
         expect(store.head().revision).toBe(2);
       });
 
@@ -403,6 +429,103 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       it("also revokes an expired token", async () => {
         const token = await create({ expiresAtMs: nowMs + 1 });
         expect(await revoke(token, nowMs + 2)).toMatchObject({ revokedAtMs: nowMs + 2 });
+      });
+    });
+
+    describe("what a bearer changes", () => {
+      const mayWrite = { permissions: ["tokens:write", "charges:write"] };
+      const given = { permissions: ["charges:read"] };
+      const refused = (reason: string) => ({ kind: "maker_refused", reason });
+
+      it("is judged in the same step: nothing is made or revoked once the maker is revoked", async () => {
+        const [maker, other] = [await create(mayWrite), await create(given)];
+        await revoke(maker);
+        const child = aNewToken(given);
+        const context = byBearer(maker, nowMs + 1);
+        expect(await store.create(child, null, anyLimit, context)).toEqual(refused("TOKEN_REVOKED"));
+        expect(await store.revoke(other.id, "", context)).toEqual(refused("TOKEN_REVOKED"));
+        expect(await store.findByDigest(child.digest)).toBeNull();
+        expect(await store.get(other.id)).toMatchObject({ revokedAtMs: null });
+        expect(store.head().revision).toBe(3);
+      });
+
+      it("is refused when it comes together with the revocation of the maker, and after it", async () => {
+        const [maker, other] = [await create(mayWrite), await create(given)];
+        const ask = () => store.create(aNewToken(given), null, anyLimit, byBearer(maker, nowMs));
+        const outcomes = await Promise.all([
+          ask(),
+          store.revoke(maker.id, "", at(nowMs)),
+          ...Array.from({ length: 20 }, ask),
+          store.revoke(other.id, "", byBearer(maker, nowMs)),
+        ]);
+        expect(outcomes.map((one) => one?.kind)).toEqual([
+          "created",
+          "revoked",
+          ...Array.from({ length: 21 }, () => "maker_refused"),
+        ]);
+        expect(store.head().revision).toBe(4);
+      });
+
+      it("is refused from the millisecond the maker expires, by the time that the change would have", async () => {
+        const maker = await create({ ...mayWrite, expiresAtMs: nowMs + 10 });
+        const [first, second, third] = [0, 1, 2].map(() => aNewToken({ ...given, expiresAtMs: nowMs + 10 }));
+        const ask = (child = aNewToken(), atMs = nowMs) => store.create(child, null, anyLimit, byBearer(maker, atMs));
+        expect(await ask(first, nowMs + 9)).toMatchObject({ kind: "created" });
+        expect(await ask(second, nowMs + 10)).toEqual(refused("TOKEN_EXPIRED"));
+        await create({}, at(nowMs + 10));
+        expect(await ask(third, nowMs + 9)).toEqual(refused("TOKEN_EXPIRED"));
+        expect(await store.revoke(first?.id ?? "", "", byBearer(maker, nowMs + 9))).toEqual(refused("TOKEN_EXPIRED"));
+      });
+
+      it("shows no key again once the maker is revoked", async () => {
+        const maker = await create(mayWrite);
+        const ask = () => store.create(aNewToken(given), aRequest("1"), anyLimit, byBearer(maker, nowMs));
+        expect(await ask()).toMatchObject({ kind: "created" });
+        expect(sealedKeyIn(await ask())).toBe("sealed 1");
+        await revoke(maker);
+        expect(await ask()).toEqual(refused("TOKEN_REVOKED"));
+      });
+
+      it("is refused when no token is the maker", async () => {
+        const ask = await store.create(aNewToken(), null, anyLimit, byBearer({ id: mintTokenId() }, nowMs));
+        expect(ask).toEqual(refused("KEY_UNKNOWN"));
+      });
+
+      it("is refused when the maker does not cover it", async () => {
+        const maker = await create({ ...mayWrite, expiresAtMs: nowMs + 10 });
+        const secret = await create({ type: "secret", permissions: [] });
+        const reader = await create({ permissions: ["tokens:read", "charges:write"] });
+        const published = await create({ type: "publishable", permissions: [] });
+        const whole = { ...given, expiresAtMs: nowMs + 10 };
+        const made = async (by: Token, facts: Partial<NewToken>) =>
+          (await store.create(aNewToken(facts), null, anyLimit, byBearer(by, nowMs))).kind;
+        expect(await made(maker, whole)).toBe("created");
+        expect(await made(secret, { permissions: ["tokens:write"] })).toBe("created");
+        for (const [by, facts] of [
+          [maker, { ...whole, permissions: ["refunds:read"] }],
+          [maker, { ...whole, permissions: ["tokens:read"] }],
+          [maker, { ...whole, expiresAtMs: null }],
+          [maker, { ...whole, livemode: false }],
+          [maker, { ...whole, account: "acct_2" }],
+          [reader, whole],
+          [published, whole],
+          [secret, { type: "secret", permissions: [] }],
+          [secret, { livemode: false }],
+        ] as const) {
+          expect(await made(by, facts), JSON.stringify(facts)).toBe("maker_refused");
+        }
+        const revokedBy = async (by: Token, { id }: Token) => (await store.revoke(id, "", byBearer(by, nowMs)))?.kind;
+        const uncovered = [
+          { permissions: ["refunds:read"] },
+          { ...given, account: "acct_2" },
+          { ...given, livemode: false },
+        ];
+        for (const other of [secret, published, ...(await Promise.all(uncovered.map((facts) => create(facts))))]) {
+          expect(await revokedBy(maker, other)).toBe("maker_refused");
+        }
+        expect(await revokedBy(reader, await create(given))).toBe("maker_refused");
+        expect(await revokedBy(maker, await create(given))).toBe("revoked");
+        expect(await revokedBy(secret, maker)).toBe("revoked");
       });
     });
 
@@ -609,10 +732,6 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
     });
 
     describe("listChanges", () => {
-      function aChangeQuery(facts: Partial<ChangeQuery> = {}): ChangeQuery {
-        return { tokenId: null, after: null, limit: 1000, ...facts };
-      }
-
       async function revisionsIn(query: ChangeQuery): Promise<readonly number[] | undefined> {
         return (await store.listChanges(query))?.changes.map(({ revision }) => revision);
       }
@@ -624,14 +743,21 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       it("answers every fact of a change, newest first, with the hash that continues the chain", async () => {
         const facts = aNewToken();
         const { head } = createdIn(await store.create(facts, null, anyLimit, at(nowMs, "maker")));
-        const revoked = await store.revoke(facts.id, "leaked", at(nowMs + 1, "ender"));
-        const shared = { tokenId: facts.id, hash: expect.anything() };
-        const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared };
-        const ended = { revision: 2, atMs: nowMs + 1, caller: "ender", action: "revoke", ...shared };
+        const revoked = revokedIn(await store.revoke(facts.id, "leaked", at(nowMs + 1, "ender")));
+        const shared = { tokenId: facts.id, account: "acct_1", tokenName: "Till 7", hash: expect.anything() };
+        const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, revokeReason: "" };
+        const ended = {
+          revision: 2,
+          atMs: nowMs + 1,
+          caller: "ender",
+          action: "revoke",
+          ...shared,
+          revokeReason: "leaked",
+        };
         for (const tokenId of [null, facts.id]) {
           const page = await store.listChanges(aChangeQuery({ tokenId }));
           expect(page).toEqual({ changes: [ended, created], next: null });
-          expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked?.head?.hash), hex(head.hash)]);
+          expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.head?.hash), hex(head.hash)]);
         }
       });
 
@@ -652,10 +778,10 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         const token = await create();
         await create();
         await revoke(token);
-        expect(await store.listChanges(aChangeQuery({ limit: 2 }))).toMatchObject({ next: 2 });
-        expect(await store.listChanges(aChangeQuery({ limit: 3 }))).toMatchObject({ next: null });
-        expect(await revisionsIn(aChangeQuery({ limit: 2, after: 2 }))).toEqual([1]);
-        const ofToken = aChangeQuery({ tokenId: token.id, limit: 1 });
+        expect(await store.listChanges(aChangeQuery({}, { limit: 2 }))).toMatchObject({ next: 2 });
+        expect(await store.listChanges(aChangeQuery({}, { limit: 3 }))).toMatchObject({ next: null });
+        expect(await revisionsIn(aChangeQuery({}, { limit: 2, after: 2 }))).toEqual([1]);
+        const ofToken = aChangeQuery({ tokenId: token.id }, { limit: 1 });
         expect(await store.listChanges(ofToken)).toMatchObject({ changes: [{ revision: 3 }], next: 3 });
         expect(await store.listChanges({ ...ofToken, after: 3 })).toMatchObject({
           changes: [{ revision: 1 }],
@@ -667,7 +793,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         await Promise.all(Array.from({ length: 700 }, () => create()));
         const revisions: number[] = [];
         for (let after: number | null = null; ; ) {
-          const page: ChangePage | null = await store.listChanges(aChangeQuery({ after, limit: 300 }));
+          const page: ChangePage | null = await store.listChanges(aChangeQuery({}, { after, limit: 300 }));
           revisions.push(...(page?.changes ?? []).map(({ revision }) => revision));
           after = page?.next ?? null;
           if (after === null) {
@@ -676,6 +802,66 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         }
         expect(revisions).toEqual(Array.from({ length: 700 }, (_, index) => 700 - index));
       });
+
+      it("looks at no more than scanLimit changes, and has a next when it ends for that", async () => {
+        await create({ account: "rare" });
+        await Promise.all(Array.from({ length: 25 }, () => create()));
+        const rare = (after: number | null) =>
+          store.listChanges(aChangeQuery({ account: "rare" }, { scanLimit: 10, after }));
+        expect(await rare(null)).toEqual({ changes: [], next: 17 });
+        expect(await rare(17)).toEqual({ changes: [], next: 7 });
+        expect(await rare(7)).toMatchObject({ changes: [{ revision: 1 }], next: null });
+        expect(await rare(12)).toEqual({ changes: [], next: 2 });
+      });
+
+      it("returns no more than maxBytes hold, but one change at least, and has a next when it ends for that", async () => {
+        for (const name of ["ä".repeat(100), "b", "c"]) {
+          await create({ name });
+        }
+        const all = (await store.listChanges(aChangeQuery()))?.changes ?? [];
+        const bytes = all.map(changeBytes);
+        const maxBytes = (bytes[0] ?? 0) + (bytes[1] ?? 0);
+        const page = (bound: number, after: number | null = null) =>
+          store.listChanges(aChangeQuery({}, { maxBytes: bound, after }));
+        expect(await page(maxBytes)).toEqual({ changes: all.slice(0, 2), next: 2 });
+        expect(await page(maxBytes - 1)).toEqual({ changes: all.slice(0, 1), next: 3 });
+        expect(await page(1, 2)).toEqual({ changes: all.slice(2), next: null });
+      });
+
+      it("answers what a filter written in the words of the domain answers, page by page", async () => {
+        const tokens = await populate(store);
+        const { changes: model } = (await store.listChanges(aChangeQuery())) ?? { changes: [] };
+        expect(model).toHaveLength(tokens.length + tokens.filter(({ revokedAtMs }) => revokedAtMs !== null).length);
+        const ids = fc.constantFrom(...tokens.map(({ id }) => id));
+        const filters: fc.Arbitrary<ChangeFilter> = fc.record({
+          tokenId: fc.option(ids, { freq: 1 }),
+          caller: fc.option(fc.constantFrom(...callers, "nobody")),
+          action: fc.option(fc.constantFrom("create", "revoke")),
+          account: fc.option(account),
+          changedFromMs: fc.option(someTime),
+          changedBeforeMs: fc.option(someTime),
+        });
+        const limits = fc.integer({ min: 1, max: 40 });
+        const scanLimits = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(10_000));
+        await fc.assert(
+          fc.asyncProperty(filters, limits, scanLimits, async (filter, limit, scanLimit) => {
+            const found: Change[] = [];
+            for (let after: number | null = null; ; ) {
+              const page: ChangePage | null = await store.listChanges(
+                aChangeQuery(filter, { limit, scanLimit, after }),
+              );
+              expect(page?.changes.length).toBeLessThanOrEqual(limit);
+              found.push(...(page?.changes ?? []));
+              after = page?.next ?? null;
+              if (after === null) {
+                break;
+              }
+            }
+            expect(found).toEqual(model.filter((change) => passesChange(change, filter)));
+          }),
+          { numRuns: 100 },
+        );
+      }, 60_000);
     });
 
     describe("listAccounts", () => {
@@ -776,9 +962,9 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
 
       it("answer the newest change", async () => {
         const token = await create({}, at(nowMs));
-        const outcome = await store.revoke(token.id, "", at(nowMs + 1));
+        const outcome = revokedIn(await store.revoke(token.id, "", at(nowMs + 1)));
         expect(store.head()).toMatchObject({ revision: 2, atMs: nowMs + 1 });
-        expect(hex(store.head().hash)).toBe(hex(outcome?.head?.hash));
+        expect(hex(store.head().hash)).toBe(hex(outcome.head?.hash));
       });
     });
 
@@ -851,7 +1037,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         await expect(async () => store.findByDigest(randomBytes(32))).rejects.toMatchObject(undecided);
         await expect(store.get(mintTokenId())).rejects.toMatchObject(undecided);
         await expect(store.list(aQuery())).rejects.toMatchObject(undecided);
-        await expect(store.listChanges({ tokenId: null, after: null, limit: 1 })).rejects.toMatchObject(undecided);
+        await expect(store.listChanges(aChangeQuery())).rejects.toMatchObject(undecided);
         const accounts = { prefix: "", after: null, limit: 1, scanLimit: 1, countTo: 1, nowMs };
         await expect(store.listAccounts(accounts)).rejects.toMatchObject(undecided);
         await expect(create()).rejects.toMatchObject(undecided);
@@ -867,6 +1053,13 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
 function createdIn(outcome: CreateOutcome): Extract<CreateOutcome, { kind: "created" }> {
   if (outcome.kind !== "created") {
     throw new Error(`not created: ${outcome.kind}`);
+  }
+  return outcome;
+}
+
+export function revokedIn(outcome: RevokeOutcome | null): Extract<RevokeOutcome, { kind: "revoked" }> {
+  if (outcome?.kind !== "revoked") {
+    throw new Error(`not revoked: ${outcome?.kind}`);
   }
   return outcome;
 }
@@ -889,6 +1082,7 @@ const permission = fc
 const account = fc.constantFrom("a", "b", "c");
 const hints = ["Zz09", "zz09", "0000"] as const;
 const names = ["Till 7", "till 70%", "TILL_7", "Ünï 💶", "ünï 💶"] as const;
+const callers = ["local", "spiffe://casapay/till", "tok_1"] as const;
 const partsOfNames = ["till", "L 7", "%", "_", "7", "ü", "Ü", "💶", "\\", "'"] as const;
 const someTime = fc.integer({ min: nowMs - 50, max: nowMs + 50 });
 
@@ -903,6 +1097,7 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
     ttlMs: fc.option(fc.integer({ min: 1, max: 60 })),
     usedAtMs: fc.option(someTime),
     isRevoked: fc.boolean(),
+    caller: fc.constantFrom(...callers),
     name: fc.constantFrom(...names),
     keyHint: fc.constantFrom(...hints),
   });
@@ -924,13 +1119,13 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
         }),
         null,
         anyLimit,
-        at(life.createdAtMs),
+        at(life.createdAtMs, life.caller),
       ),
     );
     if (life.usedAtMs !== null) {
       await store.recordUses([{ createRevision: token.createRevision, usedAtMs: life.usedAtMs }]);
     }
-    const revoked = life.isRevoked ? await store.revoke(token.id, "", at(life.createdAtMs + 1)) : null;
+    const revoked = life.isRevoked ? revokedIn(await store.revoke(token.id, "", at(life.createdAtMs + 1))) : null;
     tokens.push({ ...(revoked?.token ?? token), lastUsedAtMs: life.usedAtMs });
   }
   return tokens;
@@ -954,6 +1149,7 @@ function queries(tokens: number): fc.Arbitrary<TokenQuery> {
       unusedSinceMs: fc.option(someTime, { freq: 2 }),
       nameContains: fc.option(fc.constantFrom(...partsOfNames), { freq: 2 }),
       keyHint: fc.option(fc.constantFrom(...hints), { freq: 2 }),
+      createdBy: fc.option(fc.constantFrom(...callers), { freq: 2 }),
     }),
     direction: fc.constantFrom("older", "newer"),
     after: fc.option(fc.integer({ min: 0, max: 2 * tokens + 1 })),
@@ -988,6 +1184,18 @@ function passes(token: Token, filter: TokenFilter, atMs: number): boolean {
     (filter.expiresBeforeMs === null || (token.expiresAtMs !== null && token.expiresAtMs < filter.expiresBeforeMs)) &&
     (filter.unusedSinceMs === null || (token.lastUsedAtMs ?? token.createdAtMs) < filter.unusedSinceMs) &&
     (filter.nameContains === null || inLowerCase(token.name).includes(inLowerCase(filter.nameContains))) &&
-    (filter.keyHint === null || token.keyHint === filter.keyHint)
+    (filter.keyHint === null || token.keyHint === filter.keyHint) &&
+    (filter.createdBy === null || token.createdBy === filter.createdBy)
+  );
+}
+
+function passesChange(change: Change, filter: ChangeFilter): boolean {
+  return (
+    (filter.tokenId === null || change.tokenId === filter.tokenId) &&
+    (filter.caller === null || change.caller === filter.caller) &&
+    (filter.action === null || change.action === filter.action) &&
+    (filter.account === null || change.account === filter.account) &&
+    (filter.changedFromMs === null || change.atMs >= filter.changedFromMs) &&
+    (filter.changedBeforeMs === null || change.atMs < filter.changedBeforeMs)
   );
 }

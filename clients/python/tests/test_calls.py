@@ -17,6 +17,7 @@ from conftest import Authority, StartAuthority
 from casapay_token_authority import (
     AuthorityError,
     ChangeAction,
+    ChangeFilter,
     Principal,
     Question,
     Refusal,
@@ -104,9 +105,14 @@ async def test_lists_by_every_filter(client: Any) -> None:
         unused_since=now + timedelta(hours=1),
         name_contains="webh",
         key_hint=token.key_hint,
+        created_by="local",
     )
     assert (await client.list_tokens(wanted)).items == (token,)
-    for nothing in (TokenFilter(account="acct_3"), TokenFilter(states=[TokenState.REVOKED])):
+    for nothing in (
+        TokenFilter(account="acct_3"),
+        TokenFilter(states=[TokenState.REVOKED]),
+        TokenFilter(created_by="?"),
+    ):
         assert (await client.list_tokens(nothing)).items == ()
 
 
@@ -137,8 +143,8 @@ def _without_items(page: Any, next_page_token: str) -> Any:
 async def test_tells_who_did_what_to_a_token(client: Any) -> None:
     created = await _create(client)
     other = await _create(client)
-    await client.revoke(created.token.id)
-    changes = [change async for change in client.iterate_changes(created.token.id, page_size=1)]
+    await client.revoke(created.token.id, "lost")
+    changes = [change async for change in client.iterate_changes(ChangeFilter(token_id=created.token.id), page_size=1)]
     assert [(change.revision, change.action) for change in changes] == [
         (3, ChangeAction.REVOKE),
         (1, ChangeAction.CREATE),
@@ -149,6 +155,17 @@ async def test_tells_who_did_what_to_a_token(client: Any) -> None:
     head = (await client.list_changes(page_size=2)).items
     assert [(change.revision, change.token_id) for change in head] == [(3, created.token.id), (2, other.token.id)]
     assert head[1].changed_at == other.token.created_at
+    wanted = ChangeFilter(
+        caller="local",
+        action=ChangeAction.REVOKE,
+        account="acct_1",
+        changed_from=other.token.created_at,
+        changed_before=other.token.created_at + timedelta(hours=1),
+    )
+    (revocation,) = (await client.list_changes(wanted)).items
+    assert (revocation.revision, revocation.account) == (3, "acct_1")
+    assert (revocation.token_name, revocation.revoke_reason) == (created.token.name, "lost")
+    assert (await client.list_changes(ChangeFilter(caller="somebody else"))).items == ()
 
 
 async def test_counts_the_tokens_of_accounts(client: Any) -> None:

@@ -15,7 +15,9 @@ import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from
 import { AuthorityError, failure, UndecidedError } from "./errors.ts";
 import {
   type Account,
+  actionCodes,
   type Change,
+  type ChangeAction,
   CreatedToken,
   changeOf,
   stateCodes,
@@ -69,6 +71,18 @@ export type TokenFilter = {
   readonly unusedSince?: Date;
   readonly nameContains?: string;
   readonly keyHint?: string;
+  /** The identity of a service, or the id of a token whose key made them over REST. */
+  readonly createdBy?: string;
+};
+
+/** Filters that are given must all hold. */
+export type ChangeFilter = {
+  readonly tokenId?: string;
+  readonly caller?: string;
+  readonly action?: ChangeAction;
+  readonly account?: string;
+  readonly changedFrom?: Date;
+  readonly changedBefore?: Date;
 };
 
 /** A page may be empty and have another after it. */
@@ -99,9 +113,9 @@ export type Authority = Disposable & {
   ): Promise<{ readonly token: Token; readonly revision: number }>;
   /** The token whose key has this SHA-256. */
   findByDigest(digest: Uint8Array, options?: CallOptions): Promise<Token>;
-  /** One page of the journal, newest first; of one token, if it is named. */
-  listChanges(filter?: { readonly tokenId?: string } & Paging, options?: CallOptions): Promise<ChangePage>;
-  eachChange(filter?: { readonly tokenId?: string }, options?: CallOptions): AsyncGenerator<Change, void>;
+  /** One page of the journal, newest first. */
+  listChanges(filter?: ChangeFilter & Paging, options?: CallOptions): Promise<ChangePage>;
+  eachChange(filter?: ChangeFilter, options?: CallOptions): AsyncGenerator<Change, void>;
   /** One page of accounts, by name. */
   listAccounts(filter?: { readonly prefix?: string } & Paging, options?: CallOptions): Promise<AccountPage>;
   eachAccount(filter?: { readonly prefix?: string }, options?: CallOptions): AsyncGenerator<Account, void>;
@@ -226,8 +240,13 @@ export function connect(address: string, options: ConnectOptions): Authority {
       return tokenIn(await manage(rpc.findByDigest, () => ({ digest: new Uint8Array(digest) }), callOptions));
     },
 
-    async listChanges(filter = {}, callOptions = {}) {
-      const { changes, nextPageToken } = await manage(rpc.listChanges, () => filter, callOptions);
+    async listChanges({ action, changedFrom, changedBefore, ...rest } = {}, callOptions = {}) {
+      const write = () => ({
+        ...rest,
+        ...(action === undefined ? {} : { action: codeOf(action, actionCodes) }),
+        ...timesOf({ changedFrom, changedBefore }),
+      });
+      const { changes, nextPageToken } = await manage(rpc.listChanges, write, callOptions);
       return { changes: changes.map(changeOf), nextPageToken };
     },
 

@@ -2,6 +2,7 @@ export type {
   AccountPage,
   Authority,
   CallOptions,
+  ChangeFilter,
   ChangePage,
   ConnectOptions,
   NewToken,
@@ -13,5 +14,5 @@ export { connect } from "./authority.ts";
 export type { Decision, Principal, Question, Refusal, RefusalReason } from "./decision.ts";
 export type { StatusCode } from "./errors.ts";
 export { AuthorityError, UndecidedError } from "./errors.ts";
-export type { Account, Change, CreatedToken, Token, TokenState, TokenType } from "./token.ts";
+export type { Account, Change, ChangeAction, CreatedToken, Token, TokenState, TokenType } from "./token.ts";
 export type { Keepalive, MutualTls, Pem } from "./transport.ts";

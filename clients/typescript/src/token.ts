@@ -12,6 +12,7 @@ import {
 
 export type TokenType = "secret" | "publishable" | "restricted";
 export type TokenState = "active" | "expired" | "revoked";
+export type ChangeAction = "create" | "revoke";
 
 /** The record of one API key. It never holds the key. What is `unknown` is something that this client does not know yet. */
 export type Token = {
@@ -38,11 +39,15 @@ export type Token = {
 /** One row of the journal. */
 export type Change = {
   readonly revision: number;
-  readonly action: "create" | "revoke" | "unknown";
+  readonly action: ChangeAction | "unknown";
   readonly tokenId: string;
   readonly caller: string;
   readonly changeTime: Date;
   readonly hash: Uint8Array;
+  readonly account: string;
+  readonly tokenName: string;
+  /** Empty when none was given, and where nothing was revoked. */
+  readonly revokeReason: string;
 };
 
 /** An owner of tokens. A count of 10,000 stands for that many or more. */
@@ -65,7 +70,10 @@ export const stateCodes = {
   revoked: StateCode.REVOKED,
 } as const satisfies Record<TokenState, StateCode>;
 
-const actionCodes = { create: ActionCode.CREATE, revoke: ActionCode.REVOKE } as const;
+export const actionCodes = {
+  create: ActionCode.CREATE,
+  revoke: ActionCode.REVOKE,
+} as const satisfies Record<ChangeAction, ActionCode>;
 
 export function tokenTypeOf(code: number): TokenType | "unknown" {
   return nameOf(typeCodes, code);
@@ -96,14 +104,18 @@ export function tokenOf(message: TokenMessage): Token {
   };
 }
 
-export function changeOf({ revision, action, tokenId, caller, changeTime, hash }: ChangeMessage): Change {
+export function changeOf(message: ChangeMessage): Change {
+  const { tokenId, caller, hash, account, tokenName, revokeReason } = message;
   return {
-    revision: Number(revision),
-    action: nameOf(actionCodes, action),
+    revision: Number(message.revision),
+    action: nameOf(actionCodes, message.action),
     tokenId,
     caller,
-    changeTime: dateOf(changeTime) ?? new Date(0),
+    changeTime: dateOf(message.changeTime) ?? new Date(0),
     hash,
+    account,
+    tokenName,
+    revokeReason,
   };
 }
 

@@ -85,6 +85,12 @@ describe("against one authority", () => {
       { action: "create", revision },
     ]);
     expect(changes[0]?.hash.length).toBe(32);
+    const { createTime } = token;
+    const filter = { account: "acct_changes", caller: "local", action: "revoke", changedFrom: createTime } as const;
+    expect((await authority.listChanges(filter)).changes).toMatchObject([
+      { revision: revoked.revision, account: "acct_changes", tokenName: token.name, revokeReason: "" },
+    ]);
+    expect((await authority.listChanges({ ...filter, changedBefore: createTime })).changes).toStrictEqual([]);
   });
 
   it("counts the tokens of accounts", async () => {

@@ -20,6 +20,7 @@ from casapay_token_authority.values import (
     Account,
     Change,
     ChangeAction,
+    ChangeFilter,
     Created,
     Page,
     Principal,
@@ -145,6 +146,7 @@ class Operations:
             unused_since=_timestamp(wanted.unused_since),
             name_contains=wanted.name_contains,
             key_hint=wanted.key_hint,
+            created_by=wanted.created_by,
         )
         read = _reader(
             token_service_pb2.ListResponse,
@@ -154,9 +156,17 @@ class Operations:
         )
         return Operation(_SERVICE + "List", request, read, self._settings.timeout)
 
-    def list_changes(self, token_id: str, page_size: int, page_token: str) -> Operation[Page[Change]]:
+    def list_changes(self, wanted: ChangeFilter, page_size: int, page_token: str) -> Operation[Page[Change]]:
         request = _encode(
-            token_service_pb2.ListChangesRequest, page_size=page_size, page_token=page_token, token_id=token_id
+            token_service_pb2.ListChangesRequest,
+            page_size=page_size,
+            page_token=page_token,
+            token_id=wanted.token_id,
+            caller=wanted.caller,
+            action=wanted.action and _number(token_service_pb2.ChangeAction, "CHANGE_ACTION_", wanted.action),
+            account=wanted.account,
+            changed_from=_timestamp(wanted.changed_from),
+            changed_before=_timestamp(wanted.changed_before),
         )
         read = _reader(
             token_service_pb2.ListChangesResponse,
@@ -253,6 +263,9 @@ def _change(message: token_service_pb2.Change) -> Change:
         caller=message.caller,
         changed_at=_datetime(message.change_time),
         hash=message.hash,
+        account=message.account,
+        token_name=message.token_name,
+        revoke_reason=message.revoke_reason,
     )
 
 
@@ -270,7 +283,7 @@ def _word(words: type[_Word], enum: Any, prefix: str, number: int) -> _Word:
 def _number(enum: Any, prefix: str, word: str) -> int:
     """Our word as the enum's number. What it does not have becomes a number that the authority refuses."""
     numbers: Mapping[str, int] = dict(enum.items())
-    return numbers.get(f"{prefix}{word.upper()}", 0)
+    return numbers.get(f"{prefix}{word.upper()}", -1)
 
 
 def _numbers(enum: Any, prefix: str, words: Collection[str]) -> list[int]:

@@ -22,6 +22,7 @@ from casapay_token_authority.settings import Credentials, Settings, channel_opti
 from casapay_token_authority.values import (
     Account,
     Change,
+    ChangeFilter,
     Created,
     Page,
     Principal,
@@ -103,10 +104,15 @@ class AsyncTokenAuthority:
         return await self._call(self._operations.list_tokens(wanted, page_size, page_token), timeout)
 
     async def list_changes(
-        self, token_id: str = "", *, page_size: int = 0, page_token: str = "", timeout: float | None = None
+        self,
+        wanted: ChangeFilter = ChangeFilter(),  # noqa: B008 - it never changes
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
     ) -> Page[Change]:
-        """One page of the journal, newest first, of one token or of all."""
-        return await self._call(self._operations.list_changes(token_id, page_size, page_token), timeout)
+        """One page of the journal, newest first."""
+        return await self._call(self._operations.list_changes(wanted, page_size, page_token), timeout)
 
     async def list_accounts(
         self, prefix: str = "", *, page_size: int = 0, page_token: str = "", timeout: float | None = None
@@ -125,10 +131,14 @@ class AsyncTokenAuthority:
         return _all(lambda token: self.list_tokens(wanted, page_size=page_size, page_token=token, timeout=timeout))
 
     def iterate_changes(
-        self, token_id: str = "", *, page_size: int = 0, timeout: float | None = None
+        self,
+        wanted: ChangeFilter = ChangeFilter(),  # noqa: B008 - it never changes
+        *,
+        page_size: int = 0,
+        timeout: float | None = None,
     ) -> AsyncIterator[Change]:
         """All of them. `timeout` is for each page."""
-        return _all(lambda token: self.list_changes(token_id, page_size=page_size, page_token=token, timeout=timeout))
+        return _all(lambda token: self.list_changes(wanted, page_size=page_size, page_token=token, timeout=timeout))
 
     def iterate_accounts(
         self, prefix: str = "", *, page_size: int = 0, timeout: float | None = None

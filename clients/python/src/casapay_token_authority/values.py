@@ -141,6 +141,10 @@ class Change:
     caller: str
     changed_at: datetime
     hash: bytes
+    account: str
+    token_name: str
+    revoke_reason: str
+    """Empty when none was given, and where nothing was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,21 @@ class TokenFilter:
     unused_since: datetime | None = None
     name_contains: str = ""
     key_hint: str = ""
+    created_by: str = ""
+    """The identity of a service, or the id of a token whose key made them over REST."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes to list. What is given must all hold."""
+
+    token_id: str = ""
+    """Empty for every token, which only an operator may ask for."""
+    caller: str = ""
+    action: ChangeAction | None = None
+    account: str = ""
+    changed_from: datetime | None = None
+    changed_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -479,7 +479,12 @@ type ListRequest struct {
 	// Only tokens with this key_hint: the last 4 characters of the key.
 	//
 	// Empty means any. Else 4 characters of [0-9A-Za-z].
-	KeyHint       string `protobuf:"bytes,13,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
+	KeyHint string `protobuf:"bytes,13,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
+	// Only tokens with this created_by: the identity of a service, or the id of a token whose key made them over REST. What did a key
+	// that leaked make?
+	//
+	// Empty means any. At most 2048 characters of printable ASCII. A text that holds a key is refused.
+	CreatedBy     string `protobuf:"bytes,14,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +606,13 @@ func (x *ListRequest) GetNameContains() string {
 func (x *ListRequest) GetKeyHint() string {
 	if x != nil {
 		return x.KeyHint
+	}
+	return ""
+}
+
+func (x *ListRequest) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
 	}
 	return ""
 }
@@ -882,21 +894,42 @@ func (x *FindByDigestResponse) GetToken() *Token {
 	return nil
 }
 
-// ListChangesRequest says which changes to list.
+// ListChangesRequest says which changes to list. Filters that are given must all hold. Of a filter's time, a part of a millisecond is
+// cut off: the times of changes have none.
 type ListChangesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many changes a page has at the most.
 	//
 	// Default (0): 50. Above 1000: 1000. Negative: refused.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of an earlier answer to the same filter.
+	// The next_page_token of an earlier answer to the same filters.
 	//
 	// Empty means the first page. It does not expire.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only changes of this token.
 	//
 	// Empty means every token, which only an operator may ask for.
-	TokenId       string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	// Only changes that this caller made: the identity of a service, or the id of a token whose key made them over REST.
+	//
+	// Empty means any. At most 2048 characters of printable ASCII. A text that holds a key is refused.
+	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Only changes that did this.
+	//
+	// CHANGE_ACTION_UNSPECIFIED means any.
+	Action ChangeAction `protobuf:"varint,5,opt,name=action,proto3,enum=casapay.token.v1.ChangeAction" json:"action,omitempty"`
+	// Only changes of tokens of this account.
+	//
+	// Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
+	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
+	// Only changes made at this time or later.
+	//
+	// Absent means any.
+	ChangedFrom *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=changed_from,json=changedFrom,proto3" json:"changed_from,omitempty"`
+	// Only changes made before this time.
+	//
+	// Absent means any.
+	ChangedBefore *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=changed_before,json=changedBefore,proto3" json:"changed_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -950,6 +983,41 @@ func (x *ListChangesRequest) GetTokenId() string {
 		return x.TokenId
 	}
 	return ""
+}
+
+func (x *ListChangesRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *ListChangesRequest) GetAction() ChangeAction {
+	if x != nil {
+		return x.Action
+	}
+	return ChangeAction_CHANGE_ACTION_UNSPECIFIED
+}
+
+func (x *ListChangesRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ListChangesRequest) GetChangedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedFrom
+	}
+	return nil
+}
+
+func (x *ListChangesRequest) GetChangedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ChangedBefore
+	}
+	return nil
 }
 
 // ListChangesResponse is a page of changes.
@@ -1023,7 +1091,15 @@ type Change struct {
 	// When.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
 	// SHA-256 over the row before, this one and the token's facts: it stands for the whole journal up to here.
-	Hash          []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The account that owns the token.
+	Account string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
+	// The token's name for people. It is not among the facts that the hash stands for.
+	TokenName string `protobuf:"bytes,8,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"`
+	// Why the token was revoked, in the words of whoever did it. It is not among the facts that the hash stands for.
+	//
+	// Empty when none was given, and for any other action.
+	RevokeReason  string `protobuf:"bytes,9,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1098,6 +1174,27 @@ func (x *Change) GetHash() []byte {
 		return x.Hash
 	}
 	return nil
+}
+
+func (x *Change) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Change) GetTokenName() string {
+	if x != nil {
+		return x.TokenName
+	}
+	return ""
+}
+
+func (x *Change) GetRevokeReason() string {
+	if x != nil {
+		return x.RevokeReason
+	}
+	return ""
 }
 
 // ListAccountsRequest says which accounts to list.
@@ -1665,7 +1762,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"GetRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"<\n" +
 	"\vGetResponse\x12-\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xde\x04\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xfd\x04\n" +
 	"\vListRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1683,7 +1780,9 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\rexpiresBefore\x12=\n" +
 	"\funused_since\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vunusedSince\x12#\n" +
 	"\rname_contains\x18\f \x01(\tR\fnameContains\x12\x19\n" +
-	"\bkey_hint\x18\r \x01(\tR\akeyHintB\v\n" +
+	"\bkey_hint\x18\r \x01(\tR\akeyHint\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\x0e \x01(\tR\tcreatedByB\v\n" +
 	"\t_livemode\"\x97\x01\n" +
 	"\fListResponse\x12/\n" +
 	"\x06tokens\x18\x01 \x03(\v2\x17.casapay.token.v1.TokenR\x06tokens\x12&\n" +
@@ -1698,15 +1797,20 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"k\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xd7\x02\n" +
 	"\x12ListChangesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x19\n" +
-	"\btoken_id\x18\x03 \x01(\tR\atokenId\"q\n" +
+	"\btoken_id\x18\x03 \x01(\tR\atokenId\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x126\n" +
+	"\x06action\x18\x05 \x01(\x0e2\x1e.casapay.token.v1.ChangeActionR\x06action\x12\x18\n" +
+	"\aaccount\x18\x06 \x01(\tR\aaccount\x12=\n" +
+	"\fchanged_from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vchangedFrom\x12A\n" +
+	"\x0echanged_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rchangedBefore\"q\n" +
 	"\x13ListChangesResponse\x122\n" +
 	"\achanges\x18\x01 \x03(\v2\x18.casapay.token.v1.ChangeR\achanges\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe0\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x02\n" +
 	"\x06Change\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x126\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1e.casapay.token.v1.ChangeActionR\x06action\x12\x19\n" +
@@ -1714,7 +1818,11 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06caller\x18\x04 \x01(\tR\x06caller\x12;\n" +
 	"\vchange_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"changeTime\x12\x12\n" +
-	"\x04hash\x18\x06 \x01(\fR\x04hash\"i\n" +
+	"\x04hash\x18\x06 \x01(\fR\x04hash\x12\x18\n" +
+	"\aaccount\x18\a \x01(\tR\aaccount\x12\x1d\n" +
+	"\n" +
+	"token_name\x18\b \x01(\tR\ttokenName\x12#\n" +
+	"\rrevoke_reason\x18\t \x01(\tR\frevokeReason\"i\n" +
 	"\x13ListAccountsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1831,37 +1939,40 @@ var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
 	24, // 10: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
 	24, // 11: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
 	24, // 12: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	14, // 13: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	0,  // 14: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	23, // 15: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	17, // 16: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	22, // 17: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	20, // 18: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	21, // 19: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	22, // 20: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	23, // 21: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 22: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	2,  // 23: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	4,  // 24: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	6,  // 25: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	8,  // 26: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	10, // 27: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	12, // 28: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	15, // 29: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	18, // 30: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	3,  // 31: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	5,  // 32: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	7,  // 33: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	9,  // 34: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	11, // 35: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	13, // 36: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	16, // 37: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	19, // 38: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	0,  // 13: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	23, // 14: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	23, // 15: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	14, // 16: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	0,  // 17: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	23, // 18: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	17, // 19: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	22, // 20: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	20, // 21: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	21, // 22: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	22, // 23: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	23, // 24: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 25: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	2,  // 26: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	4,  // 27: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	6,  // 28: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	8,  // 29: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	10, // 30: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	12, // 31: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	15, // 32: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	18, // 33: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	3,  // 34: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	5,  // 35: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	7,  // 36: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	9,  // 37: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	11, // 38: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	13, // 39: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	16, // 40: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	19, // 41: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	34, // [34:42] is the sub-list for method output_type
+	26, // [26:34] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }

@@ -118,9 +118,12 @@ type TokenServiceClient interface {
 	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without filter is the
 	// journal's head.
 	//
+	// A page looks at 10,000 rows at the most. When few of them match, it may be short or even empty and still have a
+	// next_page_token: go on until there is none. So it is with a page whose changes come to about 1 MiB.
+	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id, also where the role must name it.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another filter.
+	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
+	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(ctx context.Context, in *ListChangesRequest, opts ...grpc.CallOption) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
@@ -334,9 +337,12 @@ type TokenServiceServer interface {
 	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without filter is the
 	// journal's head.
 	//
+	// A page looks at 10,000 rows at the most. When few of them match, it may be short or even empty and still have a
+	// next_page_token: go on until there is none. So it is with a page whose changes come to about 1 MiB.
+	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, or token_id, also where the role must name it.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another filter.
+	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
+	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(context.Context, *ListChangesRequest) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).

@@ -80,7 +80,7 @@ class GetResponse(_message.Message):
     def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "account", "types", "livemode", "states", "permission", "created_from", "created_before", "expires_before", "unused_since", "name_contains", "key_hint")
+    __slots__ = ("page_size", "page_token", "account", "types", "livemode", "states", "permission", "created_from", "created_before", "expires_before", "unused_since", "name_contains", "key_hint", "created_by")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,7 @@ class ListRequest(_message.Message):
     UNUSED_SINCE_FIELD_NUMBER: _ClassVar[int]
     NAME_CONTAINS_FIELD_NUMBER: _ClassVar[int]
     KEY_HINT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     account: str
@@ -107,7 +108,8 @@ class ListRequest(_message.Message):
     unused_since: _timestamp_pb2.Timestamp
     name_contains: str
     key_hint: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ..., livemode: _Optional[bool] = ..., states: _Optional[_Iterable[_Union[_token_pb2.TokenState, str]]] = ..., permission: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name_contains: _Optional[str] = ..., key_hint: _Optional[str] = ...) -> None: ...
+    created_by: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ..., livemode: _Optional[bool] = ..., states: _Optional[_Iterable[_Union[_token_pb2.TokenState, str]]] = ..., permission: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name_contains: _Optional[str] = ..., key_hint: _Optional[str] = ..., created_by: _Optional[str] = ...) -> None: ...
 
 class ListResponse(_message.Message):
     __slots__ = ("tokens", "next_page_token", "previous_page_token")
@@ -148,14 +150,24 @@ class FindByDigestResponse(_message.Message):
     def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ...) -> None: ...
 
 class ListChangesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "token_id")
+    __slots__ = ("page_size", "page_token", "token_id", "caller", "action", "account", "changed_from", "changed_before")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FROM_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     token_id: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., token_id: _Optional[str] = ...) -> None: ...
+    caller: str
+    action: ChangeAction
+    account: str
+    changed_from: _timestamp_pb2.Timestamp
+    changed_before: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., account: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListChangesResponse(_message.Message):
     __slots__ = ("changes", "next_page_token")
@@ -166,20 +178,26 @@ class ListChangesResponse(_message.Message):
     def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Change(_message.Message):
-    __slots__ = ("revision", "action", "token_id", "caller", "change_time", "hash")
+    __slots__ = ("revision", "action", "token_id", "caller", "change_time", "hash", "account", "token_name", "revoke_reason")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
     CHANGE_TIME_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_NAME_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_REASON_FIELD_NUMBER: _ClassVar[int]
     revision: int
     action: ChangeAction
     token_id: str
     caller: str
     change_time: _timestamp_pb2.Timestamp
     hash: bytes
-    def __init__(self, revision: _Optional[int] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hash: _Optional[bytes] = ...) -> None: ...
+    account: str
+    token_name: str
+    revoke_reason: str
+    def __init__(self, revision: _Optional[int] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hash: _Optional[bytes] = ..., account: _Optional[str] = ..., token_name: _Optional[str] = ..., revoke_reason: _Optional[str] = ...) -> None: ...
 
 class ListAccountsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "prefix")
