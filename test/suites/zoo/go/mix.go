@@ -136,7 +136,7 @@ func busyCall(kind stack, conn caller, wanted *order, number int64, busy *busyTa
 		atomic.AddInt64(&busy.Expired, 1)
 	default:
 		if err != nil {
-			err = fmt.Errorf("call %d, whose number decides what it is: %w", number, err)
+			err = fmt.Errorf("call %d: %w", number, err)
 		}
 		busy.take(asked, response, err, 0)
 	}
