@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
 import { StartError } from "./authority/errors.ts";
+import { isThisMachine } from "./authority/this-machine.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
-import { isLoopbackAddress } from "./http/loopback-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { dataFiles } from "./sqlite/data-directory.ts";
@@ -108,9 +108,9 @@ const settings = {
   PLAINTEXT_ROLE: { fallback: "operator", help: `the role of plaintext callers: ${roles.join(", ")}` },
   MAX_TOKENS_PER_ACCOUNT: { fallback: "10000", help: "unrevoked, unexpired tokens of an account, 1 to 1000000" },
   MIN_FREE_MIB: { fallback: "64", help: "free disk, in MiB, below which Create is refused, 0 to 1048576" },
-  MAX_CONNECTIONS: { fallback: "10000", help: "connections at once on each port, 1 to 1000000" },
+  MAX_CONNECTIONS: { fallback: "10000", help: "connections at once on the port of RPCs, 1 to 1000000" },
   MAX_CONCURRENT_STREAMS: { fallback: "1000", help: "RPCs at once on one HTTP/2 connection, 1 to 100000" },
-  THREADS: { fallback: "1", help: "threads that serve, 1 to 64; more than 1 needs Linux and a TCP address" },
+  THREADS: { fallback: "1", help: "threads that serve RPCs, 1 to 64; more than 1 needs Linux and a TCP address" },
   CACHE_MIB: { fallback: "64", help: "memory for keys that were decided on, in MiB, all threads together, 1 to 65536" },
   SHUTDOWN_GRACE_MS: { fallback: "10000", help: "how long calls may go on after SIGTERM, in ms, 0 to 600000" },
   CLOCK_BACK: {
@@ -133,7 +133,7 @@ export function readConfig(env: Environment): Config {
   refuseUnknownNames(env);
   const listen = address(required(env, "LISTEN"));
   const tls = tlsFiles(env);
-  if (tls === null && !("path" in listen) && !isLoopbackAddress(listen.host)) {
+  if (tls === null && !("path" in listen) && !isThisMachine(listen.host)) {
     throw new StartError(
       `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
     );
@@ -247,7 +247,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
     throw new StartError(`${prefix}REST_LISTEN: must have another port than ${prefix}LISTEN`);
   }
   const tls = certificate === null || key === null ? null : { certificate, key };
-  if (tls === null && !isLoopbackAddress(listen.host)) {
+  if (tls === null && !isThisMachine(listen.host)) {
     throw new StartError(
       `${prefix}REST_LISTEN: plaintext is served on loopback addresses only: set ${prefix}REST_TLS_CERT and ${prefix}REST_TLS_KEY to serve elsewhere`,
     );
@@ -258,7 +258,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
 /** On loopback whatever the TLS: from elsewhere it is reached through a tunnel that this machine has let in. */
 function consoleAddress(env: Environment): TcpAddress | null {
   const listen = tcpAddress(env, "CONSOLE_LISTEN");
-  if (listen !== null && !isLoopbackAddress(listen.host)) {
+  if (listen !== null && !isThisMachine(listen.host)) {
     throw new StartError(`${prefix}CONSOLE_LISTEN: the operator's page is served on loopback addresses only`);
   }
   return listen;

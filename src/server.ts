@@ -7,12 +7,12 @@ import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
 import { gaugeSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
-import { startAdminListener } from "./prometheus/admin-listener.ts";
+import { type AdminListener, startAdminListener } from "./prometheus/admin-listener.ts";
 import { addMeasures } from "./prometheus/call-measures.ts";
 import { createMetrics } from "./prometheus/metrics.ts";
-import { createRateMemory } from "./rest/creation-rate.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
 import { type ServingReadings, startServing } from "./serving.ts";
+import type { ServingThreadData } from "./serving-thread.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
 import { countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
@@ -67,11 +67,15 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
 
   let isEnding = false;
   const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; reload(): void }[] = [];
-  const isServing = () => !isEnding && servings.length === config.threads && store.isServing();
+  // The REST face has a thread of its own: what strangers cost there is not taken from decisions.
+  const threads = config.threads + (config.rest === null ? 0 : 1);
+  const isServing = () => !isEnding && servings.length === threads && store.isServing();
   const readAll = async () => (await Promise.all(servings.map((one) => one.readings()))).filter((one) => one !== null);
   let readings: readonly ServingReadings[] = [];
+  let admin: AdminListener | null = null;
   const metrics = createMetrics(
     gaugeSources({
+      adminRefused: () => admin?.refused() ?? 0,
       store,
       readings: () => readings,
       isServing,
@@ -79,7 +83,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       hasRestTls: (config.rest?.tls ?? null) !== null,
     }),
   );
-  const admin =
+  admin =
     config.adminListen === null
       ? null
       : starting.use(
@@ -103,12 +107,12 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       await requireFreePort(address);
     }
   }
-  const shared = { config, timeSeen, sealingSecret, rateMemory: createRateMemory() };
+  const shared = { config, timeSeen, sealingSecret };
   const figures = createFigures();
   const first = await startServing({
     ...shared,
-    address: config.listen,
-    rest: config.rest,
+    rpc: config.listen,
+    rest: null,
     console: config.consoleListen === null ? null : { address: config.consoleListen, figures },
     store,
     clock,
@@ -116,12 +120,17 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   });
   servings.push(first);
   ends.push(first);
-  while (servings.length < config.threads) {
-    const data = { ...shared, address: first.address, rest: first.rest?.config ?? null, store: store.seed() };
-    const thread = await startServingThread(data, log, onFatal);
+  const startThread = async (serves: Pick<ServingThreadData, "rpc" | "rest">) => {
+    const thread = await startServingThread({ ...shared, ...serves, store: store.seed() }, log, onFatal);
     servings.push(thread);
     ends.push(thread);
+    return thread;
+  };
+  const rpc = first.addresses.rpc?.address ?? config.listen;
+  while (servings.length < config.threads) {
+    await startThread({ rpc, rest: null });
   }
+  const face = config.rest === null ? null : await startThread({ rpc: null, rest: config.rest });
   if (config.consoleListen !== null) {
     const sample = async () =>
       figures.sample(clock(), countsOf(addMeasures((await readAll()).map(({ calls }) => calls))));
@@ -136,20 +145,19 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     log.warn({ role: config.plaintextRole }, "plaintext: every program on this machine may call with this role");
   }
 
-  const rest = first.rest?.addressText ?? null;
   const where = {
-    console: first.consoleAddressText ?? "off",
-    rest: rest ?? "off",
-    address: first.addressText,
+    console: first.addresses.console ?? "off",
+    rest: face?.addresses.rest ?? "off",
+    address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
   log.info({ threads: config.threads, ...where }, "listening");
   const started = starting.move();
   return {
-    address: first.addressText,
+    address: where.address,
     adminAddress: admin?.address ?? null,
-    restAddress: rest,
-    consoleAddress: first.consoleAddressText,
+    restAddress: face?.addresses.rest ?? null,
+    consoleAddress: first.addresses.console,
     reload() {
       for (const one of servings) {
         one.reload();

@@ -6,15 +6,13 @@ import { type Failure, toFailure } from "./authority/failure.ts";
 import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import type { RateMemory } from "./rest/creation-rate.ts";
-import { type ServingReadings, startServing } from "./serving.ts";
+import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
 import { openServingStore, type ServingStoreSeed } from "./sqlite/serving-store.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
-  readonly address: ListenAddress;
+  readonly rpc: ListenAddress | null;
   readonly rest: RestConfig | null;
-  readonly rateMemory: RateMemory;
   readonly store: ServingStoreSeed;
   readonly timeSeen: TimeSeen;
   readonly sealingSecret: Uint8Array | null;
@@ -25,7 +23,8 @@ export type ServingThreadOrder = { readonly kind: "reload" | "read" | "close" };
 
 /** To the thread that owns this one. */
 export type ServingThreadReport =
-  | { readonly kind: "ready" | "closed" }
+  | { readonly kind: "ready"; readonly addresses: ServedAddresses }
+  | { readonly kind: "closed" }
   | { readonly kind: "readings"; readonly readings: ServingReadings }
   | { readonly kind: "refused"; readonly failure: Failure }
   | LogReport;
@@ -62,7 +61,7 @@ async function serve({ store: seed, ...data }: ServingThreadData): Promise<void>
         return;
     }
   });
-  report({ kind: "ready" });
+  report({ kind: "ready", addresses: serving.addresses });
 }
 
 try {

@@ -16,23 +16,20 @@ import type { Listener } from "./http/listener.ts";
 import type { Tracing } from "./opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
-import type { RateMemory } from "./rest/creation-rate.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
-import { type RestPort, startRestPort } from "./start-rest-port.ts";
+import { startRestPort } from "./start-rest-port.ts";
 
 const flushUsesEveryMs = 5000;
 
 export type ServingOptions = {
   readonly config: Config;
-  /** Where to listen; not the configuration's when its port 0 has become a real one. */
-  readonly address: ListenAddress;
-  /** The same for the public REST face; null when there is none. */
+  /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
+  readonly rpc: ListenAddress | null;
+  /** The public REST face, which has a thread of its own; null in the others. */
   readonly rest: RestConfig | null;
   /** The operator's page, which one thread serves; null in the others, and where there is none. */
   readonly console: { readonly address: ListenAddress; readonly figures: Figures } | null;
-  /** What all threads count creations in. */
-  readonly rateMemory: RateMemory;
   readonly store: TokenStore;
   /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
@@ -53,14 +50,16 @@ export type ServingReadings = {
   readonly restCertificateExpiresAtMs: number | null;
 };
 
+/** Where one thread really listens, as texts; null where it does not. Can be sent to another thread. */
+export type ServedAddresses = {
+  readonly rpc: { readonly address: ListenAddress; readonly text: string } | null;
+  readonly rest: string | null;
+  readonly console: string | null;
+};
+
 /** One thread that serves. Disposed, it takes no more, lets calls end for a while, and writes down what it noted. */
 export type Serving = AsyncDisposable & {
-  readonly address: ListenAddress;
-  readonly addressText: string;
-  /** The public REST face where it really listens, or null. */
-  readonly rest: Pick<RestPort, "config" | "addressText"> | null;
-  /** Where the operator's page is, or null. */
-  readonly consoleAddressText: string | null;
+  readonly addresses: ServedAddresses;
   readings(): ServingReadings;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
@@ -78,7 +77,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   starting.defer(() => clearInterval(flushing));
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: config.cacheBytes / config.threads }),
+    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: cacheBytesOf(options) }),
     clock: clock.now,
     lastUse,
     sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
@@ -94,33 +93,33 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   };
   // Counted already, as what its caller was told.
   const onLateChange = (call: FinishedCall) => logCall(call, null);
-  const isTraced = tracing !== null;
-  const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
   const ports: Listener[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
   });
-  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, isTraced, log };
-  const internal = await startInternalPort({
-    ...shared,
-    onLateChange,
-    config,
-    address: options.address,
-    isServing: () => !shutdown.signal.aborted && store.isServing(),
-    shutdownSignal: shutdown.signal,
-  });
-  ports.push(internal.listener);
-  const rest =
-    options.rest === null
+  const shared = { authority, clock: clock.now, onCall, isTraced: tracing !== null, log };
+  const internal =
+    options.rpc === null
       ? null
-      : await startRestPort({ ...shared, config: options.rest, store, rateMemory: options.rateMemory });
+      : await startInternalPort({
+          ...shared,
+          onLateChange,
+          config,
+          address: options.rpc,
+          isServing: () => !shutdown.signal.aborted && store.isServing(),
+          shutdownSignal: shutdown.signal,
+        });
+  if (internal !== null) {
+    ports.push(internal.listener);
+  }
+  const rest = options.rest === null ? null : await startRestPort({ ...shared, config: options.rest, store });
   if (rest !== null) {
     ports.push(rest.listener);
   }
   const page =
-    options.console === null
+    options.console === null || internal === null
       ? null
       : await startConsolePort({
           ...options.console,
@@ -136,24 +135,34 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const started = starting.move();
   return {
-    address: internal.listener.address,
-    addressText: internal.listener.addressText,
-    rest,
-    consoleAddressText: page?.addressText ?? null,
+    addresses: {
+      rpc: internal === null ? null : addressOf(internal.listener),
+      rest: rest?.listener.addressText ?? null,
+      console: page?.addressText ?? null,
+    },
     readings: () => ({
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
       clockBehindMs: clock.behindMs(),
-      certificateExpiresAtMs: internal.tls?.certificates.expiresAtMs() ?? null,
+      certificateExpiresAtMs: internal?.tls?.certificates.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
     }),
     reload() {
-      internal.tls?.certificates.reload();
-      internal.tls?.callers.reload();
+      internal?.tls?.certificates.reload();
+      internal?.tls?.callers.reload();
       rest?.certificates?.reload();
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** The share of one thread. The REST face, which few keys come to, has an eighth besides. */
+function cacheBytesOf({ config, rpc }: ServingOptions): number {
+  return rpc === null ? config.cacheBytes / 8 : config.cacheBytes / config.threads;
+}
+
+function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {
+  return { address, text: addressText };
 }
 
 /** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */

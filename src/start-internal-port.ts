@@ -10,7 +10,6 @@ import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
 import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
-import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
 import { createManagementCalls } from "./connect/management-calls.ts";
 import { createCheck } from "./gateway/check.ts";
@@ -39,8 +38,6 @@ export type InternalPortOptions = {
   readonly onLateChange: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
-  readonly maxConnections: number;
-  readonly reusePort: boolean;
   readonly log: Log;
 };
 
@@ -80,7 +77,6 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   const forwardAuth = createForwardAuth({
     ...checkStatuses,
     check,
-    isLocalHost,
     onCall,
     readTrace,
     deadlineMs: authenticateMs,
@@ -104,14 +100,14 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
 
   const listener = await startPort({
     address: options.address,
-    reusePort: options.reusePort,
+    reusePort: config.threads > 1,
     tls: tls?.certificates ?? null,
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
-    maxConnections: options.maxConnections,
+    maxConnections: Math.ceil(config.maxConnections / config.threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
     log,
   });

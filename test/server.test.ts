@@ -13,7 +13,6 @@ import { createTimeSeen } from "../src/authority/clock.ts";
 import { StartError } from "../src/authority/errors.ts";
 import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
 import type { Config } from "../src/config.ts";
-import { createRateMemory } from "../src/rest/creation-rate.ts";
 import type { ServingStoreSeed } from "../src/sqlite/serving-store.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
@@ -43,7 +42,7 @@ describe("a restart", () => {
   it("answers a Create that is sent again with the same key, as long as the sealing secret is the same", async () => {
     await using authority = new TestServer();
     const file = join(authority.directory, "secret");
-    writeFileSync(file, randomBytes(32));
+    writeFileSync(file, randomBytes(32), { mode: 0o600 });
     await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
     const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
     const first = await authority.issue({ requestId });
@@ -53,7 +52,7 @@ describe("a restart", () => {
     expect((await authority.issue({ requestId })).key).toBe(first.key);
 
     await authority.stop();
-    writeFileSync(file, randomBytes(32));
+    writeFileSync(file, randomBytes(32), { mode: 0o600 });
     await authority.start({ TOKEN_AUTHORITY_SEALING_SECRET: file });
     const error = await authority.issue({ requestId }).then(() => null, ConnectError.from);
     expect(error?.code).toBe(Code.FailedPrecondition);
@@ -244,8 +243,7 @@ describe("one more serving thread", () => {
 
   function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
-      ...{ config, address: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
-      rateMemory: createRateMemory(),
+      ...{ config, rpc: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }
@@ -295,5 +293,19 @@ describe("the log of a thread", () => {
       { fields: { err: { type: "StartError", message: "it cannot", cause: { message: "the disk", code: "EIO" } } } },
       { level: "warn", message: "odd" },
     ]);
+  });
+});
+
+describe("an address", () => {
+  it("of this machine in IPv6's way to write IPv4's is served like the other", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_LISTEN: "[::ffff:127.0.0.1]:0" });
+    expect(authority.server.address).toMatch(/^\[::ffff:127\.0\.0\.1\]:\d+$/);
+    // node:http2 as a client leaves the brackets away.
+    const response = await fetch(`http://${authority.server.address}/casapay.token.v1.TokenService/Authenticate`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"key": "x"}',
+    });
+    expect(await response.json()).toMatchObject({ refusal: { reason: "REFUSAL_REASON_KEY_MALFORMED" } });
   });
 });

@@ -6,6 +6,7 @@ import type { FinishedCall } from "../authority/finished-call.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
 import { fromAuthorityError, internalError, reasonOf, requestMalformed, unknownFieldNumber } from "./errors.ts";
 import { finishedCall } from "./finished-call.ts";
+import type { JudgeAgain } from "./gate.ts";
 import { unrealTimeField } from "./json-times.ts";
 import { raceAbort } from "./race-abort.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
@@ -15,6 +16,7 @@ type Next = ReturnType<Interceptor>;
 
 /** Sees a call through its implementation: within its deadline, and with every error in our words. */
 export function createCallInterceptor(
+  judgeAgain: JudgeAgain,
   reportFault: ReportFault,
   onLateChange: (call: FinishedCall) => void = () => {},
 ): Interceptor {
@@ -52,6 +54,8 @@ export function createCallInterceptor(
     try {
       requireKnownFields(request);
       requireRealTimes(call, request);
+      // The body may have been long in coming. Nothing is waited for from here until a change is handed to the store.
+      judgeAgain(call);
       return await next(request);
     } catch (error) {
       throw worded(call, error);
@@ -61,7 +65,8 @@ export function createCallInterceptor(
   async function answerStream(call: Call, request: StreamRequest, next: Next) {
     try {
       const reword = (error: unknown) => rewordProtocolError(error, request.method.input);
-      const response = await next({ ...request, message: catching(request.message, reword) });
+      const judged = judging(catching(request.message, reword), () => judgeAgain(call));
+      const response = await next({ ...request, message: judged });
       return response.stream
         ? { ...response, message: catching(response.message, (error) => failed(call, error)) }
         : response;
@@ -102,6 +107,14 @@ function requireRealTimes({ jsonBody }: Call, { method, header }: UnaryRequest):
   const field = jsonBody === null ? null : unrealTimeField(method.input, header.get("content-type"), jsonBody);
   if (field !== null) {
     throw requestMalformed(`${field} could not be decoded`, field);
+  }
+}
+
+/** Each message is taken from who may still send it. */
+async function* judging<T>(source: AsyncIterable<T>, judge: () => void): AsyncGenerator<T> {
+  for await (const message of source) {
+    judge();
+    yield message;
   }
 }
 

@@ -32,7 +32,7 @@ export function finishedCall(call: Call, protocol: string, error: ConnectError |
   return {
     rpc: rpcName(call.method),
     protocol,
-    caller: call.peer.identity,
+    caller: call.identity,
     role: call.role,
     code: error === null ? "OK" : codeNames[error.code],
     reason: error === null ? null : reasonOf(error),

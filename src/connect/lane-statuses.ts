@@ -38,9 +38,13 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
   const reportFault = createFaultLog(log);
   return {
     /** Looked up for each call. Hot path. */
-    admit(peer: Peer): { readonly role: Role | null; readonly refusal: Status | null } {
-      const { role, objection } = objectionTo(method, peer, roleOf);
-      return { role, refusal: objection === null ? null : toStatus(objection) };
+    admit(peer: Peer): {
+      readonly identity: string | null;
+      readonly role: Role | null;
+      readonly refusal: Status | null;
+    } {
+      const { identity, role, objection } = objectionTo(method, peer, roleOf);
+      return { identity, role, refusal: objection === null ? null : toStatus(objection) };
     },
     statuses: {
       malformed: toStatus(messageUndecodable(method.input)),

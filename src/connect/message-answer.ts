@@ -7,11 +7,12 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { Peer, Role } from "../authority/caller.ts";
+import type { Peer } from "../authority/caller.ts";
 import type { BeginTurn } from "./begin-turns.ts";
 import type { NotedCall } from "./call.ts";
 import { messageUndecodable, unknownFieldNumber } from "./errors.ts";
 import { hexOrNull } from "./finished-call.ts";
+import { objectionTo, type RoleOf } from "./gate.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
 
 /** The answer with gRPC's prefix, and what logs and metrics learn of it. */
@@ -32,20 +33,25 @@ const prefixBytes = 5;
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
   answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
-  beginTurn: BeginTurn,
+  { beginTurn, roleOf }: { readonly beginTurn: BeginTurn; readonly roleOf: RoleOf },
 ) {
   async function respond(
     bytes: Buffer,
     start: number,
     end: number,
-    { peer, role }: { readonly peer: Peer; readonly role: Role | null },
+    { peer }: { readonly peer: Peer },
   ): Promise<MessageReply> {
     const request = decode(bytes, start, end);
     const turn = beginTurn();
     if (turn !== null) {
       await turn;
     }
-    const call: NotedCall = { peer, role, tokenId: null, revision: null, journalHash: null, refusalReason: null };
+    // Once its turn has come: the identity may have been taken away while it waited.
+    const { identity, role, objection } = objectionTo(method, peer, roleOf);
+    if (objection !== null) {
+      throw objection;
+    }
+    const call: NotedCall = { identity, role, tokenId: null, revision: null, journalHash: null, refusalReason: null };
     const response = create(method.output, await answer(request, call));
     return {
       body: lengthPrefixed(toBinary(method.output, response)),

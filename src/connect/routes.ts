@@ -13,7 +13,7 @@ import type { FinishedCall } from "../authority/finished-call.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
 import { createCallInterceptor } from "./call-interceptor.ts";
 import { createDescriptorIndex } from "./descriptor-index.ts";
-import { createGate, type RoleOf } from "./gate.ts";
+import { createGate, createJudge, type RoleOf } from "./gate.ts";
 import { createHealthService } from "./health-service.ts";
 import { maxMessageBytes } from "./limits.ts";
 import { createReflectionService } from "./reflection-service.ts";
@@ -41,6 +41,7 @@ export type RouteOptions = {
 /** Connect's handlers for gRPC, gRPC-Web and Connect, by the path of their RPC. */
 export function createRoutes(options: RouteOptions): ReadonlyMap<string, UniversalHandler> {
   const { authority, clock, roleOf, isServing, reportFault, shutdownSignal } = options;
+  const judgeAgain = createJudge(roleOf);
   const serviceNames = services.map((service) => service.typeName);
   const index = createDescriptorIndex([...services.map((service) => service.file), file_google_rpc_error_details]);
   const reflection = createReflectionService({ index, serviceNames, shutdownSignal });
@@ -51,12 +52,12 @@ export function createRoutes(options: RouteOptions): ReadonlyMap<string, Univers
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxAnswerBytes,
     requestGate: createGate(roleOf),
-    interceptors: [createCallInterceptor(reportFault, options.onLateChange)],
+    interceptors: [createCallInterceptor(judgeAgain, reportFault, options.onLateChange)],
   })
     .service(TokenService, createTokenService(createTokenMethods(authority, clock)), {
       jsonOptions: { ignoreUnknownFields: false },
     })
-    .service(Health, createHealthService({ serviceNames, isServing, shutdownSignal }))
+    .service(Health, createHealthService({ serviceNames, isServing, judgeAgain, shutdownSignal }))
     .service(ServerReflection, reflection)
     .service(ServerReflectionAlpha, reflection);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

@@ -1,5 +1,6 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { namesThisMachine } from "../authority/this-machine.ts";
 import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
 import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
@@ -31,15 +32,17 @@ export type ForwardAuthOptions = {
   /** Throws or rejects where nothing is decided. */
   readonly check: (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
   /** Asked for every request, before anything else of it is looked at. */
-  readonly admit: (peer: Peer) => { readonly role: Role | null; readonly refusal: Status | null };
+  readonly admit: (peer: Peer) => {
+    readonly identity: string | null;
+    readonly role: Role | null;
+    readonly refusal: Status | null;
+  };
   readonly statuses: {
     readonly hostNotLocal: Status;
     readonly deadlineExceeded: Status;
     /** The error that a question failed with; told to the log where the gateway learns nothing of it. */
     ofError(error: unknown): Status;
   };
-  /** Whether the URL's host is this machine: asked of plaintext requests over TCP (DNS rebinding). */
-  readonly isLocalHost: (url: string) => boolean;
   /** Told of every question that was answered. */
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
@@ -58,14 +61,14 @@ export function isForwardAuth(url: string): boolean {
  * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL.
  */
 export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRequest) => Promise<HttpResponse> {
-  const { check, admit, statuses, isLocalHost, onCall, readTrace = readNoTrace, deadlineMs } = options;
+  const { check, admit, statuses, onCall, readTrace = readNoTrace, deadlineMs } = options;
 
   return async (request) => {
     const startedAtMs = performance.now();
     const { peer } = request;
-    const { role, refusal } = admit(peer);
+    const { identity, role, refusal } = admit(peer);
     const answer =
-      peer.transport === "loopback" && !isLocalHost(request.url)
+      peer.transport === "loopback" && !namesThisMachine(request.url)
         ? statuses.hostNotLocal
         : (refusal ?? (await ask(request)));
     const [status, verdict] = "kind" in answer ? [null, answer] : [answer, null];
@@ -73,7 +76,7 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
     onCall({
       rpc: "forward-auth/authorize",
       protocol: "http",
-      caller: peer.identity,
+      caller: identity,
       role,
       code: status?.codeName ?? "OK",
       reason: status?.reason ?? null,

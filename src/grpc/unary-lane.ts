@@ -1,8 +1,8 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { isUsualNameOfThisMachine } from "../authority/this-machine.ts";
 import type { TraceHeaders } from "../authority/trace-headers.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
-import { isLocalAuthority } from "./is-local-authority.ts";
 import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
 import { framingFault, prefixBytes } from "./length-prefixed.ts";
 import type { Status, Statuses } from "./status.ts";
@@ -14,8 +14,12 @@ export const laneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as 
 /** The same, where calls are traced. */
 export const tracedLaneHeaders = [...laneHeaders, "traceparent", "tracestate"] as const;
 
-/** Whether a peer may call: the role that it has now, and the error to answer instead, if any. */
-export type Admission = { readonly role: Role | null; readonly refusal: Status | null };
+/** Whether a peer may call: the identity and the role that it has now, and the error to answer instead, if any. */
+export type Admission = {
+  readonly identity: string | null;
+  readonly role: Role | null;
+  readonly refusal: Status | null;
+};
 
 /** What a message is answered with, and what logs and metrics learn of it. */
 export type Reply = {
@@ -30,15 +34,15 @@ export type Reply = {
 /** The change's number in the journal, with its hash in hexadecimal when this call made it. */
 export type Change = { readonly revision: number; readonly journalHash: string | null };
 
-/** Who may call, as admitted: with an identity, and the role it has now. */
-export type LaneCaller = { readonly peer: Peer; readonly role: Role | null };
+/** Who calls, as admitted: with the identity and the role it had then. */
+export type LaneCaller = { readonly peer: Peer; readonly identity: string | null; readonly role: Role | null };
 
 export type UnaryLaneOptions = {
   /** `package.Service/Method`. */
   readonly rpc: string;
   /** Answers the message that lies in `bytes` from `start` up to `end`, until this returns. What it throws or rejects with is answered. */
   readonly respond: (bytes: Buffer, start: number, end: number, caller: LaneCaller) => Reply | Status | Promise<Reply>;
-  /** Asked for every call, before its body is looked at. */
+  /** Asked for every call once its body is there, before that is looked at. */
   readonly admit: (peer: Peer) => Admission;
   readonly statuses: Statuses;
   readonly prepareBlock: PrepareBlock;
@@ -81,7 +85,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
       (encoding === null || encoding === "identity") &&
       (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
-      (peer.transport !== "loopback" || isLocalAuthority(authority))
+      (peer.transport !== "loopback" || isUsualNameOfThisMachine(authority))
     );
   }
 
@@ -95,8 +99,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer> {
     const startedAtMs = performance.now();
-    const { role, refusal } = admit(peer);
-    const call = { peer, role, startedAtMs, headers };
+    const { identity, role, refusal } = admit(peer);
+    const call = { peer, identity, role, startedAtMs, headers };
     if (refusal !== null) {
       return fail(call, refusal);
     }
@@ -119,8 +123,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   /** Who may not call learns nothing else. */
   function tooLarge(peer: Peer): LaneAnswer {
     const startedAtMs = performance.now();
-    const { role, refusal } = admit(peer);
-    return fail({ peer, role, startedAtMs, headers: null }, refusal ?? statuses.tooLarge);
+    const { identity, role, refusal } = admit(peer);
+    return fail({ peer, identity, role, startedAtMs, headers: null }, refusal ?? statuses.tooLarge);
   }
 
   async function answerLater(
@@ -176,14 +180,14 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
 
   /** Hot path. */
   function summary(
-    { peer, role, startedAtMs, headers }: Call,
+    { identity, role, startedAtMs, headers }: Call,
     status: Status | null,
     reply: Reply | null,
   ): FinishedCall {
     return {
       rpc,
       protocol: "grpc",
-      caller: peer.identity,
+      caller: identity,
       role,
       code: status === null ? "OK" : status.codeName,
       reason: status === null ? null : status.reason,

@@ -1,6 +1,6 @@
 import Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
-import { createPrivateFile, dataFiles, prepareDataDirectory } from "./data-directory.ts";
+import { dataFiles, ensurePrivateFile, prepareDataDirectory } from "./data-directory.ts";
 import { isBusy } from "./sqlite-error.ts";
 
 /**
@@ -12,7 +12,7 @@ import { isBusy } from "./sqlite-error.ts";
 export function lockDataDirectory(directory: string): Disposable {
   prepareDataDirectory(directory);
   const files = dataFiles(directory);
-  createPrivateFile(files.lock);
+  ensurePrivateFile(files.lock);
   const db = new Database(files.lock, { timeout: 0 });
   try {
     // Nothing is ever written, so no journal is needed beside it.

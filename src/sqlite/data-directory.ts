@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { StartError } from "../authority/errors.ts";
+import { createPrivateFile, requireRegularFile } from "../authority/private-file.ts";
 
 const lockName = "lock.db";
 const databaseName = "tokens.db";
@@ -67,18 +68,22 @@ function makeDirectory(path: string): void {
   mkdirSync(path, { mode: 0o700 });
 }
 
-/** Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. */
-export function createPrivateFile(path: string): void {
+/**
+ * Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. Throws a StartError
+ * where something else is, such as a link.
+ */
+export function ensurePrivateFile(path: string): void {
   try {
     // Exclusive: opening and closing a file that exists would drop the locks that SQLite holds on it in this process.
-    closeSync(openSync(path, "wx", 0o600));
+    createPrivateFile(path);
     syncDirectory(dirname(path));
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
       throw error;
     }
+    requireRegularFile(path);
+    chmodSync(path, 0o600);
   }
-  chmodSync(path, 0o600);
 }
 
 /** Makes what is in a file survive a power cut. */

@@ -1,17 +1,16 @@
-import { constants, type X509Certificate } from "node:crypto";
-import type { TlsOptions } from "node:tls";
+import { constants } from "node:crypto";
+import type { TLSSocket, TlsOptions } from "node:tls";
 import type { Clock } from "../authority/clock.ts";
 import { StartError } from "../authority/errors.ts";
 import type { Log } from "../authority/log.ts";
 import { type CertificatePaths, type Certificates, readCertificates } from "./certificates.ts";
-import { peerIdentity } from "./peer-identity.ts";
-import { isIssuedBy } from "./trust.ts";
+import { type TlsPeer, type Trust, tlsPeerOf } from "./tls-peer.ts";
 
 /** Certificates that can be read again while connections live. */
 export type CertificateSource = {
   options(): TlsOptions;
-  trusts(certificate: X509Certificate): boolean;
-  identityOf(certificate: X509Certificate): string | null;
+  /** The peer at the other end of a socket whose handshake is done. It is judged by the CAs that hold when it is asked. */
+  peerOf(socket: TLSSocket): TlsPeer;
   onReload(callback: () => void): () => void;
   /** Reads all files again. A fault in any of them keeps the whole old set; returns it, or null when the new set holds. */
   reload(): Error | null;
@@ -35,11 +34,11 @@ const ciphers = [
 /** Reads the files, or throws a StartError that says which is wrong and how. */
 export function openCertificates(paths: CertificatePaths, { log, now }: { log: Log; now: Clock }): CertificateSource {
   let current = readToStart(paths, log, now());
+  let trust: Trust = { cas: current.clientCas, generation: 0 };
   const callbacks = new Set<() => void>();
   return {
     options: () => tlsOptions(current),
-    trusts: (certificate) => isIssuedBy(certificate, current.clientCas, now()),
-    identityOf: (certificate) => peerIdentity(certificate.raw),
+    peerOf: (socket) => tlsPeerOf(socket, () => trust, now),
     onReload(callback) {
       callbacks.add(callback);
       return () => callbacks.delete(callback);
@@ -52,6 +51,7 @@ export function openCertificates(paths: CertificatePaths, { log, now }: { log: L
         log.error({ fault: fault.message }, "the certificates were not reloaded: the old ones stay");
         return fault;
       }
+      trust = { cas: current.clientCas, generation: trust.generation + 1 };
       for (const callback of callbacks) {
         callback();
       }

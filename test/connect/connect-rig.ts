@@ -22,7 +22,13 @@ import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.t
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
 export type Protocol = (typeof protocols)[number];
 
-export const tlsPeer = (identity: string | null): Peer => ({ transport: "tls", identity });
+export const tlsPeer = (identity: string | null): Peer => ({
+  transport: "tls",
+  identity,
+  fault: identity === null ? "CERTIFICATE_MISSING" : null,
+});
+export const loopbackPeer: Peer = { transport: "loopback", identity: "local", fault: null };
+export const unixPeer: Peer = { transport: "unix", identity: "local", fault: null };
 /** The rig's callers file has this identity for each role. */
 export const peerOf = (role: Role): Peer => tlsPeer(`spiffe://casapay/${role}`);
 

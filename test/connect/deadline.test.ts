@@ -6,7 +6,7 @@ import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { defaultDeadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "../../src/connect/deadline.ts";
-import { ConnectRig, enveloped, errorOf, protocols, rawRequest } from "./connect-rig.ts";
+import { ConnectRig, enveloped, errorOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";
 
 const { authenticate, create, list } = TokenService.method;
@@ -162,7 +162,7 @@ describe.each(protocols)("over %s", (protocol) => {
     );
     await rig.send({
       ...rawCall(protocol, "json", "/casapay.token.v1.TokenService/List", "{}"),
-      peer: { transport: "tls", identity: null },
+      peer: tlsPeer(null),
     });
     const timers = set.mock.results.map((result) => result.value);
     expect(timers).toHaveLength(5);

@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CreateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
-import { ConnectRig, enveloped, errorOf, type Protocol, protocols, type RawRequest } from "./connect-rig.ts";
+import { ConnectRig, enveloped, errorOf, type Protocol, protocols, type RawRequest, tlsPeer } from "./connect-rig.ts";
 import { type Encoding, rawCall, rawError } from "./raw-call.ts";
 
 const createPath = "/casapay.token.v1.TokenService/Create";
@@ -115,7 +115,7 @@ describe.each(protocols)("over %s", (protocol) => {
 
   it("tells a caller that may not call nothing about its request", async () => {
     const malformed = rawCall(protocol, "json", createPath, key, { "grpc-timeout": key, "connect-timeout-ms": key });
-    const peer = { transport: "tls", identity: null } as const;
+    const peer = tlsPeer(null);
     expect(await outcome(protocol, { ...malformed, peer })).toBe("Unauthenticated CALLER_UNIDENTIFIED null");
   });
 

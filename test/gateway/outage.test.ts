@@ -23,7 +23,7 @@ function createDoors(authenticate: Authenticate) {
     ...createCheckStatuses({ roleOf: () => "gateway", log }),
     onCall: (call: FinishedCall) => calls.push(call),
   };
-  const forwardAuth = createForwardAuth({ ...options, check, isLocalHost: () => true, deadlineMs: 1000 });
+  const forwardAuth = createForwardAuth({ ...options, check, deadlineMs: 1000 });
   const lane = createCheckLane({
     ...options,
     check: () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),

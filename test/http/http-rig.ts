@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
-import { connect, type Socket } from "node:net";
+import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { Peer } from "../../src/authority/caller.ts";
 import type { Log } from "../../src/authority/log.ts";
 import { describeError } from "../../src/http/describe-error.ts";
@@ -110,8 +110,8 @@ export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> 
   return Buffer.concat(chunks);
 }
 
-export async function connectRaw(port: number): Promise<Socket> {
-  const socket = connect({ host: "127.0.0.1", port });
+export async function connectRaw(port: number, options: Partial<TcpNetConnectOpts> = {}): Promise<Socket> {
+  const socket = connect({ host: "127.0.0.1", ...options, port });
   socket.on("error", () => {});
   await once(socket, "connect");
   return socket;

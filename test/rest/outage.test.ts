@@ -4,7 +4,6 @@ import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createTokenAuthority } from "../../src/authority/token-authority.ts";
-import { createCreationRate, createRateMemory } from "../../src/rest/creation-rate.ts";
 import { createRestHandler, type RestHandlerOptions } from "../../src/rest/rest-handler.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { undocumentedIn } from "./documented.ts";
@@ -36,7 +35,6 @@ async function startHandler(
   const handler = createRestHandler({
     authenticate: authority.authenticate,
     tokens: typeof replace === "function" ? replace(tokens) : tokens,
-    rate: createCreationRate(createRateMemory(), Date.now),
     clock: Date.now,
     onCall: (call) => calls.push(call),
     log: quietLog,

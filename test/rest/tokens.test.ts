@@ -95,11 +95,12 @@ describe("a merchant", () => {
     expect((await rig.tokens.listChanges({ caller: id })).changes.map(({ tokenId }) => tokenId)).toEqual([json.id]);
     await rig.call("POST", `/v1/tokens/${json.id}/revoke`, { key });
     const service = "casapay.token.v1.TokenService";
-    expect(rig.bearerCalls).toMatchObject([
+    const calls = await rig.bearerCalls();
+    expect(calls).toMatchObject([
       { rpc: `${service}/Create`, caller: id, code: "OK", token_id: json.id, revision: 2 },
       { rpc: `${service}/Revoke`, caller: id, code: "OK", token_id: json.id, revision: 3 },
     ]);
-    for (const fields of rig.bearerCalls) {
+    for (const fields of calls) {
       expect(fields).toMatchObject({ hash: expect.stringMatching(/^[0-9a-f]{64}$/), request_id: expect.any(String) });
     }
     expect(JSON.stringify(rig.logged)).not.toContain(key);
@@ -126,7 +127,7 @@ describe("a merchant", () => {
     const id = await idIn(rig);
     expect(await rig.codeOf("GET", `/v1/tokens/${id}`, { key })).toBe("404 token_not_found");
     expect(await rig.codeOf("POST", `/v1/tokens/${id}/revoke`, { key })).toBe("404 token_not_found");
-    expect(rig.bearerCalls.map(({ hash }) => hash)).toEqual([undefined, undefined]);
+    expect((await rig.bearerCalls()).map(({ hash }) => hash)).toEqual([undefined, undefined]);
   });
 
   it("sees keys that others made for it, of every type", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
@@ -21,7 +22,9 @@ export type TlsRig = AsyncDisposable & {
   setNow(nowMs: number): void;
 };
 
-export async function startTlsRig(options: { readonly limits?: Partial<HttpLimits> } = {}): Promise<TlsRig> {
+export async function startTlsRig(
+  options: { readonly limits?: Partial<HttpLimits>; readonly host?: string } = {},
+): Promise<TlsRig> {
   const directory = mkdtempSync(join(tmpdir(), "tls-"));
   const paths = writeCertificates(directory);
   const serverAuthority = createAuthority("server root");
@@ -36,7 +39,11 @@ export async function startTlsRig(options: { readonly limits?: Partial<HttpLimit
   const http = await startRig({
     tls: source,
     limits: options.limits ?? {},
-    handler: async ({ peer }) => ({ status: 200, body: Buffer.from(JSON.stringify(peer)) }),
+    ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
+    handler: async ({ peer: { transport, fault, identity } }) => ({
+      status: 200,
+      body: Buffer.from(JSON.stringify({ transport, fault, identity })),
+    }),
   });
   return {
     http,
@@ -70,12 +77,19 @@ export function clientOptions(rig: TlsRig, client: TestCertificate | null): Conn
   };
 }
 
-/** An HTTP/2 session over TLS. */
+/** An HTTP/2 session over TLS, on a connection of its own or on this one. */
 export async function openTlsSession(
   rig: TlsRig,
   client: TestCertificate | null,
+  socket?: Socket,
 ): Promise<ClientHttp2Session & AsyncDisposable> {
-  const session = connectHttp2(rig.http.origin, clientOptions(rig, client));
+  const options = clientOptions(rig, client);
+  const session =
+    socket === undefined
+      ? connectHttp2(rig.http.origin, options)
+      : connectHttp2(rig.http.origin, {
+          createConnection: () => connect({ ...options, socket, servername: "localhost", ALPNProtocols: ["h2"] }),
+        });
   session.on("error", () => {});
   await once(session, "connect");
   return Object.assign(session, {

@@ -27,8 +27,15 @@ export function createTlsSource(credentials: Credentials, log: Log): TlsSource {
   const client = new X509Certificate(clientCertificatePem);
   return {
     options: () => ({ ...source.options(), ca: client.toString() }),
-    trusts: (certificate) => certificate.raw.equals(client.raw),
-    identityOf: () => "conformance-client",
+    peerOf(socket) {
+      const isClient = socket.authorized && socket.getPeerX509Certificate()?.raw.equals(client.raw) === true;
+      return {
+        transport: "tls",
+        identity: isClient ? "conformance-client" : null,
+        fault: isClient ? null : "CERTIFICATE_MISSING",
+        isOutdated: false,
+      };
+    },
     onReload: (callback) => source.onReload(callback),
   };
 }
