@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { holdsKey } from "../authority/key.ts";
 import type { StoredToken } from "../authority/token.ts";
 import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
+import { presentedKey } from "../bearer/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../bearer/public-error.ts";
-import { presentedKey } from "./credentials.ts";
 import type { HeaderFields } from "./identity-headers.ts";
 import { parseQuestion } from "./question.ts";
 

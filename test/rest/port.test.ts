@@ -144,7 +144,7 @@ describe("the port of the REST face", () => {
     expect(metrics).toContain(`${count("OK")} 1\n`);
     expect(metrics).toContain(`${count("UNAUTHENTICATED")} 2\n`);
     expect(metrics).toContain('token_authority_refusals_total{reason="KEY_MALFORMED"} 1\n');
-    expect(rig.logged.filter(({ message }) => message === "key refused")).toHaveLength(1);
+    expect(rig.logged.filter(({ message }) => message === "key refused")).toHaveLength(2);
   });
 
   it("lets requests under way end when the process does", async () => {
