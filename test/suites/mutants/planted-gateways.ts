@@ -3,15 +3,10 @@ export const plantedGateways = [
   {
     name: "Token KEY is taken as a credential",
     file: "src/bearer/presented-key.ts",
-    from: "/^(Bearer|Basic) +([!-~]+)$/i",
-    to: "/^(Bearer|Basic|Token) +([!-~]+)$/i",
-    tests: ["test/bearer/presented-key.test.ts"],
-  },
-  {
-    name: "any scheme is taken for Bearer",
-    file: "src/bearer/presented-key.ts",
-    from: 'return scheme.toLowerCase() === "bearer" ? credentials : userNameOf(credentials);',
-    to: 'return scheme.toLowerCase() !== "basic" ? credentials || null : userNameOf(credentials);',
+    from: `/^(Bearer|Basic) +([!-~]+)$/i.exec(value) ?? [];
+  return scheme.toLowerCase() === "bearer" ?`,
+    to: `/^(Bearer|Basic|Token) +([!-~]+)$/i.exec(value) ?? [];
+  return scheme.toLowerCase() !== "basic" ?`,
     tests: ["test/bearer/presented-key.test.ts"],
   },
   {
