@@ -7,6 +7,7 @@ import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
+import { createChangeLog } from "./change-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./console/figures.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
@@ -84,6 +85,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     lastUse,
     sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
     maxTokensPerAccount: config.maxTokensPerAccount,
+    onChange: createChangeLog(log),
   });
 
   const meter = createCallMeter();
@@ -93,8 +95,6 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     meter.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
-  // Counted already, as what its caller was told.
-  const onLateChange = (call: FinishedCall) => logCall(call, null);
   const shutdown = new AbortController();
   const ports: Listener[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
@@ -107,7 +107,6 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       ? null
       : await startInternalPort({
           ...shared,
-          onLateChange,
           config,
           tls: options.tls.rpc,
           address: options.rpc,

@@ -37,7 +37,6 @@ export type InternalPortOptions = {
   /** Turns health to NOT_SERVING and ends the streams. */
   readonly shutdownSignal: AbortSignal;
   readonly onCall: (call: FinishedCall) => void;
-  readonly onLateChange: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
   readonly log: Log;
@@ -56,14 +55,14 @@ export type InternalPort = {
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, onCall, onLateChange, isTraced, log } = options;
+  const { config, authority, clock, onCall, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
   const roleOf = (identity: string) => (tls === null ? config.plaintextRole : (tls.callers.get(identity) ?? null));
 
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, onLateChange, isTraced, maxMessageBytes };
+  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
   const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
@@ -98,7 +97,6 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     isServing,
     shutdownSignal,
     onCall,
-    onLateChange,
     readTrace,
     log,
   });
