@@ -16,6 +16,7 @@ import type { ServingThreadData } from "./serving-thread.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
 import { countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
+import { version } from "./version.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
 const forgetRequestsEveryMs = 60 * 1000;
@@ -24,6 +25,8 @@ export type ServerOptions = {
   /** The system's time, in Unix milliseconds. Threads beyond the first have the real one. */
   readonly clock: Clock;
   readonly log: Log;
+  /** How many of its lines were lost since the start. */
+  readonly logLinesDropped: () => number;
   /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
   readonly onFatal: (error: unknown) => void;
 };
@@ -79,6 +82,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       store,
       readings: () => readings,
       isServing,
+      logLinesDropped: options.logLinesDropped,
       hasTls: config.tls !== null,
       hasRestTls: (config.rest?.tls ?? null) !== null,
     }),
@@ -151,7 +155,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
-  log.info({ threads: config.threads, ...where }, "listening");
+  log.info({ version, threads: config.threads, ...where }, "listening");
   const started = starting.move();
   return {
     address: where.address,

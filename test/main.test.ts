@@ -130,6 +130,28 @@ describe("the process", () => {
     expect(told.child.exitCode).toBeNull();
   });
 
+  it.each(["SIGINT", "SIGQUIT"] as const)("ends in good order on %s as well", async (signal) => {
+    using here = temporaryDirectory();
+    await using served = new AuthorityProcess(here.path);
+    await served.address();
+    served.child.kill(signal);
+    expect(await served.ended()).toBe(0);
+    expect(served.stdout).toMatch(/"msg":"stopping"[\s\S]*"msg":"stopped"/);
+  });
+
+  it("opens no debugger on SIGUSR1, and outlives SIGUSR2 and SIGPIPE", async () => {
+    using here = temporaryDirectory();
+    await using served = new AuthorityProcess(here.path, [], { NODE_OPTIONS: "--inspect-port=0" });
+    const tokens = clientOf(await served.address());
+    for (const signal of ["SIGUSR1", "SIGUSR2", "SIGPIPE"] as const) {
+      served.child.kill(signal);
+      await tokens.list({});
+    }
+    served.child.kill("SIGTERM");
+    expect(await served.ended()).toBe(0);
+    expect(served.stderr).not.toContain("Debugger");
+  });
+
   it("ends at once on a second signal, however long a call would take", async () => {
     using here = temporaryDirectory();
     await using stubborn = new AuthorityProcess(here.path, [], { TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "600000" });
