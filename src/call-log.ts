@@ -65,7 +65,6 @@ function fieldsOf(call: FinishedCall, span: SpanIds | null): object {
     request_id: call.requestId,
     ms: Math.round(call.durationMs * 1000) / 1000,
     revision: call.revision ?? undefined,
-    hash: call.journalHash ?? undefined,
     trace_id: span?.traceId,
     span_id: span?.spanId,
   };

@@ -38,5 +38,5 @@ class LogLines implements DestinationStream {
 }
 
 function isOfChange(fields: unknown): boolean {
-  return typeof fields === "object" && fields !== null && "revision" in fields && fields.revision !== undefined;
+  return typeof fields === "object" && fields !== null && "hash" in fields;
 }

@@ -120,7 +120,7 @@ describe("the process", () => {
       CALLERS: '{"spiffe://casapay/gateway": "gateway"}',
     };
     const settings = Object.entries(files).map(([name, content]) => {
-      writeFileSync(join(here.path, name), content);
+      writeFileSync(join(here.path, name), content, { mode: 0o600 });
       return [`TOKEN_AUTHORITY_${name}`, join(here.path, name)];
     });
     await using told = new AuthorityProcess(here.path, [], Object.fromEntries(settings));
@@ -193,7 +193,7 @@ describe("verify-journal", () => {
     const tokens = clientOf(await served.address());
     const { token } = await tokens.create(newKey);
     await tokens.revoke({ id: token?.id ?? "" });
-    const [line] = await served.logged(/^.*"revision":2[,}].*\n/m);
+    const [line] = await served.logged(/^.*"revision":2,"hash".*\n/m);
     const { hash } = JSON.parse(line);
     await using verified = new AuthorityProcess(here.path, ["verify-journal", "data", "--head", `2:${hash}`]);
     expect(await verified.ended()).toBe(0);
