@@ -274,14 +274,15 @@ describe("one more serving thread", () => {
   function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
       ...{ config, rpc: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
+      tls: { rpc: null, rest: null },
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }
 
   it("that a person can mend is refused with a StartError", async () => {
     await using authority = new TestServer();
-    const tls = { certificate: "none", key: "none", clientCa: "none", callers: "none" };
-    await expect(start(authority, { tls })).rejects.toBeInstanceOf(StartError);
+    // Something is there that is no socket.
+    await expect(start(authority, { listen: { path: authority.directory } })).rejects.toBeInstanceOf(StartError);
     expect(authority.failures).toEqual([]);
   });
 
