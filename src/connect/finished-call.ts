@@ -41,6 +41,10 @@ export function finishedCall(call: Call, protocol: string, error: ConnectError |
     revision: call.revision,
     journalHash: hexOrNull(call.journalHash),
     refusal: call.refusalReason,
+    // Others' words may repeat what a caller sent.
+    error: error === null || reasonOf(error) === null ? null : error.rawMessage,
+    requestId: null,
+    details: null,
     trace: call.trace,
   };
 }

@@ -27,6 +27,8 @@ export type Reply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
+  /** The request_id that the answer has, where it has one. */
+  readonly requestId?: string;
   /** The change that was made or found: null for a call that looks for none. */
   readonly change: Change | null;
 };
@@ -196,6 +198,9 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       revision: reply?.change?.revision ?? null,
       journalHash: reply?.change?.journalHash ?? null,
       refusal: status === null && reply !== null ? reply.refusal : null,
+      requestId: status === null ? (reply?.requestId ?? null) : (status.requestId ?? null),
+      error: status === null ? null : status.message,
+      details: status === null ? null : (status.details ?? null),
       trace: isTraced && headers !== null ? traceOf(headers) : null,
     };
   }

@@ -252,6 +252,7 @@ function finishedCall(
     journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
     refusal,
     requestId,
+    error: error?.message ?? null,
     http: { method, route, status: error?.status ?? 200 },
     trace,
   };

@@ -35,4 +35,25 @@ export const plantedGateways = [
     to: "status === 401 ? unauthenticated : status === 403 ? permissionDenied : 0",
     tests: ["test/grpc/check-wire.test.ts"],
   },
+  {
+    name: "the request_id of a refused Check is not logged",
+    file: "src/grpc/check-lane.ts",
+    from: "refusal, requestId, change: null }",
+    to: "refusal, change: null }",
+    tests: ["test/gateway/gateway.test.ts"],
+  },
+  {
+    name: "of refusals that a bearer may ask about only one in 10 seconds is logged",
+    file: "src/call-log.ts",
+    from: "isNamed ? findable : sampled",
+    to: "sampled",
+    tests: ["test/call-log.test.ts"],
+  },
+  {
+    name: "a key in a gateway's route is logged",
+    file: "src/gateway/question.ts",
+    from: "&& !/[spr]k_(live|test)_/i.test(text)",
+    to: "",
+    tests: ["test/gateway/gateway.test.ts"],
+  },
 ] as const;
