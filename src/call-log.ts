@@ -90,7 +90,6 @@ function fieldsOf(call: FinishedCall, span: SpanIds | null): object {
     ...call.details,
     ms: Math.round(call.durationMs * 1000) / 1000,
     revision: call.revision ?? undefined,
-    hash: call.journalHash ?? undefined,
     trace_id: span?.traceId,
     span_id: span?.spanId,
   };

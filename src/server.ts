@@ -16,6 +16,7 @@ import type { ServingThreadData } from "./serving-thread.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
 import { countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
+import { readTlsSet, reloadTlsSet, type TlsSet } from "./tls-set.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
 const forgetRequestsEveryMs = 60 * 1000;
@@ -52,6 +53,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   for (const address of [...served, config.consoleListen, config.adminListen]) {
     await requireFreePort(address);
   }
+  let tls = readTlsSet(config, log, clock());
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, {
       minFreeBytes: config.minFreeBytes,
@@ -66,7 +68,8 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
 
   let isEnding = false;
-  const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; reload(): void }[] = [];
+  const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; replaceTls(tls: TlsSet): void }[] =
+    [];
   // The REST face has a thread of its own: what strangers cost there is not taken from decisions.
   const threads = config.threads + (config.rest === null ? 0 : 1);
   const isServing = () => !isEnding && servings.length === threads && store.isServing();
@@ -111,6 +114,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const figures = createFigures();
   const first = await startServing({
     ...shared,
+    tls,
     rpc: config.listen,
     rest: null,
     console: config.consoleListen === null ? null : { address: config.consoleListen, figures },
@@ -121,7 +125,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   servings.push(first);
   ends.push(first);
   const startThread = async (serves: Pick<ServingThreadData, "rpc" | "rest">) => {
-    const thread = await startServingThread({ ...shared, ...serves, store: store.seed() }, log, onFatal);
+    const thread = await startServingThread({ ...shared, tls, ...serves, store: store.seed() }, log, onFatal);
     servings.push(thread);
     ends.push(thread);
     return thread;
@@ -159,9 +163,13 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     restAddress: face?.addresses.rest ?? null,
     consoleAddress: first.addresses.console,
     reload() {
-      for (const one of servings) {
-        one.reload();
-      }
+      // Read once, for all threads: they change together, or not at all.
+      reloadTlsSet(config, log, clock(), (set) => {
+        tls = set;
+        for (const one of servings) {
+          one.replaceTls(set);
+        }
+      });
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

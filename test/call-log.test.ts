@@ -12,7 +12,6 @@ const call: FinishedCall = {
   durationMs: 1,
   tokenId: null,
   revision: null,
-  journalHash: null,
   refusal: "KEY_UNKNOWN",
   trace: null,
 };

@@ -171,7 +171,7 @@ describe("verify-journal", () => {
     const tokens = clientOf(await served.address());
     const { token } = await tokens.create(newKey);
     await tokens.revoke({ id: token?.id ?? "" });
-    const [line] = await served.logged(/^.*"revision":2[,}].*\n/m);
+    const [line] = await served.logged(/^.*"revision":2,"hash".*\n/m);
     const { hash } = JSON.parse(line);
     await using verified = new AuthorityProcess(here.path, ["verify-journal", "data", "--head", `2:${hash}`]);
     expect(await verified.ended()).toBe(0);

@@ -147,12 +147,22 @@ describe("the admin port", () => {
 });
 
 describe("logs", () => {
-  it("have one line for a change, with its place in the journal, and none for an accepted key", async () => {
+  it("have one line for a change and one for its call, and none for an accepted key", async () => {
     await using authority = await TestServer.start();
     const { key, id } = await authority.issue();
     const before = authority.logged.length;
     await authority.verdictOf(key);
     expect(authority.logged.length).toBe(before);
+    expect(authority.logged.at(-2)).toMatchObject({
+      message: "changed",
+      fields: {
+        action: "create",
+        caller: "local",
+        token_id: id,
+        revision: 1,
+        hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+    });
     expect(authority.logged.at(-1)).toMatchObject({
       message: "call",
       fields: {
@@ -162,7 +172,6 @@ describe("logs", () => {
         code: "OK",
         token_id: id,
         revision: 1,
-        hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
     });
   });
@@ -240,14 +249,15 @@ describe("one more serving thread", () => {
   function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
       ...{ config, rpc: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
+      tls: { rpc: null, rest: null },
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
   }
 
   it("that a person can mend is refused with a StartError", async () => {
     await using authority = new TestServer();
-    const tls = { certificate: "none", key: "none", clientCa: "none", callers: "none" };
-    await expect(start(authority, { tls })).rejects.toBeInstanceOf(StartError);
+    // Something is there that is no socket.
+    await expect(start(authority, { listen: { path: authority.directory } })).rejects.toBeInstanceOf(StartError);
     expect(authority.failures).toEqual([]);
   });
 

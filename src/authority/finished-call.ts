@@ -21,9 +21,8 @@ export type FinishedCall = {
   readonly durationMs: number;
   /** The token that was created, revoked, got or authenticated. */
   readonly tokenId: string | null;
-  /** The change's number in the journal, with `journalHash` when this call made it. */
+  /** The number in the journal of the change that was answered, whether this call made it or found it. */
   readonly revision: number | null;
-  readonly journalHash: string | null;
   /** Why the key was refused: `TOKEN_EXPIRED`. */
   readonly refusal: string | null;
   /** The request_id that the answer had, or null where it had none. */

@@ -12,7 +12,7 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { ChangeContext, JournalHead } from "./journal.ts";
+import type { ChangeContext, JournalRow } from "./journal.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
@@ -43,15 +43,11 @@ export type CreateAnswer = {
   /** Empty when a request was sent again and its token has been revoked since. */
   readonly key: string;
   readonly revision: number;
-  /** Null when nothing changed. */
-  readonly head: JournalHead | null;
 };
 
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
-  /** Null when nothing changed. */
-  readonly head: JournalHead | null;
 };
 
 export type AuthenticateRequest = {
@@ -100,11 +96,16 @@ export type TokenAuthorityOptions = {
   /** Null when there is no sealing secret: then request ids are refused. */
   readonly sealer: Sealer | null;
   readonly maxTokensPerAccount: number;
+  /** Told of each change once it is made, whether or not anybody waits for its answer. */
+  readonly onChange: (change: MadeChange) => void;
 };
+
+/** A change as the journal has it. */
+export type MadeChange = JournalRow & { readonly hash: Uint8Array };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
 
   async function create(caller: Caller, request: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, request);
@@ -117,18 +118,13 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        return {
-          token: { ...outcome.token, lastUsedAtMs: null },
-          key,
-          revision: outcome.head.revision,
-          head: outcome.head,
-        };
+        onChange({ ...outcome.head, caller: caller.identity, action: "create", tokenId: outcome.token.id });
+        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
       case "replayed":
         return {
           token: outcome.token,
           key: openKey(caller, request, outcome),
           revision: outcome.token.createRevision,
-          head: null,
         };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
@@ -206,11 +202,14 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
+    if (outcome.head !== null) {
+      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", tokenId: outcome.token.id });
+    }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision, head: outcome.head };
+    return { token: outcome.token, revision };
   }
 
   /** Hot path. */

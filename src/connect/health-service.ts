@@ -5,7 +5,7 @@ import { wireError } from "./errors.ts";
 import type { JudgeAgain } from "./gate.ts";
 import { createStreamSlots } from "./stream-slots.ts";
 
-const maxWatches = 100;
+const maxWatchesPerCaller = 100;
 const probeIntervalMs = 1000;
 
 export type HealthOptions = {
@@ -20,7 +20,7 @@ export type HealthOptions = {
 export function createHealthService(options: HealthOptions): ServiceImpl<typeof Health> {
   const { isServing, judgeAgain, shutdownSignal } = options;
   const serviceNames = ["", ...options.serviceNames];
-  const slots = createStreamSlots(maxWatches);
+  const slots = createStreamSlots(maxWatchesPerCaller);
 
   function status(): ServingStatus {
     return !shutdownSignal.aborted && isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
@@ -40,8 +40,8 @@ export function createHealthService(options: HealthOptions): ServiceImpl<typeof 
     },
 
     async *watch({ service }, { values }) {
-      using _slot = slots.take();
       const call = callOf(values);
+      using _slot = slots.take(call);
       const { signal } = call;
       const isKnown = serviceNames.includes(service);
       let told: ServingStatus | null = null;

@@ -89,7 +89,6 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
       durationMs: performance.now() - startedAtMs,
       tokenId: verdict === null ? null : verdict.kind === "accepted" ? verdict.token.id : verdict.tokenId,
       revision: null,
-      journalHash: null,
       refusal: verdict?.kind === "refused" ? verdict.refusal : null,
       requestId: requestId === "" ? null : requestId,
       error: status?.message ?? null,

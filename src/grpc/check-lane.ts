@@ -65,10 +65,10 @@ export function createCheckLane({
   /** Hot path. */
   function toReply(verdict: CheckVerdict): Reply {
     if (verdict.kind === "accepted") {
-      return { body: acceptedAnswer(verdict.token), tokenId: verdict.token.id, refusal: null, change: null };
+      return { body: acceptedAnswer(verdict.token), tokenId: verdict.token.id, refusal: null, revision: null };
     }
     const { status, headers, body, tokenId, refusal, requestId } = verdict;
-    return { body: encodeDenied(status, headers, body), tokenId, refusal, requestId, change: null };
+    return { body: encodeDenied(status, headers, body), tokenId, refusal, requestId, revision: null };
   }
 
   /** Hot path. From memory: to encode it takes as long as all the rest. */

@@ -249,7 +249,6 @@ function finishedCall(
     durationMs: performance.now() - startedAtMs,
     tokenId: answer?.tokenId ?? null,
     revision: answer?.revision ?? null,
-    journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
     refusal,
     requestId,
     error: error?.message ?? null,

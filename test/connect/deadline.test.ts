@@ -181,7 +181,7 @@ it("gives up the call of a client that is gone", async () => {
   await wait(20);
   leaving.abort();
   const response = await answering;
-  expect(new Headers(response.trailer).get("grpc-status")).toBe(String(Code.Canceled));
+  expect(new Headers(response.header).get("grpc-status")).toBe(String(Code.Canceled));
   expect(rig.calls).toHaveLength(1);
   expect(rig.calls[0]).toMatchObject({ code: "CANCELLED" });
 });

@@ -1,6 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CreateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
@@ -210,3 +211,11 @@ function compressed(protocol: Protocol, message: Uint8Array, encoding: string): 
     body: protocol === "connect" ? message : enveloped(message, 1),
   };
 }
+
+it("tells an error of a gRPC call in one header block, as proxies drop trailers that follow no body", async () => {
+  const response = await rig.send(rawCall("grpc", "json", createPath, "{"));
+  expect(response.header.get("grpc-status")).toBe(String(Code.InvalidArgument));
+  expect(response.header.has("content-length")).toBe(false);
+  expect([...response.trailer]).toEqual([]);
+  expect(response.body).toHaveLength(0);
+});

@@ -17,7 +17,7 @@ async function startTls() {
   const write = (authority = root) => {
     const issued = authority.issue();
     writeFileSync(certificate, issued.certificatePem);
-    writeFileSync(privateKey, issued.keyPem);
+    writeFileSync(privateKey, issued.keyPem, { mode: 0o600 });
   };
   write();
   await rig.start({
@@ -93,7 +93,7 @@ describe("the port of the REST face", () => {
       .toContainEqual({
         level: "error",
         fields: { fault: `${certificate}: holds no PEM certificate` },
-        message: "the certificates were not reloaded: the old ones stay",
+        message: "certificates and callers were not reloaded: the old ones hold",
       });
     expect(await statusOverTls(rig, key)).toBe(200);
 

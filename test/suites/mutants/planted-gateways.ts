@@ -3,15 +3,8 @@ export const plantedGateways = [
   {
     name: "Token KEY is taken as a credential",
     file: "src/bearer/presented-key.ts",
-    from: "/^(Bearer|Basic) +([!-~]+)$/i",
-    to: "/^(Bearer|Basic|Token) +([!-~]+)$/i",
-    tests: ["test/bearer/presented-key.test.ts"],
-  },
-  {
-    name: "any scheme is taken for Bearer",
-    file: "src/bearer/presented-key.ts",
-    from: 'return scheme.toLowerCase() === "bearer" ? credentials : userNameOf(credentials);',
-    to: 'return scheme.toLowerCase() !== "basic" ? credentials || null : userNameOf(credentials);',
+    from: "/^(Bearer|Basic) +([!-~]+)$/i.exec(value)",
+    to: '/^(Bearer|Basic) +([!-~]+)$/i.exec(value.replace(/^Token /i, "Bearer "))',
     tests: ["test/bearer/presented-key.test.ts"],
   },
   {
@@ -38,8 +31,8 @@ export const plantedGateways = [
   {
     name: "the request_id of a refused Check is not logged",
     file: "src/grpc/check-lane.ts",
-    from: "refusal, requestId, change: null }",
-    to: "refusal, change: null }",
+    from: "refusal, requestId, revision: null }",
+    to: "refusal, revision: null }",
     tests: ["test/gateway/gateway.test.ts"],
   },
   {
