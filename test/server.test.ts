@@ -197,17 +197,13 @@ describe("logs", () => {
     });
   });
 
-  it("sample refusals: one line every 10 seconds for each reason, which counts those left out", async () => {
+  it("sample refusals that had no request id: one line of several", async () => {
     await using authority = await TestServer.start();
     const refusals = () => authority.logged.filter(({ message }) => message === "key refused");
     for (let round = 0; round < 5; round += 1) {
       await authority.verdictOf("no key");
     }
     expect(refusals()).toHaveLength(1);
-    authority.clock.nowMs += 10_000;
-    await authority.verdictOf("no key");
-    expect(refusals()).toHaveLength(2);
-    expect(refusals()[1]?.fields).toMatchObject({ refusal: "KEY_MALFORMED", suppressed: 4 });
   });
 });
 
