@@ -9,10 +9,14 @@ import { openLogOutput } from "./log-output.ts";
 import { printAnswer } from "./print-answer.ts";
 import { createProcessLog } from "./process-log.ts";
 import { startServer } from "./server.ts";
+import type { Missing } from "./sqlite/writer-thread.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
 
   npm start                                  serves, as these settings in the environment say
+  npm start -- --init | --new-log | --new-marker
+                                             the same, and makes anew, this once, what is missing: the database, the revocation
+                                             log, the marker
   npm run verify-journal -- DATA_DIR [--head REVISION:HASH]
                                              checks the journal, also beside a running server
   npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
@@ -27,6 +31,12 @@ Signals: SIGTERM, SIGINT and SIGQUIT end it in good order, a second one at once;
 
 const lastWordsMs = 500;
 
+const missingToMake = [
+  { option: "init", missing: "database" },
+  { option: "new-log", missing: "revocation log" },
+  { option: "new-marker", missing: "marker" },
+] as const satisfies readonly { readonly option: string; readonly missing: Missing }[];
+
 /** Does what the arguments say: serves, or runs a command. */
 export async function run(process: NodeJS.Process): Promise<void> {
   const args = process.argv.slice(2);
@@ -39,19 +49,26 @@ export async function run(process: NodeJS.Process): Promise<void> {
         head: { type: "string" },
         revocations: { type: "string", multiple: true },
         "accept-lost-revocations": { type: "boolean" },
+        init: { type: "boolean" },
+        "new-log": { type: "boolean" },
+        "new-marker": { type: "boolean" },
       },
     });
     const [command] = positionals;
+    const makeAnew = missingToMake.filter(({ option }) => values[option]);
     if (values.help) {
       await printAnswer(usage);
     } else if (isCommand(command)) {
       const { output, exitCode } = await runCommand(command, positionals.slice(1), values, process);
       await printAnswer(output);
       process.exitCode = exitCode;
-    } else if (command !== undefined || Object.keys(values).length > 0) {
+    } else if (command !== undefined || Object.keys(values).length > makeAnew.length) {
       throw new StartError("these arguments mean nothing here: see --help");
     } else {
-      await serve(process);
+      await serve(
+        process,
+        makeAnew.map(({ missing }) => missing),
+      );
     }
   } catch (error) {
     await tellPerson(`${explain(error)}\n`);
@@ -66,7 +83,7 @@ async function tellPerson(text: string): Promise<void> {
   await output.flush(lastWordsMs);
 }
 
-async function serve(process: NodeJS.Process): Promise<void> {
+async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Promise<void> {
   const config = readConfig(process.env);
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const { log, output } = createProcessLog(config.logLevel, process.pid);
@@ -116,6 +133,7 @@ async function serve(process: NodeJS.Process): Promise<void> {
   });
   const starting = startServer(config, {
     log,
+    makeAnew,
     clock: Date.now,
     logLinesDropped: output.dropped,
     onFatal(error) {
