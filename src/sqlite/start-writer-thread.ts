@@ -19,7 +19,11 @@ export type WriterThread = AsyncDisposable & {
 /** Resolves once the database is open and migrated; rejects when it cannot be. */
 export async function startWriterThread(data: WriterThreadData, log: Log): Promise<WriterThread> {
   const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
-  const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), { name: "writer", workerData: data });
+    name: "writer",
+    workerData: data,
+    stderr: true,
+  });
+  logStandardError(worker.stderr, log);
   const started = Promise.withResolvers<OpenedDatabase>();
   const failed = Promise.withResolvers<Error>();
   const ended = Promise.withResolvers<void>();
