@@ -8,13 +8,15 @@ export type GaugedParts = {
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ServingReadings[];
   readonly isServing: () => boolean;
+  /** Connections to the admin port that were cut. */
+  readonly adminRefused: () => number;
   readonly hasTls: boolean;
   readonly hasRestTls: boolean;
 };
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, hasTls, hasRestTls } = parts;
+  const { store, readings, isServing, adminRefused, hasTls, hasRestTls } = parts;
   return {
     token_authority_serving: {
       help: "1 while calls can be answered, else 0.",
@@ -44,14 +46,15 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       read: () => sum(readings().flatMap(({ connections }) => connections.map(({ open }) => open))),
     },
     token_authority_connections_refused: {
-      help: "Connections that were refused since the start, for there were too many.",
-      read: () => sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
+      help: "Connections that were refused or cut since the start, for there were too many.",
+      read: () =>
+        adminRefused() + sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
     },
     ...(hasTls
       ? {
           token_authority_certificate_expiry_timestamp_seconds: {
             help: "When the server's certificate expires, in Unix seconds.",
-            read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs ?? 0)) / 1000,
+            read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs)) / 1000,
           },
         }
       : {}),
@@ -59,17 +62,17 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       ? {
           token_authority_rest_certificate_expiry_timestamp_seconds: {
             help: "When the certificate of the REST face expires, in Unix seconds.",
-            read: () =>
-              least(readings().map(({ restCertificateExpiresAtMs }) => restCertificateExpiresAtMs ?? 0)) / 1000,
+            read: () => least(readings().map(({ restCertificateExpiresAtMs }) => restCertificateExpiresAtMs)) / 1000,
           },
         }
       : {}),
   };
 }
 
-/** 0 before there are any. */
-function least(numbers: readonly number[]): number {
-  return numbers.length === 0 ? 0 : Math.min(...numbers);
+/** Of the threads that have the certificate; 0 before there are any. */
+function least(timesMs: readonly (number | null)[]): number {
+  const known = timesMs.filter((one) => one !== null);
+  return known.length === 0 ? 0 : Math.min(...known);
 }
 
 function sum(numbers: readonly number[]): number {

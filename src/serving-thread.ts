@@ -6,26 +6,29 @@ import { type Failure, toFailure } from "./authority/failure.ts";
 import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import type { RateMemory } from "./rest/creation-rate.ts";
-import { type ServingReadings, startServing } from "./serving.ts";
+import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
 import { openServingStore, type ServingStoreSeed } from "./sqlite/serving-store.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
-  readonly address: ListenAddress;
+  readonly tls: TlsSet;
+  readonly rpc: ListenAddress | null;
   readonly rest: RestConfig | null;
-  readonly rateMemory: RateMemory;
   readonly store: ServingStoreSeed;
   readonly timeSeen: TimeSeen;
   readonly sealingSecret: Uint8Array | null;
 };
 
 /** From the thread that owns this one. */
-export type ServingThreadOrder = { readonly kind: "reload" | "read" | "close" };
+export type ServingThreadOrder =
+  | { readonly kind: "read" | "close" }
+  | { readonly kind: "replace-tls"; readonly tls: TlsSet };
 
 /** To the thread that owns this one. */
 export type ServingThreadReport =
-  | { readonly kind: "ready" | "closed" }
+  | { readonly kind: "ready"; readonly addresses: ServedAddresses }
+  | { readonly kind: "closed" }
   | { readonly kind: "readings"; readonly readings: ServingReadings }
   | { readonly kind: "refused"; readonly failure: Failure }
   | LogReport;
@@ -49,10 +52,10 @@ async function serve({ store: seed, ...data }: ServingThreadData): Promise<void>
     parentPort?.close();
   }
 
-  parentPort?.on("message", ({ kind }: ServingThreadOrder) => {
-    switch (kind) {
-      case "reload":
-        serving.reload();
+  parentPort?.on("message", (order: ServingThreadOrder) => {
+    switch (order.kind) {
+      case "replace-tls":
+        serving.replaceTls(order.tls);
         return;
       case "read":
         report({ kind: "readings", readings: serving.readings() });
@@ -62,7 +65,7 @@ async function serve({ store: seed, ...data }: ServingThreadData): Promise<void>
         return;
     }
   });
-  report({ kind: "ready" });
+  report({ kind: "ready", addresses: serving.addresses });
 }
 
 try {

@@ -7,6 +7,7 @@ import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
+import { createChangeLog } from "./change-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./console/figures.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
@@ -16,23 +17,22 @@ import type { Listener } from "./http/listener.ts";
 import type { Tracing } from "./opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
-import type { RateMemory } from "./rest/creation-rate.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
-import { type RestPort, startRestPort } from "./start-rest-port.ts";
+import { startRestPort } from "./start-rest-port.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 const flushUsesEveryMs = 5000;
 
 export type ServingOptions = {
   readonly config: Config;
-  /** Where to listen; not the configuration's when its port 0 has become a real one. */
-  readonly address: ListenAddress;
-  /** The same for the public REST face; null when there is none. */
+  readonly tls: TlsSet;
+  /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
+  readonly rpc: ListenAddress | null;
+  /** The public REST face, which has a thread of its own; null in the others. */
   readonly rest: RestConfig | null;
   /** The operator's page, which one thread serves; null in the others, and where there is none. */
   readonly console: { readonly address: ListenAddress; readonly figures: Figures } | null;
-  /** What all threads count creations in. */
-  readonly rateMemory: RateMemory;
   readonly store: TokenStore;
   /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
@@ -53,17 +53,19 @@ export type ServingReadings = {
   readonly restCertificateExpiresAtMs: number | null;
 };
 
+/** Where one thread really listens, as texts; null where it does not. Can be sent to another thread. */
+export type ServedAddresses = {
+  readonly rpc: { readonly address: ListenAddress; readonly text: string } | null;
+  readonly rest: string | null;
+  readonly console: string | null;
+};
+
 /** One thread that serves. Disposed, it takes no more, lets calls end for a while, and writes down what it noted. */
 export type Serving = AsyncDisposable & {
-  readonly address: ListenAddress;
-  readonly addressText: string;
-  /** The public REST face where it really listens, or null. */
-  readonly rest: Pick<RestPort, "config" | "addressText"> | null;
-  /** Where the operator's page is, or null. */
-  readonly consoleAddressText: string | null;
+  readonly addresses: ServedAddresses;
   readings(): ServingReadings;
-  /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
-  reload(): void;
+  /** Certificates and callers from now on. */
+  replaceTls(tls: TlsSet): void;
 };
 
 /** Puts together what one thread serves with, bottom up. */
@@ -78,55 +80,57 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   starting.defer(() => clearInterval(flushing));
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: config.cacheBytes / config.threads }),
+    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: cacheBytesOf(options) }),
     clock: clock.now,
     lastUse,
     sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
     maxTokensPerAccount: config.maxTokensPerAccount,
+    onChange: createChangeLog(log),
   });
 
   const meter = createCallMeter();
-  const logCall = createCallLog(log, clock.now);
+  const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
-  // Counted already, as what its caller was told.
-  const onLateChange = (call: FinishedCall) => logCall(call, null);
-  const isTraced = tracing !== null;
-  const maxConnections = Math.ceil(config.maxConnections / config.threads);
   const shutdown = new AbortController();
   const ports: Listener[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
   });
-  const shared = { reusePort: config.threads > 1, maxConnections, authority, clock: clock.now, onCall, isTraced, log };
-  const internal = await startInternalPort({
-    ...shared,
-    onLateChange,
-    config,
-    address: options.address,
-    isServing: () => !shutdown.signal.aborted && store.isServing(),
-    shutdownSignal: shutdown.signal,
-  });
-  ports.push(internal.listener);
+  const shared = { authority, clock: clock.now, onCall, isTraced: tracing !== null, log };
+  const internal =
+    options.rpc === null
+      ? null
+      : await startInternalPort({
+          ...shared,
+          config,
+          tls: options.tls.rpc,
+          address: options.rpc,
+          isServing: () => !shutdown.signal.aborted && store.isServing(),
+          shutdownSignal: shutdown.signal,
+        });
+  if (internal !== null) {
+    ports.push(internal.listener);
+  }
   const rest =
     options.rest === null
       ? null
-      : await startRestPort({ ...shared, config: options.rest, store, rateMemory: options.rateMemory });
+      : await startRestPort({ ...shared, config: options.rest, tls: options.tls.rest, store });
   if (rest !== null) {
     ports.push(rest.listener);
   }
   const page =
-    options.console === null
+    options.console === null || internal === null
       ? null
       : await startConsolePort({
           ...options.console,
           answerRpc: internal.answerRpc,
           roleOf: internal.roleOf,
-          tls: internal.tls?.certificates ?? null,
+          tls: internal.certificates,
           log,
         });
   if (page !== null) {
@@ -136,24 +140,35 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const started = starting.move();
   return {
-    address: internal.listener.address,
-    addressText: internal.listener.addressText,
-    rest,
-    consoleAddressText: page?.addressText ?? null,
+    addresses: {
+      rpc: internal === null ? null : addressOf(internal.listener),
+      rest: rest?.listener.addressText ?? null,
+      console: page?.addressText ?? null,
+    },
     readings: () => ({
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
       clockBehindMs: clock.behindMs(),
-      certificateExpiresAtMs: internal.tls?.certificates.expiresAtMs() ?? null,
+      certificateExpiresAtMs: internal?.certificates?.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
     }),
-    reload() {
-      internal.tls?.certificates.reload();
-      internal.tls?.callers.reload();
-      rest?.certificates?.reload();
+    replaceTls(tls) {
+      internal?.replaceTls(tls.rpc);
+      if (tls.rest !== null) {
+        rest?.certificates?.replace(tls.rest);
+      }
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** The share of one thread. The REST face, which few keys come to, has an eighth besides. */
+function cacheBytesOf({ config, rpc }: ServingOptions): number {
+  return rpc === null ? config.cacheBytes / 8 : config.cacheBytes / config.threads;
+}
+
+function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {
+  return { address, text: addressText };
 }
 
 /** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */

@@ -1,6 +1,5 @@
 import type { Role } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
-import { isLocalHost } from "./connect/is-local-host.ts";
 import { createConsoleHandler } from "./console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
 import { readPageFiles } from "./console/page-files.ts";
@@ -41,7 +40,6 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Lis
       files: readPageFiles(),
       answerRpc,
       roleOf,
-      isLocalHost,
       figures: { bucketsMs, everyMs: sampleEveryMs, intervals: figures.intervals },
     }),
     lanes: { headers: [], paths: new Map() },

@@ -7,60 +7,55 @@ import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
 import type { RestConfig } from "./config.ts";
 import type { Listener } from "./http/listener.ts";
-import { createCreationRate, type RateMemory } from "./rest/creation-rate.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
 import { startPort } from "./start-port.ts";
-import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
+import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
+import type { Certificates } from "./tls/certificates.ts";
 
 // The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
 const maxConcurrentStreams = 100;
+// Merchants and their proxies ask now and then: more than this at once are strangers who wait.
+const maxConnections = 1000;
 
 export type RestPortOptions = {
   readonly config: RestConfig;
+  /** Null in plaintext. */
+  readonly tls: Certificates | null;
   readonly authority: TokenAuthority;
   readonly store: TokenStore;
   readonly clock: Clock;
-  readonly rateMemory: RateMemory;
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
-  readonly maxConnections: number;
-  readonly reusePort: boolean;
   readonly log: Log;
 };
 
 export type RestPort = {
   readonly listener: Listener;
-  /** With the port that was found for 0. */
-  readonly config: RestConfig;
-  readonly addressText: string;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
 };
 
-/** Starts the public REST face of one thread. */
+/** Starts the public REST face. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { config, authority, store, clock, log } = options;
-  const certificates =
-    config.tls === null ? null : openCertificates({ ...config.tls, clientCa: null }, { log, now: clock });
+  const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const listener = await startPort({
     address: config.listen,
-    reusePort: options.reusePort,
+    reusePort: false,
     tls: certificates,
     handler: createRestHandler({
       authenticate: authority.authenticate,
       tokens: createDelegatedTokens({ authority, store, clock }),
-      rate: createCreationRate(options.rateMemory, clock),
       clock,
       onCall: options.onCall,
       readTrace: options.isTraced ? readTrace : readNoTrace,
       log,
     }),
     lanes: { headers: [], paths: new Map() },
-    maxConnections: options.maxConnections,
+    maxConnections,
     maxConcurrentStreams,
     log,
   });
-  const { address, addressText } = listener;
-  return { listener, config: "path" in address ? config : { ...config, listen: address }, addressText, certificates };
+  return { listener, certificates };
 }

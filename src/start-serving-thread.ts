@@ -1,14 +1,16 @@
 import { Worker } from "node:worker_threads";
 import { fromFailure } from "./authority/failure.ts";
 import type { Log } from "./authority/log.ts";
-import type { ServingReadings } from "./serving.ts";
+import type { ServedAddresses, ServingReadings } from "./serving.ts";
 import type { ServingThreadData, ServingThreadOrder, ServingThreadReport } from "./serving-thread.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 /** One more thread that serves. Disposed, it ends in good order; the disposal rejects when it does not. */
 export type ServingThread = AsyncDisposable & {
+  readonly addresses: ServedAddresses;
   /** Null once the thread is ending or has ended. */
   readings(): Promise<ServingReadings | null>;
-  reload(): void;
+  replaceTls(tls: TlsSet): void;
 };
 
 /** Resolves once the thread listens, rejects when it cannot. `onDeath` hears when it ends after that without being asked to. */
@@ -22,7 +24,7 @@ export async function startServingThread(
     workerData: data,
     transferList: [data.store.port],
   });
-  const ready = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<ServedAddresses>();
   const ended = Promise.withResolvers<void>();
   const waiting: ((readings: ServingReadings | null) => void)[] = [];
   let state: "starting" | "running" | "closing" | "failed" = "starting";
@@ -52,7 +54,7 @@ export async function startServingThread(
     switch (report.kind) {
       case "ready":
         state = "running";
-        ready.resolve();
+        ready.resolve(report.addresses);
         return;
       case "refused":
         fail(fromFailure(report.failure));
@@ -82,13 +84,15 @@ export async function startServingThread(
     worker.postMessage(message);
   }
 
+  let addresses: ServedAddresses;
   try {
-    await ready.promise;
+    addresses = await ready.promise;
   } catch (error) {
     await worker.terminate();
     throw error;
   }
   return {
+    addresses,
     async readings() {
       if (state !== "running") {
         return null;
@@ -98,7 +102,7 @@ export async function startServingThread(
       order({ kind: "read" });
       return promise;
     },
-    reload: () => order({ kind: "reload" }),
+    replaceTls: (tls) => order({ kind: "replace-tls", tls }),
     async [Symbol.asyncDispose]() {
       if (state === "running") {
         state = "closing";

@@ -60,7 +60,7 @@ describe("the process", () => {
     const { key } = await tokens.create({ ...newKey, requestId });
     expect((await tokens.create({ ...newKey, requestId })).key).toBe(key);
     expect(first.stderr).toContain("grpcurl -plaintext");
-    expect(readdirSync(here.path).sort()).toEqual(["data", "data.sealing-secret"]);
+    expect(readdirSync(here.path).sort()).toEqual(["data", "data.marker", "data.sealing-secret"]);
     first.child.kill("SIGTERM");
     expect(await first.ended()).toBe(0);
 
@@ -171,7 +171,7 @@ describe("verify-journal", () => {
     const tokens = clientOf(await served.address());
     const { token } = await tokens.create(newKey);
     await tokens.revoke({ id: token?.id ?? "" });
-    const [line] = await served.logged(/^.*"revision":2[,}].*\n/m);
+    const [line] = await served.logged(/^.*"revision":2,"hash".*\n/m);
     const { hash } = JSON.parse(line);
     await using verified = new AuthorityProcess(here.path, ["verify-journal", "data", "--head", `2:${hash}`]);
     expect(await verified.ended()).toBe(0);

@@ -63,9 +63,9 @@ function serveChanges(): void {
     return outcome.kind === "created" ? { token: { id: token.id }, key } : {};
   });
   serve(TokenService.method.revoke, ({ id, reason }) => {
-    const context = { caller: "bench", atMs: Date.now() };
+    const context = { caller: "bench", atMs: Date.now(), isBearer: false };
     const outcome = writer.transact(() => writer.revoke({ method: "revoke", id, reason, context }));
-    return { token: { id: outcome?.token.id ?? "" } };
+    return { token: { id: outcome?.kind === "revoked" ? outcome.token.id : "" } };
   });
 }
 

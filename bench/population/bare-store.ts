@@ -51,7 +51,12 @@ export function openBareStore(directory: string, population: Population): BareSt
       const tokens = unrevokedTokens(population, first);
       return changeFor(durationMs, inTransaction, atMost, () => {
         const { id } = tokens.next().value;
-        writer.revoke({ method: "revoke", id, reason: "bench", context: { caller: "bench", atMs: Date.now() } });
+        writer.revoke({
+          method: "revoke",
+          id,
+          reason: "bench",
+          context: { caller: "bench", atMs: Date.now(), isBearer: false },
+        });
       });
     },
     [Symbol.dispose]() {

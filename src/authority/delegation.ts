@@ -1,5 +1,5 @@
 import { missingPermissions } from "./permission.ts";
-import type { StoredToken, TokenType } from "./token.ts";
+import { isExpired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
  * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and has
@@ -13,6 +13,20 @@ export type DelegationReason =
   | "PERMISSION_NOT_COVERED"
   | "EXPIRES_AFTER_MAKER"
   | "TOKEN_NOT_COVERED";
+
+/** Why the key that makes a change may not make it: as Authenticate would refuse it now. */
+export type MakerRefusal = "KEY_UNKNOWN" | "TOKEN_REVOKED" | "TOKEN_EXPIRED" | "INSUFFICIENT_PERMISSIONS";
+
+/** A key that Authenticate accepted when the request came, and that is not good any more now that its change is to be made. */
+export class MakerRefusedError extends Error {
+  override readonly name = "MakerRefusedError";
+  readonly reason: MakerRefusal;
+
+  constructor(reason: MakerRefusal) {
+    super(reason);
+    this.reason = reason;
+  }
+}
 
 /** A refusal that the bearer of the key can understand. */
 export class DelegationError extends Error {
@@ -43,31 +57,75 @@ export type Grant = {
  * than it has itself, and nothing of `tokens:`.
  */
 export function requireGrantable(maker: StoredToken, grant: Grant): void {
+  const objection = objectionToGrant(maker, grant);
+  if (objection !== null) {
+    throw new DelegationError(objection);
+  }
+}
+
+function objectionToGrant(maker: StoredToken, grant: Grant): DelegationReason | null {
   if (maker.type === "secret") {
-    return;
+    return null;
   }
   if (grant.permissions.some((permission) => permission.startsWith("tokens:"))) {
-    throw new DelegationError("PERMISSION_OF_TOKENS");
+    return "PERMISSION_OF_TOKENS";
   }
   if (missingPermissions(maker.type, maker.permissions, grant.permissions).length > 0) {
-    throw new DelegationError("PERMISSION_NOT_COVERED");
+    return "PERMISSION_NOT_COVERED";
   }
   if (maker.expiresAtMs !== null && (grant.expiresAtMs === null || grant.expiresAtMs > maker.expiresAtMs)) {
-    throw new DelegationError("EXPIRES_AFTER_MAKER");
+    return "EXPIRES_AFTER_MAKER";
   }
+  return null;
 }
 
 /** Throws unless the bearer of this token may revoke the other: a secret key any, a restricted key a restricted one that it covers. */
 export function requireRevocable(maker: StoredToken, token: StoredToken): void {
-  if (maker.type === "secret") {
-    return;
-  }
-  if (token.type !== "restricted" || missingPermissions(maker.type, maker.permissions, token.permissions).length > 0) {
+  if (!isRevocable(maker, token)) {
     throw new DelegationError("TOKEN_NOT_COVERED");
   }
 }
 
+function isRevocable(maker: StoredToken, token: Pick<StoredToken, "type" | "permissions">): boolean {
+  return (
+    maker.type === "secret" ||
+    (token.type === "restricted" && missingPermissions(maker.type, maker.permissions, token.permissions).length === 0)
+  );
+}
+
 /** Whether the bearer of this token may know of the other: those of another account or mode are not there for it. */
-export function isVisible(maker: StoredToken, token: StoredToken): boolean {
+export function isVisible(maker: StoredToken, token: Pick<StoredToken, "account" | "livemode">): boolean {
   return token.account === maker.account && token.livemode === maker.livemode;
+}
+
+/** What a bearer makes or revokes, as far as it must be covered. */
+type Subject = Pick<StoredToken, "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
+
+/**
+ * Why the bearer of this token may not create or revoke the other at this time, or null when it may. Null for the maker means that
+ * there is no such token. A store asks it within the transaction that makes the change: what was true when the request came may not be
+ * true any more.
+ */
+export function makerRefusal(
+  action: "create" | "revoke",
+  maker: StoredToken | null,
+  subject: Subject,
+  nowMs: number,
+): MakerRefusal | null {
+  if (maker === null) {
+    return "KEY_UNKNOWN";
+  }
+  if (maker.revokedAtMs !== null) {
+    return "TOKEN_REVOKED";
+  }
+  if (isExpired(maker, nowMs)) {
+    return "TOKEN_EXPIRED";
+  }
+  const isCovered =
+    isVisible(maker, subject) &&
+    missingPermissions(maker.type, maker.permissions, ["tokens:write"]).length === 0 &&
+    (action === "create"
+      ? subject.type === "restricted" && objectionToGrant(maker, subject) === null
+      : isRevocable(maker, subject));
+  return isCovered ? null : "INSUFFICIENT_PERMISSIONS";
 }

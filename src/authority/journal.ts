@@ -40,6 +40,8 @@ export const emptyHead: JournalHead = { revision: 0, atMs: 0, hash: new Uint8Arr
 export type ChangeContext = {
   readonly caller: string;
   readonly atMs: number;
+  /** Whether the caller is no service but a bearer: then `caller` is the id of the token whose key makes the change. */
+  readonly isBearer: boolean;
 };
 
 /**

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
+import { MakerRefusedError } from "./delegation.ts";
 import {
   fieldInvalid,
   replayUnreadable,
@@ -11,7 +12,7 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { JournalHead } from "./journal.ts";
+import type { ChangeContext, JournalRow } from "./journal.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
@@ -42,15 +43,11 @@ export type CreateAnswer = {
   /** Empty when a request was sent again and its token has been revoked since. */
   readonly key: string;
   readonly revision: number;
-  /** Null when nothing changed. */
-  readonly head: JournalHead | null;
 };
 
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
-  /** Null when nothing changed. */
-  readonly head: JournalHead | null;
 };
 
 export type AuthenticateRequest = {
@@ -81,7 +78,7 @@ export type Outcome =
       readonly missingPermissions: readonly string[];
     };
 
-/** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError. */
+/** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a MakerRefusedError. */
 export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
@@ -99,11 +96,16 @@ export type TokenAuthorityOptions = {
   /** Null when there is no sealing secret: then request ids are refused. */
   readonly sealer: Sealer | null;
   readonly maxTokensPerAccount: number;
+  /** Told of each change once it is made, whether or not anybody waits for its answer. */
+  readonly onChange: (change: MadeChange) => void;
 };
+
+/** A change as the journal has it. */
+export type MadeChange = JournalRow & { readonly hash: Uint8Array };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
 
   async function create(caller: Caller, request: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, request);
@@ -112,23 +114,20 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       newToken(request, key),
       request.requestId === "" ? null : sealedRequest(caller, request, key),
       maxTokensPerAccount,
-      { caller: caller.identity, atMs: clock() },
+      contextOf(caller),
     );
     switch (outcome.kind) {
       case "created":
-        return {
-          token: { ...outcome.token, lastUsedAtMs: null },
-          key,
-          revision: outcome.head.revision,
-          head: outcome.head,
-        };
+        onChange({ ...outcome.head, caller: caller.identity, action: "create", tokenId: outcome.token.id });
+        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
       case "replayed":
         return {
           token: outcome.token,
           key: openKey(caller, request, outcome),
           revision: outcome.token.createRevision,
-          head: null,
         };
+      case "maker_refused":
+        throw new MakerRefusedError(outcome.reason);
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
@@ -138,6 +137,10 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       case "storage_low":
         throw storageLow();
     }
+  }
+
+  function contextOf({ identity, role }: Caller): ChangeContext {
+    return { caller: identity, atMs: clock(), isBearer: role === "bearer" };
   }
 
   function sealedRequest(caller: Caller, request: CreateRequest, key: string): CreateRequestRecord {
@@ -192,15 +195,21 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   async function revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer> {
     requireTokenId("id", id);
     requireReason(reason);
-    const outcome = await store.revoke(id, reason, { caller: caller.identity, atMs: clock() });
+    const outcome = await store.revoke(id, reason, contextOf(caller));
     if (outcome === null) {
       throw tokenNotFound();
+    }
+    if (outcome.kind === "maker_refused") {
+      throw new MakerRefusedError(outcome.reason);
+    }
+    if (outcome.head !== null) {
+      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", tokenId: outcome.token.id });
     }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision, head: outcome.head };
+    return { token: outcome.token, revision };
   }
 
   /** Hot path. */

@@ -1,3 +1,4 @@
+import type { MakerRefusal } from "./delegation.ts";
 import type { Action, Change, ChangeContext, JournalHead } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
@@ -27,16 +28,18 @@ export type CreateOutcome =
   | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
   /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
+  | MakerRefused
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "already_expired" }
   | { readonly kind: "limit_reached" }
   | { readonly kind: "storage_low" };
 
-export type RevokeOutcome = {
-  readonly token: Token;
-  /** The change that revoked it; null when it was revoked before, and nothing changed. */
-  readonly head: JournalHead | null;
-};
+export type RevokeOutcome =
+  /** `head` is the change that revoked it; null when it was revoked before, and nothing changed. */
+  { readonly kind: "revoked"; readonly token: Token; readonly head: JournalHead | null } | MakerRefused;
+
+/** The key of the bearer who asks is not good, or does not cover what is asked for. */
+export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
 
 /** Filters that must all hold; null or empty means any. */
 export type TokenFilter = {
@@ -190,7 +193,10 @@ export interface TokenStore {
   /**
    * Creates the token and appends to the journal, or does neither.
    *
-   * A request id used by the same caller for the same account less than 24 hours before is answered first: as a replay when its
+   * What a bearer asks for is judged first, in the same step: its token is neither revoked nor expired at the time of the change, and
+   * covers what it gives. So nothing is created, and no key shown again, once the revocation of its token was answered.
+   *
+   * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay when its
    * body is the same, else as reused. Then a token that has already expired, an account that has `maxLiveTokens` unrevoked and
    * unexpired tokens, and a store short of room are refused.
    */
@@ -203,7 +209,8 @@ export interface TokenStore {
 
   /**
    * Revokes the token and appends to the journal; null when no token has this id. Again changes nothing, and answers the first
-   * time, reason and revision. Erases the sealed key of the token. Works even when the disk is full.
+   * time, reason and revision. Erases the sealed key of the token. Works even when the disk is full. What a bearer asks for is judged
+   * first, in the same step, as in `create`.
    */
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
 

@@ -1,5 +1,5 @@
-import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
+import type { Peer } from "../authority/caller.ts";
 import type { Connection } from "./connection.ts";
 
 /** How many connections a listener has, for metrics. */
@@ -13,13 +13,12 @@ export type ConnectionCounts = {
   readonly refused: number;
 };
 
-/** A connection that speaks, and what its peer proved. */
+/** A connection that speaks, and who is at its other end. */
 export type Entry = {
   readonly protocol: "h2" | "http/1.1";
   readonly connection: Connection;
-  readonly certificate: X509Certificate | null;
-  /** Whether the certificate was trusted when the connection was made. */
-  readonly trusted: boolean;
+  /** `isOutdated` when it should come again. */
+  readonly peer: Peer & { readonly isOutdated?: boolean };
 };
 
 /** All sockets of a listener, from accept to close. */

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { Account } from "./account.ts";
 import { Deadlines } from "./deadlines.ts";
 import { ConnectionError, ErrorCode } from "./error-code.ts";
 import { clientPreface, initialWindowBytes, maxStreamId, Setting } from "./frame.ts";
@@ -51,11 +52,13 @@ export class Connection<Context> {
     this.#server = server;
     this.#onClosed = onClosed;
     this.#reader = new FrameReader(limits.maxFrameBytes);
-    this.#table = new StreamTable(() => this.#onIdle());
+    const account = new Account(limits.maxHeldBytes, server.account);
+    this.#table = new StreamTable(account, () => this.#onIdle());
     this.#outgoing = new Outgoing(socket, server.pool, limits);
     this.#incoming = new Incoming({
       server,
       context,
+      account,
       table: this.#table,
       outgoing: this.#outgoing,
       onPingAck: (payload) => {
@@ -131,8 +134,10 @@ export class Connection<Context> {
       return;
     }
     this.#incoming.guard.refill((limits.budgetRefillPerSecond * elapsedMs) / 1_000);
+    // Other connections may have made room.
+    this.#incoming.openWindow();
     try {
-      switch (this.#deadlines.next()) {
+      switch (this.#deadlines.next(this.#isPaused)) {
         case "ping":
           this.#outgoing.writer.ping(keepalivePing, false);
           this.#outgoing.flushSoon();
@@ -283,20 +288,25 @@ export class Connection<Context> {
     if (!isKnown) {
       this.#server.onError(error);
     }
+    // Streams first: bodies that they drop make room, and nothing may be said of it behind the GOAWAY.
+    this.#end("the connection is closing");
     this.#outgoing.writer.goAway(
       this.#table.ids.last,
       isKnown ? error.code : ErrorCode.InternalError,
       isKnown ? error.message : "",
     );
-    this.#close();
+    this.#stopWriting();
+  }
+
+  #close(): void {
+    if (!this.#hasEnded) {
+      this.#end("the connection is closing");
+      this.#stopWriting();
+    }
   }
 
   /** Writes what is there and closes our side. The socket is read on for a while: bytes that nobody reads would make the peer lose our last ones. */
-  #close(): void {
-    if (this.#hasEnded) {
-      return;
-    }
-    this.#end("the connection is closing");
+  #stopWriting(): void {
     this.#outgoing.end();
     this.#socket.resume();
   }
@@ -311,5 +321,6 @@ export class Connection<Context> {
     for (const stream of [...this.#table.all()]) {
       this.#table.abort(stream, ErrorCode.Cancel, message);
     }
+    this.#incoming.blocks.drop();
   }
 }

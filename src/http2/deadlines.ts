@@ -78,11 +78,17 @@ export class Deadlines<Context> {
     return time.nowMs - this.#lingeringAtMs >= limits.lingerMs;
   }
 
-  /** What is due. Throws `ConnectionError` if the peer was too slow with what it owes. */
-  next(): Due {
+  /**
+   * What is due. Throws `ConnectionError` if the peer was too slow with what it owes. While reading is paused, what does not come is no
+   * fault of the peer's.
+   */
+  next(isPaused: boolean): Due {
     const { server, outgoing } = this.#parts;
     const { limits, time } = server;
     const { nowMs } = time;
+    if (isPaused) {
+      this.#forgiveSilence(nowMs);
+    }
     this.#checkHandshake(nowMs);
     if (this.#unfinishedSinceMs !== null && nowMs - this.#unfinishedSinceMs >= limits.headerMs) {
       throw new ConnectionError(ErrorCode.EnhanceYourCalm, "a frame or header block took too long");
@@ -161,9 +167,21 @@ export class Deadlines<Context> {
     }
   }
 
+  #forgiveSilence(nowMs: number): void {
+    if (this.#unfinishedSinceMs !== null) {
+      this.#unfinishedSinceMs = nowMs;
+    }
+    for (const stream of this.#parts.table.all()) {
+      stream.heardAtMs = nowMs;
+    }
+  }
+
   #checkRequestBody(stream: Stream<Context>, nowMs: number): void {
     const { limits } = this.#parts.server;
-    const { guard } = this.#parts.incoming;
+    const { guard, isWindowOpen } = this.#parts.incoming;
+    if (!isWindowOpen) {
+      stream.heardAtMs = nowMs;
+    }
     const silentMs = nowMs - stream.heardAtMs;
     if (stream.lane !== null) {
       if (silentMs >= limits.laneBodyMs) {

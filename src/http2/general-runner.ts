@@ -1,7 +1,7 @@
 import { ErrorCode, StreamAborted } from "./error-code.ts";
 import { isSendable } from "./field.ts";
 import type { GeneralRequest, GeneralResponse } from "./general.ts";
-import { HandlerGate } from "./handler-gate.ts";
+import { HandlerGate, HandlerPlace } from "./handler-gate.ts";
 import type { HeaderPair } from "./hpack-encoder.ts";
 import type { RunnerParts } from "./lane-runner.ts";
 import { RequestBody } from "./request-body.ts";
@@ -22,13 +22,25 @@ export class GeneralRunner<Context> {
     const controller = new AbortController();
     const { method, scheme, authority, path } = head;
     let mayContinue = head.expectsContinue && !endStream;
-    const body = new RequestBody((bytes) => {
-      // RFC 9110 section 10.1.1: the client waits for this before it sends a body that someone reads.
-      if (mayContinue && !stream.isClosed && !stream.hasLocalEnded) {
-        mayContinue = false;
-        this.#parts.outgoing.headers(stream, [[":status", "100"]], false);
-      }
-      this.#release(stream, bytes);
+    const place = new HandlerPlace(this.#gate, controller.signal);
+    const body = new RequestBody({
+      onRead: (bytes) => {
+        // RFC 9110 section 10.1.1: the client waits for this before it sends a body that someone reads.
+        if (mayContinue && !stream.isClosed && !stream.hasLocalEnded) {
+          mayContinue = false;
+          this.#parts.outgoing.headers(stream, [[":status", "100"]], false);
+        }
+        this.#release(stream, bytes);
+      },
+      onWait: () => place.leave(),
+      onArrival(goOn) {
+        const wait = place.enter();
+        if (wait === null) {
+          goOn();
+        } else {
+          void wait.then(goOn);
+        }
+      },
     });
     stream.body = body;
     stream.controller = controller;
@@ -38,11 +50,12 @@ export class GeneralRunner<Context> {
     }
     const request = { method, scheme, authority, path, headers, body, signal: controller.signal };
     this.#parts.table.startWork(stream);
-    this.#parts.server.generalTurns.begin(this, () => void this.#run(stream, request));
+    this.#parts.server.generalTurns.begin(this, () => void this.#run(stream, request, body, place));
   }
 
   data(body: RequestBody, bytes: Buffer, start: number, end: number, endStream: boolean): void {
     if (end > start) {
+      this.#parts.account.take(end - start);
       body.push(bytes, start, end);
     }
     if (endStream) {
@@ -52,22 +65,23 @@ export class GeneralRunner<Context> {
 
   /** What was read makes room, on the stream and on the connection (RFC 9113 section 6.9). */
   #release(stream: Stream<Context>, bytes: number): void {
-    const { outgoing, onRead } = this.#parts;
-    onRead(bytes);
+    const { account, outgoing, onRoom } = this.#parts;
+    account.give(bytes);
+    onRoom();
     if (!stream.hasRemoteEnded && !stream.isClosed) {
       outgoing.windowUpdate(stream.id, stream.receiveWindow.release(bytes));
     }
   }
 
   /** Never rejects. */
-  async #run(stream: Stream<Context>, request: GeneralRequest): Promise<void> {
+  async #run(stream: Stream<Context>, request: GeneralRequest, body: RequestBody, place: HandlerPlace): Promise<void> {
     const { server, table } = this.#parts;
     try {
-      const wait = this.#gate.enter(request.signal);
+      const wait = place.enter();
       if (wait !== null) {
         await wait;
       }
-      await this.#answer(stream, request);
+      await this.#answer(stream, request, place);
     } catch (error) {
       // What a handler throws because its stream was aborted is no news.
       if (!stream.isClosed) {
@@ -78,22 +92,25 @@ export class GeneralRunner<Context> {
         this.#reset(stream, isBodyMalformed ? ErrorCode.ProtocolError : ErrorCode.InternalError);
       }
     } finally {
+      // Nobody reads on: what waits, or comes yet, makes room.
+      body.fail(new StreamAborted(ErrorCode.NoError, "the response is complete"));
       table.finishWork(stream);
     }
   }
 
   /** Leaves the gate once the response's body, if it has one, is counted among those that wait. */
-  async #answer(stream: Stream<Context>, request: GeneralRequest): Promise<void> {
+  async #answer(stream: Stream<Context>, request: GeneralRequest, place: HandlerPlace): Promise<void> {
     const { server, context } = this.#parts;
     let responding: Promise<void>;
     try {
       if (stream.isClosed) {
         return;
       }
+      stream.hasBegun = true;
       const response = await server.handle(request, context);
       responding = this.#respond(stream, request, response);
     } finally {
-      this.#gate.leave();
+      place.finish();
     }
     await responding;
   }
@@ -185,7 +202,6 @@ export class GeneralRunner<Context> {
       return;
     }
     // RFC 9113 section 8.1: the response is whole; the rest of the request is not wanted.
-    stream.body?.fail(new StreamAborted(ErrorCode.NoError, "the response was sent before the request had ended"));
     this.#parts.outgoing.resetStream(stream.id, ErrorCode.NoError);
     this.#parts.table.ids.noteReset(stream.id);
     this.#parts.table.close(stream);

@@ -4,7 +4,7 @@ import type { Limits } from "./limits.ts";
 export type WaitingBodies = { readonly waitingBodyBytes: number; onRoom: () => void };
 
 /**
- * Lets a connection's handlers begin, while few are at work and few bytes of response bodies wait for the peer: so what waits has a
+ * Lets a connection's handlers work, while few are at it and few bytes of response bodies wait for the peer: so what waits has a
  * bound, however much is asked for and however little is read. Who must wait is served later, in order. Frames are read
  * meanwhile: among them are those that make room.
  */
@@ -20,7 +20,7 @@ export class HandlerGate {
     bodies.onRoom = () => this.#letIn();
   }
 
-  /** Null when the handler may begin at once; else resolves when it may, or when the signal aborts. Either way, `leave` must follow. */
+  /** Null when the handler may work at once; else resolves when it may, or when the signal aborts. Either way, `leave` must follow. */
   enter(signal: AbortSignal): Promise<void> | null {
     // Reset before its turn, it only has to leave.
     if (signal.aborted || (this.#isOpen && this.#waiting.size === 0)) {
@@ -39,7 +39,7 @@ export class HandlerGate {
     });
   }
 
-  /** The response is there, and its body counted among those that wait. */
+  /** The response is there, and its body counted among those that wait; or the handler waits for its client. */
   leave(): void {
     this.#running -= 1;
     this.#letIn();
@@ -56,6 +56,52 @@ export class HandlerGate {
         return;
       }
       begin();
+    }
+  }
+}
+
+/** The place at a gate of one handler, which gives it to others as long as it waits for its client. */
+export class HandlerPlace {
+  readonly #gate: HandlerGate;
+  readonly #signal: AbortSignal;
+  #isIn = false;
+  #isDone = false;
+  #entering: Promise<void> | null = null;
+
+  constructor(gate: HandlerGate, signal: AbortSignal) {
+    this.#gate = gate;
+    this.#signal = signal;
+  }
+
+  /** Null when the handler may work at once, as it may where it does, or where only its response goes on; else resolves when it may. */
+  enter(): Promise<void> | null {
+    if (this.#isIn || this.#isDone) {
+      return null;
+    }
+    this.#entering ??= this.#gate.enter(this.#signal)?.then(() => this.#onEntered()) ?? null;
+    this.#isIn = this.#entering === null;
+    return this.#entering;
+  }
+
+  /** The handler waits for its client. */
+  leave(): void {
+    if (this.#isIn) {
+      this.#isIn = false;
+      this.#gate.leave();
+    }
+  }
+
+  /** The handler has answered: from here on nobody waits for it, nor it for others. */
+  finish(): void {
+    this.leave();
+    this.#isDone = true;
+  }
+
+  #onEntered(): void {
+    this.#entering = null;
+    this.#isIn = true;
+    if (this.#isDone) {
+      this.leave();
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import { ConnectionError, ErrorCode } from "./error-code.ts";
 import { Flag } from "./frame.ts";
 import type { FrameReader } from "./frame-reader.ts";
@@ -14,13 +15,15 @@ export class HeaderBlocks {
   end = 0;
 
   readonly #limits: Limits;
+  readonly #account: Account;
   #parts: Buffer[] = [];
   #partBytes = 0;
   #continuations = 0;
   #isOpen = false;
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, account: Account) {
     this.#limits = limits;
+    this.#account = account;
   }
 
   /** Whether a block has begun and not ended: until then nothing but its CONTINUATION frames may come (RFC 9113 section 6.10). */
@@ -53,8 +56,6 @@ export class HeaderBlocks {
       return true;
     }
     this.#isOpen = true;
-    this.#parts = [];
-    this.#partBytes = 0;
     this.#continuations = 0;
     this.#keep(bytes.subarray(start, end));
     return false;
@@ -76,14 +77,22 @@ export class HeaderBlocks {
     this.bytes = Buffer.concat(this.#parts);
     this.start = 0;
     this.end = this.bytes.length;
-    this.#parts = [];
-    this.#isOpen = false;
+    this.drop();
     return true;
+  }
+
+  /** Forgets the block that has begun, if one has. */
+  drop(): void {
+    this.#isOpen = false;
+    this.#parts = [];
+    this.#account.give(this.#partBytes);
+    this.#partBytes = 0;
   }
 
   /** Copies: the reader uses its buffer again. */
   #keep(part: Buffer): void {
     this.#partBytes += part.length;
+    this.#account.take(part.length);
     if (this.#partBytes > this.#limits.maxHeaderBlockBytes) {
       throw new ConnectionError(ErrorCode.EnhanceYourCalm, "header block is too long");
     }

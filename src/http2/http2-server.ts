@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { Account } from "./account.ts";
 import { Connection } from "./connection.ts";
 import { FieldFactory } from "./field.ts";
 import { SlabPool } from "./frame-writer.ts";
@@ -15,6 +16,8 @@ export type Http2Options<Context> = {
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
   readonly limits?: Partial<Limits>;
+  /** Counts what all connections hold of their requests, and bounds it. Default: a count without a bound. */
+  readonly account?: Account;
   /** Milliseconds of a clock that never runs back. */
   readonly clock?: () => number;
   /** From 0 up to 1, as Math.random. */
@@ -30,12 +33,14 @@ export class Http2Server<Context> {
   readonly #clock: () => number;
   readonly #connections = new Set<Connection<Context>>();
   readonly #sweep: NodeJS.Timeout;
+  #sweptAtMs: number;
   #isLeaving = false;
   #onEmpty: (() => void) | null = null;
 
   constructor(options: Http2Options<Context>) {
     const limits = { ...defaultLimits, ...options.limits };
     this.#clock = options.clock ?? (() => performance.now());
+    this.#sweptAtMs = this.#clock();
     this.#parts = {
       limits,
       lanes: options.lanes,
@@ -44,8 +49,9 @@ export class Http2Server<Context> {
       random: options.random ?? Math.random,
       factory: new FieldFactory(options.lanes.headers),
       pool: new SlabPool(),
+      account: options.account ?? new Account(Number.POSITIVE_INFINITY),
       generalTurns: new GeneralTurns(limits.maxGeneralPerTurn),
-      time: { nowMs: this.#clock() },
+      time: { nowMs: this.#sweptAtMs },
     };
     this.#sweep = setInterval(() => this.sweep(), limits.sweepMs).unref();
   }
@@ -79,11 +85,14 @@ export class Http2Server<Context> {
 
   /** Looks at the deadlines of all connections. Runs by itself every `sweepMs`. */
   sweep(): void {
-    const { time } = this.#parts;
-    const before = time.nowMs;
-    time.nowMs = this.#clock();
+    const { time, limits } = this.#parts;
+    const nowMs = this.#clock();
+    // A sweep that is late was held up, as were all reads: that time is nobody's silence.
+    const elapsedMs = Math.min(Math.max(0, nowMs - this.#sweptAtMs), 2 * limits.sweepMs);
+    this.#sweptAtMs = nowMs;
+    time.nowMs += elapsedMs;
     for (const connection of this.#connections) {
-      connection.tick(Math.max(0, time.nowMs - before));
+      connection.tick(elapsedMs);
     }
   }
 

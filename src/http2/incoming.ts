@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import { ControlFrames } from "./control-frames.ts";
 import { ConnectionError, ErrorCode, StreamAborted } from "./error-code.ts";
 import { Flag, FrameType, initialWindowBytes, maxStreamId } from "./frame.ts";
@@ -23,6 +24,7 @@ const generalWork = 20;
 export type IncomingParts<Context> = {
   readonly server: ServerParts<Context>;
   readonly context: Context;
+  readonly account: Account;
   readonly table: StreamTable<Context>;
   readonly outgoing: Outgoing<Context>;
   /** Hears of the acknowledgement of our PING with this payload. */
@@ -52,14 +54,14 @@ export class Incoming<Context> {
   constructor(parts: IncomingParts<Context>) {
     const { limits, factory } = parts.server;
     this.#parts = parts;
-    this.blocks = new HeaderBlocks(limits);
+    this.blocks = new HeaderBlocks(limits, parts.account);
     this.#decoder = new HpackDecoder(factory, limits);
     this.#window = new ReceiveWindow(limits.connectionWindowBytes);
     const { table, outgoing, onPingAck } = parts;
     const guard = new PeerGuard(table, outgoing, limits);
     this.guard = guard;
     this.control = new ControlFrames({ limits, table, outgoing, guard, decoder: this.#decoder, onPingAck });
-    const runnerParts = { ...parts, guard, onRead: (bytes: number) => this.#makeRoom(bytes) };
+    const runnerParts = { ...parts, guard, onRoom: () => this.openWindow() };
     this.#lanes = new LaneRunner(runnerParts);
     this.#general = new GeneralRunner(runnerParts);
   }
@@ -224,11 +226,11 @@ export class Incoming<Context> {
     }
     const stream = this.#parts.table.get(streamId) ?? this.#openStream(streamId, "DATA");
     if (stream === null) {
-      this.#makeRoom(length);
+      this.openWindow();
       return;
     }
     if (stream.hasRemoteEnded || frame.oversized || !stream.receiveWindow.take(length)) {
-      this.#makeRoom(length);
+      this.openWindow();
       this.#refuseData(stream, frame);
       return;
     }
@@ -237,17 +239,17 @@ export class Incoming<Context> {
       stream.heardAtMs = this.#parts.server.time.nowMs;
     }
     if (stream.contentLength !== -1 && stream.receivedBytes > stream.contentLength) {
-      this.#makeRoom(length);
+      this.openWindow();
       this.guard.resetStream(streamId, ErrorCode.ProtocolError, "body is longer than content-length");
       return;
     }
-    // What is no body makes room at once; a lane's body as well, since what lanes hold has a bound of its own.
-    const freeBytes = stream.lane === null ? length - (end - start) : length;
-    this.#makeRoom(freeBytes);
     if (!endStream) {
+      // What is no body makes room on the stream at once; a lane's body as well, whose length has a bound of its own.
+      const freeBytes = stream.lane === null ? length - (end - start) : length;
       this.#parts.outgoing.windowUpdate(streamId, stream.receiveWindow.release(freeBytes));
     }
     this.#onBodyPart(stream, frame.bytes, start, end, endStream);
+    this.openWindow();
   }
 
   #refuseData(stream: Stream<Context>, frame: FrameReader): void {
@@ -272,6 +274,23 @@ export class Incoming<Context> {
       this.#lanes.data(stream, stream.lane, bytes, start, end, endStream);
     } else if (stream.body !== null) {
       this.#general.data(stream.body, bytes, start, end, endStream);
+    }
+    if (!stream.isClosed && end > start) {
+      this.#keepRoom();
+    }
+  }
+
+  /** Sees to it that requests that wait leave room for those that have begun. The one that holds most goes, so that small ones stay. */
+  #keepRoom(): void {
+    const { account, table, server } = this.#parts;
+    while (account.room < server.limits.connectionWindowBytes) {
+      const heaviest = table.heaviestWaiting();
+      if (heaviest === undefined) {
+        return;
+      }
+      // Section 8.7: nothing was done, so that clients may send it again by themselves. No fault of theirs: the windows allowed it.
+      this.guard.dropStream(heaviest.id, ErrorCode.RefusedStream, "too many bytes of requests wait");
+      this.extraWork += table.underWay >> 6;
     }
   }
 
@@ -310,8 +329,14 @@ export class Incoming<Context> {
     }
   }
 
-  #makeRoom(bytes: number): void {
-    this.#parts.outgoing.windowUpdate(0, this.#window.release(bytes));
+  /** Hot path. Opens the connection's window as far as there is room. */
+  openWindow(): void {
+    this.#parts.outgoing.windowUpdate(0, this.#window.open(this.#parts.account.room));
+  }
+
+  /** Whether the client may send parts of bodies at all. */
+  get isWindowOpen(): boolean {
+    return this.#window.isOpen;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import { BodyBuffer } from "./body-buffer.ts";
 import { ErrorCode } from "./error-code.ts";
 import type { Lane, LaneAnswer } from "./lane.ts";
@@ -14,11 +15,12 @@ const nothing = Buffer.alloc(0);
 export type RunnerParts<Context> = {
   readonly server: ServerParts<Context>;
   readonly context: Context;
+  readonly account: Account;
   readonly table: StreamTable<Context>;
   readonly outgoing: Outgoing<Context>;
   readonly guard: PeerGuard<Context>;
-  /** Hears of body bytes that made room on the connection. */
-  readonly onRead: (bytes: number) => void;
+  /** Hears that there is more room in the account. */
+  readonly onRoom: () => void;
 };
 
 /** Takes lane requests from their header block to their answer. */
@@ -76,19 +78,16 @@ export class LaneRunner<Context> {
       this.#answer(stream, lane, bytes, start, end);
       return;
     }
-    const { table, server, guard } = this.#parts;
+    const { account } = this.#parts;
     const body = stream.laneBody ?? new BodyBuffer();
     stream.laneBody = body;
     body.push(bytes, start, end);
-    table.laneBytes += end - start;
+    account.take(end - start);
     if (endStream) {
-      table.laneBytes -= body.length;
+      account.give(body.length);
       stream.laneBody = null;
       const whole = body.takeAll();
       this.#answer(stream, lane, whole, 0, whole.length);
-    } else if (table.laneBytes > server.limits.maxLaneBytes) {
-      // Section 8.7: nothing was done, so that clients may send it again by themselves.
-      guard.resetStream(stream.id, ErrorCode.RefusedStream, "too many unfinished request bodies");
     }
   }
 

@@ -13,11 +13,15 @@ export type Limits = {
   readonly headerTableBytes: number;
   /** Requests under way on a connection: SETTINGS_MAX_CONCURRENT_STREAMS. One that was reset counts until its work is done (CVE-2025-8671). */
   readonly maxConcurrentStreams: number;
-  /** Body bytes that one request, and all requests of a connection, may have sent and we not yet handed on. */
+  /** Body bytes that one request may have sent and we not yet handed on. */
   readonly streamWindowBytes: number;
+  /** Body bytes that may be on their way on a connection, as long as its account has room for them. */
   readonly connectionWindowBytes: number;
-  /** Body bytes of unfinished lane requests that a connection may hold. */
-  readonly maxLaneBytes: number;
+  /**
+   * What a connection may hold of its requests: header blocks and bodies that came and were not handed on. Of this, room for a connection's
+   * window is kept from requests that have not begun: past it, the one of them that holds most is refused.
+   */
+  readonly maxHeldBytes: number;
   /** What may wait to be written on a connection. Past it, nothing more is read from it. */
   readonly maxUnsentBytes: number;
   /** Bytes of response bodies that wait on a connection, for windows most of all. Past it, no general request's handler begins. */
@@ -57,7 +61,7 @@ export type Limits = {
   readonly goAwayMs: number;
   /** How long we read, and throw away, after a connection error, so that the peer can read our GOAWAY. */
   readonly lingerMs: number;
-  /** How often deadlines are looked at: they are met this exactly. */
+  /** How often deadlines are looked at: they are met this exactly. A sweep that comes later than twice this adds no more to any of them. */
   readonly sweepMs: number;
   readonly maxConnections: number;
 };
@@ -72,7 +76,7 @@ export const defaultLimits: Limits = {
   maxConcurrentStreams: 1_000,
   streamWindowBytes: 65_535,
   connectionWindowBytes: 1_048_576,
-  maxLaneBytes: 1_048_576,
+  maxHeldBytes: 16_777_216,
   maxUnsentBytes: 262_144,
   maxWaitingBodyBytes: 4_194_304,
   maxHandlersAtOnce: 64,

@@ -36,6 +36,12 @@ export class PeerGuard<Context> {
 
   /** Section 5.4.2. What makes us reset streams costs like resetting them (CVE-2025-8671). */
   resetStream(id: number, code: ErrorCode, message: string): void {
+    this.dropStream(id, code, message);
+    this.spendReset();
+  }
+
+  /** Resets a stream that broke no rule. */
+  dropStream(id: number, code: ErrorCode, message: string): void {
     const table = this.#table;
     const stream = table.get(id);
     if (stream === undefined && table.ids.pastOf(id) === StreamPast.Idle) {
@@ -47,7 +53,6 @@ export class PeerGuard<Context> {
     if (stream !== undefined) {
       table.abort(stream, code, message);
     }
-    this.spendReset();
   }
 
   /** For a stream that was reset, or a header list that was refused. */

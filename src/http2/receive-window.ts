@@ -28,14 +28,23 @@ export class ReceiveWindow {
     return this.#available >= 0;
   }
 
+  /** Hot path. Opens it as far as there is room. Returns the increment to announce now, or 0: half a window is worth a frame. */
+  open(room: number): number {
+    const goal = Math.min(room, this.#size);
+    const increment = goal - this.#available;
+    if (increment <= 0 || increment < goal >> 1) {
+      return 0;
+    }
+    this.#available += increment;
+    return increment;
+  }
+
   /** Notes that bytes were handed on. Returns the increment to announce now, or 0: half a window is worth a frame. */
   release(bytes: number): number {
     this.#released += bytes;
-    return this.#released >= this.#size >> 1 ? this.announce() : 0;
-  }
-
-  /** Returns all that was handed on and not announced. */
-  announce(): number {
+    if (this.#released < this.#size >> 1) {
+      return 0;
+    }
     const increment = this.#released;
     this.#released = 0;
     this.#available += increment;

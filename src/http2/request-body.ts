@@ -1,5 +1,15 @@
 import { BodyBuffer } from "./body-buffer.ts";
 
+/** Who reads a body. */
+export type BodyReader = {
+  /** Hears of each byte that left, read or thrown away; with 0 of the wish for one. */
+  onRead(bytes: number): void;
+  /** Hears that the reader waits for the client. */
+  onWait(): void;
+  /** Hears that what the reader waits for has come, and calls back when it may go on. */
+  onArrival(goOn: () => void): void;
+};
+
 type Waiting = {
   readonly resolve: (result: IteratorResult<Uint8Array>) => void;
   readonly reject: (reason: unknown) => void;
@@ -7,30 +17,34 @@ type Waiting = {
 
 /** The body of a general request: read it once, from start to end. What is read makes room for more (RFC 9113 section 5.2). */
 export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
-  readonly #onRead: (bytes: number) => void;
+  readonly #reader: BodyReader;
   readonly #buffer = new BodyBuffer();
   #waiting: Waiting | null = null;
   #hasEnded = false;
   #isUnwanted = false;
   #failure: Error | null = null;
 
-  /** `onRead` hears of each byte that left, read or thrown away; with 0 of the wish for one. */
-  constructor(onRead: (bytes: number) => void) {
-    this.#onRead = onRead;
+  constructor(reader: BodyReader) {
+    this.#reader = reader;
+  }
+
+  /** What waits to be read. */
+  get heldBytes(): number {
+    return this.#buffer.length;
   }
 
   push(bytes: Buffer, start: number, end: number): void {
     if (this.#isUnwanted) {
-      this.#onRead(end - start);
+      this.#reader.onRead(end - start);
       return;
     }
     this.#buffer.push(bytes, start, end);
-    this.#serve();
+    this.#wake();
   }
 
   end(): void {
     this.#hasEnded = true;
-    this.#serve();
+    this.#wake();
   }
 
   /** What was not read is thrown away; reading throws from now on. */
@@ -50,8 +64,11 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
         return;
       }
       this.#waiting = { resolve, reject };
-      this.#onRead(0);
+      this.#reader.onRead(0);
       this.#serve();
+      if (this.#waiting !== null) {
+        this.#reader.onWait();
+      }
     });
   }
 
@@ -66,6 +83,12 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     return this;
   }
 
+  #wake(): void {
+    if (this.#waiting !== null) {
+      this.#reader.onArrival(() => this.#serve());
+    }
+  }
+
   #serve(): void {
     const waiting = this.#waiting;
     if (waiting === null) {
@@ -75,7 +98,7 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     if (chunk !== null) {
       this.#waiting = null;
       waiting.resolve({ done: false, value: chunk });
-      this.#onRead(chunk.length);
+      this.#reader.onRead(chunk.length);
     } else if (this.#failure !== null) {
       this.#waiting = null;
       waiting.reject(this.#failure);
@@ -89,6 +112,6 @@ export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uin
     this.#isUnwanted = true;
     const { length } = this.#buffer;
     this.#buffer.clear();
-    this.#onRead(length);
+    this.#reader.onRead(length);
   }
 }

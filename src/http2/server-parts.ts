@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import type { FieldFactory } from "./field.ts";
 import type { SlabPool } from "./frame-writer.ts";
 import type { Handler } from "./general.ts";
@@ -15,7 +16,9 @@ export type ServerParts<Context> = {
   readonly random: () => number;
   readonly factory: FieldFactory;
   readonly pool: SlabPool;
+  /** What all connections hold of their requests. */
+  readonly account: Account;
   readonly generalTurns: GeneralTurns;
-  /** The time as of the last sweep: reading it costs nothing. */
+  /** The time as of the last sweep, without the time that sweeps were late: reading it costs nothing. */
   readonly time: { nowMs: number };
 };

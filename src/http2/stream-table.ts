@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import { StreamAborted } from "./error-code.ts";
 import { Stream } from "./stream.ts";
 import { StreamIds } from "./stream-ids.ts";
@@ -7,15 +8,15 @@ const sparesKept = 64;
 /** The streams of a connection that are under way. */
 export class StreamTable<Context> {
   readonly ids: StreamIds = new StreamIds();
-  /** Body bytes that lane streams hold. */
-  laneBytes = 0;
   readonly #open = new Map<number, Stream<Context>>();
   readonly #spare: Stream<Context>[] = [];
   #closedAtWork = 0;
+  readonly #account: Account;
   readonly #onIdle: () => void;
 
-  /** `onIdle` hears when nothing is under way any more. */
-  constructor(onIdle: () => void) {
+  /** Takes the bodies of lanes that it closes from the account. `onIdle` hears when nothing is under way any more. */
+  constructor(account: Account, onIdle: () => void) {
+    this.#account = account;
     this.#onIdle = onIdle;
   }
 
@@ -38,6 +39,20 @@ export class StreamTable<Context> {
     stream.begin(id, contentLength, nowMs);
     this.#open.set(id, stream);
     return stream;
+  }
+
+  /** Of the requests that have not begun, the one whose body holds most; undefined if none holds anything. */
+  heaviestWaiting(): Stream<Context> | undefined {
+    let heaviest: Stream<Context> | undefined;
+    let most = 0;
+    for (const stream of this.#open.values()) {
+      const { waitingBytes } = stream;
+      if (waitingBytes > most) {
+        most = waitingBytes;
+        heaviest = stream;
+      }
+    }
+    return heaviest;
   }
 
   /** Hot path. Closes a stream that nobody else holds: the object is used again. */
@@ -90,7 +105,7 @@ export class StreamTable<Context> {
     stream.isClosed = true;
     this.#open.delete(stream.id);
     if (stream.laneBody !== null) {
-      this.laneBytes -= stream.laneBody.length;
+      this.#account.give(stream.laneBody.length);
       stream.laneBody = null;
     }
   }

@@ -36,6 +36,8 @@ export class Stream<Context> {
   /** Not null on the general way. */
   body: RequestBody | null = null;
   controller: AbortController | null = null;
+  /** Its handler has begun. */
+  hasBegun = false;
 
   /** What waits for a window: from `outgoingAt`, then END_STREAM if `outgoingEnds`. */
   outgoing: Uint8Array | null = null;
@@ -58,9 +60,15 @@ export class Stream<Context> {
     this.receivedBytes = 0;
     this.heardAtMs = nowMs;
     this.hasAnswerBegun = false;
+    this.hasBegun = false;
     this.sentBytes = 0;
     this.notedSentBytes = 0;
     this.notedSentAtMs = nowMs;
+  }
+
+  /** Bytes of its body that wait for it to begin. */
+  get waitingBytes(): number {
+    return this.laneBody?.length ?? (this.hasBegun ? 0 : (this.body?.heldBytes ?? 0));
   }
 
   /** Whether content-length, if there is one, told the truth (section 8.1.1). */

@@ -43,13 +43,9 @@ export const mediaTypeUnsupported = invalid(
   "The body must be application/json or application/x-www-form-urlencoded, in UTF-8 and without compression.",
 );
 
-export const rateLimited: PublicError = {
-  status: 429,
-  type: "rate_limit_error",
-  code: "rate_limited",
-  message: "The account creates more than 25 tokens a second: wait as long as Retry-After says.",
-  param: null,
-};
+export const creationsLimited = rateLimited("creates more than 25 tokens a second");
+
+export const readsLimited = rateLimited("gets and lists tokens more than 100 times a second");
 
 /** For what is asked after the key was checked. */
 export const unavailable: PublicError = {
@@ -67,6 +63,16 @@ export const internal: PublicError = {
   message: "Something is wrong on our side.",
   param: null,
 };
+
+function rateLimited(what: string): PublicError {
+  return {
+    status: 429,
+    type: "rate_limit_error",
+    code: "rate_limited",
+    message: `The account ${what}: wait as long as Retry-After says.`,
+    param: null,
+  };
+}
 
 /** A body that cannot be read as what it says it is. */
 export function bodyMalformed(rule: string): PublicError {

@@ -40,14 +40,14 @@ const errors = {
   409: answer("The Idempotency-Key was used with another body.", "Error"),
   413: answer("The body is longer than 64 KiB.", "Error"),
   415: answer("The body is neither JSON nor a form.", "Error"),
-  429: answer("The account creates more than 25 tokens a second.", "Error", retryAfter),
+  429: answer("The account asks more often than it may.", "Error", retryAfter),
   500: answer("A fault on our side.", "Error"),
   503: answer("Not answered just now. After a change the outcome is unknown: ask again.", "Error"),
 };
 
 type Status = keyof typeof errors;
 
-const always: readonly Status[] = [400, 401, 403, 500, 503];
+const always: readonly Status[] = [400, 401, 403, 429, 500, 503];
 
 function answers(ok: object, more: readonly Status[] = []): object {
   return { 200: ok, ...Object.fromEntries([...always, ...more].map((status) => [status, errors[status]])) };
@@ -104,7 +104,7 @@ const create = {
       },
     },
   },
-  responses: answers(answer("The token and its key.", "CreatedToken"), [408, 409, 413, 415, 429]),
+  responses: answers(answer("The token and its key.", "CreatedToken"), [408, 409, 413, 415]),
 };
 
 const tokenIdParameter = { name: "id", in: "path", required: true, schema: parameterSchemas.tokenId };
@@ -145,7 +145,7 @@ export const openApiDocument = {
     summary: "API keys and access credentials for authenticating with the CasaPay API.",
     description: "Account and mode are those of the key. Unknown parameters are refused.",
   },
-  security: [{ bearer: [] }, { basic: [] }],
+  security: [{ bearer: [] }, { basic: [] }, { apiKey: [] }],
   paths: {
     "/v1/tokens": { get: list, head: head(list), post: create },
     "/v1/tokens/{id}": { parameters: [tokenIdParameter], get, head: head(get) },
@@ -156,6 +156,7 @@ export const openApiDocument = {
     securitySchemes: {
       bearer: { type: "http", scheme: "bearer", description: "A secret key, or a restricted one with the permission." },
       basic: { type: "http", scheme: "basic", description: "The key as user name, no password: curl -u KEY:" },
+      apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The key." },
     },
     schemas,
   },

@@ -1,10 +1,10 @@
 import type { Clock } from "../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../authority/delegated-tokens.ts";
-import type { JournalHead } from "../authority/journal.ts";
 import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../authority/token.ts";
+import type { PublicError } from "../bearer/public-error.ts";
+import { type AccountRate, createAccountRate } from "./account-rate.ts";
 import { createAccountTurns } from "./account-turns.ts";
-import type { CreationRate } from "./creation-rate.ts";
-import { parameterInvalid, RestError, rateLimited } from "./errors.ts";
+import { creationsLimited, parameterInvalid, RestError, readsLimited } from "./errors.ts";
 import { requestIdOf } from "./idempotency.ts";
 import {
   integerOf,
@@ -33,8 +33,6 @@ export type OperationAnswer = {
   readonly json: object;
   readonly tokenId: string | null;
   readonly revision: number | null;
-  /** Of the change that was made, if any. */
-  readonly head: JournalHead | null;
 };
 
 /** One operation of this face. */
@@ -49,15 +47,20 @@ export type Operation = {
 
 export type OperationsOptions = {
   readonly tokens: DelegatedTokens;
-  readonly rate: CreationRate;
   readonly clock: Clock;
 };
 
 export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", Operation>>;
 
+// Of one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
+const creationsPerSecond = 25;
+const readsPerSecond = 100;
+
 const service = "casapay.token.v1.TokenService";
 
-export function createOperations({ tokens, rate, clock }: OperationsOptions): Operations {
+export function createOperations({ tokens, clock }: OperationsOptions): Operations {
+  const creations = createAccountRate(creationsPerSecond, clock);
+  const reads = createAccountRate(readsPerSecond, clock);
   // A list may have to look at many tokens.
   const inTurn = createAccountTurns();
 
@@ -73,24 +76,23 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
       expiresAtMs: toMs(secondsOf(body, "expires_at")),
       requestId: requestIdOf(header),
     };
-    const waitSeconds = rate(bearer.account);
-    if (waitSeconds > 0) {
-      throw new RestError(rateLimited, { retryAfterSeconds: waitSeconds });
-    }
-    const { token, key, revision, head } = await tokens.create(bearer, request);
+    spend(creations, bearer.account, creationsLimited);
+    const { token, key, revision } = await tokens.create(bearer, request);
     // Sent again, and revoked since: there is no key to show.
     const json = toTokenJson(token, clock(), { key: key === "" ? null : key });
-    return { json, tokenId: token.id, revision, head };
+    return { json, tokenId: token.id, revision };
   }
 
   async function get({ bearer, id, query }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
+    spend(reads, bearer.account, readsLimited);
     const token = await tokens.get(bearer, id);
-    return { json: toTokenJson(token, clock()), tokenId: token.id, revision: null, head: null };
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision: null };
   }
 
   async function list({ bearer, query, signal }: BearerRequest): Promise<OperationAnswer> {
     const request = listRequestOf(query);
+    spend(reads, bearer.account, readsLimited);
     const { tokens: data, hasMore } = await inTurn(bearer.account, () => tokens.list(bearer, request, signal));
     const nowMs = clock();
     const json = {
@@ -99,14 +101,14 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
       has_more: hasMore,
       data: data.map((token) => toTokenJson(token, nowMs)),
     };
-    return { json, tokenId: null, revision: null, head: null };
+    return { json, tokenId: null, revision: null };
   }
 
   async function revoke({ bearer, id, query, body }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
     requireKnown(body, []);
-    const { token, revision, head } = await tokens.revoke(bearer, id);
-    return { json: toTokenJson(token, clock()), tokenId: token.id, revision, head };
+    const { token, revision } = await tokens.revoke(bearer, id);
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision };
   }
 
   return {
@@ -115,6 +117,13 @@ export function createOperations({ tokens, rate, clock }: OperationsOptions): Op
     list: { rpc: `${service}/List`, route: "/v1/tokens", permission: "tokens:read", run: list },
     revoke: { rpc: `${service}/Revoke`, route: "/v1/tokens/{id}/revoke", permission: "tokens:write", run: revoke },
   };
+}
+
+function spend(rate: AccountRate, account: string, tooMany: PublicError): void {
+  const retryAfterSeconds = rate(account);
+  if (retryAfterSeconds > 0) {
+    throw new RestError(tooMany, { retryAfterSeconds });
+  }
 }
 
 /** Types that cannot be created here are types all the same: the domain says why they are refused. */

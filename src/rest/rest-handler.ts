@@ -1,24 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../authority/clock.ts";
 import { callerOf, type DelegatedTokens } from "../authority/delegated-tokens.ts";
-import { DelegationError } from "../authority/delegation.ts";
+import { DelegationError, MakerRefusedError } from "../authority/delegation.ts";
 import { AuthorityError } from "../authority/errors.ts";
 import { createFaultLog } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import type { Log } from "../authority/log.ts";
 import type { StoredToken } from "../authority/token.ts";
-import type { RefusalReason, TokenAuthority } from "../authority/token-authority.ts";
+import type { TokenAuthority } from "../authority/token-authority.ts";
 import { type ReadTrace, readNoTrace, type TraceHeaders } from "../authority/trace-headers.ts";
-import { keyOfAuthorization } from "../bearer/presented-key.ts";
-import {
-  challengeOf,
-  keyMissing,
-  type PublicError,
-  publicErrorBody,
-  publicRefusal,
-  undecided,
-} from "../bearer/public-error.ts";
-import type { CreationRate } from "./creation-rate.ts";
+import { presentedKey } from "../bearer/presented-key.ts";
+import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecided } from "../bearer/public-error.ts";
 import { bodyLate, clientGone, fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -30,7 +22,6 @@ import { routeOf } from "./routes.ts";
 export type RestHandlerOptions = {
   readonly authenticate: TokenAuthority["authenticate"];
   readonly tokens: DelegatedTokens;
-  readonly rate: CreationRate;
   readonly clock: Clock;
   /** Told of every operation once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
@@ -50,7 +41,8 @@ type Exchange = {
   readonly method: string;
   readonly trace: TraceHeaders | null;
   bearer: StoredToken | null;
-  refusal: RefusalReason | null;
+  /** As logs and metrics have it: `TOKEN_EXPIRED`. */
+  refusal: string | null;
 };
 
 /** The public REST face: who holds a key manages the tokens of its account. */
@@ -86,6 +78,11 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
       onCall(finishedCall(operation, exchange, null, outcome));
       return jsonResponse(200, outcome.json, exchange.requestId);
     } catch (error) {
+      if (error instanceof MakerRefusedError) {
+        // Its key was accepted, and then revoked, or its time came.
+        exchange.bearer = null;
+        exchange.refusal = error.reason;
+      }
       const told = publicErrorOf(error, operation);
       onCall(finishedCall(operation, exchange, told, null));
       const retryAfterSeconds = error instanceof RestError ? error.retryAfterSeconds : null;
@@ -122,9 +119,11 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
 
   /** Returns the token of the key that the request presents, or throws. */
   async function accept(operation: Operation, { header }: HttpRequest, exchange: Exchange): Promise<StoredToken> {
-    const key = keyOfAuthorization(header.get("authorization") ?? "");
-    if (key === null) {
-      throw new RestError(keyMissing);
+    const key = presentedKey(header.get("authorization"), header.get("x-api-key"));
+    if (typeof key !== "string") {
+      exchange.bearer = null;
+      exchange.refusal = key.code.toUpperCase();
+      throw new RestError(key);
     }
     const outcome = await decide(key, operation);
     if (outcome.kind === "refusal") {
@@ -148,6 +147,9 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   function publicErrorOf(error: unknown, { rpc }: Operation): PublicError {
     if (error instanceof RestError) {
       return error.told;
+    }
+    if (error instanceof MakerRefusedError) {
+      return publicRefusal(error.reason);
     }
     if (error instanceof DelegationError) {
       return fromDelegation(error.reason);
@@ -247,9 +249,9 @@ function finishedCall(
     durationMs: performance.now() - startedAtMs,
     tokenId: answer?.tokenId ?? null,
     revision: answer?.revision ?? null,
-    journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
     refusal,
     requestId,
+    error: error?.message ?? null,
     http: { method, route, status: error?.status ?? 200 },
     trace,
   };

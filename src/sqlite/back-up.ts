@@ -3,9 +3,11 @@ import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
-import { createPrivateFile, dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
+import { createPrivateFile } from "../authority/private-file.ts";
+import { dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
 import { openCopy, openInspectorDatabase } from "./open-database.ts";
 import { isDamaged, isFull } from "./sqlite-error.ts";
+import { isFullDisk } from "./system-error.ts";
 import { verifyDatabase } from "./verify-journal.ts";
 
 /** As many as there are. Copied in several steps, a database that changes in between is copied anew each time. */
@@ -30,8 +32,8 @@ export async function backUp(directory: string, target: string, pid: number): Pr
     throw new StartError(`the directory ${dirname(file)} does not exist`);
   }
   const unfinished = `${file}.unfinished-${pid}`;
+  createUnfinished(unfinished, database);
   try {
-    createPrivateFile(unfinished);
     await copy(database, unfinished);
     const head = finish(unfinished, database);
     syncFile(unfinished);
@@ -41,6 +43,18 @@ export async function backUp(directory: string, target: string, pid: number): Pr
   } catch (error) {
     removeDatabase(unfinished);
     throw asStartError(error, dirname(file), database);
+  }
+}
+
+/** Exclusive: what lies there is not ours, and may be a link to a file that matters. */
+function createUnfinished(file: string, source: string): void {
+  try {
+    createPrivateFile(file);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") {
+      throw new StartError(`${file} exists, left by a backup that was killed: remove it`, { cause: error });
+    }
+    throw asStartError(error, dirname(file), source);
   }
 }
 
@@ -90,10 +104,6 @@ export function asStartError(error: unknown, directory: string, source: string):
     return new StartError(`the disk of ${directory} is full`, { cause: error });
   }
   return isDamaged(error) ? new StartError(`${source} is damaged, or no database: ${error}`, { cause: error }) : error;
-}
-
-function isFullDisk(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }
 
 /** Removes a database, and what SQLite may have left beside it. */

@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { StartError } from "../authority/errors.ts";
+import { createPrivateFile, requireRegularFile } from "../authority/private-file.ts";
 
 const lockName = "lock.db";
 const databaseName = "tokens.db";
@@ -13,10 +14,13 @@ export type DataFiles = {
   readonly lock: string;
   readonly database: string;
   readonly wal: string;
+  readonly shm: string;
   /** Room that is given up so that a revocation fits on a full disk. */
   readonly ballast: string;
   /** Where it is unless a setting says otherwise. */
   readonly revocationLog: string;
+  /** Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory leaves it. */
+  readonly marker: string;
 };
 
 /** The paths of the files in a data directory, whether they exist or not. */
@@ -28,9 +32,16 @@ export function dataFiles(directory: string): DataFiles {
     lock: join(root, lockName),
     database,
     wal: `${database}-wal`,
+    shm: `${database}-shm`,
     ballast: join(root, ballastName),
     revocationLog: join(root, revocationLogName),
+    marker: `${root}.marker`,
   };
+}
+
+/** Whether there is a database: an empty file is none yet. */
+export function hasDatabase(database: string): boolean {
+  return (statSync(database, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /** Makes the directory with mode 0700, or accepts one that only its owner can write to. Throws on any other. */
@@ -67,18 +78,22 @@ function makeDirectory(path: string): void {
   mkdirSync(path, { mode: 0o700 });
 }
 
-/** Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. */
-export function createPrivateFile(path: string): void {
+/**
+ * Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. Throws a StartError
+ * where something else is, such as a link.
+ */
+export function ensurePrivateFile(path: string): void {
   try {
     // Exclusive: opening and closing a file that exists would drop the locks that SQLite holds on it in this process.
-    closeSync(openSync(path, "wx", 0o600));
+    createPrivateFile(path);
     syncDirectory(dirname(path));
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
       throw error;
     }
+    requireRegularFile(path);
+    chmodSync(path, 0o600);
   }
-  chmodSync(path, 0o600);
 }
 
 /** Makes what is in a file survive a power cut. */

@@ -1,5 +1,5 @@
 import Database from "better-sqlite3";
-import { createPrivateFile } from "./data-directory.ts";
+import { ensurePrivateFile } from "./data-directory.ts";
 import { assertNotNewer, assertOurs, migrate, migrateBackup } from "./schema.ts";
 
 const busyTimeoutMs = 5000;
@@ -9,7 +9,7 @@ const keptWalBytes = 16 * 1024 * 1024;
 
 /** Opens the one connection that writes, after making or migrating the database. Throws, and changes nothing, when it is newer than this program. */
 export function openWriterDatabase(file: string): Database.Database {
-  createPrivateFile(file);
+  ensurePrivateFile(file);
   refuseUntouched(file);
   return open(file, false, (db) => {
     setPragma(db, "journal_mode", "wal");

@@ -1,10 +1,12 @@
 import type Database from "better-sqlite3";
+import { makerRefusal } from "../authority/delegation.ts";
 import { type Action, type ChangeContext, emptyHead, hashJournalRow, type JournalHead } from "../authority/journal.ts";
 import { isExpired, type StoredToken, type Token } from "../authority/token.ts";
 import {
   type CreateOutcome,
   type CreateRequestRecord,
   lastUsePrecisionMs,
+  type MakerRefused,
   type NewToken,
   type RevokeOutcome,
   requestMemoryMs,
@@ -97,15 +99,20 @@ export function createWriter(db: Database.Database): Writer {
   /** Of the changes of this run: an earlier run may have been in the future, and its clock been set right since. */
   let newestMs = Number.NEGATIVE_INFINITY;
 
+  /** Threads read the clock and then ask: what comes later may have read the earlier time. */
+  function timeOf({ atMs }: ChangeContext): number {
+    return Math.max(atMs, newestMs);
+  }
+
   function appendToJournal(
     action: Action,
     token: Pick<StoredToken, "id" | "account" | "type" | "livemode" | "permissions" | "expiresAtMs">,
     digest: Uint8Array,
-    { atMs: askedMs, caller }: ChangeContext,
+    context: ChangeContext,
   ): JournalHead {
+    const { caller } = context;
     const revision = head.revision + 1;
-    // Threads read the clock and then ask: what comes later may have read the earlier time.
-    const atMs = Math.max(askedMs, newestMs);
+    const atMs = timeOf(context);
     newestMs = atMs;
     const hash = hashJournalRow(head.hash, { revision, atMs, caller, action, tokenId: token.id }, token, digest);
     insertChange.run(revision, atMs, caller, action, token.id, hash);
@@ -126,6 +133,20 @@ export function createWriter(db: Database.Database): Writer {
       token: toToken(created),
       sealedKey: row.sealed_slot === null ? null : sealedKeys.get(row.sealed_slot),
     };
+  }
+
+  /** Why a bearer may not make this change; null for a service. */
+  function refusalOfMaker(
+    action: Action,
+    subject: Parameters<typeof makerRefusal>[2],
+    context: ChangeContext,
+  ): MakerRefused | null {
+    if (!context.isBearer) {
+      return null;
+    }
+    const row = findById.get(context.caller);
+    const reason = makerRefusal(action, row === undefined ? null : toToken(row), subject, timeOf(context));
+    return reason === null ? null : { kind: "maker_refused", reason };
   }
 
   function eraseSealedKey(slot: number | null): void {
@@ -171,6 +192,10 @@ export function createWriter(db: Database.Database): Writer {
     head: () => head,
 
     create({ token, request, maxLiveTokens, context }, isStorageLow) {
+      const refused = refusalOfMaker("create", token, context);
+      if (refused !== null) {
+        return refused;
+      }
       const earlier = request === null ? undefined : findRequest.get(context.caller, token.account, request.id);
       if (request !== null && earlier !== undefined && earlier.at_ms > context.atMs - requestMemoryMs) {
         return replay(earlier, request);
@@ -221,14 +246,19 @@ export function createWriter(db: Database.Database): Writer {
         return null;
       }
       const token: Token = toToken(row);
+      const refused = refusalOfMaker("revoke", token, context);
+      if (refused !== null) {
+        return refused;
+      }
       if (token.revokedAtMs !== null) {
-        return { token, head: null };
+        return { kind: "revoked", token, head: null };
       }
       const change = appendToJournal("revoke", token, row.digest, context);
       markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
       eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
       dropSealedKey.run(token.createRevision);
       return {
+        kind: "revoked",
         token: { ...token, revokedAtMs: change.atMs, revokeReason: reason, revokeRevision: change.revision },
         head: change,
       };

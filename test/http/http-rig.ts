@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
-import { connect, type Socket } from "node:net";
+import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { Peer } from "../../src/authority/caller.ts";
 import type { Log } from "../../src/authority/log.ts";
 import { describeError } from "../../src/http/describe-error.ts";
@@ -13,7 +13,7 @@ import type { TlsSource } from "../../src/http/tls-source.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
 
-export type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
+type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 
 /** A real listener on a free port, with its log in memory. Each of its handler's requests is kept. */
 export type HttpRig = AsyncDisposable & {
@@ -85,7 +85,7 @@ export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
   };
 }
 
-export function memoryLog(lines: LogLine[]) {
+function memoryLog(lines: LogLine[]) {
   return {
     info: (fields: object, message: string) => void lines.push({ level: "info", fields, message }),
     warn: (fields: object, message: string) => void lines.push({ level: "warn", fields, message }),
@@ -110,8 +110,8 @@ export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> 
   return Buffer.concat(chunks);
 }
 
-export async function connectRaw(port: number): Promise<Socket> {
-  const socket = connect({ host: "127.0.0.1", port });
+export async function connectRaw(port: number, options: Partial<TcpNetConnectOpts> = {}): Promise<Socket> {
+  const socket = connect({ host: "127.0.0.1", ...options, port });
   socket.on("error", () => {});
   await once(socket, "connect");
   return socket;

@@ -71,7 +71,7 @@ describe("streams and pipelines", () => {
         await release.promise;
         return { status: 200, body: Buffer.from(String((await readAll(request.body)).byteLength)) };
       },
-      http2Limits: { connectionWindowBytes: 100_000 },
+      http2Limits: { connectionWindowBytes: 100_000, maxHeldBytes: 100_000 },
     });
     await using session = await openHttp2(rig.origin);
     await once(session, "remoteSettings");

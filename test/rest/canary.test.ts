@@ -64,8 +64,7 @@ it("lets no key out of a request into an answer, a log or a metric, whatever pla
   for (const one of cases) {
     answers.push(await ask(rig.server.restAddress ?? "", one));
   }
-  const { adminAddress } = rig.server;
-  const metrics = await (await fetch(`http://${adminAddress}/metrics`)).text();
+  const metrics = await rig.metrics();
   const everything = [...answers, metrics, inspect(rig.logged, { depth: 10, maxStringLength: null })].join("\n");
   expect(canaries.filter((part) => everything.includes(part))).toEqual([]);
   expect(answers.filter((answer) => answer.startsWith("5"))).toEqual([]);

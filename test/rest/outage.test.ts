@@ -4,7 +4,6 @@ import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createTokenAuthority } from "../../src/authority/token-authority.ts";
-import { createCreationRate, createRateMemory } from "../../src/rest/creation-rate.ts";
 import { createRestHandler, type RestHandlerOptions } from "../../src/rest/rest-handler.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { undocumentedIn } from "./documented.ts";
@@ -26,9 +25,10 @@ async function startHandler(
     lastUse: createLastUseRecorder(store, quietLog),
     sealer: null,
     maxTokensPerAccount: 100,
+    onChange: () => {},
   });
   const operator = { identity: "local", role: "operator" } as const;
-  const { key } = await authority.create(operator, {
+  const { key, token: own } = await authority.create(operator, {
     ...{ account: "acct_1", name: "a key", type: "secret", livemode: true },
     ...{ permissions: [], expiresAtMs: null, requestId: "" },
   });
@@ -36,7 +36,6 @@ async function startHandler(
   const handler = createRestHandler({
     authenticate: authority.authenticate,
     tokens: typeof replace === "function" ? replace(tokens) : tokens,
-    rate: createCreationRate(createRateMemory(), Date.now),
     clock: Date.now,
     onCall: (call) => calls.push(call),
     log: quietLog,
@@ -69,7 +68,7 @@ async function startHandler(
     }
     return `${answer.status} ${JSON.parse(answer.text).error?.code}`;
   }
-  return { store, key, call };
+  return { store, key, own, call };
 }
 
 const creation = JSON.stringify({ name: "a key", permissions: ["events:read"] });
@@ -107,6 +106,34 @@ describe("an outage", () => {
     const tokens = stuck({} as DelegatedTokens);
     const { call } = await startHandler({ tokens, deadlineMs: 20 });
     expect(await call("POST", "/v1/tokens", creation)).toBe("503 unavailable");
+  });
+});
+
+describe("a key that is revoked after it was accepted", () => {
+  it("makes and revokes nothing: 401, as any revoked key", async () => {
+    for (const path of ["/v1/tokens", `/v1/tokens/${id}/revoke`]) {
+      let revokeKey = async (): Promise<unknown> => null;
+      const { store, call, own } = await startHandler((tokens) => ({
+        ...tokens,
+        async create(maker, request) {
+          await revokeKey();
+          return tokens.create(maker, request);
+        },
+        async revoke(maker) {
+          await revokeKey();
+          return tokens.revoke(maker, maker.id);
+        },
+      }));
+      revokeKey = () => store.revoke(own.id, "leaked", { caller: "local", atMs: Date.now(), isBearer: false });
+      expect(await call("POST", path, path === "/v1/tokens" ? creation : "")).toBe("401 token_revoked");
+      expect(calls.at(-1)).toMatchObject({
+        code: "UNAUTHENTICATED",
+        refusal: "TOKEN_REVOKED",
+        role: null,
+        revision: null,
+      });
+      expect(store.head().revision).toBe(2);
+    }
   });
 });
 

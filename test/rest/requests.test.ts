@@ -175,6 +175,7 @@ describe("a query", () => {
     expect([named.status, named.json.error.param]).toEqual([400, null]);
     expect(named.text).not.toContain(key);
     expect(await faultOf({ ...good, name: key }, json)).toBe("400 parameter_invalid name");
+    await rig.metrics();
     expect(JSON.stringify(rig.logged)).not.toContain(key);
   });
 });

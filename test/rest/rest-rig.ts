@@ -36,12 +36,17 @@ export type RestAnswer = {
   };
 };
 
+// The thread of the face has the system's clock, and the greatest time that another thread has seen: in the future, that is a test's.
+const aheadMs = 30 * 60 * 1000;
+
 /** The whole authority with its REST face. Holds every answer against the OpenAPI document. */
 export class RestRig extends TestServer {
+  override readonly clock = { nowMs: Date.now() + aheadMs };
+
   static override async start(environment: Readonly<Record<string, string>> = {}): Promise<RestRig> {
     const rig = new RestRig();
     const secret = join(rig.directory, "sealing-secret");
-    writeFileSync(secret, randomBytes(32));
+    writeFileSync(secret, randomBytes(32), { mode: 0o600 });
     await rig.start({
       TOKEN_AUTHORITY_REST_LISTEN: "127.0.0.1:0",
       TOKEN_AUTHORITY_SEALING_SECRET: secret,
@@ -51,6 +56,7 @@ export class RestRig extends TestServer {
   }
 
   async call(method: string, path: string, { key, header, body }: RestRequest = {}): Promise<RestAnswer> {
+    await this.showTime();
     const json = typeof body === "object";
     const response = await fetch(`http://${this.server.restAddress}${path}`, {
       method,
@@ -67,14 +73,25 @@ export class RestRig extends TestServer {
     return { ...answer, json: text === "" ? {} : JSON.parse(text) };
   }
 
+  /** Lets the thread of the face see the time, by a call that another thread answers. */
+  async showTime(): Promise<void> {
+    await this.tokens.list({ account: "acct_0" });
+  }
+
   /** Status and code of an answer; the code of one that is no error is "ok". */
   async codeOf(method: string, path: string, request: RestRequest = {}): Promise<string> {
     const { status, json } = await this.call(method, path, request);
     return status === 200 ? "200 ok" : `${status} ${json.error.code}`;
   }
 
+  /** What is measured. Behind it, everything that was logged until now is there: a thread's readings follow its lines. */
+  async metrics(): Promise<string> {
+    return await (await fetch(`http://${this.server.adminAddress}/metrics`)).text();
+  }
+
   /** The log's fields of what bearers asked for. */
-  get bearerCalls(): readonly (object & { readonly hash?: string })[] {
+  async bearerCalls(): Promise<readonly object[]> {
+    await this.metrics();
     return this.logged.map(({ fields }) => fields).filter((fields) => "role" in fields && fields.role === "bearer");
   }
 

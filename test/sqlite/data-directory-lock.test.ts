@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { StartError } from "../../src/authority/errors.ts";
@@ -36,6 +36,17 @@ it("closes a database file that others could read", async () => {
   writeFileSync(join(directory, "tokens.db"), "", { mode: 0o644 });
   await openStore(directory);
   expect(statSync(join(directory, "tokens.db")).mode & 0o777).toBe(0o600);
+});
+
+it.each(["tokens.db", "lock.db"])("follows no link at the place of %s", async (name) => {
+  const directory = temporaryDataDirectory();
+  const elsewhere = `${directory}.elsewhere`;
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(elsewhere, "", { mode: 0o644 });
+  symlinkSync(elsewhere, join(directory, name));
+  await expect(openStore(directory)).rejects.toThrow(`${join(directory, name)}: is a link, which is not followed`);
+  expect(statSync(elsewhere).mode & 0o777).toBe(0o644);
+  expect(readFileSync(elsewhere, "utf8")).toBe("");
 });
 
 it("refuses a directory that others can write to", async () => {

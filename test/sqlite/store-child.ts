@@ -42,7 +42,7 @@ async function create(): Promise<object> {
     },
     null,
     1_000_000,
-    { caller: "me", atMs: Date.now() },
+    { caller: "me", atMs: Date.now(), isBearer: false },
   );
   return { id, kind: outcome.kind };
 }
@@ -77,8 +77,12 @@ async function follow(order: Record<string, unknown>): Promise<object> {
       }
     }
     case "revoke": {
-      const outcome = await store.revoke(String(order.id), "", { caller: "me", atMs: Date.now() });
-      return { isRevoked: outcome !== null && (await store.get(outcome.token.id))?.revokedAtMs !== null };
+      const outcome = await store.revoke(String(order.id), "", {
+        caller: "me",
+        atMs: Date.now(),
+        isBearer: false,
+      });
+      return { isRevoked: outcome?.kind === "revoked" && (await store.get(outcome.token.id))?.revokedAtMs !== null };
     }
     case "fillDisk":
       fillDisk(junk);

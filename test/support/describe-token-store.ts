@@ -23,6 +23,7 @@ import {
   type CreateRequestRecord,
   lastUsePrecisionMs,
   type NewToken,
+  type RevokeOutcome,
   requestMemoryMs,
   type TokenFilter,
   type TokenQuery,
@@ -55,7 +56,12 @@ export function aRequest(id: string, body = "body", sealedKey = `sealed ${id}`):
 }
 
 export function at(atMs: number, caller = "spiffe://casapay/till"): ChangeContext {
-  return { caller, atMs };
+  return { caller, atMs, isBearer: false };
+}
+
+/** A change that the bearer of this token's key makes. */
+function byBearer(maker: Pick<Token, "id">, atMs: number): ChangeContext {
+  return { caller: maker.id, atMs, isBearer: true };
 }
 
 const everything: TokenFilter = {
@@ -123,11 +129,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
     }
 
     async function revoke(token: Pick<Token, "id">, atMs = nowMs): Promise<Token> {
-      const outcome = await store.revoke(token.id, "leaked", at(atMs));
-      if (outcome === null) {
-        throw new Error(`no token ${token.id}`);
-      }
-      return outcome.token;
+      return revokedIn(await store.revoke(token.id, "leaked", at(atMs))).token;
     }
 
     async function allInPages(query: TokenQuery): Promise<readonly Token[]> {
@@ -217,9 +219,9 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
           ...Array.from({ length: 100 }, async () =>
             createdIn(await store.create(aNewToken(), null, anyLimit, at(nowMs))),
           ),
-          ...earlier.map((token) => store.revoke(token.id, "", at(nowMs))),
+          ...earlier.map(async (token) => revokedIn(await store.revoke(token.id, "", at(nowMs)))),
         ]);
-        const revisions = heads.map((one) => one?.head?.revision).toSorted((a = 0, b = 0) => a - b);
+        const revisions = heads.map(({ head }) => head?.revision).toSorted((a = 0, b = 0) => a - b);
         expect(revisions).toEqual(Array.from({ length: 120 }, (_, index) => index + 21));
         expect(store.head().revision).toBe(140);
       });
@@ -384,32 +386,34 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       it("keeps time, reason and revision, and appends one row to the journal", async () => {
         const facts = aNewToken();
         const before = createdIn(await store.create(facts, null, anyLimit, at(nowMs)));
-        const outcome = await store.revoke(facts.id, "leaked", at(nowMs + 5, "me"));
+        const outcome = revokedIn(await store.revoke(facts.id, "leaked", at(nowMs + 5, "me")));
         const revoked = { ...before.token, revokedAtMs: nowMs + 5, revokeReason: "leaked", revokeRevision: 2 };
         const row = { revision: 2, atMs: nowMs + 5, caller: "me", action: "revoke" as const, tokenId: facts.id };
-        expect(outcome?.token).toEqual({ ...revoked, lastUsedAtMs: null });
-        expect(outcome?.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
-        expect(hex(outcome?.head?.hash)).toBe(hex(hashJournalRow(before.head.hash, row, facts, facts.digest)));
+        expect(outcome.token).toEqual({ ...revoked, lastUsedAtMs: null });
+        expect(outcome.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
+        expect(hex(outcome.head?.hash)).toBe(hex(hashJournalRow(before.head.hash, row, facts, facts.digest)));
         expect(await store.findByDigest(facts.digest)).toEqual(revoked);
         expect(await store.get(facts.id)).toEqual({ ...revoked, lastUsedAtMs: null });
       });
 
       it("again changes nothing, appends nothing, and answers the first time, reason and revision", async () => {
         const token = await create();
-        const first = await store.revoke(token.id, "first", at(nowMs + 1));
+        const first = revokedIn(await store.revoke(token.id, "first", at(nowMs + 1)));
         const again = await store.revoke(token.id, "second", at(nowMs + 2));
-        expect(again).toEqual({ token: first?.token, head: null });
-        expect(await store.get(token.id)).toEqual(first?.token);
+        expect(again).toEqual({ ...first, head: null });
+        expect(await store.get(token.id)).toEqual(first.token);
         expect(store.head().revision).toBe(2);
       });
 
       it("happens once when many ask at once", async () => {
         const token = await create();
         const outcomes = await Promise.all(
-          Array.from({ length: 20 }, (_, index) => store.revoke(token.id, `reason ${index}`, at(nowMs + index))),
+          Array.from({ length: 20 }, async (_, index) =>
+            revokedIn(await store.revoke(token.id, `reason ${index}`, at(nowMs + index))),
+          ),
         );
-        expect(outcomes.filter((outcome) => outcome?.head !== null)).toHaveLength(1);
-        expect(new Set(outcomes.map((outcome) => outcome?.token.revokeReason)).size).toBe(1);
+        expect(outcomes.filter(({ head }) => head !== null)).toHaveLength(1);
+        expect(new Set(outcomes.map((outcome) => outcome.token.revokeReason)).size).toBe(1);
         expect(store.head().revision).toBe(2);
       });
 
@@ -425,6 +429,103 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       it("also revokes an expired token", async () => {
         const token = await create({ expiresAtMs: nowMs + 1 });
         expect(await revoke(token, nowMs + 2)).toMatchObject({ revokedAtMs: nowMs + 2 });
+      });
+    });
+
+    describe("what a bearer changes", () => {
+      const mayWrite = { permissions: ["tokens:write", "charges:write"] };
+      const given = { permissions: ["charges:read"] };
+      const refused = (reason: string) => ({ kind: "maker_refused", reason });
+
+      it("is judged in the same step: nothing is made or revoked once the maker is revoked", async () => {
+        const [maker, other] = [await create(mayWrite), await create(given)];
+        await revoke(maker);
+        const child = aNewToken(given);
+        const context = byBearer(maker, nowMs + 1);
+        expect(await store.create(child, null, anyLimit, context)).toEqual(refused("TOKEN_REVOKED"));
+        expect(await store.revoke(other.id, "", context)).toEqual(refused("TOKEN_REVOKED"));
+        expect(await store.findByDigest(child.digest)).toBeNull();
+        expect(await store.get(other.id)).toMatchObject({ revokedAtMs: null });
+        expect(store.head().revision).toBe(3);
+      });
+
+      it("is refused when it comes together with the revocation of the maker, and after it", async () => {
+        const [maker, other] = [await create(mayWrite), await create(given)];
+        const ask = () => store.create(aNewToken(given), null, anyLimit, byBearer(maker, nowMs));
+        const outcomes = await Promise.all([
+          ask(),
+          store.revoke(maker.id, "", at(nowMs)),
+          ...Array.from({ length: 20 }, ask),
+          store.revoke(other.id, "", byBearer(maker, nowMs)),
+        ]);
+        expect(outcomes.map((one) => one?.kind)).toEqual([
+          "created",
+          "revoked",
+          ...Array.from({ length: 21 }, () => "maker_refused"),
+        ]);
+        expect(store.head().revision).toBe(4);
+      });
+
+      it("is refused from the millisecond the maker expires, by the time that the change would have", async () => {
+        const maker = await create({ ...mayWrite, expiresAtMs: nowMs + 10 });
+        const [first, second, third] = [0, 1, 2].map(() => aNewToken({ ...given, expiresAtMs: nowMs + 10 }));
+        const ask = (child = aNewToken(), atMs = nowMs) => store.create(child, null, anyLimit, byBearer(maker, atMs));
+        expect(await ask(first, nowMs + 9)).toMatchObject({ kind: "created" });
+        expect(await ask(second, nowMs + 10)).toEqual(refused("TOKEN_EXPIRED"));
+        await create({}, at(nowMs + 10));
+        expect(await ask(third, nowMs + 9)).toEqual(refused("TOKEN_EXPIRED"));
+        expect(await store.revoke(first?.id ?? "", "", byBearer(maker, nowMs + 9))).toEqual(refused("TOKEN_EXPIRED"));
+      });
+
+      it("shows no key again once the maker is revoked", async () => {
+        const maker = await create(mayWrite);
+        const ask = () => store.create(aNewToken(given), aRequest("1"), anyLimit, byBearer(maker, nowMs));
+        expect(await ask()).toMatchObject({ kind: "created" });
+        expect(sealedKeyIn(await ask())).toBe("sealed 1");
+        await revoke(maker);
+        expect(await ask()).toEqual(refused("TOKEN_REVOKED"));
+      });
+
+      it("is refused when no token is the maker", async () => {
+        const ask = await store.create(aNewToken(), null, anyLimit, byBearer({ id: mintTokenId() }, nowMs));
+        expect(ask).toEqual(refused("KEY_UNKNOWN"));
+      });
+
+      it("is refused when the maker does not cover it", async () => {
+        const maker = await create({ ...mayWrite, expiresAtMs: nowMs + 10 });
+        const secret = await create({ type: "secret", permissions: [] });
+        const reader = await create({ permissions: ["tokens:read", "charges:write"] });
+        const published = await create({ type: "publishable", permissions: [] });
+        const whole = { ...given, expiresAtMs: nowMs + 10 };
+        const made = async (by: Token, facts: Partial<NewToken>) =>
+          (await store.create(aNewToken(facts), null, anyLimit, byBearer(by, nowMs))).kind;
+        expect(await made(maker, whole)).toBe("created");
+        expect(await made(secret, { permissions: ["tokens:write"] })).toBe("created");
+        for (const [by, facts] of [
+          [maker, { ...whole, permissions: ["refunds:read"] }],
+          [maker, { ...whole, permissions: ["tokens:read"] }],
+          [maker, { ...whole, expiresAtMs: null }],
+          [maker, { ...whole, livemode: false }],
+          [maker, { ...whole, account: "acct_2" }],
+          [reader, whole],
+          [published, whole],
+          [secret, { type: "secret", permissions: [] }],
+          [secret, { livemode: false }],
+        ] as const) {
+          expect(await made(by, facts), JSON.stringify(facts)).toBe("maker_refused");
+        }
+        const revokedBy = async (by: Token, { id }: Token) => (await store.revoke(id, "", byBearer(by, nowMs)))?.kind;
+        const uncovered = [
+          { permissions: ["refunds:read"] },
+          { ...given, account: "acct_2" },
+          { ...given, livemode: false },
+        ];
+        for (const other of [secret, published, ...(await Promise.all(uncovered.map((facts) => create(facts))))]) {
+          expect(await revokedBy(maker, other)).toBe("maker_refused");
+        }
+        expect(await revokedBy(reader, await create(given))).toBe("maker_refused");
+        expect(await revokedBy(maker, await create(given))).toBe("revoked");
+        expect(await revokedBy(secret, maker)).toBe("revoked");
       });
     });
 
@@ -642,7 +743,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
       it("answers every fact of a change, newest first, with the hash that continues the chain", async () => {
         const facts = aNewToken();
         const { head } = createdIn(await store.create(facts, null, anyLimit, at(nowMs, "maker")));
-        const revoked = await store.revoke(facts.id, "leaked", at(nowMs + 1, "ender"));
+        const revoked = revokedIn(await store.revoke(facts.id, "leaked", at(nowMs + 1, "ender")));
         const shared = { tokenId: facts.id, account: "acct_1", tokenName: "Till 7", hash: expect.anything() };
         const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, revokeReason: "" };
         const ended = {
@@ -656,7 +757,7 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
         for (const tokenId of [null, facts.id]) {
           const page = await store.listChanges(aChangeQuery({ tokenId }));
           expect(page).toEqual({ changes: [ended, created], next: null });
-          expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked?.head?.hash), hex(head.hash)]);
+          expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.head?.hash), hex(head.hash)]);
         }
       });
 
@@ -861,9 +962,9 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
 
       it("answer the newest change", async () => {
         const token = await create({}, at(nowMs));
-        const outcome = await store.revoke(token.id, "", at(nowMs + 1));
+        const outcome = revokedIn(await store.revoke(token.id, "", at(nowMs + 1)));
         expect(store.head()).toMatchObject({ revision: 2, atMs: nowMs + 1 });
-        expect(hex(store.head().hash)).toBe(hex(outcome?.head?.hash));
+        expect(hex(store.head().hash)).toBe(hex(outcome.head?.hash));
       });
     });
 
@@ -956,6 +1057,13 @@ function createdIn(outcome: CreateOutcome): Extract<CreateOutcome, { kind: "crea
   return outcome;
 }
 
+export function revokedIn(outcome: RevokeOutcome | null): Extract<RevokeOutcome, { kind: "revoked" }> {
+  if (outcome?.kind !== "revoked") {
+    throw new Error(`not revoked: ${outcome?.kind}`);
+  }
+  return outcome;
+}
+
 function sealedKeyIn(outcome: CreateOutcome): string | null {
   if (outcome.kind !== "replayed" || outcome.sealedKey === null) {
     return null;
@@ -1017,7 +1125,7 @@ async function populate(store: TokenStore): Promise<readonly Token[]> {
     if (life.usedAtMs !== null) {
       await store.recordUses([{ createRevision: token.createRevision, usedAtMs: life.usedAtMs }]);
     }
-    const revoked = life.isRevoked ? await store.revoke(token.id, "", at(life.createdAtMs + 1)) : null;
+    const revoked = life.isRevoked ? revokedIn(await store.revoke(token.id, "", at(life.createdAtMs + 1))) : null;
     tokens.push({ ...(revoked?.token ?? token), lastUsedAtMs: life.usedAtMs });
   }
   return tokens;

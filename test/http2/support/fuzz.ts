@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { Account } from "../../../src/http2/account.ts";
 import { FieldFactory } from "../../../src/http2/field.ts";
 import { clientPreface, Flag, FrameType, Setting } from "../../../src/http2/frame.ts";
 import type { GeneralRequest, GeneralResponse } from "../../../src/http2/general.ts";
@@ -11,6 +12,7 @@ import { echoLane, laterPath } from "./test-server.ts";
 /** A server and the number of handlers and lanes at work in it. */
 export class FuzzTarget {
   readonly http2: Http2Server<null>;
+  readonly account = new Account(Number.POSITIVE_INFINITY);
   readonly errors: unknown[] = [];
   atWork = 0;
 
@@ -33,12 +35,13 @@ export class FuzzTarget {
       lanes: { headers: ["content-type"], paths },
       handle: (request) => this.#handle(request),
       onError: (error) => this.errors.push(error),
+      account: this.account,
       limits: {
         maxConcurrentStreams: 20,
         resetBudget: 50,
         controlBudget: 500,
         maxUnsentBytes: 65_536,
-        maxLaneBytes: 100_000,
+        maxHeldBytes: 200_000,
         connectionWindowBytes: 100_000,
         sweepMs: 1e9,
       },
@@ -271,6 +274,9 @@ export async function fuzzOnce(target: FuzzTarget, seed: number, recordings: rea
   }
   if (target.http2.connectionCount !== 0 || target.atWork !== 0) {
     failure ??= new Error(`${target.http2.connectionCount} connections and ${target.atWork} handlers are left`);
+  }
+  if (target.account.heldBytes !== 0) {
+    failure ??= new Error(`${target.account.heldBytes} bytes of requests are held though all connections are closed`);
   }
   failure ??= target.errors[0] ?? null;
   if (failure !== null) {

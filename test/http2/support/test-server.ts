@@ -1,6 +1,8 @@
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
+import { Account } from "../../../src/http2/account.ts";
 import type { GeneralRequest, GeneralResponse } from "../../../src/http2/general.ts";
 import { encodePreparedBlock } from "../../../src/http2/hpack-encoder.ts";
 import { Http2Server } from "../../../src/http2/http2-server.ts";
@@ -18,6 +20,7 @@ export type TestServerOptions = {
   readonly handle?: (request: GeneralRequest) => Promise<GeneralResponse>;
   readonly lane?: Lane<null>;
   readonly port?: number;
+  readonly account?: Account;
 };
 
 export type TestServer = {
@@ -86,6 +89,7 @@ async function echo(request: GeneralRequest): Promise<GeneralResponse> {
 /** A server on a free port of the loopback, with an echo on each way. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const errors: unknown[] = [];
+  const account = options.account ?? new Account(Number.POSITIVE_INFINITY);
   const sockets = new Set<Socket>();
   const http2 = new Http2Server<null>({
     lanes: {
@@ -98,6 +102,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     },
     handle: options.handle ?? echo,
     onError: (error) => errors.push(error),
+    account,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   });
@@ -124,6 +129,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       const closed = new Promise((resolve) => server.close(resolve));
       await http2.close(graceMs);
       await closed;
+      assert.equal(account.heldBytes, 0, "what connections held is given back");
     },
   };
 }
