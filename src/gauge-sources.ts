@@ -1,6 +1,7 @@
 import type { GaugeSource } from "./prometheus/metrics.ts";
 import type { ServingReadings } from "./serving.ts";
 import type { SqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
+import { version } from "./version.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
@@ -8,6 +9,7 @@ export type GaugedParts = {
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ServingReadings[];
   readonly isServing: () => boolean;
+  readonly logLinesDropped: () => number;
   /** Connections to the admin port that were cut. */
   readonly adminRefused: () => number;
   readonly hasTls: boolean;
@@ -16,8 +18,18 @@ export type GaugedParts = {
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, adminRefused, hasTls, hasRestTls } = parts;
+  const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
   return {
+    token_authority_build_info: {
+      help: "1, with the version that runs.",
+      labels: { version },
+      read: () => 1,
+    },
+    token_authority_log_lines_dropped_total: {
+      help: "Log lines that were lost since the start, for standard output took none.",
+      type: "counter",
+      read: logLinesDropped,
+    },
     token_authority_serving: {
       help: "1 while calls can be answered, else 0.",
       read: () => (isServing() ? 1 : 0),

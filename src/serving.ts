@@ -20,11 +20,13 @@ import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.t
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
 import { startRestPort } from "./start-rest-port.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 const flushUsesEveryMs = 5000;
 
 export type ServingOptions = {
   readonly config: Config;
+  readonly tls: TlsSet;
   /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
   readonly rpc: ListenAddress | null;
   /** The public REST face, which has a thread of its own; null in the others. */
@@ -62,8 +64,8 @@ export type ServedAddresses = {
 export type Serving = AsyncDisposable & {
   readonly addresses: ServedAddresses;
   readings(): ServingReadings;
-  /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
-  reload(): void;
+  /** Certificates and callers from now on. */
+  replaceTls(tls: TlsSet): void;
 };
 
 /** Puts together what one thread serves with, bottom up. */
@@ -87,7 +89,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
 
   const meter = createCallMeter();
-  const logCall = createCallLog(log, clock.now);
+  const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
@@ -106,6 +108,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       : await startInternalPort({
           ...shared,
           config,
+          tls: options.tls.rpc,
           address: options.rpc,
           isServing: () => !shutdown.signal.aborted && store.isServing(),
           shutdownSignal: shutdown.signal,
@@ -113,7 +116,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   if (internal !== null) {
     ports.push(internal.listener);
   }
-  const rest = options.rest === null ? null : await startRestPort({ ...shared, config: options.rest, store });
+  const rest =
+    options.rest === null
+      ? null
+      : await startRestPort({ ...shared, config: options.rest, tls: options.tls.rest, store });
   if (rest !== null) {
     ports.push(rest.listener);
   }
@@ -124,7 +130,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
           ...options.console,
           answerRpc: internal.answerRpc,
           roleOf: internal.roleOf,
-          tls: internal.tls?.certificates ?? null,
+          tls: internal.certificates,
           log,
         });
   if (page !== null) {
@@ -143,13 +149,14 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
       clockBehindMs: clock.behindMs(),
-      certificateExpiresAtMs: internal?.tls?.certificates.expiresAtMs() ?? null,
+      certificateExpiresAtMs: internal?.certificates?.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
     }),
-    reload() {
-      internal?.tls?.certificates.reload();
-      internal?.tls?.callers.reload();
-      rest?.certificates?.reload();
+    replaceTls(tls) {
+      internal?.replaceTls(tls.rpc);
+      if (tls.rest !== null) {
+        rest?.certificates?.replace(tls.rest);
+      }
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -9,7 +9,8 @@ import type { RestConfig } from "./config.ts";
 import type { Listener } from "./http/listener.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
 import { startPort } from "./start-port.ts";
-import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
+import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
+import type { Certificates } from "./tls/certificates.ts";
 
 // The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
 const maxConcurrentStreams = 100;
@@ -18,6 +19,8 @@ const maxConnections = 1000;
 
 export type RestPortOptions = {
   readonly config: RestConfig;
+  /** Null in plaintext. */
+  readonly tls: Certificates | null;
   readonly authority: TokenAuthority;
   readonly store: TokenStore;
   readonly clock: Clock;
@@ -36,8 +39,7 @@ export type RestPort = {
 /** Starts the public REST face. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { config, authority, store, clock, log } = options;
-  const certificates =
-    config.tls === null ? null : openCertificates({ ...config.tls, clientCa: null }, { log, now: clock });
+  const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const listener = await startPort({
     address: config.listen,
     reusePort: false,

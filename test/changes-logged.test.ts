@@ -52,6 +52,7 @@ class SlowStoreRig implements AsyncDisposable {
         clock: Date.now,
         timeSeen: createTimeSeen(0),
         sealingSecret: null,
+        tls: { rpc: null, rest: null },
         log,
       }),
     );

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { create as createMessage, toBinary } from "@bufbuild/protobuf";
@@ -24,7 +24,7 @@ const callers = {
 
 /** The whole authority behind TLS, with its files where a test may change them. */
 class TlsServer extends TestServer {
-  static async startTls(): Promise<TlsServer> {
+  static async startTls(more: Readonly<Record<string, string>> = {}): Promise<TlsServer> {
     const authority = new TlsServer();
     const server = root.issue();
     authority.write("cert.pem", server.certificatePem);
@@ -38,6 +38,7 @@ class TlsServer extends TestServer {
       TOKEN_AUTHORITY_TLS_CLIENT_CA: join(authority.directory, "ca.pem"),
       TOKEN_AUTHORITY_CALLERS: join(authority.directory, "callers.json"),
       TOKEN_AUTHORITY_SEALING_SECRET: join(authority.directory, "secret"),
+      ...more,
     });
     return authority;
   }
@@ -220,6 +221,37 @@ describe("a reload", () => {
     expect(authority.logged.filter(({ level }) => level === "error")).toHaveLength(1);
     expect(await codeOf(tokens.authenticate({}))).toBe("ok");
     expect(await codeOf(authority.as({ uri: "spiffe://casapay/gateway" }).authenticate({}))).toBe("ok");
+  });
+
+  it("with one bad file changes nothing of the good ones", async () => {
+    await using authority = await TlsServer.startTls();
+    const tokens = authority.as({ uri: "spiffe://casapay/gateway" });
+    expect(await codeOf(tokens.authenticate({}))).toBe("ok");
+    authority.write("callers.json", JSON.stringify({ "spiffe://casapay/gateway": "service" }));
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.write("key.pem", "no key");
+    authority.server.reload();
+    expect(authority.logged.filter(({ level }) => level === "error")).toMatchObject([
+      { message: "certificates and callers were not reloaded: the old ones hold" },
+    ]);
+    expect(await codeOf(tokens.authenticate({}))).toBe("ok");
+  });
+
+  it("reads the files once, for all threads", async () => {
+    await using authority = await TlsServer.startTls({ TOKEN_AUTHORITY_THREADS: "3" });
+    const certificate = root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] });
+    // Enough for each thread to have some.
+    const clients = Array.from({ length: 24 }, () => createClient(TokenService, authority.transport(certificate)));
+    const ask = () => Promise.all(clients.map((client) => codeOf(client.authenticate({}))));
+    expect(new Set(await ask())).toEqual(new Set(["ok"]));
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.server.reload();
+    for (const file of ["cert.pem", "key.pem", "ca.pem", "callers.json"]) {
+      rmSync(join(authority.directory, file));
+    }
+    await expect.poll(async () => [...new Set(await ask())]).toEqual([Code.Unauthenticated]);
+    expect(authority.logged.filter(({ level }) => level === "error")).toEqual([]);
+    expect(authority.logged.filter(({ message }) => message === "the certificates were reloaded")).toHaveLength(1);
   });
 
   it("with another CA turns away whom the old one vouched for, on connections that were open as well", async () => {

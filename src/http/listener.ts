@@ -150,7 +150,7 @@ function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegist
   });
   server.on("tlsClientError", (_error, socket) => socket.destroy());
   const closeOutdated = () => registry.closeWhere(({ peer }) => peer.isOutdated === true);
-  const unsubscribe = tls.onReload(() => {
+  const unsubscribe = tls.onReplaced(() => {
     server.setSecureContext(tls.options());
     closeOutdated();
   });

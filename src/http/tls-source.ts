@@ -11,5 +11,5 @@ export type TlsSource = {
   /** Who is at the other end of a socket whose handshake is done. */
   peerOf(socket: TLSSocket): TlsPeer;
   /** Calls back after each change of options or trust, until the returned function is called. */
-  onReload(callback: () => void): () => void;
+  onReplaced(callback: () => void): () => void;
 };

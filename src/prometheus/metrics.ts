@@ -4,6 +4,10 @@ import { addMeasures, bucketsMs, type CallMeasures, type DurationMeasure } from 
 /** A reading that is taken when the metrics are asked for. */
 export type GaugeSource = {
   readonly help: string;
+  /** Default: `gauge`. What a counter reads never falls. */
+  readonly type?: "gauge" | "counter";
+  /** Default: none. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly read: () => number;
 };
 
@@ -22,15 +26,24 @@ export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Me
     labelNames: ["reason"] as const,
     registers: [registry],
   });
-  for (const [name, source] of Object.entries(gauges)) {
-    new Gauge({
-      name,
-      help: source.help,
-      registers: [registry],
-      collect() {
-        this.set(source.read());
-      },
-    });
+  for (const [name, { help, type = "gauge", labels = {}, read }] of Object.entries(gauges)) {
+    const definition = { name, help, labelNames: Object.keys(labels), registers: [registry] };
+    if (type === "gauge") {
+      new Gauge({
+        ...definition,
+        collect() {
+          this.set(labels, read());
+        },
+      });
+    } else {
+      new Counter({
+        ...definition,
+        collect() {
+          this.reset();
+          this.inc(labels, read());
+        },
+      });
+    }
   }
 
   return {

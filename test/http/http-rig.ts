@@ -13,7 +13,7 @@ import type { TlsSource } from "../../src/http/tls-source.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
 
-export type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
+type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 
 /** A real listener on a free port, with its log in memory. Each of its handler's requests is kept. */
 export type HttpRig = AsyncDisposable & {
@@ -85,7 +85,7 @@ export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
   };
 }
 
-export function memoryLog(lines: LogLine[]) {
+function memoryLog(lines: LogLine[]) {
   return {
     info: (fields: object, message: string) => void lines.push({ level: "info", fields, message }),
     warn: (fields: object, message: string) => void lines.push({ level: "warn", fields, message }),

@@ -25,10 +25,11 @@ const { clientTlsCert, messageReceiveLimit, serverCreds, useTls } = fromBinary(
 );
 const tls =
   useTls && serverCreds !== undefined
-    ? createTlsSource(
-        { certificatePem: serverCreds.cert, keyPem: serverCreds.key, clientCertificatePem: clientTlsCert },
-        log,
-      )
+    ? createTlsSource({
+        certificatePem: serverCreds.cert,
+        keyPem: serverCreds.key,
+        clientCertificatePem: clientTlsCert,
+      })
     : null;
 const handler = createConformanceHandler({
   schema,
