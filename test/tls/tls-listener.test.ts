@@ -4,8 +4,9 @@ import { constants } from "node:http2";
 import { createConnection } from "node:net";
 import type { SecureVersion } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { callHttp2, closed, connectRaw, eventually, readToEnd } from "../http/http-rig.ts";
+import { callHttp2, closed, connectRaw, readToEnd } from "../http/http-rig.ts";
 import { createAuthority, createSelfSigned, forgeAuthority } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
 import { clientOptions, openTls, openTlsSession, startTlsRig, type TlsRig } from "./tls-rig.ts";
 
 const gateway = [{ uri: "spiffe://casapay/gateway" }];
