@@ -1,4 +1,5 @@
-import type { GaugeSource } from "./prometheus/metrics.ts";
+import { soonest } from "./peer-watch.ts";
+import type { GaugeSource, LabelledSource } from "./prometheus/metrics.ts";
 import type { ServingReadings } from "./serving.ts";
 import type { SqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
 
@@ -66,6 +67,32 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
           },
         }
       : {}),
+  };
+}
+
+/** The same of what has labels. */
+export function labelledSources({ readings }: GaugedParts): Readonly<Record<string, LabelledSource>> {
+  const peers = () => readings().flatMap((one) => one.peers);
+  return {
+    token_authority_peers_refused_total: {
+      kind: "counter",
+      help: "Connections over TLS whose peers may not call, and calls of identities that the callers file does not name, by reason.",
+      labelNames: ["port", "reason"],
+      readAll: () =>
+        peers().flatMap(({ port, refused }) =>
+          [...refused].map(([reason, value]) => ({ labels: { port, reason }, value })),
+        ),
+    },
+    token_authority_caller_certificate_expiry_timestamp_seconds: {
+      kind: "gauge",
+      help: "When the certificate expires that a caller has shown lately, the soonest of its own, in Unix seconds.",
+      labelNames: ["caller"],
+      readAll: () =>
+        [...soonest(...peers().map(({ certificateEndsMs }) => certificateEndsMs))].map(([caller, endMs]) => ({
+          labels: { caller },
+          value: endMs / 1000,
+        })),
+    },
   };
 }
 

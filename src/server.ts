@@ -5,7 +5,7 @@ import type { Log } from "./authority/log.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
-import { gaugeSources } from "./gauge-sources.ts";
+import { gaugeSources, labelledSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
 import { type AdminListener, startAdminListener } from "./prometheus/admin-listener.ts";
 import { addMeasures } from "./prometheus/call-measures.ts";
@@ -76,16 +76,15 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const readAll = async () => (await Promise.all(servings.map((one) => one.readings()))).filter((one) => one !== null);
   let readings: readonly ServingReadings[] = [];
   let admin: AdminListener | null = null;
-  const metrics = createMetrics(
-    gaugeSources({
-      adminRefused: () => admin?.refused() ?? 0,
-      store,
-      readings: () => readings,
-      isServing,
-      hasTls: config.tls !== null,
-      hasRestTls: (config.rest?.tls ?? null) !== null,
-    }),
-  );
+  const gauged = {
+    adminRefused: () => admin?.refused() ?? 0,
+    store,
+    readings: () => readings,
+    isServing,
+    hasTls: config.tls !== null,
+    hasRestTls: (config.rest?.tls ?? null) !== null,
+  };
+  const metrics = createMetrics(gaugeSources(gauged), labelledSources(gauged));
   admin =
     config.adminListen === null
       ? null

@@ -7,13 +7,24 @@ export type GaugeSource = {
   readonly read: () => number;
 };
 
+/** Several readings of one metric, which their labels tell apart. */
+export type LabelledSource = {
+  readonly kind: "gauge" | "counter";
+  readonly help: string;
+  readonly labelNames: readonly string[];
+  readonly readAll: () => readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+};
+
 export type Metrics = {
   /** The metrics in the Prometheus text format (version 0.0.4). `measures` are those of each thread. */
   expose(measures: readonly CallMeasures[]): Promise<{ readonly contentType: string; readonly text: string }>;
 };
 
 /** Names follow OpenTelemetry's stable RPC conventions, in Prometheus' spelling; ours start with token_authority_. */
-export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Metrics {
+export function createMetrics(
+  gauges: Readonly<Record<string, GaugeSource>>,
+  labelled: Readonly<Record<string, LabelledSource>> = {},
+): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const refusals = new Counter({
@@ -29,6 +40,21 @@ export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Me
       registers: [registry],
       collect() {
         this.set(source.read());
+      },
+    });
+  }
+  for (const [name, { kind, help, labelNames, readAll }] of Object.entries(labelled)) {
+    const Metric = kind === "gauge" ? Gauge : Counter;
+    new Metric({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of readAll()) {
+          this.inc(labels, value);
+        }
       },
     });
   }
