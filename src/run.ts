@@ -6,10 +6,14 @@ import { StartError } from "./authority/errors.ts";
 import { isCommand, runCommand } from "./commands.ts";
 import { describeSettings, readConfig } from "./config.ts";
 import { startServer } from "./server.ts";
+import type { Missing } from "./sqlite/writer-thread.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
 
   npm start                                  serves, as these settings in the environment say
+  npm start -- --init | --new-log | --new-marker
+                                             the same, and makes anew, this once, what is missing: the database, the revocation
+                                             log, the marker
   npm run verify-journal -- DATA_DIR [--head REVISION:HASH]
                                              checks the journal, also beside a running server
   npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
@@ -21,6 +25,12 @@ ${describeSettings()}
 
 Signals: SIGTERM and SIGINT end it in good order, a second one at once; SIGHUP reads certificates and callers again.
 `;
+
+const missingToMake = [
+  { option: "init", missing: "database" },
+  { option: "new-log", missing: "revocation log" },
+  { option: "new-marker", missing: "marker" },
+] as const satisfies readonly { readonly option: string; readonly missing: Missing }[];
 
 /** Does what the arguments say: serves, or runs a command. */
 export async function run(process: NodeJS.Process): Promise<void> {
@@ -34,19 +44,26 @@ export async function run(process: NodeJS.Process): Promise<void> {
         head: { type: "string" },
         revocations: { type: "string", multiple: true },
         "accept-lost-revocations": { type: "boolean" },
+        init: { type: "boolean" },
+        "new-log": { type: "boolean" },
+        "new-marker": { type: "boolean" },
       },
     });
     const [command] = positionals;
+    const makeAnew = missingToMake.filter(({ option }) => values[option]);
     if (values.help) {
       process.stdout.write(usage);
     } else if (isCommand(command)) {
       const { output, exitCode } = await runCommand(command, positionals.slice(1), values, process);
       process.stdout.write(output);
       process.exitCode = exitCode;
-    } else if (command !== undefined || Object.keys(values).length > 0) {
+    } else if (command !== undefined || Object.keys(values).length > makeAnew.length) {
       throw new StartError("these arguments mean nothing here: see --help");
     } else {
-      await serve(process);
+      await serve(
+        process,
+        makeAnew.map(({ missing }) => missing),
+      );
     }
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
@@ -54,7 +71,7 @@ export async function run(process: NodeJS.Process): Promise<void> {
   }
 }
 
-async function serve(process: NodeJS.Process): Promise<void> {
+async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Promise<void> {
   const config = readConfig(process.env);
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const log = pino({ level: config.logLevel, base: { pid: process.pid } });
@@ -93,6 +110,7 @@ async function serve(process: NodeJS.Process): Promise<void> {
   });
   const starting = startServer(config, {
     log,
+    makeAnew,
     clock: Date.now,
     onFatal(error) {
       log.error({ err: error }, "the store or a thread has failed: ending, so that a restart can recover it");

@@ -11,7 +11,7 @@ import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
 import { createManagementCalls } from "./connect/management-calls.ts";
-import { createCheck } from "./gateway/check.ts";
+import { createCheck, requestIdOf } from "./gateway/check.ts";
 import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
 import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
@@ -85,6 +85,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     ...checkStatuses,
     ...laneOptions,
     check,
+    requestIdOf,
     identityHeaders,
     maxPreparedBytes: config.cacheBytes / config.threads / 8,
   });

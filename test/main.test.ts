@@ -60,7 +60,7 @@ describe("the process", () => {
     const { key } = await tokens.create({ ...newKey, requestId });
     expect((await tokens.create({ ...newKey, requestId })).key).toBe(key);
     expect(first.stderr).toContain("grpcurl -plaintext");
-    expect(readdirSync(here.path).sort()).toEqual(["data", "data.sealing-secret"]);
+    expect(readdirSync(here.path).sort()).toEqual(["data", "data.marker", "data.sealing-secret"]);
     first.child.kill("SIGTERM");
     expect(await first.ended()).toBe(0);
 

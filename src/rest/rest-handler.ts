@@ -251,6 +251,7 @@ function finishedCall(
     revision: answer?.revision ?? null,
     refusal,
     requestId,
+    error: error?.message ?? null,
     http: { method, route, status: error?.status ?? 200 },
     trace,
   };
