@@ -1,19 +1,17 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { addMeasures, bucketsMs, type CallMeasures, type DurationMeasure } from "./call-measures.ts";
 
-/** A reading that is taken when the metrics are asked for. */
+/** What a metric reads when the metrics are asked for: one number, or several that labels tell apart. */
 export type GaugeSource = {
   readonly help: string;
-  readonly read: () => number;
+  /** Default: `gauge`. What a counter reads never falls. */
+  readonly type?: "gauge" | "counter";
+  /** Default: none. */
+  readonly labelNames?: readonly string[];
+  readonly read: () => number | readonly LabelledReading[];
 };
 
-/** Several readings of one metric, which their labels tell apart. */
-export type LabelledSource = {
-  readonly kind: "gauge" | "counter";
-  readonly help: string;
-  readonly labelNames: readonly string[];
-  readonly readAll: () => readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
-};
+export type LabelledReading = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 
 export type Metrics = {
   /** The metrics in the Prometheus text format (version 0.0.4). `measures` are those of each thread. */
@@ -21,10 +19,7 @@ export type Metrics = {
 };
 
 /** Names follow OpenTelemetry's stable RPC conventions, in Prometheus' spelling; ours start with token_authority_. */
-export function createMetrics(
-  gauges: Readonly<Record<string, GaugeSource>>,
-  labelled: Readonly<Record<string, LabelledSource>> = {},
-): Metrics {
+export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const refusals = new Counter({
@@ -33,18 +28,8 @@ export function createMetrics(
     labelNames: ["reason"] as const,
     registers: [registry],
   });
-  for (const [name, source] of Object.entries(gauges)) {
-    new Gauge({
-      name,
-      help: source.help,
-      registers: [registry],
-      collect() {
-        this.set(source.read());
-      },
-    });
-  }
-  for (const [name, { kind, help, labelNames, readAll }] of Object.entries(labelled)) {
-    const Metric = kind === "gauge" ? Gauge : Counter;
+  for (const [name, { help, type = "gauge", labelNames = [], read }] of Object.entries(gauges)) {
+    const Metric = type === "gauge" ? Gauge : Counter;
     new Metric({
       name,
       help,
@@ -52,8 +37,9 @@ export function createMetrics(
       registers: [registry],
       collect() {
         this.reset();
-        for (const { labels, value } of readAll()) {
-          this.inc(labels, value);
+        const value = read();
+        for (const one of typeof value === "number" ? [{ labels: {}, value }] : value) {
+          this.inc(one.labels, one.value);
         }
       },
     });
