@@ -23,15 +23,14 @@ export function asDiskFault(error: unknown, directory: string, file: string): un
   }
   const path = error instanceof Error && "path" in error ? error.path : file;
   const code = systemCodeOf(error);
-  switch (code) {
-    case "EACCES":
-    case "EPERM":
-      return new StartError(
-        `this user may not use ${path} (${code}): the directory ${directory} ${ownerOf(directory)}: start as that user, or give the directory and all files in it to this one`,
-        options,
-      );
-    case "EROFS":
-      return new StartError(`${path} is on a file system that is read-only (EROFS): it must be writable`, options);
+  if (code === "EACCES" || code === "EPERM") {
+    return new StartError(
+      `this user may not use ${path} (${code}): the directory ${directory} ${ownerOf(directory)}: start as that user, or give the directory and all files in it to this one`,
+      options,
+    );
+  }
+  if (code === "EROFS") {
+    return new StartError(`${path} is on a file system that is read-only (EROFS): it must be writable`, options);
   }
   const sqliteCode = sqliteCodeOf(error);
   const isOfTheDisk = sqliteCode !== null && /^SQLITE_(CANTOPEN|READONLY|PERM|IOERR)/.test(sqliteCode);
