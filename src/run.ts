@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { StartError } from "./authority/errors.ts";
 import { isCommand, runCommand } from "./commands.ts";
 import { describeSettings, readConfig } from "./config.ts";
+import { memoryLimitBytes } from "./memory-limit.ts";
 import { startServer } from "./server.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
@@ -55,7 +56,7 @@ export async function run(process: NodeJS.Process): Promise<void> {
 }
 
 async function serve(process: NodeJS.Process): Promise<void> {
-  const config = readConfig(process.env);
+  const config = readConfig(process.env, memoryLimitBytes(process));
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const log = pino({ level: config.logLevel, base: { pid: process.pid } });
   let isEnding = false;

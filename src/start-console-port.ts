@@ -15,6 +15,7 @@ import { startPort } from "./start-port.ts";
 // One person's page, which asks for little at once.
 const maxConnections = 100;
 const maxConcurrentStreams = 100;
+const handshakesPerSecond = 25;
 
 /** Where gateways ask for a decision. */
 const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
@@ -33,6 +34,7 @@ export type ConsolePortOptions = {
 export async function startConsolePort(options: ConsolePortOptions): Promise<Listener> {
   const { address, tls, roleOf, answerRpc, figures, log } = options;
   return await startPort({
+    knowsCallers: true,
     address,
     reusePort: false,
     tls,
@@ -45,6 +47,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Lis
     lanes: { headers: [], paths: new Map() },
     maxConnections,
     maxConcurrentStreams,
+    handshakesPerSecond,
     log,
   });
 }

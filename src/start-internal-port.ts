@@ -25,6 +25,9 @@ import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
 import { startPort } from "./start-port.ts";
 import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
 
+// All gateways come back after a restart, and decisions have to go on meanwhile: a quarter of a core.
+const handshakesPerSecond = 250;
+
 export type InternalPortOptions = {
   readonly config: Config;
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
@@ -99,6 +102,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   });
 
   const listener = await startPort({
+    knowsCallers: true,
     address: options.address,
     reusePort: config.threads > 1,
     tls: tls?.certificates ?? null,
@@ -109,6 +113,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     },
     maxConnections: Math.ceil(config.maxConnections / config.threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / config.threads),
     log,
   });
   return { listener, answerRpc, roleOf, tls };

@@ -15,6 +15,8 @@ import { type CertificateSource, openCertificates } from "./tls/certificate-sour
 const maxConcurrentStreams = 100;
 // Merchants and their proxies ask now and then: more than this at once are strangers who wait.
 const maxConnections = 1000;
+// A tenth of a core, which nobody has to show a key for.
+const handshakesPerSecond = 100;
 
 export type RestPortOptions = {
   readonly config: RestConfig;
@@ -39,6 +41,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   const certificates =
     config.tls === null ? null : openCertificates({ ...config.tls, clientCa: null }, { log, now: clock });
   const listener = await startPort({
+    knowsCallers: false,
     address: config.listen,
     reusePort: false,
     tls: certificates,
@@ -53,6 +56,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
     lanes: { headers: [], paths: new Map() },
     maxConnections,
     maxConcurrentStreams,
+    handshakesPerSecond,
     log,
   });
   return { listener, certificates };

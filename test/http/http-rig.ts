@@ -31,6 +31,7 @@ export async function startRig(
     readonly http2Limits?: Partial<Http2Limits>;
     readonly tls?: TlsSource;
     readonly address?: ListenAddress;
+    readonly knowsCallers?: boolean;
   } = {},
 ): Promise<HttpRig> {
   const log: LogLine[] = [];
@@ -46,6 +47,7 @@ export async function startRig(
     handler: noting,
     serveHttp2: serveWith(http2),
     tls: options.tls ?? null,
+    knowsCallers: options.knowsCallers ?? false,
     limits: options.limits ?? {},
     log: memoryLog(log),
   });

@@ -38,6 +38,7 @@ export async function startTlsRig(
   const source = openCertificates(paths, { log: memoryLog(sourceLog), now: () => nowMs });
   const http = await startRig({
     tls: source,
+    knowsCallers: true,
     limits: options.limits ?? {},
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
     handler: async ({ peer: { transport, fault, identity } }) => ({
