@@ -36,6 +36,8 @@ export type Config = {
   readonly dataDirectory: string;
   /** The file that keeps every revocation outside the database. */
   readonly revocationLog: string;
+  /** The file that knows what the database was last. */
+  readonly marker: string;
   /** Null means no sealing secret. `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
   /** Null means plaintext. */
@@ -91,6 +93,10 @@ const settings = {
     fallback: null,
     help: "file that keeps every revocation outside the database, best on another disk; when not set: DATA_DIR/revocations.log",
   },
+  MARKER: {
+    fallback: null,
+    help: "file that notes the newest revision and time, by which a start knows a lost or old database; when not set: DATA_DIR.marker",
+  },
   SEALING_SECRET: {
     fallback: null,
     help: "a file of 32 random bytes that seals keys for retries of Create; when DATA_DIR is not set either, ./data.sealing-secret is used, and made at the first start",
@@ -118,7 +124,7 @@ const settings = {
   SHUTDOWN_GRACE_MS: { fallback: "10000", help: "how long calls may go on after SIGTERM, in ms, 0 to 600000" },
   CLOCK_BACK: {
     fallback: "refuse",
-    help: "refuse or allow a start when the clock is more than 5 minutes before the newest change",
+    help: "refuse or allow a start when the clock is more than 5 minutes before the newest change or the greatest time seen",
   },
   LOG_LEVEL: { fallback: "info", help: logLevels.join(", ") },
 } as const;
@@ -151,6 +157,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
     consoleListen: consoleAddress(env),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     revocationLog: revocationLog(env),
+    marker: marker(env),
     sealingSecret: sealingSecret(env),
     tls,
     plaintextRole: oneOf(env, "PLAINTEXT_ROLE", roles),
@@ -294,6 +301,12 @@ function tlsFiles(env: Environment): TlsFiles | null {
 export function revocationLog(env: Environment, dataDirectory = required(env, "DATA_DIR")): string {
   const file = read(env, "REVOCATION_LOG");
   return file === null ? dataFiles(dataDirectory).revocationLog : resolve(file);
+}
+
+/** Where the environment says that a data directory's marker is, or else beside the directory. */
+export function marker(env: Environment, dataDirectory = required(env, "DATA_DIR")): string {
+  const file = read(env, "MARKER");
+  return file === null ? dataFiles(dataDirectory).marker : resolve(file);
 }
 
 function sealingSecret(env: Environment): Config["sealingSecret"] {

@@ -2,10 +2,8 @@ import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest }
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../authority/errors.ts";
 import type { ReportFault } from "../authority/fault-log.ts";
-import type { FinishedCall } from "../authority/finished-call.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
 import { fromAuthorityError, internalError, reasonOf, requestMalformed, unknownFieldNumber } from "./errors.ts";
-import { finishedCall } from "./finished-call.ts";
 import type { JudgeAgain } from "./gate.ts";
 import { unrealTimeField } from "./json-times.ts";
 import { raceAbort } from "./race-abort.ts";
@@ -15,11 +13,7 @@ import { unknownFieldPath } from "./unknown-field-path.ts";
 type Next = ReturnType<Interceptor>;
 
 /** Sees a call through its implementation: within its deadline, and with every error in our words. */
-export function createCallInterceptor(
-  judgeAgain: JudgeAgain,
-  reportFault: ReportFault,
-  onLateChange: (call: FinishedCall) => void = () => {},
-): Interceptor {
+export function createCallInterceptor(judgeAgain: JudgeAgain, reportFault: ReportFault): Interceptor {
   return (next) => (request) => {
     const call = callOf(request.contextValues);
     call.reached = true;
@@ -29,23 +23,11 @@ export function createCallInterceptor(
   async function answerUnary(call: Call, request: UnaryRequest, next: Next) {
     try {
       call.signal.throwIfAborted();
-      const answering = answerWorded(call, request, next);
-      answering.then(
-        () => noteLate(call),
-        () => {},
-      );
-      return await raceAbort(call.signal, answering);
+      return await raceAbort(call.signal, answerWorded(call, request, next));
     } catch (error) {
       // In our words already: it is the signal's reason, or comes from below.
       call.error = ConnectError.from(error);
       throw call.error;
-    }
-  }
-
-  /** A change that was made after its caller was told something else. */
-  function noteLate(call: Call): void {
-    if (call.error !== null && call.revision !== null) {
-      onLateChange(finishedCall(call, call.context?.protocolName ?? "", call.error));
     }
   }
 

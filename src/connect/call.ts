@@ -12,7 +12,6 @@ export type NotedCall = {
   readonly role: Role | null;
   tokenId: string | null;
   revision: number | null;
-  journalHash: Uint8Array | null;
   refusalReason: string | null;
 };
 
@@ -85,7 +84,6 @@ export function startCall(
       error: null,
       tokenId: null,
       revision: null,
-      journalHash: null,
       refusalReason: null,
       trace,
     },

@@ -39,13 +39,11 @@ export function finishedCall(call: Call, protocol: string, error: ConnectError |
     durationMs: performance.now() - call.startedAtMs,
     tokenId: call.tokenId,
     revision: call.revision,
-    journalHash: hexOrNull(call.journalHash),
     refusal: call.refusalReason,
+    // Others' words may repeat what a caller sent.
+    error: error === null || reasonOf(error) === null ? null : error.rawMessage,
+    requestId: null,
+    details: null,
     trace: call.trace,
   };
-}
-
-/** As logs have the hashes of the journal. */
-export function hexOrNull(bytes: Uint8Array | null): string | null {
-  return bytes === null ? null : Buffer.from(bytes).toString("hex");
 }

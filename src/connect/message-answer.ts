@@ -11,7 +11,6 @@ import type { Peer } from "../authority/caller.ts";
 import type { BeginTurn } from "./begin-turns.ts";
 import type { NotedCall } from "./call.ts";
 import { messageUndecodable, unknownFieldNumber } from "./errors.ts";
-import { hexOrNull } from "./finished-call.ts";
 import { objectionTo, type RoleOf } from "./gate.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
 
@@ -20,7 +19,7 @@ export type MessageReply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
-  readonly change: { readonly revision: number; readonly journalHash: string | null } | null;
+  readonly revision: number | null;
 };
 
 // gRPC: a compressed-flag, and the message's length in 4 bytes.
@@ -51,13 +50,13 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
     if (objection !== null) {
       throw objection;
     }
-    const call: NotedCall = { identity, role, tokenId: null, revision: null, journalHash: null, refusalReason: null };
+    const call: NotedCall = { identity, role, tokenId: null, revision: null, refusalReason: null };
     const response = create(method.output, await answer(request, call));
     return {
       body: lengthPrefixed(toBinary(method.output, response)),
       tokenId: call.tokenId,
       refusal: call.refusalReason,
-      change: call.revision === null ? null : { revision: call.revision, journalHash: hexOrNull(call.journalHash) },
+      revision: call.revision,
     };
   }
 

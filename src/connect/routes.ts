@@ -9,7 +9,6 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import type { Clock } from "../authority/clock.ts";
 import type { ReportFault } from "../authority/fault-log.ts";
-import type { FinishedCall } from "../authority/finished-call.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
 import { createCallInterceptor } from "./call-interceptor.ts";
 import { createDescriptorIndex } from "./descriptor-index.ts";
@@ -34,7 +33,6 @@ export type RouteOptions = {
   /** Whether the store can answer now, from a real read. */
   readonly isServing: () => boolean;
   readonly reportFault: ReportFault;
-  readonly onLateChange?: ((call: FinishedCall) => void) | undefined;
   readonly shutdownSignal: AbortSignal;
 };
 
@@ -52,7 +50,7 @@ export function createRoutes(options: RouteOptions): ReadonlyMap<string, Univers
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxAnswerBytes,
     requestGate: createGate(roleOf),
-    interceptors: [createCallInterceptor(judgeAgain, reportFault, options.onLateChange)],
+    interceptors: [createCallInterceptor(judgeAgain, reportFault)],
   })
     .service(TokenService, createTokenService(createTokenMethods(authority, clock)), {
       jsonOptions: { ignoreUnknownFields: false },

@@ -27,12 +27,11 @@ export type Reply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
-  /** The change that was made or found: null for a call that looks for none. */
-  readonly change: Change | null;
+  /** The request_id that the answer has, where it has one. */
+  readonly requestId?: string;
+  /** The number in the journal of the change that was made or found: null for a call that looks for none. */
+  readonly revision: number | null;
 };
-
-/** The change's number in the journal, with its hash in hexadecimal when this call made it. */
-export type Change = { readonly revision: number; readonly journalHash: string | null };
 
 /** Who calls, as admitted: with the identity and the role it had then. */
 export type LaneCaller = { readonly peer: Peer; readonly identity: string | null; readonly role: Role | null };
@@ -48,8 +47,6 @@ export type UnaryLaneOptions = {
   readonly prepareBlock: PrepareBlock;
   /** Told of every call that the lane has answered. */
   readonly onCall: (call: FinishedCall) => void;
-  /** Told once more of a call that made a change after its caller was told that its time is over. Default: nobody. */
-  readonly onLateChange?: (call: FinishedCall) => void;
   readonly maxMessageBytes: number;
   /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
   readonly deadlines: { readonly defaultMs: number; readonly greatestMs: number };
@@ -69,7 +66,6 @@ type Call = LaneCaller & {
  */
 export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   const { rpc, respond, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines, isTraced = false } = options;
-  const { onLateChange } = options;
   const head = prepareBlock([
     [":status", "200"],
     ["content-type", "application/grpc"],
@@ -145,8 +141,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       clearTimeout(timer);
     }
     if (reply === null) {
-      // What comes too late for the caller is still the log's: what failed, and what was changed all the same.
-      replying.then((late) => noteLate(call, late), statuses.ofError);
+      // What fails too late for the caller is still the log's.
+      replying.catch(statuses.ofError);
     }
     if (stream.isClosed) {
       // What was done is done: its line in the log says so, also where its caller has gone.
@@ -164,13 +160,6 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   function fail(call: Call, status: Status, reply: Reply | null = null): LaneAnswer {
     finish(call, status, reply);
     return trailersOnly(status, prepareBlock);
-  }
-
-  function noteLate(call: Call, reply: Reply): void {
-    if (reply.change !== null) {
-      // Its headers may be another request's by now.
-      onLateChange?.(summary({ ...call, headers: null }, statuses.deadlineExceeded, reply));
-    }
   }
 
   /** Hot path. */
@@ -193,9 +182,11 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       reason: status === null ? null : status.reason,
       durationMs: performance.now() - startedAtMs,
       tokenId: reply === null ? null : reply.tokenId,
-      revision: reply?.change?.revision ?? null,
-      journalHash: reply?.change?.journalHash ?? null,
+      revision: reply === null ? null : reply.revision,
       refusal: status === null && reply !== null ? reply.refusal : null,
+      requestId: status === null ? (reply?.requestId ?? null) : (status.requestId ?? null),
+      error: status === null ? null : status.message,
+      details: status === null ? null : (status.details ?? null),
       trace: isTraced && headers !== null ? traceOf(headers) : null,
     };
   }

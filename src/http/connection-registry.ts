@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Peer } from "../authority/caller.ts";
+import type { Peer, TlsPeer } from "../authority/caller.ts";
 import type { Connection } from "./connection.ts";
 
 /** How many connections a listener has, for metrics. */
@@ -17,8 +17,7 @@ export type ConnectionCounts = {
 export type Entry = {
   readonly protocol: "h2" | "http/1.1";
   readonly connection: Connection;
-  /** `isOutdated` when it should come again. */
-  readonly peer: Peer & { readonly isOutdated?: boolean };
+  readonly peer: Peer | TlsPeer;
   /** Had no identity when it came, where callers have one. */
   readonly isStranger: boolean;
 };
@@ -114,10 +113,10 @@ export class ConnectionRegistry {
   }
 
   /** Closes gracefully the connections that the condition holds for; returns how many. */
-  closeWhere(condition: (entry: Entry) => boolean): number {
+  closeWhere(condition: (entry: Entry, socket: Socket) => boolean): number {
     let closed = 0;
-    for (const entry of [...this.#entries.values()]) {
-      if (condition(entry)) {
+    for (const [socket, entry] of [...this.#entries]) {
+      if (condition(entry, socket)) {
         entry.connection.closeGracefully();
         closed += 1;
       }

@@ -10,8 +10,10 @@ import { Handshakes } from "./handshakes.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
+import { handshakeFaultOf, type PeerWatch } from "./peer-watch.ts";
 import { plaintextPeer } from "./plaintext-peer.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
+import { sniffTls } from "./tls-sniffer.ts";
 import type { TlsSource } from "./tls-source.ts";
 import { listenOnUnixSocket } from "./unix-socket.ts";
 
@@ -26,6 +28,9 @@ export type Listener = AsyncDisposable & {
   close(graceMs: number): Promise<void>;
 };
 
+/** Whose certificates and trust, and who hears of the peers that come. */
+export type ListenerTls = { readonly source: TlsSource; readonly watch: PeerWatch };
+
 /** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
 export async function startListener(options: {
   readonly address: ListenAddress;
@@ -33,7 +38,7 @@ export async function startListener(options: {
   readonly handler: HttpHandler;
   /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
   readonly serveHttp2: ServeHttp2;
-  readonly tls: TlsSource | null;
+  readonly tls: ListenerTls | null;
   /** Whether peers have identities here. Who has none is a stranger then, which is told so and soon cut. */
   readonly knowsCallers: boolean;
   readonly limits?: Partial<HttpLimits>;
@@ -152,7 +157,12 @@ function plaintextStart(address: ListenAddress, limits: HttpLimits, serve: Serve
   };
 }
 
-function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegistry, serve: Serve): Start {
+function tlsStart(
+  { source: tls, watch }: ListenerTls,
+  limits: HttpLimits,
+  registry: ConnectionRegistry,
+  serve: Serve,
+): Start {
   // Node does not say which accepted socket a TLS socket stands on. Both know both ends, which no two living connections share.
   const accepted = new Map<string, Socket>();
   const server = createTlsServer({ ...tls.options(), handshakeTimeout: limits.handshakeMs });
@@ -163,16 +173,37 @@ function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegist
       socket.destroy();
       return;
     }
-    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", tls.peerOf(socket));
+    const peer = tls.peerOf(socket);
+    watch.came(peer, addressOf(under));
+    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", peer);
   });
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
-  const closeOutdated = () => registry.closeWhere(({ peer }) => peer.isOutdated === true);
-  const unsubscribe = tls.onReload(() => {
+  server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+    const code = error.code ?? "";
+    const fault = handshakeFaultOf(code);
+    if (fault !== null) {
+      watch.failed(fault, addressOf(socket), code);
+    }
+    socket.destroy();
+  });
+  const sweep = () => {
+    registry.closeWhere(({ peer }, socket) => {
+      if (!("isOutdated" in peer)) {
+        return false;
+      }
+      if (peer.isOutdated) {
+        watch.goes(peer, addressOf(socket));
+        return true;
+      }
+      watch.stays(peer);
+      return false;
+    });
+  };
+  const unsubscribe = tls.onReplaced(() => {
     server.setSecureContext(tls.options());
-    closeOutdated();
+    sweep();
   });
   // An identity ends with its certificate, whoever asks; the sweep lets the peer know.
-  const sweeping = setInterval(closeOutdated, limits.peerSweepMs);
+  const sweeping = setInterval(sweep, limits.peerSweepMs);
   sweeping.unref();
   return {
     begin(socket) {
@@ -184,13 +215,20 @@ function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegist
           accepted.delete(ends);
         }
       });
-      server.emit("connection", socket);
+      sniffTls(socket, limits.handshakeMs, {
+        begin: () => server.emit("connection", socket),
+        refused: (fault) => watch.failed(fault, addressOf(socket)),
+      });
     },
     stop() {
       unsubscribe();
       clearInterval(sweeping);
     },
   };
+}
+
+function addressOf({ remoteAddress }: Socket): string | null {
+  return remoteAddress ?? null;
 }
 
 function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {

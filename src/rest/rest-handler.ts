@@ -249,9 +249,9 @@ function finishedCall(
     durationMs: performance.now() - startedAtMs,
     tokenId: answer?.tokenId ?? null,
     revision: answer?.revision ?? null,
-    journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
     refusal,
     requestId,
+    error: error?.message ?? null,
     http: { method, route, status: error?.status ?? 200 },
     trace,
   };

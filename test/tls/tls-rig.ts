@@ -6,20 +6,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { HttpLimits } from "../../src/http/limits.ts";
-import { type CertificateSource, openCertificates } from "../../src/tls/certificate-source.ts";
-import type { CertificatePaths } from "../../src/tls/certificates.ts";
-import { type HttpRig, type LogLine, memoryLog, startRig } from "../http/http-rig.ts";
+import type { HandshakeFault } from "../../src/http/peer-watch.ts";
+import { type CertificateSource, createCertificateSource } from "../../src/tls/certificate-source.ts";
+import { type CertificatePaths, readCertificates } from "../../src/tls/certificates.ts";
+import { type HttpRig, startRig } from "../http/http-rig.ts";
 import { createAuthority, type TestAuthority, type TestCertificate } from "../support/certificates.ts";
 
 /** Certificate files in a directory of their own, and a listener on them whose handler answers with the peer's identity. */
 export type TlsRig = AsyncDisposable & {
   readonly http: HttpRig;
   readonly source: CertificateSource;
-  readonly sourceLog: readonly LogLine[];
+  /** Of handshakes. */
+  readonly failures: readonly { readonly fault: HandshakeFault; readonly address: string | null }[];
   readonly paths: CertificatePaths & { readonly clientCa: string };
   readonly serverAuthority: TestAuthority;
   readonly clientAuthority: TestAuthority;
   setNow(nowMs: number): void;
+  /** Reads the files again; returns the fault that keeps the old set, or null. */
+  reload(): Error | null;
 };
 
 export async function startTlsRig(
@@ -31,15 +35,16 @@ export async function startTlsRig(
   const clientAuthority = createAuthority("client root");
   const server = serverAuthority.issue();
   writeFileSync(paths.certificate, server.certificatePem);
-  writeFileSync(paths.key, server.keyPem);
+  writeFileSync(paths.key, server.keyPem, { mode: 0o600 });
   writeFileSync(paths.clientCa, clientAuthority.certificatePem);
-  const sourceLog: LogLine[] = [];
+  const failures: { fault: HandshakeFault; address: string | null }[] = [];
   let nowMs = Date.now();
-  const source = openCertificates(paths, { log: memoryLog(sourceLog), now: () => nowMs });
+  const source = createCertificateSource(readCertificates(paths, nowMs), () => nowMs);
   const http = await startRig({
     tls: source,
     knowsCallers: true,
     limits: options.limits ?? {},
+    watch: { failed: (fault, address) => failures.push({ fault, address }) },
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
     handler: async ({ peer: { transport, fault, identity } }) => ({
       status: 200,
@@ -49,10 +54,18 @@ export async function startTlsRig(
   return {
     http,
     source,
-    sourceLog,
+    failures,
     paths,
     serverAuthority,
     clientAuthority,
+    reload() {
+      try {
+        source.replace(readCertificates(paths, nowMs));
+        return null;
+      } catch (error) {
+        return error as Error;
+      }
+    },
     setNow(changedMs) {
       nowMs = changedMs;
     },
