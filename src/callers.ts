@@ -1,37 +1,18 @@
 import { readFileSync } from "node:fs";
 import { type Role, roles } from "./authority/caller.ts";
 import { StartError } from "./authority/errors.ts";
-import type { Log } from "./authority/log.ts";
+import { isIdentity } from "./tls/peer-identity.ts";
 
-/** Which identity has which role, as of the last time the file could be read. */
-export type Callers = {
-  /** The role of an identity, or null when the file does not name it. */
-  roleOf(identity: string): Role | null;
-  /** Reads the file again. What cannot be used is logged, and the old roles hold. */
-  reload(): void;
-};
+/** Which identity has which role. */
+export type Callers = ReadonlyMap<string, Role>;
 
 /** Reads a callers file, {"IDENTITY": "ROLE"}, or throws a StartError that says what is wrong with it. */
-export function openCallers(file: string, log: Log): Callers {
-  let current = readCallers(file);
-  return {
-    roleOf: (identity) => current.get(identity) ?? null,
-    reload() {
-      try {
-        current = readCallers(file);
-        log.info({ callers: current.size }, "the callers were reloaded");
-      } catch (error) {
-        log.error({ err: error }, "the callers were not reloaded: the old roles hold");
-      }
-    },
-  };
-}
-
-function readCallers(file: string): ReadonlyMap<string, Role> {
+export function readCallers(file: string): Callers {
   let text: string;
   let content: unknown;
   try {
-    text = readFileSync(file, "utf8");
+    // Some editors begin a file with a byte order mark.
+    text = readFileSync(file, "utf8").replace(/^\uFEFF/, "");
     content = JSON.parse(text);
   } catch (error) {
     throw new StartError(`${file}: the callers file cannot be read as JSON`, { cause: error });
@@ -47,7 +28,7 @@ function readCallers(file: string): ReadonlyMap<string, Role> {
   if (entries.length === 0) {
     throw new StartError(`${file}: the callers file names nobody: nobody could call`);
   }
-  return new Map(entries.map(([identity, role]) => [identity, parseRole(file, identity, role)]));
+  return new Map(entries.map(([identity, role]) => [parseIdentity(file, identity), parseRole(file, identity, role)]));
 }
 
 /** The first key that an object has twice in JSON that parsed: JSON.parse keeps the last and says nothing. Null when there is none. */
@@ -64,6 +45,16 @@ function repeatedKey(text: string): string | null {
     }
   }
   return null;
+}
+
+/** A name that no certificate can have would give a role to nobody, and say nothing. */
+function parseIdentity(file: string, identity: string): string {
+  if (!isIdentity(identity)) {
+    throw new StartError(
+      `${file}: no certificate can name ${JSON.stringify(identity.slice(0, 100))}: an identity is a SPIFFE ID with a path (spiffe://casapay/gateway), or a DNS name in lower case`,
+    );
+  }
+  return identity;
 }
 
 function parseRole(file: string, identity: string, role: unknown): Role {

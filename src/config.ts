@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
 import { StartError } from "./authority/errors.ts";
+import { isThisMachine } from "./authority/this-machine.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
-import { isLoopbackAddress } from "./http/loopback-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { dataFiles } from "./sqlite/data-directory.ts";
@@ -36,6 +36,8 @@ export type Config = {
   readonly dataDirectory: string;
   /** The file that keeps every revocation outside the database. */
   readonly revocationLog: string;
+  /** The file that knows what the database was last. */
+  readonly marker: string;
   /** Null means no sealing secret. `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
   /** Null means plaintext. */
@@ -91,6 +93,10 @@ const settings = {
     fallback: null,
     help: "file that keeps every revocation outside the database, best on another disk; when not set: DATA_DIR/revocations.log",
   },
+  MARKER: {
+    fallback: null,
+    help: "file that notes the newest revision and time, by which a start knows a lost or old database; when not set: DATA_DIR.marker",
+  },
   SEALING_SECRET: {
     fallback: null,
     help: "a file of 32 random bytes that seals keys for retries of Create; when DATA_DIR is not set either, ./data.sealing-secret is used, and made at the first start",
@@ -115,7 +121,7 @@ const settings = {
   SHUTDOWN_GRACE_MS: { fallback: "10000", help: "how long calls may go on after SIGTERM, in ms, 0 to 600000" },
   CLOCK_BACK: {
     fallback: "refuse",
-    help: "refuse or allow a start when the clock is more than 5 minutes before the newest change",
+    help: "refuse or allow a start when the clock is more than 5 minutes before the newest change or the greatest time seen",
   },
   LOG_LEVEL: { fallback: "info", help: logLevels.join(", ") },
 } as const;
@@ -133,7 +139,7 @@ export function readConfig(env: Environment): Config {
   refuseUnknownNames(env);
   const listen = address(required(env, "LISTEN"));
   const tls = tlsFiles(env);
-  if (tls === null && !("path" in listen) && !isLoopbackAddress(listen.host)) {
+  if (tls === null && !("path" in listen) && !isThisMachine(listen.host)) {
     throw new StartError(
       `${prefix}LISTEN: plaintext is served on loopback addresses and unix sockets only: set ${prefix}TLS_CERT, ${prefix}TLS_KEY, ${prefix}TLS_CLIENT_CA and ${prefix}CALLERS to serve elsewhere`,
     );
@@ -148,6 +154,7 @@ export function readConfig(env: Environment): Config {
     consoleListen: consoleAddress(env),
     dataDirectory: resolve(required(env, "DATA_DIR")),
     revocationLog: revocationLog(env),
+    marker: marker(env),
     sealingSecret: sealingSecret(env),
     tls,
     plaintextRole: oneOf(env, "PLAINTEXT_ROLE", roles),
@@ -247,7 +254,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
     throw new StartError(`${prefix}REST_LISTEN: must have another port than ${prefix}LISTEN`);
   }
   const tls = certificate === null || key === null ? null : { certificate, key };
-  if (tls === null && !isLoopbackAddress(listen.host)) {
+  if (tls === null && !isThisMachine(listen.host)) {
     throw new StartError(
       `${prefix}REST_LISTEN: plaintext is served on loopback addresses only: set ${prefix}REST_TLS_CERT and ${prefix}REST_TLS_KEY to serve elsewhere`,
     );
@@ -258,7 +265,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
 /** On loopback whatever the TLS: from elsewhere it is reached through a tunnel that this machine has let in. */
 function consoleAddress(env: Environment): TcpAddress | null {
   const listen = tcpAddress(env, "CONSOLE_LISTEN");
-  if (listen !== null && !isLoopbackAddress(listen.host)) {
+  if (listen !== null && !isThisMachine(listen.host)) {
     throw new StartError(`${prefix}CONSOLE_LISTEN: the operator's page is served on loopback addresses only`);
   }
   return listen;
@@ -281,6 +288,12 @@ function tlsFiles(env: Environment): TlsFiles | null {
 export function revocationLog(env: Environment, dataDirectory = required(env, "DATA_DIR")): string {
   const file = read(env, "REVOCATION_LOG");
   return file === null ? dataFiles(dataDirectory).revocationLog : resolve(file);
+}
+
+/** Where the environment says that a data directory's marker is, or else beside the directory. */
+export function marker(env: Environment, dataDirectory = required(env, "DATA_DIR")): string {
+  const file = read(env, "MARKER");
+  return file === null ? dataFiles(dataDirectory).marker : resolve(file);
 }
 
 function sealingSecret(env: Environment): Config["sealingSecret"] {

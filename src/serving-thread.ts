@@ -8,9 +8,11 @@ import type { Config, RestConfig } from "./config.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
 import { openServingStore, type ServingStoreSeed } from "./sqlite/serving-store.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
+  readonly tls: TlsSet;
   readonly rpc: ListenAddress | null;
   readonly rest: RestConfig | null;
   readonly store: ServingStoreSeed;
@@ -19,7 +21,9 @@ export type ServingThreadData = {
 };
 
 /** From the thread that owns this one. */
-export type ServingThreadOrder = { readonly kind: "reload" | "read" | "close" };
+export type ServingThreadOrder =
+  | { readonly kind: "read" | "close" }
+  | { readonly kind: "replace-tls"; readonly tls: TlsSet };
 
 /** To the thread that owns this one. */
 export type ServingThreadReport =
@@ -48,10 +52,10 @@ async function serve({ store: seed, ...data }: ServingThreadData): Promise<void>
     parentPort?.close();
   }
 
-  parentPort?.on("message", ({ kind }: ServingThreadOrder) => {
-    switch (kind) {
-      case "reload":
-        serving.reload();
+  parentPort?.on("message", (order: ServingThreadOrder) => {
+    switch (order.kind) {
+      case "replace-tls":
+        serving.replaceTls(order.tls);
         return;
       case "read":
         report({ kind: "readings", readings: serving.readings() });

@@ -7,6 +7,7 @@ import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./call-log.ts";
+import { createChangeLog } from "./change-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./console/figures.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
@@ -15,15 +16,18 @@ import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import type { Tracing } from "./opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
+import type { PeerReadings } from "./peer-watch.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
 import { startRestPort } from "./start-rest-port.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 const flushUsesEveryMs = 5000;
 
 export type ServingOptions = {
   readonly config: Config;
+  readonly tls: TlsSet;
   /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
   readonly rpc: ListenAddress | null;
   /** The public REST face, which has a thread of its own; null in the others. */
@@ -48,6 +52,8 @@ export type ServingReadings = {
   /** Null in plaintext. */
   readonly certificateExpiresAtMs: number | null;
   readonly restCertificateExpiresAtMs: number | null;
+  /** Of each port with TLS. */
+  readonly peers: readonly PeerReadings[];
 };
 
 /** Where one thread really listens, as texts; null where it does not. Can be sent to another thread. */
@@ -61,8 +67,8 @@ export type ServedAddresses = {
 export type Serving = AsyncDisposable & {
   readonly addresses: ServedAddresses;
   readings(): ServingReadings;
-  /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
-  reload(): void;
+  /** Certificates and callers from now on. */
+  replaceTls(tls: TlsSet): void;
 };
 
 /** Puts together what one thread serves with, bottom up. */
@@ -82,17 +88,16 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     lastUse,
     sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
     maxTokensPerAccount: config.maxTokensPerAccount,
+    onChange: createChangeLog(log),
   });
 
   const meter = createCallMeter();
-  const logCall = createCallLog(log, clock.now);
+  const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
-  // Counted already, as what its caller was told.
-  const onLateChange = (call: FinishedCall) => logCall(call, null);
   const shutdown = new AbortController();
   const ports: Listener[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
@@ -105,8 +110,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       ? null
       : await startInternalPort({
           ...shared,
-          onLateChange,
           config,
+          tls: options.tls.rpc,
           address: options.rpc,
           isServing: () => !shutdown.signal.aborted && store.isServing(),
           shutdownSignal: shutdown.signal,
@@ -114,7 +119,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   if (internal !== null) {
     ports.push(internal.listener);
   }
-  const rest = options.rest === null ? null : await startRestPort({ ...shared, config: options.rest, store });
+  const rest =
+    options.rest === null
+      ? null
+      : await startRestPort({ ...shared, config: options.rest, tls: options.tls.rest, store });
   if (rest !== null) {
     ports.push(rest.listener);
   }
@@ -125,11 +133,11 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
           ...options.console,
           answerRpc: internal.answerRpc,
           roleOf: internal.roleOf,
-          tls: internal.tls?.certificates ?? null,
+          tls: internal.certificates,
           log,
         });
   if (page !== null) {
-    ports.push(page);
+    ports.push(page.listener);
   }
   starting.defer(() => shutdown.abort());
 
@@ -138,19 +146,21 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     addresses: {
       rpc: internal === null ? null : addressOf(internal.listener),
       rest: rest?.listener.addressText ?? null,
-      console: page?.addressText ?? null,
+      console: page?.listener.addressText ?? null,
     },
     readings: () => ({
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
       clockBehindMs: clock.behindMs(),
-      certificateExpiresAtMs: internal?.tls?.certificates.expiresAtMs() ?? null,
+      certificateExpiresAtMs: internal?.certificates?.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
+      peers: [internal, rest, page].flatMap((port) => port?.readPeers() ?? []),
     }),
-    reload() {
-      internal?.tls?.certificates.reload();
-      internal?.tls?.callers.reload();
-      rest?.certificates?.reload();
+    replaceTls(tls) {
+      internal?.replaceTls(tls.rpc);
+      if (tls.rest !== null) {
+        rest?.certificates?.replace(tls.rest);
+      }
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -1,6 +1,5 @@
 import type { Role } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
-import { isLocalHost } from "./connect/is-local-host.ts";
 import { createConsoleHandler } from "./console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
 import { readPageFiles } from "./console/page-files.ts";
@@ -10,6 +9,7 @@ import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import type { TlsSource } from "./http/tls-source.ts";
+import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
 import { startPort } from "./start-port.ts";
 
@@ -30,18 +30,24 @@ export type ConsolePortOptions = {
   readonly log: Log;
 };
 
+export type ConsolePort = {
+  readonly listener: Listener;
+  /** None in plaintext. */
+  readPeers(): readonly PeerReadings[];
+};
+
 /** Starts the operator's page. Its callers are those of the RPCs, with the same roles. */
-export async function startConsolePort(options: ConsolePortOptions): Promise<Listener> {
+export async function startConsolePort(options: ConsolePortOptions): Promise<ConsolePort> {
   const { address, tls, roleOf, answerRpc, figures, log } = options;
-  return await startPort({
+  const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
+  const listener = await startPort({
     address,
     reusePort: false,
-    tls,
+    tls: tls === null ? null : { source: tls, watch },
     handler: createConsoleHandler({
       files: readPageFiles(),
       answerRpc,
       roleOf,
-      isLocalHost,
       figures: { bucketsMs, everyMs: sampleEveryMs, intervals: figures.intervals },
     }),
     lanes: { headers: [], paths: new Map() },
@@ -49,6 +55,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Lis
     maxConcurrentStreams,
     log,
   });
+  return { listener, readPeers: () => (tls === null ? [] : [watch.readings()]) };
 }
 
 /** What the page plots, of everything that is measured. */

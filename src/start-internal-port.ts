@@ -4,16 +4,14 @@ import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
-import { type Callers, openCallers } from "./callers.ts";
-import type { Config, TlsFiles } from "./config.ts";
+import type { Config } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
 import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
-import { isLocalHost } from "./connect/is-local-host.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
 import { createManagementCalls } from "./connect/management-calls.ts";
-import { createCheck } from "./gateway/check.ts";
+import { createCheck, requestIdOf } from "./gateway/check.ts";
 import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
 import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
@@ -23,11 +21,15 @@ import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
+import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { startPort } from "./start-port.ts";
-import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
+import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 export type InternalPortOptions = {
   readonly config: Config;
+  /** Null in plaintext. */
+  readonly tls: TlsSet["rpc"];
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
   readonly address: ListenAddress;
   readonly authority: TokenAuthority;
@@ -36,7 +38,6 @@ export type InternalPortOptions = {
   /** Turns health to NOT_SERVING and ends the streams. */
   readonly shutdownSignal: AbortSignal;
   readonly onCall: (call: FinishedCall) => void;
-  readonly onLateChange: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
   readonly log: Log;
@@ -48,18 +49,30 @@ export type InternalPort = {
   readonly answerRpc: HttpHandler;
   readonly roleOf: (identity: string) => Role | null;
   /** Null in plaintext. */
-  readonly tls: { readonly certificates: CertificateSource; readonly callers: Callers } | null;
+  readonly certificates: CertificateSource | null;
+  /** None in plaintext. */
+  readPeers(): readonly PeerReadings[];
+  /** Certificates, CAs and callers from now on. */
+  replaceTls(tls: TlsSet["rpc"]): void;
 };
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, onCall, onLateChange, isTraced, log } = options;
+  const { config, authority, clock, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
-  const tls = config.tls === null ? null : openTls(config.tls, log, clock);
-  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : tls.callers.roleOf(identity));
+  let tls = options.tls;
+  const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
+  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : (tls.callers.get(identity) ?? null));
+  const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
+  const onCall = (call: FinishedCall) => {
+    if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
+      watch.unknownCaller(call.caller);
+    }
+    options.onCall(call);
+  };
 
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, onLateChange, isTraced, maxMessageBytes };
+  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
   const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
     ...createAuthenticateStatuses({ roleOf, log }),
@@ -72,13 +85,13 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     ...checkStatuses,
     ...laneOptions,
     check,
+    requestIdOf,
     identityHeaders,
     maxPreparedBytes: config.cacheBytes / config.threads / 8,
   });
   const forwardAuth = createForwardAuth({
     ...checkStatuses,
     check,
-    isLocalHost,
     onCall,
     readTrace,
     deadlineMs: authenticateMs,
@@ -95,7 +108,6 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     isServing,
     shutdownSignal,
     onCall,
-    onLateChange,
     readTrace,
     log,
   });
@@ -103,7 +115,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   const listener = await startPort({
     address: options.address,
     reusePort: config.threads > 1,
-    tls: tls?.certificates ?? null,
+    tls: certificates === null ? null : { source: certificates, watch },
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
@@ -113,9 +125,18 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     maxConcurrentStreams: config.maxConcurrentStreams,
     log,
   });
-  return { listener, answerRpc, roleOf, tls };
-}
-
-function openTls(files: TlsFiles, log: Log, now: Clock) {
-  return { certificates: openCertificates(files, { log, now }), callers: openCallers(files.callers, log) };
+  const replaceTls = (next: TlsSet["rpc"]) => {
+    if (next !== null && certificates !== null) {
+      tls = next;
+      certificates.replace(next.certificates);
+    }
+  };
+  return {
+    listener,
+    answerRpc,
+    roleOf,
+    certificates,
+    readPeers: () => (certificates === null ? [] : [watch.readings()]),
+    replaceTls,
+  };
 }

@@ -4,8 +4,7 @@ import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import { type Listener, startListener } from "./http/listener.ts";
-import type { TlsSource } from "./http/tls-source.ts";
+import { type Listener, type ListenerTls, startListener } from "./http/listener.ts";
 import { Http2Server } from "./http2/http2-server.ts";
 import type { Lanes } from "./http2/lane.ts";
 
@@ -13,7 +12,7 @@ export type PortOptions = {
   readonly address: ListenAddress;
   readonly reusePort: boolean;
   /** Null means plaintext. */
-  readonly tls: TlsSource | null;
+  readonly tls: ListenerTls | null;
   readonly handler: HttpHandler;
   readonly lanes: Lanes<Peer>;
   readonly maxConnections: number;

@@ -7,9 +7,11 @@ import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
 import type { RestConfig } from "./config.ts";
 import type { Listener } from "./http/listener.ts";
+import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
 import { startPort } from "./start-port.ts";
-import { type CertificateSource, openCertificates } from "./tls/certificate-source.ts";
+import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
+import type { Certificates } from "./tls/certificates.ts";
 
 // The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
 const maxConcurrentStreams = 100;
@@ -18,6 +20,8 @@ const maxConnections = 1000;
 
 export type RestPortOptions = {
   readonly config: RestConfig;
+  /** Null in plaintext. */
+  readonly tls: Certificates | null;
   readonly authority: TokenAuthority;
   readonly store: TokenStore;
   readonly clock: Clock;
@@ -31,17 +35,19 @@ export type RestPort = {
   readonly listener: Listener;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
+  /** None in plaintext. */
+  readPeers(): readonly PeerReadings[];
 };
 
 /** Starts the public REST face. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { config, authority, store, clock, log } = options;
-  const certificates =
-    config.tls === null ? null : openCertificates({ ...config.tls, clientCa: null }, { log, now: clock });
+  const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
+  const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
     address: config.listen,
     reusePort: false,
-    tls: certificates,
+    tls: certificates === null ? null : { source: certificates, watch },
     handler: createRestHandler({
       authenticate: authority.authenticate,
       tokens: createDelegatedTokens({ authority, store, clock }),
@@ -55,5 +61,5 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
     maxConcurrentStreams,
     log,
   });
-  return { listener, certificates };
+  return { listener, certificates, readPeers: () => (certificates === null ? [] : [watch.readings()]) };
 }

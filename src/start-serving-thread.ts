@@ -1,15 +1,17 @@
 import { Worker } from "node:worker_threads";
 import { fromFailure } from "./authority/failure.ts";
 import type { Log } from "./authority/log.ts";
+import { logStandardError } from "./authority/thread-log.ts";
 import type { ServedAddresses, ServingReadings } from "./serving.ts";
 import type { ServingThreadData, ServingThreadOrder, ServingThreadReport } from "./serving-thread.ts";
+import type { TlsSet } from "./tls-set.ts";
 
 /** One more thread that serves. Disposed, it ends in good order; the disposal rejects when it does not. */
 export type ServingThread = AsyncDisposable & {
   readonly addresses: ServedAddresses;
   /** Null once the thread is ending or has ended. */
   readings(): Promise<ServingReadings | null>;
-  reload(): void;
+  replaceTls(tls: TlsSet): void;
 };
 
 /** Resolves once the thread listens, rejects when it cannot. `onDeath` hears when it ends after that without being asked to. */
@@ -22,7 +24,9 @@ export async function startServingThread(
     name: "serving",
     workerData: data,
     transferList: [data.store.port],
+    stderr: true,
   });
+  logStandardError(worker.stderr, log);
   const ready = Promise.withResolvers<ServedAddresses>();
   const ended = Promise.withResolvers<void>();
   const waiting: ((readings: ServingReadings | null) => void)[] = [];
@@ -101,7 +105,7 @@ export async function startServingThread(
       order({ kind: "read" });
       return promise;
     },
-    reload: () => order({ kind: "reload" }),
+    replaceTls: (tls) => order({ kind: "replace-tls", tls }),
     async [Symbol.asyncDispose]() {
       if (state === "running") {
         state = "closing";

@@ -1,11 +1,16 @@
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { rmSync, writeFileSync } from "node:fs";
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
+import { create as createMessage, toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { CreateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
+import { mintKey } from "../src/authority/key.ts";
 import { createAuthority, type GeneralName, type TestCertificate } from "./support/certificates.ts";
 import { TestServer } from "./support/test-server.ts";
 
@@ -20,7 +25,7 @@ const callers = {
 
 /** The whole authority behind TLS, with its files where a test may change them. */
 class TlsServer extends TestServer {
-  static async startTls(): Promise<TlsServer> {
+  static async startTls(more: Readonly<Record<string, string>> = {}): Promise<TlsServer> {
     const authority = new TlsServer();
     const server = root.issue();
     authority.write("cert.pem", server.certificatePem);
@@ -34,6 +39,7 @@ class TlsServer extends TestServer {
       TOKEN_AUTHORITY_TLS_CLIENT_CA: join(authority.directory, "ca.pem"),
       TOKEN_AUTHORITY_CALLERS: join(authority.directory, "callers.json"),
       TOKEN_AUTHORITY_SEALING_SECRET: join(authority.directory, "secret"),
+      ...more,
     });
     return authority;
   }
@@ -49,6 +55,28 @@ class TlsServer extends TestServer {
       nodeOptions: {
         ca: root.certificatePem,
         ...(certificate === null ? {} : { cert: certificate.certificatePem, key: certificate.keyPem }),
+      },
+    });
+  }
+
+  async metrics(): Promise<string> {
+    return await (await fetch(`http://${this.server.adminAddress}/metrics`)).text();
+  }
+
+  /** An HTTP/2 connection of a caller. */
+  async session(...names: GeneralName[]): Promise<ClientHttp2Session & AsyncDisposable> {
+    const { certificatePem, keyPem } = root.issue({ names });
+    const [, port] = this.server.address.split(":");
+    const session = connectHttp2(`https://localhost:${port}`, {
+      ca: root.certificatePem,
+      cert: certificatePem,
+      key: keyPem,
+    });
+    session.on("error", () => {});
+    await once(session, "connect");
+    return Object.assign(session, {
+      async [Symbol.asyncDispose]() {
+        session.destroy();
       },
     });
   }
@@ -200,6 +228,37 @@ describe("a reload", () => {
     expect(await codeOf(authority.as({ uri: "spiffe://casapay/gateway" }).authenticate({}))).toBe("ok");
   });
 
+  it("with one bad file changes nothing of the good ones", async () => {
+    await using authority = await TlsServer.startTls();
+    const tokens = authority.as({ uri: "spiffe://casapay/gateway" });
+    expect(await codeOf(tokens.authenticate({}))).toBe("ok");
+    authority.write("callers.json", JSON.stringify({ "spiffe://casapay/gateway": "service" }));
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.write("key.pem", "no key");
+    authority.server.reload();
+    expect(authority.logged.filter(({ level }) => level === "error")).toMatchObject([
+      { message: "certificates and callers were not reloaded: the old ones hold" },
+    ]);
+    expect(await codeOf(tokens.authenticate({}))).toBe("ok");
+  });
+
+  it("reads the files once, for all threads", async () => {
+    await using authority = await TlsServer.startTls({ TOKEN_AUTHORITY_THREADS: "3" });
+    const certificate = root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] });
+    // Enough for each thread to have some.
+    const clients = Array.from({ length: 24 }, () => createClient(TokenService, authority.transport(certificate)));
+    const ask = () => Promise.all(clients.map((client) => codeOf(client.authenticate({}))));
+    expect(new Set(await ask())).toEqual(new Set(["ok"]));
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.server.reload();
+    for (const file of ["cert.pem", "key.pem", "ca.pem", "callers.json"]) {
+      rmSync(join(authority.directory, file));
+    }
+    await expect.poll(async () => [...new Set(await ask())]).toEqual([Code.Unauthenticated]);
+    expect(authority.logged.filter(({ level }) => level === "error")).toEqual([]);
+    expect(authority.logged.filter(({ message }) => message === "the certificates were reloaded")).toHaveLength(1);
+  });
+
   it("with another CA turns away whom the old one vouched for, on connections that were open as well", async () => {
     await using authority = await TlsServer.startTls();
     const tokens = authority.as({ uri: "spiffe://casapay/gateway" });
@@ -211,3 +270,246 @@ describe("a reload", () => {
     expect(await codeOf(createClient(TokenService, authority.transport(stranger)).authenticate({}))).toBe("ok");
   });
 });
+
+const lateToken = { account: "acct_late", name: "late", type: TokenType.SECRET };
+
+describe("a caller that may not call", () => {
+  const dayMs = 86_400_000;
+  const gateway = [{ uri: "spiffe://casapay/gateway" }];
+  const ended = { validFromMs: Date.now() - 2 * dayMs, validToMs: Date.now() - dayMs };
+  const cases = [
+    ["CERTIFICATE_MISSING", null, "none was shown", {}],
+    [
+      "CERTIFICATE_UNTRUSTED",
+      strangers.issue({ names: gateway, commonName: "them" }),
+      "not issued by an authority",
+      {
+        subject: expect.stringMatching(/^CN=them /),
+        issuer: expect.stringMatching(/^CN=another root /),
+      },
+    ],
+    [
+      "CERTIFICATE_EXPIRED",
+      root.issue({ names: gateway, ...ended }),
+      "has expired",
+      {
+        caller: "spiffe://casapay/gateway",
+        expires_at: expect.stringMatching(/^2/),
+        openssl: "CERT_HAS_EXPIRED",
+      },
+    ],
+    [
+      "CERTIFICATE_NOT_YET_VALID",
+      root.issue({ names: gateway, validFromMs: Date.now() + dayMs }),
+      "not valid yet",
+      {
+        caller: "spiffe://casapay/gateway",
+      },
+    ],
+    [
+      "CERTIFICATE_UNSUITABLE",
+      root.issue({ names: gateway, usages: ["1.3.6.1.5.5.7.3.1"] }),
+      "not good for a client",
+      {
+        caller: "spiffe://casapay/gateway",
+        openssl: "INVALID_PURPOSE",
+      },
+    ],
+    ["CERTIFICATE_WITHOUT_IDENTITY", root.issue({ names: [] }), "must name one identity", {}],
+    [
+      "CALLER_UNKNOWN",
+      root.issue({ names: [{ uri: "spiffe://casapay/x" }] }),
+      "not in the callers file",
+      {
+        caller: "spiffe://casapay/x",
+        expires_at: expect.stringMatching(/^2/),
+      },
+    ],
+  ] as const;
+
+  it.each(cases)("is told why, and so are the log and a metric: %s", async (reason, certificate, words, fields) => {
+    await using authority = await TlsServer.startTls();
+    const tokens = createClient(TokenService, authority.transport(certificate));
+    await expect(tokens.authenticate({})).rejects.toThrow(words);
+    await expect(tokens.authenticate({})).rejects.toThrow(words);
+    const lines = authority.logged.filter(({ message }) => message === "a peer may not call");
+    expect(lines).toMatchObject([{ fields: { reason, port: "rpc", peer: "127.0.0.1", suppressed: 0, ...fields } }]);
+    const count = reason === "CALLER_UNKNOWN" ? 2 : 1;
+    expect(await authority.metrics()).toContain(
+      `token_authority_peers_refused_total{port="rpc",reason="${reason}"} ${count}`,
+    );
+  });
+
+  it("that speaks in plaintext is told so, and counted as well", async () => {
+    await using authority = await TlsServer.startTls();
+    const [, port] = authority.server.address.split(":");
+    expect((await fetch(`http://localhost:${port}/`)).status).toBe(400);
+    expect(await authority.metrics()).toContain('token_authority_peers_refused_total{port="rpc",reason="PLAINTEXT"} 1');
+  });
+
+  it("has a name that tells no key, and one line however often it comes", async () => {
+    const key = mintKey("secret", true);
+    await using authority = await TlsServer.startTls();
+    for (let times = 0; times < 3; times += 1) {
+      const stranger = strangers.issue({ names: gateway, commonName: key });
+      await codeOf(createClient(TokenService, authority.transport(stranger)).authenticate({}));
+    }
+    expect(JSON.stringify(authority.logged)).not.toContain(key);
+    expect(authority.logged.filter(({ message }) => message === "a peer may not call")).toHaveLength(1);
+    expect(await authority.metrics()).toContain('reason="CERTIFICATE_UNTRUSTED"} 3');
+  });
+});
+
+it("says when the certificates of callers end, of those that the callers file names", async () => {
+  await using authority = await TlsServer.startTls();
+  const endMs = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
+  const names = [{ uri: "spiffe://casapay/gateway" }];
+  for (const certificate of [
+    root.issue({ names }),
+    root.issue({ names, validToMs: endMs }),
+    root.issue({ names: [{ uri: "spiffe://casapay/x" }] }),
+  ]) {
+    await codeOf(createClient(TokenService, authority.transport(certificate)).authenticate({}));
+  }
+  const lines = (await authority.metrics())
+    .split("\n")
+    .filter((line) => /^token_authority_caller_certificate/.test(line));
+  expect(lines).toEqual([
+    `token_authority_caller_certificate_expiry_timestamp_seconds{caller="spiffe://casapay/gateway"} ${endMs / 1000}`,
+  ]);
+});
+
+/** Ways to ask for something, each with a body that can be cut in two. */
+const message = toBinary(CreateRequestSchema, createMessage(CreateRequestSchema, lateToken));
+const json = Buffer.from(JSON.stringify({ ...lateToken, type: "TOKEN_TYPE_SECRET" }));
+const createPath = "/casapay.token.v1.TokenService/Create";
+const doors: readonly Door[] = [
+  { name: "Create over gRPC, in its lane", path: createPath, type: "application/grpc", body: framed(message) },
+  { name: "Create over gRPC-Web", path: createPath, type: "application/grpc-web+proto", body: framed(message) },
+  { name: "Create over Connect", path: createPath, type: "application/proto", body: Buffer.from(message) },
+  { name: "Create over Connect, in JSON", path: createPath, type: "application/json", body: json },
+  {
+    name: "Authenticate over gRPC, in its lane",
+    path: "/casapay.token.v1.TokenService/Authenticate",
+    type: "application/grpc",
+    body: framed(Buffer.from([0x0a, 1, 0x78])),
+  },
+  {
+    name: "Authenticate over Connect",
+    path: "/casapay.token.v1.TokenService/Authenticate",
+    type: "application/json",
+    body: Buffer.from('{"key": "x"}'),
+  },
+  {
+    name: "List, which has no lane",
+    path: "/casapay.token.v1.TokenService/List",
+    type: "application/grpc",
+    body: framed(Buffer.alloc(0)),
+  },
+  {
+    name: "Envoy's Check",
+    path: "/envoy.service.auth.v3.Authorization/Check",
+    type: "application/grpc",
+    body: framed(Buffer.from([0x0a, 0])),
+  },
+];
+
+const ends = [
+  ["its CA is taken away", (authority: TlsServer) => authority.write("ca.pem", strangers.certificatePem)],
+  [
+    "its role is taken away",
+    (authority: TlsServer) => authority.write("callers.json", '{"spiffe://casapay/x": "operator"}'),
+  ],
+  [
+    "its certificate ends",
+    (authority: TlsServer) => {
+      authority.clock.nowMs += 2 * 86_400_000;
+    },
+  ],
+] as const;
+
+describe.each(ends)("a request that is under way when %s", (end, takeAway) => {
+  it.each(doors)("is not done: $name", async ({ path, type, body }) => {
+    await using authority = await TlsServer.startTls();
+    await using session = await authority.session({ uri: "spiffe://casapay/operator" });
+    const good = await begin(session, path, type, body);
+    good.finish();
+    expect(await good.isRefused).toBe(false);
+    const before = changesOf(authority);
+
+    const late = await begin(session, path, type, body);
+    takeAway(authority);
+    authority.server.reload();
+    late.finish();
+    expect(await late.isRefused, end).toBe(true);
+    expect(changesOf(authority)).toBe(before);
+  });
+});
+
+describe("a stream that is open when its caller's CA is taken away", () => {
+  it("of health ends", async () => {
+    await using authority = await TlsServer.startTls();
+    const health = createClient(
+      Health,
+      authority.transport(root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] })),
+    );
+    const statuses = health.watch({})[Symbol.asyncIterator]();
+    expect((await statuses.next()).value?.status).toBe(Status.SERVING);
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.server.reload();
+    await expect(statuses.next()).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  it("of reflection answers no other question", async () => {
+    await using authority = await TlsServer.startTls();
+    const client = createClient(
+      ServerReflection,
+      authority.transport(root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] })),
+    );
+    const { promise: isTaken, resolve } = Promise.withResolvers<void>();
+    const question = { messageRequest: { case: "listServices", value: "" } } as const;
+    async function* questions() {
+      yield question;
+      await isTaken;
+      yield question;
+    }
+    const answers = client.serverReflectionInfo(questions())[Symbol.asyncIterator]();
+    expect((await answers.next()).value?.messageResponse.case).toBe("listServicesResponse");
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.server.reload();
+    resolve();
+    await expect(answers.next()).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+});
+
+type Door = { readonly name: string; readonly path: string; readonly type: string; readonly body: Buffer };
+
+/** Begins a request: all of its body but the last byte is there, and it is being answered. */
+async function begin(session: ClientHttp2Session, path: string, type: string, body: Buffer) {
+  const stream = session.request({ ":method": "POST", ":path": path, "content-type": type, te: "trailers" });
+  const fields: Record<string, unknown> = {};
+  const chunks: Buffer[] = [];
+  stream.on("response", (header) => Object.assign(fields, header));
+  stream.on("trailers", (trailer) => Object.assign(fields, trailer));
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  stream.write(body.subarray(0, -1));
+  // What is sent on one connection is taken in its order: this call is answered after the other has begun.
+  await once(session.request({ ":path": "/nothing" }).resume(), "end");
+  return {
+    finish: () => stream.end(body.subarray(-1)),
+    isRefused: once(stream, "close").then(() => {
+      const text = Buffer.concat(chunks).toString("latin1");
+      const status = fields["grpc-status"] ?? /grpc-status: (\d+)/.exec(text)?.[1] ?? String(fields[":status"]);
+      return ["16", "7", "401", "403"].includes(String(status));
+    }),
+  };
+}
+
+/** How many changes were made, as the log has them. */
+function changesOf(authority: TlsServer): number {
+  return authority.logged.filter(({ fields }) => "hash" in fields && fields.hash !== undefined).length;
+}
+
+function framed(bytes: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([0, 0, 0, 0, bytes.length]), bytes]);
+}

@@ -11,9 +11,12 @@ const (
 	maxHeaderLength      = 4096
 )
 
+// HTTP's blanks (OWS, RFC 9110 section 5.6.3), and no others.
+const blanks = " \t"
+
 // presentedKey is the one key that a request presents, in Authorization (Bearer, or Basic as user name) or in X-API-Key, or else why
 // there is none. The same key may come twice. Beside a key nothing else may stand, readable or not: whatever reads it after us might
-// take the other.
+// take the other. Held by clients/vectors/credentials.json, as the authority's own doors are.
 func presentedKey(authorization, apiKey []string) (string, *publicError) {
 	// What cannot be read counts as well, as the empty text.
 	distinct := map[string]bool{}
@@ -41,7 +44,7 @@ func presentations(values []string) []string {
 	}
 	var found []string
 	for part := range strings.SplitSeq(value, ",") {
-		if part = strings.TrimSpace(part); part != "" {
+		if part = strings.Trim(part, blanks); part != "" {
 			found = append(found, part)
 		}
 	}
@@ -52,7 +55,7 @@ func presentations(values []string) []string {
 func keyOfAuthorization(value string) string {
 	scheme, rest, _ := strings.Cut(value, " ")
 	credentials := strings.TrimLeft(rest, " ")
-	if len(value) > maxCredentialsLength || strings.Contains(credentials, " ") {
+	if len(value) > maxCredentialsLength || !isVisible(credentials) {
 		return ""
 	}
 	switch strings.ToLower(scheme) {
@@ -66,17 +69,32 @@ func keyOfAuthorization(value string) string {
 }
 
 func userNameOf(credentials string) string {
-	decoded, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(credentials, "="))
+	// Padded or not, but in no other way (RFC 4648).
+	encoding := base64.RawStdEncoding
+	if strings.HasSuffix(credentials, "=") {
+		encoding = base64.StdEncoding
+	}
+	decoded, err := encoding.Strict().DecodeString(credentials)
 	userName, password, found := strings.Cut(string(decoded), ":")
-	if err != nil || !found || password != "" {
+	if err != nil || !found || password != "" || !isVisible(userName) {
 		return ""
 	}
 	return userName
 }
 
 func keyOfAPIKey(value string) string {
-	if !mayBeKey(value) || strings.Contains(value, " ") {
+	if len(value) > maxCredentialsLength || !isVisible(value) {
 		return ""
 	}
 	return value
+}
+
+// isVisible is whether the text is one or more visible characters of ASCII.
+func isVisible(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return text != ""
 }

@@ -12,7 +12,7 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { ChangeContext, JournalHead } from "./journal.ts";
+import type { ChangeContext, JournalRow } from "./journal.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
@@ -21,7 +21,14 @@ import { missingPermissions } from "./permission.ts";
 import type { Sealer } from "./sealer.ts";
 import { isExpired, type StoredToken, type Token, type TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
-import { requireCreation, requireDigest, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
+import {
+  requireCreation,
+  requireDigest,
+  requirePermissions,
+  requireTokenId,
+  toReason,
+  toTokenName,
+} from "./validation.ts";
 
 const maxRequiredPermissions = 16;
 const typesAllowedByDefault: readonly TokenType[] = ["secret", "restricted"];
@@ -43,15 +50,11 @@ export type CreateAnswer = {
   /** Empty when a request was sent again and its token has been revoked since. */
   readonly key: string;
   readonly revision: number;
-  /** Null when nothing changed. */
-  readonly head: JournalHead | null;
 };
 
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
-  /** Null when nothing changed. */
-  readonly head: JournalHead | null;
 };
 
 export type AuthenticateRequest = {
@@ -100,14 +103,20 @@ export type TokenAuthorityOptions = {
   /** Null when there is no sealing secret: then request ids are refused. */
   readonly sealer: Sealer | null;
   readonly maxTokensPerAccount: number;
+  /** Told of each change once it is made, whether or not anybody waits for its answer. */
+  readonly onChange: (change: MadeChange) => void;
 };
+
+/** A change as the journal has it. */
+export type MadeChange = JournalRow & { readonly hash: Uint8Array };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
 
-  async function create(caller: Caller, request: CreateRequest): Promise<CreateAnswer> {
-    requireCreatable(caller, request);
+  async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
+    requireCreatable(caller, asked);
+    const request = { ...asked, name: toTokenName(asked.name) };
     const key = mintKey(request.type, request.livemode);
     const outcome = await store.create(
       newToken(request, key),
@@ -117,18 +126,13 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        return {
-          token: { ...outcome.token, lastUsedAtMs: null },
-          key,
-          revision: outcome.head.revision,
-          head: outcome.head,
-        };
+        onChange({ ...outcome.head, caller: caller.identity, action: "create", tokenId: outcome.token.id });
+        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
       case "replayed":
         return {
           token: outcome.token,
           key: openKey(caller, request, outcome),
           revision: outcome.token.createRevision,
-          head: null,
         };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
@@ -198,19 +202,21 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
 
   async function revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer> {
     requireTokenId("id", id);
-    requireReason(reason);
-    const outcome = await store.revoke(id, reason, contextOf(caller));
+    const outcome = await store.revoke(id, toReason(reason), contextOf(caller));
     if (outcome === null) {
       throw tokenNotFound();
     }
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
+    if (outcome.head !== null) {
+      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", tokenId: outcome.token.id });
+    }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision, head: outcome.head };
+    return { token: outcome.token, revision };
   }
 
   /** Hot path. */

@@ -26,6 +26,15 @@ export const keyMissing: PublicError = {
   param: null,
 };
 
+/** The request presents more than one key, or a key beside something else. */
+export const keysConflict: PublicError = {
+  status: 401,
+  type: "authentication_error",
+  code: "keys_conflict",
+  message: "More than one credential was presented: send one API key, as Authorization: Bearer KEY.",
+  param: null,
+};
+
 const refusals = {
   KEY_MALFORMED: [401, "The API key is not a key: check that it was copied whole."],
   KEY_UNKNOWN: [401, "There is no such API key."],

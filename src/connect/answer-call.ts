@@ -131,5 +131,17 @@ async function collected(response: UniversalServerResponse): Promise<HttpRespons
   for await (const chunk of response.body) {
     chunks.push(chunk);
   }
+  if (chunks.length === 0 && response.trailer !== undefined) {
+    return trailersOnly(response.status, response.header, response.trailer);
+  }
   return { ...response, body: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks) };
+}
+
+/** One header block for a response without a message (gRPC over HTTP/2: Trailers-Only): nginx drops trailers that follow no body. */
+function trailersOnly(status: number, header: Headers | undefined, trailer: Headers): HttpResponse {
+  const all = new Headers(header);
+  for (const [name, value] of trailer) {
+    all.append(name, value);
+  }
+  return { status, header: all };
 }

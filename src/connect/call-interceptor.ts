@@ -2,10 +2,9 @@ import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest }
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../authority/errors.ts";
 import type { ReportFault } from "../authority/fault-log.ts";
-import type { FinishedCall } from "../authority/finished-call.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
 import { fromAuthorityError, internalError, reasonOf, requestMalformed, unknownFieldNumber } from "./errors.ts";
-import { finishedCall } from "./finished-call.ts";
+import type { JudgeAgain } from "./gate.ts";
 import { unrealTimeField } from "./json-times.ts";
 import { raceAbort } from "./race-abort.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
@@ -14,10 +13,7 @@ import { unknownFieldPath } from "./unknown-field-path.ts";
 type Next = ReturnType<Interceptor>;
 
 /** Sees a call through its implementation: within its deadline, and with every error in our words. */
-export function createCallInterceptor(
-  reportFault: ReportFault,
-  onLateChange: (call: FinishedCall) => void = () => {},
-): Interceptor {
+export function createCallInterceptor(judgeAgain: JudgeAgain, reportFault: ReportFault): Interceptor {
   return (next) => (request) => {
     const call = callOf(request.contextValues);
     call.reached = true;
@@ -27,23 +23,11 @@ export function createCallInterceptor(
   async function answerUnary(call: Call, request: UnaryRequest, next: Next) {
     try {
       call.signal.throwIfAborted();
-      const answering = answerWorded(call, request, next);
-      answering.then(
-        () => noteLate(call),
-        () => {},
-      );
-      return await raceAbort(call.signal, answering);
+      return await raceAbort(call.signal, answerWorded(call, request, next));
     } catch (error) {
       // In our words already: it is the signal's reason, or comes from below.
       call.error = ConnectError.from(error);
       throw call.error;
-    }
-  }
-
-  /** A change that was made after its caller was told something else. */
-  function noteLate(call: Call): void {
-    if (call.error !== null && call.revision !== null) {
-      onLateChange(finishedCall(call, call.context?.protocolName ?? "", call.error));
     }
   }
 
@@ -52,6 +36,8 @@ export function createCallInterceptor(
     try {
       requireKnownFields(request);
       requireRealTimes(call, request);
+      // The body may have been long in coming. Nothing is waited for from here until a change is handed to the store.
+      judgeAgain(call);
       return await next(request);
     } catch (error) {
       throw worded(call, error);
@@ -61,7 +47,8 @@ export function createCallInterceptor(
   async function answerStream(call: Call, request: StreamRequest, next: Next) {
     try {
       const reword = (error: unknown) => rewordProtocolError(error, request.method.input);
-      const response = await next({ ...request, message: catching(request.message, reword) });
+      const judged = judging(catching(request.message, reword), () => judgeAgain(call));
+      const response = await next({ ...request, message: judged });
       return response.stream
         ? { ...response, message: catching(response.message, (error) => failed(call, error)) }
         : response;
@@ -102,6 +89,14 @@ function requireRealTimes({ jsonBody }: Call, { method, header }: UnaryRequest):
   const field = jsonBody === null ? null : unrealTimeField(method.input, header.get("content-type"), jsonBody);
   if (field !== null) {
     throw requestMalformed(`${field} could not be decoded`, field);
+  }
+}
+
+/** Each message is taken from who may still send it. */
+async function* judging<T>(source: AsyncIterable<T>, judge: () => void): AsyncGenerator<T> {
+  for await (const message of source) {
+    judge();
+    yield message;
   }
 }
 

@@ -6,19 +6,19 @@ import { callCanceled, deadlineExceeded } from "./errors.ts";
 import type { HttpRequest } from "./http-exchange.ts";
 import { type JsonBody, jsonBodyOf } from "./json-times.ts";
 
-/** Who calls, and what the method notes down for logs and metrics. */
+/** Who calls, as of the last time that was asked, and what the method notes down for logs and metrics. */
 export type NotedCall = {
-  readonly peer: Peer;
+  readonly identity: string | null;
   readonly role: Role | null;
   tokenId: string | null;
   revision: number | null;
-  journalHash: Uint8Array | null;
   refusalReason: string | null;
 };
 
 /** What is known of a call while it runs. The parts that see it through write down here what they learn. */
 export type Call = NotedCall & {
   readonly method: DescMethod;
+  readonly peer: Peer;
   /** By `performance.now()`. */
   readonly startedAtMs: number;
   /** Aborts with an error for the wire: the deadline has passed, or the client is gone. */
@@ -33,6 +33,7 @@ export type Call = NotedCall & {
   readonly jsonBody: JsonBody | null;
   /** Connect's view of the call, once it has chosen a protocol. */
   context: HandlerContext | null;
+  identity: string | null;
   role: Role | null;
   /** Whether the caller may call this RPC. */
   admitted: boolean;
@@ -76,13 +77,13 @@ export function startCall(
       malformed: null,
       jsonBody: jsonBodyOf(method.input, request.header.get("content-type")),
       context: null,
+      identity: request.peer.identity,
       role: null,
       admitted: false,
       reached: false,
       error: null,
       tokenId: null,
       revision: null,
-      journalHash: null,
       refusalReason: null,
       trace,
     },
@@ -108,11 +109,11 @@ export function callOf(values: ContextValues): Call {
 }
 
 /** Who makes the call. Only for RPCs whose policy asks for a role. */
-export function callerOf({ peer, role }: NotedCall): Caller {
-  if (peer.identity === null || role === null) {
+export function callerOf({ identity, role }: NotedCall): Caller {
+  if (identity === null || role === null) {
     throw new Error("the policy let a caller without a role call a method that needs one");
   }
-  return { identity: peer.identity, role };
+  return { identity, role };
 }
 
 /** The RPC's name as logs and metrics have it: `package.Service/Method`. */

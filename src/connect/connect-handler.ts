@@ -19,8 +19,6 @@ export type ConnectHandlerOptions = {
   readonly isServing: () => boolean;
   /** Told of every call of an RPC once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
-  /** Told once more of a call that made a change after its caller was told something else. Default: nobody. */
-  readonly onLateChange?: ((call: FinishedCall) => void) | undefined;
   /** Default: looks at nothing. */
   readonly readTrace?: ReadTrace;
   readonly log: Log;

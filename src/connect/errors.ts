@@ -1,7 +1,7 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import type { Role } from "../authority/caller.ts";
+import type { IdentityFault, Role } from "../authority/caller.ts";
 import type { AuthorityError, Reason } from "../authority/errors.ts";
 
 const domain = "token.casapay.com";
@@ -77,8 +77,20 @@ export function reasonOf(error: ConnectError): string | null {
   return error.findDetails(ErrorInfoSchema)[0]?.reason ?? null;
 }
 
-export function callerUnidentified(): ConnectError {
-  return wireError("CALLER_UNIDENTIFIED", "a client certificate that names one identity is required");
+const faultMessages = {
+  CERTIFICATE_MISSING: "a client certificate that names one identity is required, and none was shown",
+  CERTIFICATE_UNTRUSTED: "the client certificate was not issued by an authority that is trusted here now",
+  CERTIFICATE_EXPIRED: "the client certificate, or one of those that issued it, has expired",
+  CERTIFICATE_NOT_YET_VALID: "the client certificate, or one of those that issued it, is not valid yet",
+  CERTIFICATE_UNSUITABLE: "the client certificate is not good for a client: its usage, key or signature",
+  CERTIFICATE_WITHOUT_IDENTITY:
+    "the client certificate must name one identity: a SPIFFE ID as its only URI, or a DNS name",
+  PLAINTEXT_FROM_ELSEWHERE: "plaintext is answered to callers on this machine only",
+} satisfies Record<IdentityFault, string>;
+
+/** In words of its own for each fault. */
+export function callerUnidentified(fault: IdentityFault): ConnectError {
+  return wireError("CALLER_UNIDENTIFIED", faultMessages[fault], { fault });
 }
 
 export function callerUnknown(): ConnectError {

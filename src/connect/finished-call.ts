@@ -32,20 +32,18 @@ export function finishedCall(call: Call, protocol: string, error: ConnectError |
   return {
     rpc: rpcName(call.method),
     protocol,
-    caller: call.peer.identity,
+    caller: call.identity,
     role: call.role,
     code: error === null ? "OK" : codeNames[error.code],
     reason: error === null ? null : reasonOf(error),
     durationMs: performance.now() - call.startedAtMs,
     tokenId: call.tokenId,
     revision: call.revision,
-    journalHash: hexOrNull(call.journalHash),
     refusal: call.refusalReason,
+    // Others' words may repeat what a caller sent.
+    error: error === null || reasonOf(error) === null ? null : error.rawMessage,
+    requestId: null,
+    details: null,
     trace: call.trace,
   };
-}
-
-/** As logs have the hashes of the journal. */
-export function hexOrNull(bytes: Uint8Array | null): string | null {
-  return bytes === null ? null : Buffer.from(bytes).toString("hex");
 }

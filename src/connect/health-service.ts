@@ -2,23 +2,25 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { type Health, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health_pb.ts";
 import { callOf } from "./call.ts";
 import { wireError } from "./errors.ts";
+import type { JudgeAgain } from "./gate.ts";
 import { createStreamSlots } from "./stream-slots.ts";
 
-const maxWatches = 100;
+const maxWatchesPerCaller = 100;
 const probeIntervalMs = 1000;
 
 export type HealthOptions = {
   /** The full names of the services that are served, apart from "", which means all. */
   readonly serviceNames: readonly string[];
   readonly isServing: () => boolean;
+  readonly judgeAgain: JudgeAgain;
   readonly shutdownSignal: AbortSignal;
 };
 
 /** grpc.health.v1. Every service has the same health: they share the store. */
 export function createHealthService(options: HealthOptions): ServiceImpl<typeof Health> {
-  const { isServing, shutdownSignal } = options;
+  const { isServing, judgeAgain, shutdownSignal } = options;
   const serviceNames = ["", ...options.serviceNames];
-  const slots = createStreamSlots(maxWatches);
+  const slots = createStreamSlots(maxWatchesPerCaller);
 
   function status(): ServingStatus {
     return !shutdownSignal.aborted && isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
@@ -38,11 +40,13 @@ export function createHealthService(options: HealthOptions): ServiceImpl<typeof 
     },
 
     async *watch({ service }, { values }) {
-      using _slot = slots.take();
-      const { signal } = callOf(values);
+      const call = callOf(values);
+      using _slot = slots.take(call);
+      const { signal } = call;
       const isKnown = serviceNames.includes(service);
       let told: ServingStatus | null = null;
       while (true) {
+        judgeAgain(call);
         const now = isKnown ? status() : ServingStatus.SERVICE_UNKNOWN;
         if (now !== told) {
           told = now;

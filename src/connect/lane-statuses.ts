@@ -29,6 +29,8 @@ export type Status = {
   readonly message: string;
   /** The encoded google.rpc.Status. */
   readonly detailsBin: Uint8Array;
+  /** What the log has beside it: never sent. */
+  readonly details?: Readonly<Record<string, string>> | null;
 };
 
 export type LaneStatusesOptions = { readonly roleOf: RoleOf; readonly log: Log };
@@ -38,9 +40,13 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
   const reportFault = createFaultLog(log);
   return {
     /** Looked up for each call. Hot path. */
-    admit(peer: Peer): { readonly role: Role | null; readonly refusal: Status | null } {
-      const { role, objection } = objectionTo(method, peer, roleOf);
-      return { role, refusal: objection === null ? null : toStatus(objection) };
+    admit(peer: Peer): {
+      readonly identity: string | null;
+      readonly role: Role | null;
+      readonly refusal: Status | null;
+    } {
+      const { identity, role, objection } = objectionTo(method, peer, roleOf);
+      return { identity, role, refusal: objection === null ? null : toStatus(objection) };
     },
     statuses: {
       malformed: toStatus(messageUndecodable(method.input)),
@@ -56,7 +62,9 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
         if (!(error instanceof AuthorityError) || error.reason === "UNDECIDED") {
           reportFault(error, rpcName(method));
         }
-        return toStatus(error instanceof AuthorityError ? fromAuthorityError(error) : internalError());
+        return error instanceof AuthorityError
+          ? { ...toStatus(fromAuthorityError(error)), details: error.details }
+          : toStatus(internalError());
       },
     },
   };

@@ -26,7 +26,7 @@ export function createManagementCalls(authority: TokenAuthority, clock: Clock, o
     return {
       rpc: rpcName(method),
       ...createLaneStatuses(method, options),
-      respond: createMessageAnswer(method, answer, beginTurn),
+      respond: createMessageAnswer(method, answer, { beginTurn, roleOf: options.roleOf }),
     };
   }
 

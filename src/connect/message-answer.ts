@@ -7,11 +7,11 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { Peer, Role } from "../authority/caller.ts";
+import type { Peer } from "../authority/caller.ts";
 import type { BeginTurn } from "./begin-turns.ts";
 import type { NotedCall } from "./call.ts";
 import { messageUndecodable, unknownFieldNumber } from "./errors.ts";
-import { hexOrNull } from "./finished-call.ts";
+import { objectionTo, type RoleOf } from "./gate.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
 
 /** The answer with gRPC's prefix, and what logs and metrics learn of it. */
@@ -19,7 +19,7 @@ export type MessageReply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
-  readonly change: { readonly revision: number; readonly journalHash: string | null } | null;
+  readonly revision: number | null;
 };
 
 // gRPC: a compressed-flag, and the message's length in 4 bytes.
@@ -32,26 +32,31 @@ const prefixBytes = 5;
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
   answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
-  beginTurn: BeginTurn,
+  { beginTurn, roleOf }: { readonly beginTurn: BeginTurn; readonly roleOf: RoleOf },
 ) {
   async function respond(
     bytes: Buffer,
     start: number,
     end: number,
-    { peer, role }: { readonly peer: Peer; readonly role: Role | null },
+    { peer }: { readonly peer: Peer },
   ): Promise<MessageReply> {
     const request = decode(bytes, start, end);
     const turn = beginTurn();
     if (turn !== null) {
       await turn;
     }
-    const call: NotedCall = { peer, role, tokenId: null, revision: null, journalHash: null, refusalReason: null };
+    // Once its turn has come: the identity may have been taken away while it waited.
+    const { identity, role, objection } = objectionTo(method, peer, roleOf);
+    if (objection !== null) {
+      throw objection;
+    }
+    const call: NotedCall = { identity, role, tokenId: null, revision: null, refusalReason: null };
     const response = create(method.output, await answer(request, call));
     return {
       body: lengthPrefixed(toBinary(method.output, response)),
       tokenId: call.tokenId,
       refusal: call.refusalReason,
-      change: call.revision === null ? null : { revision: call.revision, journalHash: hexOrNull(call.journalHash) },
+      revision: call.revision,
     };
   }
 

@@ -1,11 +1,14 @@
-import { Code } from "@connectrpc/connect";
+import { Code, type HandlerContext } from "@connectrpc/connect";
 import { abortableIterable } from "./abortable-iterable.ts";
+import { callOf } from "./call.ts";
 import type { DescriptorIndex } from "./descriptor-index.ts";
 import { wireError } from "./errors.ts";
 import { createStreamSlots } from "./stream-slots.ts";
 
-const maxStreams = 100;
+const maxStreamsPerCaller = 100;
 const maxQuestionsPerStream = 1000;
+/** A stream without a question for so long ends, as one whose client has nothing left to ask. */
+const silenceMs = 10_000;
 
 type Question =
   | { readonly case: "fileByFilename"; readonly value: string }
@@ -42,14 +45,18 @@ export type ReflectionOptions = {
  * original_request, which no client needs: nothing that was sent is repeated.
  */
 export function createReflectionService({ index, serviceNames, shutdownSignal }: ReflectionOptions) {
-  const slots = createStreamSlots(maxStreams);
+  const slots = createStreamSlots(maxStreamsPerCaller);
 
   return {
-    async *serverReflectionInfo(requests: AsyncIterable<ReflectionRequest>) {
-      using _slot = slots.take();
+    async *serverReflectionInfo(requests: AsyncIterable<ReflectionRequest>, { values }: HandlerContext) {
+      using _slot = slots.take(callOf(values));
+      const silence = new AbortController();
+      const timer = setTimeout(() => silence.abort(), silenceMs);
+      const end = AbortSignal.any([shutdownSignal, silence.signal]);
       let questions = 0;
       try {
-        for await (const { messageRequest } of abortableIterable(requests, shutdownSignal)) {
+        for await (const { messageRequest } of abortableIterable(requests, end)) {
+          timer.refresh();
           questions += 1;
           if (questions > maxQuestionsPerStream) {
             throw wireError("TOO_MANY_REQUESTS", `a stream may ask ${maxQuestionsPerStream} questions: open another`);
@@ -57,9 +64,11 @@ export function createReflectionService({ index, serviceNames, shutdownSignal }:
           yield { messageResponse: answer(messageRequest) };
         }
       } catch (error) {
-        if (!shutdownSignal.aborted) {
+        if (!end.aborted) {
           throw error;
         }
+      } finally {
+        clearTimeout(timer);
       }
     },
   };

@@ -9,11 +9,10 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import type { Clock } from "../authority/clock.ts";
 import type { ReportFault } from "../authority/fault-log.ts";
-import type { FinishedCall } from "../authority/finished-call.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
 import { createCallInterceptor } from "./call-interceptor.ts";
 import { createDescriptorIndex } from "./descriptor-index.ts";
-import { createGate, type RoleOf } from "./gate.ts";
+import { createGate, createJudge, type RoleOf } from "./gate.ts";
 import { createHealthService } from "./health-service.ts";
 import { maxMessageBytes } from "./limits.ts";
 import { createReflectionService } from "./reflection-service.ts";
@@ -34,13 +33,13 @@ export type RouteOptions = {
   /** Whether the store can answer now, from a real read. */
   readonly isServing: () => boolean;
   readonly reportFault: ReportFault;
-  readonly onLateChange?: ((call: FinishedCall) => void) | undefined;
   readonly shutdownSignal: AbortSignal;
 };
 
 /** Connect's handlers for gRPC, gRPC-Web and Connect, by the path of their RPC. */
 export function createRoutes(options: RouteOptions): ReadonlyMap<string, UniversalHandler> {
   const { authority, clock, roleOf, isServing, reportFault, shutdownSignal } = options;
+  const judgeAgain = createJudge(roleOf);
   const serviceNames = services.map((service) => service.typeName);
   const index = createDescriptorIndex([...services.map((service) => service.file), file_google_rpc_error_details]);
   const reflection = createReflectionService({ index, serviceNames, shutdownSignal });
@@ -51,12 +50,12 @@ export function createRoutes(options: RouteOptions): ReadonlyMap<string, Univers
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxAnswerBytes,
     requestGate: createGate(roleOf),
-    interceptors: [createCallInterceptor(reportFault, options.onLateChange)],
+    interceptors: [createCallInterceptor(judgeAgain, reportFault)],
   })
     .service(TokenService, createTokenService(createTokenMethods(authority, clock)), {
       jsonOptions: { ignoreUnknownFields: false },
     })
-    .service(Health, createHealthService({ serviceNames, isServing, shutdownSignal }))
+    .service(Health, createHealthService({ serviceNames, isServing, judgeAgain, shutdownSignal }))
     .service(ServerReflection, reflection)
     .service(ServerReflectionAlpha, reflection);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

@@ -2,6 +2,7 @@ import { type ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import type { ReportFault } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { namesThisMachine } from "../authority/this-machine.ts";
 import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { abortableIterable } from "./abortable-iterable.ts";
 import { answerStream, answerUnary } from "./answer-call.ts";
@@ -10,7 +11,6 @@ import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "
 import { hostNotLocal, requestMalformed } from "./errors.ts";
 import { finishedCall } from "./finished-call.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
-import { isLocalHost } from "./is-local-host.ts";
 import { keeping } from "./json-times.ts";
 import { maxMessageBytes } from "./limits.ts";
 import {
@@ -46,7 +46,7 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   };
 
   async function route(request: HttpRequest): Promise<HttpResponse> {
-    const refusal = request.peer.transport === "loopback" && !isLocalHost(request.url) ? hostNotLocal() : null;
+    const refusal = request.peer.transport === "loopback" && !namesThisMachine(request.url) ? hostNotLocal() : null;
     const handler = routes.get(pathOf(request.url));
     if (handler === undefined) {
       const response = refusal === null ? notFound(request) : forbiddenHost(request);

@@ -1,23 +1,31 @@
+import type { NotedCall } from "./call.ts";
 import { wireError } from "./errors.ts";
 
-/** How many streams may be open at once. */
+/** How many streams of one kind a caller may have open at once. All callers without a role together are one caller here. */
 export type StreamSlots = {
-  /** Takes a slot until it is disposed of. Throws TOO_MANY_STREAMS when there is none left. */
-  take(): Disposable;
+  /** Takes a slot until it is disposed of. Throws TOO_MANY_STREAMS when the caller has none left. */
+  take(call: NotedCall): Disposable;
 };
 
-/** `max` slots. */
+/** `max` slots for each caller. The callers file bounds how many callers there are. */
 export function createStreamSlots(max: number): StreamSlots {
-  let taken = 0;
+  const taken = new Map<string | null, number>();
   return {
-    take() {
-      if (taken === max) {
-        throw wireError("TOO_MANY_STREAMS", `there are ${max} streams of this kind open, as many as there may be`);
+    take({ identity, role }) {
+      const caller = role === null ? null : identity;
+      const open = taken.get(caller) ?? 0;
+      if (open === max) {
+        throw wireError("TOO_MANY_STREAMS", `the caller has ${max} streams of this kind open, as many as it may have`);
       }
-      taken += 1;
+      taken.set(caller, open + 1);
       return {
         [Symbol.dispose]() {
-          taken -= 1;
+          const left = (taken.get(caller) ?? 0) - 1;
+          if (left > 0) {
+            taken.set(caller, left);
+          } else {
+            taken.delete(caller);
+          }
         },
       };
     },

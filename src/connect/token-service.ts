@@ -21,7 +21,6 @@ import type {
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../authority/clock.ts";
 import { AuthorityError, undecided } from "../authority/errors.ts";
-import type { JournalHead } from "../authority/journal.ts";
 import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
 import { callerOf, callOf, type NotedCall } from "./call.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
@@ -33,8 +32,9 @@ export type TokenMethods = ReturnType<typeof createTokenMethods>;
 export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
   return {
     async create(request: CreateRequest, call: NotedCall): Promise<MessageInitShape<typeof CreateResponseSchema>> {
-      const { token, key, revision, head } = await authority.create(callerOf(call), fromCreateRequest(request));
-      noteChange(call, token.id, revision, head);
+      const { token, key, revision } = await authority.create(callerOf(call), fromCreateRequest(request));
+      call.tokenId = token.id;
+      call.revision = revision;
       return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
     },
 
@@ -58,8 +58,9 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       { id, reason }: RevokeRequest,
       call: NotedCall,
     ): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
-      const { token, revision, head } = await authority.revoke(callerOf(call), id, reason);
-      noteChange(call, token.id, revision, head);
+      const { token, revision } = await authority.revoke(callerOf(call), id, reason);
+      call.tokenId = token.id;
+      call.revision = revision;
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
     },
 
@@ -121,10 +122,4 @@ async function decide(authority: TokenAuthority, request: AuthenticateRequest): 
   } catch (error) {
     throw error instanceof AuthorityError ? error : undecided(error);
   }
-}
-
-function noteChange(call: NotedCall, tokenId: string, revision: number, head: JournalHead | null): void {
-  call.tokenId = tokenId;
-  call.revision = revision;
-  call.journalHash = head?.hash ?? null;
 }

@@ -1,4 +1,5 @@
 import type { Peer, Role } from "../authority/caller.ts";
+import { namesThisMachine } from "../authority/this-machine.ts";
 import type { Interval } from "./figures.ts";
 import type { PageFile } from "./page-files.ts";
 
@@ -24,8 +25,6 @@ export type ConsoleOptions = {
   readonly answerRpc: (request: HttpRequest) => Promise<HttpResponse>;
   /** The role of an identity as of now, or null when nobody gave it one. */
   readonly roleOf: (identity: string) => Role | null;
-  /** Whether the URL's host is this machine: asked in plaintext (DNS rebinding). Over TLS the certificate names the host. */
-  readonly isLocalHost: (url: string) => boolean;
   readonly figures: {
     readonly bucketsMs: readonly number[];
     readonly everyMs: number;
@@ -52,7 +51,7 @@ const securityHeaders = {
 
 /** The operator's page: its files, the RPCs that it calls, who its caller is (`/caller`), and the last hour (`/figures`). */
 export function createConsoleHandler(options: ConsoleOptions): (request: HttpRequest) => Promise<HttpResponse> {
-  const { files, answerRpc, roleOf, isLocalHost, figures } = options;
+  const { files, answerRpc, roleOf, figures } = options;
 
   return async (request) => {
     const response = await route(request);
@@ -64,7 +63,8 @@ export function createConsoleHandler(options: ConsoleOptions): (request: HttpReq
   };
 
   async function route(request: HttpRequest): Promise<HttpResponse> {
-    if (request.peer.transport === "loopback" && !isLocalHost(request.url)) {
+    // DNS rebinding. Over TLS the certificate names the host.
+    if (request.peer.transport === "loopback" && !namesThisMachine(request.url)) {
       return refuse(
         403,
         "permission_denied",

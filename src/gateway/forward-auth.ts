@@ -1,8 +1,9 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { namesThisMachine } from "../authority/this-machine.ts";
 import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
-import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
+import { type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
 import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
 
 /** Where gateways that know nothing but HTTP ask. */
@@ -25,21 +26,28 @@ type HttpResponse = {
 };
 
 /** Why nothing was decided, as logs have it. */
-type Status = { readonly codeName: string; readonly reason: string | null; readonly message: string };
+type Status = {
+  readonly codeName: string;
+  readonly reason: string | null;
+  readonly message: string;
+  readonly details?: Readonly<Record<string, string>> | null;
+};
 
 export type ForwardAuthOptions = {
   /** Throws or rejects where nothing is decided. */
   readonly check: (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
   /** Asked for every request, before anything else of it is looked at. */
-  readonly admit: (peer: Peer) => { readonly role: Role | null; readonly refusal: Status | null };
+  readonly admit: (peer: Peer) => {
+    readonly identity: string | null;
+    readonly role: Role | null;
+    readonly refusal: Status | null;
+  };
   readonly statuses: {
     readonly hostNotLocal: Status;
     readonly deadlineExceeded: Status;
     /** The error that a question failed with; told to the log where the gateway learns nothing of it. */
     ofError(error: unknown): Status;
   };
-  /** Whether the URL's host is this machine: asked of plaintext requests over TCP (DNS rebinding). */
-  readonly isLocalHost: (url: string) => boolean;
   /** Told of every question that was answered. */
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
@@ -58,30 +66,33 @@ export function isForwardAuth(url: string): boolean {
  * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL.
  */
 export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRequest) => Promise<HttpResponse> {
-  const { check, admit, statuses, isLocalHost, onCall, readTrace = readNoTrace, deadlineMs } = options;
+  const { check, admit, statuses, onCall, readTrace = readNoTrace, deadlineMs } = options;
 
   return async (request) => {
     const startedAtMs = performance.now();
     const { peer } = request;
-    const { role, refusal } = admit(peer);
+    const { identity, role, refusal } = admit(peer);
     const answer =
-      peer.transport === "loopback" && !isLocalHost(request.url)
+      peer.transport === "loopback" && !namesThisMachine(request.url)
         ? statuses.hostNotLocal
         : (refusal ?? (await ask(request)));
     const [status, verdict] = "kind" in answer ? [null, answer] : [answer, null];
-    const response = "kind" in answer ? respond(answer) : fail(answer, request);
+    const requestId = idOf(answer, request);
+    const response = "kind" in answer ? respond(answer) : fail(answer, requestId);
     onCall({
       rpc: "forward-auth/authorize",
       protocol: "http",
-      caller: peer.identity,
+      caller: identity,
       role,
       code: status?.codeName ?? "OK",
       reason: status?.reason ?? null,
       durationMs: performance.now() - startedAtMs,
       tokenId: verdict === null ? null : verdict.kind === "accepted" ? verdict.token.id : verdict.tokenId,
       revision: null,
-      journalHash: null,
       refusal: verdict?.kind === "refused" ? verdict.refusal : null,
+      requestId: requestId === "" ? null : requestId,
+      error: status?.message ?? null,
+      details: status?.details ?? null,
       http: { method: knownMethod(request.method), route: path, status: response.status },
       trace: readTrace(request.header),
     });
@@ -125,12 +136,20 @@ function headerOf(fields: HeaderFields): Headers {
   return new Headers(fields.map(([name, value]) => [name, value]));
 }
 
-function fail(status: Status, { header }: HttpRequest): HttpResponse {
+/** The request_id of the answer. One that is accepted has none, and costs none. */
+function idOf(answer: CheckVerdict | Status, { header }: HttpRequest): string {
+  if ("kind" in answer) {
+    return answer.kind === "refused" ? answer.requestId : "";
+  }
+  return requestIdOf({ requestId: header.get("x-request-id") }) ?? newRequestId();
+}
+
+function fail(status: Status, requestId: string): HttpResponse {
   const error = isOutage(status) ? undecided : misconfigured(status);
   return {
     status: error.status,
     header: new Headers({ "content-type": "application/json", "cache-control": "no-store" }),
-    body: Buffer.from(publicErrorBody(error, usableRequestId(header.get("x-request-id")))),
+    body: Buffer.from(publicErrorBody(error, requestId)),
   };
 }
 

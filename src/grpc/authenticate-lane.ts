@@ -49,6 +49,6 @@ function toReply(outcome: Outcome): Reply {
     body: encodeAuthenticateResponse(outcome),
     tokenId: outcome.token === null ? null : outcome.token.id,
     refusal: outcome.kind === "refusal" ? outcome.reason : null,
-    change: null,
+    revision: null,
   };
 }

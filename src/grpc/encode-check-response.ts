@@ -7,10 +7,8 @@ export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
 // The numbers are those of Envoy's files, google.rpc.Code's and HTTP's.
 const overwriteIfExistsOrAdd = 2;
-const rpcCodes: ReadonlyMap<number, number> = new Map([
-  [401, 16],
-  [403, 7],
-]);
+const unauthenticated = 16;
+const permissionDenied = 7;
 // Envoy removes headers after it has set some: none of these is ever set.
 const removed = stringFields(5, credentialHeaders);
 const okStatus = messageField(1, "");
@@ -20,10 +18,12 @@ export function encodeAccepted(headers: HeaderFields): Uint8Array {
   return encoded(okStatus + messageField(3, headerFields(headers) + removed));
 }
 
-/** A CheckResponse with gRPC's prefix: this is answered in the upstream's place. */
+/** A CheckResponse with gRPC's prefix: this is answered in the upstream's place. Whatever the status, its code is never OK, which lets pass. */
 export function encodeDenied(status: 401 | 403, headers: HeaderFields, body: string): Uint8Array {
   const response = messageField(1, varintField(1, status)) + headerFields(headers) + stringField(3, body);
-  return encoded(messageField(1, varintField(1, rpcCodes.get(status) ?? 0)) + messageField(2, response));
+  return encoded(
+    messageField(1, varintField(1, status === 401 ? unauthenticated : permissionDenied)) + messageField(2, response),
+  );
 }
 
 function headerFields(headers: HeaderFields): string {

@@ -1,8 +1,8 @@
 import type { Peer, Role } from "../authority/caller.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { isUsualNameOfThisMachine } from "../authority/this-machine.ts";
 import type { TraceHeaders } from "../authority/trace-headers.ts";
 import { grpcTimeoutMs } from "./grpc-timeout.ts";
-import { isLocalAuthority } from "./is-local-authority.ts";
 import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
 import { framingFault, prefixBytes } from "./length-prefixed.ts";
 import type { Status, Statuses } from "./status.ts";
@@ -14,8 +14,12 @@ export const laneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as 
 /** The same, where calls are traced. */
 export const tracedLaneHeaders = [...laneHeaders, "traceparent", "tracestate"] as const;
 
-/** Whether a peer may call: the role that it has now, and the error to answer instead, if any. */
-export type Admission = { readonly role: Role | null; readonly refusal: Status | null };
+/** Whether a peer may call: the identity and the role that it has now, and the error to answer instead, if any. */
+export type Admission = {
+  readonly identity: string | null;
+  readonly role: Role | null;
+  readonly refusal: Status | null;
+};
 
 /** What a message is answered with, and what logs and metrics learn of it. */
 export type Reply = {
@@ -23,29 +27,26 @@ export type Reply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
-  /** The change that was made or found: null for a call that looks for none. */
-  readonly change: Change | null;
+  /** The request_id that the answer has, where it has one. */
+  readonly requestId?: string;
+  /** The number in the journal of the change that was made or found: null for a call that looks for none. */
+  readonly revision: number | null;
 };
 
-/** The change's number in the journal, with its hash in hexadecimal when this call made it. */
-export type Change = { readonly revision: number; readonly journalHash: string | null };
-
-/** Who may call, as admitted: with an identity, and the role it has now. */
-export type LaneCaller = { readonly peer: Peer; readonly role: Role | null };
+/** Who calls, as admitted: with the identity and the role it had then. */
+export type LaneCaller = { readonly peer: Peer; readonly identity: string | null; readonly role: Role | null };
 
 export type UnaryLaneOptions = {
   /** `package.Service/Method`. */
   readonly rpc: string;
   /** Answers the message that lies in `bytes` from `start` up to `end`, until this returns. What it throws or rejects with is answered. */
   readonly respond: (bytes: Buffer, start: number, end: number, caller: LaneCaller) => Reply | Status | Promise<Reply>;
-  /** Asked for every call, before its body is looked at. */
+  /** Asked for every call once its body is there, before that is looked at. */
   readonly admit: (peer: Peer) => Admission;
   readonly statuses: Statuses;
   readonly prepareBlock: PrepareBlock;
   /** Told of every call that the lane has answered. */
   readonly onCall: (call: FinishedCall) => void;
-  /** Told once more of a call that made a change after its caller was told that its time is over. Default: nobody. */
-  readonly onLateChange?: (call: FinishedCall) => void;
   readonly maxMessageBytes: number;
   /** How long a call waits that cannot be answered at once. A caller's own timeout replaces the default, and is cut to the greatest. */
   readonly deadlines: { readonly defaultMs: number; readonly greatestMs: number };
@@ -65,7 +66,6 @@ type Call = LaneCaller & {
  */
 export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   const { rpc, respond, admit, statuses, prepareBlock, onCall, maxMessageBytes, deadlines, isTraced = false } = options;
-  const { onLateChange } = options;
   const head = prepareBlock([
     [":status", "200"],
     ["content-type", "application/grpc"],
@@ -81,7 +81,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
       (encoding === null || encoding === "identity") &&
       (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
-      (peer.transport !== "loopback" || isLocalAuthority(authority))
+      (peer.transport !== "loopback" || isUsualNameOfThisMachine(authority))
     );
   }
 
@@ -95,8 +95,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer> {
     const startedAtMs = performance.now();
-    const { role, refusal } = admit(peer);
-    const call = { peer, role, startedAtMs, headers };
+    const { identity, role, refusal } = admit(peer);
+    const call = { peer, identity, role, startedAtMs, headers };
     if (refusal !== null) {
       return fail(call, refusal);
     }
@@ -119,8 +119,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   /** Who may not call learns nothing else. */
   function tooLarge(peer: Peer): LaneAnswer {
     const startedAtMs = performance.now();
-    const { role, refusal } = admit(peer);
-    return fail({ peer, role, startedAtMs, headers: null }, refusal ?? statuses.tooLarge);
+    const { identity, role, refusal } = admit(peer);
+    return fail({ peer, identity, role, startedAtMs, headers: null }, refusal ?? statuses.tooLarge);
   }
 
   async function answerLater(
@@ -141,8 +141,8 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       clearTimeout(timer);
     }
     if (reply === null) {
-      // What comes too late for the caller is still the log's: what failed, and what was changed all the same.
-      replying.then((late) => noteLate(call, late), statuses.ofError);
+      // What fails too late for the caller is still the log's.
+      replying.catch(statuses.ofError);
     }
     if (stream.isClosed) {
       // What was done is done: its line in the log says so, also where its caller has gone.
@@ -162,13 +162,6 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     return trailersOnly(status, prepareBlock);
   }
 
-  function noteLate(call: Call, reply: Reply): void {
-    if (reply.change !== null) {
-      // Its headers may be another request's by now.
-      onLateChange?.(summary({ ...call, headers: null }, statuses.deadlineExceeded, reply));
-    }
-  }
-
   /** Hot path. */
   function finish(call: Call, status: Status | null, reply: Reply | null): void {
     onCall(summary(call, status, reply));
@@ -176,22 +169,24 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
 
   /** Hot path. */
   function summary(
-    { peer, role, startedAtMs, headers }: Call,
+    { identity, role, startedAtMs, headers }: Call,
     status: Status | null,
     reply: Reply | null,
   ): FinishedCall {
     return {
       rpc,
       protocol: "grpc",
-      caller: peer.identity,
+      caller: identity,
       role,
       code: status === null ? "OK" : status.codeName,
       reason: status === null ? null : status.reason,
       durationMs: performance.now() - startedAtMs,
       tokenId: reply === null ? null : reply.tokenId,
-      revision: reply?.change?.revision ?? null,
-      journalHash: reply?.change?.journalHash ?? null,
+      revision: reply === null ? null : reply.revision,
       refusal: status === null && reply !== null ? reply.refusal : null,
+      requestId: status === null ? (reply?.requestId ?? null) : (status.requestId ?? null),
+      error: status === null ? null : status.message,
+      details: status === null ? null : (status.details ?? null),
       trace: isTraced && headers !== null ? traceOf(headers) : null,
     };
   }

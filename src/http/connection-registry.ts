@@ -1,5 +1,5 @@
-import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
+import type { Peer, TlsPeer } from "../authority/caller.ts";
 import type { Connection } from "./connection.ts";
 
 /** How many connections a listener has, for metrics. */
@@ -13,13 +13,11 @@ export type ConnectionCounts = {
   readonly refused: number;
 };
 
-/** A connection that speaks, and what its peer proved. */
+/** A connection that speaks, and who is at its other end. */
 export type Entry = {
   readonly protocol: "h2" | "http/1.1";
   readonly connection: Connection;
-  readonly certificate: X509Certificate | null;
-  /** Whether the certificate was trusted when the connection was made. */
-  readonly trusted: boolean;
+  readonly peer: Peer | TlsPeer;
 };
 
 /** All sockets of a listener, from accept to close. */
@@ -80,10 +78,10 @@ export class ConnectionRegistry {
   }
 
   /** Closes gracefully the connections that the condition holds for; returns how many. */
-  closeWhere(condition: (entry: Entry) => boolean): number {
+  closeWhere(condition: (entry: Entry, socket: Socket) => boolean): number {
     let closed = 0;
-    for (const entry of [...this.#entries.values()]) {
-      if (condition(entry)) {
+    for (const [socket, entry] of [...this.#entries]) {
+      if (condition(entry, socket)) {
         entry.connection.closeGracefully();
         closed += 1;
       }

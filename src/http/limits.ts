@@ -6,6 +6,8 @@ export type HttpLimits = {
   readonly maxHandshakes: number;
   /** From accept to the end of the TLS handshake, or to the bytes that tell HTTP/2 from HTTP/1.1. */
   readonly handshakeMs: number;
+  /** How often connections are looked for whose certificate has ended. */
+  readonly peerSweepMs: number;
   /** All header fields of a request together. */
   readonly maxHeaderBytes: number;
   readonly maxHeaderCount: number;
@@ -32,6 +34,7 @@ export const defaultHttpLimits: HttpLimits = {
   maxConnections: 10_000,
   maxHandshakes: 1_000,
   handshakeMs: 10_000,
+  peerSweepMs: 5_000,
   maxHeaderBytes: 16 * 1024,
   maxHeaderCount: 128,
   headersMs: 10_000,

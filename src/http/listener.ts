@@ -1,17 +1,18 @@
-import type { X509Certificate } from "node:crypto";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { createServer as createTlsServer } from "node:tls";
 import type { Peer } from "../authority/caller.ts";
 import type { Log } from "../authority/log.ts";
 import type { Connection } from "./connection.ts";
-import { type ConnectionCounts, ConnectionRegistry } from "./connection-registry.ts";
+import { type ConnectionCounts, ConnectionRegistry, type Entry } from "./connection-registry.ts";
 import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
-import { isLoopbackAddress } from "./loopback-address.ts";
+import { handshakeFaultOf, type PeerWatch } from "./peer-watch.ts";
+import { plaintextPeer } from "./plaintext-peer.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
+import { sniffTls } from "./tls-sniffer.ts";
 import type { TlsSource } from "./tls-source.ts";
 import { listenOnUnixSocket } from "./unix-socket.ts";
 
@@ -26,6 +27,9 @@ export type Listener = AsyncDisposable & {
   close(graceMs: number): Promise<void>;
 };
 
+/** Whose certificates and trust, and who hears of the peers that come. */
+export type ListenerTls = { readonly source: TlsSource; readonly watch: PeerWatch };
+
 /** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
 export async function startListener(options: {
   readonly address: ListenAddress;
@@ -33,7 +37,7 @@ export async function startListener(options: {
   readonly handler: HttpHandler;
   /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
   readonly serveHttp2: ServeHttp2;
-  readonly tls: TlsSource | null;
+  readonly tls: ListenerTls | null;
   readonly limits?: Partial<HttpLimits>;
   readonly log: Log;
   /** Lets other threads listen on the same port: the system spreads the connections (Linux). */
@@ -101,9 +105,8 @@ const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 6
 export type ServeHttp2 = (socket: Socket, peer: Peer) => Connection;
 
 type Protocol = "h2" | "http/1.1";
-type Proof = { readonly peer: Peer; readonly certificate: X509Certificate | null; readonly trusted: boolean };
 /** Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one under TLS. */
-type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, proof: Proof) => void;
+type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, peer: Entry["peer"]) => void;
 /** What happens to an accepted socket until its protocol is known. */
 type Start = { accept(socket: Socket): void; stop(): void };
 
@@ -116,83 +119,104 @@ function accept(socket: Socket, registry: ConnectionRegistry, start: (socket: So
 }
 
 function createProtocolServer(registry: ConnectionRegistry, http1: Http1Connections, serveHttp2: ServeHttp2): Serve {
-  return (accepted, socket, protocol, proof) => {
+  return (accepted, socket, protocol, peer) => {
     registry.endHandshake(accepted);
     if (socket.destroyed || accepted.destroyed) {
       return;
     }
-    const connection = protocol === "h2" ? serveHttp2(socket, proof.peer) : http1.serve(socket, proof.peer);
+    const connection = protocol === "h2" ? serveHttp2(socket, peer) : http1.serve(socket, peer);
     // The sniffer paused it, and listening for data does not wake what was paused on purpose.
     socket.resume();
-    registry.add(accepted, { protocol, connection, certificate: proof.certificate, trusted: proof.trusted });
+    registry.add(accepted, { protocol, connection, peer });
   };
 }
 
 function plaintextStart(address: ListenAddress, limits: HttpLimits, serve: Serve): Start {
   return {
     accept(socket) {
-      const peer = plaintextPeer(address, socket);
-      sniffProtocol(socket, limits.handshakeMs, (protocol) => {
-        serve(socket, socket, protocol, { peer, certificate: null, trusted: false });
-      });
+      const peer = plaintextPeer(address, socket.remoteAddress);
+      sniffProtocol(socket, limits.handshakeMs, (protocol) => serve(socket, socket, protocol, peer));
     },
     stop() {},
   };
 }
 
-// The address should keep others out. Where it does not, they are nobody.
-function plaintextPeer(address: ListenAddress, socket: Socket): Peer {
-  if ("path" in address) {
-    return { transport: "unix", identity: "local" };
-  }
-  return { transport: "loopback", identity: isLoopbackAddress(socket.remoteAddress ?? "") ? "local" : null };
-}
-
-function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegistry, serve: Serve): Start {
-  // Node does not say which accepted socket a TLS socket stands on; both know the other end's address.
+function tlsStart(
+  { source: tls, watch }: ListenerTls,
+  limits: HttpLimits,
+  registry: ConnectionRegistry,
+  serve: Serve,
+): Start {
+  // Node does not say which accepted socket a TLS socket stands on. Both know both ends, which no two living connections share.
   const accepted = new Map<string, Socket>();
   const server = createTlsServer({ ...tls.options(), handshakeTimeout: limits.handshakeMs });
   server.on("secureConnection", (socket) => {
     socket.on("error", ignore);
-    const under = accepted.get(remoteOf(socket));
+    const under = accepted.get(endsOf(socket));
     if (under === undefined) {
       socket.destroy();
       return;
     }
-    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", proofOf(socket, tls));
+    const peer = tls.peerOf(socket);
+    watch.came(peer, addressOf(under));
+    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", peer);
   });
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
-  const unsubscribe = tls.onReload(() => {
+  server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+    const code = error.code ?? "";
+    const fault = handshakeFaultOf(code);
+    if (fault !== null) {
+      watch.failed(fault, addressOf(socket), code);
+    }
+    socket.destroy();
+  });
+  const sweep = () => {
+    registry.closeWhere(({ peer }, socket) => {
+      if (!("isOutdated" in peer)) {
+        return false;
+      }
+      if (peer.isOutdated) {
+        watch.goes(peer, addressOf(socket));
+        return true;
+      }
+      watch.stays(peer);
+      return false;
+    });
+  };
+  const unsubscribe = tls.onReplaced(() => {
     server.setSecureContext(tls.options());
-    // Newly trusted ones too: their peer was decided when they came, so they must come again.
-    registry.closeWhere(({ certificate, trusted }) => certificate !== null && tls.trusts(certificate) !== trusted);
+    sweep();
   });
+  // An identity ends with its certificate, whoever asks; the sweep lets the peer know.
+  const sweeping = setInterval(sweep, limits.peerSweepMs);
+  sweeping.unref();
   return {
     accept(socket) {
-      const remote = remoteOf(socket);
-      accepted.set(remote, socket);
+      const ends = endsOf(socket);
+      accepted.set(ends, socket);
       socket.once("close", () => {
         // The other end may have come back from the same port before this close was heard.
-        if (accepted.get(remote) === socket) {
-          accepted.delete(remote);
+        if (accepted.get(ends) === socket) {
+          accepted.delete(ends);
         }
       });
-      server.emit("connection", socket);
+      sniffTls(socket, limits.handshakeMs, {
+        begin: () => server.emit("connection", socket),
+        refused: (fault) => watch.failed(fault, addressOf(socket)),
+      });
     },
-    stop: unsubscribe,
+    stop() {
+      unsubscribe();
+      clearInterval(sweeping);
+    },
   };
 }
 
-function remoteOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
+function addressOf({ remoteAddress }: Socket): string | null {
+  return remoteAddress ?? null;
 }
 
-// Asked again after the handshake, which may have begun before a reload took a CA away.
-function proofOf(socket: TLSSocket, tls: TlsSource): Proof {
-  const certificate = socket.getPeerX509Certificate() ?? null;
-  const trusted = certificate !== null && tls.trusts(certificate);
-  const identity = certificate !== null && trusted && socket.authorized ? tls.identityOf(certificate) : null;
-  return { peer: { transport: "tls", identity }, certificate, trusted };
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }
 
 async function listen(server: Server, address: ListenAddress, reusePort: boolean): Promise<() => void> {

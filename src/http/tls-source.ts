@@ -1,14 +1,12 @@
-import type { X509Certificate } from "node:crypto";
-import type { TlsOptions } from "node:tls";
+import type { TLSSocket, TlsOptions } from "node:tls";
+import type { TlsPeer } from "../authority/caller.ts";
 
 /** What the listener needs to know of TLS. */
 export type TlsSource = {
   /** The options of handshakes that start now. */
   options(): TlsOptions;
-  /** Whether the client CAs that hold now issued this certificate, and it has not expired. */
-  trusts(certificate: X509Certificate): boolean;
-  /** The one identity that a certificate names, or null. It says nothing of trust. */
-  identityOf(certificate: X509Certificate): string | null;
+  /** Who is at the other end of a socket whose handshake is done. */
+  peerOf(socket: TLSSocket): TlsPeer;
   /** Calls back after each change of options or trust, until the returned function is called. */
-  onReload(callback: () => void): () => void;
+  onReplaced(callback: () => void): () => void;
 };

@@ -90,7 +90,7 @@ const create = {
       name: "Idempotency-Key",
       in: "header",
       description:
-        "Makes it safe to send the request again: for 24 hours, the same text with the same body from the same key answers the same token and key.",
+        "Makes it safe to send the request again: for 24 hours, the same text with the same body from the same key answers the same token and key. The nil and the max UUID are refused.",
       schema: { type: "string", minLength: 1, maxLength: 255, pattern: "^[ -~]+$" },
     },
   ],
@@ -145,7 +145,7 @@ export const openApiDocument = {
     summary: "API keys and access credentials for authenticating with the CasaPay API.",
     description: "Account and mode are those of the key. Unknown parameters are refused.",
   },
-  security: [{ bearer: [] }, { basic: [] }],
+  security: [{ bearer: [] }, { basic: [] }, { apiKey: [] }],
   paths: {
     "/v1/tokens": { get: list, head: head(list), post: create },
     "/v1/tokens/{id}": { parameters: [tokenIdParameter], get, head: head(get) },
@@ -156,6 +156,7 @@ export const openApiDocument = {
     securitySchemes: {
       bearer: { type: "http", scheme: "bearer", description: "A secret key, or a restricted one with the permission." },
       basic: { type: "http", scheme: "basic", description: "The key as user name, no password: curl -u KEY:" },
+      apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The key." },
     },
     schemas,
   },

@@ -1,6 +1,5 @@
 import type { Clock } from "../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../authority/delegated-tokens.ts";
-import type { JournalHead } from "../authority/journal.ts";
 import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../authority/token.ts";
 import type { PublicError } from "../bearer/public-error.ts";
 import { type AccountRate, createAccountRate } from "./account-rate.ts";
@@ -34,8 +33,6 @@ export type OperationAnswer = {
   readonly json: object;
   readonly tokenId: string | null;
   readonly revision: number | null;
-  /** Of the change that was made, if any. */
-  readonly head: JournalHead | null;
 };
 
 /** One operation of this face. */
@@ -80,17 +77,17 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
       requestId: requestIdOf(header),
     };
     spend(creations, bearer.account, creationsLimited);
-    const { token, key, revision, head } = await tokens.create(bearer, request);
+    const { token, key, revision } = await tokens.create(bearer, request);
     // Sent again, and revoked since: there is no key to show.
     const json = toTokenJson(token, clock(), { key: key === "" ? null : key });
-    return { json, tokenId: token.id, revision, head };
+    return { json, tokenId: token.id, revision };
   }
 
   async function get({ bearer, id, query }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
     spend(reads, bearer.account, readsLimited);
     const token = await tokens.get(bearer, id);
-    return { json: toTokenJson(token, clock()), tokenId: token.id, revision: null, head: null };
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision: null };
   }
 
   async function list({ bearer, query, signal }: BearerRequest): Promise<OperationAnswer> {
@@ -104,14 +101,14 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
       has_more: hasMore,
       data: data.map((token) => toTokenJson(token, nowMs)),
     };
-    return { json, tokenId: null, revision: null, head: null };
+    return { json, tokenId: null, revision: null };
   }
 
   async function revoke({ bearer, id, query, body }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
     requireKnown(body, []);
-    const { token, revision, head } = await tokens.revoke(bearer, id);
-    return { json: toTokenJson(token, clock()), tokenId: token.id, revision, head };
+    const { token, revision } = await tokens.revoke(bearer, id);
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision };
   }
 
   return {

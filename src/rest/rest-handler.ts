@@ -7,17 +7,10 @@ import { createFaultLog } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
 import type { Log } from "../authority/log.ts";
 import type { StoredToken } from "../authority/token.ts";
-import type { RefusalReason, TokenAuthority } from "../authority/token-authority.ts";
+import type { TokenAuthority } from "../authority/token-authority.ts";
 import { type ReadTrace, readNoTrace, type TraceHeaders } from "../authority/trace-headers.ts";
-import { keyOfAuthorization } from "../bearer/presented-key.ts";
-import {
-  challengeOf,
-  keyMissing,
-  type PublicError,
-  publicErrorBody,
-  publicRefusal,
-  undecided,
-} from "../bearer/public-error.ts";
+import { presentedKey } from "../bearer/presented-key.ts";
+import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecided } from "../bearer/public-error.ts";
 import { bodyLate, clientGone, fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -48,7 +41,8 @@ type Exchange = {
   readonly method: string;
   readonly trace: TraceHeaders | null;
   bearer: StoredToken | null;
-  refusal: RefusalReason | null;
+  /** As logs and metrics have it: `TOKEN_EXPIRED`. */
+  refusal: string | null;
 };
 
 /** The public REST face: who holds a key manages the tokens of its account. */
@@ -125,9 +119,11 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
 
   /** Returns the token of the key that the request presents, or throws. */
   async function accept(operation: Operation, { header }: HttpRequest, exchange: Exchange): Promise<StoredToken> {
-    const key = keyOfAuthorization(header.get("authorization") ?? "");
-    if (key === null) {
-      throw new RestError(keyMissing);
+    const key = presentedKey(header.get("authorization"), header.get("x-api-key"));
+    if (typeof key !== "string") {
+      exchange.bearer = null;
+      exchange.refusal = key.code.toUpperCase();
+      throw new RestError(key);
     }
     const outcome = await decide(key, operation);
     if (outcome.kind === "refusal") {
@@ -253,9 +249,9 @@ function finishedCall(
     durationMs: performance.now() - startedAtMs,
     tokenId: answer?.tokenId ?? null,
     revision: answer?.revision ?? null,
-    journalHash: answer?.head === null || answer === null ? null : Buffer.from(answer.head.hash).toString("hex"),
     refusal,
     requestId,
+    error: error?.message ?? null,
     http: { method, route, status: error?.status ?? 200 },
     trace,
   };

@@ -7,6 +7,7 @@ import { createPrivateFile } from "../authority/private-file.ts";
 import { dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
 import { openCopy, openInspectorDatabase } from "./open-database.ts";
 import { isDamaged, isFull } from "./sqlite-error.ts";
+import { isFullDisk } from "./system-error.ts";
 import { verifyDatabase } from "./verify-journal.ts";
 
 /** As many as there are. Copied in several steps, a database that changes in between is copied anew each time. */
@@ -103,10 +104,6 @@ export function asStartError(error: unknown, directory: string, source: string):
     return new StartError(`the disk of ${directory} is full`, { cause: error });
   }
   return isDamaged(error) ? new StartError(`${source} is damaged, or no database: ${error}`, { cause: error }) : error;
-}
-
-function isFullDisk(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }
 
 /** Removes a database, and what SQLite may have left beside it. */

@@ -1,4 +1,4 @@
-import type { JournalHead } from "../authority/journal.ts";
+import { emptyHead, type JournalHead } from "../authority/journal.ts";
 import { isTokenId } from "../authority/key.ts";
 
 export type Revocation = {
@@ -22,8 +22,11 @@ export type JournalLine = {
     readonly caller: string;
     readonly reason: string;
   } | null;
+  /** Whose log it is, which only the first line says. */
+  readonly authority: string | null;
 };
 
+// The line of a change names its action; before there was such a line, that of the call named its RPC.
 const service = "casapay.token.v1.TokenService/";
 
 /** The line of a revocation log for one revocation, the newest before it in that log being `after`. */
@@ -36,12 +39,17 @@ export function headLine(after: number, head: JournalHead): string {
   return `${JSON.stringify(reached(after, head))}\n`;
 }
 
+/** The first line of a log. */
+export function firstLine(authority: string): string {
+  return `${JSON.stringify({ ...reached(0, emptyHead), authority })}\n`;
+}
+
 function reached(after: number, { revision, hash }: JournalHead): object {
   return { after, revision, hash: Buffer.from(hash).toString("hex") };
 }
 
 /**
- * Reads a line of a revocation log, or the log line of a Create or Revoke that changed something, whatever a collector of logs has
+ * Reads a line of a revocation log, or the log line of a change, whatever a collector of logs has
  * put before it. Null for any other line.
  */
 export function parseJournalLine(text: string): JournalLine | null {
@@ -49,24 +57,35 @@ export function parseJournalLine(text: string): JournalLine | null {
   if (fields === null) {
     return null;
   }
-  const { after, revision, hash, time, token_id, caller, reason, rpc } = fields;
+  const { after, revision, hash, time, token_id, caller, reason, authority } = fields;
+  const action = actionOf(fields);
   if (!isWhole(revision) || !isText(hash) || !/^[0-9a-f]{64}$/.test(hash)) {
     return null;
   }
+  if (revision === 0) {
+    return isText(authority) ? { after: 0, revision, hash, revoked: null, authority } : null;
+  }
   const isFromLog = isWhole(after) && after < revision;
-  if (!isFromLog && rpc !== `${service}Revoke` && rpc !== `${service}Create`) {
+  if (!isFromLog && action === null) {
     return null;
   }
-  const isRevocation = isFromLog ? token_id !== undefined : rpc === `${service}Revoke`;
+  const isRevocation = isFromLog ? token_id !== undefined : action === "revoke";
   if (!isRevocation) {
-    return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null };
+    return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null, authority: null };
   }
   if (!isText(token_id) || !isTokenId(token_id) || !isText(caller) || !isWhole(time)) {
     return null;
   }
   // In the log line of a call it is why that failed: CALL_CANCELED, where the caller did not wait for its answer.
   const revoked = { tokenId: token_id, atMs: time, caller, reason: isFromLog && isText(reason) ? reason : "" };
-  return { after: isFromLog ? after : revision - 1, revision, hash, revoked };
+  return { after: isFromLog ? after : revision - 1, revision, hash, revoked, authority: null };
+}
+
+function actionOf({ action, rpc }: Record<string, unknown>): "create" | "revoke" | null {
+  if (action === "create" || rpc === `${service}Create`) {
+    return "create";
+  }
+  return action === "revoke" || rpc === `${service}Revoke` ? "revoke" : null;
 }
 
 /** Whether the text begins like a line of a revocation log, or says of itself that it is about a change. */

@@ -1,20 +1,17 @@
-import { constants, type X509Certificate } from "node:crypto";
-import type { TlsOptions } from "node:tls";
+import { constants, X509Certificate } from "node:crypto";
+import type { TLSSocket, TlsOptions } from "node:tls";
+import type { TlsPeer } from "../authority/caller.ts";
 import type { Clock } from "../authority/clock.ts";
-import { StartError } from "../authority/errors.ts";
-import type { Log } from "../authority/log.ts";
-import { type CertificatePaths, type Certificates, readCertificates } from "./certificates.ts";
-import { peerIdentity } from "./peer-identity.ts";
-import { isIssuedBy } from "./trust.ts";
+import type { Certificates } from "./certificates.ts";
+import { type Trust, tlsPeerOf } from "./tls-peer.ts";
 
-/** Certificates that can be read again while connections live. */
+/** Certificates that can be replaced while connections live. */
 export type CertificateSource = {
   options(): TlsOptions;
-  trusts(certificate: X509Certificate): boolean;
-  identityOf(certificate: X509Certificate): string | null;
-  onReload(callback: () => void): () => void;
-  /** Reads all files again. A fault in any of them keeps the whole old set; returns it, or null when the new set holds. */
-  reload(): Error | null;
+  /** The peer at the other end of a socket whose handshake is done. It is judged by the CAs that hold when it is asked. */
+  peerOf(socket: TLSSocket): TlsPeer;
+  onReplaced(callback: () => void): () => void;
+  replace(certificates: Certificates): void;
   /** When the server's certificate expires, in Unix milliseconds. */
   expiresAtMs(): number;
 };
@@ -32,50 +29,30 @@ const ciphers = [
   "ECDHE-RSA-CHACHA20-POLY1305",
 ].join(":");
 
-/** Reads the files, or throws a StartError that says which is wrong and how. */
-export function openCertificates(paths: CertificatePaths, { log, now }: { log: Log; now: Clock }): CertificateSource {
-  let current = readToStart(paths, log, now());
+export function createCertificateSource(first: Certificates, now: Clock): CertificateSource {
+  let current = first;
+  let trust: Trust = { cas: casOf(first), generation: 0 };
   const callbacks = new Set<() => void>();
   return {
     options: () => tlsOptions(current),
-    trusts: (certificate) => isIssuedBy(certificate, current.clientCas, now()),
-    identityOf: (certificate) => peerIdentity(certificate.raw),
-    onReload(callback) {
+    peerOf: (socket) => tlsPeerOf(socket, () => trust, now),
+    onReplaced(callback) {
       callbacks.add(callback);
       return () => callbacks.delete(callback);
     },
-    reload() {
-      try {
-        current = readAndWarn(paths, log, now());
-      } catch (error) {
-        const fault = error instanceof Error ? error : new Error("the certificates cannot be read");
-        log.error({ fault: fault.message }, "the certificates were not reloaded: the old ones stay");
-        return fault;
-      }
+    replace(certificates) {
+      current = certificates;
+      trust = { cas: casOf(certificates), generation: trust.generation + 1 };
       for (const callback of callbacks) {
         callback();
       }
-      log.info({ expiresAt: new Date(current.expiresAtMs).toISOString() }, "the certificates were reloaded");
-      return null;
     },
     expiresAtMs: () => current.expiresAtMs,
   };
 }
 
-function readToStart(paths: CertificatePaths, log: Log, nowMs: number): Certificates {
-  try {
-    return readAndWarn(paths, log, nowMs);
-  } catch (error) {
-    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}
-
-function readAndWarn(paths: CertificatePaths, log: Log, nowMs: number): Certificates {
-  const certificates = readCertificates(paths, nowMs);
-  for (const warning of certificates.warnings) {
-    log.warn({ warning }, "a certificate is not valid now");
-  }
-  return certificates;
+function casOf({ clientCaPem }: Certificates): X509Certificate[] {
+  return clientCaPem.map((pem) => new X509Certificate(pem));
 }
 
 function tlsOptions(certificates: Certificates): TlsOptions {
@@ -88,7 +65,7 @@ function tlsOptions(certificates: Certificates): TlsOptions {
     honorCipherOrder: true,
     ALPNProtocols: ["h2", "http/1.1"],
     // A public face asks nobody for one.
-    requestCert: certificates.clientCas.length > 0,
+    requestCert: certificates.clientCaPem.length > 0,
     // A peer without a good certificate connects and is told UNAUTHENTICATED, which says more than an alert.
     rejectUnauthorized: false,
     // A resumed session carries the verdict of the handshake that made it, past a change of CAs. Without

@@ -1,6 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { StartError } from "../authority/errors.ts";
+import { readPrivateFile } from "../authority/private-file.ts";
 
 /** Where the certificates of a listener lie: PEM files. */
 export type CertificatePaths = {
@@ -11,32 +13,30 @@ export type CertificatePaths = {
   readonly clientCa: string | null;
 };
 
-/** One consistent set: every file parses, and the key is the certificate's. */
+/** One consistent set: every file parses, and the key is the certificate's. Can be sent to another thread. */
 export type Certificates = {
   readonly certificatePem: string;
   readonly keyPem: string;
   readonly clientCaPem: readonly string[];
-  readonly clientCas: readonly X509Certificate[];
   /** When the server's certificate expires, in Unix milliseconds. */
   readonly expiresAtMs: number;
   /** What a person should know, such as a certificate that has expired. */
   readonly warnings: readonly string[];
 };
 
-/** Reads and checks the files. Throws an Error that names the file and what is wrong with it, never its contents. */
+/** Reads and checks the files. Throws a StartError that names the file and what is wrong with it, never its contents. */
 export function readCertificates(paths: CertificatePaths, nowMs: number): Certificates {
   const chain = readCertificateFile(paths.certificate);
   const key = readKeyFile(paths.key);
   const clientCas = paths.clientCa === null ? [] : readClientCas(paths.clientCa);
   const { leaf } = chain;
   if (!leaf.checkPrivateKey(key.object)) {
-    throw new Error(`${paths.key}: is not the private key of the certificate in ${paths.certificate}`);
+    throw new StartError(`${paths.key}: is not the private key of the certificate in ${paths.certificate}`);
   }
   const certificates: Certificates = {
     certificatePem: chain.pem,
     keyPem: key.pem,
     clientCaPem: clientCas.map((ca) => ca.toString()),
-    clientCas,
     expiresAtMs: leaf.validToDate.getTime(),
     warnings: [
       ...validityWarnings(paths.certificate, chain.certificates, nowMs),
@@ -52,18 +52,18 @@ function readCertificateFile(path: string): { pem: string; leaf: X509Certificate
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   // What is left of a block that was cut off, as a file has it that is being written.
   if (/^-/m.test(pem.replaceAll(/-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g, ""))) {
-    throw new Error(`${path}: holds a PEM block that is not whole`);
+    throw new StartError(`${path}: holds a PEM block that is not whole`);
   }
   const certificates = blocks.map((block) => {
     try {
       return new X509Certificate(block);
     } catch (error) {
-      throw new Error(`${path}: holds a certificate that cannot be parsed`, { cause: error });
+      throw new StartError(`${path}: holds a certificate that cannot be parsed`, { cause: error });
     }
   });
   const [leaf] = certificates;
   if (leaf === undefined) {
-    throw new Error(`${path}: holds no PEM certificate`);
+    throw new StartError(`${path}: holds no PEM certificate`);
   }
   return { pem, leaf, certificates };
 }
@@ -72,18 +72,18 @@ function readClientCas(path: string): readonly X509Certificate[] {
   const { certificates } = readCertificateFile(path);
   for (const ca of certificates) {
     if (!ca.ca) {
-      throw new Error(`${path}: holds a certificate that is not a CA's`);
+      throw new StartError(`${path}: holds a certificate that is not a CA's`);
     }
   }
   return certificates;
 }
 
 function readKeyFile(path: string): { pem: string; object: KeyObject } {
-  const pem = readText(path);
+  const pem = readPrivateFile(path, "the private key").toString("utf8");
   try {
     return { pem, object: createPrivateKey(pem) };
   } catch (error) {
-    throw new Error(`${path}: holds no PEM private key without a passphrase`, { cause: error });
+    throw new StartError(`${path}: holds no PEM private key without a passphrase`, { cause: error });
   }
 }
 
@@ -92,7 +92,7 @@ function readText(path: string): string {
     return readFileSync(path, "utf8");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
-    throw new Error(`${path}: cannot be read (${code})`, { cause: error });
+    throw new StartError(`${path}: cannot be read (${code})`, { cause: error });
   }
 }
 
@@ -118,7 +118,7 @@ function refuseWhatOpensslRefuses(certificates: Certificates, paths: Certificate
     });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    throw new Error(`${paths.certificate}: OpenSSL refuses this certificate, key and client CA (${code})`, {
+    throw new StartError(`${paths.certificate}: OpenSSL refuses this certificate, key and client CA (${code})`, {
       cause: error,
     });
   }

@@ -13,7 +13,7 @@ import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
-import { createTokenAuthority, type TokenAuthority } from "../../src/authority/token-authority.ts";
+import { createTokenAuthority, type MadeChange, type TokenAuthority } from "../../src/authority/token-authority.ts";
 import { createConnectHandler } from "../../src/connect/connect-handler.ts";
 import type { Deadlines } from "../../src/connect/deadline.ts";
 import type { HttpHandler, HttpRequest } from "../../src/connect/http-exchange.ts";
@@ -22,7 +22,13 @@ import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.t
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
 export type Protocol = (typeof protocols)[number];
 
-export const tlsPeer = (identity: string | null): Peer => ({ transport: "tls", identity });
+export const tlsPeer = (identity: string | null): Peer => ({
+  transport: "tls",
+  identity,
+  fault: identity === null ? "CERTIFICATE_MISSING" : null,
+});
+export const loopbackPeer: Peer = { transport: "loopback", identity: "local", fault: null };
+export const unixPeer: Peer = { transport: "unix", identity: "local", fault: null };
 /** The rig's callers file has this identity for each role. */
 export const peerOf = (role: Role): Peer => tlsPeer(`spiffe://casapay/${role}`);
 
@@ -32,7 +38,6 @@ export type RigOptions = {
   readonly hasSealingSecret?: boolean;
   readonly maxTokensPerAccount?: number;
   readonly minFreeBytes?: number;
-  readonly onLateChange?: (call: FinishedCall) => void;
 };
 
 export type RawRequest = {
@@ -58,6 +63,7 @@ export type RawResponse = {
 export class ConnectRig implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly calls: FinishedCall[] = [];
+  readonly changes: MadeChange[] = [];
   readonly logged: { fields: object; message: string }[] = [];
   readonly roles = new Map<string, Role>(
     (["gateway", "service", "dashboard", "operator"] as const).map((role) => [`spiffe://casapay/${role}`, role]),
@@ -94,6 +100,7 @@ export class ConnectRig implements AsyncDisposable {
       lastUse: createLastUseRecorder(store, log),
       sealer: options.hasSealingSecret === false ? null : createSealer(new Uint8Array(32).fill(7)),
       maxTokensPerAccount: options.maxTokensPerAccount ?? 1000,
+      onChange: (change) => rig.changes.push(change),
     });
     rig.handle = createConnectHandler({
       authority: options.replaceAuthority?.(authority) ?? authority,
@@ -101,7 +108,6 @@ export class ConnectRig implements AsyncDisposable {
       roleOf: (identity) => rig.roles.get(identity) ?? null,
       isServing: () => rig.isServing && store.isServing(),
       onCall: (call) => rig.calls.push(call),
-      onLateChange: options.onLateChange,
       log,
       shutdownSignal: rig.shutdown.signal,
       ...(options.deadlines === undefined ? {} : { deadlines: options.deadlines }),

@@ -6,7 +6,7 @@ import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { defaultDeadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "../../src/connect/deadline.ts";
-import { ConnectRig, enveloped, errorOf, protocols, rawRequest } from "./connect-rig.ts";
+import { ConnectRig, enveloped, errorOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";
 
 const { authenticate, create, list } = TokenService.method;
@@ -162,7 +162,7 @@ describe.each(protocols)("over %s", (protocol) => {
     );
     await rig.send({
       ...rawCall(protocol, "json", "/casapay.token.v1.TokenService/List", "{}"),
-      peer: { transport: "tls", identity: null },
+      peer: tlsPeer(null),
     });
     const timers = set.mock.results.map((result) => result.value);
     expect(timers).toHaveLength(5);
@@ -181,7 +181,7 @@ it("gives up the call of a client that is gone", async () => {
   await wait(20);
   leaving.abort();
   const response = await answering;
-  expect(new Headers(response.trailer).get("grpc-status")).toBe(String(Code.Canceled));
+  expect(new Headers(response.header).get("grpc-status")).toBe(String(Code.Canceled));
   expect(rig.calls).toHaveLength(1);
   expect(rig.calls[0]).toMatchObject({ code: "CANCELLED" });
 });

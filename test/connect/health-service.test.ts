@@ -1,7 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
-import { ConnectRig, errorOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
+import type { Peer } from "../../src/authority/caller.ts";
+import { ConnectRig, errorOf, peerOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
 import { rawCall } from "./raw-call.ts";
 
 const stranger = tlsPeer("spiffe://casapay/kubelet");
@@ -126,6 +127,25 @@ describe("streams", () => {
     expect((await iterator?.next())?.done).toBe(false);
     expect(rig.calls).toHaveLength(101);
     await iterator?.return?.();
+  });
+
+  it("of callers without a role take no place of a caller that has one, nor one such caller those of another", async () => {
+    await using rig = await ConnectRig.start();
+    const open = async (peer: Peer) => {
+      const { body } = await rig.handle({ ...watch(), peer });
+      const answers = body === undefined || body instanceof Uint8Array ? undefined : body[Symbol.asyncIterator]();
+      await answers?.next();
+      return rig.calls.at(-1)?.reason ?? null;
+    };
+    for (let at = 0; at < 100; at += 1) {
+      expect(await open(tlsPeer(`spiffe://casapay/nobody-${at}`))).toBeNull();
+    }
+    for (let at = 0; at < 100; at += 1) {
+      expect(await open(peerOf("gateway"))).toBeNull();
+    }
+    expect(await open(peerOf("operator"))).toBeNull();
+    expect(await open(tlsPeer("spiffe://casapay/one-more"))).toBe("TOO_MANY_STREAMS");
+    expect(await open(peerOf("gateway"))).toBe("TOO_MANY_STREAMS");
   });
 
   it("end as soon as the reader of the answer wants no more", async () => {

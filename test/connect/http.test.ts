@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
-import type { Peer } from "../../src/authority/caller.ts";
 import { mintKey } from "../../src/authority/key.ts";
-import { isLocalHost } from "../../src/connect/is-local-host.ts";
-import { ConnectRig, enveloped, errorOf, peerOf, protocols } from "./connect-rig.ts";
+import { namesThisMachine } from "../../src/authority/this-machine.ts";
+import { ConnectRig, enveloped, errorOf, loopbackPeer, peerOf, protocols, tlsPeer, unixPeer } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";
 
 const key = mintKey("secret", true);
 const listPath = "/casapay.token.v1.TokenService/List";
-const local: Peer = { transport: "loopback", identity: "local" };
+const local = loopbackPeer;
 
 let rig: ConnectRig;
 beforeAll(async () => {
@@ -122,7 +121,7 @@ describe("a plaintext request over TCP", () => {
     "http://[::2]",
     "http://localhost.",
     "http://0.0.0.0",
-    "http://[::ffff:127.0.0.1]",
+    "http://[::ffff:10.0.0.1]",
     "http://128.0.0.1",
   ];
   const locals = [
@@ -131,6 +130,7 @@ describe("a plaintext request over TCP", () => {
     "http://127.0.0.1:50051",
     "http://127.1.2.3",
     "http://[::1]:50051",
+    "http://[::ffff:127.0.0.1]:50051",
   ];
 
   it.each(strangers)("for another host is refused before it is read: %s", async (origin) => {
@@ -150,16 +150,13 @@ describe("a plaintext request over TCP", () => {
   });
 
   it.each(locals)("for this host is answered: %s", async (origin) => {
-    expect(isLocalHost(`${origin}/`)).toBe(true);
+    expect(namesThisMachine(`${origin}/`)).toBe(true);
     const response = await rig.send({ ...rawCall("connect", "json", listPath, "{}"), origin, peer: local });
     expect(response.status).toBe(200);
   });
 
   it("is the only one whose host counts", async () => {
-    for (const peer of [
-      { transport: "unix", identity: "local" },
-      { transport: "tls", identity: "local" },
-    ] as const) {
+    for (const peer of [unixPeer, tlsPeer("local")]) {
       const response = await rig.send({
         ...rawCall("connect", "json", listPath, "{}"),
         origin: "http://evil.example",

@@ -1,10 +1,11 @@
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CreateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
-import { ConnectRig, enveloped, errorOf, type Protocol, protocols, type RawRequest } from "./connect-rig.ts";
+import { ConnectRig, enveloped, errorOf, type Protocol, protocols, type RawRequest, tlsPeer } from "./connect-rig.ts";
 import { type Encoding, rawCall, rawError } from "./raw-call.ts";
 
 const createPath = "/casapay.token.v1.TokenService/Create";
@@ -114,7 +115,7 @@ describe.each(protocols)("over %s", (protocol) => {
 
   it("tells a caller that may not call nothing about its request", async () => {
     const malformed = rawCall(protocol, "json", createPath, key, { "grpc-timeout": key, "connect-timeout-ms": key });
-    const peer = { transport: "tls", identity: null } as const;
+    const peer = tlsPeer(null);
     expect(await outcome(protocol, { ...malformed, peer })).toBe("Unauthenticated CALLER_UNIDENTIFIED null");
   });
 
@@ -210,3 +211,11 @@ function compressed(protocol: Protocol, message: Uint8Array, encoding: string): 
     body: protocol === "connect" ? message : enveloped(message, 1),
   };
 }
+
+it("tells an error of a gRPC call in one header block, as proxies drop trailers that follow no body", async () => {
+  const response = await rig.send(rawCall("grpc", "json", createPath, "{"));
+  expect(response.header.get("grpc-status")).toBe(String(Code.InvalidArgument));
+  expect(response.header.has("content-length")).toBe(false);
+  expect([...response.trailer]).toEqual([]);
+  expect(response.body).toHaveLength(0);
+});

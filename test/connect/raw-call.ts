@@ -26,7 +26,8 @@ export function rawCall(
 export function rawError(protocol: Protocol, response: RawResponse): ConnectError | null {
   switch (protocol) {
     case "grpc":
-      return findTrailerError(response.trailer) ?? null;
+      // An error without a message is told in the header block.
+      return findTrailerError(response.header) ?? findTrailerError(response.trailer) ?? null;
     case "grpc-web":
       return findTrailerError(grpcWebTrailer(response.body)) ?? null;
     case "connect":

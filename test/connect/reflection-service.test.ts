@@ -1,7 +1,7 @@
 import { create, createFileRegistry, fromBinary, type MessageInitShape, type Registry } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { createAsyncIterable } from "@connectrpc/connect/protocol";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ServerReflection, type ServerReflectionRequestSchema } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
@@ -155,6 +155,33 @@ it.each(protocols)("words what cannot be decoded in the middle of a stream, over
   expect(response.text).toContain("casapay.token.v1.TokenService");
   expect(rig.calls.at(-1)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "REQUEST_MALFORMED" });
   expect(JSON.stringify(rig.answered)).not.toContain(key);
+});
+
+it("ends a stream without a question after ten seconds, and not one that goes on to ask", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const questions = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    async function* asking() {
+      for (const { promise } of questions) {
+        await promise;
+        yield { messageRequest: { case: "listServices", value: "" } as const };
+      }
+      await new Promise(() => {});
+    }
+    const stream = rig.client(ServerReflection, stranger).serverReflectionInfo(asking())[Symbol.asyncIterator]();
+    for (const { resolve } of questions) {
+      const answer = stream.next();
+      await vi.advanceTimersByTimeAsync(9999);
+      resolve();
+      expect((await answer).done).toBe(false);
+    }
+    const end = stream.next();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect((await end).done).toBe(true);
+    expect(rig.calls.at(-1)).toMatchObject({ code: "OK" });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 it("ends its streams at shutdown", async () => {

@@ -148,7 +148,7 @@ describe("the operator's page", () => {
     const server = new TestServer();
     await using _end = server;
     const write = (file: string, content: string) => {
-      writeFileSync(join(server.directory, file), content);
+      writeFileSync(join(server.directory, file), content, { mode: 0o600 });
       return join(server.directory, file);
     };
     const own = root.issue();

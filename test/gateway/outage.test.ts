@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { type Authenticate, createCheck } from "../../src/gateway/check.ts";
+import { type Authenticate, createCheck, requestIdOf } from "../../src/gateway/check.ts";
 import { createForwardAuth } from "../../src/gateway/forward-auth.ts";
 import { identityHeaders } from "../../src/gateway/identity-headers.ts";
 import { createCheckLane } from "../../src/grpc/check-lane.ts";
@@ -23,10 +23,11 @@ function createDoors(authenticate: Authenticate) {
     ...createCheckStatuses({ roleOf: () => "gateway", log }),
     onCall: (call: FinishedCall) => calls.push(call),
   };
-  const forwardAuth = createForwardAuth({ ...options, check, isLocalHost: () => true, deadlineMs: 1000 });
+  const forwardAuth = createForwardAuth({ ...options, check, deadlineMs: 1000 });
   const lane = createCheckLane({
     ...options,
     check: () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
+    requestIdOf,
     identityHeaders,
     maxPreparedBytes: 1_000_000,
     prepareBlock,

@@ -88,12 +88,12 @@ describe("which requests take the lane", () => {
   });
 
   it("takes plaintext over TCP only where the host is surely this machine", () => {
-    const loopback: Peer = { transport: "loopback", identity: "local" };
+    const loopback: Peer = { transport: "loopback", identity: "local", fault: null };
     expect(accepts({}, "127.0.0.1:8443", loopback)).toBe(true);
     expect(accepts({}, "localhost", loopback)).toBe(true);
     expect(accepts({}, "evil.test", loopback)).toBe(false);
     expect(accepts({}, "", loopback)).toBe(false);
-    expect(accepts({}, "", { transport: "unix", identity: "local" })).toBe(true);
+    expect(accepts({}, "", { transport: "unix", identity: "local", fault: null })).toBe(true);
   });
 });
 

@@ -230,4 +230,9 @@ describe("CheckResponse in the lane", () => {
       }),
     );
   });
+
+  it("of a status that nobody thought of is no OK, which would let it pass", () => {
+    const bytes = encodeDenied(418 as 401, [], "").subarray(prefixBytes);
+    expect(fromBinary(CheckResponseSchema, bytes).status?.code).toBe(7);
+  });
 });

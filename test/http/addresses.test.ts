@@ -1,7 +1,9 @@
+import { networkInterfaces } from "node:os";
 import { describe, expect, it } from "vitest";
 import { formatListenAddress, parseListenAddress } from "../../src/http/listen-address.ts";
-import { isLoopbackAddress } from "../../src/http/loopback-address.ts";
+import { plaintextPeer } from "../../src/http/plaintext-peer.ts";
 import { requestUrl } from "../../src/http/request-target.ts";
+import { connectRaw, readToEnd, startRig } from "./http-rig.ts";
 
 describe("parseListenAddress", () => {
   it.each(["127.0.0.1:50051", "[::1]:0", "0.0.0.0:65535", "token-authority.internal:1", "unix:/run/a b.sock"])(
@@ -28,38 +30,6 @@ describe("parseListenAddress", () => {
   });
 });
 
-describe("isLoopbackAddress", () => {
-  it.each([
-    "localhost",
-    "LOCALHOST",
-    "127.0.0.1",
-    "127.255.0.9",
-    "::1",
-    "[::1]",
-    "0:0:0:0:0:0:0:1",
-    "::ffff:127.0.0.1",
-    "::ffff:7f00:1",
-  ])("says yes to %s", (host) => {
-    expect(isLoopbackAddress(host)).toBe(true);
-  });
-
-  it.each([
-    "",
-    "0.0.0.0",
-    "::",
-    "128.0.0.1",
-    "10.0.0.1",
-    "localhost.evil.example",
-    "127.0.0.1.evil.example",
-    "127.1",
-    "::2",
-    "::ffff:10.0.0.1",
-    "[127.0.0.1",
-  ])("says no to %j", (host) => {
-    expect(isLoopbackAddress(host)).toBe(false);
-  });
-});
-
 describe("requestUrl", () => {
   it("keeps a path as it was sent", () => {
     expect(requestUrl("http", "localhost:1", "/a/../b/%2e?c=%00&d=/")).toBe("http://localhost:1/a/../b/%2e?c=%00&d=/");
@@ -71,4 +41,41 @@ describe("requestUrl", () => {
       expect(requestUrl("http", authority, "/")).toBe(null);
     },
   );
+});
+
+describe("a plaintext peer", () => {
+  const tcp = { host: "0.0.0.0", port: 1 };
+
+  it.each(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])("from %s is local", (remote) => {
+    expect(plaintextPeer(tcp, remote)).toEqual({ transport: "loopback", identity: "local", fault: null });
+  });
+
+  it.each(["10.0.0.1", "192.0.2.2", "::ffff:10.0.0.1", "fe80::1%eth0", "", undefined])(
+    "from %s is nobody",
+    (remote) => {
+      const nobody = { transport: "loopback", identity: null, fault: "PLAINTEXT_FROM_ELSEWHERE" };
+      expect(plaintextPeer(tcp, remote)).toEqual(nobody);
+    },
+  );
+
+  it("on a unix socket is local, wherever it is", () => {
+    expect(plaintextPeer({ path: "/run/a.sock" }, undefined)).toEqual({
+      transport: "unix",
+      identity: "local",
+      fault: null,
+    });
+  });
+
+  const elsewhere = Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one?.family === "IPv4" && !one.internal)?.address;
+
+  // A machine without a network has no other address to come from; the table above says the same of any.
+  it.runIf(elsewhere !== undefined)("that comes to another address of this machine is nobody there", async () => {
+    await using rig = await startRig({ address: { host: "0.0.0.0", port: 0 } });
+    const socket = await connectRaw(rig.port, { host: elsewhere ?? "" });
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    await readToEnd(socket);
+    expect(rig.requests.map(({ peer }) => peer.identity)).toEqual([null]);
+  });
 });

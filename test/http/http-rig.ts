@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
-import { connect, type Socket } from "node:net";
+import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { Peer } from "../../src/authority/caller.ts";
 import type { Log } from "../../src/authority/log.ts";
 import { describeError } from "../../src/http/describe-error.ts";
@@ -9,11 +9,12 @@ import { createHttp2Handler } from "../../src/http/http2-handler.ts";
 import type { HttpLimits } from "../../src/http/limits.ts";
 import type { ListenAddress } from "../../src/http/listen-address.ts";
 import { type Listener, type ServeHttp2, startListener } from "../../src/http/listener.ts";
+import type { PeerWatch } from "../../src/http/peer-watch.ts";
 import type { TlsSource } from "../../src/http/tls-source.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
 
-export type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
+type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 
 /** A real listener on a free port, with its log in memory. Each of its handler's requests is kept. */
 export type HttpRig = AsyncDisposable & {
@@ -30,6 +31,7 @@ export async function startRig(
     readonly limits?: Partial<HttpLimits>;
     readonly http2Limits?: Partial<Http2Limits>;
     readonly tls?: TlsSource;
+    readonly watch?: Partial<PeerWatch>;
     readonly address?: ListenAddress;
   } = {},
 ): Promise<HttpRig> {
@@ -45,7 +47,7 @@ export async function startRig(
     address: options.address ?? { host: "127.0.0.1", port: 0 },
     handler: noting,
     serveHttp2: serveWith(http2),
-    tls: options.tls ?? null,
+    tls: options.tls === undefined ? null : { source: options.tls, watch: { ...deafWatch, ...options.watch } },
     limits: options.limits ?? {},
     log: memoryLog(log),
   });
@@ -62,6 +64,9 @@ export async function startRig(
     },
   };
 }
+
+/** Hears of peers and tells nobody. */
+export const deafWatch: PeerWatch = { failed() {}, came() {}, stays() {}, goes() {} };
 
 /** HTTP/2 as the product serves it, without lanes; it looks at its deadlines more often. */
 export function createHttp2(
@@ -85,7 +90,7 @@ export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
   };
 }
 
-export function memoryLog(lines: LogLine[]) {
+function memoryLog(lines: LogLine[]) {
   return {
     info: (fields: object, message: string) => void lines.push({ level: "info", fields, message }),
     warn: (fields: object, message: string) => void lines.push({ level: "warn", fields, message }),
@@ -110,8 +115,8 @@ export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> 
   return Buffer.concat(chunks);
 }
 
-export async function connectRaw(port: number): Promise<Socket> {
-  const socket = connect({ host: "127.0.0.1", port });
+export async function connectRaw(port: number, options: Partial<TcpNetConnectOpts> = {}): Promise<Socket> {
+  const socket = connect({ host: "127.0.0.1", ...options, port });
   socket.on("error", () => {});
   await once(socket, "connect");
   return socket;

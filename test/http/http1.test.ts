@@ -28,7 +28,7 @@ describe("HTTP/1.1 on the same port", () => {
       httpVersion: "1.1",
       method: "GET",
       url: "http://localhost/a/b?c=d",
-      peer: { transport: "loopback", identity: "local" },
+      peer: { transport: "loopback", identity: "local", fault: null },
     });
     expect(rig.requests[0]?.header.get("x-one")).toBe("1");
   });

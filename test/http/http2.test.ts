@@ -33,7 +33,7 @@ describe("HTTP/2 with prior knowledge", () => {
       httpVersion: "2.0",
       method: "POST",
       url: `http://localhost:${rig.port}/a/b?c=d`,
-      peer: { transport: "loopback", identity: "local" },
+      peer: { transport: "loopback", identity: "local", fault: null },
     });
     expect(Object.fromEntries(request?.header ?? [])).toEqual({
       "content-length": "4",

@@ -35,7 +35,9 @@ describe("a listener on a unix socket", () => {
     const socket = connect(path);
     socket.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 200/);
-    expect(rig.requests.map(({ peer }) => peer)).toEqual(Array(2).fill({ transport: "unix", identity: "local" }));
+    expect(rig.requests.map(({ peer }) => peer)).toEqual(
+      Array(2).fill({ transport: "unix", identity: "local", fault: null }),
+    );
     await rig.listener.close(0);
     expect(readdirSync(directory)).toEqual([]);
   });

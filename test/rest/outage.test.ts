@@ -25,6 +25,7 @@ async function startHandler(
     lastUse: createLastUseRecorder(store, quietLog),
     sealer: null,
     maxTokensPerAccount: 100,
+    onChange: () => {},
   });
   const operator = { identity: "local", role: "operator" } as const;
   const { key, token: own } = await authority.create(operator, {

@@ -90,7 +90,7 @@ export class RestRig extends TestServer {
   }
 
   /** The log's fields of what bearers asked for. */
-  async bearerCalls(): Promise<readonly (object & { readonly hash?: string })[]> {
+  async bearerCalls(): Promise<readonly object[]> {
     await this.metrics();
     return this.logged.map(({ fields }) => fields).filter((fields) => "role" in fields && fields.role === "bearer");
   }

@@ -1,26 +1,31 @@
 import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
+import { createTimeSeen } from "../../src/authority/clock.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { createChangeSignal } from "../../src/sqlite/change-signal.ts";
 import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
+import { type DataDirectoryLock, lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
 import { startWriterThread } from "../../src/sqlite/start-writer-thread.ts";
 import { createWriterClient } from "../../src/sqlite/writer-client.ts";
+import type { WriterThreadData } from "../../src/sqlite/writer-thread.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
+function dataOf(directory: string, lock: DataDirectoryLock): WriterThreadData {
+  const { revocationLog, marker } = dataFiles(directory);
+  return {
+    ...{ directory, revocationLog, marker, lock: lock.identity },
+    makeAnew: [],
+    minFreeBytes: 0,
+    changeSignal: createChangeSignal(),
+    timeSeen: createTimeSeen(0),
+  };
+}
+
 it("serves several threads, each on its own line, in one journal", async () => {
   const directory = temporaryDataDirectory();
-  using _lock = lockDataDirectory(directory);
-  await using thread = await startWriterThread(
-    {
-      directory,
-      revocationLog: dataFiles(directory).revocationLog,
-      minFreeBytes: 0,
-      changeSignal: createChangeSignal(),
-    },
-    quietLog,
-  );
+  using lock = lockDataDirectory(directory);
+  await using thread = await startWriterThread(dataOf(directory, lock), quietLog);
   const clients = Array.from({ length: 3 }, () => createWriterClient(thread.connect()));
   const outcomes = await Promise.all(
     Array.from({ length: 60 }, (_, index) => clients[index % 3]?.create(aNewToken(), null, 100, at(1))),
@@ -68,16 +73,8 @@ it("is undecided about what waits when the writer is gone without a word", async
 
 it("ends when it is told to, and says so to whoever has not let go of it", async () => {
   const directory = temporaryDataDirectory();
-  using _lock = lockDataDirectory(directory);
-  const thread = await startWriterThread(
-    {
-      directory,
-      revocationLog: dataFiles(directory).revocationLog,
-      minFreeBytes: 0,
-      changeSignal: createChangeSignal(),
-    },
-    quietLog,
-  );
+  using lock = lockDataDirectory(directory);
+  const thread = await startWriterThread(dataOf(directory, lock), quietLog);
   const client = createWriterClient(thread.connect());
   await client.create(aNewToken(), null, 100, at(1));
   await thread[Symbol.asyncDispose]();

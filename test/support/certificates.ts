@@ -1,6 +1,7 @@
 import {
   createHash,
   createPrivateKey,
+  createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
@@ -72,6 +73,20 @@ export function impersonateAuthority(other: TestAuthority): TestAuthority {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const name = readSubject(new X509Certificate(other.certificatePem).raw);
   return authority(name, privateKey, "", "");
+}
+
+/** Makes another certificate for a CA: its name and its key, valid at other times. */
+export function renewAuthority(other: TestAuthority, options: CertificateOptions): TestCertificate {
+  const key = createPrivateKey(other.keyPem);
+  const name = readSubject(new X509Certificate(other.certificatePem).raw);
+  const der = certificate({
+    publicKey: createPublicKey(key),
+    subject: name,
+    issuer: { name, key },
+    isAuthority: true,
+    options,
+  });
+  return { certificatePem: pem("CERTIFICATE", der), keyPem: other.keyPem };
 }
 
 /** Makes a certificate that its own key signed. */

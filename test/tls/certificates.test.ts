@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -20,14 +20,14 @@ describe("readCertificates", () => {
 
   function write(pair: { certificatePem: string; keyPem: string }): void {
     writeFileSync(paths.certificate, pair.certificatePem);
-    writeFileSync(paths.key, pair.keyPem);
+    writeFileSync(paths.key, pair.keyPem, { mode: 0o600 });
   }
 
   it("reads a set that fits, several CAs included, and says when the certificate expires", () => {
     const validToMs = Date.now() + 5_000_000;
     write(authority.issueAuthority().issue({ validToMs }));
     const certificates = readCertificates(paths, Date.now());
-    expect(certificates.clientCas).toHaveLength(2);
+    expect(certificates.clientCaPem).toHaveLength(2);
     expect(certificates.expiresAtMs).toBe(Math.floor(validToMs / 1_000) * 1_000);
     expect(certificates.warnings).toEqual([]);
   });
@@ -35,8 +35,8 @@ describe("readCertificates", () => {
   it("takes text around the certificates, and other whole blocks", () => {
     const pair = authority.issue();
     writeFileSync(paths.certificate, `the-leaf -- CN=x\n=====\n${pair.certificatePem}${pair.keyPem}the end`);
-    writeFileSync(paths.key, pair.keyPem);
-    expect(readCertificates(paths, Date.now()).clientCas).toHaveLength(2);
+    writeFileSync(paths.key, pair.keyPem, { mode: 0o600 });
+    expect(readCertificates(paths, Date.now()).clientCaPem).toHaveLength(2);
   });
 
   it("warns of an expired certificate, and of one not valid yet", () => {
@@ -85,7 +85,21 @@ describe("readCertificates", () => {
       expect(() => readCertificates(paths, Date.now())).toThrow(message);
     }
     expect(() => readCertificates({ ...paths, key: join(directory, "none") }, Date.now())).toThrow(
-      /none: cannot be read \(ENOENT\)/,
+      /none: the private key cannot be read \(ENOENT\)/,
     );
+  });
+
+  it.each([0o644, 0o640, 0o660, 0o604, 0o606])("refuses a key that others can read or change: mode %o", (mode) => {
+    chmodSync(paths.key, mode);
+    expect(() => readCertificates(paths, Date.now())).toThrow(
+      `${paths.key}: the private key is open to others than its owner (mode ${mode.toString(8)}): run chmod 600 on it`,
+    );
+  });
+
+  it.each([0o600, 0o400])("takes a key of mode %o, and one that a link leads to", (mode) => {
+    chmodSync(paths.key, mode);
+    const link = join(directory, "link");
+    symlinkSync(paths.key, link);
+    expect(readCertificates({ ...paths, key: link }, Date.now()).keyPem).toContain("PRIVATE KEY");
   });
 });

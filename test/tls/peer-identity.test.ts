@@ -1,18 +1,17 @@
 import { X509Certificate } from "node:crypto";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readDer } from "../../src/tls/der.ts";
-import { peerIdentity } from "../../src/tls/peer-identity.ts";
-import { subjectAlternativeNames } from "../../src/tls/subject-alternative-names.ts";
+import { isIdentity, peerIdentity } from "../../src/tls/peer-identity.ts";
 import { type CertificateOptions, createAuthority, type GeneralName } from "../support/certificates.ts";
 
 const authority = createAuthority();
 
-function derOf(options: CertificateOptions): Buffer {
-  return new X509Certificate(authority.issue(options).certificatePem).raw;
+function certificateOf(options: CertificateOptions): X509Certificate {
+  return new X509Certificate(authority.issue(options).certificatePem);
 }
 
 function identityFrom(...names: GeneralName[]): string | null {
-  return peerIdentity(derOf({ names }));
+  return peerIdentity(certificateOf({ names }));
 }
 
 describe("the identity that a certificate names", () => {
@@ -24,22 +23,27 @@ describe("the identity that a certificate names", () => {
     );
   });
 
-  it("is its first DNS name, in lower case, where there is no URI", () => {
+  it("is its first DNS name, in lower case, where there is no SPIFFE URI", () => {
     expect(identityFrom({ email: "x@y.example" }, { dns: "Gateway.Example" }, { dns: "other.example" })).toBe(
       "gateway.example",
     );
   });
 
-  it("is none with two URIs, even equal ones, or with a URI of another scheme", () => {
+  it("is not hidden by a URI of another scheme beside a DNS name, which says nothing here", () => {
+    expect(identityFrom({ uri: "https://casapay/a" }, { dns: "gateway" })).toBe("gateway");
+    expect(identityFrom({ dns: "gateway" }, { uri: "urn:uuid:1" }, { uri: "urn:uuid:2" })).toBe("gateway");
+    expect(identityFrom({ uri: "https://casapay/a" })).toBe(null);
+  });
+
+  it("is none with a SPIFFE URI and another URI, even an equal one", () => {
     expect(identityFrom({ uri: "spiffe://casapay/a" }, { uri: "spiffe://casapay/b" })).toBe(null);
     expect(identityFrom({ uri: "spiffe://casapay/a" }, { uri: "spiffe://casapay/a" })).toBe(null);
     expect(identityFrom({ uri: "spiffe://casapay/a" }, { uri: "https://casapay" })).toBe(null);
-    expect(identityFrom({ uri: "https://casapay/a" }, { dns: "gateway" })).toBe(null);
+    expect(identityFrom({ uri: "https://casapay" }, { uri: "spiffe://casapay/a" }, { dns: "gateway" })).toBe(null);
   });
 
-  it("is none without names, with the extension twice, and never the common name", () => {
-    expect(peerIdentity(derOf({ names: [], commonName: "operator" }))).toBe(null);
-    expect(peerIdentity(derOf({ names: [{ dns: "gateway" }], repeatsNames: true }))).toBe(null);
+  it("is none without names, and never the common name", () => {
+    expect(peerIdentity(certificateOf({ names: [], commonName: "operator" }))).toBe(null);
     expect(identityFrom({ ip: [10, 0, 0, 1] })).toBe(null);
   });
 
@@ -62,8 +66,10 @@ describe("the identity that a certificate names", () => {
     "spiffe://casapay/a\0b",
     "spiffe://casapay/a\n",
     `spiffe://casapay/${"a".repeat(2_048)}`,
-  ])("is none for %j, which is no SPIFFE ID", (uri) => {
+  ])("is none for %j, which is no SPIFFE ID, whatever DNS name is beside it", (uri) => {
     expect(identityFrom({ uri })).toBe(null);
+    expect(identityFrom({ uri }, { dns: "gateway.example" })).toBe(null);
+    expect(isIdentity(uri)).toBe(false);
   });
 
   it.each([
@@ -81,50 +87,53 @@ describe("the identity that a certificate names", () => {
     "a".repeat(64),
   ])("is none for the DNS name %j", (dns) => {
     expect(identityFrom({ dns })).toBe(null);
+    expect(isIdentity(dns)).toBe(false);
   });
 
   it.each([
     "a, URI:spiffe://casapay/operator",
+    ", URI:spiffe://casapay/operator",
     'a", URI:spiffe://casapay/operator, DNS:"b',
+    '", URI:spiffe://casapay/operator',
     "URI:spiffe://casapay/operator",
     "a\0, URI:spiffe://casapay/operator",
-    "a\u002c URI:spiffe://casapay/operator",
-  ])("cannot be put into a DNS name: %j", (dns) => {
-    expect(identityFrom({ dns })).toBe(null);
-    expect(identityFrom({ dns: "gateway.example" }, { dns })).toBe("gateway.example");
-    expect(identityFrom({ dns }, { uri: "spiffe://casapay/gateway" })).toBe("spiffe://casapay/gateway");
-  });
-});
-
-describe("subjectAlternativeNames", () => {
-  it("reads what OpenSSL reads", () => {
-    const der = derOf({ names: [{ dns: "a.example" }, { uri: "spiffe://x/y" }, { dns: "b.example" }] });
-    expect(new X509Certificate(der).subjectAltName).toBe("DNS:a.example, URI:spiffe://x/y, DNS:b.example");
-    expect(subjectAlternativeNames(der)).toEqual({ dnsNames: ["a.example", "b.example"], uris: ["spiffe://x/y"] });
-  });
-
-  it("never throws, whatever byte of a certificate is changed or cut", () => {
-    const der = derOf({ names: [{ uri: "spiffe://casapay/gateway" }] });
-    for (let place = 0; place < der.byteLength; place += 1) {
-      for (const value of [0x00, 0x30, 0x7f, 0x80, 0x84, 0x86, 0xff]) {
-        const changed = Buffer.from(der);
-        changed[place] = value;
-        subjectAlternativeNames(changed);
-      }
-      expect(subjectAlternativeNames(der.subarray(0, place))).toBe(null);
+    "a\n, URI:spiffe://casapay/operator",
+    "a\\u002c URI:spiffe://casapay/operator",
+    "a\u2028, URI:spiffe://casapay/operator",
+  ])("cannot be forged into another name: %j", (forged) => {
+    for (const name of [{ dns: forged }, { email: forged }, { uri: `https://${forged}` }] satisfies GeneralName[]) {
+      expect(identityFrom(name)).toBe(null);
+      expect(identityFrom({ dns: "gateway.example" }, name)).toBe("gateway.example");
     }
+    for (const name of [{ dns: forged }, { email: forged }] satisfies GeneralName[]) {
+      expect(identityFrom(name, { uri: "spiffe://casapay/gateway" })).toBe("spiffe://casapay/gateway");
+    }
+    expect(identityFrom({ uri: `spiffe://casapay/${forged}` }, { dns: "gateway.example" })).toBe(null);
   });
-});
 
-describe("readDer", () => {
-  it("reads short and long lengths, and refuses what is not DER or not whole", () => {
-    expect(readDer(Buffer.from("04020102" + "0500", "hex"))?.map(({ tag }) => tag)).toEqual([4, 5]);
-    expect(readDer(Buffer.concat([Buffer.from("0482012c", "hex"), Buffer.alloc(300)]))?.[0]?.value.byteLength).toBe(
-      300,
+  it("cannot be forged by any text in another name", () => {
+    const part = fc.constantFrom(
+      ", ",
+      ",",
+      ":",
+      '"',
+      "'",
+      "\\",
+      "\\u002c",
+      "\0",
+      "\n",
+      "URI:",
+      "DNS:",
+      "a",
+      "spiffe://x/y",
     );
-    for (const hex of ["04", "0401", "0480", "048501010101", "1f0100", "04ffffff", "0484ffffffff00"]) {
-      expect(readDer(Buffer.from(hex, "hex"))).toBe(null);
-    }
-    expect(readDer(new Uint8Array(0))).toEqual([]);
+    const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(text, (forged) => {
+        expect(identityFrom({ email: forged }, { uri: "spiffe://casapay/gateway" })).toBe("spiffe://casapay/gateway");
+        expect([null, "spiffe://x/y"]).toContain(identityFrom({ uri: forged }));
+      }),
+      { numRuns: 200 },
+    );
   });
 });

@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { constants } from "node:http2";
+import { connect as connectHttp2, constants } from "node:http2";
 import { createConnection } from "node:net";
 import type { SecureVersion } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { callHttp2, closed, connectRaw, eventually, readToEnd } from "../http/http-rig.ts";
+import { handshakeFaultOf } from "../../src/http/peer-watch.ts";
+import { callHttp2, closed, connectRaw, eventually, readToEnd, sendRaw } from "../http/http-rig.ts";
 import { createAuthority, createSelfSigned, forgeAuthority } from "../support/certificates.ts";
 import { clientOptions, openTls, openTlsSession, startTlsRig, type TlsRig } from "./tls-rig.ts";
 
@@ -23,7 +24,9 @@ describe("TLS", () => {
     const client = rig.clientAuthority.issue({ names: gateway });
     await using session = await openTlsSession(rig, client);
     expect(session.alpnProtocol).toBe("h2");
-    expect((await callHttp2(session, get)).body).toBe('{"transport":"tls","identity":"spiffe://casapay/gateway"}');
+    expect((await callHttp2(session, get)).body).toBe(
+      '{"transport":"tls","fault":null,"identity":"spiffe://casapay/gateway"}',
+    );
     for (const options of [{ ALPNProtocols: ["http/1.1"] }, {}]) {
       const socket = await openTls(rig, { ...clientOptions(rig, client), ...options });
       socket.write(request);
@@ -56,24 +59,30 @@ describe("TLS", () => {
     expect(await identitySeen(rig, null)).toBe(null);
   });
 
-  it("lets a peer without a verified certificate connect, as nobody", async () => {
+  it("lets a peer without a verified certificate connect, as nobody, and knows why", async () => {
     await using rig = await startTlsRig();
     const stranger = createAuthority("stranger");
     const dayMs = 86_400_000;
     const expired = { validFromMs: Date.now() - 2 * dayMs, validToMs: Date.now() - dayMs };
     const early = { validFromMs: Date.now() + dayMs, validToMs: Date.now() + 2 * dayMs };
+    const serverOnly = { usages: ["1.3.6.1.5.5.7.3.1"] };
     const strangers = [
-      null,
-      stranger.issue({ names: gateway }),
-      createSelfSigned({ names: gateway }),
-      rig.clientAuthority.issue({ names: gateway, ...expired }),
-      rig.clientAuthority.issue({ names: gateway, ...early }),
-      rig.clientAuthority.issue({ names: gateway, usages: ["1.3.6.1.5.5.7.3.1"] }),
-      rig.serverAuthority.issue({ names: gateway }),
-      rig.clientAuthority.issue({ names: [] }),
-    ];
-    for (const client of strangers) {
-      expect(await identitySeen(rig, client)).toBe(null);
+      [null, "CERTIFICATE_MISSING"],
+      [stranger.issue({ names: gateway }), "CERTIFICATE_UNTRUSTED"],
+      [stranger.issue({ names: gateway, ...expired }), "CERTIFICATE_UNTRUSTED"],
+      [createSelfSigned({ names: gateway }), "CERTIFICATE_UNTRUSTED"],
+      [rig.serverAuthority.issue({ names: gateway }), "CERTIFICATE_UNTRUSTED"],
+      [rig.clientAuthority.issue({ names: gateway, ...expired }), "CERTIFICATE_EXPIRED"],
+      [rig.clientAuthority.issueAuthority(expired).issue({ names: gateway }), "CERTIFICATE_EXPIRED"],
+      [rig.clientAuthority.issue({ names: gateway, ...early }), "CERTIFICATE_NOT_YET_VALID"],
+      [rig.clientAuthority.issue({ names: gateway, ...serverOnly }), "CERTIFICATE_UNSUITABLE"],
+      // OpenSSL finds an extension that stands twice (RFC 5280, 4.2), and no issuer that could have meant it.
+      [rig.clientAuthority.issue({ names: gateway, repeatsNames: true }), "CERTIFICATE_UNTRUSTED"],
+      [rig.clientAuthority.issue({ names: [] }), "CERTIFICATE_WITHOUT_IDENTITY"],
+    ] as const;
+    for (const [client, fault] of strangers) {
+      await using session = await openTlsSession(rig, client);
+      expect(JSON.parse((await callHttp2(session, get)).body)).toEqual({ transport: "tls", fault, identity: null });
     }
     expect(await identitySeen(rig, rig.clientAuthority.issue({ names: gateway }))).toBe("spiffe://casapay/gateway");
   });
@@ -124,12 +133,16 @@ describe("TLS", () => {
   });
 
   it.each([
-    ["plain HTTP/1.1", Buffer.from(request)],
-    ["an HTTP/2 preface", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")],
-    ["a hello of noise", Buffer.concat([Buffer.from("1603010200010001fc0303", "hex"), Buffer.alloc(512, 0x5a)])],
-    ["an alert", Buffer.from("15030300020228", "hex")],
-    ["noise", Buffer.alloc(1_000, 0xa5)],
-  ])("survives %s in place of a handshake", async (_name, bytes) => {
+    ["plain HTTP/1.1", Buffer.from(request), "PLAINTEXT"],
+    ["an HTTP/2 preface", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "PLAINTEXT"],
+    [
+      "a hello of noise",
+      Buffer.concat([Buffer.from("1603010200010001fc0303", "hex"), Buffer.alloc(512, 0x5a)]),
+      "HANDSHAKE_FAILED",
+    ],
+    ["an alert", Buffer.from("15030300020228", "hex"), "HANDSHAKE_FAILED"],
+    ["noise", Buffer.alloc(1_000, 0xa5), "NOT_TLS"],
+  ])("survives %s in place of a handshake, and tells of it", async (_name, bytes, fault) => {
     await using rig = await startTlsRig();
     const socket = await connectRaw(rig.http.port);
     socket.resume();
@@ -137,6 +150,52 @@ describe("TLS", () => {
     await closed(socket);
     expect(await identitySeen(rig, null)).toBe(null);
     await eventually(() => rig.http.listener.counts().handshaking === 0);
+    expect(rig.failures).toEqual([{ fault, address: "127.0.0.1" }]);
+  });
+
+  it("tells who speaks HTTP in plaintext that it should not, in HTTP/1.1 and in HTTP/2", async () => {
+    await using rig = await startTlsRig();
+    const port = rig.http.port;
+    for (const method of ["GET", "POST", "CONNECT"]) {
+      expect(await sendRaw(port, `${method} / HTTP/1.1\r\nHost: localhost\r\n\r\n`)).toMatch(
+        /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*\r\n\r\nthis port speaks TLS\n$/,
+      );
+    }
+    const session = connectHttp2(`http://localhost:${port}`);
+    session.on("error", () => {});
+    const [code, , debugData] = await once(session, "goaway");
+    expect([code, String(debugData)]).toEqual([constants.NGHTTP2_INADEQUATE_SECURITY, "this port speaks TLS"]);
+    session.destroy();
+  });
+
+  it("tells of a client that speaks an old TLS, has no cipher in common, or is slow; not of one that only looks", async () => {
+    await using rig = await startTlsRig({ limits: { handshakeMs: 200 } });
+    const looking = await connectRaw(rig.http.port);
+    looking.resetAndDestroy();
+    await closed(looking);
+    for (const options of [
+      { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" },
+      { maxVersion: "TLSv1.2", ciphers: "AES256-SHA" },
+    ] as const) {
+      await expect(openTls(rig, { ...clientOptions(rig, null), ...options })).rejects.toThrow();
+    }
+    const slow = await connectRaw(rig.http.port);
+    slow.write(Buffer.from("16030100", "hex"));
+    await closed(slow.resume());
+    expect(rig.failures.map(({ fault }) => fault)).toEqual(["TLS_VERSION", "TLS_CIPHER", "HANDSHAKE_TIMEOUT"]);
+  });
+
+  it.each([
+    ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_SSL/TLS_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "TLS_VERSION"],
+    ["ERR_SSL_LENGTH_MISMATCH", "HANDSHAKE_FAILED"],
+    ["", "HANDSHAKE_FAILED"],
+    ["ECONNRESET", null],
+  ])("takes a handshake that failed with %j for %s", (code, fault) => {
+    expect(handshakeFaultOf(code)).toBe(fault);
   });
 
   it("survives a client that resets in the middle of its handshake, at any byte", async () => {
@@ -169,6 +228,52 @@ describe("TLS", () => {
   });
 });
 
+describe("an identity", () => {
+  const hourMs = 3_600_000;
+  const client = (rig: TlsRig) => rig.clientAuthority.issue({ names: gateway, validToMs: Date.now() + hourMs });
+
+  it("ends with its certificate, on a connection that lives on", async () => {
+    await using rig = await startTlsRig();
+    await using session = await openTlsSession(rig, client(rig));
+    expect((await callHttp2(session, get)).body).toContain("casapay/gateway");
+    rig.setNow(Date.now() + 2 * hourMs);
+    const { body } = await callHttp2(session, get);
+    expect(JSON.parse(body)).toEqual({ transport: "tls", fault: "CERTIFICATE_EXPIRED", identity: null });
+  });
+
+  it("takes its connection along when it ends, though nobody asks and nothing is reloaded", async () => {
+    await using rig = await startTlsRig({ limits: { peerSweepMs: 10 } });
+    await using session = await openTlsSession(rig, client(rig));
+    await using other = await openTlsSession(rig, rig.clientAuthority.issue({ names: gateway }));
+    await callHttp2(session, get);
+    const goaway = once(session, "goaway");
+    rig.setNow(Date.now() + 2 * hourMs);
+    expect((await goaway)[0]).toBe(constants.NGHTTP2_NO_ERROR);
+    expect((await callHttp2(other, get)).body).toContain("casapay/gateway");
+  });
+
+  it("is taken away by a reload on both of two connections that one client port made", async () => {
+    await using rig = await startTlsRig({ host: "0.0.0.0" });
+    const first = await connectRaw(rig.http.port, { host: "127.0.0.1", localAddress: "127.0.0.1" });
+    const from = { localAddress: "127.0.0.1", localPort: first.localPort ?? 0 };
+    const second = await connectRaw(rig.http.port, { host: "127.0.0.2", ...from });
+    await eventually(() => rig.http.listener.counts().handshaking === 2);
+    const certificate = rig.clientAuthority.issue({ names: gateway });
+    const sessions = [];
+    for (const socket of [first, second]) {
+      sessions.push(await openTlsSession(rig, certificate, socket));
+    }
+    for (const session of sessions) {
+      expect((await callHttp2(session, get)).body).toContain("casapay/gateway");
+    }
+    const goaways = sessions.map((session) => once(session, "goaway"));
+    writeFileSync(rig.paths.clientCa, createAuthority("another root").certificatePem);
+    expect(rig.reload()).toBe(null);
+    await Promise.all(goaways);
+    await Promise.all([closed(first), closed(second)]);
+  });
+});
+
 describe("a reload", () => {
   it("gives new connections the new certificate and leaves the others alone", async () => {
     await using rig = await startTlsRig();
@@ -178,7 +283,7 @@ describe("a reload", () => {
     const renewed = rig.serverAuthority.issue({ commonName: "renewed", validToMs: Date.now() + 3_600_000 });
     writeFileSync(rig.paths.certificate, renewed.certificatePem);
     writeFileSync(rig.paths.key, renewed.keyPem);
-    expect(rig.source.reload()).toBe(null);
+    expect(rig.reload()).toBe(null);
     expect(Math.abs(rig.source.expiresAtMs() - (Date.now() + 3_600_000))).toBeLessThan(10_000);
     const socket = await openTls(rig, clientOptions(rig, client));
     expect(socket.getPeerCertificate().subject.CN).toMatch(/^renewed/);
@@ -190,7 +295,7 @@ describe("a reload", () => {
     await using rig = await startTlsRig();
     const second = createAuthority("second client root");
     writeFileSync(rig.paths.clientCa, rig.clientAuthority.certificatePem + second.certificatePem);
-    expect(rig.source.reload()).toBe(null);
+    expect(rig.reload()).toBe(null);
     await using old = await openTlsSession(rig, rig.clientAuthority.issue({ names: gateway }));
     await using kept = await openTlsSession(rig, second.issueAuthority().issue({ names: gateway }));
     await using nobody = await openTlsSession(rig, null);
@@ -199,7 +304,7 @@ describe("a reload", () => {
     }
     const goaway = once(old, "goaway");
     writeFileSync(rig.paths.clientCa, second.certificatePem);
-    expect(rig.source.reload()).toBe(null);
+    expect(rig.reload()).toBe(null);
     expect((await goaway)[0]).toBe(constants.NGHTTP2_NO_ERROR);
     await closed(old.socket);
     expect((await callHttp2(kept, get)).body).toContain("gateway");
@@ -215,7 +320,7 @@ describe("a reload", () => {
     expect((await callHttp2(early, get)).body).toContain("null");
     const goaway = once(early, "goaway");
     writeFileSync(rig.paths.clientCa, second.certificatePem);
-    expect(rig.source.reload()).toBe(null);
+    expect(rig.reload()).toBe(null);
     await goaway;
     expect(await identitySeen(rig, client)).toBe("spiffe://casapay/gateway");
   });
@@ -226,7 +331,7 @@ describe("a reload", () => {
     await callHttp2(session, get);
     const goaway = once(session, "goaway");
     rig.setNow(Date.now() + 2 * 86_400_000);
-    expect(rig.source.reload()).toBe(null);
+    expect(rig.reload()).toBe(null);
     await goaway;
   });
 
@@ -238,7 +343,7 @@ describe("a reload", () => {
     await once(raw, "connect");
     await eventually(() => rig.http.listener.counts().handshaking === 1);
     writeFileSync(rig.paths.clientCa, createAuthority("another root").certificatePem);
-    expect(rig.source.reload()).toBe(null);
+    expect(rig.reload()).toBe(null);
     const socket = await openTls(rig, { ...clientOptions(rig, client), socket: raw, servername: "localhost" });
     socket.write(request);
     expect(await readToEnd(socket)).toMatch(/"identity":null\}$/);
@@ -255,8 +360,7 @@ describe("a reload", () => {
     await using session = await openTlsSession(rig, client);
     await callHttp2(session, get);
     writeFileSync(rig.paths[file], text);
-    expect(rig.source.reload()?.message).toContain(rig.paths[file]);
-    expect(rig.sourceLog.at(-1)?.level).toBe("error");
+    expect(rig.reload()?.message).toContain(rig.paths[file]);
     expect((await callHttp2(session, get)).status).toBe(200);
     expect(await identitySeen(rig, client)).toBe("spiffe://casapay/gateway");
   });

@@ -1,50 +1,70 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { HttpLimits } from "../../src/http/limits.ts";
-import { type CertificateSource, openCertificates } from "../../src/tls/certificate-source.ts";
-import type { CertificatePaths } from "../../src/tls/certificates.ts";
-import { type HttpRig, type LogLine, memoryLog, startRig } from "../http/http-rig.ts";
+import type { HandshakeFault } from "../../src/http/peer-watch.ts";
+import { type CertificateSource, createCertificateSource } from "../../src/tls/certificate-source.ts";
+import { type CertificatePaths, readCertificates } from "../../src/tls/certificates.ts";
+import { type HttpRig, startRig } from "../http/http-rig.ts";
 import { createAuthority, type TestAuthority, type TestCertificate } from "../support/certificates.ts";
 
 /** Certificate files in a directory of their own, and a listener on them whose handler answers with the peer's identity. */
 export type TlsRig = AsyncDisposable & {
   readonly http: HttpRig;
   readonly source: CertificateSource;
-  readonly sourceLog: readonly LogLine[];
+  /** Of handshakes. */
+  readonly failures: readonly { readonly fault: HandshakeFault; readonly address: string | null }[];
   readonly paths: CertificatePaths & { readonly clientCa: string };
   readonly serverAuthority: TestAuthority;
   readonly clientAuthority: TestAuthority;
   setNow(nowMs: number): void;
+  /** Reads the files again; returns the fault that keeps the old set, or null. */
+  reload(): Error | null;
 };
 
-export async function startTlsRig(options: { readonly limits?: Partial<HttpLimits> } = {}): Promise<TlsRig> {
+export async function startTlsRig(
+  options: { readonly limits?: Partial<HttpLimits>; readonly host?: string } = {},
+): Promise<TlsRig> {
   const directory = mkdtempSync(join(tmpdir(), "tls-"));
   const paths = writeCertificates(directory);
   const serverAuthority = createAuthority("server root");
   const clientAuthority = createAuthority("client root");
   const server = serverAuthority.issue();
   writeFileSync(paths.certificate, server.certificatePem);
-  writeFileSync(paths.key, server.keyPem);
+  writeFileSync(paths.key, server.keyPem, { mode: 0o600 });
   writeFileSync(paths.clientCa, clientAuthority.certificatePem);
-  const sourceLog: LogLine[] = [];
+  const failures: { fault: HandshakeFault; address: string | null }[] = [];
   let nowMs = Date.now();
-  const source = openCertificates(paths, { log: memoryLog(sourceLog), now: () => nowMs });
+  const source = createCertificateSource(readCertificates(paths, nowMs), () => nowMs);
   const http = await startRig({
     tls: source,
     limits: options.limits ?? {},
-    handler: async ({ peer }) => ({ status: 200, body: Buffer.from(JSON.stringify(peer)) }),
+    watch: { failed: (fault, address) => failures.push({ fault, address }) },
+    ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
+    handler: async ({ peer: { transport, fault, identity } }) => ({
+      status: 200,
+      body: Buffer.from(JSON.stringify({ transport, fault, identity })),
+    }),
   });
   return {
     http,
     source,
-    sourceLog,
+    failures,
     paths,
     serverAuthority,
     clientAuthority,
+    reload() {
+      try {
+        source.replace(readCertificates(paths, nowMs));
+        return null;
+      } catch (error) {
+        return error as Error;
+      }
+    },
     setNow(changedMs) {
       nowMs = changedMs;
     },
@@ -70,12 +90,19 @@ export function clientOptions(rig: TlsRig, client: TestCertificate | null): Conn
   };
 }
 
-/** An HTTP/2 session over TLS. */
+/** An HTTP/2 session over TLS, on a connection of its own or on this one. */
 export async function openTlsSession(
   rig: TlsRig,
   client: TestCertificate | null,
+  socket?: Socket,
 ): Promise<ClientHttp2Session & AsyncDisposable> {
-  const session = connectHttp2(rig.http.origin, clientOptions(rig, client));
+  const options = clientOptions(rig, client);
+  const session =
+    socket === undefined
+      ? connectHttp2(rig.http.origin, options)
+      : connectHttp2(rig.http.origin, {
+          createConnection: () => connect({ ...options, socket, servername: "localhost", ALPNProtocols: ["h2"] }),
+        });
   session.on("error", () => {});
   await once(session, "connect");
   return Object.assign(session, {

@@ -6,7 +6,8 @@ const maxHeaderLength = 4096;
 /**
  * The one key that a request presents: in Authorization, as `Bearer KEY` (RFC 6750) or as user name of `Basic` without a password
  * (RFC 7617), or in X-API-Key. Beside a key nothing else may stand, readable or not: whatever reads it after us might take the other.
- * A header that came several times is its values joined by commas.
+ * A header that came several times is its values joined by commas. Held by `clients/vectors/credentials.json`, as the authority's own
+ * doors are.
  */
 export function presentedKey(
   authorization: string | null,
@@ -26,11 +27,16 @@ function values(header: string | null): readonly string[] {
   }
   // What is too long is read as one that makes no sense.
   const parts = header.length > maxHeaderLength ? ["?"] : header.split(",");
-  return parts.map((part) => part.trim()).filter((part) => part !== "");
+  return parts.map(withoutBlanks).filter((part) => part !== "");
+}
+
+/** Blanks are HTTP's (OWS, RFC 9110 section 5.6.3): `trim` takes more. */
+function withoutBlanks(text: string): string {
+  return text.replace(/^[ \t]+/, "").replace(/(?<![ \t])[ \t]+$/, "");
 }
 
 function keyOfAuthorization(value: string): string | null {
-  const [, scheme = "", credentials = ""] = /^(Bearer|Basic) +([^ ]+)$/i.exec(value) ?? [];
+  const [, scheme = "", credentials = ""] = /^(Bearer|Basic) +([!-~]+)$/i.exec(value) ?? [];
   if (credentials === "" || value.length > maxKeyLength) {
     return null;
   }
@@ -44,12 +50,12 @@ function userNameOf(credentials: string): string | null {
   } catch {
     return null;
   }
-  // Other text that means the same bytes is none: two readers might differ about it.
-  if (btoa(pair).replace(/=+$/, "") !== credentials.replace(/=+$/, "")) {
+  // Padded or not, but in no other way (RFC 4648): other texts mean the same bytes, and two readers might differ about them.
+  const written = btoa(pair);
+  if (credentials !== written && credentials !== written.replace(/=+$/, "")) {
     return null;
   }
-  const [userName = "", password, ...rest] = pair.split(":");
-  return userName !== "" && password === "" && rest.length === 0 ? userName : null;
+  return /^([!-9;-~]+):$/.exec(pair)?.[1] ?? null;
 }
 
 function keyOfApiKey(value: string): string | null {

@@ -1,12 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { freePort, waitForPort } from "../support/ports.ts";
 import type { RpcTarget } from "../support/rpc-clients.ts";
 
-const startTimeoutMs = 20_000;
 const types = "type.googleapis.com/envoy.extensions";
 const managerType = `${types}.filters.network.http_connection_manager.v3.HttpConnectionManager`;
 
@@ -25,6 +23,8 @@ export type EnvoyOptions = {
   readonly directory: string;
   /** How long it uses a connection to the upstream. Default: without end. */
   readonly maxUpstreamConnectionSeconds?: number;
+  /** More of its only route, as Envoy's RouteAction has it. */
+  readonly route?: object;
 };
 
 export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
@@ -46,36 +46,17 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
     await ended;
   }
 
-  const deadlineMs = performance.now() + startTimeoutMs;
-  while (!(await answers(port))) {
-    if (child.exitCode !== null || performance.now() > deadlineMs) {
-      await stop();
-      throw new Error(`Envoy did not start:\n${output}`);
-    }
-    await sleep(50);
+  try {
+    await waitForPort(port, () => child.exitCode === null);
+  } catch (error) {
+    await stop();
+    throw new Error(`Envoy did not start:\n${output}`, { cause: error });
   }
   return { port, output: () => output, stop, [Symbol.asyncDispose]: stop };
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.on("connect", () => resolve(true)).on("error", () => resolve(false));
-    socket.on("connect", () => socket.destroy());
-  });
-}
-
-function configurationOf(port: number, { upstream, maxUpstreamConnectionSeconds }: EnvoyOptions) {
-  const route = { match: { prefix: "/" }, route: { cluster: "upstream", timeout: "0s" } };
+function configurationOf(port: number, { upstream, maxUpstreamConnectionSeconds, route: more = {} }: EnvoyOptions) {
+  const route = { match: { prefix: "/" }, route: { cluster: "upstream", timeout: "0s", ...more } };
   const manager = {
     "@type": managerType,
     stat_prefix: "in",
@@ -91,6 +72,10 @@ function configurationOf(port: number, { upstream, maxUpstreamConnectionSeconds 
       : { common_http_protocol_options: { max_connection_duration: `${maxUpstreamConnectionSeconds}s` } }),
   };
   return {
+    // Envoy closes a connection on which more than so many streams came, and most of them were reset within a second.
+    layered_runtime: {
+      layers: [{ name: "static", static_layer: { overload: { premature_reset_total_stream_count: 10_000_000 } } }],
+    },
     static_resources: {
       listeners: [
         {

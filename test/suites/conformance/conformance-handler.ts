@@ -31,7 +31,7 @@ export function createConformanceHandler(options: ConformanceHandlerOptions): Ht
     compressMinBytes: 0,
     readMaxBytes: maxMessageBytes,
     requestGate: createGate(requireIdentity),
-    interceptors: [withoutInfo, createCallInterceptor(reportFault), withInfo],
+    interceptors: [withoutInfo, createCallInterceptor(() => {}, reportFault), withInfo],
     jsonOptions: { registry: schema.registry },
   }).service(schema.service, createConformanceService(schema));
   const routes = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -59,7 +59,8 @@ function createGate(requireIdentity: boolean): (context: HandlerContext) => void
   return (context) => {
     const call = callOf(context.values);
     call.context = context;
-    const unidentified = requireIdentity && call.peer.identity === null ? callerUnidentified() : null;
+    const unidentified =
+      requireIdentity && call.peer.identity === null ? callerUnidentified("CERTIFICATE_MISSING") : null;
     call.error = call.refusal ?? unidentified ?? call.malformed;
     if (call.error !== null) {
       throw bare(call.error);

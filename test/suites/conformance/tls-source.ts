@@ -2,9 +2,9 @@ import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Log } from "../../../src/authority/log.ts";
 import type { TlsSource } from "../../../src/http/tls-source.ts";
-import { openCertificates } from "../../../src/tls/certificate-source.ts";
+import { createCertificateSource } from "../../../src/tls/certificate-source.ts";
+import { readCertificates } from "../../../src/tls/certificates.ts";
 import { createAuthority } from "../../support/certificates.ts";
 
 export type Credentials = {
@@ -18,23 +18,33 @@ export type Credentials = {
  * The product's way to speak TLS, with the runner's certificates. That of its clients is self-signed, no CA's and without any
  * name, which the product would not take: so who is trusted, and what they are called, is decided here.
  */
-export function createTlsSource(credentials: Credentials, log: Log): TlsSource {
+export function createTlsSource(credentials: Credentials): TlsSource {
   const { certificatePem, keyPem, clientCertificatePem } = credentials;
-  const source = openInProduct(certificatePem, keyPem, log);
+  const source = openInProduct(certificatePem, keyPem);
   if (clientCertificatePem.byteLength === 0) {
     return source;
   }
   const client = new X509Certificate(clientCertificatePem);
   return {
     options: () => ({ ...source.options(), ca: client.toString() }),
-    trusts: (certificate) => certificate.raw.equals(client.raw),
-    identityOf: () => "conformance-client",
-    onReload: (callback) => source.onReload(callback),
+    peerOf(socket) {
+      const isClient = socket.authorized && socket.getPeerX509Certificate()?.raw.equals(client.raw) === true;
+      return {
+        transport: "tls",
+        identity: isClient ? "conformance-client" : null,
+        fault: isClient ? null : "CERTIFICATE_MISSING",
+        certificate: null,
+        claimedIdentity: null,
+        opensslObjection: null,
+        isOutdated: false,
+      };
+    },
+    onReplaced: (callback) => source.onReplaced(callback),
   };
 }
 
 /** The product reads files. */
-function openInProduct(certificatePem: Uint8Array, keyPem: Uint8Array, log: Log): TlsSource {
+function openInProduct(certificatePem: Uint8Array, keyPem: Uint8Array): TlsSource {
   const directory = mkdtempSync(join(tmpdir(), "token-authority-conformance-"));
   try {
     const write = (name: string, content: Uint8Array | string) => {
@@ -47,7 +57,7 @@ function openInProduct(certificatePem: Uint8Array, keyPem: Uint8Array, log: Log)
       key: write("server.key", keyPem),
       clientCa: write("client-ca.pem", createAuthority().certificatePem),
     };
-    return openCertificates(paths, { log, now: Date.now });
+    return createCertificateSource(readCertificates(paths, Date.now()), Date.now);
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../../..");
 /** Where the suites keep what they install. Set TOOLS_CACHE_DIR to keep it elsewhere. */
-const cacheDirectory = resolve(process.env.TOOLS_CACHE_DIR ?? join(root, ".cache"));
+export const cacheDirectory = resolve(process.env.TOOLS_CACHE_DIR ?? join(root, ".cache"));
 const installTimeoutMs = 8 * 60 * 1000;
 
 /** Makes sure that the program of a Go module is there, and returns its path. */

@@ -37,15 +37,18 @@ const (
 //
 // # Callers
 //
-// A caller is known by its client certificate: its one SPIFFE URI SAN, else its first DNS SAN. The callers file gives that
-// identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket only) is `local`.
+// A caller is known by its client certificate: its SPIFFE ID, which must be its only URI SAN, or else its first DNS SAN. The
+// callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket
+// only) is `local`.
 //
 // # Errors
 //
 // Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at fault, the
 // metadata `field` with its name. Reasons that any RPC may answer:
 //
-//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no verified client certificate that names one identity.
+//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names one identity.
+//     metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED, CERTIFICATE_NOT_YET_VALID,
+//     CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
 //   - PERMISSION_DENIED, CALLER_UNKNOWN: the identity is not in the callers file.
 //   - PERMISSION_DENIED, ROLE_NOT_ALLOWED: the caller's role may not call this RPC.
 //   - PERMISSION_DENIED, HOST_NOT_LOCAL: a plaintext request whose Host or :authority is not this machine.
@@ -256,15 +259,18 @@ func (c *tokenServiceClient) Authenticate(ctx context.Context, in *AuthenticateR
 //
 // # Callers
 //
-// A caller is known by its client certificate: its one SPIFFE URI SAN, else its first DNS SAN. The callers file gives that
-// identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket only) is `local`.
+// A caller is known by its client certificate: its SPIFFE ID, which must be its only URI SAN, or else its first DNS SAN. The
+// callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket
+// only) is `local`.
 //
 // # Errors
 //
 // Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at fault, the
 // metadata `field` with its name. Reasons that any RPC may answer:
 //
-//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no verified client certificate that names one identity.
+//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names one identity.
+//     metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED, CERTIFICATE_NOT_YET_VALID,
+//     CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
 //   - PERMISSION_DENIED, CALLER_UNKNOWN: the identity is not in the callers file.
 //   - PERMISSION_DENIED, ROLE_NOT_ALLOWED: the caller's role may not call this RPC.
 //   - PERMISSION_DENIED, HOST_NOT_LOCAL: a plaintext request whose Host or :authority is not this machine.

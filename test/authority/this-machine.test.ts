@@ -1,12 +1,43 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isLocalHost } from "../../src/connect/is-local-host.ts";
-import { isLocalAuthority } from "../../src/grpc/is-local-authority.ts";
+import { isThisMachine, isUsualNameOfThisMachine, namesThisMachine } from "../../src/authority/this-machine.ts";
+
+describe("a host that is this machine", () => {
+  it.each([
+    "localhost",
+    "LOCALHOST",
+    "127.0.0.1",
+    "127.255.0.9",
+    "::1",
+    "[::1]",
+    "0:0:0:0:0:0:0:1",
+    "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
+  ])("says yes to %s", (host) => {
+    expect(isThisMachine(host)).toBe(true);
+  });
+
+  it.each([
+    "",
+    "0.0.0.0",
+    "::",
+    "128.0.0.1",
+    "10.0.0.1",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "127.1",
+    "::2",
+    "::ffff:10.0.0.1",
+    "[127.0.0.1",
+  ])("says no to %j", (host) => {
+    expect(isThisMachine(host)).toBe(false);
+  });
+});
 
 describe("an authority that is surely local", () => {
   it("is localhost or the usual loopback addresses, with a port or without", () => {
     for (const authority of ["localhost", "localhost:443", "127.0.0.1", "127.0.0.1:65535", "[::1]", "[::1]:8443"]) {
-      expect(isLocalAuthority(authority), authority).toBe(true);
+      expect(isUsualNameOfThisMachine(authority), authority).toBe(true);
     }
   });
 
@@ -25,7 +56,7 @@ describe("an authority that is surely local", () => {
       "[::1",
       "::1",
     ]) {
-      expect(isLocalAuthority(authority), authority).toBe(false);
+      expect(isUsualNameOfThisMachine(authority), authority).toBe(false);
     }
   });
 
@@ -48,8 +79,8 @@ describe("an authority that is surely local", () => {
     fc.assert(
       fc.property(fc.array(part, { maxLength: 4 }), (parts) => {
         const authority = parts.join("");
-        fc.pre(isLocalAuthority(authority));
-        expect(isLocalHost(`http://${authority}/`)).toBe(true);
+        fc.pre(isUsualNameOfThisMachine(authority));
+        expect(namesThisMachine(`http://${authority}/`)).toBe(true);
       }),
       { numRuns: 200 },
     );
