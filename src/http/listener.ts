@@ -107,7 +107,8 @@ export async function startListener(options: {
 }
 
 // Keepalive finds the dead peers of HTTP/1.1, which has no PING.
-const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+// A client may close its sending side behind its request, and read the answer (RFC 9112, 9.6).
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, allowHalfOpen: true };
 
 /**
  * Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. Of a stranger, as little as
