@@ -42,6 +42,7 @@ export async function startTlsRig(
   const source = createCertificateSource(readCertificates(paths, nowMs), () => nowMs);
   const http = await startRig({
     tls: source,
+    knowsCallers: true,
     limits: options.limits ?? {},
     watch: { failed: (fault, address) => failures.push({ fault, address }) },
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
