@@ -18,6 +18,7 @@ import type { Missing } from "./sqlite/writer-thread.ts";
 import { countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./tls-set.ts";
+import { version } from "./version.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
 const forgetRequestsEveryMs = 60 * 1000;
@@ -26,6 +27,8 @@ export type ServerOptions = {
   /** The system's time, in Unix milliseconds. Threads beyond the first have the real one. */
   readonly clock: Clock;
   readonly log: Log;
+  /** How many of its lines were lost since the start. */
+  readonly logLinesDropped: () => number;
   /** What of the store is missing and shall be made anew, this once. */
   readonly makeAnew?: readonly Missing[];
   /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
@@ -89,6 +92,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       store,
       readings: () => readings,
       isServing,
+      logLinesDropped: options.logLinesDropped,
       hasTls: config.tls !== null,
       hasRestTls: (config.rest?.tls ?? null) !== null,
     }),
@@ -162,7 +166,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
-  log.info({ threads: config.threads, ...where }, "listening");
+  log.info({ version, threads: config.threads, maxConnections: config.maxConnections, ...where }, "listening");
   const started = starting.move();
   return {
     address: where.address,

@@ -135,7 +135,7 @@ describe("the first start on the defaults", () => {
     const { startServer } = await import("../src/server.ts");
     const log = { info() {}, warn() {}, error() {} };
     const config = { ...authority.config(), sealingSecret: { file, create: true } };
-    await using _server = await startServer(config, { clock: Date.now, log, onFatal() {} });
+    await using _server = await startServer(config, { clock: Date.now, log, logLinesDropped: () => 0, onFatal() {} });
     expect(statSync(file).size).toBe(32);
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });

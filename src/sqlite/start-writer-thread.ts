@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { fromFailure } from "../authority/failure.ts";
 import type { Log } from "../authority/log.ts";
+import { logStandardError } from "../authority/thread-log.ts";
 import type { OpenedDatabase, WriterThreadData, WriterThreadOrder, WriterThreadReport } from "./writer-thread.ts";
 
 /**
@@ -17,7 +18,12 @@ export type WriterThread = AsyncDisposable & {
 
 /** Resolves once the database is open and migrated; rejects when it cannot be. */
 export async function startWriterThread(data: WriterThreadData, log: Log): Promise<WriterThread> {
-  const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), { name: "writer", workerData: data });
+  const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
+    name: "writer",
+    workerData: data,
+    stderr: true,
+  });
+  logStandardError(worker.stderr, log);
   const started = Promise.withResolvers<OpenedDatabase>();
   const failed = Promise.withResolvers<Error>();
   const ended = Promise.withResolvers<void>();
