@@ -22,13 +22,13 @@ export type SpanIds = { readonly traceId: string; readonly spanId: string };
  */
 export function createCallLog(
   log: Log,
-  steadyNowMs: () => number = () => performance.now(),
+  monotonicMs: () => number = () => performance.now(),
 ): (call: FinishedCall, span: SpanIds | null) => void {
   const samples = new Map<string, { endsAtMs: number; linesLeft: number; suppressed: number }>();
 
   /** How many lines were left out before this one; null where this one is left out as well. */
   function suppressedBefore(kind: string, { lines, everyMs }: Allowance): number | null {
-    const nowMs = steadyNowMs();
+    const nowMs = monotonicMs();
     let sample = samples.get(kind);
     if (sample === undefined) {
       if (samples.size >= maxSamples) {
