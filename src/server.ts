@@ -167,7 +167,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
-  log.info({ version, threads: config.threads, ...where }, "listening");
+  log.info({ version, threads: config.threads, maxConnections: config.maxConnections, ...where }, "listening");
   const started = starting.move();
   return {
     address: where.address,

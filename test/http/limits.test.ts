@@ -25,9 +25,14 @@ const hosted = "Host: localhost\r\n";
 describe("connections", () => {
   it("closes a connection over the maximum at once, and takes one again when another ends", async () => {
     await using rig = await startRig({ limits: { maxConnections: 3 } });
-    const sockets = await Promise.all([connectRaw(rig.port), connectRaw(rig.port), connectRaw(rig.port)]);
-    await eventually(() => rig.listener.counts().open === 3);
-    expect(await readToEnd(await connectRaw(rig.port))).toBe("");
+    const speak = async () => {
+      const socket = await connectRaw(rig.port);
+      socket.write(`GET / HTTP/1.1\r\n${hosted}\r\n`);
+      return socket;
+    };
+    const sockets = await Promise.all([speak(), speak(), speak()]);
+    await eventually(() => rig.listener.counts().http1 === 3);
+    expect(await readToEnd(await speak())).toBe("");
     expect(rig.listener.counts()).toMatchObject({ open: 3, refused: 1 });
     for (const socket of sockets) {
       socket.destroy();
