@@ -1,15 +1,11 @@
 import { type FinishedCall, isManagement } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
-
-/** How many lines of one kind are written in which time. */
-type Allowance = { readonly lines: number; readonly everyMs: number };
+import { type Allowance, createSampler } from "./authority/sampler.ts";
 
 /** Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by. */
 const findable: Allowance = { lines: 100, everyMs: 1000 };
 /** Of the others nobody can name one. */
 const sampled: Allowance = { lines: 1, everyMs: 10_000 };
-// Refusal reasons, and RPC by code by reason, are closed sets: this is never reached unless one of them is not.
-const maxSamples = 1000;
 
 /** Where a call is found in its trace, in hexadecimal. */
 export type SpanIds = { readonly traceId: string; readonly spanId: string };
@@ -22,38 +18,14 @@ export type SpanIds = { readonly traceId: string; readonly spanId: string };
  */
 export function createCallLog(
   log: Log,
-  steadyNowMs: () => number = () => performance.now(),
+  steadyNowMs?: () => number,
 ): (call: FinishedCall, span: SpanIds | null) => void {
-  const samples = new Map<string, { endsAtMs: number; linesLeft: number; suppressed: number }>();
-
-  /** How many lines were left out before this one; null where this one is left out as well. */
-  function suppressedBefore(kind: string, { lines, everyMs }: Allowance): number | null {
-    const nowMs = steadyNowMs();
-    let sample = samples.get(kind);
-    if (sample === undefined) {
-      if (samples.size >= maxSamples) {
-        return null;
-      }
-      sample = { endsAtMs: 0, linesLeft: 0, suppressed: 0 };
-      samples.set(kind, sample);
-    }
-    if (sample.endsAtMs <= nowMs) {
-      sample.endsAtMs = nowMs + everyMs;
-      sample.linesLeft = lines;
-    }
-    if (sample.linesLeft === 0) {
-      sample.suppressed += 1;
-      return null;
-    }
-    sample.linesLeft -= 1;
-    const { suppressed } = sample;
-    sample.suppressed = 0;
-    return suppressed;
-  }
+  // Refusal reasons, and RPC by code by reason, are closed sets.
+  const sample = createSampler(steadyNowMs);
 
   function logSample(kind: string, call: FinishedCall, span: SpanIds | null, message: string): void {
     const isNamed = (call.requestId ?? null) !== null;
-    const suppressed = suppressedBefore(`${kind} ${isNamed}`, isNamed ? findable : sampled);
+    const suppressed = sample(`${kind} ${isNamed}`, isNamed ? findable : sampled);
     if (suppressed !== null) {
       log.warn({ ...fieldsOf(call, span), suppressed }, message);
     }

@@ -1,15 +1,17 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { addMeasures, bucketsMs, type CallMeasures, type DurationMeasure } from "./call-measures.ts";
 
-/** A reading that is taken when the metrics are asked for. */
+/** What a metric reads when the metrics are asked for: one number, or several that labels tell apart. */
 export type GaugeSource = {
   readonly help: string;
   /** Default: `gauge`. What a counter reads never falls. */
   readonly type?: "gauge" | "counter";
   /** Default: none. */
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly read: () => number;
+  readonly labelNames?: readonly string[];
+  readonly read: () => number | readonly LabelledReading[];
 };
+
+export type LabelledReading = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 
 export type Metrics = {
   /** The metrics in the Prometheus text format (version 0.0.4). `measures` are those of each thread. */
@@ -26,24 +28,21 @@ export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Me
     labelNames: ["reason"] as const,
     registers: [registry],
   });
-  for (const [name, { help, type = "gauge", labels = {}, read }] of Object.entries(gauges)) {
-    const definition = { name, help, labelNames: Object.keys(labels), registers: [registry] };
-    if (type === "gauge") {
-      new Gauge({
-        ...definition,
-        collect() {
-          this.set(labels, read());
-        },
-      });
-    } else {
-      new Counter({
-        ...definition,
-        collect() {
-          this.reset();
-          this.inc(labels, read());
-        },
-      });
-    }
+  for (const [name, { help, type = "gauge", labelNames = [], read }] of Object.entries(gauges)) {
+    const Metric = type === "gauge" ? Gauge : Counter;
+    new Metric({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [registry],
+      collect() {
+        this.reset();
+        const value = read();
+        for (const one of typeof value === "number" ? [{ labels: {}, value }] : value) {
+          this.inc(one.labels, one.value);
+        }
+      },
+    });
   }
 
   return {

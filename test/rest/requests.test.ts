@@ -5,11 +5,11 @@ let rig: RestRig;
 let key: string;
 beforeAll(async () => {
   rig = await RestRig.start();
-  key = (await rig.issue()).key;
 });
 // Creations are limited by the second.
-beforeEach(() => {
-  rig.clock.nowMs += 1000;
+beforeEach(async () => {
+  rig.goOnWithAnotherAccount();
+  key = (await rig.issue()).key;
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
