@@ -83,7 +83,8 @@ function runAsChild(node, args) {
 
 try {
   const node = findNode();
-  const args = process.argv.slice(2);
+  // Until a program has a listener for it, SIGUSR1 would open Node's debugger to every user of the machine.
+  const args = ["--disable-sigusr1", ...process.argv.slice(2)];
   // For programs that begin with `#!/usr/bin/env node`.
   process.env.PATH = `${dirname(node)}${delimiter}${process.env.PATH ?? ""}`;
   if (process.execve !== undefined && process.platform !== "win32") {

@@ -1,39 +1,34 @@
-import type { Clock } from "./authority/clock.ts";
 import { type FinishedCall, isManagement } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
+import { type Allowance, createSampler } from "./authority/sampler.ts";
 
-const sampleIntervalMs = 10_000;
-// Refusal reasons, and RPC by code by reason, are closed sets: this is never reached unless one of them is not.
-const maxSamples = 1000;
+/** Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by. */
+const findable: Allowance = { lines: 100, everyMs: 1000 };
+/** Of the others nobody can name one. */
+const sampled: Allowance = { lines: 1, everyMs: 10_000 };
 
 /** Where a call is found in its trace, in hexadecimal. */
 export type SpanIds = { readonly traceId: string; readonly spanId: string };
 
 /**
- * Makes the log lines of calls: one for each management call by a caller that has a role, none for an accepted key. Of refused
- * keys and of other failed calls, which anybody can cause in any number, one every 10 seconds for each kind, with the number of
- * those that were left out; the metrics count them all.
+ * Makes the log lines of calls: one for each management call by a caller that has a role, none for an accepted key. Refused keys and
+ * other failed calls, which anybody can cause in any number, have a line each where their answer had a request id, up to 100 a second
+ * of each kind, and one in 10 seconds where it had none. `suppressed` says how many were left out before a line; the metrics count them
+ * all. The clock never runs back: by the system's, a clock that was set back would silence the log.
  */
-export function createCallLog(log: Log, clock: Clock): (call: FinishedCall, span: SpanIds | null) => void {
-  const samples = new Map<string, { nextAtMs: number; suppressed: number }>();
+export function createCallLog(
+  log: Log,
+  steadyNowMs?: () => number,
+): (call: FinishedCall, span: SpanIds | null) => void {
+  // Refusal reasons, and RPC by code by reason, are closed sets.
+  const sample = createSampler(steadyNowMs);
 
   function logSample(kind: string, call: FinishedCall, span: SpanIds | null, message: string): void {
-    const nowMs = clock();
-    let sample = samples.get(kind);
-    if (sample === undefined) {
-      if (samples.size >= maxSamples) {
-        return;
-      }
-      sample = { nextAtMs: 0, suppressed: 0 };
-      samples.set(kind, sample);
+    const isNamed = (call.requestId ?? null) !== null;
+    const suppressed = sample(`${kind} ${isNamed}`, isNamed ? findable : sampled);
+    if (suppressed !== null) {
+      log.warn({ ...fieldsOf(call, span), suppressed }, message);
     }
-    if (nowMs < sample.nextAtMs) {
-      sample.suppressed += 1;
-      return;
-    }
-    log.warn({ ...fieldsOf(call, span), suppressed: sample.suppressed }, message);
-    sample.nextAtMs = nowMs + sampleIntervalMs;
-    sample.suppressed = 0;
   }
 
   return (call, span) => {
@@ -62,7 +57,9 @@ function fieldsOf(call: FinishedCall, span: SpanIds | null): object {
     reason: call.reason ?? undefined,
     refusal: call.refusal ?? undefined,
     token_id: call.tokenId ?? undefined,
-    request_id: call.requestId,
+    request_id: call.requestId ?? undefined,
+    error: call.error ?? undefined,
+    ...call.details,
     ms: Math.round(call.durationMs * 1000) / 1000,
     revision: call.revision ?? undefined,
     trace_id: span?.traceId,

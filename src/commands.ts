@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { StartError } from "./authority/errors.ts";
 import type { JournalHead } from "./authority/journal.ts";
-import { revocationLog } from "./config.ts";
+import { marker, revocationLog } from "./config.ts";
 import { backUp } from "./sqlite/back-up.ts";
 import { type Restored, restore } from "./sqlite/restore.ts";
 import { verifyJournal } from "./sqlite/verify-journal.ts";
@@ -60,6 +60,7 @@ const commands = {
         backup,
         directory,
         revocationLog: revocationLog(env, directory),
+        marker: marker(env, directory),
         revocations: [...revocations, ...moreFiles],
         acceptLost: options["accept-lost-revocations"] ?? false,
       };

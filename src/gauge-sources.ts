@@ -1,6 +1,8 @@
+import { soonest } from "./peer-watch.ts";
 import type { GaugeSource } from "./prometheus/metrics.ts";
 import type { ServingReadings } from "./serving.ts";
 import type { SqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
+import { version } from "./version.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
@@ -8,6 +10,7 @@ export type GaugedParts = {
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ServingReadings[];
   readonly isServing: () => boolean;
+  readonly logLinesDropped: () => number;
   /** Connections to the admin port that were cut. */
   readonly adminRefused: () => number;
   readonly hasTls: boolean;
@@ -16,8 +19,19 @@ export type GaugedParts = {
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, adminRefused, hasTls, hasRestTls } = parts;
+  const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
+  const peers = () => readings().flatMap((one) => one.peers);
   return {
+    token_authority_build_info: {
+      help: "1, with the version that runs.",
+      labelNames: ["version"],
+      read: () => [{ labels: { version }, value: 1 }],
+    },
+    token_authority_log_lines_dropped_total: {
+      help: "Log lines that were lost since the start, for standard output took none.",
+      type: "counter",
+      read: logLinesDropped,
+    },
     token_authority_serving: {
       help: "1 while calls can be answered, else 0.",
       read: () => (isServing() ? 1 : 0),
@@ -58,6 +72,24 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
           },
         }
       : {}),
+    token_authority_peers_refused_total: {
+      type: "counter",
+      help: "Connections over TLS whose peers may not call, and calls of identities that the callers file does not name, by reason.",
+      labelNames: ["port", "reason"],
+      read: () =>
+        peers().flatMap(({ port, refused }) =>
+          [...refused].map(([reason, value]) => ({ labels: { port, reason }, value })),
+        ),
+    },
+    token_authority_caller_certificate_expiry_timestamp_seconds: {
+      help: "When the certificate expires that a caller has shown lately, the soonest of its own, in Unix seconds.",
+      labelNames: ["caller"],
+      read: () =>
+        [...soonest(...peers().map(({ certificateEndsMs }) => certificateEndsMs))].map(([caller, endMs]) => ({
+          labels: { caller },
+          value: endMs / 1000,
+        })),
+    },
     ...(hasRestTls
       ? {
           token_authority_rest_certificate_expiry_timestamp_seconds: {

@@ -1,15 +1,23 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { pino } from "pino";
 import { StartError } from "./authority/errors.ts";
+import { withoutKey } from "./authority/fault-log.ts";
 import { isCommand, runCommand } from "./commands.ts";
 import { describeSettings, readConfig } from "./config.ts";
+import { openLogOutput } from "./log-output.ts";
+import { memoryLimitBytes } from "./memory-limit.ts";
+import { printAnswer } from "./print-answer.ts";
+import { createProcessLog } from "./process-log.ts";
 import { startServer } from "./server.ts";
+import type { Missing } from "./sqlite/writer-thread.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
 
   npm start                                  serves, as these settings in the environment say
+  npm start -- --init | --new-log | --new-marker
+                                             the same, and makes anew, this once, what is missing: the database, the revocation
+                                             log, the marker
   npm run verify-journal -- DATA_DIR [--head REVISION:HASH]
                                              checks the journal, also beside a running server
   npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
@@ -19,8 +27,16 @@ const usage = `The CasaPay token authority: issues API keys and decides on them.
 Settings:
 ${describeSettings()}
 
-Signals: SIGTERM and SIGINT end it in good order, a second one at once; SIGHUP reads certificates and callers again.
+Signals: SIGTERM, SIGINT and SIGQUIT end it in good order, a second one at once; SIGHUP reads certificates and callers again.
 `;
+
+const lastWordsMs = 500;
+
+const missingToMake = [
+  { option: "init", missing: "database" },
+  { option: "new-log", missing: "revocation log" },
+  { option: "new-marker", missing: "marker" },
+] as const satisfies readonly { readonly option: string; readonly missing: Missing }[];
 
 /** Does what the arguments say: serves, or runs a command. */
 export async function run(process: NodeJS.Process): Promise<void> {
@@ -34,30 +50,44 @@ export async function run(process: NodeJS.Process): Promise<void> {
         head: { type: "string" },
         revocations: { type: "string", multiple: true },
         "accept-lost-revocations": { type: "boolean" },
+        init: { type: "boolean" },
+        "new-log": { type: "boolean" },
+        "new-marker": { type: "boolean" },
       },
     });
     const [command] = positionals;
+    const makeAnew = missingToMake.filter(({ option }) => values[option]);
     if (values.help) {
-      process.stdout.write(usage);
+      await printAnswer(usage);
     } else if (isCommand(command)) {
       const { output, exitCode } = await runCommand(command, positionals.slice(1), values, process);
-      process.stdout.write(output);
+      await printAnswer(output);
       process.exitCode = exitCode;
-    } else if (command !== undefined || Object.keys(values).length > 0) {
+    } else if (command !== undefined || Object.keys(values).length > makeAnew.length) {
       throw new StartError("these arguments mean nothing here: see --help");
     } else {
-      await serve(process);
+      await serve(
+        process,
+        makeAnew.map(({ missing }) => missing),
+      );
     }
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`);
+    await tellPerson(`${explain(error)}\n`);
     process.exit(2);
   }
 }
 
-async function serve(process: NodeJS.Process): Promise<void> {
-  const config = readConfig(process.env);
+/** On standard error, which may be a pipe that nobody reads: this is not waited for longer than a moment. */
+async function tellPerson(text: string): Promise<void> {
+  const output = openLogOutput(2, () => {});
+  output.write(text, true);
+  await output.flush(lastWordsMs);
+}
+
+async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Promise<void> {
+  const config = readConfig(process.env, memoryLimitBytes(process));
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
-  const log = pino({ level: config.logLevel, base: { pid: process.pid } });
+  const { log, output } = createProcessLog(config.logLevel, process.pid);
   let isEnding = false;
 
   function end(exitCode: number, why: object): void {
@@ -66,25 +96,36 @@ async function serve(process: NodeJS.Process): Promise<void> {
     }
     isEnding = true;
     log.info(why, "stopping");
-    // What is still starting is ended once it has.
-    starting
-      .then((server) => server[Symbol.asyncDispose]())
-      .then(
-        () => {
-          log.info({ exitCode }, "stopped");
-          process.exit(exitCode);
-        },
-        (error) => {
-          log.error({ err: error }, "the end was not in good order");
-          process.exit(1);
-        },
-      );
+    void finish(exitCode);
+  }
+
+  async function finish(exitCode: number): Promise<never> {
+    let code = exitCode;
+    try {
+      // What is still starting is ended once it has.
+      const server = await starting;
+      await server[Symbol.asyncDispose]();
+      log.info({ exitCode }, "stopped");
+    } catch (error) {
+      log.error({ err: error }, "the end was not in good order");
+      code = 1;
+    }
+    await output.flush(lastWordsMs);
+    process.exit(code);
   }
 
   // Before the start, which takes a while: a signal without a listener would end the process as it stands.
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  // SIGQUIT as well: it would leave a core dump, which holds keys.
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
     process.on(signal, () => end(0, { signal }));
   }
+  // Node would write both to standard error, and wait for its reader.
+  process.on("uncaughtException", (error) => {
+    log.error({ err: withoutKey(error) }, "an error that nothing caught: ending, so that a restart can recover");
+    process.exit(1);
+  });
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => log.warn({ err: withoutKey(warning) }, "Node warns"));
   process.on("SIGHUP", () => {
     starting.then(
       (server) => server.reload(),
@@ -93,7 +134,9 @@ async function serve(process: NodeJS.Process): Promise<void> {
   });
   const starting = startServer(config, {
     log,
+    makeAnew,
     clock: Date.now,
+    logLinesDropped: output.dropped,
     onFatal(error) {
       log.error({ err: error }, "the store or a thread has failed: ending, so that a restart can recover it");
       end(1, { reason: "failure" });
@@ -101,7 +144,7 @@ async function serve(process: NodeJS.Process): Promise<void> {
   });
   const server = await starting;
   if (isFirstStart && !isEnding) {
-    process.stderr.write(welcome(server.address, config.tls !== null));
+    await tellPerson(welcome(server.address, config.tls !== null));
   }
 }
 

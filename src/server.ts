@@ -1,10 +1,10 @@
 import { platform } from "node:os";
-import { type Clock, createTimeSeen } from "./authority/clock.ts";
+import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
-import type { TokenStore } from "./authority/token-store.ts";
 import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
+import { createRequestForgetter } from "./forget-requests.ts";
 import { gaugeSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
 import { type AdminListener, startAdminListener } from "./prometheus/admin-listener.ts";
@@ -14,9 +14,11 @@ import { readSealingSecret } from "./sealing-secret.ts";
 import { type ServingReadings, startServing } from "./serving.ts";
 import type { ServingThreadData } from "./serving-thread.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
+import type { Missing } from "./sqlite/writer-thread.ts";
 import { countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./tls-set.ts";
+import { version } from "./version.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
 const forgetRequestsEveryMs = 60 * 1000;
@@ -25,6 +27,10 @@ export type ServerOptions = {
   /** The system's time, in Unix milliseconds. Threads beyond the first have the real one. */
   readonly clock: Clock;
   readonly log: Log;
+  /** How many of its lines were lost since the start. */
+  readonly logLinesDropped: () => number;
+  /** What of the store is missing and shall be made anew, this once. */
+  readonly makeAnew?: readonly Missing[];
   /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
   readonly onFatal: (error: unknown) => void;
 };
@@ -54,16 +60,21 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     await requireFreePort(address);
   }
   let tls = readTlsSet(config, log, clock());
+  const timeSeen = createTimeSeen(0);
   const store = starting.use(
     await openSqliteTokenStore(config.dataDirectory, {
       minFreeBytes: config.minFreeBytes,
       revocationLog: config.revocationLog,
+      marker: config.marker,
+      makeAnew: options.makeAnew ?? [],
+      timeSeen,
       log,
       onFatal,
     }),
   );
-  const timeSeen = createTimeSeen(timeFloor(clock, store.head().atMs, config.allowClockBack));
-  const forgetting = setInterval(() => void forgetRequests(store, clock(), log), forgetRequestsEveryMs);
+  setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
+  const forgetRequests = createRequestForgetter(store, clock, log);
+  const forgetting = setInterval(() => void forgetRequests(), forgetRequestsEveryMs);
   starting.defer(() => clearInterval(forgetting));
   const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
 
@@ -82,6 +93,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       store,
       readings: () => readings,
       isServing,
+      logLinesDropped: options.logLinesDropped,
       hasTls: config.tls !== null,
       hasRestTls: (config.rest?.tls ?? null) !== null,
     }),
@@ -155,7 +167,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
-  log.info({ threads: config.threads, ...where }, "listening");
+  log.info({ version, threads: config.threads, maxConnections: config.maxConnections, ...where }, "listening");
   const started = starting.move();
   return {
     address: where.address,
@@ -193,24 +205,21 @@ function possibleThreads({ threads, listen }: Config, log: Log): number {
   return threads;
 }
 
-/** The time of the newest change has passed: clocks may not show less, or else the start is refused or this is not held to. */
-function timeFloor(clock: Clock, newestChangeMs: number, allowBack: boolean): number {
-  const behindMs = newestChangeMs - clock();
+/**
+ * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else the start is
+ * refused or this is not held to.
+ */
+function timeFloor(clock: Clock, newestChangeMs: number, seenMs: number, allowBack: boolean): number {
+  const floorMs = Math.max(newestChangeMs, seenMs);
+  const behindMs = floorMs - clock();
   if (behindMs <= maxClockBackMs) {
-    return newestChangeMs;
+    return floorMs;
   }
   if (!allowBack) {
+    const what = newestChangeMs >= seenMs ? "newest change" : "greatest time that was seen before";
     throw new StartError(
-      `the clock is ${Math.round(behindMs / 1000)} s before the newest change: set it right, or set TOKEN_AUTHORITY_CLOCK_BACK=allow if that change was made in the future`,
+      `the clock is ${Math.round(behindMs / 1000)} s before the ${what}, and keys that have expired would be accepted again: set it right, or set TOKEN_AUTHORITY_CLOCK_BACK=allow if it was in the future then`,
     );
   }
   return 0;
-}
-
-async function forgetRequests(store: TokenStore, nowMs: number, log: Log): Promise<void> {
-  try {
-    await store.forgetRequests(nowMs);
-  } catch (error) {
-    log.warn({ err: error }, "old request ids were not erased");
-  }
 }

@@ -16,6 +16,7 @@ import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import type { Tracing } from "./opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
+import type { PeerReadings } from "./peer-watch.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
@@ -51,6 +52,8 @@ export type ServingReadings = {
   /** Null in plaintext. */
   readonly certificateExpiresAtMs: number | null;
   readonly restCertificateExpiresAtMs: number | null;
+  /** Of each port with TLS. */
+  readonly peers: readonly PeerReadings[];
 };
 
 /** Where one thread really listens, as texts; null where it does not. Can be sent to another thread. */
@@ -75,8 +78,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
   const lastUse = createLastUseRecorder(store, log);
-  starting.defer(() => lastUse.flush(clock.now()));
-  const flushing = setInterval(() => void lastUse.flush(clock.now()), flushUsesEveryMs);
+  starting.defer(() => lastUse.flush());
+  const flushing = setInterval(() => void lastUse.flush(), flushUsesEveryMs);
   starting.defer(() => clearInterval(flushing));
   const authority = createTokenAuthority({
     store,
@@ -89,7 +92,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
 
   const meter = createCallMeter();
-  const logCall = createCallLog(log, clock.now);
+  const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
@@ -134,7 +137,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
           log,
         });
   if (page !== null) {
-    ports.push(page);
+    ports.push(page.listener);
   }
   starting.defer(() => shutdown.abort());
 
@@ -143,7 +146,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     addresses: {
       rpc: internal === null ? null : addressOf(internal.listener),
       rest: rest?.listener.addressText ?? null,
-      console: page?.addressText ?? null,
+      console: page?.listener.addressText ?? null,
     },
     readings: () => ({
       calls: meter.read(),
@@ -151,6 +154,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       clockBehindMs: clock.behindMs(),
       certificateExpiresAtMs: internal?.certificates?.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
+      peers: [internal, rest, page].flatMap((port) => port?.readPeers() ?? []),
     }),
     replaceTls(tls) {
       internal?.replaceTls(tls.rpc);

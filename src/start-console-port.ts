@@ -9,12 +9,14 @@ import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import type { TlsSource } from "./http/tls-source.ts";
+import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
 import { startPort } from "./start-port.ts";
 
 // One person's page, which asks for little at once.
 const maxConnections = 100;
 const maxConcurrentStreams = 100;
+const handshakesPerSecond = 25;
 
 /** Where gateways ask for a decision. */
 const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
@@ -29,13 +31,21 @@ export type ConsolePortOptions = {
   readonly log: Log;
 };
 
+export type ConsolePort = {
+  readonly listener: Listener;
+  /** None in plaintext. */
+  readPeers(): readonly PeerReadings[];
+};
+
 /** Starts the operator's page. Its callers are those of the RPCs, with the same roles. */
-export async function startConsolePort(options: ConsolePortOptions): Promise<Listener> {
+export async function startConsolePort(options: ConsolePortOptions): Promise<ConsolePort> {
   const { address, tls, roleOf, answerRpc, figures, log } = options;
-  return await startPort({
+  const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
+  const listener = await startPort({
+    knowsCallers: true,
     address,
     reusePort: false,
-    tls,
+    tls: tls === null ? null : { source: tls, watch },
     handler: createConsoleHandler({
       files: readPageFiles(),
       answerRpc,
@@ -45,8 +55,10 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Lis
     lanes: { headers: [], paths: new Map() },
     maxConnections,
     maxConcurrentStreams,
+    handshakesPerSecond,
     log,
   });
+  return { listener, readPeers: () => (tls === null ? [] : [watch.readings()]) };
 }
 
 /** What the page plots, of everything that is measured. */

@@ -11,7 +11,7 @@ import { createConnectHandler } from "./connect/connect-handler.ts";
 import { defaultDeadlines } from "./connect/deadline.ts";
 import { maxMessageBytes } from "./connect/limits.ts";
 import { createManagementCalls } from "./connect/management-calls.ts";
-import { createCheck } from "./gateway/check.ts";
+import { createCheck, requestIdOf } from "./gateway/check.ts";
 import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
 import { identityHeaders } from "./gateway/identity-headers.ts";
 import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
@@ -21,9 +21,13 @@ import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
+import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { TlsSet } from "./tls-set.ts";
+
+// All gateways come back after a restart, and decisions have to go on meanwhile: a quarter of a core.
+const handshakesPerSecond = 250;
 
 export type InternalPortOptions = {
   readonly config: Config;
@@ -49,17 +53,26 @@ export type InternalPort = {
   readonly roleOf: (identity: string) => Role | null;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
+  /** None in plaintext. */
+  readPeers(): readonly PeerReadings[];
   /** Certificates, CAs and callers from now on. */
   replaceTls(tls: TlsSet["rpc"]): void;
 };
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, onCall, isTraced, log } = options;
+  const { config, authority, clock, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
   const roleOf = (identity: string) => (tls === null ? config.plaintextRole : (tls.callers.get(identity) ?? null));
+  const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
+  const onCall = (call: FinishedCall) => {
+    if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
+      watch.unknownCaller(call.caller);
+    }
+    options.onCall(call);
+  };
 
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
   const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
@@ -75,6 +88,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     ...checkStatuses,
     ...laneOptions,
     check,
+    requestIdOf,
     identityHeaders,
     maxPreparedBytes: config.cacheBytes / config.threads / 8,
   });
@@ -102,9 +116,10 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   });
 
   const listener = await startPort({
+    knowsCallers: true,
     address: options.address,
     reusePort: config.threads > 1,
-    tls: certificates,
+    tls: certificates === null ? null : { source: certificates, watch },
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
@@ -112,6 +127,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     },
     maxConnections: Math.ceil(config.maxConnections / config.threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / config.threads),
     log,
   });
   const replaceTls = (next: TlsSet["rpc"]) => {
@@ -120,5 +136,12 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
       certificates.replace(next.certificates);
     }
   };
-  return { listener, answerRpc, roleOf, certificates, replaceTls };
+  return {
+    listener,
+    answerRpc,
+    roleOf,
+    certificates,
+    readPeers: () => (certificates === null ? [] : [watch.readings()]),
+    replaceTls,
+  };
 }

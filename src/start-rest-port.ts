@@ -7,6 +7,7 @@ import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
 import type { RestConfig } from "./config.ts";
 import type { Listener } from "./http/listener.ts";
+import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
 import { startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
@@ -16,6 +17,8 @@ import type { Certificates } from "./tls/certificates.ts";
 const maxConcurrentStreams = 100;
 // Merchants and their proxies ask now and then: more than this at once are strangers who wait.
 const maxConnections = 1000;
+// A tenth of a core, which nobody has to show a key for.
+const handshakesPerSecond = 100;
 
 export type RestPortOptions = {
   readonly config: RestConfig;
@@ -34,16 +37,20 @@ export type RestPort = {
   readonly listener: Listener;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
+  /** None in plaintext. */
+  readPeers(): readonly PeerReadings[];
 };
 
 /** Starts the public REST face. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { config, authority, store, clock, log } = options;
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
+  const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
+    knowsCallers: false,
     address: config.listen,
     reusePort: false,
-    tls: certificates,
+    tls: certificates === null ? null : { source: certificates, watch },
     handler: createRestHandler({
       authenticate: authority.authenticate,
       tokens: createDelegatedTokens({ authority, store, clock }),
@@ -55,7 +62,8 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
     lanes: { headers: [], paths: new Map() },
     maxConnections,
     maxConcurrentStreams,
+    handshakesPerSecond,
     log,
   });
-  return { listener, certificates };
+  return { listener, certificates, readPeers: () => (certificates === null ? [] : [watch.readings()]) };
 }

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { fromFailure } from "./authority/failure.ts";
 import type { Log } from "./authority/log.ts";
+import { logStandardError } from "./authority/thread-log.ts";
 import type { ServedAddresses, ServingReadings } from "./serving.ts";
 import type { ServingThreadData, ServingThreadOrder, ServingThreadReport } from "./serving-thread.ts";
 import type { TlsSet } from "./tls-set.ts";
@@ -23,7 +24,9 @@ export async function startServingThread(
     name: "serving",
     workerData: data,
     transferList: [data.store.port],
+    stderr: true,
   });
+  logStandardError(worker.stderr, log);
   const ready = Promise.withResolvers<ServedAddresses>();
   const ended = Promise.withResolvers<void>();
   const waiting: ((readings: ServingReadings | null) => void)[] = [];

@@ -1,5 +1,6 @@
 import { StartError } from "./authority/errors.ts";
 import type { Sampling, TracingSettings } from "./opentelemetry/tracing-settings.ts";
+import { version } from "./version.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -42,6 +43,7 @@ export function readTracingSettings(env: Environment): TracingSettings | null {
     },
     resource: {
       "service.name": defaultServiceName,
+      "service.version": version,
       ...pairs(env, "OTEL_RESOURCE_ATTRIBUTES"),
       ...(env.OTEL_SERVICE_NAME ? { "service.name": env.OTEL_SERVICE_NAME } : {}),
     },

@@ -17,7 +17,10 @@ it.each([["systemd/token-authority.service"], ["docker/Dockerfile"], ["kubernete
   (file) => {
     const settings = settingsIn(file);
     expect(Object.keys(settings).length).toBeGreaterThan(2);
-    expect(readConfig(settings)).toMatchObject({ revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG });
+    expect(readConfig(settings)).toMatchObject({
+      revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG,
+      marker: settings.TOKEN_AUTHORITY_MARKER,
+    });
   },
 );
 

@@ -60,7 +60,7 @@ describe("the process", () => {
     const { key } = await tokens.create({ ...newKey, requestId });
     expect((await tokens.create({ ...newKey, requestId })).key).toBe(key);
     expect(first.stderr).toContain("grpcurl -plaintext");
-    expect(readdirSync(here.path).sort()).toEqual(["data", "data.sealing-secret"]);
+    expect(readdirSync(here.path).sort()).toEqual(["data", "data.marker", "data.sealing-secret"]);
     first.child.kill("SIGTERM");
     expect(await first.ended()).toBe(0);
 
@@ -120,7 +120,7 @@ describe("the process", () => {
       CALLERS: '{"spiffe://casapay/gateway": "gateway"}',
     };
     const settings = Object.entries(files).map(([name, content]) => {
-      writeFileSync(join(here.path, name), content);
+      writeFileSync(join(here.path, name), content, { mode: 0o600 });
       return [`TOKEN_AUTHORITY_${name}`, join(here.path, name)];
     });
     await using told = new AuthorityProcess(here.path, [], Object.fromEntries(settings));
@@ -128,6 +128,28 @@ describe("the process", () => {
     told.child.kill("SIGHUP");
     await told.logged(/the callers were reloaded/);
     expect(told.child.exitCode).toBeNull();
+  });
+
+  it.each(["SIGINT", "SIGQUIT"] as const)("ends in good order on %s as well", async (signal) => {
+    using here = temporaryDirectory();
+    await using served = new AuthorityProcess(here.path);
+    await served.address();
+    served.child.kill(signal);
+    expect(await served.ended()).toBe(0);
+    expect(served.stdout).toMatch(/"msg":"stopping"[\s\S]*"msg":"stopped"/);
+  });
+
+  it("opens no debugger on SIGUSR1, and outlives SIGUSR2 and SIGPIPE", async () => {
+    using here = temporaryDirectory();
+    await using served = new AuthorityProcess(here.path, [], { NODE_OPTIONS: "--inspect-port=0" });
+    const tokens = clientOf(await served.address());
+    for (const signal of ["SIGUSR1", "SIGUSR2", "SIGPIPE"] as const) {
+      served.child.kill(signal);
+      await tokens.list({});
+    }
+    served.child.kill("SIGTERM");
+    expect(await served.ended()).toBe(0);
+    expect(served.stderr).not.toContain("Debugger");
   });
 
   it("ends at once on a second signal, however long a call would take", async () => {

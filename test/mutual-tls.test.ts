@@ -10,6 +10,7 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { CreateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
+import { mintKey } from "../src/authority/key.ts";
 import { createAuthority, type GeneralName, type TestCertificate } from "./support/certificates.ts";
 import { TestServer } from "./support/test-server.ts";
 
@@ -56,6 +57,10 @@ class TlsServer extends TestServer {
         ...(certificate === null ? {} : { cert: certificate.certificatePem, key: certificate.keyPem }),
       },
     });
+  }
+
+  async metrics(): Promise<string> {
+    return await (await fetch(`http://${this.server.adminAddress}/metrics`)).text();
   }
 
   /** An HTTP/2 connection of a caller. */
@@ -267,6 +272,112 @@ describe("a reload", () => {
 });
 
 const lateToken = { account: "acct_late", name: "late", type: TokenType.SECRET };
+
+describe("a caller that may not call", () => {
+  const dayMs = 86_400_000;
+  const gateway = [{ uri: "spiffe://casapay/gateway" }];
+  const ended = { validFromMs: Date.now() - 2 * dayMs, validToMs: Date.now() - dayMs };
+  const cases = [
+    ["CERTIFICATE_MISSING", null, "none was shown", {}],
+    [
+      "CERTIFICATE_UNTRUSTED",
+      strangers.issue({ names: gateway, commonName: "them" }),
+      "not issued by an authority",
+      {
+        subject: expect.stringMatching(/^CN=them /),
+        issuer: expect.stringMatching(/^CN=another root /),
+      },
+    ],
+    [
+      "CERTIFICATE_EXPIRED",
+      root.issue({ names: gateway, ...ended }),
+      "has expired",
+      {
+        caller: "spiffe://casapay/gateway",
+        expires_at: expect.stringMatching(/^2/),
+        openssl: "CERT_HAS_EXPIRED",
+      },
+    ],
+    [
+      "CERTIFICATE_NOT_YET_VALID",
+      root.issue({ names: gateway, validFromMs: Date.now() + dayMs }),
+      "not valid yet",
+      {
+        caller: "spiffe://casapay/gateway",
+      },
+    ],
+    [
+      "CERTIFICATE_UNSUITABLE",
+      root.issue({ names: gateway, usages: ["1.3.6.1.5.5.7.3.1"] }),
+      "not good for a client",
+      {
+        caller: "spiffe://casapay/gateway",
+        openssl: "INVALID_PURPOSE",
+      },
+    ],
+    ["CERTIFICATE_WITHOUT_IDENTITY", root.issue({ names: [] }), "must name one identity", {}],
+    [
+      "CALLER_UNKNOWN",
+      root.issue({ names: [{ uri: "spiffe://casapay/x" }] }),
+      "not in the callers file",
+      {
+        caller: "spiffe://casapay/x",
+        expires_at: expect.stringMatching(/^2/),
+      },
+    ],
+  ] as const;
+
+  it.each(cases)("is told why, and so are the log and a metric: %s", async (reason, certificate, words, fields) => {
+    await using authority = await TlsServer.startTls();
+    const tokens = createClient(TokenService, authority.transport(certificate));
+    await expect(tokens.authenticate({})).rejects.toThrow(words);
+    await expect(tokens.authenticate({})).rejects.toThrow(words);
+    const lines = authority.logged.filter(({ message }) => message === "a peer may not call");
+    expect(lines).toMatchObject([{ fields: { reason, port: "rpc", peer: "127.0.0.1", suppressed: 0, ...fields } }]);
+    const count = reason === "CALLER_UNKNOWN" ? 2 : 1;
+    expect(await authority.metrics()).toContain(
+      `token_authority_peers_refused_total{port="rpc",reason="${reason}"} ${count}`,
+    );
+  });
+
+  it("that speaks in plaintext is told so, and counted as well", async () => {
+    await using authority = await TlsServer.startTls();
+    const [, port] = authority.server.address.split(":");
+    expect((await fetch(`http://localhost:${port}/`)).status).toBe(400);
+    expect(await authority.metrics()).toContain('token_authority_peers_refused_total{port="rpc",reason="PLAINTEXT"} 1');
+  });
+
+  it("has a name that tells no key, and one line however often it comes", async () => {
+    const key = mintKey("secret", true);
+    await using authority = await TlsServer.startTls();
+    for (let times = 0; times < 3; times += 1) {
+      const stranger = strangers.issue({ names: gateway, commonName: key });
+      await codeOf(createClient(TokenService, authority.transport(stranger)).authenticate({}));
+    }
+    expect(JSON.stringify(authority.logged)).not.toContain(key);
+    expect(authority.logged.filter(({ message }) => message === "a peer may not call")).toHaveLength(1);
+    expect(await authority.metrics()).toContain('reason="CERTIFICATE_UNTRUSTED"} 3');
+  });
+});
+
+it("says when the certificates of callers end, of those that the callers file names", async () => {
+  await using authority = await TlsServer.startTls();
+  const endMs = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
+  const names = [{ uri: "spiffe://casapay/gateway" }];
+  for (const certificate of [
+    root.issue({ names }),
+    root.issue({ names, validToMs: endMs }),
+    root.issue({ names: [{ uri: "spiffe://casapay/x" }] }),
+  ]) {
+    await codeOf(createClient(TokenService, authority.transport(certificate)).authenticate({}));
+  }
+  const lines = (await authority.metrics())
+    .split("\n")
+    .filter((line) => /^token_authority_caller_certificate/.test(line));
+  expect(lines).toEqual([
+    `token_authority_caller_certificate_expiry_timestamp_seconds{caller="spiffe://casapay/gateway"} ${endMs / 1000}`,
+  ]);
+});
 
 /** Ways to ask for something, each with a body that can be cut in two. */
 const message = toBinary(CreateRequestSchema, createMessage(CreateRequestSchema, lateToken));

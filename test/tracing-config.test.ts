@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readConfig } from "../src/config.ts";
+import { version } from "../src/version.ts";
 
 function tracing(environment: Readonly<Record<string, string>>) {
   return readConfig(environment).tracing;
@@ -26,7 +27,7 @@ describe("the configuration of tracing", () => {
       headers: {},
       timeoutMs: 10_000,
       tlsFiles: { ca: null, certificate: null, key: null },
-      resource: { "service.name": "token-authority" },
+      resource: { "service.name": "token-authority", "service.version": version },
       sampling: { isParentBased: true, ratio: 0.001 },
       batch: { delayMs: 5000, exportTimeoutMs: 30_000, maxQueueSize: 2048, maxBatchSize: 512 },
     });

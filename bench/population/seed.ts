@@ -4,7 +4,11 @@ import { emptyHead, hashJournalRow } from "../../src/authority/journal.ts";
 import { digestKey, isKey, keyHint } from "../../src/authority/key.ts";
 import type { NewToken } from "../../src/authority/token-store.ts";
 import { dataFiles, prepareDataDirectory } from "../../src/sqlite/data-directory.ts";
+import { selectJournalHead } from "../../src/sqlite/journal-head.ts";
+import { openMarker } from "../../src/sqlite/marker.ts";
 import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
+import { openRevocationLog } from "../../src/sqlite/revocation-log.ts";
+import { readAuthorityId } from "../../src/sqlite/store-identity.ts";
 import { type Population, type SeededToken, seededToken } from "./seeded-token.ts";
 
 /** At each commit most pages of the unique indexes are written again: few commits are fast. */
@@ -22,7 +26,8 @@ export const maxLiveTokens = 1_000_000;
  */
 export function seed(directory: string, population: Population): number {
   prepareDataDirectory(directory);
-  const file = dataFiles(directory).database;
+  const files = dataFiles(directory);
+  const file = files.database;
   const db = openWriterDatabase(file);
   try {
     // Nothing is lost when a half-made database is: no journal, no fsync, and room in memory for the unique indexes.
@@ -43,6 +48,10 @@ export function seed(directory: string, population: Population): number {
       db.exec(sql);
     }
     db.pragma("journal_mode = WAL");
+    // Without them the server takes it for an old copy.
+    openRevocationLog(files, db, { noteFull() {}, giveUpBallast: () => false }, () => 0, true)[Symbol.dispose]();
+    const head = selectJournalHead(db)() ?? emptyHead;
+    openMarker(files.marker, readAuthorityId(db), head, 0, () => {})[Symbol.dispose]();
   } finally {
     db.close();
   }

@@ -39,6 +39,25 @@ export type Peer = {
   readonly fault: IdentityFault | null;
 };
 
+/** A client certificate as a person finds it again. */
+export type CertificateDescription = {
+  readonly subject: string;
+  readonly issuer: string;
+  readonly expiresAtMs: number;
+};
+
+/** A peer over TLS, and what a person asks about it. */
+export type TlsPeer = Peer & {
+  /** Null when it showed no certificate. */
+  readonly certificate: CertificateDescription | null;
+  /** Who its certificate says it is, believed or not. */
+  readonly claimedIdentity: string | null;
+  /** What OpenSSL had against the certificate in the handshake; null where it had nothing. */
+  readonly opensslObjection: string | null;
+  /** Whether its certificate is judged otherwise now than when it came: it must come again, for a handshake that says so. */
+  readonly isOutdated: boolean;
+};
+
 const creatableTypes = {
   gateway: [],
   service: ["restricted"],

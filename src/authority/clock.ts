@@ -18,6 +18,16 @@ export function createTimeSeen(floorMs: number): TimeSeen {
   return seen;
 }
 
+/** The greatest time that was seen, in Unix milliseconds: 0 before there is one. */
+export function readTimeSeen(timeSeen: TimeSeen): number {
+  return Number(Atomics.load(new BigInt64Array(timeSeen), 0));
+}
+
+/** Lets no clock show less than this time, which is known to have passed, from now on. Before any thread asks for the time. */
+export function setTimeFloor(timeSeen: TimeSeen, floorMs: number): void {
+  Atomics.store(new BigInt64Array(timeSeen), 0, BigInt(floorMs));
+}
+
 /** The steady clock of one thread. */
 export function createSteadyClock(system: Clock, timeSeen: TimeSeen): SteadyClock {
   const cell = new BigInt64Array(timeSeen);

@@ -15,18 +15,30 @@ export type Reason =
 export class AuthorityError extends Error {
   readonly reason: Reason;
   readonly metadata: Readonly<Record<string, string>>;
+  /** What the log has beside it, for whoever is to mend it. Not told to the caller; never a key. */
+  readonly details: Readonly<Record<string, string>> | null;
 
-  constructor(reason: Reason, message: string, metadata: Record<string, string> = {}, options?: ErrorOptions) {
+  constructor(
+    reason: Reason,
+    message: string,
+    metadata: Record<string, string> = {},
+    options: ErrorOptions & { readonly details?: Readonly<Record<string, string>> | null } = {},
+  ) {
     super(message, options);
+    this.details = options.details ?? null;
     this.name = "AuthorityError";
     this.reason = reason;
     this.metadata = metadata;
   }
 }
 
-/** `field` has its name in the proto, `rule` says what must hold: "must be 1 to 64 characters of …". */
-export function fieldInvalid(field: string, rule: string): AuthorityError {
-  return new AuthorityError("FIELD_INVALID", `${field} ${rule}`, { field });
+/** `field` has its name in the proto, `rule` says what must hold: "must be 1 to 64 characters of …". `details` are for the log alone. */
+export function fieldInvalid(
+  field: string,
+  rule: string,
+  details: Readonly<Record<string, string>> | null = null,
+): AuthorityError {
+  return new AuthorityError("FIELD_INVALID", `${field} ${rule}`, { field }, { details });
 }
 
 export function pageTokenInvalid(): AuthorityError {

@@ -30,6 +30,6 @@ export function createFaultLog(log: Log): ReportFault {
 }
 
 /** Libraries repeat values in their errors, and a value may be a key. */
-function withoutKey(error: unknown): unknown {
+export function withoutKey(error: unknown): unknown {
   return holdsKey(inspect(error, { depth: 5 })) ? new Error("withheld: the error's text held a key") : error;
 }

@@ -1,7 +1,10 @@
 import type { Caller } from "./caller.ts";
 import type { TraceHeaders } from "./trace-headers.ts";
 
-/** What logs, metrics and traces learn of a call that has ended. Nothing here was sent by the caller, but for its identity and its trace. */
+/**
+ * What logs, metrics and traces learn of a call that has ended. Nothing here was sent by the caller, but for its identity, its
+ * trace, and what `details` has of a gateway's configuration.
+ */
 export type FinishedCall = {
   /** `package.Service/Method`, or `forward-auth/authorize`. */
   readonly rpc: string;
@@ -22,8 +25,12 @@ export type FinishedCall = {
   readonly revision: number | null;
   /** Why the key was refused: `TOKEN_EXPIRED`. */
   readonly refusal: string | null;
-  /** The Request-Id that the answer had, where the protocol has one. */
-  readonly requestId?: string;
+  /** The request_id that the answer had, or null where it had none. */
+  readonly requestId?: string | null;
+  /** What was wrong, in our words: never with a value that came with the call. Null, or absent, for what has no more to say than its reason. */
+  readonly error?: string | null;
+  /** What the log has beside it, for whoever is to mend it. */
+  readonly details?: Readonly<Record<string, string>> | null;
   /** How HTTP had it, of a call that is no RPC on the wire. The method is one of HTTP's own, or `_OTHER`. */
   readonly http?: { readonly method: string; readonly route: string; readonly status: number };
   /** Null when it told nothing of a trace, and where calls are not traced. */

@@ -21,7 +21,14 @@ import { createLists, type Lists } from "./lists.ts";
 import type { Sealer } from "./sealer.ts";
 import type { Token, TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
-import { requireCreation, requireDigest, requirePermissions, requireReason, requireTokenId } from "./validation.ts";
+import {
+  requireCreation,
+  requireDigest,
+  requirePermissions,
+  requireTokenId,
+  toReason,
+  toTokenName,
+} from "./validation.ts";
 
 const maxRequiredPermissions = 16;
 
@@ -78,8 +85,9 @@ export type MadeChange = JournalRow & { readonly hash: Uint8Array };
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
   const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
 
-  async function create(caller: Caller, request: CreateRequest): Promise<CreateAnswer> {
-    requireCreatable(caller, request);
+  async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
+    requireCreatable(caller, asked);
+    const request = { ...asked, name: toTokenName(asked.name) };
     const key = mintKey(request.type, request.livemode);
     const outcome = await store.create(
       newToken(request, key),
@@ -165,8 +173,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
 
   async function revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer> {
     requireTokenId("id", id);
-    requireReason(reason);
-    const outcome = await store.revoke(id, reason, contextOf(caller));
+    const outcome = await store.revoke(id, toReason(reason), contextOf(caller));
     if (outcome === null) {
       throw tokenNotFound();
     }

@@ -1,6 +1,7 @@
-import { fieldInvalid } from "./errors.ts";
+import { type AuthorityError, fieldInvalid } from "./errors.ts";
 import { holdsKey, isTokenId } from "./key.ts";
 import { isPermission } from "./permission.ts";
+import { hasVisibleCharacter, isPartOfPrintable, isPrintable, withoutOuterBlanks } from "./printable.ts";
 import type { TokenType } from "./token.ts";
 
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
@@ -9,9 +10,7 @@ const keyHintPattern = /^[0-9A-Za-z]{4}$/;
 const callerPattern = /^[\x20-\x7e]{1,2048}$/;
 const digestBytes = 32;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-// Control characters (Unicode Cc), invisible ones such as those that turn the writing direction (Cf), the two separators that break
-// lines (U+2028, U+2029), and halves of surrogate pairs (Cs): a text must look like what it is.
-const unprintablePattern = /[\p{Cc}\p{Cf}\u2028\u2029]|\p{Cs}/u;
+const uuidsOfNobody = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
 const maxGrantedPermissions = 100;
 
 /** Throws FIELD_INVALID unless the text may name an account. */
@@ -49,7 +48,7 @@ export type Creation = {
  */
 export function requireCreation({ account, name, type, permissions, requestId }: Creation): void {
   requireAccount(account);
-  requireTokenName(name);
+  toTokenName(name);
   if (type === "restricted") {
     requireDistinctPermissions("permissions", permissions);
   } else if (permissions.length > 0) {
@@ -60,14 +59,15 @@ export function requireCreation({ account, name, type, permissions, requestId }:
   }
 }
 
-/** Throws FIELD_INVALID unless the text may be a token's name. */
-function requireTokenName(name: string): void {
-  requireText("name", name, 1, 100);
+/** A token's name as it is kept: without the blanks around it. Throws FIELD_INVALID unless the text may be one. */
+export function toTokenName(text: string): string {
+  return toText("name", text, 1, 100);
 }
 
 /** Throws FIELD_INVALID unless the text may stand in a token's name. */
 export function requirePartOfName(text: string): void {
-  requireText("name_contains", text, 1, 100);
+  requireLength("name_contains", text, 1, 100);
+  requireLooks("name_contains", text, isPartOfPrintable(text));
 }
 
 /** Throws FIELD_INVALID unless a key may end with the text. */
@@ -91,9 +91,9 @@ export function requireDigest(digest: Uint8Array): void {
   }
 }
 
-/** Throws FIELD_INVALID unless the text may be a reason for a revocation. */
-export function requireReason(reason: string): void {
-  requireText("reason", reason, 0, 256);
+/** A reason for a revocation as it is kept: without the blanks around it. Throws FIELD_INVALID unless the text may be one. */
+export function toReason(text: string): string {
+  return toText("reason", text, 0, 256);
 }
 
 /** Throws FIELD_INVALID unless the text has the form of a token id. */
@@ -103,11 +103,19 @@ export function requireTokenId(field: string, id: string): void {
   }
 }
 
-/** Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form. */
+/** Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form, and one that somebody made. */
 function requireUuid(field: string, text: string): void {
   if (!uuidPattern.test(text)) {
     throw fieldInvalid(field, "must be a UUID, such as 0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
   }
+  if (isUuidOfNobody(text)) {
+    throw fieldInvalid(field, "must be a UUID of your own: the nil and the max UUID are nobody's");
+  }
+}
+
+/** Whether the text is the nil or the max UUID: what a variable holds that nobody has set. Two callers would share a replay by it. */
+export function isUuidOfNobody(text: string): boolean {
+  return uuidsOfNobody.includes(text.toLowerCase());
 }
 
 /** Throws FIELD_INVALID unless there are at most `max`, each of the form `resource:action`. Hot path. */
@@ -136,13 +144,33 @@ function requireDistinctPermissions(field: string, permissions: readonly string[
   }
 }
 
-function requireText(field: string, text: string, minLength: number, maxLength: number): void {
-  // A code point takes at most two units: what is longer than that is refused before it is walked through.
+function toText(field: string, text: string, minLength: number, maxLength: number): string {
+  // A code point takes at most two units: what is longer than that, with some blanks, is refused before it is walked through.
+  if (text.length > 4 * maxLength) {
+    throw lengthInvalid(field, minLength, maxLength);
+  }
+  const trimmed = withoutOuterBlanks(text);
+  requireLength(field, trimmed, minLength, maxLength);
+  requireLooks(field, trimmed, isPrintable(trimmed));
+  if (trimmed !== "" && !hasVisibleCharacter(trimmed)) {
+    throw fieldInvalid(field, "must have a character that can be seen");
+  }
+  return trimmed;
+}
+
+function requireLength(field: string, text: string, minLength: number, maxLength: number): void {
   const length = text.length > 2 * maxLength ? Number.POSITIVE_INFINITY : [...text].length;
   if (length < minLength || length > maxLength) {
-    throw fieldInvalid(field, `must be ${minLength} to ${maxLength} characters`);
+    throw lengthInvalid(field, minLength, maxLength);
   }
-  if (unprintablePattern.test(text)) {
+}
+
+function lengthInvalid(field: string, minLength: number, maxLength: number): AuthorityError {
+  return fieldInvalid(field, `must be ${minLength} to ${maxLength} characters`);
+}
+
+function requireLooks(field: string, text: string, looksLikeWhatItIs: boolean): void {
+  if (!looksLikeWhatItIs) {
     throw fieldInvalid(field, "must not contain control characters or invisible ones");
   }
   if (holdsKey(text)) {

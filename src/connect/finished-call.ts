@@ -40,6 +40,10 @@ export function finishedCall(call: Call, protocol: string, error: ConnectError |
     tokenId: call.tokenId,
     revision: call.revision,
     refusal: call.refusalReason,
+    // Others' words may repeat what a caller sent.
+    error: error === null || reasonOf(error) === null ? null : error.rawMessage,
+    requestId: null,
+    details: null,
     trace: call.trace,
   };
 }

@@ -29,6 +29,8 @@ export type Status = {
   readonly message: string;
   /** The encoded google.rpc.Status. */
   readonly detailsBin: Uint8Array;
+  /** What the log has beside it: never sent. */
+  readonly details?: Readonly<Record<string, string>> | null;
 };
 
 export type LaneStatusesOptions = { readonly roleOf: RoleOf; readonly log: Log };
@@ -60,7 +62,9 @@ export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStat
         if (!(error instanceof AuthorityError) || error.reason === "UNDECIDED") {
           reportFault(error, rpcName(method));
         }
-        return toStatus(error instanceof AuthorityError ? fromAuthorityError(error) : internalError());
+        return error instanceof AuthorityError
+          ? { ...toStatus(fromAuthorityError(error)), details: error.details }
+          : toStatus(internalError());
       },
     },
   };

@@ -13,6 +13,7 @@ export type CheckRequest = {
   readonly words: Iterable<readonly [name: string, value: string]>;
   readonly authorization: string | null;
   readonly apiKey: string | null;
+  /** The gateway's name for the request: anything at all, as a client may have chosen it. */
   readonly requestId: string | null;
 };
 
@@ -27,6 +28,8 @@ export type CheckVerdict =
       /** As logs and metrics have it: `TOKEN_EXPIRED`. */
       readonly refusal: string;
       readonly tokenId: string | null;
+      /** The one in the body. */
+      readonly requestId: string;
     };
 
 export type Authenticate = (request: AuthenticateRequest) => Outcome | Promise<Outcome>;
@@ -56,7 +59,8 @@ function toVerdict(request: CheckRequest, outcome: Outcome): CheckVerdict {
     : refused(request, publicRefusal(outcome.reason), outcome.token?.id ?? null);
 }
 
-function refused({ requestId }: CheckRequest, error: PublicError, tokenId: string | null): CheckVerdict {
+function refused(request: CheckRequest, error: PublicError, tokenId: string | null): CheckVerdict {
+  const requestId = requestIdOf(request) ?? newRequestId();
   const challenge = challengeOf(error);
   return {
     kind: "refused",
@@ -66,15 +70,18 @@ function refused({ requestId }: CheckRequest, error: PublicError, tokenId: strin
       ["cache-control", "no-store"],
       ...(challenge === null ? [] : [["www-authenticate", challenge] as const]),
     ],
-    body: publicErrorBody(error, usableRequestId(requestId)),
+    body: publicErrorBody(error, requestId),
     refusal: error.code.toUpperCase(),
     tokenId,
+    requestId,
   };
 }
 
-/** The gateway's own name for the request, or a new one where that could be anything: a key, sent in the wrong header. */
-export function usableRequestId(requestId: string | null): string {
-  return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) && !holdsKey(requestId)
-    ? requestId
-    : `req_${randomUUID()}`;
+/** The gateway's own name for the request, or null where it has none, or one that could be anything: a key, sent in the wrong header. */
+export function requestIdOf({ requestId }: Pick<CheckRequest, "requestId">): string | null {
+  return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) && !holdsKey(requestId) ? requestId : null;
+}
+
+export function newRequestId(): string {
+  return `req_${randomUUID()}`;
 }

@@ -3,7 +3,7 @@ import type { FinishedCall } from "../authority/finished-call.ts";
 import { namesThisMachine } from "../authority/this-machine.ts";
 import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { type PublicError, publicErrorBody, undecided } from "../bearer/public-error.ts";
-import { type CheckRequest, type CheckVerdict, usableRequestId } from "./check.ts";
+import { type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
 import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
 
 /** Where gateways that know nothing but HTTP ask. */
@@ -26,7 +26,12 @@ type HttpResponse = {
 };
 
 /** Why nothing was decided, as logs have it. */
-type Status = { readonly codeName: string; readonly reason: string | null; readonly message: string };
+type Status = {
+  readonly codeName: string;
+  readonly reason: string | null;
+  readonly message: string;
+  readonly details?: Readonly<Record<string, string>> | null;
+};
 
 export type ForwardAuthOptions = {
   /** Throws or rejects where nothing is decided. */
@@ -72,7 +77,8 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
         ? statuses.hostNotLocal
         : (refusal ?? (await ask(request)));
     const [status, verdict] = "kind" in answer ? [null, answer] : [answer, null];
-    const response = "kind" in answer ? respond(answer) : fail(answer, request);
+    const requestId = idOf(answer, request);
+    const response = "kind" in answer ? respond(answer) : fail(answer, requestId);
     onCall({
       rpc: "forward-auth/authorize",
       protocol: "http",
@@ -84,6 +90,9 @@ export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRe
       tokenId: verdict === null ? null : verdict.kind === "accepted" ? verdict.token.id : verdict.tokenId,
       revision: null,
       refusal: verdict?.kind === "refused" ? verdict.refusal : null,
+      requestId: requestId === "" ? null : requestId,
+      error: status?.message ?? null,
+      details: status?.details ?? null,
       http: { method: knownMethod(request.method), route: path, status: response.status },
       trace: readTrace(request.header),
     });
@@ -127,12 +136,20 @@ function headerOf(fields: HeaderFields): Headers {
   return new Headers(fields.map(([name, value]) => [name, value]));
 }
 
-function fail(status: Status, { header }: HttpRequest): HttpResponse {
+/** The request_id of the answer. One that is accepted has none, and costs none. */
+function idOf(answer: CheckVerdict | Status, { header }: HttpRequest): string {
+  if ("kind" in answer) {
+    return answer.kind === "refused" ? answer.requestId : "";
+  }
+  return requestIdOf({ requestId: header.get("x-request-id") }) ?? newRequestId();
+}
+
+function fail(status: Status, requestId: string): HttpResponse {
   const error = isOutage(status) ? undecided : misconfigured(status);
   return {
     status: error.status,
     header: new Headers({ "content-type": "application/json", "cache-control": "no-store" }),
-    body: Buffer.from(publicErrorBody(error, usableRequestId(header.get("x-request-id")))),
+    body: Buffer.from(publicErrorBody(error, requestId)),
   };
 }
 

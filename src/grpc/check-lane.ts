@@ -19,12 +19,15 @@ export type CheckVerdict =
       readonly headers: HeaderFields;
       readonly body: string;
       readonly refusal: string;
+      readonly requestId: string;
       readonly tokenId: string | null;
     };
 
 export type CheckLaneOptions = Omit<UnaryLaneOptions, "rpc" | "respond"> & {
   /** Throws or rejects where nothing is decided. */
   readonly check: (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
+  /** The gateway's name for the request, where it may be told. */
+  readonly requestIdOf: (request: CheckRequest) => string | null;
   /** What the upstream learns of who calls: of the token alone, and always the same. */
   readonly identityHeaders: (token: StoredToken) => HeaderFields;
   /** For the answers to accepted keys, which are kept. */
@@ -37,6 +40,7 @@ const entryBytes = 250;
 /** The lane of Envoy's Check. */
 export function createCheckLane({
   check,
+  requestIdOf,
   identityHeaders,
   maxPreparedBytes,
   ...options
@@ -49,7 +53,12 @@ export function createCheckLane({
     if (request === null) {
       return options.statuses.malformed;
     }
-    const verdict = check(request);
+    let verdict: CheckVerdict | Promise<CheckVerdict>;
+    try {
+      verdict = check(request);
+    } catch (error) {
+      return { ...options.statuses.ofError(error), requestId: requestIdOf(request) };
+    }
     return verdict instanceof Promise ? verdict.then(toReply) : toReply(verdict);
   }
 
@@ -58,8 +67,8 @@ export function createCheckLane({
     if (verdict.kind === "accepted") {
       return { body: acceptedAnswer(verdict.token), tokenId: verdict.token.id, refusal: null, revision: null };
     }
-    const { status, headers, body, tokenId, refusal } = verdict;
-    return { body: encodeDenied(status, headers, body), tokenId, refusal, revision: null };
+    const { status, headers, body, tokenId, refusal, requestId } = verdict;
+    return { body: encodeDenied(status, headers, body), tokenId, refusal, requestId, revision: null };
   }
 
   /** Hot path. From memory: to encode it takes as long as all the rest. */

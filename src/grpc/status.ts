@@ -9,6 +9,10 @@ export type Status = {
   readonly message: string;
   /** The google.rpc.Status, encoded; empty when it has nothing to add. */
   readonly detailsBin: Uint8Array;
+  /** What the log has beside it: never sent. */
+  readonly details?: Readonly<Record<string, string>> | null;
+  /** By what the one who asks knows the request, where its error is about one. */
+  readonly requestId?: string | null;
 };
 
 /** The errors that a lane finds by itself, in the words of the general way. */

@@ -27,6 +27,8 @@ export type Reply = {
   readonly body: Uint8Array;
   readonly tokenId: string | null;
   readonly refusal: string | null;
+  /** The request_id that the answer has, where it has one. */
+  readonly requestId?: string;
   /** The number in the journal of the change that was made or found: null for a call that looks for none. */
   readonly revision: number | null;
 };
@@ -182,6 +184,9 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       tokenId: reply === null ? null : reply.tokenId,
       revision: reply === null ? null : reply.revision,
       refusal: status === null && reply !== null ? reply.refusal : null,
+      requestId: status === null ? (reply?.requestId ?? null) : (status.requestId ?? null),
+      error: status === null ? null : status.message,
+      details: status === null ? null : (status.details ?? null),
       trace: isTraced && headers !== null ? traceOf(headers) : null,
     };
   }

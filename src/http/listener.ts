@@ -6,11 +6,14 @@ import type { Connection } from "./connection.ts";
 import { type ConnectionCounts, ConnectionRegistry, type Entry } from "./connection-registry.ts";
 import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
+import { Handshakes } from "./handshakes.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
+import { handshakeFaultOf, type PeerWatch } from "./peer-watch.ts";
 import { plaintextPeer } from "./plaintext-peer.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
+import { sniffTls } from "./tls-sniffer.ts";
 import type { TlsSource } from "./tls-source.ts";
 import { listenOnUnixSocket } from "./unix-socket.ts";
 
@@ -25,6 +28,9 @@ export type Listener = AsyncDisposable & {
   close(graceMs: number): Promise<void>;
 };
 
+/** Whose certificates and trust, and who hears of the peers that come. */
+export type ListenerTls = { readonly source: TlsSource; readonly watch: PeerWatch };
+
 /** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
 export async function startListener(options: {
   readonly address: ListenAddress;
@@ -32,7 +38,9 @@ export async function startListener(options: {
   readonly handler: HttpHandler;
   /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
   readonly serveHttp2: ServeHttp2;
-  readonly tls: TlsSource | null;
+  readonly tls: ListenerTls | null;
+  /** Whether peers have identities here. Who has none is a stranger then, which is told so and soon cut. */
+  readonly knowsCallers: boolean;
   readonly limits?: Partial<HttpLimits>;
   readonly log: Log;
   /** Lets other threads listen on the same port: the system spreads the connections (Linux). */
@@ -43,24 +51,29 @@ export async function startListener(options: {
     throw new Error("TLS is served on TCP addresses only");
   }
   const limits = { ...defaultHttpLimits, ...options.limits };
-  const registry = new ConnectionRegistry();
+  const registry = new ConnectionRegistry(limits);
+  const handshakes = new Handshakes(limits, tls !== null);
   const scheme = tls === null ? "http" : "https";
   const http1 = createHttp1Connections({ scheme, handler: options.handler, limits, log });
-  const serve = createProtocolServer(registry, http1, options.serveHttp2);
+  const { knowsCallers } = options;
+  const serve = createProtocolServer({ registry, handshakes, http1, serveHttp2: options.serveHttp2, knowsCallers });
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
   const warnOfSilence = sampledWarning(log, "too many connections do not say what they speak: the oldest are cut");
-  const server = createNetServer(socketOptions, (socket) => {
-    accept(socket, registry, start.accept);
-    if (registry.handshaking > limits.maxHandshakes) {
-      // Never the newest: silent ones would lock out who comes to speak.
-      registry.cutOldestHandshake();
+  // What is under TLS is not read before its handshake may begin.
+  const server = createNetServer({ ...socketOptions, pauseOnConnect: tls !== null }, (socket) => {
+    // The protocols hear of errors as well; until they do, a reset must not be an uncaught exception.
+    socket.on("error", ignore);
+    registry.accept(socket);
+    if (handshakes.add(socket, () => start.begin(socket))) {
+      registry.countRefusal();
       warnOfSilence({ maxHandshakes: limits.maxHandshakes });
     }
   });
-  server.maxConnections = limits.maxConnections;
-  server.on("drop", () => registry.countRefusal());
+  const sweeping = setInterval(() => registry.cutStrangers(), limits.strangerMs / 10);
+  sweeping.unref();
   const removeAddress = await listen(server, address, options.reusePort ?? false).catch((error) => {
     start.stop();
+    clearInterval(sweeping);
     http1.close();
     throw error;
   });
@@ -72,11 +85,12 @@ export async function startListener(options: {
     server.close();
     removeQuietly(removeAddress, log);
     start.stop();
-    registry.cutHandshakes();
+    handshakes.cutAll();
     registry.closeWhere(() => true);
     const timer = setTimeout(() => registry.cutAll(), graceMs);
     await registry.empty();
     clearTimeout(timer);
+    clearInterval(sweeping);
     http1.close();
   };
   const close = (graceMs: number) => {
@@ -86,48 +100,57 @@ export async function startListener(options: {
   return {
     address: bound,
     addressText: formatListenAddress(bound),
-    counts: () => registry.counts(),
+    counts: () => registry.counts(handshakes.size),
     close,
     [Symbol.asyncDispose]: () => close(0),
   };
 }
 
 // Keepalive finds the dead peers of HTTP/1.1, which has no PING.
-const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+// A client may close its sending side behind its request, and read the answer (RFC 9112, 9.6).
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, allowHalfOpen: true };
 
-/** Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. */
-export type ServeHttp2 = (socket: Socket, peer: Peer) => Connection;
+/**
+ * Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. Of a stranger, as little as
+ * it takes to tell it so.
+ */
+export type ServeHttp2 = (socket: Socket, peer: Peer, isStranger: boolean) => Connection;
 
 type Protocol = "h2" | "http/1.1";
 /** Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one under TLS. */
 type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, peer: Entry["peer"]) => void;
 /** What happens to an accepted socket until its protocol is known. */
-type Start = { accept(socket: Socket): void; stop(): void };
+type Start = { begin(socket: Socket): void; stop(): void };
 
-function accept(socket: Socket, registry: ConnectionRegistry, start: (socket: Socket) => void): void {
-  // The protocols hear of errors as well; until they do, a reset must not be an uncaught exception.
-  socket.on("error", ignore);
-  registry.accept(socket);
-  registry.startHandshake(socket);
-  start(socket);
-}
+type ServerParts = {
+  readonly registry: ConnectionRegistry;
+  readonly handshakes: Handshakes;
+  readonly http1: Http1Connections;
+  readonly serveHttp2: ServeHttp2;
+  readonly knowsCallers: boolean;
+};
 
-function createProtocolServer(registry: ConnectionRegistry, http1: Http1Connections, serveHttp2: ServeHttp2): Serve {
+function createProtocolServer({ registry, handshakes, http1, serveHttp2, knowsCallers }: ServerParts): Serve {
   return (accepted, socket, protocol, peer) => {
-    registry.endHandshake(accepted);
+    handshakes.end(accepted);
     if (socket.destroyed || accepted.destroyed) {
       return;
     }
-    const connection = protocol === "h2" ? serveHttp2(socket, peer) : http1.serve(socket, peer);
+    const isStranger = knowsCallers && peer.identity === null;
+    if (!registry.makeRoom(isStranger)) {
+      accepted.destroy();
+      return;
+    }
+    const connection = protocol === "h2" ? serveHttp2(socket, peer, isStranger) : http1.serve(socket, peer);
     // The sniffer paused it, and listening for data does not wake what was paused on purpose.
     socket.resume();
-    registry.add(accepted, { protocol, connection, peer });
+    registry.add(accepted, { protocol, connection, peer, isStranger });
   };
 }
 
 function plaintextStart(address: ListenAddress, limits: HttpLimits, serve: Serve): Start {
   return {
-    accept(socket) {
+    begin(socket) {
       const peer = plaintextPeer(address, socket.remoteAddress);
       sniffProtocol(socket, limits.handshakeMs, (protocol) => serve(socket, socket, protocol, peer));
     },
@@ -135,7 +158,12 @@ function plaintextStart(address: ListenAddress, limits: HttpLimits, serve: Serve
   };
 }
 
-function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegistry, serve: Serve): Start {
+function tlsStart(
+  { source: tls, watch }: ListenerTls,
+  limits: HttpLimits,
+  registry: ConnectionRegistry,
+  serve: Serve,
+): Start {
   // Node does not say which accepted socket a TLS socket stands on. Both know both ends, which no two living connections share.
   const accepted = new Map<string, Socket>();
   const server = createTlsServer({ ...tls.options(), handshakeTimeout: limits.handshakeMs });
@@ -146,19 +174,40 @@ function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegist
       socket.destroy();
       return;
     }
-    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", tls.peerOf(socket));
+    const peer = tls.peerOf(socket);
+    watch.came(peer, addressOf(under));
+    serve(under, socket, socket.alpnProtocol === "h2" ? "h2" : "http/1.1", peer);
   });
-  server.on("tlsClientError", (_error, socket) => socket.destroy());
-  const closeOutdated = () => registry.closeWhere(({ peer }) => peer.isOutdated === true);
+  server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
+    const code = error.code ?? "";
+    const fault = handshakeFaultOf(code);
+    if (fault !== null) {
+      watch.failed(fault, addressOf(socket), code);
+    }
+    socket.destroy();
+  });
+  const sweep = () => {
+    registry.closeWhere(({ peer }, socket) => {
+      if (!("isOutdated" in peer)) {
+        return false;
+      }
+      if (peer.isOutdated) {
+        watch.goes(peer, addressOf(socket));
+        return true;
+      }
+      watch.stays(peer);
+      return false;
+    });
+  };
   const unsubscribe = tls.onReplaced(() => {
     server.setSecureContext(tls.options());
-    closeOutdated();
+    sweep();
   });
   // An identity ends with its certificate, whoever asks; the sweep lets the peer know.
-  const sweeping = setInterval(closeOutdated, limits.peerSweepMs);
+  const sweeping = setInterval(sweep, limits.peerSweepMs);
   sweeping.unref();
   return {
-    accept(socket) {
+    begin(socket) {
       const ends = endsOf(socket);
       accepted.set(ends, socket);
       socket.once("close", () => {
@@ -167,13 +216,20 @@ function tlsStart(tls: TlsSource, limits: HttpLimits, registry: ConnectionRegist
           accepted.delete(ends);
         }
       });
-      server.emit("connection", socket);
+      sniffTls(socket, limits.handshakeMs, {
+        begin: () => server.emit("connection", socket),
+        refused: (fault) => watch.failed(fault, addressOf(socket)),
+      });
     },
     stop() {
       unsubscribe();
       clearInterval(sweeping);
     },
   };
+}
+
+function addressOf({ remoteAddress }: Socket): string | null {
+  return remoteAddress ?? null;
 }
 
 function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {

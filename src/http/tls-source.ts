@@ -1,8 +1,5 @@
 import type { TLSSocket, TlsOptions } from "node:tls";
-import type { Peer } from "../authority/caller.ts";
-
-/** A peer whose certificate may be judged otherwise later than when it came. */
-export type TlsPeer = Peer & { readonly isOutdated: boolean };
+import type { TlsPeer } from "../authority/caller.ts";
 
 /** What the listener needs to know of TLS. */
 export type TlsSource = {

@@ -1,11 +1,17 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { addMeasures, bucketsMs, type CallMeasures, type DurationMeasure } from "./call-measures.ts";
 
-/** A reading that is taken when the metrics are asked for. */
+/** What a metric reads when the metrics are asked for: one number, or several that labels tell apart. */
 export type GaugeSource = {
   readonly help: string;
-  readonly read: () => number;
+  /** Default: `gauge`. What a counter reads never falls. */
+  readonly type?: "gauge" | "counter";
+  /** Default: none. */
+  readonly labelNames?: readonly string[];
+  readonly read: () => number | readonly LabelledReading[];
 };
+
+export type LabelledReading = { readonly labels: Readonly<Record<string, string>>; readonly value: number };
 
 export type Metrics = {
   /** The metrics in the Prometheus text format (version 0.0.4). `measures` are those of each thread. */
@@ -22,13 +28,19 @@ export function createMetrics(gauges: Readonly<Record<string, GaugeSource>>): Me
     labelNames: ["reason"] as const,
     registers: [registry],
   });
-  for (const [name, source] of Object.entries(gauges)) {
-    new Gauge({
+  for (const [name, { help, type = "gauge", labelNames = [], read }] of Object.entries(gauges)) {
+    const Metric = type === "gauge" ? Gauge : Counter;
+    new Metric({
       name,
-      help: source.help,
+      help,
+      labelNames: [...labelNames],
       registers: [registry],
       collect() {
-        this.set(source.read());
+        this.reset();
+        const value = read();
+        for (const one of typeof value === "number" ? [{ labels: {}, value }] : value) {
+          this.inc(one.labels, one.value);
+        }
       },
     });
   }

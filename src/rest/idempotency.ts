@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isUuidOfNobody } from "../authority/validation.ts";
 import { idempotencyHeader, parameterInvalid } from "./errors.ts";
 
 /**
@@ -12,6 +13,9 @@ export function requestIdOf(header: Headers): string {
   }
   if (!/^[\x20-\x7e]{1,255}$/.test(text)) {
     throw parameterInvalid(idempotencyHeader, "must be 1 to 255 printable ASCII characters");
+  }
+  if (isUuidOfNobody(text)) {
+    throw parameterInvalid(idempotencyHeader, "must be a text of your own: the nil and the max UUID are nobody's");
   }
   const bytes = createHash("sha256").update(text, "ascii").digest().subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);

@@ -34,7 +34,8 @@ function timeOrNull(description: string): object {
 
 const name = {
   type: "string",
-  description: "The token's name for people: no control characters or invisible ones, no key.",
+  description:
+    "The token's name for people: no control characters or invisible ones, no key. Blanks around it are cut off.",
   minLength: 1,
   maxLength: 100,
   pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]+$",

@@ -90,7 +90,7 @@ const create = {
       name: "Idempotency-Key",
       in: "header",
       description:
-        "Makes it safe to send the request again: for 24 hours, the same text with the same body from the same key answers the same token and key.",
+        "Makes it safe to send the request again: for 24 hours, the same text with the same body from the same key answers the same token and key. The nil and the max UUID are refused.",
       schema: { type: "string", minLength: 1, maxLength: 255, pattern: "^[ -~]+$" },
     },
   ],

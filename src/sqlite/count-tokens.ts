@@ -1,3 +1,5 @@
+import type Database from "better-sqlite3";
+
 /**
  * SQL that counts the tokens of `:account`, up to `:max`, in an index alone. The unexpired are two ranges of that index: in one
  * condition they would be a scan of all unrevoked tokens of the account.
@@ -8,6 +10,16 @@ export const countTokens = {
   expired: countIn("token_unrevoked", "revoked_at_ms IS NULL AND expires_at_ms <= :now_ms"),
   revoked: countIn("token_revoked", "revoked_at_ms IS NOT NULL"),
 };
+
+/** Counts all tokens, each of which was created by one change: those that are not revocations. */
+export function countAllTokens(db: Database.Database, revision: number): number {
+  const row = db
+    .prepare<[], { readonly revoked: number }>(
+      "SELECT count(*) AS revoked FROM token INDEXED BY token_revoked WHERE revoked_at_ms IS NOT NULL",
+    )
+    .get();
+  return revision - (row?.revoked ?? 0);
+}
 
 export type CountParameters = { readonly account: string; readonly now_ms: number; readonly max: number };
 

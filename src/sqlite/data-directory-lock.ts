@@ -2,6 +2,12 @@ import Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import { dataFiles, ensurePrivateFile, prepareDataDirectory } from "./data-directory.ts";
 import { isBusy } from "./sqlite-error.ts";
+import { type FileIdentity, identify } from "./watched-files.ts";
+
+export type DataDirectoryLock = Disposable & {
+  /** Whoever finds another one at its path has lost the directory. */
+  readonly identity: FileIdentity;
+};
 
 /**
  * Makes the data directory if need be and owns it until disposed; the end of the process, however it comes, releases it too.
@@ -9,7 +15,7 @@ import { isBusy } from "./sqlite-error.ts";
  *
  * Node has no flock. An exclusive transaction on a database of its own is a lock that the operating system releases.
  */
-export function lockDataDirectory(directory: string): Disposable {
+export function lockDataDirectory(directory: string): DataDirectoryLock {
   prepareDataDirectory(directory);
   const files = dataFiles(directory);
   ensurePrivateFile(files.lock);
@@ -26,6 +32,7 @@ export function lockDataDirectory(directory: string): Disposable {
     throw error;
   }
   return {
+    identity: identify(files.lock),
     [Symbol.dispose]() {
       db.close();
     },

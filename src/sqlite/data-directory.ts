@@ -14,10 +14,13 @@ export type DataFiles = {
   readonly lock: string;
   readonly database: string;
   readonly wal: string;
+  readonly shm: string;
   /** Room that is given up so that a revocation fits on a full disk. */
   readonly ballast: string;
   /** Where it is unless a setting says otherwise. */
   readonly revocationLog: string;
+  /** Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory leaves it. */
+  readonly marker: string;
 };
 
 /** The paths of the files in a data directory, whether they exist or not. */
@@ -29,9 +32,16 @@ export function dataFiles(directory: string): DataFiles {
     lock: join(root, lockName),
     database,
     wal: `${database}-wal`,
+    shm: `${database}-shm`,
     ballast: join(root, ballastName),
     revocationLog: join(root, revocationLogName),
+    marker: `${root}.marker`,
   };
+}
+
+/** Whether there is a database: an empty file is none yet. */
+export function hasDatabase(database: string): boolean {
+  return (statSync(database, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /** Makes the directory with mode 0700, or accepts one that only its owner can write to. Throws on any other. */

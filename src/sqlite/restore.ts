@@ -1,14 +1,17 @@
-import { chmodSync, constants, copyFileSync, existsSync, renameSync, statSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
-import { asStartError, removeDatabase, requireWhole } from "./back-up.ts";
+import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
 import { type DataFiles, dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
+import { openMarker, readMarker } from "./marker.ts";
 import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
 import { openCopy } from "./open-database.ts";
+import { openRevocationLog, unfinishedLog } from "./revocation-log.ts";
 import { unmarkBackup } from "./schema.ts";
+import { readAuthorityId } from "./store-identity.ts";
 import { createWriter } from "./writer.ts";
 
 export type RestoreOrder = {
@@ -16,6 +19,8 @@ export type RestoreOrder = {
   readonly directory: string;
   /** Where the restored store's revocation log will be. One that is there already is moved aside. */
   readonly revocationLog: string;
+  /** Where the restored store's marker will be. */
+  readonly marker: string;
   /** Revocation logs, and files with log lines of changes among others. */
   readonly revocations: readonly string[];
   /** Restores also when it is not known what was revoked since. */
@@ -53,36 +58,45 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   if (!existsSync(order.backup)) {
     throw new StartError(`there is no backup ${order.backup}`);
   }
-  const files = { ...dataFiles(order.directory), revocationLog: order.revocationLog };
+  const files = { ...dataFiles(order.directory), revocationLog: order.revocationLog, marker: order.marker };
   requireKnownLog(order, files);
   using _lock = lockDataDirectory(files.directory);
   requireNoDatabase(files);
-  const unfinished = `${files.database}.unfinished`;
+  const unfinished = { database: `${files.database}.unfinished`, revocationLog: unfinishedLog(files.revocationLog) };
   // Of a restore that was killed.
-  removeDatabase(unfinished);
+  removeDatabase(unfinished.database);
+  rmSync(unfinished.revocationLog, { force: true });
+  const seenMs = readMarker(files.marker)?.timeMs ?? 0;
   const logBytes = sizeOf(files.revocationLog);
   try {
-    const restored = await build(order, unfinished);
-    syncFile(unfinished);
-    renameSync(unfinished, files.database);
-    syncDirectory(files.directory);
-    // Last: a server that starts before refuses the log of the store before.
+    const { authority, ...restored } = await build(order, unfinished);
+    syncFile(unfinished.database);
     const oldLog = moveAside(files.revocationLog, nowMs);
     if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
-      removeDatabase(files.database);
       renameSync(oldLog, files.revocationLog);
       throw new StartError(
         `${files.revocationLog} has changed since it was read: stop the server that writes to it, and start again`,
       );
     }
+    openMarker(files.marker, authority, restored.head, seenMs, () => {})[Symbol.dispose]();
+    renameSync(unfinished.database, files.database);
+    syncDirectory(files.directory);
+    // Last: a start finds the log beside its place, should this be the end.
+    renameSync(unfinished.revocationLog, files.revocationLog);
+    syncDirectory(dirname(files.revocationLog));
     return { ...restored, oldLog };
   } catch (error) {
-    removeDatabase(unfinished);
-    throw asStartError(error, files.directory, order.backup);
+    removeDatabase(unfinished.database);
+    rmSync(unfinished.revocationLog, { force: true });
+    throw asCopyError(error, files.directory, order.backup);
   }
 }
 
-async function build(order: RestoreOrder, file: string): Promise<Omit<Restored, "oldLog">> {
+async function build(
+  order: RestoreOrder,
+  unfinished: Pick<DataFiles, "database" | "revocationLog">,
+): Promise<Omit<Restored, "oldLog"> & { readonly authority: string }> {
+  const file = unfinished.database;
   if (existsSync(`${order.backup}-wal`)) {
     throw new StartError(`${order.backup}-wal exists: this is a database in use, or the copy of one, and no backup`);
   }
@@ -96,12 +110,17 @@ async function build(order: RestoreOrder, file: string): Promise<Omit<Restored, 
       requireComplete(missed, backupHead);
     }
     const counts = revokeAgain(db, missed);
+    const head = requireWhole(db, file);
+    openRevocationLog(unfinished, db, noRoomToMake, () => 0, true)[Symbol.dispose]();
     const { reached, gaps, unreadable } = missed;
-    return { backupHead, head: requireWhole(db, file), reached, gaps, unreadable, ...counts };
+    return { authority: readAuthorityId(db), backupHead, head, reached, gaps, unreadable, ...counts };
   } finally {
     db.close();
   }
 }
+
+/** A full disk ends the restore. */
+const noRoomToMake = { noteFull() {}, giveUpBallast: () => false };
 
 /** In one transaction with what makes a database of the backup. */
 function revokeAgain(

@@ -1,4 +1,4 @@
-import type { JournalHead } from "../authority/journal.ts";
+import { emptyHead, type JournalHead } from "../authority/journal.ts";
 import { isTokenId } from "../authority/key.ts";
 
 export type Revocation = {
@@ -22,6 +22,8 @@ export type JournalLine = {
     readonly caller: string;
     readonly reason: string;
   } | null;
+  /** Whose log it is, which only the first line says. */
+  readonly authority: string | null;
 };
 
 // The line of a change names its action; before there was such a line, that of the call named its RPC.
@@ -37,6 +39,11 @@ export function headLine(after: number, head: JournalHead): string {
   return `${JSON.stringify(reached(after, head))}\n`;
 }
 
+/** The first line of a log. */
+export function firstLine(authority: string): string {
+  return `${JSON.stringify({ ...reached(0, emptyHead), authority })}\n`;
+}
+
 function reached(after: number, { revision, hash }: JournalHead): object {
   return { after, revision, hash: Buffer.from(hash).toString("hex") };
 }
@@ -50,10 +57,13 @@ export function parseJournalLine(text: string): JournalLine | null {
   if (fields === null) {
     return null;
   }
-  const { after, revision, hash, time, token_id, caller, reason } = fields;
+  const { after, revision, hash, time, token_id, caller, reason, authority } = fields;
   const action = actionOf(fields);
   if (!isWhole(revision) || !isText(hash) || !/^[0-9a-f]{64}$/.test(hash)) {
     return null;
+  }
+  if (revision === 0) {
+    return isText(authority) ? { after: 0, revision, hash, revoked: null, authority } : null;
   }
   const isFromLog = isWhole(after) && after < revision;
   if (!isFromLog && action === null) {
@@ -61,14 +71,14 @@ export function parseJournalLine(text: string): JournalLine | null {
   }
   const isRevocation = isFromLog ? token_id !== undefined : action === "revoke";
   if (!isRevocation) {
-    return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null };
+    return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null, authority: null };
   }
   if (!isText(token_id) || !isTokenId(token_id) || !isText(caller) || !isWhole(time)) {
     return null;
   }
   // In the log line of a call it is why that failed: CALL_CANCELED, where the caller did not wait for its answer.
   const revoked = { tokenId: token_id, atMs: time, caller, reason: isFromLog && isText(reason) ? reason : "" };
-  return { after: isFromLog ? after : revision - 1, revision, hash, revoked };
+  return { after: isFromLog ? after : revision - 1, revision, hash, revoked, authority: null };
 }
 
 function actionOf({ action, rpc }: Record<string, unknown>): "create" | "revoke" | null {

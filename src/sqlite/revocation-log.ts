@@ -7,6 +7,7 @@ import {
   ftruncateSync,
   openSync,
   readSync,
+  renameSync,
   statSync,
   writeSync,
 } from "node:fs";
@@ -16,8 +17,17 @@ import { StartError } from "../authority/errors.ts";
 import { emptyHead, type JournalHead } from "../authority/journal.ts";
 import { type DataFiles, syncDirectory } from "./data-directory.ts";
 import { selectJournalHead } from "./journal-head.ts";
-import { headLine, type JournalLine, parseJournalLine, type Revocation, revocationLine } from "./revocation-line.ts";
+import {
+  firstLine,
+  headLine,
+  type JournalLine,
+  parseJournalLine,
+  type Revocation,
+  revocationLine,
+} from "./revocation-line.ts";
 import type { StorageRoom } from "./storage-room.ts";
+import { readAuthorityId } from "./store-identity.ts";
+import { isFullDisk, systemCodeOf } from "./system-error.ts";
 
 /**
  * Every revocation, a line each, outside the database: what a restored backup needs so that it brings no revoked key back to life.
@@ -54,20 +64,28 @@ type RevocationRow = {
 };
 
 /**
- * Opens the log of a database, or makes it from the journal, and appends what a crash has left out. Throws a StartError when the log
- * tells of changes that the database does not have: then this is an old or another database, and revoked keys would live again.
+ * Opens the log of a database, and appends what a crash has left out. A database without a change gets a new one. Throws a StartError
+ * when the log tells of changes that the database does not have, and when there is no log though the database has changes: then this is
+ * an old or another database, and revoked keys would live again. With `makeAnew`, the log that is missing is made from the journal.
  *
  * On the disk of the database, a full disk gives up the ballast for it as well.
  */
 export function openRevocationLog(
-  files: DataFiles,
+  files: Pick<DataFiles, "database" | "revocationLog">,
   db: Database.Database,
   room: Pick<StorageRoom, "noteFull" | "giveUpBallast">,
   monotonicMs: () => number,
+  makeAnew: boolean,
 ): RevocationLog {
   const file = files.revocationLog;
+  const head = selectJournalHead(db)() ?? emptyHead;
+  const mayBeNew = makeAnew || head.revision === 0;
+  finishRestore(file, db);
+  if (!mayBeNew && sizeOf(file) === 0) {
+    throw missing(file, head);
+  }
   const descriptor = openForAppending(file);
-  const sharesDisk = fstatSync(descriptor).dev === statSync(files.database).dev;
+  const sharesDisk = isOnDiskOf(file, files.database);
 
   function makeRoom(): boolean {
     room.noteFull();
@@ -76,8 +94,17 @@ export function openRevocationLog(
 
   try {
     const last = readLastLine(file, descriptor);
+    if (last === null && !mayBeNew) {
+      throw missing(file, head);
+    }
+    if (last !== null && makeAnew) {
+      throw new StartError(`--new-log: the revocation log ${file} is there: start without --new-log`);
+    }
     requireSameHistory(file, db, last);
     const log = createRevocationLog(file, descriptor, last?.revision ?? 0, makeRoom, monotonicMs);
+    if (last === null) {
+      log.begin(readAuthorityId(db));
+    }
     appendMissing(file, db, last?.revision ?? 0, log);
     return log;
   } catch (error) {
@@ -86,13 +113,69 @@ export function openRevocationLog(
   }
 }
 
+/** Where a restore makes the log of its database. */
+export function unfinishedLog(file: string): string {
+  return `${file}.unfinished`;
+}
+
+/** A restore that was killed between giving the database its name and giving the log its own has left the log beside its place. */
+function finishRestore(file: string, db: Database.Database): void {
+  const unfinished = unfinishedLog(file);
+  if (existsSync(file) || !existsSync(unfinished)) {
+    return;
+  }
+  const descriptor = openForAppending(unfinished);
+  try {
+    requireSameHistory(unfinished, db, readLastLine(unfinished, descriptor));
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(unfinished, file);
+  syncDirectory(dirname(file));
+}
+
+/** Whether the file is there and tells of a change. What cannot be read does not: who opens it as a log is told why. */
+export function tellsOfChanges(file: string): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch {
+    return false;
+  }
+  try {
+    return fstatSync(descriptor).isFile() && (findLastLine(descriptor).line?.revision ?? 0) > 0;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Whether a file is on the file system of the database: they may be lost together, or both come back from one old copy. */
+export function isOnDiskOf(file: string, database: string): boolean {
+  return statSync(file).dev === statSync(database).dev;
+}
+
+function missing(file: string, { revision }: JournalHead): StartError {
+  return new StartError(
+    `there is no revocation log ${file}, though the database has ${revision} changes: without it an old copy of the database would bring revoked keys back to life. Set TOKEN_AUTHORITY_REVOCATION_LOG to the log, or restore a backup with npm run restore; if the log is lost and this is the newest database, start once with --new-log`,
+  );
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+type OpenedLog = RevocationLog & {
+  /** Writes the first line of a new log. */
+  begin(authority: string): void;
+};
+
 function createRevocationLog(
   file: string,
   descriptor: number,
   lastRevision: number,
   makeRoom: () => boolean,
   monotonicMs: () => number,
-): RevocationLog {
+): OpenedLog {
   let reached = lastRevision;
   const { dev, ino } = fstatSync(descriptor);
   let sizeBytes = fstatSync(descriptor).size;
@@ -121,7 +204,7 @@ function createRevocationLog(
       roomBytes = sizeBytes + bytes + aheadBytes;
     } catch (error) {
       cutRoom();
-      if (!isFull(error)) {
+      if (!isFullDisk(error)) {
         throw error;
       }
     }
@@ -136,7 +219,7 @@ function createRevocationLog(
     } catch (error) {
       // Half a line must not stay.
       cutRoom();
-      if (!isFull(error) || !mayRetry()) {
+      if (!isFullDisk(error) || !mayRetry()) {
         throw error;
       }
       writeAll(descriptor, bytes, sizeBytes);
@@ -157,13 +240,20 @@ function createRevocationLog(
       write(headLine(reached, head), () => false);
       reached = head.revision;
     } catch (error) {
-      if (!isFull(error)) {
+      if (!isFullDisk(error)) {
         throw error;
       }
     }
   }
 
   return {
+    begin(authority) {
+      try {
+        write(firstLine(authority), makeRoom);
+      } catch (error) {
+        throw unusable(file, "written", error);
+      }
+    },
     append(revocations) {
       let after = reached;
       let lines = "";
@@ -221,7 +311,7 @@ function toRevocation(row: RevocationRow): Revocation {
 function openForAppending(file: string): number {
   const isNew = !existsSync(file);
   try {
-    const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+    const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     if (!fstatSync(descriptor).isFile()) {
       closeSync(descriptor);
       throw new StartError(`the revocation log ${file} is not a file`);
@@ -237,26 +327,45 @@ function openForAppending(file: string): number {
 
 /** Null when it has no line. Cuts off what a crash may have left at the end: half a line, or zeros where pages were not written. */
 function readLastLine(file: string, descriptor: number): JournalLine | null {
-  const { size } = fstatSync(descriptor);
-  const all = Buffer.alloc(Math.min(size, tailBytes));
-  readSync(descriptor, all, 0, all.length, size - all.length);
+  const { line, tail, endsAtByte, sizeBytes } = findLastLine(descriptor);
+  const isHalfOfTheFirst = endsAtByte === 0 && (tail.length === 0 || tail[0] === 0x7b);
+  if (line === null && !isHalfOfTheFirst) {
+    throw new StartError(`${file} is not a revocation log: its last line is none that this program writes`);
+  }
+  if (endsAtByte < sizeBytes) {
+    ftruncateSync(descriptor, endsAtByte);
+  }
+  return line;
+}
+
+/** Looks for it in the last bytes of the file, before the zeros at its end; `tail` is what stands there. */
+function findLastLine(descriptor: number): {
+  readonly line: JournalLine | null;
+  readonly tail: Buffer;
+  readonly endsAtByte: number;
+  readonly sizeBytes: number;
+} {
+  const { size: sizeBytes } = fstatSync(descriptor);
+  const all = Buffer.alloc(Math.min(sizeBytes, tailBytes));
+  readSync(descriptor, all, 0, all.length, sizeBytes - all.length);
   const zero = all.indexOf(0);
   const tail = zero === -1 ? all : all.subarray(0, zero);
   const end = tail.lastIndexOf("\n") + 1;
   const start = end < 2 ? 0 : tail.lastIndexOf("\n", end - 2) + 1;
   const line = parseJournalLine(tail.toString("utf8", start, end));
-  const isHalfOfTheFirst = end === 0 && size < tailBytes && (tail.length === 0 || tail[0] === 0x7b);
-  if (line === null && !isHalfOfTheFirst) {
-    throw new StartError(`${file} is not a revocation log: its last line is none that this program writes`);
-  }
-  if (end < all.length) {
-    ftruncateSync(descriptor, size - all.length + end);
-  }
-  return line;
+  return { line, tail, endsAtByte: sizeBytes - all.length + end, sizeBytes };
 }
 
 function requireSameHistory(file: string, db: Database.Database, last: JournalLine | null): void {
   if (last === null) {
+    return;
+  }
+  if (last.authority !== null) {
+    if (last.authority !== readAuthorityId(db)) {
+      throw new StartError(
+        `the revocation log ${file} is of another authority than the database: set TOKEN_AUTHORITY_REVOCATION_LOG to the log of this one`,
+      );
+    }
     return;
   }
   const row = db
@@ -280,18 +389,14 @@ function writeAll(descriptor: number, bytes: Buffer, position: number): void {
   }
 }
 
-function isFull(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === "ENOSPC" || code === "EDQUOT";
-}
-
 function unusable(file: string, what: "opened" | "written", error: unknown): unknown {
-  const code = codeOf(error);
+  const code = systemCodeOf(error);
+  if (code === "ELOOP") {
+    return new StartError(
+      `the revocation log ${file} is a link: set TOKEN_AUTHORITY_REVOCATION_LOG to the file itself`,
+    );
+  }
   return code === null
     ? error
     : new StartError(`the revocation log ${file} cannot be ${what} (${code})`, { cause: error });
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && "code" in error && "syscall" in error ? String(error.code) : null;
 }

@@ -82,6 +82,11 @@ export const migrations: readonly string[] = [
   `
   CREATE INDEX token_revoked ON token (account, revoked_at_ms) WHERE revoked_at_ms IS NOT NULL;
   `,
+  // Tells one authority's database from another's, also while neither has a change.
+  `
+  CREATE TABLE authority (id TEXT NOT NULL CHECK (length(id) = 32)) STRICT;
+  INSERT INTO authority (id) VALUES (lower(hex(randomblob(16))));
+  `,
 ];
 
 /** Brings the database to the present version, each step in a transaction of its own. */

@@ -1,13 +1,15 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { fromFailure } from "../authority/failure.ts";
 import type { Log } from "../authority/log.ts";
-import type { WriterThreadData, WriterThreadOrder, WriterThreadReport } from "./writer-thread.ts";
+import { logStandardError } from "../authority/thread-log.ts";
+import type { OpenedDatabase, WriterThreadData, WriterThreadOrder, WriterThreadReport } from "./writer-thread.ts";
 
 /**
  * The thread that owns the only writing connection. Disposed, it does what is waiting, and closes the database; the disposal
  * rejects when that fails.
  */
 export type WriterThread = AsyncDisposable & {
+  readonly opened: OpenedDatabase;
   /** A port for one serving thread, which may send it calls. */
   connect(): MessagePort;
   /** Resolves when the thread cannot go on: then it is unknown whether the waiting changes happened, and only a new start can tell. */
@@ -16,8 +18,13 @@ export type WriterThread = AsyncDisposable & {
 
 /** Resolves once the database is open and migrated; rejects when it cannot be. */
 export async function startWriterThread(data: WriterThreadData, log: Log): Promise<WriterThread> {
-  const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), { name: "writer", workerData: data });
-  const started = Promise.withResolvers<void>();
+  const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
+    name: "writer",
+    workerData: data,
+    stderr: true,
+  });
+  logStandardError(worker.stderr, log);
+  const started = Promise.withResolvers<OpenedDatabase>();
   const failed = Promise.withResolvers<Error>();
   const ended = Promise.withResolvers<void>();
   let state: "starting" | "running" | "closing" | "failed" = "starting";
@@ -40,7 +47,7 @@ export async function startWriterThread(data: WriterThreadData, log: Log): Promi
     switch (report.kind) {
       case "ready":
         state = "running";
-        started.resolve();
+        started.resolve(report.opened);
         return;
       case "refused":
       case "fatal":
@@ -60,8 +67,9 @@ export async function startWriterThread(data: WriterThreadData, log: Log): Promi
     }
   });
 
+  let opened: OpenedDatabase;
   try {
-    await started.promise;
+    opened = await started.promise;
   } catch (error) {
     await worker.terminate();
     throw error;
@@ -72,6 +80,7 @@ export async function startWriterThread(data: WriterThreadData, log: Log): Promi
   }
 
   return {
+    opened,
     connect() {
       const { port1, port2 } = new MessageChannel();
       order({ kind: "connect", port: port2 }, [port2]);

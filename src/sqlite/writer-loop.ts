@@ -1,6 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type Database from "better-sqlite3";
-import { toFailure } from "../authority/failure.ts";
+import { fromFailure, toFailure } from "../authority/failure.ts";
+import type { JournalHead } from "../authority/journal.ts";
 import type { Log } from "../authority/log.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
@@ -11,9 +12,12 @@ import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 import type {
   BackgroundCall,
+  CreateCall,
   ManagementCall,
+  RevokeCall,
   WriterAnswer,
   WriterCall,
+  WriterMessage,
   WriterReply,
   WriterRequest,
 } from "./writer-call.ts";
@@ -23,6 +27,21 @@ const maxCallsInCommit = 256;
 
 type Waiting<Call extends WriterCall> = { readonly port: MessagePort; readonly id: number; readonly call: Call };
 
+export type WriterLoopParts = {
+  readonly db: Database.Database;
+  readonly writer: Writer;
+  readonly room: StorageRoom;
+  readonly revocations: RevocationLog;
+  readonly log: Log;
+  /** Tells all threads that something changed. */
+  readonly signalChange: () => void;
+  /** Throws when a file of the store is no longer at its place. */
+  readonly requireInPlace: () => void;
+  /** Notes the newest change outside the database. */
+  readonly noteHead: (head: JournalHead) => void;
+  readonly onFatal: (error: unknown) => void;
+};
+
 export type WriterLoop = {
   /** Takes the calls of one serving thread. */
   accept(port: MessagePort): void;
@@ -30,34 +49,46 @@ export type WriterLoop = {
   drain(): Promise<void>;
   /** Takes no more calls. An open port would keep the thread alive, and its other end waiting. */
   closePorts(): void;
+  /** Fails when a file of the store is no longer at its place. */
+  look(): void;
+  /** Answers nothing more, and tells everybody. */
+  fail(error: unknown): void;
 };
 
 /**
  * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits for, then
  * the upkeep. What arrives in the meantime waits for the next turn.
  */
-export function createWriterLoop(
-  db: Database.Database,
-  writer: Writer,
-  room: StorageRoom,
-  revocations: RevocationLog,
-  log: Log,
-  /** Tells all threads that something changed. */
-  signalChange: () => void,
-  onFatal: (error: unknown) => void,
-): WriterLoop {
+export function createWriterLoop({
+  db,
+  writer,
+  room,
+  revocations,
+  log,
+  signalChange,
+  requireInPlace,
+  noteHead,
+  onFatal,
+}: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
-  const waiting: Waiting<ManagementCall>[] = [];
+  /** Revocations go first: while one waits, somebody's key is in the wrong hands. */
+  const waitingRevocations: Waiting<RevokeCall>[] = [];
+  const waitingCreations: Waiting<CreateCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
   let isTurnComing = false;
   let hasFailed = false;
 
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
-    if (call.method === "create" || call.method === "revoke") {
-      waiting.push({ port, id, call });
-    } else {
-      waitingBehind.push({ port, id, call });
+    switch (call.method) {
+      case "revoke":
+        waitingRevocations.push({ port, id, call });
+        break;
+      case "create":
+        waitingCreations.push({ port, id, call });
+        break;
+      default:
+        waitingBehind.push({ port, id, call });
     }
     callTurn();
   }
@@ -72,6 +103,9 @@ export function createWriterLoop(
 
   function takeTurn(): void {
     isTurnComing = false;
+    if (hasFailed) {
+      return;
+    }
     try {
       commitWaiting();
       runOneBehind();
@@ -82,7 +116,7 @@ export function createWriterLoop(
       fail(error);
       return;
     }
-    if (waiting.length > 0 || waitingBehind.length > 0) {
+    if (waitingRevocations.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -91,8 +125,13 @@ export function createWriterLoop(
   }
 
   function commitWaiting(): void {
-    const batch = waiting.splice(0, maxCallsInCommit);
+    const first = waitingRevocations.splice(0, maxCallsInCommit);
+    const batch: readonly Waiting<ManagementCall>[] = [
+      ...first,
+      ...waitingCreations.splice(0, maxCallsInCommit - first.length),
+    ];
     if (batch.length > 0) {
+      requireInPlace();
       const answers = commitTogether(
         writer,
         room,
@@ -101,6 +140,9 @@ export function createWriterLoop(
       // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
       signalChange();
       revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
+      noteHead(writer.head());
+      // Again: a second server that has begun since then has read the database without these changes.
+      requireInPlace();
       answer(batch, (call) => answers.get(call) ?? failed(new Error("the call was not run")));
     }
   }
@@ -142,7 +184,18 @@ export function createWriterLoop(
     }
   }
 
+  function look(): void {
+    try {
+      requireInPlace();
+    } catch (error) {
+      fail(error);
+    }
+  }
+
   function fail(error: unknown): void {
+    if (hasFailed) {
+      return;
+    }
     hasFailed = true;
     // What happened is unknown, so that nothing may be answered from memory any more.
     signalChange();
@@ -155,7 +208,13 @@ export function createWriterLoop(
   return {
     accept(port) {
       ports.add(port);
-      port.on("message", (request: WriterRequest) => receive(port, request));
+      port.on("message", (message: WriterMessage) => {
+        if ("lost" in message) {
+          fail(fromFailure(message.lost));
+        } else {
+          receive(port, message);
+        }
+      });
       port.on("close", () => ports.delete(port));
     },
     drain() {
@@ -167,6 +226,8 @@ export function createWriterLoop(
         port.close();
       }
     },
+    look,
+    fail,
   };
 }
 

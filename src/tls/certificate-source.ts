@@ -1,8 +1,9 @@
 import { constants, X509Certificate } from "node:crypto";
 import type { TLSSocket, TlsOptions } from "node:tls";
+import type { TlsPeer } from "../authority/caller.ts";
 import type { Clock } from "../authority/clock.ts";
 import type { Certificates } from "./certificates.ts";
-import { type TlsPeer, type Trust, tlsPeerOf } from "./tls-peer.ts";
+import { type Trust, tlsPeerOf } from "./tls-peer.ts";
 
 /** Certificates that can be replaced while connections live. */
 export type CertificateSource = {

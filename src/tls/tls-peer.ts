@@ -1,29 +1,12 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import type { IdentityFault, Peer } from "../authority/caller.ts";
+import type { CertificateDescription, IdentityFault, TlsPeer } from "../authority/caller.ts";
 import type { Clock } from "../authority/clock.ts";
 import { peerIdentity } from "./peer-identity.ts";
 import { isWithin, trustedPeriod } from "./trust.ts";
 
 /** The CAs that hold now, and a number that moves whenever they change. */
 export type Trust = { readonly cas: readonly X509Certificate[]; readonly generation: number };
-
-/** A client certificate as a person finds it again. */
-export type CertificateDescription = {
-  readonly subject: string;
-  readonly issuer: string;
-  readonly expiresAtMs: number;
-};
-
-/** A peer over TLS. */
-export type TlsPeer = Peer & {
-  /** Null when it showed no certificate. */
-  readonly certificate: CertificateDescription | null;
-  /** What OpenSSL had against the certificate in the handshake; null where it had nothing. */
-  readonly opensslObjection: string | null;
-  /** Whether its certificate is judged otherwise now than when it came: it must come again, for a handshake that says so. */
-  readonly isOutdated: boolean;
-};
 
 /** The peer at the other end of this socket, whose handshake is done. */
 export function tlsPeerOf(socket: TLSSocket, trust: () => Trust, now: Clock): TlsPeer {
@@ -40,6 +23,7 @@ const withoutCertificate: TlsPeer = {
   identity: null,
   fault: "CERTIFICATE_MISSING",
   certificate: null,
+  claimedIdentity: null,
   opensslObjection: null,
   isOutdated: false,
 };
@@ -50,11 +34,10 @@ type Verdict = { readonly identity: string | null; readonly fault: IdentityFault
 class CertifiedPeer implements TlsPeer {
   readonly transport = "tls";
   readonly opensslObjection: string | null;
+  readonly claimedIdentity: string | null;
   readonly #certificate: X509Certificate;
   readonly #trust: () => Trust;
   readonly #now: Clock;
-  /** It never changes. */
-  readonly #named: string | null;
   readonly #wasTrusted: boolean;
   #generation = -1;
   #verdictEndsAtMs = 0;
@@ -66,7 +49,7 @@ class CertifiedPeer implements TlsPeer {
     this.opensslObjection = opensslObjection;
     this.#trust = trust;
     this.#now = now;
-    this.#named = peerIdentity(certificate);
+    this.claimedIdentity = peerIdentity(certificate);
     this.#judge();
     this.#wasTrusted = this.#isTrusted;
   }
@@ -105,15 +88,15 @@ class CertifiedPeer implements TlsPeer {
     const period = trustedPeriod(this.#certificate, cas, nowMs);
     this.#generation = generation;
     this.#isTrusted = period !== null && isWithin(period, nowMs);
-    if (period === null || nowMs > period.untilMs) {
-      this.#verdictEndsAtMs = Number.POSITIVE_INFINITY;
-      this.#verdict = { identity: null, fault: period === null ? "CERTIFICATE_UNTRUSTED" : "CERTIFICATE_EXPIRED" };
-    } else if (nowMs < period.fromMs) {
+    if (period !== null && this.#isTrusted) {
+      this.#verdictEndsAtMs = period.untilMs + 1;
+      this.#verdict = this.#verdictOnTrusted();
+    } else if (period !== null && nowMs < period.fromMs) {
       this.#verdictEndsAtMs = period.fromMs;
       this.#verdict = { identity: null, fault: "CERTIFICATE_NOT_YET_VALID" };
     } else {
-      this.#verdictEndsAtMs = period.untilMs + 1;
-      this.#verdict = this.#verdictOnTrusted();
+      this.#verdictEndsAtMs = Number.POSITIVE_INFINITY;
+      this.#verdict = { identity: null, fault: period === null ? "CERTIFICATE_UNTRUSTED" : "CERTIFICATE_EXPIRED" };
     }
   }
 
@@ -122,8 +105,8 @@ class CertifiedPeer implements TlsPeer {
     if (this.opensslObjection !== null) {
       return { identity: null, fault: "CERTIFICATE_UNSUITABLE" };
     }
-    return this.#named === null
+    return this.claimedIdentity === null
       ? { identity: null, fault: "CERTIFICATE_WITHOUT_IDENTITY" }
-      : { identity: this.#named, fault: null };
+      : { identity: this.claimedIdentity, fault: null };
   }
 }

@@ -64,6 +64,22 @@ describe("refusals that the store and the authority decide", () => {
     ]);
   });
 
+  it("answers a request_id that nobody made: what a variable holds that is not set", async () => {
+    await using rig = await ConnectRig.start();
+    for (const unset of ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]) {
+      for (const protocol of protocols) {
+        const client = rig.client(TokenService, peerOf("operator"), protocol);
+        for (const id of [unset, unset.toUpperCase()]) {
+          expect(await refusalOf(client.create({ ...restricted, requestId: id }))).toEqual([
+            "InvalidArgument",
+            "FIELD_INVALID",
+            { field: "request_id" },
+          ]);
+        }
+      }
+    }
+  });
+
   it("answers a disk that is nearly full", async () => {
     await using rig = await ConnectRig.start({ minFreeBytes: Number.MAX_SAFE_INTEGER });
     expect(await refusalOf(rig.client(TokenService).create(restricted))).toEqual([

@@ -149,6 +149,55 @@ describe.each([envoyDoor, forwardAuthDoor])("at the door of $name", (door: Door)
     }
   });
 
+  it("each 401 and 403 has a line in the log that is found by its request_id", async () => {
+    for (const headers of [
+      {},
+      bearer("sk_live_x"),
+      bearer(publishable.key),
+      { "x-request-id": "shop.7", ...bearer("x") },
+    ]) {
+      for (let round = 0; round < 3; round += 1) {
+        const { body, code } = await ask(headers);
+        const { request_id } = JSON.parse(body).error;
+        const lines = authority.logged.filter(
+          ({ fields }) => "request_id" in fields && fields.request_id === request_id,
+        );
+        expect(lines.at(-1)).toMatchObject({ message: "key refused", fields: { refusal: code?.toUpperCase() } });
+      }
+    }
+  });
+
+  it("a route that makes no sense has a line that says which word of it is to be changed", async () => {
+    const rpc = door === envoyDoor ? "envoy.service.auth.v3.Authorization/Check" : "forward-auth/authorize";
+    const words: Asked["words"] = [
+      ["permission", "refunds-write"],
+      ["livemode", "true"],
+    ];
+    await ask({ "x-request-id": "shop.8" }, words);
+    expect(authority.logged.at(-1)).toMatchObject({
+      message: "call failed",
+      fields: {
+        rpc,
+        caller: "local",
+        reason: "FIELD_INVALID",
+        request_id: "shop.8",
+        field: "permission",
+        value: "refunds-write",
+        error: "permission must be none, or 1 to 16 of the form resource:read or resource:write",
+        change: "this word of this route, in the gateway's configuration",
+      },
+    });
+    const route = expect.stringMatching(
+      /^(permission=refunds-write&livemode=true|livemode=true&permission=refunds-write)$/,
+    );
+    expect(authority.logged.at(-1)?.fields).toMatchObject({ route });
+    await ask({ "x-request-id": "shop.9" }, [["permission", secret.key]]);
+    expect(authority.logged.at(-1)).toMatchObject({ fields: { request_id: "shop.9", value: "(withheld)" } });
+    await ask({ "x-request-id": "shop.10" }, [...none, ["live_mode", secret.key.slice(0, -1)]]);
+    expect(authority.logged.at(-1)).toMatchObject({ fields: { field: "live_mode", value: "(withheld)" } });
+    expect(JSON.stringify(authority.logged)).not.toContain(secret.key.slice(0, -1));
+  });
+
   it("logs and metrics hear of refusals and of routes that make no sense, and never of a key", async () => {
     const rpc = door === envoyDoor ? "envoy.service.auth.v3.Authorization/Check" : "forward-auth/authorize";
     const { logged } = authority;

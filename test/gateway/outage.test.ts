@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { type Authenticate, createCheck } from "../../src/gateway/check.ts";
+import { type Authenticate, createCheck, requestIdOf } from "../../src/gateway/check.ts";
 import { createForwardAuth } from "../../src/gateway/forward-auth.ts";
 import { identityHeaders } from "../../src/gateway/identity-headers.ts";
 import { createCheckLane } from "../../src/grpc/check-lane.ts";
@@ -27,6 +27,7 @@ function createDoors(authenticate: Authenticate) {
   const lane = createCheckLane({
     ...options,
     check: () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
+    requestIdOf,
     identityHeaders,
     maxPreparedBytes: 1_000_000,
     prepareBlock,

@@ -9,6 +9,7 @@ import { createHttp2Handler } from "../../src/http/http2-handler.ts";
 import type { HttpLimits } from "../../src/http/limits.ts";
 import type { ListenAddress } from "../../src/http/listen-address.ts";
 import { type Listener, type ServeHttp2, startListener } from "../../src/http/listener.ts";
+import type { PeerWatch } from "../../src/http/peer-watch.ts";
 import type { TlsSource } from "../../src/http/tls-source.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
@@ -30,7 +31,9 @@ export async function startRig(
     readonly limits?: Partial<HttpLimits>;
     readonly http2Limits?: Partial<Http2Limits>;
     readonly tls?: TlsSource;
+    readonly watch?: Partial<PeerWatch>;
     readonly address?: ListenAddress;
+    readonly knowsCallers?: boolean;
   } = {},
 ): Promise<HttpRig> {
   const log: LogLine[] = [];
@@ -45,7 +48,8 @@ export async function startRig(
     address: options.address ?? { host: "127.0.0.1", port: 0 },
     handler: noting,
     serveHttp2: serveWith(http2),
-    tls: options.tls ?? null,
+    tls: options.tls === undefined ? null : { source: options.tls, watch: { ...deafWatch, ...options.watch } },
+    knowsCallers: options.knowsCallers ?? false,
     limits: options.limits ?? {},
     log: memoryLog(log),
   });
@@ -62,6 +66,9 @@ export async function startRig(
     },
   };
 }
+
+/** Hears of peers and tells nobody. */
+export const deafWatch: PeerWatch = { failed() {}, came() {}, stays() {}, goes() {} };
 
 /** HTTP/2 as the product serves it, without lanes; it looks at its deadlines more often. */
 export function createHttp2(
@@ -282,11 +289,4 @@ function hpackText(text: string): Buffer {
     length.push((left % 128) | 128);
   }
   return Buffer.concat([Buffer.from([...length, left]), bytes]);
-}
-
-/** Waits for a condition that an event elsewhere brings about. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -4,6 +4,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { describe, expect, it } from "vitest";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
+import { version } from "../../src/version.ts";
 import { check } from "../gateway/doors.ts";
 import { OtlpReceiver, type ReceivedSpan } from "../support/otlp-receiver.ts";
 import { TestServer } from "../support/test-server.ts";
@@ -54,7 +55,7 @@ describe("a traced call", () => {
 
       const span = await collector.span(caller.isOf);
       expect(span).toMatchObject({ name: `${service}/Authenticate`, kind: 2, statusCode: 0, traceState: "vendor=1" });
-      expect(span.resource).toEqual({ "service.name": "token-authority" });
+      expect(span.resource).toEqual({ "service.name": "token-authority", "service.version": version });
       expect(span.attributes).toEqual({
         "rpc.system.name": protocol === "connect" ? "connectrpc" : "grpc",
         "rpc.method": `${service}/Authenticate`,
@@ -245,7 +246,11 @@ describe("the collector", () => {
     });
     await traced.authority.issue();
     const span = await collector.span(() => true);
-    expect(span.resource).toEqual({ "service.name": "authority-1", "deployment.environment.name": "test" });
+    expect(span.resource).toEqual({
+      "service.name": "authority-1",
+      "service.version": version,
+      "deployment.environment.name": "test",
+    });
     expect(collector.requests[0]).toMatchObject({
       path: "/otlp/here",
       headers: { authorization: "Basic abc", "x-tenant": "casapay", "content-type": "application/x-protobuf" },

@@ -1,4 +1,13 @@
-import { appendFileSync, cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aNewToken, at, revokedIn } from "../support/describe-token-store.ts";
@@ -28,8 +37,8 @@ function linesOf(file: string): readonly Record<string, unknown>[] {
     .map((line) => JSON.parse(line));
 }
 
-async function restart(directory: string): Promise<void> {
-  const store = await openStore(directory);
+async function restart(directory: string, options: Parameters<typeof openStore>[2] = {}): Promise<void> {
+  const store = await openStore(directory, 0, options);
   await store[Symbol.asyncDispose]();
 }
 
@@ -40,13 +49,14 @@ it("holds each revocation by the time it is answered, and says how far it reache
   const outcome = revokedIn(await store.revoke(first, "leaked", at(2000, "spiffe://b")));
   const hash = Buffer.from(outcome.head?.hash ?? []).toString("hex");
   expect(linesOf(join(directory, "revocations.log"))).toEqual([
+    { after: 0, revision: 0, hash: "0".repeat(64), authority: expect.stringMatching(/^[0-9a-f]{32}$/) },
     { after: 0, revision: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
     { after: 1, revision: 2, hash, time: 2000, token_id: first, caller: "spiffe://b", reason: "leaked" },
   ]);
   await store.revoke(first, "again", at(3000, "spiffe://b"));
   await store.create(aNewToken(), null, 10, at(4000));
   await store[Symbol.asyncDispose]();
-  expect(linesOf(join(directory, "revocations.log")).slice(2)).toEqual([
+  expect(linesOf(join(directory, "revocations.log")).slice(3)).toEqual([
     { after: 2, revision: 3, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
   ]);
 });
@@ -59,7 +69,7 @@ it("keeps all revocations of one commit in the order of their revisions", async 
   await Promise.all(ids.map((id) => store.revoke(id, "", at(2000))));
   const lines = linesOf(join(directory, "revocations.log"));
   expect(lines.map(({ token_id }) => token_id).filter((id) => id !== undefined)).toEqual(ids);
-  expect(lines.map(({ after }) => after)).toEqual([0, ...lines.slice(0, -1).map(({ revision }) => revision)]);
+  expect(lines.map(({ after }) => after)).toEqual([0, 0, ...lines.slice(1, -1).map(({ revision }) => revision)]);
 });
 
 it("may lie elsewhere", async () => {
@@ -68,22 +78,26 @@ it("may lie elsewhere", async () => {
   const store = await openStore(directory, 0, { revocationLog: log });
   await store.create(aNewToken({ id: first }), null, 10, at(1000));
   await store.revoke(first, "", at(2000));
-  expect(linesOf(log)).toHaveLength(2);
+  expect(linesOf(log)).toHaveLength(3);
 });
 
 it("gets at the next start what a crash has left out, whole lines or a half one", async () => {
   const { directory, log } = await aRevokedDirectory();
   const whole = readFileSync(log, "utf8");
-  expect(linesOf(log).map(({ revision }) => revision)).toEqual([1, 4, 5, 6]);
-  const [one = "", two = "", three = ""] = whole.split(/(?<=\n)/);
-  for (const size of [one, one + two, one + two + three].flatMap(({ length }) => [length, length - 1, length - 40])) {
+  expect(linesOf(log).map(({ revision }) => revision)).toEqual([0, 1, 4, 5, 6]);
+  const [begun = "", one = "", two = "", three = ""] = whole.split(/(?<=\n)/);
+  for (const size of [begun + one, begun + one + two, begun + one + two + three].flatMap(({ length }) => [
+    length,
+    length - 1,
+    length - 40,
+  ])) {
     // Bytes, not characters: the reason of the second line is not ASCII.
     truncateSync(log, Buffer.byteLength(whole.slice(0, size)));
     await restart(directory);
     expect(linesOf(log).filter((line) => "token_id" in line)).toEqual(
       whole
         .split("\n")
-        .slice(1, 3)
+        .slice(2, 4)
         .map((line) => ({ ...JSON.parse(line), after: expect.any(Number) })),
     );
     expect(linesOf(log).at(-1)).toMatchObject({ revision: 6 });
@@ -91,12 +105,43 @@ it("gets at the next start what a crash has left out, whole lines or a half one"
   }
 });
 
-it("is made from the journal when there is none", async () => {
+it.each([
+  ["is missing", (log: string) => rmSync(log)],
+  ["is empty", (log: string) => truncateSync(log)],
+  ["has nothing but half of its first line", (log: string) => truncateSync(log, 40)],
+])(
+  "stops the start when it %s though the database has changes, and is made from the journal once that is asked for",
+  async (_what, lose) => {
+    const { directory, log } = await aRevokedDirectory();
+    const before = linesOf(log);
+    lose(log);
+    await expect(openStore(directory)).rejects.toThrow(
+      /^there is no revocation log .*revocations\.log, though the database has 6 changes: .*--new-log$/,
+    );
+    await restart(directory, { makeAnew: ["revocation log"] });
+    expect(linesOf(log)).toEqual([before[0], { ...before[2], after: 0 }, before[3], before[4]]);
+    await expect(openStore(directory, 0, { makeAnew: ["revocation log"] })).rejects.toThrow(
+      /^--new-log: the revocation log .* is there: start without --new-log$/,
+    );
+    await restart(directory);
+  },
+);
+
+it("stops the start when it is the new log of another authority", async () => {
   const { directory, log } = await aRevokedDirectory();
-  const before = linesOf(log);
-  rmSync(log);
-  await restart(directory);
-  expect(linesOf(log)).toEqual([{ ...before[1], after: 0 }, before[2], before[3]]);
+  const other = temporaryDataDirectory();
+  await restart(other);
+  cpSync(join(other, "revocations.log"), log);
+  await expect(openStore(directory)).rejects.toThrow(
+    /^the revocation log .* is of another authority than the database/,
+  );
+});
+
+it("is no link, which would lead its lines elsewhere", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  renameSync(log, `${log}.1`);
+  symlinkSync(`${log}.1`, log);
+  await expect(openStore(directory)).rejects.toThrow(/^the revocation log .* is a link/);
 });
 
 it("stops the start when it is ahead of the database, which is an old one then", async () => {
@@ -107,7 +152,8 @@ it("stops the start when it is ahead of the database, which is an old one then",
   await store.revoke(`tok_${"3".repeat(24)}`, "", at(4000));
   await store[Symbol.asyncDispose]();
   cpSync(join(old, "tokens.db"), join(directory, "tokens.db"));
-  await expect(openStore(directory)).rejects.toThrow(
+  rmSync(`${directory}.marker`);
+  await expect(openStore(directory, 0, { makeAnew: ["marker"] })).rejects.toThrow(
     /^the revocation log .*revocations\.log tells of revision 7, which the database does not have: .*npm run restore/,
   );
 });
@@ -153,8 +199,8 @@ it("gets anew what stands behind a page that a power cut has left empty", async 
   const { directory, log } = await aRevokedDirectory();
   const whole = readFileSync(log);
   const holed = Buffer.from(whole);
-  const second = holed.indexOf("\n") + 1;
-  holed.fill(0, second - 10, second + 10);
+  const third = holed.indexOf("\n", holed.indexOf("\n") + 1) + 1;
+  holed.fill(0, third - 10, third + 10);
   writeFileSync(log, holed);
   await restart(directory);
   const tokenIds = linesOf(log).flatMap(({ token_id }) => token_id ?? []);
@@ -164,7 +210,8 @@ it("gets anew what stands behind a page that a power cut has left empty", async 
 it("stops the start when a revocation was taken out of the database by hand", async () => {
   const { directory } = await aRevokedDirectory();
   editByHand(join(directory, "tokens.db"), "DELETE FROM journal WHERE revision = 6");
-  await expect(openStore(directory)).rejects.toThrow(/tells of revision 6/);
+  rmSync(`${directory}.marker`);
+  await expect(openStore(directory, 0, { makeAnew: ["marker"] })).rejects.toThrow(/tells of revision 6/);
 });
 
 it.each([
@@ -186,10 +233,11 @@ it.each([
   await expect(store.revoke(second, "", at(3000))).rejects.toMatchObject({ reason: "UNDECIDED" });
   expect(await failed.promise).toMatchObject({ message: expect.stringContaining("was moved, removed, or written to") });
   await store[Symbol.asyncDispose]();
-  if (readFileSync(log, { encoding: "utf8", flag: "a+" }).startsWith(whole)) {
+  const left = readFileSync(log, { encoding: "utf8", flag: "a+" });
+  if (left.startsWith(whole)) {
     writeFileSync(log, whole);
   }
-  await restart(directory);
+  await restart(directory, left === "" ? { makeAnew: ["revocation log"] } : {});
   expect(linesOf(log).flatMap(({ token_id }) => token_id ?? [])).toEqual([first, second]);
 });
 

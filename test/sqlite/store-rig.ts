@@ -8,7 +8,11 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { onTestFinished } from "vitest";
 import type { Log } from "../../src/authority/log.ts";
-import { openSqliteTokenStore, type SqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
+import {
+  openSqliteTokenStore,
+  type SqliteTokenStore,
+  type SqliteTokenStoreOptions,
+} from "../../src/sqlite/open-sqlite-token-store.ts";
 
 export const quietLog: Log = { info() {}, warn() {}, error() {} };
 
@@ -23,7 +27,7 @@ export function temporaryDataDirectory(): string {
 export async function openStore(
   directory: string,
   minFreeBytes = 0,
-  options: { readonly revocationLog?: string; readonly onFatal?: (error: unknown) => void } = {},
+  options: Partial<SqliteTokenStoreOptions> = {},
 ): Promise<SqliteTokenStore> {
   const store = await openSqliteTokenStore(directory, {
     minFreeBytes,
@@ -61,7 +65,7 @@ export type StoreChild = {
   readonly exit: Promise<number | null>;
 };
 
-const childFile = fileURLToPath(new URL("./store-child.ts", import.meta.url));
+export const childFile = fileURLToPath(new URL("./store-child.ts", import.meta.url));
 
 /** Starts the process, under another command if one is given, and waits until its store is open. */
 export async function startStoreChild(

@@ -69,7 +69,7 @@ it("finds nothing in an empty journal", async () => {
 
 it("accepts a head of before, when the journal has grown since", async () => {
   const { directory, head } = aJournal();
-  const store = await openStore(directory);
+  const store = await openStore(directory, 0, { makeAnew: ["marker", "revocation log"] });
   await store.create(aNewToken(), null, 10, at(3000));
   expect(verifyJournal(directory, head)).toEqual({ fault: null, head: store.head() });
 });
@@ -182,7 +182,7 @@ it("finds a change and its token edited alike, by the hash", async () => {
 
 it("finds a changed row whose hash was made anew, by the next row", async () => {
   const { directory } = aJournal();
-  const store = await openStore(directory);
+  const store = await openStore(directory, 0, { makeAnew: ["marker", "revocation log"] });
   const token = await store.get(idOf(3));
   await store[Symbol.asyncDispose]();
   const row = { revision: 3, atMs: 1003, caller: "spiffe://x", action: "create" as const, tokenId: idOf(3) };
@@ -213,7 +213,7 @@ it("finds a tail that was cut off and grew again otherwise, when it knows the he
     "DELETE FROM journal WHERE revision = 6",
     "UPDATE token SET revoked_at_ms = NULL, revoke_revision = NULL WHERE revision = 2",
   );
-  const store = await openStore(directory);
+  const store = await openStore(directory, 0, { makeAnew: ["marker", "revocation log"] });
   await store.create(aNewToken(), null, 10, at(3000));
   expect(verifyJournal(directory, null).fault).toBeNull();
   expect(verifyJournal(directory, head).fault).toMatch(
@@ -223,7 +223,7 @@ it("finds a tail that was cut off and grew again otherwise, when it knows the he
 
 it("runs beside a server that goes on changing, in its own short transactions", async () => {
   const directory = temporaryDataDirectory();
-  const store = await openStore(directory);
+  const store = await openStore(directory, 0, { makeAnew: ["marker", "revocation log"] });
   const ids: string[] = [];
   async function change(): Promise<void> {
     const { id } = aNewToken();

@@ -38,6 +38,7 @@ export class TestServer implements AsyncDisposable {
     };
     this.#server = await startServer(this.config(environment), {
       clock: () => this.clock.nowMs,
+      logLinesDropped: () => 0,
       log: { info: report("info"), warn: report("warn"), error: report("error") },
       onFatal: (error) => this.failures.push(error),
     });

@@ -1,11 +1,13 @@
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { constants } from "node:http2";
+import { connect as connectHttp2, constants } from "node:http2";
 import { createConnection } from "node:net";
 import type { SecureVersion } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { callHttp2, closed, connectRaw, eventually, readToEnd } from "../http/http-rig.ts";
+import { handshakeFaultOf } from "../../src/http/peer-watch.ts";
+import { callHttp2, closed, connectRaw, readToEnd, sendRaw } from "../http/http-rig.ts";
 import { createAuthority, createSelfSigned, forgeAuthority } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
 import { clientOptions, openTls, openTlsSession, startTlsRig, type TlsRig } from "./tls-rig.ts";
 
 const gateway = [{ uri: "spiffe://casapay/gateway" }];
@@ -132,12 +134,16 @@ describe("TLS", () => {
   });
 
   it.each([
-    ["plain HTTP/1.1", Buffer.from(request)],
-    ["an HTTP/2 preface", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")],
-    ["a hello of noise", Buffer.concat([Buffer.from("1603010200010001fc0303", "hex"), Buffer.alloc(512, 0x5a)])],
-    ["an alert", Buffer.from("15030300020228", "hex")],
-    ["noise", Buffer.alloc(1_000, 0xa5)],
-  ])("survives %s in place of a handshake", async (_name, bytes) => {
+    ["plain HTTP/1.1", Buffer.from(request), "PLAINTEXT"],
+    ["an HTTP/2 preface", Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "PLAINTEXT"],
+    [
+      "a hello of noise",
+      Buffer.concat([Buffer.from("1603010200010001fc0303", "hex"), Buffer.alloc(512, 0x5a)]),
+      "HANDSHAKE_FAILED",
+    ],
+    ["an alert", Buffer.from("15030300020228", "hex"), "HANDSHAKE_FAILED"],
+    ["noise", Buffer.alloc(1_000, 0xa5), "NOT_TLS"],
+  ])("survives %s in place of a handshake, and tells of it", async (_name, bytes, fault) => {
     await using rig = await startTlsRig();
     const socket = await connectRaw(rig.http.port);
     socket.resume();
@@ -145,6 +151,52 @@ describe("TLS", () => {
     await closed(socket);
     expect(await identitySeen(rig, null)).toBe(null);
     await eventually(() => rig.http.listener.counts().handshaking === 0);
+    expect(rig.failures).toEqual([{ fault, address: "127.0.0.1" }]);
+  });
+
+  it("tells who speaks HTTP in plaintext that it should not, in HTTP/1.1 and in HTTP/2", async () => {
+    await using rig = await startTlsRig();
+    const port = rig.http.port;
+    for (const method of ["GET", "POST", "CONNECT"]) {
+      expect(await sendRaw(port, `${method} / HTTP/1.1\r\nHost: localhost\r\n\r\n`)).toMatch(
+        /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*\r\n\r\nthis port speaks TLS\n$/,
+      );
+    }
+    const session = connectHttp2(`http://localhost:${port}`);
+    session.on("error", () => {});
+    const [code, , debugData] = await once(session, "goaway");
+    expect([code, String(debugData)]).toEqual([constants.NGHTTP2_INADEQUATE_SECURITY, "this port speaks TLS"]);
+    session.destroy();
+  });
+
+  it("tells of a client that speaks an old TLS, has no cipher in common, or is slow; not of one that only looks", async () => {
+    await using rig = await startTlsRig({ limits: { handshakeMs: 200 } });
+    const looking = await connectRaw(rig.http.port);
+    looking.resetAndDestroy();
+    await closed(looking);
+    for (const options of [
+      { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" },
+      { maxVersion: "TLSv1.2", ciphers: "AES256-SHA" },
+    ] as const) {
+      await expect(openTls(rig, { ...clientOptions(rig, null), ...options })).rejects.toThrow();
+    }
+    const slow = await connectRaw(rig.http.port);
+    slow.write(Buffer.from("16030100", "hex"));
+    await closed(slow.resume());
+    expect(rig.failures.map(({ fault }) => fault)).toEqual(["TLS_VERSION", "TLS_CIPHER", "HANDSHAKE_TIMEOUT"]);
+  });
+
+  it.each([
+    ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_SSL/TLS_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE", "SERVER_CERTIFICATE_REFUSED"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "TLS_VERSION"],
+    ["ERR_SSL_LENGTH_MISMATCH", "HANDSHAKE_FAILED"],
+    ["", "HANDSHAKE_FAILED"],
+    ["ECONNRESET", null],
+  ])("takes a handshake that failed with %j for %s", (code, fault) => {
+    expect(handshakeFaultOf(code)).toBe(fault);
   });
 
   it("survives a client that resets in the middle of its handshake, at any byte", async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { HttpLimits } from "../../src/http/limits.ts";
+import type { HandshakeFault } from "../../src/http/peer-watch.ts";
 import { type CertificateSource, createCertificateSource } from "../../src/tls/certificate-source.ts";
 import { type CertificatePaths, readCertificates } from "../../src/tls/certificates.ts";
 import { type HttpRig, startRig } from "../http/http-rig.ts";
@@ -15,6 +16,8 @@ import { createAuthority, type TestAuthority, type TestCertificate } from "../su
 export type TlsRig = AsyncDisposable & {
   readonly http: HttpRig;
   readonly source: CertificateSource;
+  /** Of handshakes. */
+  readonly failures: readonly { readonly fault: HandshakeFault; readonly address: string | null }[];
   readonly paths: CertificatePaths & { readonly clientCa: string };
   readonly serverAuthority: TestAuthority;
   readonly clientAuthority: TestAuthority;
@@ -34,11 +37,14 @@ export async function startTlsRig(
   writeFileSync(paths.certificate, server.certificatePem);
   writeFileSync(paths.key, server.keyPem, { mode: 0o600 });
   writeFileSync(paths.clientCa, clientAuthority.certificatePem);
+  const failures: { fault: HandshakeFault; address: string | null }[] = [];
   let nowMs = Date.now();
   const source = createCertificateSource(readCertificates(paths, nowMs), () => nowMs);
   const http = await startRig({
     tls: source,
+    knowsCallers: true,
     limits: options.limits ?? {},
+    watch: { failed: (fault, address) => failures.push({ fault, address }) },
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
     handler: async ({ peer: { transport, fault, identity } }) => ({
       status: 200,
@@ -48,6 +54,7 @@ export async function startTlsRig(
   return {
     http,
     source,
+    failures,
     paths,
     serverAuthority,
     clientAuthority,

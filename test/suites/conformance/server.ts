@@ -6,6 +6,7 @@ import type { Peer } from "../../../src/authority/caller.ts";
 import { createHttp2Handler } from "../../../src/http/http2-handler.ts";
 import { startListener } from "../../../src/http/listener.ts";
 import { Http2Server } from "../../../src/http2/http2-server.ts";
+import { deafWatch } from "../../http/http-rig.ts";
 import { createConformanceHandler } from "./conformance-handler.ts";
 import { readSchema } from "./schema.ts";
 import { createTlsSource } from "./tls-source.ts";
@@ -43,8 +44,9 @@ const http2 = new Http2Server<Peer>({
   onError: (error) => print({ error }, "an HTTP/2 stream failed"),
 });
 await using listener = await startListener({
+  knowsCallers: false,
   address: { host: "127.0.0.1", port: 0 },
-  tls,
+  tls: tls === null ? null : { source: tls, watch: deafWatch },
   handler,
   serveHttp2(socket, peer) {
     const connection = http2.accept(socket, peer);

@@ -33,6 +33,9 @@ export function createTlsSource(credentials: Credentials): TlsSource {
         transport: "tls",
         identity: isClient ? "conformance-client" : null,
         fault: isClient ? null : "CERTIFICATE_MISSING",
+        certificate: null,
+        claimedIdentity: null,
+        opensslObjection: null,
         isOutdated: false,
       };
     },

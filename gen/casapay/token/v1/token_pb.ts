@@ -58,7 +58,7 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   /**
    * The token's name for people.
    *
-   * 1 to 100 characters (Unicode code points), none of them a control character or an invisible one. Never a key.
+   * 1 to 100 characters (Unicode code points), one of which at least can be seen, without blanks around them. Never a key.
    *
    * @generated from field: string name = 3;
    */

@@ -34,8 +34,10 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * The token's name for people.
    *
-   * Required. 1 to 100 characters (Unicode code points), none of them a control character or an invisible one (Unicode categories
-   * Cc and Cf, U+2028, U+2029). A name that holds a key is refused.
+   * Required. 1 to 100 characters (Unicode code points), one of which at least can be seen; blanks around them are cut off. None is a
+   * control character or an invisible one (Unicode categories Cc and Cf, Default_Ignorable_Code_Point, U+2028, U+2029), but for what
+   * shapes its neighbours: joiners between letters of scripts that join and between emoji, and selectors of variants. A name that
+   * holds a key is refused.
    *
    * @generated from field: string name = 2;
    */
@@ -80,7 +82,8 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
    *
    * Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and the same
    * key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret: the key is kept for
-   * this alone, sealed with AES-256-GCM, and erased after the 24 hours.
+   * this alone, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max UUID are refused: they are what a variable
+   * holds that nobody has set.
    *
    * @generated from field: string request_id = 7;
    */
@@ -375,8 +378,8 @@ export type RevokeRequest = Message<"casapay.token.v1.RevokeRequest"> & {
   /**
    * Why it is revoked, for the people who ask later.
    *
-   * At most 256 characters (Unicode code points), none of them a control character or an invisible one, as in a name. A reason that
-   * holds a key is refused.
+   * At most 256 characters (Unicode code points), of those that a name may have; blanks around them are cut off. A reason that holds
+   * a key is refused.
    *
    * @generated from field: string reason = 2;
    */

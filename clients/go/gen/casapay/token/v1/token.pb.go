@@ -166,7 +166,7 @@ type Token struct {
 	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// The token's name for people.
 	//
-	// 1 to 100 characters (Unicode code points), none of them a control character or an invisible one. Never a key.
+	// 1 to 100 characters (Unicode code points), one of which at least can be seen, without blanks around them. Never a key.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// What kind of key it is. Decides what the key covers.
 	Type TokenType `protobuf:"varint,4,opt,name=type,proto3,enum=casapay.token.v1.TokenType" json:"type,omitempty"`

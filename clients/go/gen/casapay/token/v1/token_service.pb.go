@@ -157,8 +157,10 @@ type CreateRequest struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The token's name for people.
 	//
-	// Required. 1 to 100 characters (Unicode code points), none of them a control character or an invisible one (Unicode categories
-	// Cc and Cf, U+2028, U+2029). A name that holds a key is refused.
+	// Required. 1 to 100 characters (Unicode code points), one of which at least can be seen; blanks around them are cut off. None is a
+	// control character or an invisible one (Unicode categories Cc and Cf, Default_Ignorable_Code_Point, U+2028, U+2029), but for what
+	// shapes its neighbours: joiners between letters of scripts that join and between emoji, and selectors of variants. A name that
+	// holds a key is refused.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The kind of key.
 	//
@@ -178,7 +180,8 @@ type CreateRequest struct {
 	//
 	// Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and the same
 	// key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret: the key is kept for
-	// this alone, sealed with AES-256-GCM, and erased after the 24 hours.
+	// this alone, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max UUID are refused: they are what a variable
+	// holds that nobody has set.
 	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -694,8 +697,8 @@ type RevokeRequest struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Why it is revoked, for the people who ask later.
 	//
-	// At most 256 characters (Unicode code points), none of them a control character or an invisible one, as in a name. A reason that
-	// holds a key is refused.
+	// At most 256 characters (Unicode code points), of those that a name may have; blanks around them are cut off. A reason that holds
+	// a key is refused.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
