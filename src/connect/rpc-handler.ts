@@ -10,6 +10,7 @@ import { type Call, setCall, startCall } from "./call.ts";
 import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "./deadline.ts";
 import { hostNotLocal, requestMalformed } from "./errors.ts";
 import { finishedCall } from "./finished-call.ts";
+import { withoutGrpcParameters } from "./grpc-content-type.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { keeping } from "./json-times.ts";
 import { maxMessageBytes } from "./limits.ts";
@@ -96,7 +97,7 @@ function toUniversalRequest(request: HttpRequest, call: Call): UniversalServerRe
     httpVersion: request.httpVersion,
     method: request.method,
     url: request.url,
-    header: withoutTimeouts(request.header),
+    header: withoutGrpcParameters(withoutTimeouts(request.header)),
     body: call.jsonBody === null ? body : keeping(body, call.jsonBody),
     signal: call.signal,
     contextValues: setCall(createContextValues(), call),
