@@ -83,7 +83,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     const encoding = headers[1] ?? null;
     const timeout = headers[2] ?? null;
     return (
-      (contentType === "application/grpc" || contentType === "application/grpc+proto" || hasParameters(contentType)) &&
+      (contentType === "application/grpc" || contentType === "application/grpc+proto" || namesCharset(contentType)) &&
       (encoding === null || encoding === "identity") &&
       (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
       (peer.transport !== "loopback" || isUsualNameOfThisMachine(authority))
@@ -228,9 +228,9 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   };
 }
 
-/** Whether it is one of the two with parameters, which change nothing. */
-function hasParameters(contentType: string | null | undefined): boolean {
-  return /^application\/grpc(?:\+proto)?[ \t]*;/i.test(contentType ?? "");
+/** Whether it is one of the two with the charset that all gRPC has. */
+function namesCharset(contentType: string | null | undefined): boolean {
+  return /^application\/grpc(?:\+proto)?[ \t]*;[ \t]*charset="?utf-?8"?$/i.test(contentType ?? "");
 }
 
 /** Hot path, where calls are traced. */

@@ -70,6 +70,7 @@ describe("which requests take the lane", () => {
     for (const fields of [
       { "content-type": "application/grpc+json" },
       { "content-type": "application/grpc-web" },
+      { "content-type": "application/grpc;charset=latin1" },
       { "content-type": "application/proto" },
       { "content-type": "Application/gRPC" },
       { "content-type": "" },

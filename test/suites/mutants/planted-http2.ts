@@ -150,14 +150,14 @@ export const plantedHttp2 = [
   {
     name: "gRPC's content type with parameters takes no lane",
     file: "src/grpc/unary-lane.ts",
-    from: " || hasParameters(contentType)",
+    from: " || namesCharset(contentType)",
     to: "",
     tests: ["test/grpc/authenticate-lane.test.ts"],
   },
   {
     name: "gRPC's content type with parameters is unknown",
     file: "src/connect/rpc-handler.ts",
-    from: "withoutGrpcParameters(withoutTimeouts(request.header))",
+    from: "plainlyTyped(withoutTimeouts(request.header))",
     to: "withoutTimeouts(request.header)",
     tests: ["test/connect/http.test.ts"],
   },
