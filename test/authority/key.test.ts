@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   digestKey,
+  digestText,
   holdsKey,
   isKey,
   isTokenId,
@@ -123,4 +124,20 @@ describe("finding a key in a text", () => {
     expect(holdsKey(text.slice(0, 20))).toBe(false);
     expect(holdsKey("sk_live_ is a prefix")).toBe(false);
   });
+});
+
+describe("a token id", () => {
+  it("is the whole text: nothing before it, nothing behind it", () => {
+    const id = mintTokenId();
+    for (const text of [` ${id}`, `${id} `, `${id}\n`, `a${id}`, `${id}-`, id.toUpperCase(), "tok_", id.slice(0, 23)]) {
+      expect(isTokenId(text), JSON.stringify(text)).toBe(false);
+    }
+    expect(isTokenId(id)).toBe(true);
+  });
+});
+
+it("has the same digest as bytes and as the text that a map is asked for", () => {
+  for (const [text, digest] of goldenVectors) {
+    expect(Buffer.from(digestText(text), "latin1").toString("hex")).toBe(digest);
+  }
 });
