@@ -42,7 +42,8 @@ export async function startTlsRig(
   const source = createCertificateSource(readCertificates(paths, nowMs), () => nowMs);
   const http = await startRig({
     tls: source,
-    limits: options.limits ?? {},
+    // What a reload does, it does at once: no sweep comes to its help.
+    limits: { peerSweepMs: 3_600_000, ...options.limits },
     watch: { failed: (fault, address) => failures.push({ fault, address }) },
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
     handler: async ({ peer: { transport, fault, identity } }) => ({
