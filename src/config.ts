@@ -114,7 +114,10 @@ const settings = {
   PLAINTEXT_ROLE: { fallback: "operator", help: `the role of plaintext callers: ${roles.join(", ")}` },
   MAX_TOKENS_PER_ACCOUNT: { fallback: "10000", help: "unrevoked, unexpired tokens of an account, 1 to 1000000" },
   MIN_FREE_MIB: { fallback: "64", help: "free disk, in MiB, below which Create is refused, 0 to 1048576" },
-  MAX_CONNECTIONS: { fallback: "10000", help: "connections at once on the port of RPCs, 1 to 1000000" },
+  MAX_CONNECTIONS: {
+    fallback: null,
+    help: "connections at once on the port of RPCs, 1 to 1000000; when not set: as many as a quarter of the memory has room for, at 80 KiB each, from 100 to 10000",
+  },
   MAX_CONCURRENT_STREAMS: { fallback: "1000", help: "RPCs at once on one HTTP/2 connection, 1 to 100000" },
   THREADS: { fallback: "1", help: "threads that serve RPCs, 1 to 64; more than 1 needs Linux and a TCP address" },
   CACHE_MIB: { fallback: "64", help: "memory for keys that were decided on, in MiB, all threads together, 1 to 65536" },
@@ -134,8 +137,8 @@ export function describeSettings(): string {
     .join("\n");
 }
 
-/** Reads the configuration, or throws a StartError that names the setting and its rule. */
-export function readConfig(env: Environment): Config {
+/** Reads the configuration, or throws a StartError that names the setting and its rule. `memoryBytes` is what the process may use. */
+export function readConfig(env: Environment, memoryBytes: number = Number.POSITIVE_INFINITY): Config {
   refuseUnknownNames(env);
   const listen = address(required(env, "LISTEN"));
   const tls = tlsFiles(env);
@@ -160,7 +163,10 @@ export function readConfig(env: Environment): Config {
     plaintextRole: oneOf(env, "PLAINTEXT_ROLE", roles),
     maxTokensPerAccount: integer(env, "MAX_TOKENS_PER_ACCOUNT", { min: 1, max: 1_000_000 }),
     minFreeBytes: integer(env, "MIN_FREE_MIB", { min: 0, max: 1_048_576 }) * mebibyte,
-    maxConnections: integer(env, "MAX_CONNECTIONS", { min: 1, max: 1_000_000 }),
+    maxConnections:
+      read(env, "MAX_CONNECTIONS") === null
+        ? affordableConnections(memoryBytes)
+        : integer(env, "MAX_CONNECTIONS", { min: 1, max: 1_000_000 }),
     maxConcurrentStreams: integer(env, "MAX_CONCURRENT_STREAMS", { min: 1, max: 100_000 }),
     threads: integer(env, "THREADS", { min: 1, max: 64 }),
     cacheBytes: integer(env, "CACHE_MIB", { min: 1, max: 65_536 }) * mebibyte,
@@ -169,6 +175,13 @@ export function readConfig(env: Environment): Config {
     logLevel: oneOf(env, "LOG_LEVEL", logLevels),
     tracing: readTracingSettings(env),
   };
+}
+
+// Measured: 70 KiB for one over TLS that is idle.
+const connectionBytes = 80 * 1024;
+
+function affordableConnections(memoryBytes: number): number {
+  return Math.min(10_000, Math.max(100, Math.floor(memoryBytes / 4 / connectionBytes)));
 }
 
 // What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING. Its NAME_PORT is an

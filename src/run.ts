@@ -6,6 +6,7 @@ import { withoutKey } from "./authority/fault-log.ts";
 import { isCommand, runCommand } from "./commands.ts";
 import { describeSettings, readConfig } from "./config.ts";
 import { openLogOutput } from "./log-output.ts";
+import { memoryLimitBytes } from "./memory-limit.ts";
 import { printAnswer } from "./print-answer.ts";
 import { createProcessLog } from "./process-log.ts";
 import { startServer } from "./server.ts";
@@ -84,7 +85,7 @@ async function tellPerson(text: string): Promise<void> {
 }
 
 async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Promise<void> {
-  const config = readConfig(process.env);
+  const config = readConfig(process.env, memoryLimitBytes(process));
   const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const { log, output } = createProcessLog(config.logLevel, process.pid);
   let isEnding = false;

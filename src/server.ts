@@ -2,9 +2,9 @@ import { platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
-import type { TokenStore } from "./authority/token-store.ts";
 import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
+import { createRequestForgetter } from "./forget-requests.ts";
 import { gaugeSources } from "./gauge-sources.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
 import { type AdminListener, startAdminListener } from "./prometheus/admin-listener.ts";
@@ -73,7 +73,8 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     }),
   );
   setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
-  const forgetting = setInterval(() => void forgetRequests(store, clock(), log), forgetRequestsEveryMs);
+  const forgetRequests = createRequestForgetter(store, clock, log);
+  const forgetting = setInterval(() => void forgetRequests(), forgetRequestsEveryMs);
   starting.defer(() => clearInterval(forgetting));
   const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
 
@@ -166,7 +167,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
-  log.info({ version, threads: config.threads, ...where }, "listening");
+  log.info({ version, threads: config.threads, maxConnections: config.maxConnections, ...where }, "listening");
   const started = starting.move();
   return {
     address: where.address,
@@ -221,12 +222,4 @@ function timeFloor(clock: Clock, newestChangeMs: number, seenMs: number, allowBa
     );
   }
   return 0;
-}
-
-async function forgetRequests(store: TokenStore, nowMs: number, log: Log): Promise<void> {
-  try {
-    await store.forgetRequests(nowMs);
-  } catch (error) {
-    log.warn({ err: error }, "old request ids were not erased");
-  }
 }

@@ -78,8 +78,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
   const lastUse = createLastUseRecorder(store, log);
-  starting.defer(() => lastUse.flush(clock.now()));
-  const flushing = setInterval(() => void lastUse.flush(clock.now()), flushUsesEveryMs);
+  starting.defer(() => lastUse.flush());
+  const flushing = setInterval(() => void lastUse.flush(), flushUsesEveryMs);
   starting.defer(() => clearInterval(flushing));
   const authority = createTokenAuthority({
     store,

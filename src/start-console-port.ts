@@ -16,6 +16,7 @@ import { startPort } from "./start-port.ts";
 // One person's page, which asks for little at once.
 const maxConnections = 100;
 const maxConcurrentStreams = 100;
+const handshakesPerSecond = 25;
 
 /** Where gateways ask for a decision. */
 const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
@@ -41,6 +42,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Con
   const { address, tls, roleOf, answerRpc, figures, log } = options;
   const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
   const listener = await startPort({
+    knowsCallers: true,
     address,
     reusePort: false,
     tls: tls === null ? null : { source: tls, watch },
@@ -53,6 +55,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Con
     lanes: { headers: [], paths: new Map() },
     maxConnections,
     maxConcurrentStreams,
+    handshakesPerSecond,
     log,
   });
   return { listener, readPeers: () => (tls === null ? [] : [watch.readings()]) };

@@ -26,6 +26,9 @@ import { startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { TlsSet } from "./tls-set.ts";
 
+// All gateways come back after a restart, and decisions have to go on meanwhile: a quarter of a core.
+const handshakesPerSecond = 250;
+
 export type InternalPortOptions = {
   readonly config: Config;
   /** Null in plaintext. */
@@ -113,6 +116,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   });
 
   const listener = await startPort({
+    knowsCallers: true,
     address: options.address,
     reusePort: config.threads > 1,
     tls: certificates === null ? null : { source: certificates, watch },
@@ -123,6 +127,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     },
     maxConnections: Math.ceil(config.maxConnections / config.threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / config.threads),
     log,
   });
   const replaceTls = (next: TlsSet["rpc"]) => {

@@ -14,41 +14,61 @@ export type PortOptions = {
   /** Null means plaintext. */
   readonly tls: ListenerTls | null;
   readonly handler: HttpHandler;
+  /** Whether peers have identities here: who has none is told so, and soon cut. */
+  readonly knowsCallers: boolean;
   readonly lanes: Lanes<Peer>;
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
+  /** TLS handshakes that begin in a second: each takes about a millisecond of the thread. */
+  readonly handshakesPerSecond: number;
   readonly log: Log;
+};
+
+/** What HTTP/2 grants whom nothing will be done for: headers, and a KiB that is thrown away. */
+const strangersLimits = {
+  maxConcurrentStreams: 10,
+  streamWindowBytes: 1024,
+  connectionWindowBytes: 65_535,
+  maxHeldBytes: 131_072,
 };
 
 /** Starts a port that answers HTTP/1.1 and HTTP/2 alike, from one handler. Closed when `close` resolves; disposing is closing without grace. */
 export async function startPort(options: PortOptions): Promise<Listener> {
-  const { handler, tls, maxConnections, log } = options;
-  const http2 = new Http2Server<Peer>({
+  const { handler, tls, maxConnections, handshakesPerSecond, log } = options;
+  const http2Options = {
     lanes: options.lanes,
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
-    onError: (error) => log.error(describeError(error), "an HTTP/2 stream failed"),
+    onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
+  };
+  const http2 = new Http2Server<Peer>({
+    ...http2Options,
     limits: { maxConnections, maxConcurrentStreams: options.maxConcurrentStreams },
   });
+  const strangersHttp2 = new Http2Server<Peer>({ ...http2Options, limits: strangersLimits });
+  const closeHttp2 = async () => {
+    await Promise.all([http2.close(0), strangersHttp2.close(0)]);
+  };
   try {
     const listener = await startListener({
       address: options.address,
       reusePort: options.reusePort,
       handler,
-      serveHttp2(socket, peer) {
-        const connection = http2.accept(socket, peer);
+      knowsCallers: options.knowsCallers,
+      serveHttp2(socket, peer, isStranger) {
+        const connection = (isStranger ? strangersHttp2 : http2).accept(socket, peer);
         return { closeGracefully: () => connection.leave() };
       },
       tls,
-      limits: { maxConnections },
+      limits: { maxConnections, handshakesPerSecond },
       log,
     });
     const close = async (graceMs: number) => {
       await listener.close(graceMs);
-      await http2.close(0);
+      await closeHttp2();
     };
     return { ...listener, close, [Symbol.asyncDispose]: () => close(0) };
   } catch (error) {
-    await http2.close(0);
+    await closeHttp2();
     throw error;
   }
 }

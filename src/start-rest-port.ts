@@ -17,6 +17,8 @@ import type { Certificates } from "./tls/certificates.ts";
 const maxConcurrentStreams = 100;
 // Merchants and their proxies ask now and then: more than this at once are strangers who wait.
 const maxConnections = 1000;
+// A tenth of a core, which nobody has to show a key for.
+const handshakesPerSecond = 100;
 
 export type RestPortOptions = {
   readonly config: RestConfig;
@@ -45,6 +47,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
+    knowsCallers: false,
     address: config.listen,
     reusePort: false,
     tls: certificates === null ? null : { source: certificates, watch },
@@ -59,6 +62,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
     lanes: { headers: [], paths: new Map() },
     maxConnections,
     maxConcurrentStreams,
+    handshakesPerSecond,
     log,
   });
   return { listener, certificates, readPeers: () => (certificates === null ? [] : [watch.readings()]) };

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { describeSettings, readConfig } from "../src/config.ts";
+import { memoryLimitBytes } from "../src/memory-limit.ts";
 
 const tls = {
   TOKEN_AUTHORITY_TLS_CERT: "cert.pem",
@@ -20,6 +22,23 @@ describe("the configuration", () => {
       maxTokensPerAccount: 10_000,
       sealingSecret: { create: true },
     });
+  });
+
+  it.each([
+    [64 * 2 ** 20, 204],
+    [16 * 2 ** 20, 100],
+    [2 ** 30, 3276],
+    [64 * 2 ** 30, 10_000],
+  ])("with %d bytes of memory takes %d connections, unless it is told how many", (memoryBytes, connections) => {
+    expect(readConfig({}, memoryBytes).maxConnections).toBe(connections);
+    expect(readConfig({ TOKEN_AUTHORITY_MAX_CONNECTIONS: "7" }, memoryBytes).maxConnections).toBe(7);
+  });
+
+  it("knows what memory a process may use: its limit, or all of the machine's where it has none", () => {
+    const limitOf = (bytes: number) => memoryLimitBytes({ constrainedMemory: () => bytes });
+    expect(limitOf(2 ** 20)).toBe(2 ** 20);
+    expect([limitOf(0), limitOf(2 ** 64)]).toEqual([totalmem(), totalmem()]);
+    expect(memoryLimitBytes(process)).toBeGreaterThan(2 ** 20);
   });
 
   it("makes no sealing secret for a data directory that was chosen", () => {

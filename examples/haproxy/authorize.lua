@@ -2,7 +2,7 @@
 local credentials = { "authorization", "x-api-key" }
 local identity = { "x-token-id", "x-account", "x-livemode", "x-permissions", "x-token-type" }
 local undecided = '{"error":{"type":"api_error","code":"unavailable",'
-  .. '"message":"The API key could not be checked just now: try again.","param":null,"request_id":""}}'
+  .. '"message":"The API key could not be checked just now: try again.","param":null,"request_id":"%s"}}'
 
 -- All values of a field: the authority must see a second key.
 local function values(fields)
@@ -39,7 +39,11 @@ local function answer(txn, status, body, challenge)
 end
 
 core.register_action("authorize", { "http-req" }, function(txn, question)
-  local response = ask(question, txn.http:req_get_headers())
+  txn:set_var("txn.asked", true)
+  local sent = txn.http:req_get_headers()
+  -- HAProxy made it: see haproxy.cfg.
+  local undecided = undecided:format(sent["x-request-id"][0])
+  local response = ask(question, sent)
   if response.status == 401 or response.status == 403 then
     return answer(txn, response.status, response.body, response.headers["www-authenticate"])
   end

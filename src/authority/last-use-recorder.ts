@@ -9,17 +9,25 @@ export type LastUseRecorder = {
   /** Notes that a key was accepted. Constant work; forgets the use when too many tokens are tracked. Hot path. */
   record(createRevision: number, usedAtMs: number): void;
   /** Writes what was noted since the last flush. A failure is logged: the uses are lost, no call is. */
-  flush(nowMs: number): Promise<void>;
+  flush(): Promise<void>;
 };
 
-/** Uses of a token within 60 seconds of one noted before are not noted: the store would not move for them. */
-export function createLastUseRecorder(store: Pick<TokenStore, "recordUses">, log: Log): LastUseRecorder {
-  // In insertion order, which is the order of time: the oldest entries come first.
+/**
+ * Uses of a token within 60 seconds of one noted before are not noted: the store would not move for them. The seconds are those that
+ * passed: by the system's clock, one that is ahead for a moment would silence a token for as long.
+ */
+export function createLastUseRecorder(
+  store: Pick<TokenStore, "recordUses">,
+  log: Log,
+  monotonicMs: () => number = () => performance.now(),
+): LastUseRecorder {
+  // By monotonicMs. In insertion order, which is the order of time: the oldest entries come first.
   const notedAtMs = new Map<number, number>();
   let waiting: TokenUse[] = [];
   let writing: Promise<void> = Promise.resolve();
 
-  function forgetOld(nowMs: number): void {
+  function forgetOld(): void {
+    const nowMs = monotonicMs();
     for (const [createRevision, atMs] of notedAtMs) {
       if (nowMs - atMs < lastUsePrecisionMs) {
         return;
@@ -31,27 +39,28 @@ export function createLastUseRecorder(store: Pick<TokenStore, "recordUses">, log
   return {
     record(createRevision, usedAtMs) {
       const before = notedAtMs.get(createRevision);
+      const nowMs = monotonicMs();
       if (before !== undefined) {
-        if (usedAtMs - before < lastUsePrecisionMs) {
+        if (nowMs - before < lastUsePrecisionMs) {
           return;
         }
         notedAtMs.delete(createRevision);
       } else if (notedAtMs.size >= maxTrackedTokens) {
         return;
       }
-      notedAtMs.set(createRevision, usedAtMs);
+      notedAtMs.set(createRevision, nowMs);
       waiting.push({ createRevision, usedAtMs });
     },
 
-    flush(nowMs) {
+    flush() {
       // One after the other: the last flush of all waits for one that is under way.
-      writing = writing.then(() => write(nowMs));
+      writing = writing.then(write);
       return writing;
     },
   };
 
-  async function write(nowMs: number): Promise<void> {
-    forgetOld(nowMs);
+  async function write(): Promise<void> {
+    forgetOld();
     const uses = waiting;
     waiting = [];
     for (let start = 0; start < uses.length; start += batchLength) {

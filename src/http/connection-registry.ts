@@ -18,15 +18,32 @@ export type Entry = {
   readonly protocol: "h2" | "http/1.1";
   readonly connection: Connection;
   readonly peer: Peer | TlsPeer;
+  /** Had no identity when it came, where callers have one. */
+  readonly isStranger: boolean;
+};
+
+export type RegistryLimits = {
+  /** Connections that speak, strangers' not counted. */
+  readonly maxConnections: number;
+  /** Those of strangers; for one more, the oldest is cut. */
+  readonly maxStrangers: number;
+  /** How long a stranger has to be told that it is one. */
+  readonly strangerMs: number;
 };
 
 /** All sockets of a listener, from accept to close. */
 export class ConnectionRegistry {
   readonly #sockets = new Set<Socket>();
-  readonly #handshaking = new Set<Socket>();
+  readonly #limits: RegistryLimits;
   readonly #entries = new Map<Socket, Entry>();
   readonly #emptied: (() => void)[] = [];
+  /** Since when they are here, the oldest first. */
+  readonly #strangers = new Map<Socket, number>();
   #refused = 0;
+
+  constructor(limits: RegistryLimits) {
+    this.#limits = limits;
+  }
 
   /** The socket counts from now until it closes. */
   accept(socket: Socket): void {
@@ -41,36 +58,54 @@ export class ConnectionRegistry {
     });
   }
 
-  startHandshake(socket: Socket): void {
-    this.#handshaking.add(socket);
-    socket.once("close", () => this.#handshaking.delete(socket));
-  }
-
-  endHandshake(socket: Socket): void {
-    this.#handshaking.delete(socket);
+  /** Whether one more may come to speak: for a stranger the oldest stranger is cut, and nobody else for either. */
+  makeRoom(isStranger: boolean): boolean {
+    const { maxConnections, maxStrangers } = this.#limits;
+    if (isStranger) {
+      const [oldest] = this.#strangers.keys();
+      if (this.#strangers.size >= maxStrangers && oldest !== undefined) {
+        this.#cutStranger(oldest);
+      }
+      return true;
+    }
+    if (this.#entries.size - this.#strangers.size < maxConnections) {
+      return true;
+    }
+    this.#refused += 1;
+    return false;
   }
 
   add(socket: Socket, entry: Entry): void {
     this.#entries.set(socket, entry);
-    socket.once("close", () => this.#entries.delete(socket));
+    if (entry.isStranger) {
+      this.#strangers.set(socket, performance.now());
+    }
+    socket.once("close", () => this.#forget(socket));
+  }
+
+  /** Destroys the connections of strangers that were here for long enough. */
+  cutStrangers(): void {
+    const fromMs = performance.now() - this.#limits.strangerMs;
+    for (const [socket, sinceMs] of this.#strangers) {
+      if (sinceMs > fromMs) {
+        return;
+      }
+      this.#cutStranger(socket);
+    }
   }
 
   countRefusal(): void {
     this.#refused += 1;
   }
 
-  get handshaking(): number {
-    return this.#handshaking.size;
-  }
-
-  counts(): ConnectionCounts {
+  counts(handshaking: number): ConnectionCounts {
     let http2 = 0;
     for (const entry of this.#entries.values()) {
       http2 += entry.protocol === "h2" ? 1 : 0;
     }
     return {
       open: this.#sockets.size,
-      handshaking: this.#handshaking.size,
+      handshaking,
       http1: this.#entries.size - http2,
       http2,
       refused: this.#refused,
@@ -89,23 +124,6 @@ export class ConnectionRegistry {
     return closed;
   }
 
-  /** Destroys the socket that has been longest without coming to speak a protocol. */
-  cutOldestHandshake(): void {
-    const [oldest] = this.#handshaking;
-    if (oldest !== undefined) {
-      this.#handshaking.delete(oldest);
-      this.#refused += 1;
-      oldest.destroy();
-    }
-  }
-
-  /** Destroys the sockets that have not come to speak a protocol. */
-  cutHandshakes(): void {
-    for (const socket of [...this.#handshaking]) {
-      socket.destroy();
-    }
-  }
-
   cutAll(): void {
     for (const socket of [...this.#sockets]) {
       socket.destroy();
@@ -115,5 +133,16 @@ export class ConnectionRegistry {
   /** Resolves when the last socket is closed. */
   empty(): Promise<void> {
     return this.#sockets.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#emptied.push(resolve));
+  }
+
+  #cutStranger(socket: Socket): void {
+    this.#refused += 1;
+    this.#forget(socket);
+    socket.destroy();
+  }
+
+  #forget(socket: Socket): void {
+    this.#entries.delete(socket);
+    this.#strangers.delete(socket);
   }
 }

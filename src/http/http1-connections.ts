@@ -54,6 +54,8 @@ export function createHttp1Connections(context: Http1Context): Http1Connections 
     socket.end(bareResponse("501 Not Implemented"));
     setTimeout(() => socket.destroy(), lingerMs).unref();
   });
+  // A client that has sent its last request may close its sending side and wait for the answers. Node would drop them.
+  Object.assign(server, { httpAllowHalfOpen: true });
   // node:http watches headersTimeout and requestTimeout only from this event on.
   server.emit("listening");
   return {

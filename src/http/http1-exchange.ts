@@ -78,6 +78,11 @@ function refusalOf(
   if (message.rawHeaders.length / 2 > context.limits.maxHeaderCount) {
     return textResponse(431, "too many header fields");
   }
+  const codings = message.headers["transfer-encoding"];
+  if (codings !== undefined && codings.trim().toLowerCase() !== "chunked") {
+    // RFC 9112, 6.1: Node takes the chunks apart and leaves the other codings as they are.
+    return textResponse(501, "transfer codings other than chunked are not supported");
+  }
   if (url === null) {
     return textResponse(400, "the request target or host is not valid");
   }

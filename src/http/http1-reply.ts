@@ -131,8 +131,11 @@ export class Http1Reply {
   // A peer that is still sending may be cut, and must not send its next request on this connection: no client may send a POST
   // again when that fails (RFC 9112, 9.3.1 and 9.6).
   #canReadRest(): boolean {
-    const length = this.#message.headers["content-length"];
-    return this.#message.complete || (length !== undefined && Number(length) <= this.#limits.maxDiscardedBytes);
+    const { complete, headers } = this.#message;
+    const length = headers["content-length"];
+    // Of a request that asks for another protocol, Node's parser hands on nothing more once the response has ended.
+    const mayGoOn = headers.upgrade === undefined && length !== undefined;
+    return complete || (mayGoOn && Number(length) <= this.#limits.maxDiscardedBytes);
   }
 
   async #progress(events: readonly string[]): Promise<void> {

@@ -1,9 +1,16 @@
 /** What the listener grants its peers before it knows their protocol, and those of HTTP/1.1 after. HTTP/2 brings limits of its own. */
 export type HttpLimits = {
-  /** Connections in all; one more is closed at once. */
+  /** Connections that speak, strangers' not counted; one more is closed at once. */
   readonly maxConnections: number;
-  /** TLS handshakes and plaintext prefaces under way; for one more, the oldest is cut. */
+  /** Connections of strangers, where callers have an identity; for one more, the oldest is cut. */
+  readonly maxStrangers: number;
+  /** How long a stranger has to be told that it is one. */
+  readonly strangerMs: number;
+  /** TLS handshakes and plaintext prefaces that wait or are under way; for one more, the oldest of the address with most of them is cut. */
   readonly maxHandshakes: number;
+  /** TLS handshakes that begin in a second, and how many may begin at once after a time without any. */
+  readonly handshakesPerSecond: number;
+  readonly maxHandshakeBurst: number;
   /** From accept to the end of the TLS handshake, or to the bytes that tell HTTP/2 from HTTP/1.1. */
   readonly handshakeMs: number;
   /** How often connections are looked for whose certificate has ended. */
@@ -32,7 +39,11 @@ export type HttpLimits = {
 /** The limits of a listener that names none. */
 export const defaultHttpLimits: HttpLimits = {
   maxConnections: 10_000,
+  maxStrangers: 100,
+  strangerMs: 10_000,
   maxHandshakes: 1_000,
+  handshakesPerSecond: 250,
+  maxHandshakeBurst: 25,
   handshakeMs: 10_000,
   peerSweepMs: 5_000,
   maxHeaderBytes: 16 * 1024,

@@ -6,6 +6,7 @@ import type { Connection } from "./connection.ts";
 import { type ConnectionCounts, ConnectionRegistry, type Entry } from "./connection-registry.ts";
 import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
+import { Handshakes } from "./handshakes.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
@@ -38,6 +39,8 @@ export async function startListener(options: {
   /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
   readonly serveHttp2: ServeHttp2;
   readonly tls: ListenerTls | null;
+  /** Whether peers have identities here. Who has none is a stranger then, which is told so and soon cut. */
+  readonly knowsCallers: boolean;
   readonly limits?: Partial<HttpLimits>;
   readonly log: Log;
   /** Lets other threads listen on the same port: the system spreads the connections (Linux). */
@@ -48,24 +51,29 @@ export async function startListener(options: {
     throw new Error("TLS is served on TCP addresses only");
   }
   const limits = { ...defaultHttpLimits, ...options.limits };
-  const registry = new ConnectionRegistry();
+  const registry = new ConnectionRegistry(limits);
+  const handshakes = new Handshakes(limits, tls !== null);
   const scheme = tls === null ? "http" : "https";
   const http1 = createHttp1Connections({ scheme, handler: options.handler, limits, log });
-  const serve = createProtocolServer(registry, http1, options.serveHttp2);
+  const { knowsCallers } = options;
+  const serve = createProtocolServer({ registry, handshakes, http1, serveHttp2: options.serveHttp2, knowsCallers });
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
   const warnOfSilence = sampledWarning(log, "too many connections do not say what they speak: the oldest are cut");
-  const server = createNetServer(socketOptions, (socket) => {
-    accept(socket, registry, start.accept);
-    if (registry.handshaking > limits.maxHandshakes) {
-      // Never the newest: silent ones would lock out who comes to speak.
-      registry.cutOldestHandshake();
+  // What is under TLS is not read before its handshake may begin.
+  const server = createNetServer({ ...socketOptions, pauseOnConnect: tls !== null }, (socket) => {
+    // The protocols hear of errors as well; until they do, a reset must not be an uncaught exception.
+    socket.on("error", ignore);
+    registry.accept(socket);
+    if (handshakes.add(socket, () => start.begin(socket))) {
+      registry.countRefusal();
       warnOfSilence({ maxHandshakes: limits.maxHandshakes });
     }
   });
-  server.maxConnections = limits.maxConnections;
-  server.on("drop", () => registry.countRefusal());
+  const sweeping = setInterval(() => registry.cutStrangers(), limits.strangerMs / 10);
+  sweeping.unref();
   const removeAddress = await listen(server, address, options.reusePort ?? false).catch((error) => {
     start.stop();
+    clearInterval(sweeping);
     http1.close();
     throw error;
   });
@@ -77,11 +85,12 @@ export async function startListener(options: {
     server.close();
     removeQuietly(removeAddress, log);
     start.stop();
-    registry.cutHandshakes();
+    handshakes.cutAll();
     registry.closeWhere(() => true);
     const timer = setTimeout(() => registry.cutAll(), graceMs);
     await registry.empty();
     clearTimeout(timer);
+    clearInterval(sweeping);
     http1.close();
   };
   const close = (graceMs: number) => {
@@ -91,48 +100,57 @@ export async function startListener(options: {
   return {
     address: bound,
     addressText: formatListenAddress(bound),
-    counts: () => registry.counts(),
+    counts: () => registry.counts(handshakes.size),
     close,
     [Symbol.asyncDispose]: () => close(0),
   };
 }
 
 // Keepalive finds the dead peers of HTTP/1.1, which has no PING.
-const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+// A client may close its sending side behind its request, and read the answer (RFC 9112, 9.6).
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, allowHalfOpen: true };
 
-/** Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. */
-export type ServeHttp2 = (socket: Socket, peer: Peer) => Connection;
+/**
+ * Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. Of a stranger, as little as
+ * it takes to tell it so.
+ */
+export type ServeHttp2 = (socket: Socket, peer: Peer, isStranger: boolean) => Connection;
 
 type Protocol = "h2" | "http/1.1";
 /** Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one under TLS. */
 type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, peer: Entry["peer"]) => void;
 /** What happens to an accepted socket until its protocol is known. */
-type Start = { accept(socket: Socket): void; stop(): void };
+type Start = { begin(socket: Socket): void; stop(): void };
 
-function accept(socket: Socket, registry: ConnectionRegistry, start: (socket: Socket) => void): void {
-  // The protocols hear of errors as well; until they do, a reset must not be an uncaught exception.
-  socket.on("error", ignore);
-  registry.accept(socket);
-  registry.startHandshake(socket);
-  start(socket);
-}
+type ServerParts = {
+  readonly registry: ConnectionRegistry;
+  readonly handshakes: Handshakes;
+  readonly http1: Http1Connections;
+  readonly serveHttp2: ServeHttp2;
+  readonly knowsCallers: boolean;
+};
 
-function createProtocolServer(registry: ConnectionRegistry, http1: Http1Connections, serveHttp2: ServeHttp2): Serve {
+function createProtocolServer({ registry, handshakes, http1, serveHttp2, knowsCallers }: ServerParts): Serve {
   return (accepted, socket, protocol, peer) => {
-    registry.endHandshake(accepted);
+    handshakes.end(accepted);
     if (socket.destroyed || accepted.destroyed) {
       return;
     }
-    const connection = protocol === "h2" ? serveHttp2(socket, peer) : http1.serve(socket, peer);
+    const isStranger = knowsCallers && peer.identity === null;
+    if (!registry.makeRoom(isStranger)) {
+      accepted.destroy();
+      return;
+    }
+    const connection = protocol === "h2" ? serveHttp2(socket, peer, isStranger) : http1.serve(socket, peer);
     // The sniffer paused it, and listening for data does not wake what was paused on purpose.
     socket.resume();
-    registry.add(accepted, { protocol, connection, peer });
+    registry.add(accepted, { protocol, connection, peer, isStranger });
   };
 }
 
 function plaintextStart(address: ListenAddress, limits: HttpLimits, serve: Serve): Start {
   return {
-    accept(socket) {
+    begin(socket) {
       const peer = plaintextPeer(address, socket.remoteAddress);
       sniffProtocol(socket, limits.handshakeMs, (protocol) => serve(socket, socket, protocol, peer));
     },
@@ -189,7 +207,7 @@ function tlsStart(
   const sweeping = setInterval(sweep, limits.peerSweepMs);
   sweeping.unref();
   return {
-    accept(socket) {
+    begin(socket) {
       const ends = endsOf(socket);
       accepted.set(ends, socket);
       socket.once("close", () => {

@@ -94,7 +94,10 @@ export class Connection<Context> {
     const socket = this.#socket;
     socket.on("data", (chunk: Buffer) => this.#onBytes(chunk));
     socket.on("drain", () => this.#onDrain());
-    socket.on("end", () => this.#end("the client closed the connection"));
+    socket.on("end", () => {
+      this.#end("the client closed the connection");
+      socket.end();
+    });
     socket.on("error", () => this.#end("the connection broke"));
     socket.on("close", () => {
       this.#end("the connection closed");

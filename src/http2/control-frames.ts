@@ -108,8 +108,7 @@ export class ControlFrames<Context> {
       this.#parts.guard.spendControl(plainCost);
       return;
     }
-    this.#parts.guard.spendReset();
-    this.#parts.table.abort(stream, frame.bytes.readUInt32BE(frame.start), "the client reset the stream");
+    this.#parts.guard.onClientReset(stream, frame.bytes.readUInt32BE(frame.start));
   }
 
   /** Section 6.5. */

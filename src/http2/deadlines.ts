@@ -185,13 +185,13 @@ export class Deadlines<Context> {
     const silentMs = nowMs - stream.heardAtMs;
     if (stream.lane !== null) {
       if (silentMs >= limits.laneBodyMs) {
-        guard.resetStream(stream.id, ErrorCode.Cancel, "the request body took too long");
+        guard.dropStream(stream.id, ErrorCode.Cancel, "the request body took too long");
       }
       return;
     }
     // Once the response has begun, the client may be silent as long as the handler's own deadlines let it.
     if (!stream.hasAnswerBegun && silentMs >= limits.bodyIdleMs && stream.receiveWindow.isOpen) {
-      guard.resetStream(stream.id, ErrorCode.Cancel, "the request body fell silent");
+      guard.dropStream(stream.id, ErrorCode.Cancel, "the request body fell silent");
     }
   }
 
@@ -201,7 +201,7 @@ export class Deadlines<Context> {
       stream.notedSentBytes = stream.sentBytes;
       stream.notedSentAtMs = nowMs;
     } else if (nowMs - stream.notedSentAtMs >= this.#parts.server.limits.writeStallMs) {
-      this.#parts.incoming.guard.resetStream(stream.id, ErrorCode.Cancel, "the client takes none of the response");
+      this.#parts.incoming.guard.dropStream(stream.id, ErrorCode.Cancel, "the client takes none of the response");
     }
   }
 }

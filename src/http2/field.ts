@@ -46,8 +46,8 @@ const requestKinds: ReadonlyMap<string, FieldKind> = new Map([
 /** The characters of a token (RFC 9110 section 5.6.2) and, of these, those of a field name: no upper case (RFC 9113 section 8.2.1). */
 const isToken = charactersOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 const isName = charactersOf("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz");
-/** RFC 3986 section 3.2 without userinfo, which RFC 9113 section 8.3.1 forbids. */
-const isAuthority = charactersOf("!$%&'()*+,-.0123456789:;=ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~");
+/** RFC 3986 section 3.2 without userinfo, which RFC 9113 section 8.3.1 forbids; and `/`: some clients name a unix socket by its path. */
+const isAuthority = charactersOf("!$%&'()*+,-./0123456789:;=ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~");
 /** RFC 3986 section 3.1, in lower case. */
 const isScheme = charactersOf("+-.0123456789abcdefghijklmnopqrstuvwxyz");
 const isDigit = charactersOf("0123456789");
@@ -71,7 +71,10 @@ function holdsOnly(text: string, allowed: Uint8Array): boolean {
   return true;
 }
 
-/** Section 8.2.1: no NUL, LF or CR anywhere, no space or tab at either end. */
+/**
+ * Section 8.2.1: no NUL, LF or CR. Spaces and tabs at the ends, which it forbids as well, are taken: gRPC clients send metadata as it is
+ * given to them, and gRPC lets servers strip it.
+ */
 function isFieldValue(value: string): boolean {
   for (let at = 0; at < value.length; at++) {
     const code = value.charCodeAt(at);
@@ -79,17 +82,17 @@ function isFieldValue(value: string): boolean {
       return false;
     }
   }
-  return value.length === 0 || !(isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1)));
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
+  return true;
 }
 
 /** Whether a name and a value may be sent in a response's header or trailer (sections 8.2.1 and 8.2.2). */
 export function isSendable(name: string, value: string): boolean {
   return (
-    name !== "" && holdsOnly(name, isName) && requestKinds.get(name) !== FieldKind.Malformed && isFieldValue(value)
+    name !== "" &&
+    holdsOnly(name, isName) &&
+    requestKinds.get(name) !== FieldKind.Malformed &&
+    isFieldValue(value) &&
+    !/^[ \t]|[ \t]$/.test(value)
   );
 }
 
@@ -121,7 +124,7 @@ function isWellFormed(kind: FieldKind, name: string, value: string): boolean {
         name !== "" &&
         holdsOnly(name, isName) &&
         isFieldValue(value) &&
-        (name !== "te" || value.toLowerCase() === "trailers")
+        (name !== "te" || value.trim().toLowerCase() === "trailers")
       );
   }
 }

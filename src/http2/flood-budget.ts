@@ -11,6 +11,10 @@ export class FloodBudget {
     this.#left = max;
   }
 
+  get left(): number {
+    return this.#left;
+  }
+
   /** False once the budget is spent. */
   spend(cost: number): boolean {
     this.#left -= cost;

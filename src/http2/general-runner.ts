@@ -49,8 +49,15 @@ export class GeneralRunner<Context> {
       body.end();
     }
     const request = { method, scheme, authority, path, headers, body, signal: controller.signal };
-    this.#parts.table.startWork(stream);
-    this.#parts.server.generalTurns.begin(this, () => void this.#run(stream, request, body, place));
+    const { server, work } = this.#parts;
+    stream.onAbort = () => server.generalTurns.cancel(this, stream);
+    server.generalTurns.begin(this, stream, () => {
+      stream.onAbort = () => work.cancel(stream);
+      work.enter(stream, () => {
+        stream.onAbort = null;
+        void this.#run(stream, request, body, place);
+      });
+    });
   }
 
   data(body: RequestBody, bytes: Buffer, start: number, end: number, endStream: boolean): void {
@@ -75,7 +82,7 @@ export class GeneralRunner<Context> {
 
   /** Never rejects. */
   async #run(stream: Stream<Context>, request: GeneralRequest, body: RequestBody, place: HandlerPlace): Promise<void> {
-    const { server, table } = this.#parts;
+    const { server, table, work } = this.#parts;
     try {
       const wait = place.enter();
       if (wait !== null) {
@@ -94,19 +101,22 @@ export class GeneralRunner<Context> {
     } finally {
       // Nobody reads on: what waits, or comes yet, makes room.
       body.fail(new StreamAborted(ErrorCode.NoError, "the response is complete"));
-      table.finishWork(stream);
+      work.finish();
+      if (stream.isWorking) {
+        table.finishWork(stream);
+      }
     }
   }
 
   /** Leaves the gate once the response's body, if it has one, is counted among those that wait. */
   async #answer(stream: Stream<Context>, request: GeneralRequest, place: HandlerPlace): Promise<void> {
-    const { server, context } = this.#parts;
+    const { server, table, context } = this.#parts;
     let responding: Promise<void>;
     try {
       if (stream.isClosed) {
         return;
       }
-      stream.hasBegun = true;
+      table.startWork(stream);
       const response = await server.handle(request, context);
       responding = this.#respond(stream, request, response);
     } finally {

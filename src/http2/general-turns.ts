@@ -5,8 +5,8 @@
  */
 export class GeneralTurns {
   readonly #maxPerTurn: number;
-  /** What waits, by connection; the connections in the order of their turns. */
-  readonly #waiting = new Map<object, (() => void)[]>();
+  /** What waits, by connection and stream; the connections in the order of their turns. */
+  readonly #waiting = new Map<object, Map<object, () => void>>();
   #begun = 0;
   #isTurnAwaited = false;
 
@@ -14,15 +14,24 @@ export class GeneralTurns {
     this.#maxPerTurn = maxPerTurn;
   }
 
-  /** Calls it now or in a later turn. It must not throw. */
-  begin(connection: object, start: () => void): void {
+  /** Calls back now or in a later turn, unless it is cancelled before. It must not throw. */
+  begin(connection: object, stream: object, start: () => void): void {
     const queue = this.#waiting.get(connection);
     if (queue === undefined) {
-      this.#waiting.set(connection, [start]);
+      this.#waiting.set(connection, new Map([[stream, start]]));
     } else {
-      queue.push(start);
+      queue.set(stream, start);
     }
     this.#beginSome();
+  }
+
+  /** A request that was reset before its turn takes none. */
+  cancel(connection: object, stream: object): void {
+    const queue = this.#waiting.get(connection);
+    queue?.delete(stream);
+    if (queue?.size === 0) {
+      this.#waiting.delete(connection);
+    }
   }
 
   #beginSome(): void {
@@ -31,13 +40,16 @@ export class GeneralTurns {
         break;
       }
       this.#begun += 1;
-      const start = queue.shift();
       this.#waiting.delete(connection);
-      if (queue.length > 0) {
-        // Behind the others: a map is walked in the order of adding.
-        this.#waiting.set(connection, queue);
+      for (const [stream, start] of queue) {
+        queue.delete(stream);
+        if (queue.size > 0) {
+          // Behind the others: a map is walked in the order of adding.
+          this.#waiting.set(connection, queue);
+        }
+        start();
+        break;
       }
-      start?.();
     }
     if (!this.#isTurnAwaited) {
       this.#isTurnAwaited = true;

@@ -22,6 +22,8 @@ export class HpackDecoder {
   count = 0;
   /** The list passed a limit. The fields past it were decoded, for the table's sake, and dropped. */
   isTooLarge = false;
+  /** How many fields were dropped. */
+  dropped = 0;
 
   readonly #factory: FieldFactory;
   readonly #limits: HpackDecoderLimits;
@@ -59,6 +61,7 @@ export class HpackDecoder {
     this.#listBytes = 0;
     this.count = 0;
     this.isTooLarge = false;
+    this.dropped = 0;
     let mayResize = true;
     while (this.#at < end) {
       const octet = bytes[this.#at] ?? 0;
@@ -88,6 +91,7 @@ export class HpackDecoder {
     this.#listBytes += field.bytes;
     if (this.#listBytes > this.#limits.maxHeaderListBytes || this.count >= this.#limits.maxHeaderFields) {
       this.isTooLarge = true;
+      this.dropped++;
       return;
     }
     this.fields[this.count++] = field;

@@ -15,6 +15,7 @@ import type { ServerParts } from "./server-parts.ts";
 import type { Stream } from "./stream.ts";
 import { StreamPast } from "./stream-ids.ts";
 import type { StreamTable } from "./stream-table.ts";
+import { WorkGate } from "./work-gate.ts";
 
 /** What a frame costs of the control budget. */
 const plainCost = 1;
@@ -58,10 +59,11 @@ export class Incoming<Context> {
     this.#decoder = new HpackDecoder(factory, limits);
     this.#window = new ReceiveWindow(limits.connectionWindowBytes);
     const { table, outgoing, onPingAck } = parts;
-    const guard = new PeerGuard(table, outgoing, limits);
+    const work = new WorkGate(limits);
+    const guard = new PeerGuard(table, outgoing, work, limits);
     this.guard = guard;
     this.control = new ControlFrames({ limits, table, outgoing, guard, decoder: this.#decoder, onPingAck });
-    const runnerParts = { ...parts, guard, onRoom: () => this.openWindow() };
+    const runnerParts = { ...parts, guard, work, onRoom: () => this.openWindow() };
     this.#lanes = new LaneRunner(runnerParts);
     this.#general = new GeneralRunner(runnerParts);
   }
@@ -114,6 +116,7 @@ export class Incoming<Context> {
   #onHeaderBlock(): void {
     const { blocks } = this;
     this.#decoder.decode(blocks.bytes, blocks.start, blocks.end);
+    this.extraWork += this.#decoder.dropped >> 6;
     const { ids } = this.#parts.table;
     const id = blocks.streamId;
     if (id > ids.last && (id & 1) === 1) {
@@ -134,7 +137,8 @@ export class Incoming<Context> {
       return;
     }
     if (decoder.isTooLarge) {
-      this.#refuseHeaders(id, endStream);
+      // Section 10.5.1: a list longer than we take is answered, and the connection goes on.
+      this.#answerEmpty(table.open(id, -1, server.time.nowMs), 431, endStream);
     } else if (this.blocks.dependsOnItself) {
       // RFC 7540 section 5.3.1.
       this.guard.resetStream(id, ErrorCode.ProtocolError, "stream depends on itself");
@@ -144,9 +148,9 @@ export class Incoming<Context> {
     ) {
       // Section 8.1.1.
       this.guard.resetStream(id, ErrorCode.ProtocolError, "malformed request");
-    } else if (table.underWay >= server.limits.maxConcurrentStreams) {
-      // Section 5.1.2.
-      this.guard.resetStream(id, ErrorCode.RefusedStream, "too many streams");
+    } else if (table.openCount >= server.limits.maxConcurrentStreams) {
+      // Section 5.1.2. The client may not have read our SETTINGS yet.
+      this.guard.dropStream(id, ErrorCode.RefusedStream, "too many streams");
     } else {
       const stream = table.open(id, head.contentLength, server.time.nowMs);
       const { limits } = server;
@@ -165,20 +169,10 @@ export class Incoming<Context> {
     }
   }
 
-  /** Section 10.5.1: a list longer than we take is answered, and the connection goes on. */
-  #refuseHeaders(id: number, endStream: boolean): void {
-    const { server, table } = this.#parts;
-    if (table.underWay >= server.limits.maxConcurrentStreams) {
-      this.guard.resetStream(id, ErrorCode.RefusedStream, "too many streams");
-      return;
-    }
-    this.guard.spendReset();
-    this.#answerEmpty(table.open(id, -1, server.time.nowMs), 431, endStream);
-  }
-
   #answerEmpty(stream: Stream<Context>, status: number, endStream: boolean): void {
     const { table, outgoing } = this.#parts;
     outgoing.headers(stream, [[":status", String(status)]], true);
+    this.guard.noteAnswered();
     if (!endStream) {
       outgoing.resetStream(stream.id, ErrorCode.NoError);
       table.ids.noteReset(stream.id);
@@ -306,7 +300,7 @@ export class Incoming<Context> {
     }
     stream.hasRemoteEnded = true;
     stream.body?.fail(new StreamAborted(ErrorCode.ProtocolError, message));
-    this.guard.spendReset();
+    this.guard.spendFault();
   }
 
   /** The open stream of this id, or null if the frame is to be dropped. Throws where section 5.1 ends the connection. */
@@ -322,11 +316,27 @@ export class Incoming<Context> {
         this.guard.spendControl(plainCost);
         return null;
       case StreamPast.Closed:
-        throw new ConnectionError(ErrorCode.StreamClosed, `${frameName} on a closed stream`);
+        this.#refuseLateFrame(id, frameName);
+        return null;
       default:
         // Idle, or passed over and so closed without use: section 5.1.1.
         throw protocolError(`${frameName} on a stream that did not begin`);
     }
+  }
+
+  /**
+   * Section 5.1, closed: a client may have written it before it read our answer, or behind its own RST_STREAM. It costs no other stream
+   * anything: the stream is reset, as far as it is still there, and what follows on it is dropped.
+   */
+  #refuseLateFrame(id: number, frameName: string): void {
+    if (frameName === "HEADERS" && this.#decoder.fields[0]?.name.startsWith(":") === true) {
+      // Section 5.1.1: a request, whose stream was used before.
+      throw new ConnectionError(ErrorCode.StreamClosed, "HEADERS of a request on a closed stream");
+    }
+    this.guard.spendControl(plainCost);
+    const { outgoing, table } = this.#parts;
+    outgoing.resetStream(id, ErrorCode.StreamClosed);
+    table.ids.noteReset(id);
   }
 
   /** Hot path. Opens the connection's window as far as there is room. */

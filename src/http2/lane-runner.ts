@@ -8,6 +8,7 @@ import type { RequestHead } from "./request-head.ts";
 import type { ServerParts } from "./server-parts.ts";
 import type { Stream } from "./stream.ts";
 import type { StreamTable } from "./stream-table.ts";
+import type { WorkGate } from "./work-gate.ts";
 
 const nothing = Buffer.alloc(0);
 
@@ -19,6 +20,7 @@ export type RunnerParts<Context> = {
   readonly table: StreamTable<Context>;
   readonly outgoing: Outgoing<Context>;
   readonly guard: PeerGuard<Context>;
+  readonly work: WorkGate;
   /** Hears that there is more room in the account. */
   readonly onRoom: () => void;
 };
@@ -91,19 +93,61 @@ export class LaneRunner<Context> {
     }
   }
 
+  /** Hot path. */
   #answer(stream: Stream<Context>, lane: Lane<Context>, bytes: Buffer, start: number, end: number): void {
-    let answer: LaneAnswer | Promise<LaneAnswer>;
+    if (!this.#parts.work.isOpen) {
+      this.#answerInTurn(stream, lane, bytes, start, end);
+      return;
+    }
+    this.#ask(stream, lane, bytes, start, end, false);
+  }
+
+  /** Hot path. `isCounted`: the gate has counted it as work. */
+  #ask(
+    stream: Stream<Context>,
+    lane: Lane<Context>,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isCounted: boolean,
+  ): void {
+    const { work } = this.#parts;
+    let answer: LaneAnswer | Promise<LaneAnswer> | null = null;
     try {
       answer = lane.answer(bytes, start, end, stream.laneHeaders, this.#parts.context, stream);
     } catch (error) {
       this.#fail(stream, error);
-      return;
     }
     if (answer instanceof Promise) {
+      if (!isCounted) {
+        work.start();
+      }
       this.#answerLater(stream, answer);
-    } else {
+      return;
+    }
+    if (answer !== null) {
       this.#send(stream, answer);
     }
+    if (isCounted) {
+      work.finish();
+    }
+  }
+
+  /** Keeps the body until work on it may begin. */
+  #answerInTurn(stream: Stream<Context>, lane: Lane<Context>, bytes: Buffer, start: number, end: number): void {
+    const { account, work } = this.#parts;
+    const body = new BodyBuffer();
+    body.push(bytes, start, end);
+    account.take(body.length);
+    stream.laneBody = body;
+    stream.onAbort = () => work.cancel(stream);
+    work.enter(stream, () => {
+      stream.onAbort = null;
+      stream.laneBody = null;
+      account.give(body.length);
+      const whole = body.takeAll();
+      this.#ask(stream, lane, whole, 0, whole.length, true);
+    });
   }
 
   #refuse(stream: Stream<Context>, lane: Lane<Context>): void {
@@ -118,18 +162,20 @@ export class LaneRunner<Context> {
   }
 
   #answerLater(stream: Stream<Context>, answer: Promise<LaneAnswer>): void {
-    const { table } = this.#parts;
+    const { table, work } = this.#parts;
     // The lane may still look at the headers: they are its own from now on.
     table.startWork(stream);
     answer.then(
       (value) => {
         table.finishWork(stream);
+        work.finish();
         if (!stream.isClosed) {
           this.#send(stream, value);
         }
       },
       (error: unknown) => {
         table.finishWork(stream);
+        work.finish();
         this.#fail(stream, error);
       },
     );

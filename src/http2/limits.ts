@@ -11,7 +11,7 @@ export type Limits = {
   readonly maxContinuations: number;
   /** Our dynamic table: SETTINGS_HEADER_TABLE_SIZE, also the most that our encoder uses of the peer's. */
   readonly headerTableBytes: number;
-  /** Requests under way on a connection: SETTINGS_MAX_CONCURRENT_STREAMS. One that was reset counts until its work is done (CVE-2025-8671). */
+  /** Requests under way on a connection: SETTINGS_MAX_CONCURRENT_STREAMS. Never is more work under way than for so many (CVE-2025-8671). */
   readonly maxConcurrentStreams: number;
   /** Body bytes that one request may have sent and we not yet handed on. */
   readonly streamWindowBytes: number;
@@ -26,13 +26,19 @@ export type Limits = {
   readonly maxUnsentBytes: number;
   /** Bytes of response bodies that wait on a connection, for windows most of all. Past it, no general request's handler begins. */
   readonly maxWaitingBodyBytes: number;
-  /** General requests of a connection whose handlers are at work on a response: each may bring one body more than the bound above. */
+  /**
+   * General requests of a connection whose handlers are at work on a response: each may bring one body more than the bound above. And of
+   * all its requests, those at work where the reset budget is spent.
+   */
   readonly maxHandlersAtOnce: number;
-  /** Resets a connection may cause beyond its answered requests (CVE-2023-44487); each answered request gives one back. */
+  /**
+   * What a connection may have beyond its answered requests, each of which gives one back: requests that it gave up when work on them had
+   * begun, past which few begin at once (CVE-2023-44487); and streams that it got wrong, past which it is ended (CVE-2019-9514).
+   */
   readonly resetBudget: number;
   /** SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA and unknown frames a connection may send beyond its real work (CVE-2019-9511 to 9518). */
   readonly controlBudget: number;
-  /** What both budgets get back a second, whatever happens. */
+  /** What each of these budgets get back a second, whatever happens. */
   readonly budgetRefillPerSecond: number;
   /** Work, in about a microsecond each, that one connection may cause before the others have their turn. */
   readonly maxWorkPerTurn: number;
@@ -70,7 +76,7 @@ export const defaultLimits: Limits = {
   maxFrameBytes: 16_384,
   maxHeaderListBytes: 16_384,
   maxHeaderFields: 128,
-  maxHeaderBlockBytes: 65_536,
+  maxHeaderBlockBytes: 262_144,
   maxContinuations: 128,
   headerTableBytes: 4_096,
   maxConcurrentStreams: 1_000,

@@ -20,7 +20,12 @@ export class StreamTable<Context> {
     this.#onIdle = onIdle;
   }
 
-  /** What counts against SETTINGS_MAX_CONCURRENT_STREAMS: a stream that was reset counts until its work is done (CVE-2025-8671). */
+  /** What counts against SETTINGS_MAX_CONCURRENT_STREAMS, by the client's count. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** The same, and those that were reset and whose work is not done. */
   get underWay(): number {
     return this.#open.size + this.#closedAtWork;
   }
@@ -80,7 +85,9 @@ export class StreamTable<Context> {
       return;
     }
     this.close(stream);
-    const { onSent } = stream;
+    const { onSent, onAbort } = stream;
+    stream.onAbort = null;
+    onAbort?.();
     stream.outgoing = null;
     stream.onSent = null;
     const reason = new StreamAborted(code, message);

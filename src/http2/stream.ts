@@ -16,6 +16,8 @@ export class Stream<Context> {
   isClosed = false;
   /** A lane or a handler is at it. It counts until that is done, closed or not. */
   isWorking = false;
+  /** What takes it from where it waits to begin, if it is reset there. */
+  onAbort: (() => void) | null = null;
 
   readonly sendWindow: SendWindow = new SendWindow(0);
   readonly receiveWindow: ReceiveWindow = new ReceiveWindow(initialWindowBytes);
@@ -36,8 +38,6 @@ export class Stream<Context> {
   /** Not null on the general way. */
   body: RequestBody | null = null;
   controller: AbortController | null = null;
-  /** Its handler has begun. */
-  hasBegun = false;
 
   /** What waits for a window: from `outgoingAt`, then END_STREAM if `outgoingEnds`. */
   outgoing: Uint8Array | null = null;
@@ -60,7 +60,6 @@ export class Stream<Context> {
     this.receivedBytes = 0;
     this.heardAtMs = nowMs;
     this.hasAnswerBegun = false;
-    this.hasBegun = false;
     this.sentBytes = 0;
     this.notedSentBytes = 0;
     this.notedSentAtMs = nowMs;
@@ -68,7 +67,7 @@ export class Stream<Context> {
 
   /** Bytes of its body that wait for it to begin. */
   get waitingBytes(): number {
-    return this.laneBody?.length ?? (this.hasBegun ? 0 : (this.body?.heldBytes ?? 0));
+    return this.laneBody?.length ?? (this.isWorking ? 0 : (this.body?.heldBytes ?? 0));
   }
 
   /** Whether content-length, if there is one, told the truth (section 8.1.1). */

@@ -47,6 +47,8 @@ export const creationsLimited = rateLimited("creates more than 25 tokens a secon
 
 export const readsLimited = rateLimited("gets and lists tokens more than 100 times a second");
 
+export const tooManyAtOnce = rateLimited("has too many requests under way");
+
 /** For what is asked after the key was checked. */
 export const unavailable: PublicError = {
   status: 503,

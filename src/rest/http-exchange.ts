@@ -11,7 +11,7 @@ export type HttpRequest = {
 export type HttpResponse = {
   readonly status: number;
   readonly header: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
+  readonly body: Uint8Array | AsyncIterable<Uint8Array>;
 };
 
 /** Answers one request. Never rejects. */

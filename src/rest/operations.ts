@@ -59,8 +59,8 @@ const readsPerSecond = 100;
 const service = "casapay.token.v1.TokenService";
 
 export function createOperations({ tokens, clock }: OperationsOptions): Operations {
-  const creations = createAccountRate(creationsPerSecond, clock);
-  const reads = createAccountRate(readsPerSecond, clock);
+  const creations = createAccountRate(creationsPerSecond);
+  const reads = createAccountRate(readsPerSecond);
   // A list may have to look at many tokens.
   const inTurn = createAccountTurns();
 

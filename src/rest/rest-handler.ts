@@ -11,7 +11,18 @@ import type { TokenAuthority } from "../authority/token-authority.ts";
 import { type ReadTrace, readNoTrace, type TraceHeaders } from "../authority/trace-headers.ts";
 import { presentedKey } from "../bearer/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecided } from "../bearer/public-error.ts";
-import { bodyLate, clientGone, fromAuthority, fromDelegation, internal, RestError, unavailable } from "./errors.ts";
+import { createAccountPlaces } from "./account-places.ts";
+import { bodyWithEnd } from "./body-with-end.ts";
+import {
+  bodyLate,
+  clientGone,
+  fromAuthority,
+  fromDelegation,
+  internal,
+  RestError,
+  tooManyAtOnce,
+  unavailable,
+} from "./errors.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { openApiDocument } from "./openapi.ts";
 import { createOperations, type Operation, type OperationAnswer } from "./operations.ts";
@@ -34,6 +45,10 @@ export type RestHandlerOptions = {
   readonly bodyDeadlineMs?: number;
 };
 
+// A page of a list is some 800 KiB, and is held until its client has taken it.
+const maxUnderWay = 4;
+const maxWaiting = 100;
+
 /** What is learned of a request while it is answered. */
 type Exchange = {
   readonly requestId: string;
@@ -43,12 +58,16 @@ type Exchange = {
   bearer: StoredToken | null;
   /** As logs and metrics have it: `TOKEN_EXPIRED`. */
   refusal: string | null;
+  /** Gives the place of the request back. Does nothing before there is one, nor again. */
+  leave: () => void;
 };
 
 /** The public REST face: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   const { authenticate, onCall, readTrace = readNoTrace, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
   const operations = createOperations(options);
+  const requests = createAccountPlaces(maxUnderWay, maxWaiting);
+  const revocations = createAccountPlaces(maxUnderWay, maxWaiting);
   const reportFault = createFaultLog(options.log);
   const document = Buffer.from(JSON.stringify(openApiDocument));
 
@@ -68,6 +87,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
           trace: readTrace(request.header),
           bearer: null,
           refusal: null,
+          leave: () => {},
         });
     }
   };
@@ -76,8 +96,9 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     try {
       const outcome = await run(operation, id, request, exchange);
       onCall(finishedCall(operation, exchange, null, outcome));
-      return jsonResponse(200, outcome.json, exchange.requestId);
+      return jsonResponse(outcome.json, exchange, request.signal);
     } catch (error) {
+      exchange.leave();
       if (error instanceof MakerRefusedError) {
         // Its key was accepted, and then revoked, or its time came.
         exchange.bearer = null;
@@ -85,7 +106,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
       }
       const told = publicErrorOf(error, operation);
       onCall(finishedCall(operation, exchange, told, null));
-      const retryAfterSeconds = error instanceof RestError ? error.retryAfterSeconds : null;
+      const retryAfterSeconds = (error instanceof RestError ? error.retryAfterSeconds : null) ?? defaultRetryOf(told);
       return errorResponse(
         told,
         exchange.requestId,
@@ -103,7 +124,16 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     const { header, signal: gone } = request;
     const patience = { gone, ms: deadlineMs, late: unavailable };
     // Before the body is read: nobody else is let send one.
-    await waitFor(patience, () => accept(operation, request, exchange));
+    const { account, id: own } = await waitFor(patience, () => accept(operation, request, exchange));
+    // Whoever holds another key of the account can revoke this one, however much it asks for.
+    const [places, holder] = operation === operations.revoke ? [revocations, own] : [requests, account];
+    await waitFor({ gone, ms: deadlineMs, late: tooManyAtOnce }, async (signal) => {
+      const leave = await places.take(holder, signal);
+      if (signal.aborted) {
+        leave();
+      }
+      exchange.leave = leave;
+    });
     const body =
       request.method === "POST"
         ? await waitFor({ gone, ms: bodyDeadlineMs, late: bodyLate }, () => readBody(request))
@@ -197,8 +227,15 @@ function queryOf(url: string): string {
   return start === -1 ? "" : url.slice(start + 1);
 }
 
-function jsonResponse(status: number, json: object, requestId: string): HttpResponse {
-  return { status, header: headerOf(requestId), body: Buffer.from(JSON.stringify(json)) };
+/** Counts as under way until it was taken whole. */
+function jsonResponse(json: object, { requestId, leave }: Exchange, gone: AbortSignal): HttpResponse {
+  const bytes = Buffer.from(JSON.stringify(json));
+  const header = { ...headerOf(requestId), "content-length": String(bytes.byteLength) };
+  return { status: 200, header, body: bodyWithEnd(bytes, gone, leave) };
+}
+
+function defaultRetryOf({ status }: PublicError): number | null {
+  return status === 429 ? 1 : null;
 }
 
 function errorResponse(

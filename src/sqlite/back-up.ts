@@ -1,4 +1,4 @@
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, renameSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
@@ -6,8 +6,9 @@ import type { JournalHead } from "../authority/journal.ts";
 import { createPrivateFile } from "../authority/private-file.ts";
 import { dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
 import { openCopy, openInspectorDatabase } from "./open-database.ts";
-import { isDamaged, isFull } from "./sqlite-error.ts";
-import { isFullDisk } from "./system-error.ts";
+import { isDamaged } from "./sqlite-error.ts";
+import { asDiskFault } from "./store-fault.ts";
+import { systemCodeOf } from "./system-error.ts";
 import { verifyDatabase } from "./verify-journal.ts";
 
 /** As many as there are. Copied in several steps, a database that changes in between is copied anew each time. */
@@ -37,12 +38,12 @@ export async function backUp(directory: string, target: string, pid: number): Pr
     await copy(database, unfinished);
     const head = finish(unfinished, database);
     syncFile(unfinished);
-    renameSync(unfinished, file);
+    giveName(unfinished, file);
     syncDirectory(dirname(file));
     return head;
   } catch (error) {
     removeDatabase(unfinished);
-    throw asStartError(error, dirname(file), database);
+    throw asCopyError(error, dirname(file), database);
   }
 }
 
@@ -54,7 +55,24 @@ function createUnfinished(file: string, source: string): void {
     if (error instanceof Error && "code" in error && error.code === "EEXIST") {
       throw new StartError(`${file} exists, left by a backup that was killed: remove it`, { cause: error });
     }
-    throw asStartError(error, dirname(file), source);
+    throw asCopyError(error, dirname(file), source);
+  }
+}
+
+/** Unlike a rename, a link overwrites nothing that was made in the meantime; some file systems have none. */
+function giveName(unfinished: string, file: string): void {
+  try {
+    linkSync(unfinished, file);
+    rmSync(unfinished);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === "EEXIST") {
+      throw new StartError(`${file} exists: a backup overwrites nothing`, { cause: error });
+    }
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") {
+      throw error;
+    }
+    renameSync(unfinished, file);
   }
 }
 
@@ -98,12 +116,11 @@ export function requireWhole(db: Database.Database, name: string): JournalHead {
   return verdict.head;
 }
 
-/** A full disk and a damaged database in one line; anything else as it is. */
-export function asStartError(error: unknown, directory: string, source: string): unknown {
-  if (isFull(error) || isFullDisk(error)) {
-    return new StartError(`the disk of ${directory} is full`, { cause: error });
-  }
-  return isDamaged(error) ? new StartError(`${source} is damaged, or no database: ${error}`, { cause: error }) : error;
+/** What went wrong between a database and its copy in a directory, in one line; what is not known as it is. */
+export function asCopyError(error: unknown, directory: string, source: string): unknown {
+  return isDamaged(error)
+    ? new StartError(`${source} is damaged, or no database: ${error}`, { cause: error })
+    : asDiskFault(error, directory, source);
 }
 
 /** Removes a database, and what SQLite may have left beside it. */

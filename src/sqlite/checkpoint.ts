@@ -5,6 +5,8 @@ import { isFatal } from "./sqlite-error.ts";
 /** About 8 MiB of pages. Fewer would be more fsyncs; from 4062 on the index of the WAL has to grow, which a full disk makes fatal. */
 const maxWaitingFrames = 2048;
 const maxWaitingFramesWhenTight = 16;
+/** Without such a reader it starts anew long before: this is 32 MiB. */
+const maxKeptFrames = 4 * maxWaitingFrames;
 /** Readers are short, so one that is in the way is gone soon. Nobody should wait for one that is not. */
 const truncateTimeoutMs = 50;
 
@@ -15,6 +17,14 @@ export function checkpointWhenLong(db: Database.Database, isTight: boolean, log:
   const waiting = checkpoint(db, "NOOP");
   if (waiting.log - waiting.checkpointed >= (isTight ? maxWaitingFramesWhenTight : maxWaitingFrames)) {
     tryCheckpoint(db, "PASSIVE", log);
+  }
+}
+
+/** Says so when the WAL grows and cannot start anew: as long as somebody reads what it held before, all of it is kept. */
+export function warnWhenHeld(db: Database.Database, log: Log): void {
+  const { log: frames } = checkpoint(db, "NOOP");
+  if (frames > maxKeptFrames) {
+    log.warn({ frames }, "the write-ahead log grows: another program holds a read transaction on the database open");
   }
 }
 

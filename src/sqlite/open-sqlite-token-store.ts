@@ -11,6 +11,7 @@ import { tellsOfChanges } from "./revocation-log.ts";
 import { openServingStore, type ServingStoreSeed } from "./serving-store.ts";
 import { startWriterThread } from "./start-writer-thread.ts";
 import { readFreeBytes } from "./storage-room.ts";
+import { asStartError } from "./store-fault.ts";
 import type { Missing, OpenedDatabase } from "./writer-thread.ts";
 
 export type SqliteTokenStoreOptions = {
@@ -51,6 +52,14 @@ export async function openSqliteTokenStore(
   directory: string,
   options: SqliteTokenStoreOptions,
 ): Promise<SqliteTokenStore> {
+  try {
+    return await open(directory, options);
+  } catch (error) {
+    throw asStartError(error, dataFiles(directory));
+  }
+}
+
+async function open(directory: string, options: SqliteTokenStoreOptions): Promise<SqliteTokenStore> {
   await using opening = new AsyncDisposableStack();
   const { makeAnew = [], log } = options;
   const places = dataFiles(directory);

@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
-import { asStartError, removeDatabase, requireWhole } from "./back-up.ts";
+import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
 import { type DataFiles, dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openMarker, readMarker } from "./marker.ts";
@@ -88,7 +88,7 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   } catch (error) {
     removeDatabase(unfinished.database);
     rmSync(unfinished.revocationLog, { force: true });
-    throw asStartError(error, files.directory, order.backup);
+    throw asCopyError(error, files.directory, order.backup);
   }
 }
 

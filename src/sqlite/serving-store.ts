@@ -4,6 +4,8 @@ import type { TokenStore } from "../authority/token-store.ts";
 import { type ChangeSignal, createSignalReader } from "./change-signal.ts";
 import { openReaderDatabase } from "./open-database.ts";
 import { createReader } from "./reader.ts";
+import { isLost } from "./sqlite-error.ts";
+import { explainDamage } from "./store-fault.ts";
 import { createWriterClient } from "./writer-client.ts";
 
 /** What a serving thread needs to open its own view of the store. May be sent to another thread, with `port` transferred. */
@@ -35,6 +37,10 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     try {
       return look();
     } catch (error) {
+      if (isLost(error)) {
+        // Nobody would say that the store is lost for good, if each read failed by itself.
+        writer.giveUp(explainDamage(error, database));
+      }
       throw undecided(error);
     }
   }
@@ -44,6 +50,9 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     try {
       return await read(look);
     } catch (error) {
+      if (isLost(error)) {
+        writer.giveUp(explainDamage(error, database));
+      }
       throw error instanceof AuthorityError ? error : undecided(error);
     }
   }

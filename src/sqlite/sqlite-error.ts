@@ -2,18 +2,23 @@ import Database from "better-sqlite3";
 
 /** The disk is full. The change did not happen. */
 export function isFull(error: unknown): boolean {
-  return codeOf(error) === "SQLITE_FULL";
+  return sqliteCodeOf(error) === "SQLITE_FULL";
 }
 
 /** Another connection holds the database. Nothing happened. */
 export function isBusy(error: unknown): boolean {
-  return codeOf(error)?.startsWith("SQLITE_BUSY") ?? false;
+  return sqliteCodeOf(error)?.startsWith("SQLITE_BUSY") ?? false;
 }
 
 /** The file is not, or no longer, a database in good order. */
 export function isDamaged(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = sqliteCodeOf(error);
   return code !== null && (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB");
+}
+
+/** A read that met this will not go better the next time. */
+export function isLost(error: unknown): boolean {
+  return isDamaged(error) || (sqliteCodeOf(error)?.startsWith("SQLITE_IOERR") ?? false);
 }
 
 /**
@@ -22,7 +27,7 @@ export function isDamaged(error: unknown): boolean {
  * The codes that are known to leave the last commit as it was are listed; any other is fatal.
  */
 export function isFatal(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = sqliteCodeOf(error);
   return (
     code !== null &&
     !isFull(error) &&
@@ -33,6 +38,7 @@ export function isFatal(error: unknown): boolean {
   );
 }
 
-function codeOf(error: unknown): string | null {
+/** The code of an error of SQLite, such as `SQLITE_FULL`; null for any other error. */
+export function sqliteCodeOf(error: unknown): string | null {
   return error instanceof Database.SqliteError ? error.code : null;
 }

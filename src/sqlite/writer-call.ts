@@ -42,6 +42,9 @@ export type WriterAnswer =
 /** From a serving thread to the writer. */
 export type WriterRequest = { readonly id: number; readonly call: WriterCall };
 
+/** All that a serving thread sends to the writer. The store is lost when a read found it damaged. */
+export type WriterMessage = WriterRequest | { readonly lost: Failure };
+
 /** What became of the request with this id. */
 export type WriterResult = { readonly id: number; readonly answer: WriterAnswer };
 

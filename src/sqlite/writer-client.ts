@@ -1,8 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { undecided } from "../authority/errors.ts";
-import { fromFailure } from "../authority/failure.ts";
+import { fromFailure, toFailure } from "../authority/failure.ts";
 import type { TokenStore } from "../authority/token-store.ts";
-import type { WriterAnswer, WriterCall, WriterReply, WriterRequest, WriterResult } from "./writer-call.ts";
+import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "./writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 /** A caller goes on as soon as it is answered, for some tenths of a millisecond. More at a time would keep whoever authenticates waiting. */
@@ -15,6 +15,8 @@ export type WriterClient = Pick<TokenStore, "create" | "revoke" | "recordUses" |
     isServing(): boolean;
     /** Gives up on all that waits, and serves no more. */
     fail(error: Error): void;
+    /** The same for all threads: the writer ends the store. */
+    giveUp(error: unknown): void;
   };
 
 type Waiting = PromiseWithResolvers<WriterAnswer>;
@@ -31,13 +33,14 @@ export function createWriterClient(port: MessagePort): WriterClient {
     if (failure !== null) {
       return Promise.reject(undecided(failure));
     }
-    if (waiting.size >= maxWaitingCalls) {
+    // A flood of creations leaves room for revocations.
+    if (waiting.size >= (call.method === "revoke" ? 2 * maxWaitingCalls : maxWaitingCalls)) {
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     lastId += 1;
     const answer = Promise.withResolvers<WriterAnswer>();
     waiting.set(lastId, answer);
-    port.postMessage({ id: lastId, call } satisfies WriterRequest);
+    port.postMessage({ id: lastId, call } satisfies WriterMessage);
     return answer.promise;
   }
 
@@ -109,6 +112,13 @@ export function createWriterClient(port: MessagePort): WriterClient {
       return failure === null;
     },
     fail,
+    giveUp(error) {
+      if (failure === null) {
+        const why = toFailure(error);
+        port.postMessage({ lost: why } satisfies WriterMessage);
+        fail(fromFailure(why));
+      }
+    },
     async [Symbol.asyncDispose]() {
       failure ??= new Error("the store is closed");
       if (waiting.size > 0) {

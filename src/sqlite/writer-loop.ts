@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import type Database from "better-sqlite3";
-import { toFailure } from "../authority/failure.ts";
+import { fromFailure, toFailure } from "../authority/failure.ts";
 import type { JournalHead } from "../authority/journal.ts";
 import type { Log } from "../authority/log.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
@@ -17,6 +17,7 @@ import type {
   RevokeCall,
   WriterAnswer,
   WriterCall,
+  WriterMessage,
   WriterReply,
   WriterRequest,
 } from "./writer-call.ts";
@@ -207,7 +208,13 @@ export function createWriterLoop({
   return {
     accept(port) {
       ports.add(port);
-      port.on("message", (request: WriterRequest) => receive(port, request));
+      port.on("message", (message: WriterMessage) => {
+        if ("lost" in message) {
+          fail(fromFailure(message.lost));
+        } else {
+          receive(port, message);
+        }
+      });
       port.on("close", () => ports.delete(port));
     },
     drain() {

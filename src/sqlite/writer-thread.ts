@@ -3,13 +3,14 @@ import { readTimeSeen, type TimeSeen } from "../authority/clock.ts";
 import { type Failure, toFailure } from "../authority/failure.ts";
 import { createThreadLog, type LogReport } from "../authority/thread-log.ts";
 import { type ChangeSignal, createSignalBump } from "./change-signal.ts";
-import { checkpointAll } from "./checkpoint.ts";
+import { checkpointAll, warnWhenHeld } from "./checkpoint.ts";
 import { countAllTokens } from "./count-tokens.ts";
 import { dataFiles, hasDatabase } from "./data-directory.ts";
 import { openMarker, readMarker, requireNoted } from "./marker.ts";
 import { openWriterDatabase } from "./open-database.ts";
 import { isOnDiskOf, openRevocationLog } from "./revocation-log.ts";
 import { ballastRetryMs, createStorageRoom } from "./storage-room.ts";
+import { asStartError, explainDamage } from "./store-fault.ts";
 import { readAuthorityId } from "./store-identity.ts";
 import { type FileIdentity, identify, requireInPlace } from "./watched-files.ts";
 import { createWriter } from "./writer.ts";
@@ -57,7 +58,7 @@ function report(message: WriterThreadReport): void {
 
 const lookEveryMs = 1000;
 const flushMarkerEveryMs = 1000;
-const noteTimeEveryMs = 60_000;
+const upkeepEveryMs = 60_000;
 
 const log = createThreadLog(report);
 
@@ -82,11 +83,14 @@ function start(data: WriterThreadData): void {
     ...{ db, writer, room, revocations, log, signalChange: createSignalBump(changeSignal) },
     requireInPlace: () => requireInPlace(inPlace),
     noteHead: (head) => marker.note(head, timeToNote()),
-    onFatal: (error) => report({ kind: "fatal", failure: toFailure(error) }),
+    onFatal: (error) => report({ kind: "fatal", failure: toFailure(explainDamage(error, files.database)) }),
   });
   const upkeep = setInterval(room.restoreBallast, ballastRetryMs);
   const looking = setInterval(() => loop.look(), lookEveryMs);
-  const noting = setInterval(() => marker.note(writer.head(), timeToNote()), noteTimeEveryMs);
+  const noting = setInterval(() => {
+    marker.note(writer.head(), timeToNote());
+    warnWhenHeld(db, log);
+  }, upkeepEveryMs);
   const flushing = setInterval(() => marker.flush(), flushMarkerEveryMs);
 
   /** Nobody has asked for the time before the first call. */
@@ -129,5 +133,6 @@ try {
   yieldToOthers();
   start(workerData);
 } catch (error) {
-  report({ kind: "refused", failure: toFailure(error) });
+  const { directory }: WriterThreadData = workerData;
+  report({ kind: "refused", failure: toFailure(asStartError(error, dataFiles(directory))) });
 }

@@ -102,6 +102,20 @@ describe("an RPC", () => {
     expect((await rig.send({ path: listPath, body: "{}" })).status).toBe(415);
   });
 
+  it("is called in JSON whose charset is quoted, and in no encoding, however that is written", async () => {
+    for (const header of [
+      { "content-type": 'application/json; charset="UTF-8"' },
+      { "content-type": "Application/JSON ;charset=utf8; x=y" },
+      { "content-type": "application/json", "content-encoding": "identity" },
+      { "content-type": "application/proto; charset=utf-8", "content-encoding": "Identity" },
+    ]) {
+      const body = header["content-type"].includes("proto") ? new Uint8Array(0) : "{}";
+      expect((await rig.send({ path: listPath, header, body })).status, JSON.stringify(header)).toBe(200);
+    }
+    const latin1 = { "content-type": "application/json; charset=latin1" };
+    expect((await rig.send({ path: listPath, header: latin1, body: "{}" })).status).toBe(415);
+  });
+
   it("may have a query, which is ignored", async () => {
     const response = await rig.send({
       ...rawCall("connect", "json", `${listPath}?a=b`, "{}"),

@@ -33,6 +33,7 @@ export async function startRig(
     readonly tls?: TlsSource;
     readonly watch?: Partial<PeerWatch>;
     readonly address?: ListenAddress;
+    readonly knowsCallers?: boolean;
   } = {},
 ): Promise<HttpRig> {
   const log: LogLine[] = [];
@@ -48,6 +49,7 @@ export async function startRig(
     handler: noting,
     serveHttp2: serveWith(http2),
     tls: options.tls === undefined ? null : { source: options.tls, watch: { ...deafWatch, ...options.watch } },
+    knowsCallers: options.knowsCallers ?? false,
     limits: options.limits ?? {},
     log: memoryLog(log),
   });
@@ -287,11 +289,4 @@ function hpackText(text: string): Buffer {
     length.push((left % 128) | 128);
   }
   return Buffer.concat([Buffer.from([...length, left]), bytes]);
-}
-
-/** Waits for a condition that an event elsewhere brings about. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

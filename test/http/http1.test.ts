@@ -1,19 +1,11 @@
 import { once } from "node:events";
 import { request as requestHttp1 } from "node:http";
+import { connect } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
-import {
-  answersBoth,
-  connectRaw,
-  echo,
-  eventually,
-  hello,
-  readAll,
-  readToEnd,
-  readUntil,
-  sendRaw,
-  startRig,
-} from "./http-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { answersBoth, connectRaw, echo, hello, readAll, readToEnd, readUntil, sendRaw, startRig } from "./http-rig.ts";
 
 const closing = "Host: localhost\r\nConnection: close\r\n";
 
@@ -140,6 +132,66 @@ describe("HTTP/1.1 on the same port", () => {
     const rest = readToEnd(socket);
     socket.write("ok");
     expect(await rest).toMatch(/^HTTP\/1\.1 200[\s\S]*ok/);
+  });
+
+  it("answers a client that has closed its sending side behind its requests, and closes then", async () => {
+    await using rig = await startRig({
+      handler: async (request) => {
+        const body = await readAll(request.body);
+        await setTimeout(20);
+        return { status: 200, body: Buffer.from(`made of ${body}`) };
+      },
+    });
+    const socket = connect({ host: "127.0.0.1", port: rig.port, allowHalfOpen: true });
+    const whole = readToEnd(socket);
+    const post = (body: string) =>
+      `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    socket.end(post("one") + post("two"));
+    expect(await whole).toMatch(/made of one[\s\S]*made of two$/);
+    await eventually(() => rig.listener.counts().open === 0);
+  });
+
+  it("closes a connection that its client has closed between two requests, within one, or before the first", async () => {
+    await using rig = await startRig({ handler: echo });
+    const sent = [
+      "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12",
+      "",
+    ];
+    for (const bytes of sent) {
+      const socket = connect({ host: "127.0.0.1", port: rig.port, allowHalfOpen: true });
+      const whole = readToEnd(socket);
+      socket.write(bytes);
+      await eventually(() => rig.listener.counts().open === 1);
+      socket.end();
+      expect(await whole).not.toMatch(/200 OK[\s\S]*12$/);
+      await eventually(() => rig.listener.counts().open === 0);
+    }
+  });
+
+  it("answers no request with a transfer coding that it does not know, whose bytes nobody would undo", async () => {
+    await using rig = await startRig({ handler: echo });
+    const post = (codings: string) =>
+      sendRaw(rig.port, `POST / HTTP/1.1\r\n${closing}Transfer-Encoding: ${codings}\r\n\r\n2\r\n12\r\n0\r\n\r\n`);
+    expect(await post("gzip, chunked")).toMatch(/^HTTP\/1\.1 501 /);
+    expect(await post("identity, chunked")).toMatch(/^HTTP\/1\.1 501 /);
+    expect(await post("chunked, gzip")).toMatch(/^HTTP\/1\.1 (400|501) /);
+    expect(rig.requests).toEqual([]);
+    expect(await post(" Chunked ")).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  it("answers early what asks to upgrade to h2c, as often as the client likes, and leaves no connection silent", async () => {
+    await using rig = await startRig({ handler: async () => ({ status: 429 }) });
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const socket = await connectRaw(rig.port);
+      const upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+      const head = `POST / HTTP/1.1\r\nHost: localhost\r\n${upgrade}Content-Length: 70000\r\n\r\n`;
+      const whole = readToEnd(socket);
+      socket.write(head + "x".repeat(10_000));
+      await eventually(() => rig.requests.length > attempt);
+      socket.write("x".repeat(60_000));
+      expect(await whole).toMatch(/^HTTP\/1\.1 429 [\s\S]*\r\nconnection: close\r\n/i);
+    }
   });
 
   it("ignores an upgrade to h2c and answers in HTTP/1.1", async () => {

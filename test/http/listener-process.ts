@@ -10,6 +10,7 @@ const listener = await startListener({
   handler,
   serveHttp2: serveWith(createHttp2(handler, "http", log)),
   tls: null,
+  knowsCallers: false,
   log,
 });
 process.stdout.write(`port ${"port" in listener.address ? listener.address.port : 0}\n`);

@@ -3,12 +3,12 @@ import { constants } from "node:http2";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
 import { defaultLimits } from "../../src/http2/limits.ts";
+import { eventually } from "../support/eventually.ts";
 import {
   answersBoth,
   callHttp2,
   connectRaw,
   endsWithGoaway,
-  eventually,
   frame,
   hello,
   openHttp2,
@@ -86,14 +86,28 @@ describe("streams and pipelines", () => {
     expect((await Promise.all(answers)).map(({ body }) => body)).toEqual(Array(10).fill("50000"));
   });
 
-  it("calms a peer that opens and resets streams without end, and only that peer", async () => {
+  it("begins little of what a peer opens and resets without end, and serves everybody", async () => {
+    await using rig = await startRig({ http2Limits: { resetBudget: 50, budgetRefillPerSecond: 10 } });
+    const socket = await connectRaw(rig.port);
+    socket.write(Buffer.concat([preface, settingsFrame]));
+    for (let streamId = 1; streamId < 2_000; streamId += 2) {
+      const reset = frame(3, 0, streamId, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]));
+      socket.write(Buffer.concat([postHeaders(streamId), reset]));
+    }
+    expect(await answersBoth(rig)).toBe(true);
+    expect(rig.requests.length).toBeLessThan(200);
+    expect(socket.closed).toBe(false);
+    socket.destroy();
+  });
+
+  it("calms a peer that sends faulty requests without end, and only that peer", async () => {
     await using rig = await startRig({ http2Limits: { resetBudget: 50, budgetRefillPerSecond: 10 } });
     const socket = await connectRaw(rig.port);
     const received = readToEnd(socket);
     socket.write(Buffer.concat([preface, settingsFrame]));
     for (let streamId = 1; streamId < 2_000 && !socket.closed; streamId += 2) {
-      const reset = frame(3, 0, streamId, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]));
-      socket.write(Buffer.concat([postHeaders(streamId), reset]));
+      const depends = frame(2, 0, streamId, Buffer.from([0, 0, streamId >> 8, streamId & 0xff, 0]));
+      socket.write(Buffer.concat([postHeaders(streamId), depends]));
     }
     const answer = Buffer.from(await received, "latin1");
     expect(endsWithGoaway(answer, constants.NGHTTP2_ENHANCE_YOUR_CALM)).toBe(true);

@@ -43,6 +43,27 @@ const stories =
           ]),
         );
 
+it("keeps fields that come again, and no credential, beyond their request (RFC 7541 section 7.1.3)", () => {
+  const decoder = newDecoder();
+  const decodeTwice = (block: Buffer) =>
+    [0, 1].map(() => {
+      decoder.decode(block, 0, block.length);
+      return decoder.fields[0];
+    });
+  const pairs: HeaderPair[] = [
+    ["authorization", "Bearer sk_test_1"],
+    ["cookie", "session=1"],
+    ["proxy-authorization", "Basic c2s6"],
+    [":path", "/some/path"],
+  ];
+  const isKept = pairs.map((pair) => {
+    const [first, second] = decodeTwice(Buffer.from(encodePreparedBlock([pair])));
+    expect(second).toEqual(first);
+    return second === first;
+  });
+  expect(isKept).toEqual([false, false, false, true]);
+});
+
 describe.skipIf(stories.length === 0)(
   `the vectors of other implementations (skipped without ../shared/hpack-test-case)`,
   () => {

@@ -81,6 +81,26 @@ it("answers all requests of one read in one write, wherever their frames lie in 
   expect(socket.takeFrames()).toEqual([[...ids.flatMap(answerFrames), "6/0"]]);
 });
 
+it("shows each of several requests that are under way its own fields", async () => {
+  const seen: (readonly (string | null)[])[] = [];
+  const socket = await connect({
+    accepts,
+    answer: (_bytes, _start, _end, fields) => {
+      seen.push([...fields]);
+      return answer;
+    },
+  });
+  const ids = [1, 3, 5, 7];
+  socket.push(
+    Buffer.concat([
+      ...ids.map((id) => headers(id, [...lanePairs, ["x-list", `of ${id}`]], Flag.EndHeaders)),
+      ...ids.reverse().map((id) => data(id, "body")),
+    ]),
+  );
+  await turn();
+  expect(seen.map((fields) => fields[1])).toEqual(["of 7", "of 5", "of 3", "of 1"]);
+});
+
 it("writes answers that come later, and are ready at one time, together", async () => {
   const releases: (() => void)[] = [];
   const socket = await connect({

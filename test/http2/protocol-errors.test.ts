@@ -48,16 +48,7 @@ const connectionErrors: readonly [section: string, what: string, code: number, .
   ["5.1", "DATA on an idle stream", ErrorCode.ProtocolError, data(1, "x")],
   ["5.1", "RST_STREAM on an idle stream", ErrorCode.ProtocolError, frame(FrameType.ResetStream, 0, 1, word(8))],
   ["5.1", "WINDOW_UPDATE on an idle stream", ErrorCode.ProtocolError, frame(FrameType.WindowUpdate, 0, 1, word(8))],
-  ["5.1", "DATA on a closed stream", ErrorCode.StreamClosed, laneRequest(1), data(1, "x")],
-  ["5.1", "HEADERS on a closed stream", ErrorCode.StreamClosed, laneRequest(1), headers(1, getPairs)],
-  [
-    "5.1",
-    "DATA on a stream that the client reset",
-    ErrorCode.StreamClosed,
-    openPost,
-    frame(FrameType.ResetStream, 0, 1, word(8)),
-    data(1, "x"),
-  ],
+  ["5.1", "HEADERS of a request on a closed stream", ErrorCode.StreamClosed, laneRequest(1), headers(1, getPairs)],
   ["5.1.1", "an even stream id", ErrorCode.ProtocolError, headers(2, getPairs)],
   ["5.1.1", "a stream id that was passed over", ErrorCode.ProtocolError, laneRequest(5), headers(3, getPairs)],
   ["6.1", "DATA on stream 0", ErrorCode.ProtocolError, data(0, "x")],
@@ -181,7 +172,8 @@ const connectionErrors: readonly [section: string, what: string, code: number, .
     withBlock(0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01),
   ],
   ["RFC 7541 5.2", "a string longer than its block", ErrorCode.CompressionError, withBlock(0x04, 0x05, 0x2f)],
-  ["RFC 7541 5.2", "Huffman padding of 8 ones", ErrorCode.CompressionError, withBlock(0x04, 0x82, 0x63, 0xff)],
+  ["RFC 7541 5.2", "Huffman padding of 8 ones", ErrorCode.CompressionError, withBlock(0x04, 0x83, 0x60, 0x00, 0xff)],
+  ["RFC 7541 5.2", "Huffman padding of 10 ones", ErrorCode.CompressionError, withBlock(0x04, 0x82, 0x63, 0xff)],
   ["RFC 7541 5.2", "Huffman padding of zeros", ErrorCode.CompressionError, withBlock(0x04, 0x81, 0x60)],
   ["RFC 7541 5.2", "EOS in a string", ErrorCode.CompressionError, withBlock(0x04, 0x84, 0xff, 0xff, 0xff, 0xff)],
   ["RFC 7541 6.1", "index 0", ErrorCode.CompressionError, withBlock(0x80)],
@@ -295,8 +287,6 @@ const streamErrors: readonly [section: string, what: string, code: number, ...se
   ["8.2.1", "NUL in a value", ErrorCode.ProtocolError, requestWith(["x", "a\0b"])],
   ["8.2.1", "LF in a value", ErrorCode.ProtocolError, requestWith(["x", "a\nb"])],
   ["8.2.1", "CR in a value", ErrorCode.ProtocolError, requestWith(["x", "a\rb"])],
-  ["8.2.1", "a space in front of a value", ErrorCode.ProtocolError, requestWith(["x", " a"])],
-  ["8.2.1", "a tab behind a value", ErrorCode.ProtocolError, requestWith(["x", "a\t"])],
   ...["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"].map(
     (name): [string, string, number, Buffer] => ["8.2.2", name, ErrorCode.ProtocolError, requestWith([name, "a"])],
   ),
@@ -336,6 +326,49 @@ const streamErrors: readonly [section: string, what: string, code: number, ...se
   ["8.3.1", "a Host that is not the authority", ErrorCode.ProtocolError, requestWith(["host", "elsewhere"])],
   ["8.5", "CONNECT with a path", ErrorCode.ProtocolError, requestBut({ ":method": "CONNECT" })],
 ];
+
+/** What a client wrote before it knew, or behind its own RST_STREAM: it costs its stream at most. */
+const lateFrames: readonly [what: string, ...sent: Buffer[]][] = [
+  ["DATA behind END_STREAM", laneRequest(1), data(1, "x", 0)],
+  ["a second END_STREAM", laneRequest(1), data(1, "")],
+  ["trailers behind END_STREAM", laneRequest(1), headers(1, [["x", "y"]])],
+  ["DATA behind its own RST_STREAM", openPost, frame(FrameType.ResetStream, 0, 1, word(8)), data(1, "x")],
+  [
+    "trailers behind its own RST_STREAM",
+    openPost,
+    frame(FrameType.ResetStream, 0, 1, word(8)),
+    headers(1, [["x", "y"]]),
+  ],
+  ["malformed trailers", laneRequest(1), headers(1, [["X", "y"]])],
+  ["an oversized frame of DATA", laneRequest(1), frame(FrameType.Data, 0, 1, Buffer.alloc(20_000))],
+];
+
+describe("5.1: frames on a stream that is closed", () => {
+  it.each(lateFrames)("reset that stream alone: %s", async (_what, ...sent) => {
+    const client = await RawClient.connect(server.port);
+    client.send(...sent);
+    expect(await client.resetCode(1)).toBe(ErrorCode.StreamClosed);
+    client.send(...sent.slice(-1), ...sent.slice(-1), laneRequest(101, "alive"));
+    expect(await client.body(101)).toEqual(Buffer.from("alive"));
+    expect(client.frames.filter(({ type }) => type === FrameType.ResetStream)).toHaveLength(1);
+    client.close();
+  });
+
+  it("count for the windows and for the header table all the same", async () => {
+    const client = await RawClient.connect(server.port);
+    client.send(openPost, frame(FrameType.ResetStream, 0, 1, word(8)));
+    for (let sent = 0; sent < 100; sent++) {
+      client.send(data(1, Buffer.alloc(16_384), 0));
+      await client.ping(`ping${String(sent).padStart(4)}`);
+    }
+    const trailers = Buffer.from([0x40, 0x01, 0x78, 0x01, 0x79]);
+    client.send(frame(FrameType.Headers, Flag.EndHeaders | Flag.EndStream, 1, trailers));
+    const next = Buffer.concat([block, Buffer.from([0xbe])]);
+    client.send(frame(FrameType.Headers, Flag.EndHeaders | Flag.EndStream, 3, next));
+    expect((await client.body(3)).toString()).toContain("hello");
+    client.close();
+  });
+});
 
 describe("what resets a stream and leaves the connection be", () => {
   it.each(streamErrors)("%s: %s", async (_section, _what, code, ...sent) => {
@@ -403,6 +436,25 @@ describe("what is ignored", () => {
 });
 
 describe("requests that are as they should be", () => {
+  it("8.2.1: values with blanks at their ends, which gRPC clients send as they are given to them, as often as they come", async () => {
+    const seen: (string | null)[] = [];
+    const strict = await startTestServer({
+      limits: { resetBudget: 10 },
+      handle: async ({ headers: all }) => {
+        seen.push(all.get("x"));
+        return { status: 204 };
+      },
+    });
+    const client = await RawClient.connect(strict.port);
+    for (let id = 1; id < 101; id += 2) {
+      client.send(headers(id, [...getPairs, ["x", id % 4 === 1 ? " a b\t" : "  "], ["te", "trailers "]]));
+      await client.body(id);
+    }
+    expect(new Set(seen)).toEqual(new Set(["a b", ""]));
+    client.close();
+    await strict.close(0);
+  });
+
   it("8.3.1: Host without :authority, OPTIONS *, te trailers, two equal content-lengths", async () => {
     const client = await RawClient.connect(server.port);
     client.send(requestBut({ ":authority": null, host: "localhost" }));

@@ -7,9 +7,7 @@ beforeAll(async () => {
   rig = await RestRig.start();
 });
 // Creations are limited by the second.
-beforeEach(() => {
-  rig.clock.nowMs += 1000;
-});
+beforeEach(() => rig.goOnWithAnotherAccount());
 afterAll(() => rig[Symbol.asyncDispose]());
 
 function seconds(fromNow: number): number {

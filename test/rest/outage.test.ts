@@ -13,6 +13,10 @@ beforeEach(() => {
   calls.length = 0;
 });
 
+async function readAll(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<Buffer> {
+  return Buffer.concat(body instanceof Uint8Array ? [body] : await Array.fromAsync(body));
+}
+
 /** The handler over a real store, with a key, and what a test puts in the place of its parts. */
 async function startHandler(
   replace: Partial<RestHandlerOptions> | ((tokens: DelegatedTokens) => DelegatedTokens) = {},
@@ -61,7 +65,7 @@ async function startHandler(
     const answer = {
       status: response.status,
       header: new Headers(response.header),
-      text: Buffer.from(response.body).toString(),
+      text: (await readAll(response.body)).toString(),
     };
     if (!signal.aborted) {
       expect(undocumentedIn(method, path, answer)).toBeNull();

@@ -5,11 +5,11 @@ let rig: RestRig;
 let key: string;
 beforeAll(async () => {
   rig = await RestRig.start();
-  key = (await rig.issue()).key;
 });
 // Creations are limited by the second.
-beforeEach(() => {
-  rig.clock.nowMs += 1000;
+beforeEach(async () => {
+  rig.goOnWithAnotherAccount();
+  key = (await rig.issue()).key;
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
@@ -131,6 +131,27 @@ describe("a body", () => {
   it("of JSON in UTF-8 is read, however that is written", async () => {
     expect(await faultOf(JSON.stringify(good), { "content-type": 'Application/JSON ; charset="UTF-8"' })).toBe("200");
     expect(await faultOf(`\ufeff${JSON.stringify(good)}`, json)).toBe("200");
+  });
+
+  it("that is empty may be of any type, as fetch and curl name one", async () => {
+    for (const type of [
+      "text/plain;charset=UTF-8",
+      "application/x-www-form-urlencoded",
+      "application/json",
+      "no type",
+    ]) {
+      const { id } = await rig.issue();
+      expect(await rig.codeOf("POST", `/v1/tokens/${id}/revoke`, { key, header: { "content-type": type } })).toBe(
+        "200 ok",
+      );
+    }
+  });
+
+  it("of identity is read, with its type quoted or not", async () => {
+    for (const encoding of ["identity", "Identity"]) {
+      expect(await faultOf(JSON.stringify(good), { ...json, "content-encoding": encoding })).toBe("200");
+    }
+    expect(await faultOf(JSON.stringify(good), { "content-type": "application/json; profile=x;" })).toBe("200");
   });
 
   it("that is compressed is refused with 415", async () => {

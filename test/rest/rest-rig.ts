@@ -43,6 +43,20 @@ const aheadMs = 30 * 60 * 1000;
 export class RestRig extends TestServer {
   override readonly clock = { nowMs: Date.now() + aheadMs };
 
+  /** Whose keys are made. */
+  account = "acct_1";
+  #accounts = 1;
+
+  /** For those who make more than an account may make in a second. */
+  goOnWithAnotherAccount(): void {
+    this.#accounts += 1;
+    this.account = `acct_${this.#accounts}`;
+  }
+
+  override async issue(request: Parameters<TestServer["issue"]>[0] = {}) {
+    return await super.issue({ account: this.account, ...request });
+  }
+
   static override async start(environment: Readonly<Record<string, string>> = {}): Promise<RestRig> {
     const rig = new RestRig();
     const secret = join(rig.directory, "sealing-secret");

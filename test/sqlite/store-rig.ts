@@ -65,7 +65,7 @@ export type StoreChild = {
   readonly exit: Promise<number | null>;
 };
 
-const childFile = fileURLToPath(new URL("./store-child.ts", import.meta.url));
+export const childFile = fileURLToPath(new URL("./store-child.ts", import.meta.url));
 
 /** Starts the process, under another command if one is given, and waits until its store is open. */
 export async function startStoreChild(

@@ -5,7 +5,7 @@ import Database from "better-sqlite3";
 import { expect, it, onTestFinished } from "vitest";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { requestMemoryMs } from "../../src/authority/token-store.ts";
-import { checkpointWhenLong } from "../../src/sqlite/checkpoint.ts";
+import { checkpointWhenLong, warnWhenHeld } from "../../src/sqlite/checkpoint.ts";
 import { dataFiles } from "../../src/sqlite/data-directory.ts";
 import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
 import { createWriter } from "../../src/sqlite/writer.ts";
@@ -84,6 +84,37 @@ it("is moved into the database after a few changes already on a tight disk, to m
   expect(waiting()).toBeGreaterThan(20);
   checkpointWhenLong(db, true, quietLog);
   expect(waiting()).toBe(0);
+});
+
+it("is spoken of when it grows because another program reads what it held before", () => {
+  const { directory, database } = dataFiles(temporaryDataDirectory());
+  mkdirSync(directory);
+  const db = openWriterDatabase(database);
+  const reader = new Database(database, { readonly: true });
+  onTestFinished(() => {
+    reader.close();
+    db.close();
+  });
+  const said: string[] = [];
+  const log = { ...quietLog, warn: (_fields: object, message: string) => said.push(message) };
+  const grow = () => {
+    db.exec(`CREATE TABLE junk AS SELECT randomblob(${40 * mebibyte})`);
+    db.exec("DROP TABLE junk");
+    checkpointWhenLong(db, false, log);
+    db.exec("CREATE TABLE small (one INTEGER); DROP TABLE small");
+  };
+  grow();
+  warnWhenHeld(db, log);
+  expect(said).toEqual([]);
+  reader.exec("BEGIN");
+  reader.prepare("SELECT count(*) FROM token").get();
+  grow();
+  warnWhenHeld(db, log);
+  expect(said).toEqual([expect.stringContaining("another program holds a read transaction")]);
+  reader.exec("COMMIT");
+  grow();
+  warnWhenHeld(db, log);
+  expect(said).toHaveLength(1);
 });
 
 it("is gone after the store is disposed", async () => {

@@ -32,6 +32,41 @@ const authorityAddress = "localhost:50051";
 /** The examples give the authority a second; the rest is for a busy machine. */
 const greatestWaitMs = 5000;
 const charges = "/v1/charges";
+const refunds = "/v1/refunds";
+
+/** Which a gateway and an upstream may read as different paths. */
+const unplainPaths = [
+  "/v1/reports/../refunds",
+  "/v1/reports/./../refunds",
+  "/v1/reports/%2e%2e/refunds",
+  "/v1/reports/..%2Frefunds",
+  "/v1/reports/..%5Crefunds",
+  "/v1/reports/%2E%2E%2Frefunds",
+  "/v1/reports/x/../../refunds",
+  "/v1/reports/x/..%2F..%2Frefunds",
+  "//v1/refunds",
+];
+
+/** What HTTP/1.1 clients say of the connection: JDK's sends the first with every first request in plaintext. */
+const hopByHop: readonly Readonly<Record<string, string>>[] = [
+  {
+    connection: "Upgrade, HTTP2-Settings",
+    upgrade: "h2c",
+    "http2-settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+  },
+  { connection: "keep-alive", "keep-alive": "timeout=5, max=100", "proxy-connection": "keep-alive" },
+  { connection: "TE", te: "trailers" },
+  { connection: "close, x-permissions, x-token-type" },
+];
+
+/** What becomes of a header of 30 KB, and of one of 200 fields. 200 where the gateway takes it and asks with what matters alone. */
+const largeHeaderStatuses: Readonly<Record<Gateway, readonly [long: number, many: number]>> = {
+  envoy: [431, 431],
+  nginx: [400, 431],
+  caddy: [431, 431],
+  haproxy: [400, 400],
+  traefik: [200, 200],
+};
 
 const report = createReport("gateways");
 using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-gateways-"));
@@ -75,6 +110,14 @@ async function prepare(): Promise<true> {
   const { exitCode, stderr } = await runProgram(join(examples, "certificates.sh"), [], { timeoutMs: 60_000 });
   assert.equal(exitCode, 0, stderr);
   return true;
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  const giveUpAtMs = performance.now() + 5000;
+  while (!holds()) {
+    assert.ok(performance.now() < giveUpAtMs, "not within 5 s");
+    await sleep(20);
+  }
 }
 
 function startAuthority(): Promise<ServerProcess> {
@@ -183,6 +226,46 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
   };
   const secretIdentity = { ...goodIdentity, "x-token-id": secret.id, "x-permissions": "*", "x-token-type": "secret" };
 
+  await step("a method asks for what it needs: GET to read and POST to write, on one path", async () => {
+    const reading = bearer((await issue({ permissions: ["refunds:read"] })).key);
+    const writing = bearer((await issue({ permissions: ["refunds:write"] })).key);
+    await pass({ path: refunds, headers: reading }, { "x-permissions": "refunds:read" });
+    await pass({ path: `${refunds}?limit=3`, headers: writing }, { "x-permissions": "refunds:write" });
+    await pass({ method: "POST", path: refunds, headers: writing, body: "x=1" }, { "x-permissions": "refunds:write" });
+    await refuse(403, { method: "POST", path: refunds, headers: reading, body: "x=1" });
+    await refuse(403, { path: refunds, headers: bearer(good.key) });
+    for (const method of ["PUT", "PATCH", "DELETE", "PURGE"]) {
+      await nowhere([404, 405], { method, path: refunds, headers: bearer(secret.key) });
+    }
+  });
+  await step("a prefix, and an id in the path", async () => {
+    const headers = bearer((await issue({ permissions: ["reports:read"] })).key);
+    await pass({ path: "/v1/reports/2026/11", headers }, { "x-permissions": "reports:read" });
+    await refuse(403, { path: "/v1/customers/cus_1", headers });
+    const other = bearer((await issue({ permissions: ["customers:read"] })).key);
+    await pass({ path: "/v1/customers/cus_1?expand=x", headers: other }, { "x-permissions": "customers:read" });
+    await refuse(403, { path: "/v1/reports/2026", headers: other });
+    await nowhere([404], { path: "/v1/customers/cus_1/cards", headers: bearer(secret.key) });
+  });
+  await step("what no route asks about goes nowhere, whatever the key", async () => {
+    for (const path of [
+      "/",
+      "/v1",
+      "/v1/tokens",
+      "/v1/charges/ch_1",
+      "/v2/charges",
+      "/v1/customers/",
+      "/_authorize/charges",
+    ]) {
+      await nowhere([404], { path, headers: bearer(secret.key) });
+    }
+  });
+  await step("a path that could be read as another opens no other route", async () => {
+    const headers = bearer((await issue({ permissions: ["reports:read"] })).key);
+    for (const path of unplainPaths) {
+      await nowhere([400, 403, 404], { path, headers });
+    }
+  });
   await step("a good key passes, with who calls in headers and without the key", async () => {
     await pass({ path: charges, headers: bearer(good.key) }, goodIdentity);
     await pass({ path: charges, headers: { "x-api-key": secret.key } }, secretIdentity);
@@ -205,6 +288,43 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
       { path: charges, headers: { connection: "x-account, x-token-id, x-livemode", ...bearer(good.key) } },
       goodIdentity,
     );
+  });
+  await step("what a client says of its own connection changes nothing", async () => {
+    for (const fields of hopByHop) {
+      await pass({ path: charges, headers: { ...fields, ...bearer(good.key) } }, goodIdentity);
+      await refuse(401, { path: charges, headers: fields });
+    }
+    const headers = { ...bearer(good.key), expect: "100-continue", te: "trailers" };
+    await pass({ method: "POST", path: charges, headers, body: "amount=100" }, goodIdentity);
+    const chunked = { ...bearer(good.key), "transfer-encoding": "chunked" };
+    await pass({ method: "POST", path: charges, headers: chunked, body: "amount=100" }, goodIdentity);
+  });
+  await step("a key of the greatest size passes: 100 permissions of 69 characters", async () => {
+    const permissions = Array.from({ length: 100 }, (_, at) => `${"a".repeat(60)}${String(at).padStart(3, "0")}:write`);
+    const greatest = await issue({ permissions: ["charges:write", ...permissions.slice(1)] });
+    const identity = { "x-token-id": greatest.id, "x-permissions": ["charges:write", ...permissions.slice(1)].join() };
+    await pass({ path: charges, headers: bearer(greatest.key) }, identity);
+  });
+  await step("a header that is too large is told as that, and not as an outage", async () => {
+    const long = { "x-long": "x".repeat(30_000) };
+    const many = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`x-many-${at}`, "x"]));
+    const statuses: number[] = [];
+    for (const fields of [long, many]) {
+      const { status, body } = await send(gatewayPort, { path: charges, headers: { ...fields, ...bearer(good.key) } });
+      statuses.push(status);
+      if (status === 431 && gateway !== "caddy") {
+        assert.equal(JSON.parse(body).error.code, "header_too_large");
+      }
+    }
+    assert.deepEqual(statuses, largeHeaderStatuses[gateway]);
+  });
+  await step("the request_id of a refusal is in the authority's log", async () => {
+    for (const headers of [{}, bearer("sk_live_nonsense"), bearer(publishable.key)]) {
+      const { body } = await send(gatewayPort, { path: charges, headers });
+      const { request_id } = JSON.parse(body).error;
+      assert.match(request_id, /^[\w.-]{8,64}$/);
+      await eventually(() => authority.output().includes(`"request_id":"${request_id}"`));
+    }
   });
   await step("no key: 401, whatever the host", async () => {
     await refuse(401, { path: charges });
@@ -257,6 +377,21 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
   await step("a route that says nothing lets nothing through", () =>
     undecided({ path: "/v1/forgotten", headers: bearer(secret.key) }),
   );
+  if (gateway === "envoy") {
+    await step("a value that is no string stops Envoy at its start, with a line that says so", async () => {
+      const configuration = readFileSync(join(examples, "envoy/envoy.yaml"), "utf8");
+      for (const value of ["true", "1", "[a]"]) {
+        writeFileSync(
+          join(examples, "envoy/changed.yaml"),
+          configuration.replace('livemode: "true"', `livemode: ${value}`),
+        );
+        const options = { cwd: join(examples, "envoy"), env: programs, timeoutMs: 20_000 };
+        const validated = await runProgram("envoy", ["--mode", "validate", "--config-path", "changed.yaml"], options);
+        assert.equal(validated.exitCode, 1, value);
+        assert.match(validated.stderr, /context_?extensions/i);
+      }
+    });
+  }
   await step("the authority is stalled: 503, in bounded time, whatever the key", async () => {
     process.kill(authority.pid, "SIGSTOP");
     try {
@@ -280,6 +415,14 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
     await refuse(401, { path: charges });
   });
 
+  /** The gateway refuses it by itself. */
+  async function nowhere(statuses: readonly number[], request: ClientRequest): Promise<void> {
+    const before = upstream.requests.length;
+    const { status } = await send(gatewayPort, request);
+    assert.ok(statuses.includes(status), `${request.method ?? "GET"} ${request.path}: ${status}`);
+    assert.equal(upstream.requests.length, before, "nothing reaches the upstream");
+  }
+
   async function undecidedForAll(): Promise<void> {
     for (const headers of [bearer(good.key), bearer("sk_live_nonsense"), {}]) {
       await undecided({ path: charges, headers });
@@ -288,8 +431,16 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
 
   async function undecided(request: ClientRequest): Promise<void> {
     const before = upstream.requests.length;
-    const { status, ms } = await send(gatewayPort, request);
+    const { status, ms, headers, body } = await send(gatewayPort, request);
     assert.equal(status, 503);
+    // Traefik has no words of its own to give: see its README.
+    if (gateway !== "traefik") {
+      assert.equal(headers["content-type"], "application/json");
+      assert.equal(headers["cache-control"], "no-store");
+      const { error } = JSON.parse(body);
+      assert.deepEqual([error.type, error.code, error.param], ["api_error", "unavailable", null]);
+      assert.match(error.request_id, /^[\w.-]{8,64}$/);
+    }
     assert.ok(ms < greatestWaitMs, `${ms} ms`);
     assert.equal(upstream.requests.length, before, "nothing reaches the upstream");
   }

@@ -42,6 +42,7 @@ export async function startTlsRig(
   const source = createCertificateSource(readCertificates(paths, nowMs), () => nowMs);
   const http = await startRig({
     tls: source,
+    knowsCallers: true,
     // What a reload does, it does at once: no sweep comes to its help.
     limits: { peerSweepMs: 3_600_000, ...options.limits },
     watch: { failed: (fault, address) => failures.push({ fault, address }) },

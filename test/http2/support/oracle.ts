@@ -13,7 +13,6 @@ import { frame, RawClient, settings, word } from "./raw-client.ts";
 import { lanePath, laterPath, startTestServer } from "./test-server.ts";
 
 const mark = Buffer.from("is it so");
-const patienceMs = 10_000;
 const answered = " end";
 const reset = " reset";
 /** Whatever waits for windows can leave. */
@@ -180,7 +179,7 @@ async function converse(port: number, bytes: Buffer, awaited: readonly number[])
     client.frames.some(({ type, payload }) => type === FrameType.GoAway && payload.readUInt32BE(4) !== 0) ||
     (client.frames.some(({ type, payload }) => type === FrameType.Ping && payload.equals(mark)) &&
       awaited.every((id) => client.frames.some((heard) => heard.streamId === id && ends(heard))));
-  await client.until(isDone, patienceMs);
+  await client.until(isDone);
   const outcome = outcomeOf(client);
   client.close();
   return outcome;

@@ -44,6 +44,7 @@ const http2 = new Http2Server<Peer>({
   onError: (error) => print({ error }, "an HTTP/2 stream failed"),
 });
 await using listener = await startListener({
+  knowsCallers: false,
   address: { host: "127.0.0.1", port: 0 },
   tls: tls === null ? null : { source: tls, watch: deafWatch },
   handler,

@@ -10,7 +10,7 @@ export type Upstream = AsyncDisposable & {
 /** Answers 200, or the status that the request asks for. */
 export async function startUpstream(port: number): Promise<Upstream> {
   const requests: Upstream["requests"] = [];
-  const server = createServer((message, response) => {
+  const server = createServer({ maxHeaderSize: 256 * 1024 }, (message, response) => {
     requests.push(fieldsOf(message));
     message.resume();
     response.writeHead(Number(message.headers["x-want-status"] ?? 200)).end("upstream");
