@@ -250,6 +250,29 @@ describe("a management call whose caller does not wait", () => {
     expect(laneCalls.at(-1)).toMatchObject({ code: "CANCELLED", tokenId: id, revision: expect.any(Number) });
   });
 
+  it("is not begun when its caller has gone before its turn", async () => {
+    const id = await issue();
+    let begun = 0;
+    const counted = lanesOf({
+      ...authority,
+      get: (...all) => {
+        begun += 1;
+        return authority.get(...all);
+      },
+    });
+    const body = bodyOf(GetRequestSchema, { id });
+    const streams = Array.from({ length: 20 }, () => ({ isClosed: false }));
+    const answering = streams.map((stream) => askLane("Get", body, operator, { stream, from: counted }));
+    for (const stream of streams.slice(0, -1)) {
+      stream.isClosed = true;
+    }
+    const last = (await Promise.all(answering)).at(-1);
+    expect(last === undefined ? null : errorIn(last)).toBe(null);
+    // Those that began at once, and the one that waited.
+    expect(begun).toBeLessThan(5);
+    expect(laneCalls.slice(-20).filter(({ code }) => code === "CANCELLED")).toHaveLength(19);
+  });
+
   it("ends at its deadline, with words that say that the change may have happened", async () => {
     const never = lanesOf({ ...authority, revoke: () => new Promise(() => {}) }, 5);
     const answer = await askLane("Revoke", bodyOf(RevokeRequestSchema, { id: "any" }), operator, { from: never });

@@ -56,6 +56,8 @@ describe("which requests take the lane", () => {
     for (const fields of [
       {},
       { "content-type": "application/grpc+proto" },
+      { "content-type": "application/grpc;charset=utf-8" },
+      { "content-type": "application/grpc+proto ; charset=utf-8" },
       { "grpc-encoding": "identity" },
       { "grpc-timeout": "1S" },
       { "grpc-timeout": "99999999n" },
@@ -67,8 +69,8 @@ describe("which requests take the lane", () => {
   it("leaves the unusual to the general way", () => {
     for (const fields of [
       { "content-type": "application/grpc+json" },
-      { "content-type": "application/grpc; charset=utf-8" },
       { "content-type": "application/grpc-web" },
+      { "content-type": "application/grpc;charset=latin1" },
       { "content-type": "application/proto" },
       { "content-type": "Application/gRPC" },
       { "content-type": "" },
