@@ -1,4 +1,4 @@
-import type { RefusalReason } from "../authority/token-authority.ts";
+import type { RefusalReason } from "../authority/judge.ts";
 
 /** An error as bearers of keys see it, at every door that speaks HTTP to them. */
 export type PublicError = {

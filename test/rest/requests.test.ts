@@ -133,6 +133,27 @@ describe("a body", () => {
     expect(await faultOf(`\ufeff${JSON.stringify(good)}`, json)).toBe("200");
   });
 
+  it("that is empty may be of any type, as fetch and curl name one", async () => {
+    for (const type of [
+      "text/plain;charset=UTF-8",
+      "application/x-www-form-urlencoded",
+      "application/json",
+      "no type",
+    ]) {
+      const { id } = await rig.issue();
+      expect(await rig.codeOf("POST", `/v1/tokens/${id}/revoke`, { key, header: { "content-type": type } })).toBe(
+        "200 ok",
+      );
+    }
+  });
+
+  it("of identity is read, with its type quoted or not", async () => {
+    for (const encoding of ["identity", "Identity"]) {
+      expect(await faultOf(JSON.stringify(good), { ...json, "content-encoding": encoding })).toBe("200");
+    }
+    expect(await faultOf(JSON.stringify(good), { "content-type": "application/json; profile=x;" })).toBe("200");
+  });
+
   it("that is compressed is refused with 415", async () => {
     expect(await faultOf(good, { "content-encoding": "gzip" })).toBe("415 media_type_unsupported null");
   });
