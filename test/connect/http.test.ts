@@ -220,3 +220,27 @@ it("repeats nothing of a path, a header or metadata that holds a key", async () 
   expect(seen.includes(key.toLowerCase())).toBe(false);
   expect(rig.logged).toEqual([]);
 });
+
+describe("a content type of gRPC with parameters", () => {
+  it.each([
+    "application/grpc;charset=utf-8",
+    "application/grpc+proto; charset=utf-8",
+    "application/grpc+json ;charset=utf-8",
+    "Application/GRPC;v=1",
+    "application/grpc-web+proto;charset=utf-8",
+    "application/grpc-web;x=y",
+  ])("is that content type: %s", async (contentType) => {
+    const message = contentType.includes("json") ? "{}" : "";
+    const body = enveloped(Buffer.from(message));
+    const response = await rig.send({ path: listPath, header: { "content-type": contentType }, body, peer: local });
+    expect([response.status, response.header.get("content-type")?.startsWith("application/grpc")]).toEqual([200, true]);
+  });
+
+  it.each(["application/grpcx;charset=utf-8", "application/grpc+xml;charset=utf-8"])(
+    "is none: %s",
+    async (contentType) => {
+      const response = await rig.send({ path: listPath, header: { "content-type": contentType }, peer: local });
+      expect(response.status).toBe(415);
+    },
+  );
+});
