@@ -1,5 +1,7 @@
 import type { Peer } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import { connectionOf } from "./http/connection.ts";
 import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
@@ -17,6 +19,8 @@ export type PortOptions = {
   /** Whether peers have identities here: who has none is told so, and soon cut. */
   readonly knowsCallers: boolean;
   readonly lanes: Lanes<Peer>;
+  /** What all connections of the thread may hold. */
+  readonly budget: ByteBudget;
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
   /** TLS handshakes that begin in a second: each takes about a millisecond of the thread. */
@@ -38,6 +42,7 @@ export async function startPort(options: PortOptions): Promise<Listener> {
   const http2Options = {
     lanes: options.lanes,
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
+    account: options.budget.account,
     onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
   };
   const http2 = new Http2Server<Peer>({
@@ -55,13 +60,13 @@ export async function startPort(options: PortOptions): Promise<Listener> {
       handler,
       knowsCallers: options.knowsCallers,
       serveHttp2(socket, peer, isStranger) {
-        const connection = (isStranger ? strangersHttp2 : http2).accept(socket, peer);
-        return { closeGracefully: () => connection.leave() };
+        return connectionOf((isStranger ? strangersHttp2 : http2).accept(socket, peer));
       },
       tls,
       limits: { maxConnections, handshakesPerSecond },
       log,
     });
+    options.budget.watch(() => listener.holders());
     const close = async (graceMs: number) => {
       await listener.close(graceMs);
       await closeHttp2();

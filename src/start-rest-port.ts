@@ -5,6 +5,7 @@ import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { RestConfig } from "./config.ts";
 import type { Listener } from "./http/listener.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
@@ -30,6 +31,7 @@ export type RestPortOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
@@ -47,6 +49,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: false,
     address: config.listen,
     reusePort: false,
