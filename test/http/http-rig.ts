@@ -288,10 +288,3 @@ function hpackText(text: string): Buffer {
   }
   return Buffer.concat([Buffer.from([...length, left]), bytes]);
 }
-
-/** Waits for a condition that an event elsewhere brings about. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

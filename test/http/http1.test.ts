@@ -4,18 +4,8 @@ import { connect } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
-import {
-  answersBoth,
-  connectRaw,
-  echo,
-  eventually,
-  hello,
-  readAll,
-  readToEnd,
-  readUntil,
-  sendRaw,
-  startRig,
-} from "./http-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { answersBoth, connectRaw, echo, hello, readAll, readToEnd, readUntil, sendRaw, startRig } from "./http-rig.ts";
 
 const closing = "Host: localhost\r\nConnection: close\r\n";
 

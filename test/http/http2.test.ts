@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
+import { eventually } from "../support/eventually.ts";
 import {
   callHttp2,
   connectRaw,
   echo,
-  eventually,
   frame,
   hello,
   openHttp2,

@@ -2,17 +2,8 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
-import {
-  callHttp2,
-  closed,
-  connectRaw,
-  eventually,
-  hello,
-  openHttp2,
-  readToEnd,
-  sendRaw,
-  startRig,
-} from "./http-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { callHttp2, closed, connectRaw, hello, openHttp2, readToEnd, sendRaw, startRig } from "./http-rig.ts";
 
 const longMs = 60_000;
 const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";

@@ -3,12 +3,12 @@ import { constants } from "node:http2";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
 import { defaultLimits } from "../../src/http2/limits.ts";
+import { eventually } from "../support/eventually.ts";
 import {
   answersBoth,
   callHttp2,
   connectRaw,
   endsWithGoaway,
-  eventually,
   frame,
   hello,
   openHttp2,

@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { type ClientHttp2Session, type ClientSessionOptions, connect as connectHttp2, constants } from "node:http2";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type ClientUnaryCall, credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
 import type { StreamAborted } from "../../src/http2/error-code.ts";
 import { clientPreface, Flag, FrameType, Setting } from "../../src/http2/frame.ts";
 import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
+import { eventually, turn } from "../support/eventually.ts";
 import {
   data,
   frame,
@@ -289,7 +289,7 @@ describe("node:http2 as the client", () => {
     const session = connectNode();
     await ask(session, { ":path": "/" });
     const answers = Array.from({ length: 50 }, (_, at) => ask(session, grpcHead(laterPath), Buffer.from(`${at}`)));
-    await sleep(0);
+    await turn();
     const closed = server.http2.close(2_000);
     expect((await Promise.all(answers)).map(({ body }) => body.toString())).toEqual(
       Array.from({ length: 50 }, (_, at) => `${at}`),
@@ -368,7 +368,7 @@ describe("however the network cuts it", () => {
     const client = await connectRaw(Buffer.alloc(0));
     for (const byte of conversation()) {
       client.send(Buffer.from([byte]));
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     expect(await answersOf(client)).toEqual(expected);
   });
@@ -378,7 +378,7 @@ describe("however the network cuts it", () => {
     const bytes = conversation();
     for (let cut = 1; cut < bytes.length; cut++) {
       const client = await connectRaw(bytes.subarray(0, cut));
-      await sleep(1);
+      await eventually(() => [...server.sockets].at(-1)?.bytesRead === cut);
       client.send(bytes.subarray(cut));
       expect(await answersOf(client)).toEqual(expected);
       client.close();
@@ -421,8 +421,8 @@ describe("the client's windows", () => {
       headers(3, postPairs, Flag.EndHeaders),
       data(3, "0123456789abcdef"),
     );
+    await eventually(() => heard(1) + heard(3) >= 20);
     await client.ping();
-    await sleep(20);
     expect([heard(1), heard(3)]).toEqual([10, 10]);
     client.send(frame(FrameType.WindowUpdate, 0, 1, word(1)), frame(FrameType.WindowUpdate, 0, 3, word(2)));
     await client.ping("pingping");

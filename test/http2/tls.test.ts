@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { turn } from "../support/eventually.ts";
 import { lanePath, laterPath, startTestServer, type TestServer } from "./support/test-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "http2-tls-"));
@@ -47,7 +48,7 @@ it("carries bodies of all sizes both ways over TLS, slow readers included", asyn
     for await (const chunk of stream) {
       chunks.push(chunk);
       if (chunks.length % 50 === 0) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await turn();
       }
     }
     return Buffer.concat(chunks);

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { callHttp2, closed, connectRaw, eventually, startRig } from "../http/http-rig.ts";
+import { callHttp2, closed, connectRaw, startRig } from "../http/http-rig.ts";
+import { eventually } from "../support/eventually.ts";
 import { clientOptions, openTls, openTlsSession, startTlsRig } from "./tls-rig.ts";
 
 const gateway = [{ uri: "spiffe://casapay/gateway" }];

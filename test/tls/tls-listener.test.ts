@@ -5,8 +5,9 @@ import { createConnection } from "node:net";
 import type { SecureVersion } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { handshakeFaultOf } from "../../src/http/peer-watch.ts";
-import { callHttp2, closed, connectRaw, eventually, readToEnd, sendRaw } from "../http/http-rig.ts";
+import { callHttp2, closed, connectRaw, readToEnd, sendRaw } from "../http/http-rig.ts";
 import { createAuthority, createSelfSigned, forgeAuthority } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
 import { clientOptions, openTls, openTlsSession, startTlsRig, type TlsRig } from "./tls-rig.ts";
 
 const gateway = [{ uri: "spiffe://casapay/gateway" }];

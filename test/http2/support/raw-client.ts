@@ -5,6 +5,9 @@ import { HpackDecoder } from "../../../src/http2/hpack-decoder.ts";
 import { encodePreparedBlock, type HeaderPair } from "../../../src/http2/hpack-encoder.ts";
 import { lanePath } from "./test-server.ts";
 
+/** Shorter than a test's own time limit, so that a failure says what was heard; longer than a busy machine takes. */
+const patienceMs = 20_000;
+
 export type RawFrame = {
   readonly type: number;
   readonly flags: number;
@@ -121,8 +124,8 @@ export class RawClient {
   }
 
   /** Resolves with the first frame, from the first ever heard, that is as asked. Fails if the connection closes without it. */
-  async frame(isWanted: (frame: RawFrame) => boolean, timeoutMs = 3_000): Promise<RawFrame> {
-    const deadline = Date.now() + timeoutMs;
+  async frame(isWanted: (frame: RawFrame) => boolean): Promise<RawFrame> {
+    const deadline = Date.now() + patienceMs;
     for (;;) {
       const found = this.frames.find(isWanted);
       if (found !== undefined) {
@@ -138,15 +141,15 @@ export class RawClient {
   }
 
   /** Waits until this holds, or the time is over. */
-  async until(holds: () => boolean, timeoutMs: number): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+  async until(holds: () => boolean): Promise<void> {
+    const deadline = Date.now() + patienceMs;
     while (!holds() && Date.now() < deadline) {
       await this.#change();
     }
   }
 
-  async closed(timeoutMs = 3_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+  async closed(): Promise<void> {
+    const deadline = Date.now() + patienceMs;
     while (!this.isClosed) {
       if (Date.now() > deadline) {
         throw new Error("the connection is still open");
