@@ -4,6 +4,7 @@ import type { ReportFault } from "../authority/fault-log.ts";
 import { type Call, rpcName } from "./call.ts";
 import { internalError, reasonOf } from "./errors.ts";
 import type { HttpResponse } from "./http-exchange.ts";
+import { unreadableField } from "./json-body.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
 
 type Respond = () => Promise<UniversalServerResponse>;
@@ -111,12 +112,18 @@ function errorOfLibrary(call: Call, reportFault: ReportFault): ConnectError | nu
   // Connect aborts its signal with the error that it answers, and with an AbortError when it answers none.
   const reason: unknown = call.context?.signal.reason;
   if (!call.reached) {
-    call.error = rewordProtocolError(reason, call.method.input);
+    call.error = rewordProtocolError(reason, call.method.input, () => unreadableFieldOf(call));
   } else if (reason instanceof Error && reason.name !== "AbortError" && !isInOurWords(reason)) {
     reportFault(reason, rpcName(call.method));
     call.error = internalError();
   }
   return call.error;
+}
+
+function unreadableFieldOf({ jsonBody, context, method }: Call): string | null {
+  return jsonBody === null || context === null
+    ? null
+    : unreadableField(method.input, context.requestHeader.get("content-type"), jsonBody);
 }
 
 function isInOurWords(error: Error): boolean {

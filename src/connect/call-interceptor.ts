@@ -5,7 +5,7 @@ import type { ReportFault } from "../authority/fault-log.ts";
 import { type Call, callOf, rpcName } from "./call.ts";
 import { fromAuthorityError, internalError, reasonOf, requestMalformed, unknownFieldNumber } from "./errors.ts";
 import type { JudgeAgain } from "./gate.ts";
-import { unrealTimeField } from "./json-times.ts";
+import { unrealTimeField } from "./json-body.ts";
 import { raceAbort } from "./race-abort.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";

@@ -4,7 +4,7 @@ import type { Caller, Peer, Role } from "../authority/caller.ts";
 import type { TraceHeaders } from "../authority/trace-headers.ts";
 import { callCanceled, deadlineExceeded } from "./errors.ts";
 import type { HttpRequest } from "./http-exchange.ts";
-import { type JsonBody, jsonBodyOf } from "./json-times.ts";
+import { type JsonBody, jsonBodyOf } from "./json-body.ts";
 
 /** Who calls, as of the last time that was asked, and what the method notes down for logs and metrics. */
 export type NotedCall = {
@@ -29,7 +29,7 @@ export type Call = NotedCall & {
   refusal: ConnectError | null;
   /** What is wrong with its headers: told only to those who may call. */
   malformed: ConnectError | null;
-  /** What was read of a JSON request that has times. */
+  /** What was read of a request of one JSON message. */
   readonly jsonBody: JsonBody | null;
   /** Connect's view of the call, once it has chosen a protocol. */
   context: HandlerContext | null;
@@ -75,7 +75,7 @@ export function startCall(
       cancel,
       refusal: null,
       malformed: null,
-      jsonBody: jsonBodyOf(method.input, request.header.get("content-type")),
+      jsonBody: jsonBodyOf(method, request.header.get("content-type")),
       context: null,
       identity: request.peer.identity,
       role: null,

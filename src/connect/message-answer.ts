@@ -10,7 +10,7 @@ import {
 import type { Peer } from "../authority/caller.ts";
 import type { BeginTurn } from "./begin-turns.ts";
 import type { NotedCall } from "./call.ts";
-import { messageUndecodable, unknownFieldNumber } from "./errors.ts";
+import { callCanceled, messageUndecodable, unknownFieldNumber } from "./errors.ts";
 import { objectionTo, type RoleOf } from "./gate.ts";
 import { unknownFieldPath } from "./unknown-field-path.ts";
 
@@ -38,12 +38,16 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
     bytes: Buffer,
     start: number,
     end: number,
-    { peer }: { readonly peer: Peer },
+    { peer, stream }: { readonly peer: Peer; readonly stream: { readonly isClosed: boolean } },
   ): Promise<MessageReply> {
     const request = decode(bytes, start, end);
     const turn = beginTurn();
     if (turn !== null) {
       await turn;
+      if (stream.isClosed) {
+        // Nothing was done, and nobody waits for it: the turns of those who do come sooner.
+        throw callCanceled();
+      }
     }
     // Once its turn has come: the identity may have been taken away while it waited.
     const { identity, role, objection } = objectionTo(method, peer, roleOf);

@@ -16,9 +16,13 @@ import { maxMessageBytes } from "./limits.ts";
 
 /**
  * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers, and any of
- * those may be a key. Our own errors are answered as they are.
+ * those may be a key. Our own errors are answered as they are. `findField` looks for the field at fault where theirs do not name it.
  */
-export function rewordProtocolError(error: unknown, input: DescMessage): ConnectError {
+export function rewordProtocolError(
+  error: unknown,
+  input: DescMessage,
+  findField: () => string | null = () => null,
+): ConnectError {
   if (!(error instanceof ConnectError)) {
     return requestMalformed("the request's body could not be read");
   }
@@ -35,9 +39,9 @@ export function rewordProtocolError(error: unknown, input: DescMessage): Connect
     case Code.Canceled:
       return callCanceled();
     case Code.Internal:
-      return isCompressionUnnamed(error) ? compressionUnnamed() : undecodable(error, input);
+      return isCompressionUnnamed(error) ? compressionUnnamed() : undecodable(error, input, findField);
     default:
-      return undecodable(error, input);
+      return undecodable(error, input, findField);
   }
 }
 
@@ -46,18 +50,15 @@ function isCompressionUnnamed(error: ConnectError): boolean {
   return error.rawMessage === "received compressed envelope, but do not know how to decompress";
 }
 
-function undecodable(error: ConnectError, input: DescMessage): ConnectError {
-  const field = faultyField(error);
-  if (field !== null) {
-    return requestMalformed(`${field} could not be decoded`, field);
-  }
+function undecodable(error: ConnectError, input: DescMessage, findField: () => string | null): ConnectError {
   const key = unknownJsonKey(error);
   if (key !== null) {
     return isSafeName(key)
       ? wireError("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
       : wireError("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
   }
-  return messageUndecodable(input);
+  const field = faultyField(error) ?? findField();
+  return field === null ? messageUndecodable(input) : requestMalformed(`${field} could not be decoded`, field);
 }
 
 /** protobuf-es wraps the error that names the field, and Connect wraps that. */

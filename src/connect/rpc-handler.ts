@@ -2,6 +2,7 @@ import { type ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import type { ReportFault } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
+import { isUnencoded, isUtf8, parseMediaType } from "../authority/media-type.ts";
 import { namesThisMachine } from "../authority/this-machine.ts";
 import { type ReadTrace, readNoTrace } from "../authority/trace-headers.ts";
 import { abortableIterable } from "./abortable-iterable.ts";
@@ -11,7 +12,7 @@ import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "
 import { hostNotLocal, requestMalformed } from "./errors.ts";
 import { finishedCall } from "./finished-call.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
-import { keeping } from "./json-times.ts";
+import { keeping } from "./json-body.ts";
 import { maxMessageBytes } from "./limits.ts";
 import {
   forbiddenHost,
@@ -96,11 +97,30 @@ function toUniversalRequest(request: HttpRequest, call: Call): UniversalServerRe
     httpVersion: request.httpVersion,
     method: request.method,
     url: request.url,
-    header: withoutTimeouts(request.header),
+    header: plainlyTyped(withoutTimeouts(request.header)),
     body: call.jsonBody === null ? body : keeping(body, call.jsonBody),
     signal: call.signal,
     contextValues: setCall(createContextValues(), call),
   };
+}
+
+/** The same headers, with type and encoding in the one form that Connect reads: it knows no quoted charset, and no identity. */
+function plainlyTyped(header: Headers): Headers {
+  const contentType = header.get("content-type");
+  const type = contentType === null ? null : parseMediaType(contentType);
+  const name = type !== null && isUtf8(type) ? type.name : contentType;
+  const encoding = header.get("content-encoding");
+  if (name === contentType && (encoding === null || !isUnencoded(encoding))) {
+    return header;
+  }
+  const plain = new Headers(header);
+  if (name !== null) {
+    plain.set("content-type", name);
+  }
+  if (isUnencoded(encoding)) {
+    plain.delete("content-encoding");
+  }
+  return plain;
 }
 
 /** The path as it was sent: parsing would turn other paths into that of an RPC. */

@@ -1,4 +1,5 @@
 import type { Peer, Role } from "../authority/caller.ts";
+import { parseMediaType } from "../authority/media-type.ts";
 import { namesThisMachine } from "../authority/this-machine.ts";
 import type { Interval } from "./figures.ts";
 import type { PageFile } from "./page-files.ts";
@@ -121,7 +122,7 @@ function isOfAnotherSite({ url, header }: HttpRequest): boolean {
 
 /** A form or a script of another origin cannot send this type without asking first, and nobody here would say yes. */
 function isJson({ header }: HttpRequest): boolean {
-  return /^application\/json\s*(?:;|$)/i.test(header.get("content-type") ?? "");
+  return parseMediaType(header.get("content-type") ?? "")?.name === "application/json";
 }
 
 /** The path as it was sent: parsing would turn other paths into ours. */

@@ -33,8 +33,13 @@ export type Reply = {
   readonly revision: number | null;
 };
 
-/** Who calls, as admitted: with the identity and the role it had then. */
-export type LaneCaller = { readonly peer: Peer; readonly identity: string | null; readonly role: Role | null };
+/** Who calls, as admitted: with the identity and the role it had then, and whether it still waits. */
+export type LaneCaller = {
+  readonly peer: Peer;
+  readonly identity: string | null;
+  readonly role: Role | null;
+  readonly stream: LaneStream;
+};
 
 export type UnaryLaneOptions = {
   /** `package.Service/Method`. */
@@ -54,7 +59,7 @@ export type UnaryLaneOptions = {
   readonly isTraced?: boolean;
 };
 
-type Call = LaneCaller & {
+type Call = Omit<LaneCaller, "stream"> & {
   readonly startedAtMs: number;
   /** Null when nothing was read of them. */
   readonly headers: LaneHeaders | null;
@@ -78,7 +83,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     const encoding = headers[1] ?? null;
     const timeout = headers[2] ?? null;
     return (
-      (contentType === "application/grpc" || contentType === "application/grpc+proto") &&
+      (contentType === "application/grpc" || contentType === "application/grpc+proto" || namesCharset(contentType)) &&
       (encoding === null || encoding === "identity") &&
       (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
       (peer.transport !== "loopback" || isUsualNameOfThisMachine(authority))
@@ -96,7 +101,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   ): LaneAnswer | Promise<LaneAnswer> {
     const startedAtMs = performance.now();
     const { identity, role, refusal } = admit(peer);
-    const call = { peer, identity, role, startedAtMs, headers };
+    const call = { peer, identity, role, stream, startedAtMs, headers };
     if (refusal !== null) {
       return fail(call, refusal);
     }
@@ -221,6 +226,11 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     accepts,
     answer,
   };
+}
+
+/** Whether it is one of the two with the charset that all gRPC has. */
+function namesCharset(contentType: string | null | undefined): boolean {
+  return /^application\/grpc(?:\+proto)?[ \t]*;[ \t]*charset="?utf-?8"?$/i.test(contentType ?? "");
 }
 
 /** Hot path, where calls are traced. */

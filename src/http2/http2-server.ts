@@ -6,7 +6,7 @@ import { FieldFactory } from "./field.ts";
 import { SlabPool } from "./frame-writer.ts";
 import type { Handler } from "./general.ts";
 import { GeneralTurns } from "./general-turns.ts";
-import type { Lanes } from "./lane.ts";
+import type { LaneAnswer, Lanes } from "./lane.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import type { ServerParts } from "./server-parts.ts";
 
@@ -15,6 +15,8 @@ export type Http2Options<Context> = {
   readonly handle: Handler<Context>;
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
+  /** Answers a request whose header list is too large to be read. Default: 431 and nothing else. */
+  readonly refuseLargeHeader?: (context: Context) => LaneAnswer;
   readonly limits?: Partial<Limits>;
   /** Counts what all connections hold of their requests, and bounds it. Default: a count without a bound. */
   readonly account?: Account;
@@ -45,6 +47,7 @@ export class Http2Server<Context> {
       limits,
       lanes: options.lanes,
       handle: options.handle,
+      refuseLargeHeader: options.refuseLargeHeader ?? null,
       onError: options.onError,
       random: options.random ?? Math.random,
       factory: new FieldFactory(options.lanes.headers),

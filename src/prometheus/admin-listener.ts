@@ -41,6 +41,7 @@ export async function startAdminListener({ address, expose, isReady, log }: Admi
     },
     (request, response) => {
       if (request.method !== "GET" && request.method !== "HEAD") {
+        response.setHeader("allow", "GET, HEAD");
         answer(response, 405, "only GET and HEAD\n");
         return;
       }

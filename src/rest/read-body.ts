@@ -1,3 +1,4 @@
+import { isUnencoded, isUtf8, parseMediaType } from "../authority/media-type.ts";
 import { bodyIncomplete, bodyMalformed, bodyTooLarge, mediaTypeUnsupported, RestError } from "./errors.ts";
 import type { HttpRequest } from "./http-exchange.ts";
 import { fromForm, fromJson, type Parameters } from "./parameters.ts";
@@ -13,10 +14,14 @@ export type Body = {
 /** What a request has that has none. */
 export const noBody: Body = { bytes: new Uint8Array(0), mediaType: "none" };
 
-/** Reads the body. Throws 415 before it looks at it, and 413 once it is too long. */
+/** Reads the body. Throws 415 for the first byte of a type that is not ours, and 413 once there are too many. */
 export async function readBody({ header, body }: HttpRequest): Promise<Body> {
   const mediaType = mediaTypeOf(header);
-  if (Number(header.get("content-length")) > maxBodyBytes) {
+  const announced = Number(header.get("content-length"));
+  if (mediaType === "none" && announced > 0) {
+    throw new RestError(mediaTypeUnsupported);
+  }
+  if (announced > maxBodyBytes) {
     throw new RestError(bodyTooLarge);
   }
   const chunks: Uint8Array[] = [];
@@ -24,7 +29,7 @@ export async function readBody({ header, body }: HttpRequest): Promise<Body> {
   try {
     for await (const chunk of body) {
       length += chunk.byteLength;
-      if (length > maxBodyBytes) {
+      if (length > (mediaType === "none" ? 0 : maxBodyBytes)) {
         break;
       }
       chunks.push(chunk);
@@ -32,11 +37,11 @@ export async function readBody({ header, body }: HttpRequest): Promise<Body> {
   } catch (error) {
     throw new RestError(bodyIncomplete, { cause: error });
   }
-  if (length > maxBodyBytes) {
-    throw new RestError(bodyTooLarge);
-  }
   if (mediaType === "none" && length > 0) {
     throw new RestError(mediaTypeUnsupported);
+  }
+  if (length > maxBodyBytes) {
+    throw new RestError(bodyTooLarge);
   }
   return { bytes: Buffer.concat(chunks), mediaType };
 }
@@ -54,20 +59,17 @@ export function parseBody({ bytes, mediaType }: Body): Parameters {
   return fromJson(value, text);
 }
 
+/** `none` also for a type that is not ours: a client that sends no body may name any. */
 function mediaTypeOf(header: Headers): Body["mediaType"] {
-  const encoding = header.get("content-encoding") ?? "identity";
-  const [name = "", ...parameters] = (header.get("content-type") ?? "").toLowerCase().split(";");
-  const isUtf8 = parameters.every((one) => /^ *(?:charset="?utf-8"? *)?$/.test(one));
-  switch (encoding === "identity" && isUtf8 ? name.trim() : "another") {
-    case "application/json":
-      return "json";
-    case "application/x-www-form-urlencoded":
-      return "form";
-    case "":
-      return "none";
-    default:
-      throw new RestError(mediaTypeUnsupported);
+  const type = parseMediaType(header.get("content-type") ?? "");
+  if (type === null || !isUtf8(type) || !isUnencoded(header.get("content-encoding"))) {
+    return "none";
   }
+  return type.name === "application/json"
+    ? "json"
+    : type.name === "application/x-www-form-urlencoded"
+      ? "form"
+      : "none";
 }
 
 function textOf(bytes: Uint8Array): string {

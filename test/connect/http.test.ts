@@ -102,6 +102,20 @@ describe("an RPC", () => {
     expect((await rig.send({ path: listPath, body: "{}" })).status).toBe(415);
   });
 
+  it("is called in JSON whose charset is quoted, and in no encoding, however that is written", async () => {
+    for (const header of [
+      { "content-type": 'application/json; charset="UTF-8"' },
+      { "content-type": "Application/JSON ;charset=utf8; x=y" },
+      { "content-type": "application/json", "content-encoding": "identity" },
+      { "content-type": "application/proto; charset=utf-8", "content-encoding": "Identity" },
+    ]) {
+      const body = header["content-type"].includes("proto") ? new Uint8Array(0) : "{}";
+      expect((await rig.send({ path: listPath, header, body })).status, JSON.stringify(header)).toBe(200);
+    }
+    const latin1 = { "content-type": "application/json; charset=latin1" };
+    expect((await rig.send({ path: listPath, header: latin1, body: "{}" })).status).toBe(415);
+  });
+
   it("may have a query, which is ignored", async () => {
     const response = await rig.send({
       ...rawCall("connect", "json", `${listPath}?a=b`, "{}"),
@@ -205,4 +219,28 @@ it("repeats nothing of a path, a header or metadata that holds a key", async () 
   expect(seen.includes(key)).toBe(false);
   expect(seen.includes(key.toLowerCase())).toBe(false);
   expect(rig.logged).toEqual([]);
+});
+
+describe("a content type of gRPC with parameters", () => {
+  it.each([
+    "application/grpc;charset=utf-8",
+    "application/grpc+proto; charset=utf-8",
+    "application/grpc+json ;charset=utf-8",
+    "Application/GRPC;v=1",
+    "application/grpc-web+proto;charset=utf-8",
+    "application/grpc-web;x=y",
+  ])("is that content type: %s", async (contentType) => {
+    const message = contentType.includes("json") ? "{}" : "";
+    const body = enveloped(Buffer.from(message));
+    const response = await rig.send({ path: listPath, header: { "content-type": contentType }, body, peer: local });
+    expect([response.status, response.header.get("content-type")?.startsWith("application/grpc")]).toEqual([200, true]);
+  });
+
+  it.each(["application/grpcx;charset=utf-8", "application/grpc+xml;charset=utf-8"])(
+    "is none: %s",
+    async (contentType) => {
+      const response = await rig.send({ path: listPath, header: { "content-type": contentType }, peer: local });
+      expect(response.status).toBe(415);
+    },
+  );
 });

@@ -170,6 +170,22 @@ describe("management calls in lanes, beside the general way", () => {
     expect(laneCalls.at(-1)).toMatchObject({ tokenId: id, code: "OK", revision });
   });
 
+  it("do nothing for a caller who lost its role while it waited for its turn", async () => {
+    const account = "acct_turns";
+    const body = bodyOf(CreateRequestSchema, { account, name: "n", type: TokenType.SECRET });
+    const caller = tlsPeer("spiffe://casapay/leaving");
+    rig.roles.set("spiffe://casapay/leaving", "operator");
+    // More than begin in one turn.
+    const asked = Array.from({ length: 8 }, () => askLane("Create", body, caller));
+    rig.roles.delete("spiffe://casapay/leaving");
+    const answers = await Promise.all(asked);
+    const refused = answers.map(errorIn).filter((error) => error !== null);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused.map((error) => errorOf(error).reason))).toEqual(new Set(["CALLER_UNKNOWN"]));
+    const { tokens } = await rig.client(TokenService).list({ account });
+    expect(tokens).toHaveLength(answers.length - refused.length);
+  });
+
   it("refuse the same for the same reasons", async () => {
     const account = "acct_1";
     const name = "n";
@@ -232,6 +248,29 @@ describe("a management call whose caller does not wait", () => {
     stream.isClosed = true;
     await answering;
     expect(laneCalls.at(-1)).toMatchObject({ code: "CANCELLED", tokenId: id, revision: expect.any(Number) });
+  });
+
+  it("is not begun when its caller has gone before its turn", async () => {
+    const id = await issue();
+    let begun = 0;
+    const counted = lanesOf({
+      ...authority,
+      get: (...all) => {
+        begun += 1;
+        return authority.get(...all);
+      },
+    });
+    const body = bodyOf(GetRequestSchema, { id });
+    const streams = Array.from({ length: 20 }, () => ({ isClosed: false }));
+    const answering = streams.map((stream) => askLane("Get", body, operator, { stream, from: counted }));
+    for (const stream of streams.slice(0, -1)) {
+      stream.isClosed = true;
+    }
+    const last = (await Promise.all(answering)).at(-1);
+    expect(last === undefined ? null : errorIn(last)).toBe(null);
+    // Those that began at once, and the one that waited.
+    expect(begun).toBeLessThan(5);
+    expect(laneCalls.slice(-20).filter(({ code }) => code === "CANCELLED")).toHaveLength(19);
   });
 
   it("ends at its deadline, with words that say that the change may have happened", async () => {

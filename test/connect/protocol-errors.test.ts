@@ -31,10 +31,12 @@ describe.each(protocols)("over %s", (protocol) => {
       [`{"requestId": "a", "request_id": "${key}"}`, "InvalidArgument REQUEST_MALFORMED request_id"],
       [`{"permissions": "${key}"}`, "InvalidArgument REQUEST_MALFORMED permissions"],
       [`{"permissions": [["${key}"]]}`, "InvalidArgument REQUEST_MALFORMED permissions"],
-      [`{"type": "${key}"}`, "InvalidArgument REQUEST_MALFORMED null"],
-      [`{"type": {"${key}": 1}}`, "InvalidArgument REQUEST_MALFORMED null"],
-      [`{"expireTime": "${key}"}`, "InvalidArgument REQUEST_MALFORMED null"],
-      [`{"expireTime": {"${key}": 1}}`, "InvalidArgument REQUEST_MALFORMED null"],
+      [`{"type": "${key}"}`, "InvalidArgument REQUEST_MALFORMED type"],
+      [`{"type": {"${key}": 1}}`, "InvalidArgument REQUEST_MALFORMED type"],
+      [`{"account": "a", "type": "SECRET"}`, "InvalidArgument REQUEST_MALFORMED type"],
+      [`{"expireTime": "${key}"}`, "InvalidArgument REQUEST_MALFORMED expire_time"],
+      [`{"expireTime": {"${key}": 1}}`, "InvalidArgument REQUEST_MALFORMED expire_time"],
+      [`{"livemode": true, "expire_time": "tomorrow"}`, "InvalidArgument REQUEST_MALFORMED expire_time"],
       [`{"expireTme": "2030-01-01T00:00:00Z"}`, "InvalidArgument UNKNOWN_FIELD expireTme"],
       [`{"${key}": 1}`, "InvalidArgument UNKNOWN_FIELD null"],
       [`{"a b": 1}`, "InvalidArgument UNKNOWN_FIELD null"],
@@ -48,6 +50,22 @@ describe.each(protocols)("over %s", (protocol) => {
       expect(await outcome(protocol, rawCall(protocol, "json", createPath, message)), message.slice(0, 60)).toBe(
         expected,
       );
+    }
+  });
+
+  it("names the field of a word or a time in JSON that cannot be read, in every RPC that has some", async () => {
+    const service = "/casapay.token.v1.TokenService";
+    const cases = [
+      ["List", '{"types": ["TOKEN_TYPE_SECRET", "X"]}', "types"],
+      ["List", '{"states": ["X"]}', "states"],
+      ["List", '{"createdFrom": "2027-13-01T00:00:00Z"}', "created_from"],
+      ["ListChanges", '{"action": "X"}', "action"],
+      ["ListChanges", '{"changedBefore": 5}', "changed_before"],
+      ["Authenticate", '{"key": "x", "allowedTypes": ["X"]}', "allowed_types"],
+    ] as const;
+    for (const [rpc, message, field] of cases) {
+      const call = rawCall(protocol, "json", `${service}/${rpc}`, message);
+      expect(await outcome(protocol, call), message).toBe(`InvalidArgument REQUEST_MALFORMED ${field}`);
     }
   });
 

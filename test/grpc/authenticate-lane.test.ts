@@ -6,8 +6,9 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { AuthenticateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Peer } from "../../src/authority/caller.ts";
 import { AuthorityError, fieldInvalid, tokenNotFound, undecided } from "../../src/authority/errors.ts";
+import type { Outcome } from "../../src/authority/judge.ts";
 import { mintKey } from "../../src/authority/key.ts";
-import type { Outcome, TokenAuthority } from "../../src/authority/token-authority.ts";
+import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { authenticatePath } from "../../src/grpc/authenticate-lane.ts";
 import type { LaneAnswer } from "../../src/grpc/lane.ts";
 import { laneHeaders } from "../../src/grpc/unary-lane.ts";
@@ -56,6 +57,8 @@ describe("which requests take the lane", () => {
     for (const fields of [
       {},
       { "content-type": "application/grpc+proto" },
+      { "content-type": "application/grpc;charset=utf-8" },
+      { "content-type": "application/grpc+proto ; charset=utf-8" },
       { "grpc-encoding": "identity" },
       { "grpc-timeout": "1S" },
       { "grpc-timeout": "99999999n" },
@@ -67,8 +70,8 @@ describe("which requests take the lane", () => {
   it("leaves the unusual to the general way", () => {
     for (const fields of [
       { "content-type": "application/grpc+json" },
-      { "content-type": "application/grpc; charset=utf-8" },
       { "content-type": "application/grpc-web" },
+      { "content-type": "application/grpc;charset=latin1" },
       { "content-type": "application/proto" },
       { "content-type": "Application/gRPC" },
       { "content-type": "" },

@@ -105,3 +105,11 @@ async function serverOf(request: () => Promise<unknown>): Promise<Server> {
   }
   return server;
 }
+
+it("says which methods there are to one that is none of them", async () => {
+  await using listener = await startListener();
+  for (const method of ["POST", "DELETE", "OPTIONS"]) {
+    const response = await fetch(`http://${listener.address}/metrics`, { method });
+    expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  }
+});

@@ -186,6 +186,20 @@ describe("TLS", () => {
     expect(rig.failures.map(({ fault }) => fault)).toEqual(["TLS_VERSION", "TLS_CIPHER", "HANDSHAKE_TIMEOUT"]);
   });
 
+  it("tells of a client that does not trust the server's certificate, and where it is, though it has gone", async () => {
+    await using rig = await startTlsRig();
+    const hello = await captureHello(rig);
+    const socket = await connectRaw(rig.http.port);
+    const answer = once(socket, "data");
+    socket.write(hello);
+    await answer;
+    // What curl sends: a fatal alert, unknown_ca (RFC 8446, 6.2).
+    socket.end(Buffer.from("15030300020230", "hex"));
+    await closed(socket.resume());
+    await eventually(() => rig.failures.length > 0);
+    expect(rig.failures).toEqual([{ fault: "SERVER_CERTIFICATE_REFUSED", address: "127.0.0.1" }]);
+  });
+
   it.each([
     ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],
     ["ERR_SSL_SSL/TLS_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],

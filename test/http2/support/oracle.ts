@@ -26,7 +26,10 @@ const roomForAll = Buffer.concat([
  * RFC 9113 where no other is named. nghttp2 ignores such frames.
  */
 const weAreStricter: readonly (readonly [RegExp, string])[] = [
-  [/^(DATA|HEADERS) on a closed stream$/, "5.1: a frame after END_STREAM is a connection error of type STREAM_CLOSED"],
+  [
+    /^HEADERS of a request on a closed stream$/,
+    "5.1.1: an id that was used begins no request, which is a connection error",
+  ],
   [/^\w+ on (a stream that did not begin|an idle stream)$/, "5.1.1: a stream that was passed over never was open"],
   [
     /^stream depends on itself$/,

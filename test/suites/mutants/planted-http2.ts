@@ -147,4 +147,25 @@ export const plantedHttp2 = [
     to: '!codings.toLowerCase().includes("chunked")',
     tests: ["test/http/http1.test.ts"],
   },
+  {
+    name: "gRPC's content type with parameters takes no lane",
+    file: "src/grpc/unary-lane.ts",
+    from: " || namesCharset(contentType)",
+    to: "",
+    tests: ["test/grpc/authenticate-lane.test.ts"],
+  },
+  {
+    name: "gRPC's content type with parameters is unknown",
+    file: "src/connect/rpc-handler.ts",
+    from: "plainlyTyped(withoutTimeouts(request.header))",
+    to: "withoutTimeouts(request.header)",
+    tests: ["test/connect/http.test.ts"],
+  },
+  {
+    name: "a call begins whose caller has gone before its turn",
+    file: "src/connect/message-answer.ts",
+    from: "if (stream.isClosed) {",
+    to: "if (stream.isClosed && peer === null) {",
+    tests: ["test/connect/management-calls.test.ts"],
+  },
 ] as const;
