@@ -1,4 +1,4 @@
-import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createNetServer, type Server, Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Peer } from "../authority/caller.ts";
 import type { Log } from "../authority/log.ts";
@@ -195,7 +195,7 @@ function tlsStart(
     const code = error.code ?? "";
     const fault = handshakeFaultOf(code);
     if (fault !== null) {
-      watch.failed(fault, addressOf(socket), code);
+      watch.failed(fault, addressOf(socket) ?? addressUnder(socket), code);
     }
     socket.destroy();
   });
@@ -243,6 +243,12 @@ function tlsStart(
 
 function addressOf({ remoteAddress }: Socket): string | null {
   return remoteAddress ?? null;
+}
+
+/** A TLS socket that has closed forgets its peer's address. The socket under it does not, and is nowhere else to be found than here. */
+function addressUnder(socket: Socket): string | null {
+  const under: unknown = Reflect.get(socket, "_parent");
+  return under instanceof Socket ? addressOf(under) : null;
 }
 
 function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {

@@ -14,6 +14,7 @@ import type { PeerWatch } from "../../src/http/peer-watch.ts";
 import type { TlsSource } from "../../src/http/tls-source.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
+import { firstOf } from "../support/eventually.ts";
 
 type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 
@@ -152,7 +153,7 @@ export async function readUntil(socket: Socket, pattern: RegExp): Promise<string
     if (socket.closed) {
       throw new Error(`closed after ${JSON.stringify(text)}`);
     }
-    await Promise.race([once(socket, "data"), once(socket, "close")]);
+    await firstOf([socket, "data"], [socket, "close"]);
   }
   socket.off("data", onData);
   return text;
