@@ -163,6 +163,29 @@ describe("over mutual TLS", () => {
     },
   );
 
+  it.each([
+    ["no certificate", null, "16"],
+    ["an identity without a role", root.issue({ names: [{ uri: "spiffe://casapay/nobody" }] }), "7"],
+  ])("%s is refused at the first part of a body, of which nothing is kept", async (_who, certificate, status) => {
+    const [, port] = authority.server.address.split(":");
+    const client = certificate === null ? {} : { cert: certificate.certificatePem, key: certificate.keyPem };
+    const session = connectHttp2(`https://localhost:${port}`, { ca: root.certificatePem, ...client });
+    for (const rpc of ["Authenticate", "Create"]) {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": `/casapay.token.v1.TokenService/${rpc}`,
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.on("error", () => {});
+      stream.write(Buffer.alloc(500));
+      const [header] = await once(stream, "response");
+      expect(header["grpc-status"]).toBe(status);
+      stream.close();
+    }
+    session.destroy();
+  });
+
   it("health answers whoever has an identity, and nobody without", async () => {
     const stranger = createClient(Health, authority.transport(root.issue({ names: [{ dns: "probe.internal" }] })));
     expect((await stranger.check({})).status).toBe(Status.SERVING);
