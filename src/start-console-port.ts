@@ -1,5 +1,6 @@
 import type { Role } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import { createConsoleHandler } from "./console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
 import { readPageFiles } from "./console/page-files.ts";
@@ -7,11 +8,10 @@ import { authenticatePath } from "./grpc/authenticate-lane.ts";
 import { checkPath } from "./grpc/check-lane.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import type { Listener } from "./http/listener.ts";
 import type { TlsSource } from "./http/tls-source.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
-import { startPort } from "./start-port.ts";
+import { type Port, startPort } from "./start-port.ts";
 
 // One person's page, which asks for little at once.
 const maxConnections = 100;
@@ -28,11 +28,12 @@ export type ConsolePortOptions = {
   readonly roleOf: (identity: string) => Role | null;
   readonly answerRpc: HttpHandler;
   readonly figures: Figures;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
 export type ConsolePort = {
-  readonly listener: Listener;
+  readonly listener: Port;
   /** None in plaintext. */
   readPeers(): readonly PeerReadings[];
 };
@@ -42,6 +43,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Con
   const { address, tls, roleOf, answerRpc, figures, log } = options;
   const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: true,
     address,
     reusePort: false,

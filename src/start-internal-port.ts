@@ -1,9 +1,11 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
+import { createFaultLog } from "./authority/fault-log.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { Config } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
@@ -19,10 +21,9 @@ import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./grpc/unary-lane.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
-import { startPort } from "./start-port.ts";
+import { type Port, startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { TlsSet } from "./tls-set.ts";
 
@@ -43,11 +44,12 @@ export type InternalPortOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
 export type InternalPort = {
-  readonly listener: Listener;
+  readonly listener: Port;
   /** What answers the RPCs, and the role that it sees in an identity: the operator's page has the same. */
   readonly answerRpc: HttpHandler;
   readonly roleOf: (identity: string) => Role | null;
@@ -74,16 +76,18 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     options.onCall(call);
   };
 
+  // One for all: each would write its 10 lines a second.
+  const reportFault = createFaultLog(log);
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
   const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
   const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, log }),
+    ...createAuthenticateStatuses({ roleOf, reportFault }),
     ...laneOptions,
     authenticate: authority.authenticate,
   });
   const check = createCheck(authority.authenticate);
-  const checkStatuses = createCheckStatuses({ roleOf, log });
+  const checkStatuses = createCheckStatuses({ roleOf, reportFault });
   const checkLane = createCheckLane({
     ...checkStatuses,
     ...laneOptions,
@@ -99,7 +103,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     readTrace,
     deadlineMs: authenticateMs,
   });
-  const managementLanes = createManagementCalls(authority, clock, { roleOf, log }).map(
+  const managementLanes = createManagementCalls(authority, clock, { roleOf, reportFault }).map(
     (call) =>
       [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
   );
@@ -112,10 +116,11 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     shutdownSignal,
     onCall,
     readTrace,
-    log,
+    reportFault,
   });
 
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: true,
     address: options.address,
     reusePort: config.threads > 1,

@@ -1,12 +1,16 @@
 import type { Peer } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import { connectionOf } from "./http/connection.ts";
 import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import { type Listener, type ListenerTls, startListener } from "./http/listener.ts";
+import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
 import { Http2Server } from "./http2/http2-server.ts";
 import type { Lanes } from "./http2/lane.ts";
+import { createLargeHeaders } from "./large-header.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;
@@ -17,12 +21,17 @@ export type PortOptions = {
   /** Whether peers have identities here: who has none is told so, and soon cut. */
   readonly knowsCallers: boolean;
   readonly lanes: Lanes<Peer>;
+  /** What all connections of the thread may hold. */
+  readonly budget: ByteBudget;
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
   /** TLS handshakes that begin in a second: each takes about a millisecond of the thread. */
   readonly handshakesPerSecond: number;
   readonly log: Log;
 };
+
+/** A listener, and how many requests it refused for their header was too large. */
+export type Port = Listener & { readonly largeHeaders: () => number };
 
 /** What HTTP/2 grants whom nothing will be done for: headers, and a KiB that is thrown away. */
 const strangersLimits = {
@@ -33,12 +42,20 @@ const strangersLimits = {
 };
 
 /** Starts a port that answers HTTP/1.1 and HTTP/2 alike, from one handler. Closed when `close` resolves; disposing is closing without grace. */
-export async function startPort(options: PortOptions): Promise<Listener> {
+export async function startPort(options: PortOptions): Promise<Port> {
   const { handler, tls, maxConnections, handshakesPerSecond, log } = options;
+  const largeHeaders = createLargeHeaders(log);
   const http2Options = {
     lanes: options.lanes,
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
+    account: options.budget.account,
     onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
+    refuseLargeHeader(peer: Peer) {
+      const { status, header, body } = largeHeaders.refuse(peer);
+      const length = String(body.byteLength);
+      const head = [[":status", String(status)], ...Object.entries(header), ["content-length", length]] as const;
+      return { head: encodePreparedBlock(head), body, trailer: null };
+    },
   };
   const http2 = new Http2Server<Peer>({
     ...http2Options,
@@ -53,20 +70,21 @@ export async function startPort(options: PortOptions): Promise<Listener> {
       address: options.address,
       reusePort: options.reusePort,
       handler,
+      refuseLargeHeader: largeHeaders.refuse,
       knowsCallers: options.knowsCallers,
       serveHttp2(socket, peer, isStranger) {
-        const connection = (isStranger ? strangersHttp2 : http2).accept(socket, peer);
-        return { closeGracefully: () => connection.leave() };
+        return connectionOf((isStranger ? strangersHttp2 : http2).accept(socket, peer));
       },
       tls,
       limits: { maxConnections, handshakesPerSecond },
       log,
     });
+    options.budget.watch(() => listener.holders());
     const close = async (graceMs: number) => {
       await listener.close(graceMs);
       await closeHttp2();
     };
-    return { ...listener, close, [Symbol.asyncDispose]: () => close(0) };
+    return { ...listener, largeHeaders: largeHeaders.count, close, [Symbol.asyncDispose]: () => close(0) };
   } catch (error) {
     await closeHttp2();
     throw error;

@@ -5,11 +5,11 @@ import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { RestConfig } from "./config.ts";
-import type { Listener } from "./http/listener.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
-import { startPort } from "./start-port.ts";
+import { type Port, startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { Certificates } from "./tls/certificates.ts";
 
@@ -30,11 +30,12 @@ export type RestPortOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
 export type RestPort = {
-  readonly listener: Listener;
+  readonly listener: Port;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
   /** None in plaintext. */
@@ -47,6 +48,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: false,
     address: config.listen,
     reusePort: false,

@@ -52,6 +52,15 @@ export function publicRefusal(reason: RefusalReason): PublicError {
   return { status, type, code: reason.toLowerCase(), message, param: null };
 }
 
+/** The header of the request is larger than is read: to try again does not help. */
+export const headerTooLarge: PublicError = {
+  status: 431,
+  type: "invalid_request_error",
+  code: "header_too_large",
+  message: "The header of the request is too large: send at most 16 KiB and 128 fields.",
+  param: null,
+};
+
 /** Nothing was decided: an outage, never a bad key. */
 export const undecided: PublicError = {
   status: 503,

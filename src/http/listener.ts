@@ -1,18 +1,20 @@
-import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createNetServer, type Server, Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Peer } from "../authority/caller.ts";
 import type { Log } from "../authority/log.ts";
 import type { Connection } from "./connection.ts";
-import { type ConnectionCounts, ConnectionRegistry, type Entry } from "./connection-registry.ts";
+import { type ConnectionCounts, ConnectionRegistry, type Entry, type Holder } from "./connection-registry.ts";
 import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
 import { Handshakes } from "./handshakes.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
+import type { Http1Context } from "./http1-exchange.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { handshakeFaultOf, type PeerWatch } from "./peer-watch.ts";
 import { plaintextPeer } from "./plaintext-peer.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
+import { textResponse } from "./text-response.ts";
 import { sniffTls } from "./tls-sniffer.ts";
 import type { TlsSource } from "./tls-source.ts";
 import { listenOnUnixSocket } from "./unix-socket.ts";
@@ -24,6 +26,8 @@ export type Listener = AsyncDisposable & {
   /** The address as a person or parseListenAddress reads it. */
   readonly addressText: string;
   counts(): ConnectionCounts;
+  /** The connections that speak, with what each holds for its peer. */
+  holders(): Iterable<Holder>;
   /** Stops accepting, lets requests under way end, and cuts what is left after the grace. Calling again waits for the first call. */
   close(graceMs: number): Promise<void>;
 };
@@ -36,6 +40,8 @@ export async function startListener(options: {
   readonly address: ListenAddress;
   /** Answers HTTP/1.1 requests. */
   readonly handler: HttpHandler;
+  /** Answers those whose header is too large to be read. Default: in plain text. */
+  readonly refuseLargeHeader?: Http1Context["refuseLargeHeader"];
   /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
   readonly serveHttp2: ServeHttp2;
   readonly tls: ListenerTls | null;
@@ -51,10 +57,16 @@ export async function startListener(options: {
     throw new Error("TLS is served on TCP addresses only");
   }
   const limits = { ...defaultHttpLimits, ...options.limits };
-  const registry = new ConnectionRegistry(limits);
+  const registry = new ConnectionRegistry({ ...limits, cutsIdle: !options.knowsCallers });
   const handshakes = new Handshakes(limits, tls !== null);
   const scheme = tls === null ? "http" : "https";
-  const http1 = createHttp1Connections({ scheme, handler: options.handler, limits, log });
+  const http1 = createHttp1Connections({
+    scheme,
+    handler: options.handler,
+    refuseLargeHeader: options.refuseLargeHeader ?? (() => textResponse(431, "the header of the request is too large")),
+    limits,
+    log,
+  });
   const { knowsCallers } = options;
   const serve = createProtocolServer({ registry, handshakes, http1, serveHttp2: options.serveHttp2, knowsCallers });
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
@@ -101,6 +113,7 @@ export async function startListener(options: {
     address: bound,
     addressText: formatListenAddress(bound),
     counts: () => registry.counts(handshakes.size),
+    holders: () => registry.holders(),
     close,
     [Symbol.asyncDispose]: () => close(0),
   };
@@ -182,7 +195,7 @@ function tlsStart(
     const code = error.code ?? "";
     const fault = handshakeFaultOf(code);
     if (fault !== null) {
-      watch.failed(fault, addressOf(socket), code);
+      watch.failed(fault, addressOf(socket) ?? addressUnder(socket), code);
     }
     socket.destroy();
   });
@@ -230,6 +243,12 @@ function tlsStart(
 
 function addressOf({ remoteAddress }: Socket): string | null {
   return remoteAddress ?? null;
+}
+
+/** A TLS socket that has closed forgets its peer's address. The socket under it does not, and is nowhere else to be found than here. */
+function addressUnder(socket: Socket): string | null {
+  const under: unknown = Reflect.get(socket, "_parent");
+  return under instanceof Socket ? addressOf(under) : null;
 }
 
 function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {

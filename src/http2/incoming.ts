@@ -1,6 +1,7 @@
 import type { Account } from "./account.ts";
 import { ControlFrames } from "./control-frames.ts";
 import { ConnectionError, ErrorCode, StreamAborted } from "./error-code.ts";
+import { FieldKind } from "./field.ts";
 import { Flag, FrameType, initialWindowBytes, maxStreamId } from "./frame.ts";
 import type { FrameReader } from "./frame-reader.ts";
 import { GeneralRunner } from "./general-runner.ts";
@@ -138,7 +139,7 @@ export class Incoming<Context> {
     }
     if (decoder.isTooLarge) {
       // Section 10.5.1: a list longer than we take is answered, and the connection goes on.
-      this.#answerEmpty(table.open(id, -1, server.time.nowMs), 431, endStream);
+      this.#refuseLargeHeader(table.open(id, -1, server.time.nowMs), endStream);
     } else if (this.blocks.dependsOnItself) {
       // RFC 7540 section 5.3.1.
       this.guard.resetStream(id, ErrorCode.ProtocolError, "stream depends on itself");
@@ -169,9 +170,30 @@ export class Incoming<Context> {
     }
   }
 
+  /** With its words where the windows have room for them: a request that is not read waits for nothing. */
+  #refuseLargeHeader(stream: Stream<Context>, endStream: boolean): void {
+    const { server, outgoing, context } = this.#parts;
+    stream.sendWindow.available = outgoing.initialWindowBytes;
+    const refusal = server.refuseLargeHeader?.(context) ?? null;
+    if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {
+      this.#endRefused(stream, endStream);
+    } else {
+      this.#answerEmpty(stream, 431, endStream);
+    }
+  }
+
+  #isHead(): boolean {
+    const { fields, count } = this.#decoder;
+    return fields.slice(0, count).some(({ kind, value }) => kind === FieldKind.Method && value === "HEAD");
+  }
+
   #answerEmpty(stream: Stream<Context>, status: number, endStream: boolean): void {
+    this.#parts.outgoing.headers(stream, [[":status", String(status)]], true);
+    this.#endRefused(stream, endStream);
+  }
+
+  #endRefused(stream: Stream<Context>, endStream: boolean): void {
     const { table, outgoing } = this.#parts;
-    outgoing.headers(stream, [[":status", String(status)]], true);
     this.guard.noteAnswered();
     if (!endStream) {
       outgoing.resetStream(stream.id, ErrorCode.NoError);

@@ -10,6 +10,7 @@ import {
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Peer } from "../../src/authority/caller.ts";
+import { createFaultLog } from "../../src/authority/fault-log.ts";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
@@ -45,7 +46,7 @@ function lanesOf(over: TokenAuthority, defaultMs = 10_000): Map<string, Lane<Pee
   const log = { info() {}, warn() {}, error() {} };
   const roleOf = (identity: string) => rig.roles.get(identity) ?? null;
   return new Map(
-    createManagementCalls(over, () => rig.nowMs, { roleOf, log }).map((call) => [
+    createManagementCalls(over, () => rig.nowMs, { roleOf, reportFault: createFaultLog(log) }).map((call) => [
       `/${call.rpc}`,
       createUnaryLane({
         ...call,
@@ -168,6 +169,22 @@ describe("management calls in lanes, beside the general way", () => {
     expect(laneCalls.at(-1)).toMatchObject({ rpc: pathOf("Revoke").slice(1), tokenId: id, code: "OK", revision });
     await askLane("Revoke", bodyOf(RevokeRequestSchema, { id }));
     expect(laneCalls.at(-1)).toMatchObject({ tokenId: id, code: "OK", revision });
+  });
+
+  it("do nothing for a caller who lost its role while it waited for its turn", async () => {
+    const account = "acct_turns";
+    const body = bodyOf(CreateRequestSchema, { account, name: "n", type: TokenType.SECRET });
+    const caller = tlsPeer("spiffe://casapay/leaving");
+    rig.roles.set("spiffe://casapay/leaving", "operator");
+    // More than begin in one turn.
+    const asked = Array.from({ length: 8 }, () => askLane("Create", body, caller));
+    rig.roles.delete("spiffe://casapay/leaving");
+    const answers = await Promise.all(asked);
+    const refused = answers.map(errorIn).filter((error) => error !== null);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused.map((error) => errorOf(error).reason))).toEqual(new Set(["CALLER_UNKNOWN"]));
+    const { tokens } = await rig.client(TokenService).list({ account });
+    expect(tokens).toHaveLength(answers.length - refused.length);
   });
 
   it("refuse the same for the same reasons", async () => {
