@@ -56,6 +56,18 @@ describe("the cache of two generations", () => {
     expect([cache.peek("first"), cache.peek("second"), cache.peek("third")]).toEqual([undefined, 10, 1]);
   });
 
+  it("begins another generation only when what comes has no room in the young one", () => {
+    const cache = new GenerationalCache<number>(20, (bytes) => bytes);
+    for (const [name, bytes] of [
+      ["a", 5],
+      ["b", 5],
+      ["c", 10],
+    ] as const) {
+      cache.set(name, bytes);
+    }
+    expect([cache.peek("a"), cache.peek("b"), cache.peek("c")]).toEqual([5, 5, 10]);
+  });
+
   it("does not keep what is larger than a generation, nor what stood there before", () => {
     const cache = new GenerationalCache<number>(20, (bytes) => bytes);
     cache.set("small", 1);

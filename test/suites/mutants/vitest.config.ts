@@ -4,7 +4,7 @@ const bounded = [
   "test/authority/{caller,generational-cache,judge,key,page-token,permission,token}.test.ts",
   "test/bearer/*.test.ts",
   "test/connect/policy.test.ts",
-  "test/grpc/{decode-authenticate-request,encode-authenticate-response,grpc-timeout}.test.ts",
+  "test/grpc/{check-wire,decode-authenticate-request,encode-authenticate-response,grpc-timeout,wire-reader}.test.ts",
 ];
 const whole = ["test/{authority,bearer,grpc}/**/*.test.ts", "test/connect/policy.test.ts"];
 
