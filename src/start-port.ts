@@ -1,5 +1,6 @@
 import type { Peer } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
+import { metadataTooLong } from "./grpc/metadata-too-long.ts";
 import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
@@ -38,6 +39,7 @@ export async function startPort(options: PortOptions): Promise<Listener> {
   const http2Options = {
     lanes: options.lanes,
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
+    refuseHeaders: metadataTooLong,
     onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
   };
   const http2 = new Http2Server<Peer>({

@@ -4,7 +4,7 @@ import { Account } from "./account.ts";
 import { Connection } from "./connection.ts";
 import { FieldFactory } from "./field.ts";
 import { SlabPool } from "./frame-writer.ts";
-import type { Handler } from "./general.ts";
+import type { Handler, RefuseHeaders } from "./general.ts";
 import { GeneralTurns } from "./general-turns.ts";
 import type { Lanes } from "./lane.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
@@ -13,6 +13,8 @@ import type { ServerParts } from "./server-parts.ts";
 export type Http2Options<Context> = {
   readonly lanes: Lanes<Context>;
   readonly handle: Handler<Context>;
+  /** Default: 431. */
+  readonly refuseHeaders?: RefuseHeaders;
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
   readonly limits?: Partial<Limits>;
@@ -45,6 +47,7 @@ export class Http2Server<Context> {
       limits,
       lanes: options.lanes,
       handle: options.handle,
+      refuseHeaders: options.refuseHeaders ?? (() => [[":status", "431"]]),
       onError: options.onError,
       random: options.random ?? Math.random,
       factory: new FieldFactory(options.lanes.headers),

@@ -6,6 +6,7 @@ import type { FrameReader } from "./frame-reader.ts";
 import { GeneralRunner } from "./general-runner.ts";
 import { HeaderBlocks, withoutPadding } from "./header-blocks.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
+import type { HeaderPair } from "./hpack-encoder.ts";
 import { LaneRunner } from "./lane-runner.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { PeerGuard } from "./peer-guard.ts";
@@ -138,7 +139,7 @@ export class Incoming<Context> {
     }
     if (decoder.isTooLarge) {
       // Section 10.5.1: a list longer than we take is answered, and the connection goes on.
-      this.#answerEmpty(table.open(id, -1, server.time.nowMs), 431, endStream);
+      this.#answerEmpty(table.open(id, -1, server.time.nowMs), server.refuseHeaders(this.#contentType()), endStream);
     } else if (this.blocks.dependsOnItself) {
       // RFC 7540 section 5.3.1.
       this.guard.resetStream(id, ErrorCode.ProtocolError, "stream depends on itself");
@@ -161,7 +162,7 @@ export class Incoming<Context> {
       if (lane !== null) {
         this.#lanes.begin(stream, lane, head, endStream);
       } else if (head.method === "CONNECT") {
-        this.#answerEmpty(stream, 501, endStream);
+        this.#answerEmpty(stream, [[":status", "501"]], endStream);
       } else {
         this.extraWork += generalWork;
         this.#general.begin(stream, head, readHeaders(decoder.fields, decoder.count), endStream);
@@ -169,9 +170,14 @@ export class Incoming<Context> {
     }
   }
 
-  #answerEmpty(stream: Stream<Context>, status: number, endStream: boolean): void {
+  #contentType(): string {
+    const { fields, count } = this.#decoder;
+    return fields.slice(0, count).find(({ name }) => name === "content-type")?.value ?? "";
+  }
+
+  #answerEmpty(stream: Stream<Context>, head: readonly HeaderPair[], endStream: boolean): void {
     const { table, outgoing } = this.#parts;
-    outgoing.headers(stream, [[":status", String(status)]], true);
+    outgoing.headers(stream, head, true);
     this.guard.noteAnswered();
     if (!endStream) {
       outgoing.resetStream(stream.id, ErrorCode.NoError);

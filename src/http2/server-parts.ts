@@ -1,7 +1,7 @@
 import type { Account } from "./account.ts";
 import type { FieldFactory } from "./field.ts";
 import type { SlabPool } from "./frame-writer.ts";
-import type { Handler } from "./general.ts";
+import type { Handler, RefuseHeaders } from "./general.ts";
 import type { GeneralTurns } from "./general-turns.ts";
 import type { Lanes } from "./lane.ts";
 import type { Limits } from "./limits.ts";
@@ -11,6 +11,7 @@ export type ServerParts<Context> = {
   readonly limits: Limits;
   readonly lanes: Lanes<Context>;
   readonly handle: Handler<Context>;
+  readonly refuseHeaders: RefuseHeaders;
   /** Hears what a lane or a handler threw: a bug or an outage, never the peer's doing. */
   readonly onError: (error: unknown) => void;
   readonly random: () => number;
