@@ -71,6 +71,8 @@ const commands = {
 
 type CommandName = keyof typeof commands;
 
+export const commandNames: readonly string[] = Object.keys(commands);
+
 export function isCommand(name: string | undefined): name is CommandName {
   return name !== undefined && Object.hasOwn(commands, name);
 }
@@ -97,6 +99,7 @@ function usageOf(name: CommandName): string {
 
 function describe(restored: Restored): string {
   const { backupHead, head, revokedAgain, alreadyRevoked, ofLostTokens, reached, gaps, unreadable, oldLog } = restored;
+  const { tokens, count } = restored.mayLiveAgain ?? { tokens: [], count: 0 };
   const lines = [
     `restored the backup of ${text(backupHead)}`,
     reached === 0
@@ -104,6 +107,10 @@ function describe(restored: Restored): string {
       : `revoked again: ${revokedAgain}; revoked already: ${alreadyRevoked}; of tokens created after the backup, which are lost: ${ofLostTokens}`,
     ...gaps.map(([first, last]) => `not known: revisions ${first} to ${last}: keys that were revoked there live again`),
     ...unreadable.map((where) => `not read: ${where}: if it is a revocation, that key lives again`),
+    ...tokens.map(({ id, account }) => `may live again: ${id} of ${account}`),
+    ...(count > tokens.length
+      ? [`may live again: ${count - tokens.length} more, as List shows with the state active`]
+      : []),
     ...(reached === 0 ? [] : [`the files reach revision ${reached}: what was revoked after it is not known`]),
     ...(oldLog === null ? [] : [`moved the revocation log of before to ${oldLog}`]),
     `the journal is whole, up to ${text(head)}`,

@@ -64,6 +64,11 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       read: () =>
         adminRefused() + sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
     },
+    token_authority_large_headers_total: {
+      type: "counter",
+      help: "Requests that were refused since the start, for their header was too large.",
+      read: () => sum(readings().flatMap(({ largeHeaders }) => largeHeaders)),
+    },
     ...(hasTls
       ? {
           token_authority_certificate_expiry_timestamp_seconds: {

@@ -20,6 +20,7 @@ import type { PeerReadings } from "./peer-watch.ts";
 import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
+import type { Port } from "./start-port.ts";
 import { startRestPort } from "./start-rest-port.ts";
 import type { TlsSet } from "./tls-set.ts";
 
@@ -48,6 +49,8 @@ export type ServingReadings = {
   readonly calls: CallMeasures;
   /** Of each port. */
   readonly connections: readonly ConnectionCounts[];
+  /** Of each port, the requests that were refused for their header was too large. */
+  readonly largeHeaders: readonly number[];
   readonly clockBehindMs: number;
   /** Null in plaintext. */
   readonly certificateExpiresAtMs: number | null;
@@ -99,7 +102,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     logCall(call, tracing === null ? null : tracing.record(call));
   };
   const shutdown = new AbortController();
-  const ports: Listener[] = [];
+  const ports: Port[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
@@ -151,6 +154,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     readings: () => ({
       calls: meter.read(),
       connections: ports.map((one) => one.counts()),
+      largeHeaders: ports.map((one) => one.largeHeaders()),
       clockBehindMs: clock.behindMs(),
       certificateExpiresAtMs: internal?.certificates?.expiresAtMs() ?? null,
       restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,

@@ -7,11 +7,10 @@ import { authenticatePath } from "./grpc/authenticate-lane.ts";
 import { checkPath } from "./grpc/check-lane.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import type { Listener } from "./http/listener.ts";
 import type { TlsSource } from "./http/tls-source.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
-import { startPort } from "./start-port.ts";
+import { type Port, startPort } from "./start-port.ts";
 
 // One person's page, which asks for little at once.
 const maxConnections = 100;
@@ -32,7 +31,7 @@ export type ConsolePortOptions = {
 };
 
 export type ConsolePort = {
-  readonly listener: Listener;
+  readonly listener: Port;
   /** None in plaintext. */
   readPeers(): readonly PeerReadings[];
 };

@@ -19,10 +19,9 @@ import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
 import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./grpc/unary-lane.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
-import type { Listener } from "./http/listener.ts";
 import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
-import { startPort } from "./start-port.ts";
+import { type Port, startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { TlsSet } from "./tls-set.ts";
 
@@ -47,7 +46,7 @@ export type InternalPortOptions = {
 };
 
 export type InternalPort = {
-  readonly listener: Listener;
+  readonly listener: Port;
   /** What answers the RPCs, and the role that it sees in an identity: the operator's page has the same. */
   readonly answerRpc: HttpHandler;
   readonly roleOf: (identity: string) => Role | null;

@@ -6,8 +6,10 @@ import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import { type Listener, type ListenerTls, startListener } from "./http/listener.ts";
+import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
 import { Http2Server } from "./http2/http2-server.ts";
 import type { Lanes } from "./http2/lane.ts";
+import { createLargeHeaders } from "./large-header.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;
@@ -25,6 +27,9 @@ export type PortOptions = {
   readonly log: Log;
 };
 
+/** A listener, and how many requests it refused for their header was too large. */
+export type Port = Listener & { readonly largeHeaders: () => number };
+
 /** What HTTP/2 grants whom nothing will be done for: headers, and a KiB that is thrown away. */
 const strangersLimits = {
   maxConcurrentStreams: 10,
@@ -34,13 +39,24 @@ const strangersLimits = {
 };
 
 /** Starts a port that answers HTTP/1.1 and HTTP/2 alike, from one handler. Closed when `close` resolves; disposing is closing without grace. */
-export async function startPort(options: PortOptions): Promise<Listener> {
+export async function startPort(options: PortOptions): Promise<Port> {
   const { handler, tls, maxConnections, handshakesPerSecond, log } = options;
+  const largeHeaders = createLargeHeaders(log);
   const http2Options = {
     lanes: options.lanes,
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
-    refuseHeaders: metadataTooLong,
     onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
+    refuseLargeHeader(peer: Peer, contentType: string) {
+      const { status, header, body } = largeHeaders.refuse(peer);
+      const grpcFields = metadataTooLong(contentType);
+      if (grpcFields !== null) {
+        const head = encodePreparedBlock([...grpcFields, ["request-id", header["request-id"] ?? ""]]);
+        return { head, body: null, trailer: null };
+      }
+      const length = String(body.byteLength);
+      const head = [[":status", String(status)], ...Object.entries(header), ["content-length", length]] as const;
+      return { head: encodePreparedBlock(head), body, trailer: null };
+    },
   };
   const http2 = new Http2Server<Peer>({
     ...http2Options,
@@ -55,6 +71,7 @@ export async function startPort(options: PortOptions): Promise<Listener> {
       address: options.address,
       reusePort: options.reusePort,
       handler,
+      refuseLargeHeader: largeHeaders.refuse,
       knowsCallers: options.knowsCallers,
       serveHttp2(socket, peer, isStranger) {
         const connection = (isStranger ? strangersHttp2 : http2).accept(socket, peer);
@@ -68,7 +85,7 @@ export async function startPort(options: PortOptions): Promise<Listener> {
       await listener.close(graceMs);
       await closeHttp2();
     };
-    return { ...listener, close, [Symbol.asyncDispose]: () => close(0) };
+    return { ...listener, largeHeaders: largeHeaders.count, close, [Symbol.asyncDispose]: () => close(0) };
   } catch (error) {
     await closeHttp2();
     throw error;

@@ -6,10 +6,9 @@ import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
 import type { RestConfig } from "./config.ts";
-import type { Listener } from "./http/listener.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
-import { startPort } from "./start-port.ts";
+import { type Port, startPort } from "./start-port.ts";
 import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { Certificates } from "./tls/certificates.ts";
 
@@ -34,7 +33,7 @@ export type RestPortOptions = {
 };
 
 export type RestPort = {
-  readonly listener: Listener;
+  readonly listener: Port;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
   /** None in plaintext. */

@@ -189,6 +189,23 @@ describe("a restore", () => {
     await expectRestored(here.path);
   });
 
+  it("with log lines as Docker wraps them does the same, and is refused where somebody has printed them prettily", async () => {
+    using here = temporaryDirectory();
+    const lines = scene.lines.trim().split("\n");
+    const wrapped = lines.map((line) =>
+      JSON.stringify({ log: `${line}\n`, stream: "stdout", time: "2026-11-28T10:00:00Z" }),
+    );
+    const pretty = lines.map((line) => JSON.stringify(JSON.parse(line), null, 2));
+    writeFileSync(join(here.path, "wrapped"), wrapped.join("\n"));
+    writeFileSync(join(here.path, "pretty"), pretty.join("\n"));
+    const order = ["restore", scene.backup, "data", "--revocations"];
+    expect(await refusalOf(here.path, ...order, "pretty")).toMatch(
+      /^pretty, line \d+: tells of a change and cannot be read/,
+    );
+    expect(await run(here.path, ...order, "wrapped")).toContain("revoked again: 1;");
+    await expectRestored(here.path);
+  });
+
   it("does not take why a call failed for why its token was revoked", async () => {
     using here = temporaryDirectory();
     const revoked = /^.*TokenService\/Revoke".*"revision":5,/m;
@@ -207,6 +224,9 @@ describe("a restore", () => {
     using here = temporaryDirectory();
     const output = await run(here.path, "restore", scene.backup, "data", "--accept-lost-revocations");
     expect(output).toContain("keys that were revoked after the backup live again");
+    expect(output.match(/^may live again: .*$/gm)).toEqual(
+      [scene.leaked, scene.kept].map(({ id }) => `may live again: ${id} of acct_1`),
+    );
     await using restored = new AuthorityProcess(here.path);
     const address = await restored.address();
     expect(await verdictOf(address, scene.leaked.key)).toBe("principal");
@@ -223,6 +243,7 @@ describe("a restore", () => {
     expect(readdirSync(join(here.path, "data"))).not.toContain("tokens.db");
     const output = await run(here.path, ...order, "--accept-lost-revocations");
     expect(output).toContain("not known: revisions 5 to 5");
+    expect(output).toContain(`may live again: ${scene.leaked.id} of acct_1\n`);
   });
 
   it("is refused when the last line is cut off or edited, and names it", async () => {

@@ -13,13 +13,13 @@ import {
   typeNotGranted,
 } from "./errors.ts";
 import type { ChangeContext, JournalRow } from "./journal.ts";
+import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { KeyIndex, Principal } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
-import { missingPermissions } from "./permission.ts";
 import type { Sealer } from "./sealer.ts";
-import { isExpired, type StoredToken, type Token, type TokenType } from "./token.ts";
+import type { Token, TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
 import {
   requireCreation,
@@ -31,7 +31,6 @@ import {
 } from "./validation.ts";
 
 const maxRequiredPermissions = 16;
-const typesAllowedByDefault: readonly TokenType[] = ["secret", "restricted"];
 
 export type CreateRequest = {
   readonly account: string;
@@ -56,34 +55,6 @@ export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
 };
-
-export type AuthenticateRequest = {
-  readonly key: string;
-  readonly requiredPermissions: readonly string[];
-  /** Null means both modes. */
-  readonly livemode: boolean | null;
-  /** Empty means secret and restricted. */
-  readonly allowedTypes: readonly TokenType[];
-};
-
-export type RefusalReason =
-  | "KEY_MALFORMED"
-  | "KEY_UNKNOWN"
-  | "TOKEN_REVOKED"
-  | "TOKEN_EXPIRED"
-  | "LIVEMODE_MISMATCH"
-  | "TYPE_NOT_ALLOWED"
-  | "INSUFFICIENT_PERMISSIONS";
-
-/** A decision: `token` is null in a refusal for as long as no token is known to have the key. */
-export type Outcome =
-  | Principal
-  | {
-      readonly kind: "refusal";
-      readonly reason: RefusalReason;
-      readonly token: StoredToken | null;
-      readonly missingPermissions: readonly string[];
-    };
 
 /** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a MakerRefusedError. */
 export type TokenAuthority = Lists & {
@@ -247,33 +218,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
 
 const keyMalformed = refusal("KEY_MALFORMED", null);
 const keyUnknown = refusal("KEY_UNKNOWN", null);
-
-/** The checks once the key is proven, in the order that token_service.proto promises. Hot path. */
-function judge(request: AuthenticateRequest, found: Principal, nowMs: number): Outcome {
-  const { token } = found;
-  if (token.revokedAtMs !== null) {
-    return refusal("TOKEN_REVOKED", token);
-  }
-  if (isExpired(token, nowMs)) {
-    return refusal("TOKEN_EXPIRED", token);
-  }
-  if (request.livemode !== null && request.livemode !== token.livemode) {
-    return refusal("LIVEMODE_MISMATCH", token);
-  }
-  const allowedTypes = request.allowedTypes.length === 0 ? typesAllowedByDefault : request.allowedTypes;
-  if (!allowedTypes.includes(token.type)) {
-    return refusal("TYPE_NOT_ALLOWED", token);
-  }
-  const missing = missingPermissions(token.type, token.permissions, request.requiredPermissions);
-  if (missing.length > 0) {
-    return refusal("INSUFFICIENT_PERMISSIONS", token, missing);
-  }
-  return found;
-}
-
-function refusal(reason: RefusalReason, token: StoredToken | null, missing: readonly string[] = []): Outcome {
-  return { kind: "refusal", reason, token, missingPermissions: missing };
-}
 
 function requireCreatable(caller: Caller, request: CreateRequest): void {
   requireCreation(request);

@@ -1,4 +1,4 @@
-import type { RefusalReason } from "../authority/token-authority.ts";
+import type { RefusalReason } from "../authority/judge.ts";
 
 /** An error as bearers of keys see it, at every door that speaks HTTP to them. */
 export type PublicError = {
@@ -51,6 +51,15 @@ export function publicRefusal(reason: RefusalReason): PublicError {
   const type = status === 401 ? "authentication_error" : "permission_error";
   return { status, type, code: reason.toLowerCase(), message, param: null };
 }
+
+/** The header of the request is larger than is read: to try again does not help. */
+export const headerTooLarge: PublicError = {
+  status: 431,
+  type: "invalid_request_error",
+  code: "header_too_large",
+  message: "The header of the request is too large: send at most 16 KiB and 128 fields.",
+  param: null,
+};
 
 /** Nothing was decided: an outage, never a bad key. */
 export const undecided: PublicError = {

@@ -8,9 +8,10 @@ import {
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { type AuthorityError, fieldInvalid } from "../authority/errors.ts";
 import type { Action } from "../authority/journal.ts";
+import type { AuthenticateRequest } from "../authority/judge.ts";
 import type { ListChangesRequest, ListRequest } from "../authority/lists.ts";
 import type { TokenState, TokenType } from "../authority/token.ts";
-import type { AuthenticateRequest, CreateRequest } from "../authority/token-authority.ts";
+import type { CreateRequest } from "../authority/token-authority.ts";
 import { fromTimestamp } from "./timestamp.ts";
 
 const typeOfNumber: ReadonlyMap<number, TokenType> = new Map([

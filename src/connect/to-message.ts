@@ -16,9 +16,9 @@ import {
   RefusalReason as RefusalReasonNumber,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Action, Change } from "../authority/journal.ts";
+import type { Outcome, RefusalReason } from "../authority/judge.ts";
 import { keyPrefix } from "../authority/key.ts";
 import { stateOf, type Token, type TokenState, type TokenType } from "../authority/token.ts";
-import type { Outcome, RefusalReason } from "../authority/token-authority.ts";
 import type { Account } from "../authority/token-store.ts";
 import { toTimestamp } from "./timestamp.ts";
 

@@ -21,7 +21,8 @@ import type {
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../authority/clock.ts";
 import { AuthorityError, undecided } from "../authority/errors.ts";
-import type { AuthenticateRequest, Outcome, TokenAuthority } from "../authority/token-authority.ts";
+import type { AuthenticateRequest, Outcome } from "../authority/judge.ts";
+import type { TokenAuthority } from "../authority/token-authority.ts";
 import { callerOf, callOf, type NotedCall } from "./call.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";

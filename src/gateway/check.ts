@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
+import type { AuthenticateRequest, Outcome } from "../authority/judge.ts";
 import { holdsKey } from "../authority/key.ts";
 import type { StoredToken } from "../authority/token.ts";
-import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
 import { presentedKey } from "../bearer/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../bearer/public-error.ts";
 import type { HeaderFields } from "./identity-headers.ts";

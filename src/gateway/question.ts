@@ -1,7 +1,7 @@
 import { type AuthorityError, fieldInvalid } from "../authority/errors.ts";
+import type { AuthenticateRequest } from "../authority/judge.ts";
 import { isPermission } from "../authority/permission.ts";
 import { type TokenType, tokenTypes } from "../authority/token.ts";
-import type { AuthenticateRequest } from "../authority/token-authority.ts";
 
 /** What a route of a gateway asks of the key. */
 export type Question = Omit<AuthenticateRequest, "key">;

@@ -1,5 +1,5 @@
 import type { Peer } from "../authority/caller.ts";
-import type { AuthenticateRequest, Outcome } from "../authority/token-authority.ts";
+import type { AuthenticateRequest, Outcome } from "../authority/judge.ts";
 import { decodeAuthenticateRequest, type RequestFault } from "./decode-authenticate-request.ts";
 import { encodeAuthenticateResponse } from "./encode-authenticate-response.ts";
 import type { Lane } from "./lane.ts";

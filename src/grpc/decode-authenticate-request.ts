@@ -1,5 +1,5 @@
+import type { AuthenticateRequest } from "../authority/judge.ts";
 import type { TokenType } from "../authority/token.ts";
-import type { AuthenticateRequest } from "../authority/token-authority.ts";
 import { malformed, WireReader, WireType } from "./wire-reader.ts";
 
 /** Why bytes are no request: not protobuf, a field of a number that the message does not have, or allowed_types of which one is none. */

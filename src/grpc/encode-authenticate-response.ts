@@ -1,5 +1,5 @@
+import type { Outcome, RefusalReason } from "../authority/judge.ts";
 import type { StoredToken, TokenType } from "../authority/token.ts";
-import type { Outcome, RefusalReason } from "../authority/token-authority.ts";
 import { messageField, stringField, stringFields, varintField } from "./field-text.ts";
 import { lengthPrefixed } from "./length-prefixed.ts";
 

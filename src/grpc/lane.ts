@@ -31,8 +31,5 @@ export type Lane<Context> = {
   ): LaneAnswer | Promise<LaneAnswer>;
 };
 
-/** The fields of an answer to a request whose header list was too long, of which only the content type is known. The same as `src/http2/` has it. */
-export type RefuseHeaders = (contentType: string) => readonly (readonly [name: string, value: string])[];
-
 /** Makes a header block of these fields. */
 export type PrepareBlock = (fields: readonly (readonly [name: string, value: string])[]) => Uint8Array;

@@ -29,5 +29,12 @@ export type HttpResponse = {
   readonly trailer?: HeaderFields;
 };
 
+/** A response that is there as a whole. */
+export type ShortResponse = {
+  readonly status: number;
+  readonly header: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+};
+
 /** Answers one request. What it throws is logged and answered with 500, and nothing of it is echoed. */
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Peer } from "../authority/caller.ts";
 import type { Connection } from "./connection.ts";
+import type { ShortResponse } from "./exchange.ts";
 import { answerHttp1Request, type Http1Context } from "./http1-exchange.ts";
 
 /** After the last response, how long the peer has to close before the socket is destroyed. */
@@ -45,13 +46,13 @@ export function createHttp1Connections(context: Http1Context): Http1Connections 
     if (state === undefined || isNoHttp(error)) {
       socket.destroy();
     } else {
-      state.refuse(statusOf(error));
+      state.refuse(error);
     }
   });
   // Without a listener Node closes the connection and the client learns nothing.
   server.on("connect", (_request, socket) => {
     socket.on("error", ignore);
-    socket.end(bareResponse("501 Not Implemented"));
+    socket.end(lastResponse("501 Not Implemented"));
     setTimeout(() => socket.destroy(), lingerMs).unref();
   });
   // A client that has sent its last request may close its sending side and wait for the answers. Node would drop them.
@@ -116,16 +117,23 @@ class Http1State {
     this.#end();
   }
 
-  /** Answers what is no request with a bare status, unless a response has begun, and closes. */
-  refuse(status: string): void {
+  /** Answers what is no request, unless a response has begun, and closes. */
+  refuse(error: ParseError): void {
     const mayAnswer = this.#waiting === 0 || (this.#waiting === 1 && this.#current?.headersSent !== true);
     if (this.#socket.writable && mayAnswer && !this.#refused) {
       this.#refused = true;
-      this.#socket.end(bareResponse(status));
+      this.#socket.end(this.#refusalOf(error));
       this.#destroySoon();
     } else if (!this.#refused) {
       this.#socket.destroy();
     }
+  }
+
+  #refusalOf(error: ParseError): string {
+    const status = statusOf(error);
+    return error.code === "HPE_HEADER_OVERFLOW"
+      ? lastResponse(status, this.#context.refuseLargeHeader(this.#peer))
+      : lastResponse(status);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -182,8 +190,12 @@ function statusOf(error: NodeJS.ErrnoException): string {
   }
 }
 
-function bareResponse(status: string): string {
-  return `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
+const nothing = { header: {}, body: new Uint8Array(0) };
+
+function lastResponse(status: string, { header, body }: Pick<ShortResponse, "header" | "body"> = nothing): string {
+  const fields = Object.entries({ ...header, connection: "close", "content-length": String(body.byteLength) });
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return `HTTP/1.1 ${status}\r\n${lines}\r\n${Buffer.from(body).toString()}`;
 }
 
 function ignore(): void {}

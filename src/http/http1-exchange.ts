@@ -3,7 +3,7 @@ import type { Peer } from "../authority/caller.ts";
 import type { Log } from "../authority/log.ts";
 import { closeIterator } from "./close-iterator.ts";
 import { describeError } from "./describe-error.ts";
-import type { HttpHandler, HttpRequest, HttpResponse } from "./exchange.ts";
+import type { HttpHandler, HttpRequest, HttpResponse, ShortResponse } from "./exchange.ts";
 import { Http1Reply, PeerGoneError } from "./http1-reply.ts";
 import { Http1RequestBody } from "./http1-request-body.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -15,6 +15,8 @@ import { textResponse } from "./text-response.ts";
 export type Http1Context = {
   readonly scheme: "http" | "https";
   readonly handler: HttpHandler;
+  /** What is told to a request whose header is too large to be read, of which little else is known. */
+  readonly refuseLargeHeader: (peer: Peer) => ShortResponse;
   readonly limits: HttpLimits;
   readonly log: Log;
 };
@@ -51,7 +53,7 @@ export async function answerHttp1Request(
     signal: abort.signal,
     peer,
   };
-  const refusal = refusalOf(message, url, header, context);
+  const refusal = refusalOf(message, url, header, peer, context);
   const handler: HttpHandler = refusal === null ? context.handler : async () => refusal;
   const reply = new Http1Reply(message, response, body, context.limits);
   await answer(handler, request, reply, givenUp.promise, context.log);
@@ -73,10 +75,11 @@ function refusalOf(
   message: IncomingMessage,
   url: string | null,
   header: Headers | null,
+  peer: Peer,
   context: Http1Context,
 ): HttpResponse | null {
   if (message.rawHeaders.length / 2 > context.limits.maxHeaderCount) {
-    return textResponse(431, "too many header fields");
+    return context.refuseLargeHeader(peer);
   }
   const codings = message.headers["transfer-encoding"];
   if (codings !== undefined && codings.trim().toLowerCase() !== "chunked") {

@@ -8,11 +8,13 @@ import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
 import { Handshakes } from "./handshakes.ts";
 import { createHttp1Connections, type Http1Connections } from "./http1-connections.ts";
+import type { Http1Context } from "./http1-exchange.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { handshakeFaultOf, type PeerWatch } from "./peer-watch.ts";
 import { plaintextPeer } from "./plaintext-peer.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
+import { textResponse } from "./text-response.ts";
 import { sniffTls } from "./tls-sniffer.ts";
 import type { TlsSource } from "./tls-source.ts";
 import { listenOnUnixSocket } from "./unix-socket.ts";
@@ -36,6 +38,8 @@ export async function startListener(options: {
   readonly address: ListenAddress;
   /** Answers HTTP/1.1 requests. */
   readonly handler: HttpHandler;
+  /** Answers those whose header is too large to be read. Default: in plain text. */
+  readonly refuseLargeHeader?: Http1Context["refuseLargeHeader"];
   /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
   readonly serveHttp2: ServeHttp2;
   readonly tls: ListenerTls | null;
@@ -54,7 +58,13 @@ export async function startListener(options: {
   const registry = new ConnectionRegistry(limits);
   const handshakes = new Handshakes(limits, tls !== null);
   const scheme = tls === null ? "http" : "https";
-  const http1 = createHttp1Connections({ scheme, handler: options.handler, limits, log });
+  const http1 = createHttp1Connections({
+    scheme,
+    handler: options.handler,
+    refuseLargeHeader: options.refuseLargeHeader ?? (() => textResponse(431, "the header of the request is too large")),
+    limits,
+    log,
+  });
   const { knowsCallers } = options;
   const serve = createProtocolServer({ registry, handshakes, http1, serveHttp2: options.serveHttp2, knowsCallers });
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);

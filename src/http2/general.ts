@@ -22,11 +22,5 @@ export type GeneralResponse = {
   readonly trailer?: Iterable<HeaderPair>;
 };
 
-/**
- * The header block of an answer without a body to a request whose header list was too long: `contentType` is the request's, or empty where
- * that was not among the fields that were kept.
- */
-export type RefuseHeaders = (contentType: string) => readonly HeaderPair[];
-
 /** Answers what no lane takes. What it throws, or its body, resets the stream with INTERNAL_ERROR. */
 export type Handler<Context> = (request: GeneralRequest, context: Context) => Promise<GeneralResponse>;

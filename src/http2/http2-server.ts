@@ -4,19 +4,22 @@ import { Account } from "./account.ts";
 import { Connection } from "./connection.ts";
 import { FieldFactory } from "./field.ts";
 import { SlabPool } from "./frame-writer.ts";
-import type { Handler, RefuseHeaders } from "./general.ts";
+import type { Handler } from "./general.ts";
 import { GeneralTurns } from "./general-turns.ts";
-import type { Lanes } from "./lane.ts";
+import type { LaneAnswer, Lanes } from "./lane.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import type { ServerParts } from "./server-parts.ts";
 
 export type Http2Options<Context> = {
   readonly lanes: Lanes<Context>;
   readonly handle: Handler<Context>;
-  /** Default: 431. */
-  readonly refuseHeaders?: RefuseHeaders;
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
+  /**
+   * Answers a request whose header list is too large to be read. `contentType` is its own, or empty where that was not among the fields
+   * that were kept. Default: 431 and nothing else.
+   */
+  readonly refuseLargeHeader?: (context: Context, contentType: string) => LaneAnswer;
   readonly limits?: Partial<Limits>;
   /** Counts what all connections hold of their requests, and bounds it. Default: a count without a bound. */
   readonly account?: Account;
@@ -47,7 +50,7 @@ export class Http2Server<Context> {
       limits,
       lanes: options.lanes,
       handle: options.handle,
-      refuseHeaders: options.refuseHeaders ?? (() => [[":status", "431"]]),
+      refuseLargeHeader: options.refuseLargeHeader ?? null,
       onError: options.onError,
       random: options.random ?? Math.random,
       factory: new FieldFactory(options.lanes.headers),

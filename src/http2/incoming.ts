@@ -1,12 +1,12 @@
 import type { Account } from "./account.ts";
 import { ControlFrames } from "./control-frames.ts";
 import { ConnectionError, ErrorCode, StreamAborted } from "./error-code.ts";
+import { FieldKind } from "./field.ts";
 import { Flag, FrameType, initialWindowBytes, maxStreamId } from "./frame.ts";
 import type { FrameReader } from "./frame-reader.ts";
 import { GeneralRunner } from "./general-runner.ts";
 import { HeaderBlocks, withoutPadding } from "./header-blocks.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
-import type { HeaderPair } from "./hpack-encoder.ts";
 import { LaneRunner } from "./lane-runner.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { PeerGuard } from "./peer-guard.ts";
@@ -139,7 +139,7 @@ export class Incoming<Context> {
     }
     if (decoder.isTooLarge) {
       // Section 10.5.1: a list longer than we take is answered, and the connection goes on.
-      this.#answerEmpty(table.open(id, -1, server.time.nowMs), server.refuseHeaders(this.#contentType()), endStream);
+      this.#refuseLargeHeader(table.open(id, -1, server.time.nowMs), endStream);
     } else if (this.blocks.dependsOnItself) {
       // RFC 7540 section 5.3.1.
       this.guard.resetStream(id, ErrorCode.ProtocolError, "stream depends on itself");
@@ -162,11 +162,23 @@ export class Incoming<Context> {
       if (lane !== null) {
         this.#lanes.begin(stream, lane, head, endStream);
       } else if (head.method === "CONNECT") {
-        this.#answerEmpty(stream, [[":status", "501"]], endStream);
+        this.#answerEmpty(stream, 501, endStream);
       } else {
         this.extraWork += generalWork;
         this.#general.begin(stream, head, readHeaders(decoder.fields, decoder.count), endStream);
       }
+    }
+  }
+
+  /** With its words where the windows have room for them: a request that is not read waits for nothing. */
+  #refuseLargeHeader(stream: Stream<Context>, endStream: boolean): void {
+    const { server, outgoing, context } = this.#parts;
+    stream.sendWindow.available = outgoing.initialWindowBytes;
+    const refusal = server.refuseLargeHeader?.(context, this.#contentType()) ?? null;
+    if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {
+      this.#endRefused(stream, endStream);
+    } else {
+      this.#answerEmpty(stream, 431, endStream);
     }
   }
 
@@ -175,9 +187,18 @@ export class Incoming<Context> {
     return fields.slice(0, count).find(({ name }) => name === "content-type")?.value ?? "";
   }
 
-  #answerEmpty(stream: Stream<Context>, head: readonly HeaderPair[], endStream: boolean): void {
+  #isHead(): boolean {
+    const { fields, count } = this.#decoder;
+    return fields.slice(0, count).some(({ kind, value }) => kind === FieldKind.Method && value === "HEAD");
+  }
+
+  #answerEmpty(stream: Stream<Context>, status: number, endStream: boolean): void {
+    this.#parts.outgoing.headers(stream, [[":status", String(status)]], true);
+    this.#endRefused(stream, endStream);
+  }
+
+  #endRefused(stream: Stream<Context>, endStream: boolean): void {
     const { table, outgoing } = this.#parts;
-    outgoing.headers(stream, head, true);
     this.guard.noteAnswered();
     if (!endStream) {
       outgoing.resetStream(stream.id, ErrorCode.NoError);

@@ -1,9 +1,9 @@
 import type { Account } from "./account.ts";
 import type { FieldFactory } from "./field.ts";
 import type { SlabPool } from "./frame-writer.ts";
-import type { Handler, RefuseHeaders } from "./general.ts";
+import type { Handler } from "./general.ts";
 import type { GeneralTurns } from "./general-turns.ts";
-import type { Lanes } from "./lane.ts";
+import type { LaneAnswer, Lanes } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 
 /** What all connections of a server share. */
@@ -11,7 +11,8 @@ export type ServerParts<Context> = {
   readonly limits: Limits;
   readonly lanes: Lanes<Context>;
   readonly handle: Handler<Context>;
-  readonly refuseHeaders: RefuseHeaders;
+  /** Answers a request whose header list is too large to be read; null answers it with 431 and nothing else. */
+  readonly refuseLargeHeader: ((context: Context, contentType: string) => LaneAnswer) | null;
   /** Hears what a lane or a handler threw: a bug or an outage, never the peer's doing. */
   readonly onError: (error: unknown) => void;
   readonly random: () => number;

@@ -42,12 +42,13 @@ const errors = {
   415: answer("The body is neither JSON nor a form.", "Error"),
   429: answer("The account asks more often than it may.", "Error", retryAfter),
   500: answer("A fault on our side.", "Error"),
+  431: answer("The header is too large: more than 16 KiB, or 128 fields.", "Error"),
   503: answer("Not answered just now. After a change the outcome is unknown: ask again.", "Error"),
 };
 
 type Status = keyof typeof errors;
 
-const always: readonly Status[] = [400, 401, 403, 429, 500, 503];
+const always: readonly Status[] = [400, 401, 403, 429, 431, 500, 503];
 
 function answers(ok: object, more: readonly Status[] = []): object {
   return { 200: ok, ...Object.fromEntries([...always, ...more].map((status) => [status, errors[status]])) };

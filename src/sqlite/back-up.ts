@@ -5,9 +5,9 @@ import { StartError } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
 import { createPrivateFile } from "../authority/private-file.ts";
 import { dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
-import { openCopy, openInspectorDatabase } from "./open-database.ts";
+import { inspect, openCopy } from "./open-database.ts";
 import { isDamaged } from "./sqlite-error.ts";
-import { asDiskFault } from "./store-fault.ts";
+import { asDiskFault, requireDatabase } from "./store-fault.ts";
 import { systemCodeOf } from "./system-error.ts";
 import { verifyDatabase } from "./verify-journal.ts";
 
@@ -21,10 +21,9 @@ const allPages = 0x7fffffff;
  * `pid` tells the unfinished files of two processes apart.
  */
 export async function backUp(directory: string, target: string, pid: number): Promise<JournalHead> {
-  const { database } = dataFiles(directory);
-  if (!existsSync(database)) {
-    throw new StartError(`there is no database of a token authority: ${database}`);
-  }
+  const files = dataFiles(directory);
+  const { database } = files;
+  requireDatabase(files);
   const file = resolve(target);
   if (existsSync(file)) {
     throw new StartError(`${file} exists: a backup overwrites nothing`);
@@ -77,12 +76,8 @@ function giveName(unfinished: string, file: string): void {
 }
 
 async function copy(from: string, to: string): Promise<void> {
-  const source = openInspectorDatabase(from);
-  try {
-    await source.backup(to, { progress: () => allPages });
-  } finally {
-    source.close();
-  }
+  using source = inspect(from);
+  await source.db.backup(to, { progress: () => allPages });
 }
 
 function finish(file: string, source: string): JournalHead {

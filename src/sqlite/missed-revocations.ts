@@ -3,7 +3,8 @@ import { createInterface } from "node:readline";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import type { JournalHead } from "../authority/journal.ts";
-import { type JournalLine, parseJournalLine, tellsOfChange } from "./revocation-line.ts";
+import { changesIn } from "./changes-in-text.ts";
+import type { JournalLine } from "./revocation-line.ts";
 
 export type MissedRevocations = {
   /** After the backup, oldest first. */
@@ -12,7 +13,7 @@ export type MissedRevocations = {
   readonly reached: number;
   /** The first and last revision of each stretch after the backup of which no file says what it was. */
   readonly gaps: readonly (readonly [number, number])[];
-  /** Where lines are that tell of a change and cannot be read: cut off, or edited. */
+  /** Where lines are that may tell of a change and cannot be read: cut off, edited, or in another form. */
   readonly unreadable: readonly string[];
 };
 
@@ -50,17 +51,19 @@ export async function readMissedRevocations(
 
   for (const file of files) {
     let isKnown = backupHead.revision === 0;
+    const unreadableBefore = unreadable.length;
     let number = 0;
     for await (const text of linesOf(file)) {
       number += 1;
-      const line = parseJournalLine(text);
-      if (line !== null) {
+      const { lines, isUnderstood } = changesIn(text);
+      for (const line of lines) {
         isKnown = take(line, file) || isKnown;
-      } else if (tellsOfChange(text)) {
+      }
+      if (!isUnderstood) {
         unreadable.push(`${file}, line ${number}`);
       }
     }
-    if (!isKnown) {
+    if (!isKnown && unreadable.length === unreadableBefore) {
       throw new StartError(`${file}: no line is of a change that the backup knows: is it of this authority?`);
     }
   }

@@ -1,6 +1,10 @@
+import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { ensurePrivateFile } from "./data-directory.ts";
 import { assertNotNewer, assertOurs, migrate, migrateBackup } from "./schema.ts";
+import { isUnwritable } from "./sqlite-error.ts";
 
 const busyTimeoutMs = 5000;
 /** The serving thread would rather answer an error than keep everybody waiting. Beside our own writer it never has to. */
@@ -34,9 +38,76 @@ export function openReaderDatabase(file: string): Database.Database {
   });
 }
 
-/** Opens a connection that cannot write at all, for a look at a database that somebody else may be serving. */
-export function openInspectorDatabase(file: string): Database.Database {
-  return open(file, true, assertOurs);
+/** A look at a database that somebody else may be serving. Disposed, it leaves nothing behind. */
+export type Inspection = Disposable & { readonly db: Database.Database };
+
+/**
+ * Opens a database for a look that changes nothing of it, also where nothing can be written.
+ *
+ * A reader of a write-ahead log needs the log's index beside it. Where both are there, somebody serves the database, or was killed: a
+ * connection that cannot write leaves them as they are. Where neither is, and they can be made, one that could write but does not is
+ * what removes them again. Otherwise a private copy is looked at: nobody serves what has no index.
+ */
+export function inspect(file: string): Inspection {
+  const [hasWal, hasShm] = [existsSync(`${file}-wal`), existsSync(`${file}-shm`)];
+  if (hasWal && hasShm) {
+    try {
+      return inspectionOf(open(file, true, assertOurs));
+    } catch (error) {
+      if (!isUnwritable(error)) {
+        throw error;
+      }
+    }
+  } else if (!hasWal && !hasShm && isWritable(file) && isWritable(dirname(file))) {
+    return inspectionOf(
+      open(file, false, (db) => {
+        setPragma(db, "query_only", 1);
+        assertOurs(db);
+      }),
+    );
+  }
+  return inspectCopy(file);
+}
+
+function inspectionOf(db: Database.Database): Inspection {
+  return {
+    db,
+    [Symbol.dispose]() {
+      db.close();
+    },
+  };
+}
+
+function inspectCopy(file: string): Inspection {
+  const directory = mkdtempSync(join(tmpdir(), "token-authority-"));
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  try {
+    const copy = join(directory, basename(file));
+    for (const suffix of ["", "-wal"].filter((one) => existsSync(`${file}${one}`))) {
+      copyFileSync(`${file}${suffix}`, `${copy}${suffix}`, constants.COPYFILE_FICLONE);
+      chmodSync(`${copy}${suffix}`, 0o600);
+    }
+    const db = open(copy, false, assertOurs);
+    return {
+      db,
+      [Symbol.dispose]() {
+        db.close();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

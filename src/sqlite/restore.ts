@@ -40,9 +40,20 @@ export type Restored = {
   readonly reached: number;
   readonly gaps: MissedRevocations["gaps"];
   readonly unreadable: MissedRevocations["unreadable"];
+  /** Null when it is known what was revoked, as far as the files reach. Otherwise whose revocation may be among what is not known. */
+  readonly mayLiveAgain: LiveTokens | null;
   /** Where the log of the store before was moved to. */
   readonly oldLog: string | null;
 };
+
+export type LiveTokens = {
+  /** The first of them, by account. */
+  readonly tokens: readonly { readonly id: string; readonly account: string }[];
+  readonly count: number;
+};
+
+/** More is nothing that a person reads: they are the active tokens of the restored store, which lists them. */
+const maxNamed = 10_000;
 
 /**
  * Puts a backup into a data directory without a database, with every revocation that the given files tell of since. The database
@@ -69,7 +80,7 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   const seenMs = readMarker(files.marker)?.timeMs ?? 0;
   const logBytes = sizeOf(files.revocationLog);
   try {
-    const { authority, ...restored } = await build(order, unfinished);
+    const { authority, ...restored } = await build(order, unfinished, nowMs);
     syncFile(unfinished.database);
     const oldLog = moveAside(files.revocationLog, nowMs);
     if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
@@ -95,6 +106,7 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
 async function build(
   order: RestoreOrder,
   unfinished: Pick<DataFiles, "database" | "revocationLog">,
+  nowMs: number,
 ): Promise<Omit<Restored, "oldLog"> & { readonly authority: string }> {
   const file = unfinished.database;
   if (existsSync(`${order.backup}-wal`)) {
@@ -113,10 +125,24 @@ async function build(
     const head = requireWhole(db, file);
     openRevocationLog(unfinished, db, noRoomToMake, () => 0, true)[Symbol.dispose]();
     const { reached, gaps, unreadable } = missed;
-    return { authority: readAuthorityId(db), backupHead, head, reached, gaps, unreadable, ...counts };
+    const isAllKnown =
+      reached >= backupHead.revision && order.revocations.length > 0 && gaps.length + unreadable.length === 0;
+    const mayLiveAgain = isAllKnown ? null : findLive(db, nowMs);
+    return { authority: readAuthorityId(db), backupHead, head, reached, gaps, unreadable, mayLiveAgain, ...counts };
   } finally {
     db.close();
   }
+}
+
+function findLive(db: Database.Database, nowMs: number): LiveTokens {
+  const condition = "revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > ?)";
+  const count = db.prepare<[number], number>(`SELECT count(*) FROM token WHERE ${condition}`).pluck().get(nowMs) ?? 0;
+  const tokens = db
+    .prepare<[number, number], LiveTokens["tokens"][number]>(
+      `SELECT id, account FROM token WHERE ${condition} ORDER BY account, revision LIMIT ?`,
+    )
+    .all(nowMs, maxNamed);
+  return { tokens, count };
 }
 
 /** A full disk ends the restore. */
@@ -153,7 +179,7 @@ function revokeAgain(
 function requireComplete({ reached, gaps, unreadable }: MissedRevocations, backupHead: JournalHead): void {
   if (unreadable[0] !== undefined) {
     throw new StartError(
-      `${unreadable[0]}: tells of a change and cannot be read: take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
+      `${unreadable[0]}: tells of a change and cannot be read, being cut off, edited or not in JSON: give the line as it was written, take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
     );
   }
   if (reached < backupHead.revision) {

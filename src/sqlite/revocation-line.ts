@@ -48,15 +48,14 @@ function reached(after: number, { revision, hash }: JournalHead): object {
   return { after, revision, hash: Buffer.from(hash).toString("hex") };
 }
 
-/**
- * Reads a line of a revocation log, or the log line of a change, whatever a collector of logs has
- * put before it. Null for any other line.
- */
+/** Reads a line of a revocation log. Null for any other text. */
 export function parseJournalLine(text: string): JournalLine | null {
-  const fields = parseFields(text);
-  if (fields === null) {
-    return null;
-  }
+  const value = parseJson(text);
+  return isObject(value) ? toJournalLine(value) : null;
+}
+
+/** What the fields say of a change. Null when they do not say it as this program does. */
+export function toJournalLine(fields: Readonly<Record<string, unknown>>): JournalLine | null {
   const { after, revision, hash, time, token_id, caller, reason, authority } = fields;
   const action = actionOf(fields);
   if (!isWhole(revision) || !isText(hash) || !/^[0-9a-f]{64}$/.test(hash)) {
@@ -81,28 +80,24 @@ export function parseJournalLine(text: string): JournalLine | null {
   return { after: isFromLog ? after : revision - 1, revision, hash, revoked, authority: null };
 }
 
-function actionOf({ action, rpc }: Record<string, unknown>): "create" | "revoke" | null {
+function actionOf({ action, rpc }: Readonly<Record<string, unknown>>): "create" | "revoke" | null {
   if (action === "create" || rpc === `${service}Create`) {
     return "create";
   }
   return action === "revoke" || rpc === `${service}Revoke` ? "revoke" : null;
 }
 
-/** Whether the text begins like a line of a revocation log, or says of itself that it is about a change. */
-export function tellsOfChange(text: string): boolean {
-  return /\{"after":|"revision":\d+,"hash":/.test(text);
+/** The value that the text is in JSON, or undefined. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
-function parseFields(text: string): Record<string, unknown> | null {
-  const start = text.indexOf("{");
-  if (start === -1) {
-    return null;
-  }
-  try {
-    return JSON.parse(text.slice(start));
-  } catch {
-    return null;
-  }
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isWhole(value: unknown): value is number {

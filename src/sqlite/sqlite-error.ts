@@ -16,6 +16,12 @@ export function isDamaged(error: unknown): boolean {
   return code !== null && (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB");
 }
 
+/** The file, or one that SQLite needs beside it, cannot be written or made. */
+export function isUnwritable(error: unknown): boolean {
+  const code = sqliteCodeOf(error);
+  return code !== null && /^SQLITE_(CANTOPEN|READONLY)/.test(code);
+}
+
 /** A read that met this will not go better the next time. */
 export function isLost(error: unknown): boolean {
   return isDamaged(error) || (sqliteCodeOf(error)?.startsWith("SQLITE_IOERR") ?? false);

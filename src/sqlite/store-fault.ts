@@ -42,6 +42,19 @@ export function asDiskFault(error: unknown, directory: string, file: string): un
     : error;
 }
 
+/** Throws a StartError unless there is a database that this user can look for. */
+export function requireDatabase({ directory, database }: DataFiles): void {
+  let isThere: boolean;
+  try {
+    isThere = statSync(database, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    throw asDiskFault(error, directory, database);
+  }
+  if (!isThere) {
+    throw new StartError(`there is no database of a token authority: ${database}`);
+  }
+}
+
 /** The same error, and what is to be done, when it says that the database is damaged. */
 export function explainDamage(error: unknown, database: string): unknown {
   return isDamaged(error) ? asDamage(error, database) : error;

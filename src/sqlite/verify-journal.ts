@@ -1,10 +1,9 @@
-import { existsSync } from "node:fs";
 import type Database from "better-sqlite3";
-import { StartError } from "../authority/errors.ts";
 import { emptyHead, hashJournalRow, type JournalHead } from "../authority/journal.ts";
 import { dataFiles } from "./data-directory.ts";
-import { openInspectorDatabase } from "./open-database.ts";
+import { inspect } from "./open-database.ts";
 import { isDamaged } from "./sqlite-error.ts";
+import { asDiskFault, requireDatabase } from "./store-fault.ts";
 import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "./token-row.ts";
 
 export type JournalVerdict =
@@ -58,19 +57,14 @@ export function verifyJournal(
   directory: string,
   expectedHead: Pick<JournalHead, "revision" | "hash"> | null,
 ): JournalVerdict {
-  const { database } = dataFiles(directory);
-  if (!existsSync(database)) {
-    throw new StartError(`there is no database of a token authority: ${database}`);
-  }
+  const files = dataFiles(directory);
+  const { database } = files;
+  requireDatabase(files);
   try {
-    const db = openInspectorDatabase(database);
-    try {
-      return verifyDatabase(db, expectedHead);
-    } finally {
-      db.close();
-    }
+    using inspection = inspect(database);
+    return verifyDatabase(inspection.db, expectedHead);
   } catch (error) {
-    return faultOf(error);
+    return faultOf(asDiskFault(error, directory, database));
   }
 }
 

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { mayCreate } from "../../src/authority/caller.ts";
 import { DelegationError, isVisible, requireGrantable, requireRevocable } from "../../src/authority/delegation.ts";
 import { missingPermissions } from "../../src/authority/permission.ts";
-import type { StoredToken } from "../../src/authority/token.ts";
+import { type StoredToken, tokenTypes } from "../../src/authority/token.ts";
 
 const resources = ["tokens", "events", "charges"];
 const permissions = fc.uniqueArray(
@@ -40,6 +41,22 @@ function isRefused(rule: () => void): boolean {
     return true;
   }
 }
+
+it("each role creates the types that are its own, and a bearer restricted keys alone", () => {
+  const types = Object.fromEntries(
+    (["gateway", "service", "dashboard", "operator", "bearer"] as const).map((role) => [
+      role,
+      tokenTypes.filter((type) => mayCreate(role, type)),
+    ]),
+  );
+  expect(types).toEqual({
+    gateway: [],
+    service: ["restricted"],
+    dashboard: ["secret", "publishable", "restricted"],
+    operator: ["secret", "publishable", "restricted"],
+    bearer: ["restricted"],
+  });
+});
 
 describe("what is given", () => {
   it("lets nobody do what the maker cannot do, at no time that the maker cannot", () => {

@@ -35,6 +35,19 @@ describe("permission syntax", () => {
 });
 
 describe("what a key covers", () => {
+  it("is no resource whose name begins or ends alike", () => {
+    const given = ["payment:read", "payment_intents_x:write", "my_events:write"];
+    for (const required of [
+      "payment_intents:read",
+      "payment_intent:read",
+      "pay:read",
+      "events:read",
+      "payment:write",
+    ]) {
+      expect(missingPermissions("restricted", given, [required])).toEqual([required]);
+    }
+  });
+
   it("is everything for a secret key and nothing for a publishable one", () => {
     fc.assert(
       fc.property(permissions, permissions, (given, required) => {

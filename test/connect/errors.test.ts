@@ -1,5 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
@@ -62,6 +62,38 @@ describe("refusals that the store and the authority decide", () => {
       "SEALING_SECRET_MISSING",
       { field: "request_id" },
     ]);
+  });
+
+  it("answers a request_id that comes again with any one field changed", async () => {
+    await using rig = await ConnectRig.start();
+    const client = rig.client(TokenService);
+    const { seconds } = timestampFromMs(rig.nowMs);
+    const first = { ...restricted, requestId, expireTime: { seconds: seconds + 60n, nanos: 0 } };
+    const { token, key } = await client.create(first);
+    for (const changed of [
+      { name: "Other" },
+      { livemode: true },
+      { permissions: ["events:write"] },
+      { permissions: [...first.permissions, "events:write"] },
+      { expireTime: { seconds: seconds + 61n, nanos: 0 } },
+    ]) {
+      expect(await refusalOf(client.create({ ...first, ...changed })), Object.keys(changed).join()).toEqual([
+        "AlreadyExists",
+        "REQUEST_ID_REUSED",
+        { field: "request_id" },
+      ]);
+    }
+    const secret = {
+      ...first,
+      type: TokenType.SECRET,
+      permissions: [],
+      requestId: "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c53",
+    };
+    await client.create(secret);
+    expect((await refusalOf(client.create({ ...secret, type: TokenType.PUBLISHABLE })))[1]).toBe("REQUEST_ID_REUSED");
+    // Another account's is another request.
+    expect((await client.create({ ...first, account: "acct_other" })).token?.id).not.toBe(token?.id);
+    expect(await client.create(first)).toMatchObject({ token: { id: token?.id }, key });
   });
 
   it("answers a request_id that nobody made: what a variable holds that is not set", async () => {

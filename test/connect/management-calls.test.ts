@@ -170,6 +170,22 @@ describe("management calls in lanes, beside the general way", () => {
     expect(laneCalls.at(-1)).toMatchObject({ tokenId: id, code: "OK", revision });
   });
 
+  it("do nothing for a caller who lost its role while it waited for its turn", async () => {
+    const account = "acct_turns";
+    const body = bodyOf(CreateRequestSchema, { account, name: "n", type: TokenType.SECRET });
+    const caller = tlsPeer("spiffe://casapay/leaving");
+    rig.roles.set("spiffe://casapay/leaving", "operator");
+    // More than begin in one turn.
+    const asked = Array.from({ length: 8 }, () => askLane("Create", body, caller));
+    rig.roles.delete("spiffe://casapay/leaving");
+    const answers = await Promise.all(asked);
+    const refused = answers.map(errorIn).filter((error) => error !== null);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused.map((error) => errorOf(error).reason))).toEqual(new Set(["CALLER_UNKNOWN"]));
+    const { tokens } = await rig.client(TokenService).list({ account });
+    expect(tokens).toHaveLength(answers.length - refused.length);
+  });
+
   it("refuse the same for the same reasons", async () => {
     const account = "acct_1";
     const name = "n";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AuthenticateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Peer } from "../../src/authority/caller.ts";
 import { fieldInvalid } from "../../src/authority/errors.ts";
-import type { Outcome } from "../../src/authority/token-authority.ts";
+import type { Outcome } from "../../src/authority/judge.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
 import { authenticatePath } from "../../src/grpc/authenticate-lane.ts";
 import { laneHeaders } from "../../src/grpc/unary-lane.ts";

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { AuthenticateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../../src/authority/errors.ts";
-import type { AuthenticateRequest } from "../../src/authority/token-authority.ts";
+import type { AuthenticateRequest } from "../../src/authority/judge.ts";
 import { fromAuthenticateRequest } from "../../src/connect/from-message.ts";
 import { unknownFieldPath } from "../../src/connect/unknown-field-path.ts";
 import { decodeAuthenticateRequest, type RequestFault } from "../../src/grpc/decode-authenticate-request.ts";

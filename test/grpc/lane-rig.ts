@@ -2,7 +2,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { Peer } from "../../src/authority/caller.ts";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
-import type { AuthenticateRequest, Outcome } from "../../src/authority/token-authority.ts";
+import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
 import { createAuthenticateStatuses } from "../../src/connect/authenticate-statuses.ts";
 import type { RoleOf } from "../../src/connect/gate.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";

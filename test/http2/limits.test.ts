@@ -132,10 +132,14 @@ describe("header blocks", () => {
 
   it("is told of a list that is too long by its content type, and answers as it is told to", async () => {
     await start({
-      refuseHeaders: (contentType) => [
-        [":status", "200"],
-        ["x-was", contentType],
-      ],
+      refuseLargeHeader: (_context, contentType) => ({
+        head: encodePreparedBlock([
+          [":status", "200"],
+          ["x-was", contentType],
+        ]),
+        body: null,
+        trailer: null,
+      }),
     });
     const client = await connectRaw();
     const long: HeaderPair = ["x-long", "v".repeat(18_000)];

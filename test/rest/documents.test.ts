@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { expect, it } from "vitest";
 import type { DelegationReason } from "../../src/authority/delegation.ts";
 import { AuthorityError, type Reason } from "../../src/authority/errors.ts";
-import type { RefusalReason } from "../../src/authority/token-authority.ts";
+import type { RefusalReason } from "../../src/authority/judge.ts";
 import * as bearerErrors from "../../src/bearer/public-error.ts";
 import * as restErrors from "../../src/rest/errors.ts";
 

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RestRig } from "./rest-rig.ts";
 
@@ -106,6 +108,20 @@ describe("a form", () => {
 });
 
 describe("a body", () => {
+  it.each([
+    ["no key", ""],
+    ["a bad key", "Authorization: Bearer sk_test_x\r\n"],
+  ])("that never comes is not waited for from whoever has %s: 401 at once", async (_what, header) => {
+    const [host = "", port] = (rig.server.restAddress ?? "").split(":");
+    const socket = connect(Number(port), host);
+    socket.write(
+      `POST /v1/tokens HTTP/1.1\r\nHost: x\r\n${header}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n`,
+    );
+    const [answer] = await once(socket, "data");
+    socket.destroy();
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
   it("of 64 KiB is read, of one byte more refused with 413, whether or not it says its length", async () => {
     const whole = (length: number) => JSON.stringify(good).padEnd(length, " ");
     expect(await faultOf(whole(64 * 1024), json)).toBe("200");

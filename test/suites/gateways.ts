@@ -312,7 +312,8 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
     for (const fields of [long, many]) {
       const { status, body } = await send(gatewayPort, { path: charges, headers: { ...fields, ...bearer(good.key) } });
       statuses.push(status);
-      if (status === 431 && gateway !== "caddy") {
+      // Of 16 KiB and more, Caddy says so in its own words.
+      if (status === 431 && body.startsWith("{")) {
         assert.equal(JSON.parse(body).error.code, "header_too_large");
       }
     }

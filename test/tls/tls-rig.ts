@@ -43,7 +43,8 @@ export async function startTlsRig(
   const http = await startRig({
     tls: source,
     knowsCallers: true,
-    limits: options.limits ?? {},
+    // What a reload does, it does at once: no sweep comes to its help.
+    limits: { peerSweepMs: 3_600_000, ...options.limits },
     watch: { failed: (fault, address) => failures.push({ fault, address }) },
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
     handler: async ({ peer: { transport, fault, identity } }) => ({

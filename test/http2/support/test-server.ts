@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { Account } from "../../../src/http2/account.ts";
-import type { GeneralRequest, GeneralResponse, RefuseHeaders } from "../../../src/http2/general.ts";
+import type { GeneralRequest, GeneralResponse } from "../../../src/http2/general.ts";
 import { encodePreparedBlock } from "../../../src/http2/hpack-encoder.ts";
 import { Http2Server } from "../../../src/http2/http2-server.ts";
 import type { Lane, LaneAnswer } from "../../../src/http2/lane.ts";
@@ -21,7 +21,7 @@ export type TestServerOptions = {
   readonly lane?: Lane<null>;
   readonly port?: number;
   readonly account?: Account;
-  readonly refuseHeaders?: RefuseHeaders;
+  readonly refuseLargeHeader?: (context: null, contentType: string) => LaneAnswer;
 };
 
 export type TestServer = {
@@ -104,7 +104,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     handle: options.handle ?? echo,
     onError: (error) => errors.push(error),
     account,
-    ...(options.refuseHeaders === undefined ? {} : { refuseHeaders: options.refuseHeaders }),
+    ...(options.refuseLargeHeader === undefined ? {} : { refuseLargeHeader: options.refuseLargeHeader }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   });

@@ -49,4 +49,18 @@ export const plantedGateways = [
     to: "",
     tests: ["test/gateway/gateway.test.ts"],
   },
+  {
+    name: "a header that is too large is not counted",
+    file: "src/large-header.ts",
+    from: "count += 1;",
+    to: "",
+    tests: ["test/large-header.test.ts"],
+  },
+  {
+    name: "over HTTP/2 a header that is too large is 431 without a word",
+    file: "src/http2/incoming.ts",
+    from: "if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {",
+    to: "if (refusal !== null && this.#isHead() && outgoing.answer(stream, refusal)) {",
+    tests: ["test/large-header.test.ts"],
+  },
 ] as const;

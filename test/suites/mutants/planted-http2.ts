@@ -178,8 +178,8 @@ export const plantedHttp2 = [
   {
     name: "gRPC reads 431",
     file: "src/start-port.ts",
-    from: "    refuseHeaders: metadataTooLong,\n",
-    to: "",
+    from: "if (grpcFields !== null) {",
+    to: "if (grpcFields === undefined) {",
     tests: ["test/server.test.ts"],
   },
   {

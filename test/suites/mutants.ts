@@ -1,0 +1,103 @@
+// Bugs that the tests must see. First small ones that were thought of, planted one by one in a copy of the tree: each must turn one of
+// its tests red. Then those that Stryker makes of the rules, of who may call, and of the readers of bytes.
+//
+//   npm run suite:mutants -- [--only TEXT] [--planted] [--stryker]
+import assert from "node:assert/strict";
+import { cpSync, mkdtempDisposableSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { runStryker } from "./mutants/run-stryker.ts";
+import { createReport } from "./support/report.ts";
+import { runProgram } from "./support/run-program.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const timeoutMs = 5 * 60_000;
+
+/** A small bug: in `file`, `from`, which stands there once, becomes `to`; one of the tests must see that. */
+type PlantedBug = {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  readonly tests: readonly string[];
+};
+
+type TestRun = { readonly passed: number; readonly failed: readonly string[]; readonly output: string };
+
+const { values } = parseArgs({
+  options: { only: { type: "string" }, planted: { type: "boolean" }, stryker: { type: "boolean" } },
+});
+const isEverything = values.planted !== true && values.stryker !== true;
+const report = createReport("mutants");
+using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-mutants-"));
+
+if (isEverything || values.planted === true) {
+  await plantAll(await readPlantedBugs());
+}
+if (isEverything || values.stryker === true) {
+  await report.step("Stryker", () => runStryker(scratch.path));
+}
+report.close();
+
+/** The lists beside this file, one a part of the project. */
+async function readPlantedBugs(): Promise<readonly PlantedBug[]> {
+  const folder = join(import.meta.dirname, "mutants");
+  const files = readdirSync(folder).filter((name) => name.startsWith("planted-"));
+  const lists: readonly Readonly<Record<string, readonly PlantedBug[]>>[] = await Promise.all(
+    files.map((name) => import(join(folder, name))),
+  );
+  return lists.flatMap((list) => Object.values(list).flat()).filter(({ name }) => name.includes(values.only ?? ""));
+}
+
+async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
+  const copy = join(scratch.path, "copy");
+  for (const name of [
+    "src",
+    "gen",
+    "test",
+    "clients",
+    "proto",
+    "examples",
+    "docs",
+    "launch.js",
+    "package.json",
+    "vitest.config.ts",
+  ]) {
+    cpSync(join(root, name), join(copy, name), { recursive: true, filter: (path) => !path.endsWith("node_modules") });
+  }
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  await report.step("as it stands, every test that a planted bug must turn red is green", async () => {
+    const { passed, failed, output } = await runTests(copy, [...new Set(bugs.flatMap(({ tests }) => tests))]);
+    assert.ok(passed > 0 && failed.length === 0, output);
+  });
+  for (const { name, file, from, to, tests } of bugs) {
+    await report.step(`${name} (${file})`, async () => {
+      const path = join(copy, file);
+      const text = readFileSync(path, "utf8");
+      const parts = text.split(from);
+      assert.equal(parts.length, 2, `the planted bug no longer fits ${file}: adapt it`);
+      writeFileSync(path, parts.join(to));
+      const { failed, output } = await runTests(copy, tests);
+      writeFileSync(path, text);
+      assert.ok(failed.length > 0, `no test saw it:\n${output}`);
+      console.log(`     seen by: ${failed[0]}`);
+    });
+  }
+}
+
+/** Until one fails. A test file that cannot be loaded is no test that failed. */
+async function runTests(copy: string, tests: readonly string[]): Promise<TestRun> {
+  const results = join(scratch.path, "results.json");
+  writeFileSync(results, "");
+  const vitest = join(copy, "node_modules/vitest/vitest.mjs");
+  const flags = ["run", "--bail=1", "--maxWorkers=2", "--reporter=json", `--outputFile=${results}`];
+  const { stdout, stderr } = await runProgram(process.execPath, [vitest, ...flags, ...tests], { timeoutMs, cwd: copy });
+  const text = readFileSync(results, "utf8");
+  const { numPassedTests = 0, testResults = [] } = text === "" ? {} : JSON.parse(text);
+  const all: readonly { readonly status: string; readonly fullName: string }[] = testResults.flatMap(
+    (file: { readonly assertionResults: readonly object[] }) => file.assertionResults,
+  );
+  const failed = all.filter(({ status }) => status === "failed").map(({ fullName }) => fullName);
+  return { passed: numPassedTests, failed, output: `${stdout}${stderr}`.slice(-4000) };
+}

@@ -1,0 +1,31 @@
+// What Stryker mutates, and how. Run by `npm run suite:mutants`.
+
+const bounded = [
+  "src/authority/{caller,judge,key,page-token,permission,token,generational-cache}.ts",
+  "src/bearer/presented-key.ts",
+  "src/connect/policy.ts",
+  "src/grpc/{decode-authenticate-request,field-text,grpc-timeout,wire-reader}.ts",
+];
+/** Their tests open stores, so that each mutant takes seconds. */
+const slow = [
+  "src/authority/{clock,delegated-tokens,delegation,key-index,last-use-recorder,sealer,token-authority,validation}.ts",
+  "src/grpc/decode-check-request.ts",
+];
+
+export default {
+  testRunner: "vitest",
+  plugins: ["@stryker-mutator/vitest-runner"],
+  vitest: { configFile: "test/suites/mutants/vitest.config.ts", related: false },
+  mutate: process.env.STRYKER_WHOLE === undefined ? bounded : [...bounded, ...slow],
+  ignorePatterns: [".cache", "docs", "examples", "bench"],
+  // TypeScript 7 has no API that Stryker could read a tsconfig with: it finds none of this name.
+  tsconfigFile: "no-tsconfig.json",
+  coverageAnalysis: "perTest",
+  concurrency: 2,
+  timeoutMS: 10_000,
+  reporters: ["json", "progress-append-only"],
+  jsonReporter: { fileName: process.env.STRYKER_RESULTS ?? ".cache/stryker.json" },
+  tempDirName: ".cache/stryker",
+  cleanTempDir: "always",
+  disableTypeChecks: false,
+};

@@ -1,0 +1,22 @@
+import { defineConfig } from "vitest/config";
+
+const bounded = [
+  "test/authority/{generational-cache,judge,key,page-token,permission}.test.ts",
+  "test/bearer/*.test.ts",
+  "test/connect/policy.test.ts",
+  "test/grpc/{decode-authenticate-request,grpc-timeout,trailers-only}.test.ts",
+];
+const whole = ["test/{authority,bearer,grpc}/**/*.test.ts", "test/connect/policy.test.ts"];
+
+/** The tests of what is mutated. Stryker runs them in threads, beside one another. */
+export default defineConfig({
+  test: {
+    include: process.env.STRYKER_WHOLE === undefined ? bounded : whole,
+    // It sets the process' umask, which a thread cannot.
+    exclude: ["test/authority/private-file.test.ts"],
+    // A mutant is met by every test that reaches it: those that make thousands of tokens tell nothing more, and take minutes.
+    testNamePattern: /^(?!.*(to 10,000, and no further|of 1000 at the most|ends a page at a MiB))/,
+    testTimeout: 30_000,
+    restoreMocks: true,
+  },
+});

@@ -1,0 +1,24 @@
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+const projectRoot = resolve(import.meta.dirname, "../../..");
+
+/** A piece of the source, which stands there once, and what stands in its place. */
+export type Edit = { readonly file: string; readonly from: string; readonly to: string };
+
+/** Makes a copy of the project with a bug in it, for a suite to show that it would see it, and returns its folder. */
+export function plantedCopy(folder: string, edits: readonly Edit[]): string {
+  for (const name of ["src", "gen", "package.json"]) {
+    cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
+  }
+  symlinkSync(join(projectRoot, "node_modules"), join(folder, "node_modules"));
+  for (const { file, from, to } of edits) {
+    const path = join(folder, file);
+    const parts = readFileSync(path, "utf8").split(from);
+    if (parts.length !== 2) {
+      throw new Error(`the planted bug no longer fits ${file}: adapt it`);
+    }
+    writeFileSync(path, parts.join(to));
+  }
+  return folder;
+}
