@@ -4,6 +4,7 @@ import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { Config } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
@@ -42,6 +43,7 @@ export type InternalPortOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
@@ -115,6 +117,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
   });
 
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: true,
     address: options.address,
     reusePort: config.threads > 1,
