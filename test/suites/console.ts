@@ -126,7 +126,10 @@ await report.step("find tokens by account, name, permission, hint, state, type, 
   const tomorrow = new Date(Date.now() + dayMs).toISOString().slice(0, 10);
   const today = new Date().toISOString().slice(0, 10);
   const all = ["Old export", "Checkout web", "Ledger sync", "Till"];
-  const brief = await issue("Brief", { account: "acct_brief", expireTime: new Date(Date.now() + 60_000).toISOString() });
+  const brief = await issue("Brief", {
+    account: "acct_brief",
+    expireTime: new Date(Date.now() + 60_000).toISOString(),
+  });
   await rpc("Revoke", { id: brief.token.id });
   const filters = [
     ["account", "acct_kesh", ["Ledger sync"]],
@@ -460,7 +463,7 @@ await report.step("axe finds nothing serious, light and dark, on every page and 
       `tokens/${till.token.id}`,
       "create",
       "accounts",
-      "journal",
+      "journal?account=acct_harbor",
       "refusals/TOKEN_REVOKED",
     ]) {
       await go(where);
@@ -488,7 +491,7 @@ await report.step("on a phone, nothing is wider than the screen", async () => {
     `tokens/${till.token.id}`,
     "create",
     "accounts",
-    "journal",
+    "journal?account=acct_harbor",
     "refusals/TOKEN_REVOKED",
   ]) {
     await go(where, phone.page);

@@ -58,7 +58,7 @@ export function lookupForm(caller) {
     h(
       "p",
       { class: "hint", id: "lookup-hint" },
-      "Paste a key as you found it, with the text around it. Its SHA-256 is computed in this browser, and that alone is asked for.",
+      "Paste a key as you found it, with the text around it. Its SHA-256 is computed in this browser, and that alone is asked for. An account or a part of a name leads to its tokens.",
     ),
   );
 
