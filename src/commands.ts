@@ -71,6 +71,8 @@ const commands = {
 
 type CommandName = keyof typeof commands;
 
+export const commandNames: readonly string[] = Object.keys(commands);
+
 export function isCommand(name: string | undefined): name is CommandName {
   return name !== undefined && Object.hasOwn(commands, name);
 }

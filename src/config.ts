@@ -4,6 +4,7 @@ import { StartError } from "./authority/errors.ts";
 import { isThisMachine } from "./authority/this-machine.ts";
 import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
 import { maxUnixPathBytes } from "./http/unix-socket.ts";
+import { nearestWord } from "./nearest-word.ts";
 import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
 import { dataFiles } from "./sqlite/data-directory.ts";
 import { readTracingSettings } from "./tracing-config.ts";
@@ -38,14 +39,16 @@ export type Config = {
   readonly revocationLog: string;
   /** The file that knows what the database was last. */
   readonly marker: string;
-  /** Null means no sealing secret. `create` makes the file when it is not there. */
-  readonly sealingSecret: { readonly file: string; readonly create: boolean } | null;
+  /** `create` makes the file when it is not there. */
+  readonly sealingSecret: { readonly file: string; readonly create: boolean };
   /** Null means plaintext. */
   readonly tls: TlsFiles | null;
   readonly plaintextRole: Role;
   readonly maxTokensPerAccount: number;
   readonly minFreeBytes: number;
   readonly maxConnections: number;
+  /** What the connections of all threads may hold together of requests and answers. */
+  readonly maxHeldBytes: number;
   readonly maxConcurrentStreams: number;
   readonly threads: number;
   /** For the keys that are kept in memory, all threads together. */
@@ -64,6 +67,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const prefix = "TOKEN_AUTHORITY_";
 const mebibyte = 1024 * 1024;
+const maxShownLength = 64;
 
 /** Every setting: its default as one would write it (null: not set), and what `--help` says of it. */
 const settings = {
@@ -99,7 +103,7 @@ const settings = {
   },
   SEALING_SECRET: {
     fallback: null,
-    help: "a file of 32 random bytes that seals keys for retries of Create; when DATA_DIR is not set either, ./data.sealing-secret is used, and made at the first start",
+    help: "a file of 32 random bytes that seals keys for retries of Create; when not set: DATA_DIR.sealing-secret, which the first start makes",
   },
   TLS_CERT: {
     fallback: null,
@@ -128,13 +132,18 @@ const settings = {
   },
   LOG_LEVEL: { fallback: "info", help: logLevels.join(", ") },
 } as const;
-type SettingName = keyof typeof settings;
+export type SettingName = keyof typeof settings;
 
 /** The settings as `--help` prints them: name, what it is with its range, default. */
 export function describeSettings(): string {
   return Object.entries(settings)
     .map(([name, { help, fallback }]) => `  ${prefix}${name}\n      ${help}\n      default: ${fallback ?? "not set"}`)
     .join("\n");
+}
+
+/** Whether this variable of the environment is a setting. */
+export function isSettingName(name: string): boolean {
+  return name.startsWith(prefix) && Object.hasOwn(settings, name.slice(prefix.length));
 }
 
 /** Reads the configuration, or throws a StartError that names the setting and its rule. `memoryBytes` is what the process may use. */
@@ -150,11 +159,20 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
   if (tls !== null && "path" in listen) {
     throw new StartError(`${prefix}LISTEN: TLS is served on TCP addresses only: a unix socket needs none`);
   }
+  const rest = restConfig(env, listen);
+  const adminListen = tcpAddress(env, "ADMIN_LISTEN");
+  const consoleListen = consoleAddress(env);
+  refuseSharedPorts({
+    LISTEN: "path" in listen ? null : listen,
+    REST_LISTEN: rest?.listen ?? null,
+    CONSOLE_LISTEN: consoleListen,
+    ADMIN_LISTEN: adminListen,
+  });
   return {
     listen,
-    adminListen: tcpAddress(env, "ADMIN_LISTEN"),
-    rest: restConfig(env, listen),
-    consoleListen: consoleAddress(env),
+    adminListen,
+    rest,
+    consoleListen,
     dataDirectory: resolve(required(env, "DATA_DIR")),
     revocationLog: revocationLog(env),
     marker: marker(env),
@@ -167,6 +185,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
       read(env, "MAX_CONNECTIONS") === null
         ? affordableConnections(memoryBytes)
         : integer(env, "MAX_CONNECTIONS", { min: 1, max: 1_000_000 }),
+    maxHeldBytes: Math.min(128 * mebibyte, memoryBytes / 8),
     maxConcurrentStreams: integer(env, "MAX_CONCURRENT_STREAMS", { min: 1, max: 100_000 }),
     threads: integer(env, "THREADS", { min: 1, max: 64 }),
     cacheBytes: integer(env, "CACHE_MIB", { min: 1, max: 65_536 }) * mebibyte,
@@ -191,12 +210,10 @@ const kubernetesPattern =
 
 function refuseUnknownNames(env: Environment): void {
   for (const [name, value] of Object.entries(env)) {
-    if (
-      name.startsWith(prefix) &&
-      !Object.hasOwn(settings, name.slice(prefix.length)) &&
-      !kubernetesPattern.test(`${name}=${value}`)
-    ) {
-      throw new StartError(`${name}: there is no such setting: see npm start -- --help`);
+    if (name.startsWith(prefix) && !isSettingName(name) && !kubernetesPattern.test(`${name}=${value}`)) {
+      const near = nearestWord(name.slice(prefix.length), Object.keys(settings));
+      const meant = near === null ? "" : `, ${prefix}${near} is one`;
+      throw new StartError(`${name}: there is no such setting${meant}: see npm start -- --help`);
     }
   }
 }
@@ -214,16 +231,24 @@ function integer(env: Environment, name: SettingName, range: { readonly min: num
   const text = required(env, name);
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= range.min && value <= range.max)) {
-    throw new StartError(`${prefix}${name}: must be a whole number from ${range.min} to ${range.max}`);
+    throw new StartError(
+      `${prefix}${name}: must be a whole number from ${range.min} to ${range.max}, and is ${quoted(text)}`,
+    );
   }
   return value;
+}
+
+/** On one line, whatever it is. */
+export function quoted(text: string): string {
+  const shown = text.length > maxShownLength ? `${text.slice(0, maxShownLength)}…` : text;
+  return JSON.stringify(shown);
 }
 
 function oneOf<T extends string>(env: Environment, name: SettingName, values: readonly T[]): T {
   const text = required(env, name);
   const value = values.find((one) => one === text);
   if (value === undefined) {
-    throw new StartError(`${prefix}${name}: must be one of ${values.join(", ")}`);
+    throw new StartError(`${prefix}${name}: must be one of ${values.join(", ")}, and is ${quoted(text)}`);
   }
   return value;
 }
@@ -231,7 +256,7 @@ function oneOf<T extends string>(env: Environment, name: SettingName, values: re
 function address(text: string): ListenAddress {
   const parsed = parseListenAddress(text);
   if (parsed === null) {
-    throw new StartError(`${prefix}LISTEN: must be HOST:PORT, [IPV6]:PORT or unix:/PATH`);
+    throw new StartError(`${prefix}LISTEN: must be HOST:PORT, [IPV6]:PORT or unix:/PATH, and is ${quoted(text)}`);
   }
   if ("path" in parsed && Buffer.byteLength(parsed.path) > maxUnixPathBytes) {
     throw new StartError(`${prefix}LISTEN: a unix socket's path must be at most ${maxUnixPathBytes} bytes`);
@@ -246,7 +271,7 @@ function tcpAddress(env: Environment, name: "ADMIN_LISTEN" | "REST_LISTEN" | "CO
   }
   const parsed = parseListenAddress(text);
   if (parsed === null || "path" in parsed) {
-    throw new StartError(`${prefix}${name}: must be HOST:PORT, [IPV6]:PORT or off`);
+    throw new StartError(`${prefix}${name}: must be HOST:PORT, [IPV6]:PORT or off, and is ${quoted(text)}`);
   }
   return parsed;
 }
@@ -273,6 +298,26 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
     );
   }
   return { listen, tls };
+}
+
+/** Two of our own would be told that another program listens there. */
+function refuseSharedPorts(addresses: Partial<Record<SettingName, TcpAddress | null>>): void {
+  const taken: { readonly name: string; readonly address: TcpAddress }[] = [];
+  for (const [name, address] of Object.entries(addresses)) {
+    if (address === null || address.port === 0) {
+      continue;
+    }
+    const other = taken.find((one) => one.address.port === address.port && areOneHost(one.address.host, address.host));
+    if (other !== undefined) {
+      throw new StartError(`${prefix}${name}: must have another port than ${prefix}${other.name}`);
+    }
+    taken.push({ name, address });
+  }
+}
+
+function areOneHost(one: string, other: string): boolean {
+  const everywhere = ["0.0.0.0", "::"];
+  return one === other || everywhere.includes(one) || everywhere.includes(other);
 }
 
 /** On loopback whatever the TLS: from elsewhere it is reached through a tunnel that this machine has let in. */
@@ -309,11 +354,10 @@ export function marker(env: Environment, dataDirectory = required(env, "DATA_DIR
   return file === null ? dataFiles(dataDirectory).marker : resolve(file);
 }
 
+/** Beside the data directory when no setting says where: a copy of the directory must not hold it. */
 function sealingSecret(env: Environment): Config["sealingSecret"] {
   const file = read(env, "SEALING_SECRET");
-  if (file !== null) {
-    return { file: resolve(file), create: false };
-  }
-  const onDefaults = !env[`${prefix}DATA_DIR`];
-  return onDefaults ? { file: resolve(`${settings.DATA_DIR.fallback}.sealing-secret`), create: true } : null;
+  return file === null
+    ? { file: `${resolve(required(env, "DATA_DIR"))}.sealing-secret`, create: true }
+    : { file: resolve(file), create: false };
 }

@@ -1,20 +1,22 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { StartError } from "./authority/errors.ts";
 import { withoutKey } from "./authority/fault-log.ts";
-import { isCommand, runCommand } from "./commands.ts";
-import { describeSettings, readConfig } from "./config.ts";
+import { commandNames, isCommand, runCommand } from "./commands.ts";
+import { describeSettings, isSettingName, quoted, readConfig } from "./config.ts";
+import { howToMakeFirstKey } from "./first-key.ts";
 import { openLogOutput } from "./log-output.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
+import { nearestWord } from "./nearest-word.ts";
 import { printAnswer } from "./print-answer.ts";
 import { createProcessLog } from "./process-log.ts";
 import { startServer } from "./server.ts";
 import type { Missing } from "./sqlite/writer-thread.ts";
+import { version } from "./version.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
 
   npm start                                  serves, as these settings in the environment say
+  npm start -- --version                     says which version this is
   npm start -- --init | --new-log | --new-marker
                                              the same, and makes anew, this once, what is missing: the database, the revocation
                                              log, the marker
@@ -38,33 +40,37 @@ const missingToMake = [
   { option: "new-marker", missing: "marker" },
 ] as const satisfies readonly { readonly option: string; readonly missing: Missing }[];
 
+const options = {
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+  head: { type: "string" },
+  revocations: { type: "string", multiple: true },
+  "accept-lost-revocations": { type: "boolean" },
+  init: { type: "boolean" },
+  "new-log": { type: "boolean" },
+  "new-marker": { type: "boolean" },
+} as const satisfies ParseArgsOptionsConfig;
+
 /** Does what the arguments say: serves, or runs a command. */
 export async function run(process: NodeJS.Process): Promise<void> {
   const args = process.argv.slice(2);
   try {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        help: { type: "boolean", short: "h" },
-        head: { type: "string" },
-        revocations: { type: "string", multiple: true },
-        "accept-lost-revocations": { type: "boolean" },
-        init: { type: "boolean" },
-        "new-log": { type: "boolean" },
-        "new-marker": { type: "boolean" },
-      },
-    });
+    refuseUnknownOptions(args);
+    const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
     const [command] = positionals;
     const makeAnew = missingToMake.filter(({ option }) => values[option]);
     if (values.help) {
       await printAnswer(usage);
+    } else if (values.version) {
+      await printAnswer(`token-authority ${version} (Node ${process.versions.node})\n`);
     } else if (isCommand(command)) {
       const { output, exitCode } = await runCommand(command, positionals.slice(1), values, process);
       await printAnswer(output);
       process.exitCode = exitCode;
-    } else if (command !== undefined || Object.keys(values).length > makeAnew.length) {
-      throw new StartError("these arguments mean nothing here: see --help");
+    } else if (command !== undefined) {
+      throw new StartError(`there is no command ${quoted(command)}${meant(command, commandNames)}: see --help`);
+    } else if (Object.keys(values).length > makeAnew.length) {
+      throw new StartError("these options belong to a command: see --help");
     } else {
       await serve(
         process,
@@ -77,6 +83,25 @@ export async function run(process: NodeJS.Process): Promise<void> {
   }
 }
 
+/** parseArgs would say no more than that there is none. */
+function refuseUnknownOptions(args: readonly string[]): void {
+  const { tokens } = parseArgs({ args: [...args], allowPositionals: true, options, strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind === "option" && !Object.hasOwn(options, token.name)) {
+      const setting = `TOKEN_AUTHORITY_${token.name.toUpperCase().replaceAll("-", "_")}`;
+      const hint = isSettingName(setting)
+        ? `: settings are variables of the environment, this one is ${setting}`
+        : meant(token.name, Object.keys(options), "--");
+      throw new StartError(`there is no option ${quoted(token.rawName)}${hint}: see --help`);
+    }
+  }
+}
+
+function meant(word: string, words: readonly string[], before = ""): string {
+  const near = nearestWord(word, words);
+  return near === null ? "" : `, did you mean ${before}${near}`;
+}
+
 /** On standard error, which may be a pipe that nobody reads: this is not waited for longer than a moment. */
 async function tellPerson(text: string): Promise<void> {
   const output = openLogOutput(2, () => {});
@@ -86,7 +111,6 @@ async function tellPerson(text: string): Promise<void> {
 
 async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Promise<void> {
   const config = readConfig(process.env, memoryLimitBytes(process));
-  const isFirstStart = !existsSync(join(config.dataDirectory, "tokens.db"));
   const { log, output } = createProcessLog(config.logLevel, process.pid);
   let isEnding = false;
 
@@ -143,19 +167,9 @@ async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Pro
     },
   });
   const server = await starting;
-  if (isFirstStart && !isEnding) {
-    await tellPerson(welcome(server.address, config.tls !== null));
+  if (server.isEmpty && !isEnding) {
+    await tellPerson(howToMakeFirstKey(server.address, config));
   }
-}
-
-function welcome(address: string, hasTls: boolean): string {
-  const flags = hasTls ? "-cacert SERVER_CA.pem -cert CALLER.pem -key CALLER_KEY.pem" : "-plaintext";
-  return `The token authority listens on ${address}. To issue a first key, try:
-
-  grpcurl ${flags} -d '{"account": "acct_1", "name": "My first key", "type": "TOKEN_TYPE_SECRET"}' \\
-    ${address} casapay.token.v1.TokenService/Create
-
-`;
 }
 
 /** One line for what a person can mend, the whole error for what is ours to mend. */

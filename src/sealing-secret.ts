@@ -2,15 +2,22 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { StartError } from "./authority/errors.ts";
+import type { Log } from "./authority/log.ts";
 import { createPrivateFile, readPrivateFile } from "./authority/private-file.ts";
 import { syncDirectory } from "./sqlite/data-directory.ts";
 
 const secretLength = 32;
 
-/** Reads the sealing secret, 32 bytes that only this user can read; with `create`, makes the file when it is not there. */
-export function readSealingSecret({ file, create }: { readonly file: string; readonly create: boolean }): Uint8Array {
-  if (create && !existsSync(file)) {
-    createSecret(file);
+/**
+ * Reads the sealing secret, 32 bytes that only this user can read. With `create`, makes the file when it is not there; where that cannot be
+ * done, warns and returns null.
+ */
+export function readSealingSecret(
+  { file, create }: { readonly file: string; readonly create: boolean },
+  log: Log,
+): Uint8Array | null {
+  if (create && !existsSync(file) && !makeSecret(file, log)) {
+    return null;
   }
   const secret = readPrivateFile(file, "the sealing secret");
   if (secret.length !== secretLength) {
@@ -19,15 +26,16 @@ export function readSealingSecret({ file, create }: { readonly file: string; rea
   return secret;
 }
 
-function createSecret(file: string): void {
+function makeSecret(file: string, log: Log): boolean {
   try {
     createPrivateFile(file, randomBytes(secretLength));
     syncDirectory(dirname(file));
+    return true;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : "unknown";
-    throw new StartError(
-      `${file}: the sealing secret cannot be made (${code}): set TOKEN_AUTHORITY_SEALING_SECRET to a file of ${secretLength} random bytes, kept apart from the data`,
-      { cause: error },
+    log.warn(
+      { file, err: error },
+      `no sealing secret could be made, so that request_id is refused: set TOKEN_AUTHORITY_SEALING_SECRET to a file of ${secretLength} random bytes`,
     );
+    return false;
   }
 }

@@ -4,8 +4,10 @@ import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
 import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
+import { explainListenError, type ListenSetting } from "./explain-listen-error.ts";
 import { createRequestForgetter } from "./forget-requests.ts";
 import { gaugeSources } from "./gauge-sources.ts";
+import type { ListenAddress } from "./http/listen-address.ts";
 import { requireFreePort } from "./http/require-free-port.ts";
 import { type AdminListener, startAdminListener } from "./prometheus/admin-listener.ts";
 import { addMeasures } from "./prometheus/call-measures.ts";
@@ -44,6 +46,8 @@ export type Server = AsyncDisposable & {
   readonly restAddress: string | null;
   /** Where the operator's page is served, or null. */
   readonly consoleAddress: string | null;
+  /** Whether nothing was ever changed, so that there is no key yet. */
+  readonly isEmpty: boolean;
   /** Reads certificates and callers again. What cannot be used is logged, and the old stays in force. */
   reload(): void;
 };
@@ -55,10 +59,11 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   await using starting = new AsyncDisposableStack();
 
   // First, so that a start that must fail leaves nothing behind.
-  const served = [config.listen, config.rest?.listen ?? null];
-  for (const address of [...served, config.consoleListen, config.adminListen]) {
-    await requireFreePort(address);
-  }
+  const served = [
+    ["LISTEN", config.listen],
+    ["REST_LISTEN", config.rest?.listen ?? null],
+  ] as const;
+  await requireFreePorts([...served, ["CONSOLE_LISTEN", config.consoleListen], ["ADMIN_LISTEN", config.adminListen]]);
   let tls = readTlsSet(config, log, clock());
   const timeSeen = createTimeSeen(0);
   const store = starting.use(
@@ -76,7 +81,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const forgetRequests = createRequestForgetter(store, clock, log);
   const forgetting = setInterval(() => void forgetRequests(), forgetRequestsEveryMs);
   starting.defer(() => clearInterval(forgetting));
-  const sealingSecret = config.sealingSecret === null ? null : readSealingSecret(config.sealingSecret);
+  const sealingSecret = readSealingSecret(config.sealingSecret, log);
 
   let isEnding = false;
   const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; replaceTls(tls: TlsSet): void }[] =
@@ -118,9 +123,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   starting.defer(() => disposeTogether(ends));
   if (config.threads > 1) {
     // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
-    for (const address of served) {
-      await requireFreePort(address);
-    }
+    await requireFreePorts(served);
   }
   const shared = { config, timeSeen, sealingSecret };
   const figures = createFigures();
@@ -174,6 +177,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     adminAddress: admin?.address ?? null,
     restAddress: face?.addresses.rest ?? null,
     consoleAddress: first.addresses.console,
+    isEmpty: store.head().revision === 0,
     reload() {
       // Read once, for all threads: they change together, or not at all.
       reloadTlsSet(config, log, clock(), (set) => {
@@ -185,6 +189,17 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** Throws a StartError that names the setting and what to do when a place to listen at cannot be had. */
+async function requireFreePorts(places: readonly (readonly [ListenSetting, ListenAddress | null])[]): Promise<void> {
+  for (const [name, address] of places) {
+    try {
+      await requireFreePort(address);
+    } catch (error) {
+      throw address === null ? error : explainListenError(name, address, error);
+    }
+  }
 }
 
 /** Waits for all, also when one fails: what they stand on is taken away after. */

@@ -41,8 +41,37 @@ describe("the configuration", () => {
     expect(memoryLimitBytes(process)).toBeGreaterThan(2 ** 20);
   });
 
-  it("makes no sealing secret for a data directory that was chosen", () => {
-    expect(readConfig({ TOKEN_AUTHORITY_DATA_DIR: "/srv/tokens" }).sealingSecret).toBeNull();
+  it("makes a sealing secret beside the data directory, whichever it is, unless a setting says where one is", () => {
+    const env = { TOKEN_AUTHORITY_DATA_DIR: "/srv/tokens/" };
+    expect(readConfig(env).sealingSecret).toEqual({ file: "/srv/tokens.sealing-secret", create: true });
+    expect(readConfig({}).sealingSecret).toEqual({ file: resolve("data.sealing-secret"), create: true });
+    const given = { ...env, TOKEN_AUTHORITY_SEALING_SECRET: "/etc/secret" };
+    expect(readConfig(given).sealingSecret).toEqual({ file: "/etc/secret", create: false });
+  });
+
+  it.each([
+    [{ LISTEN: "127.0.0.1:9464" }, "ADMIN_LISTEN: must have another port than TOKEN_AUTHORITY_LISTEN"],
+    [{ ADMIN_LISTEN: "0.0.0.0:50051" }, "ADMIN_LISTEN: must have another port than TOKEN_AUTHORITY_LISTEN"],
+    [{ CONSOLE_LISTEN: "127.0.0.1:9464" }, "ADMIN_LISTEN: must have another port than TOKEN_AUTHORITY_CONSOLE_LISTEN"],
+    [
+      { REST_LISTEN: "127.0.0.1:81", CONSOLE_LISTEN: "127.0.0.1:81" },
+      "CONSOLE_LISTEN: must have another port than TOKEN_AUTHORITY_REST_LISTEN",
+    ],
+  ])("refuses two listeners at one place: %j", (addresses, line) => {
+    const env = Object.fromEntries(Object.entries(addresses).map(([name, text]) => [`TOKEN_AUTHORITY_${name}`, text]));
+    expect(() => readConfig(env)).toThrow(`TOKEN_AUTHORITY_${line}`);
+  });
+
+  it("accepts one port on two addresses of the machine", () => {
+    const env = { TOKEN_AUTHORITY_LISTEN: "127.0.0.1:9464", TOKEN_AUTHORITY_ADMIN_LISTEN: "127.0.0.2:9464" };
+    expect(readConfig(env).adminListen).toEqual({ host: "127.0.0.2", port: 9464 });
+  });
+
+  it("says what a wrong value was, on one line however long it is", () => {
+    expect(() => readConfig({ TOKEN_AUTHORITY_THREADS: "two\n" })).toThrow(
+      'TOKEN_AUTHORITY_THREADS: must be a whole number from 1 to 64, and is "two\\n"',
+    );
+    expect(() => readConfig({ TOKEN_AUTHORITY_LOG_LEVEL: "x".repeat(1000) })).toThrow(/^[^\n]{1,200}$/);
   });
 
   it.each(["0.0.0.0:50051", "[::]:50051", "10.0.0.1:50051", "authority.internal:50051"])(

@@ -1,11 +1,15 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import packageJson from "../package.json" with { type: "json" };
 import { AuthorityProcess, clientOf, temporaryDirectory } from "./support/authority-process.ts";
 import { createAuthority } from "./support/certificates.ts";
 
@@ -19,6 +23,15 @@ describe("the process", () => {
     expect(asked.stdout).toContain("TOKEN_AUTHORITY_LISTEN");
     expect(asked.stdout).toContain("npm run verify-journal");
     expect(readdirSync(here.path)).toEqual([]);
+  });
+
+  it("says its version when asked for it, and in the line at its start", async () => {
+    using here = temporaryDirectory();
+    await using asked = new AuthorityProcess(here.path, ["--version"]);
+    expect(await asked.ended()).toBe(0);
+    expect(asked.stdout).toBe(`token-authority ${packageJson.version} (Node ${process.versions.node})\n`);
+    await using served = new AuthorityProcess(here.path);
+    await served.logged(new RegExp(`"version":"${packageJson.version}".*"msg":"listening"`));
   });
 
   it.each([
@@ -42,8 +55,43 @@ describe("the process", () => {
       { TOKEN_AUTHORITY_DATA_DIR: "/proc/none/data" },
       "the data directory /proc/none/data cannot be made (ENOENT)",
     ],
-    ["an unknown option", ["--verbose"], {}, "--verbose"],
-    ["an unknown command", ["serve"], {}, "these arguments mean nothing here"],
+    ["an unknown option", ["--verbose"], {}, 'there is no option "--verbose": see --help'],
+    ["an option with a typing error", ["--int"], {}, 'there is no option "--int", did you mean --init: see --help'],
+    ["a setting as an option", ["--listen=127.0.0.1:1"], {}, "this one is TOKEN_AUTHORITY_LISTEN: see --help"],
+    ["an option without its value", ["--head"], {}, "see --help"],
+    ["an option of a command", ["--accept-lost-revocations"], {}, "these options belong to a command"],
+    ["an unknown command", ["serve"], {}, 'there is no command "serve": see --help'],
+    ["a command with a typing error", ["bakcup"], {}, 'there is no command "bakcup", did you mean backup: see --help'],
+    [
+      "a setting with a typing error",
+      [],
+      { TOKEN_AUTHORITY_DATADIR: "x" },
+      "TOKEN_AUTHORITY_DATADIR: there is no such setting, TOKEN_AUTHORITY_DATA_DIR is one",
+    ],
+    [
+      "a host that is not this machine's",
+      [],
+      { TOKEN_AUTHORITY_ADMIN_LISTEN: "192.0.2.1:9464" },
+      "TOKEN_AUTHORITY_ADMIN_LISTEN: cannot listen on 192.0.2.1:9464: 192.0.2.1 is no address of this machine: set",
+    ],
+    [
+      "a host that nobody knows",
+      [],
+      { TOKEN_AUTHORITY_ADMIN_LISTEN: "host.invalid:9464" },
+      "TOKEN_AUTHORITY_ADMIN_LISTEN: cannot listen on host.invalid:9464: the name host.invalid is not known here",
+    ],
+    [
+      "a socket in a directory that is not there",
+      [],
+      { TOKEN_AUTHORITY_LISTEN: "unix:/none/authority.sock" },
+      "TOKEN_AUTHORITY_LISTEN: cannot listen on unix:/none/authority.sock: there is no directory /none: make it",
+    ],
+    [
+      "a sealing secret that others can read",
+      [],
+      { TOKEN_AUTHORITY_SEALING_SECRET: "/etc/passwd" },
+      "/etc/passwd: the sealing secret is open to others than its owner (mode 644): run chmod 600 on it",
+    ],
   ])("ends at once with one clear line on %s", async (_what, args, environment, line) => {
     using here = temporaryDirectory();
     await using refused = new AuthorityProcess(here.path, args, environment);
@@ -59,7 +107,7 @@ describe("the process", () => {
     const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
     const { key } = await tokens.create({ ...newKey, requestId });
     expect((await tokens.create({ ...newKey, requestId })).key).toBe(key);
-    expect(first.stderr).toContain("grpcurl -plaintext");
+    expect(first.stderr).toContain("curl -sS -H");
     expect(readdirSync(here.path).sort()).toEqual(["data", "data.marker", "data.sealing-secret"]);
     first.child.kill("SIGTERM");
     expect(await first.ended()).toBe(0);
@@ -83,15 +131,23 @@ describe("the process", () => {
     await third.address();
   });
 
-  it("refuses a port that is taken with one line", async () => {
-    using here = temporaryDirectory();
-    using elsewhere = temporaryDirectory();
-    await using owner = new AuthorityProcess(here.path);
-    const listen = { TOKEN_AUTHORITY_LISTEN: await owner.address() };
-    await using second = new AuthorityProcess(elsewhere.path, [], listen);
-    expect(await second.ended()).toBe(2);
-    expect(second.stderr.trim().split("\n")).toEqual([expect.stringContaining("EADDRINUSE")]);
-  });
+  it.each(["LISTEN", "ADMIN_LISTEN", "REST_LISTEN", "CONSOLE_LISTEN"])(
+    "refuses a port that is taken with one line that names %s and another port",
+    async (name) => {
+      using here = temporaryDirectory();
+      using elsewhere = temporaryDirectory();
+      await using owner = new AuthorityProcess(here.path);
+      const taken = await owner.address();
+      await using second = new AuthorityProcess(elsewhere.path, [], { [`TOKEN_AUTHORITY_${name}`]: taken });
+      expect(await second.ended()).toBe(2);
+      const [line = "", ...more] = second.stderr.trim().split("\n");
+      expect(more).toEqual([]);
+      const port = Number(taken.split(":")[1]);
+      expect(line).toContain(
+        `TOKEN_AUTHORITY_${name}: cannot listen on ${taken}: another program listens there: end it, or set TOKEN_AUTHORITY_${name} to another port, such as 127.0.0.1:${port + (port < 65_535 ? 1 : -1)}`,
+      );
+    },
+  );
 
   it("ends in good order, with a line when it begins to and one when it has, also on a signal during its start", async () => {
     using here = temporaryDirectory();
@@ -183,6 +239,74 @@ describe("the process", () => {
     served.child.kill("SIGTERM");
     expect(await served.ended()).toBe(0);
     expect(readdirSync(here.path)).not.toContain("authority.sock");
+  });
+});
+
+describe("a start without tokens", () => {
+  /** Runs the command that a person is told to run, and returns what it printed. */
+  async function follow(served: AuthorityProcess, program: string, edit = (text: string) => text): Promise<string> {
+    const command = new RegExp(`^  (${program} [\\s\\S]*?Create)$`, "m");
+    while (!command.test(served.stderr)) {
+      await once(served.child.stderr ?? served.child, "data");
+    }
+    const [, text = ""] = command.exec(served.stderr) ?? [];
+    return (await promisify(execFile)("bash", ["-c", edit(text)])).stdout;
+  }
+
+  it("says each time how to make the first key, with curl, until there is one", async () => {
+    using here = temporaryDirectory();
+    await using first = new AuthorityProcess(here.path);
+    await follow(first, "curl", () => "true");
+    first.child.kill("SIGTERM");
+    await first.ended();
+    await using second = new AuthorityProcess(here.path);
+    expect(JSON.parse(await follow(second, "curl")).key).toMatch(/^sk_test_/);
+    second.child.kill("SIGTERM");
+    await second.ended();
+    await using third = new AuthorityProcess(here.path);
+    await third.address();
+    third.child.kill("SIGTERM");
+    await third.ended();
+    expect(third.stderr).toBe("");
+  });
+
+  it("says so for a unix socket", async () => {
+    using here = temporaryDirectory();
+    await using served = new AuthorityProcess(here.path, [], {
+      TOKEN_AUTHORITY_LISTEN: `unix:${join(here.path, "s")}`,
+    });
+    expect(JSON.parse(await follow(served, "curl")).key).toMatch(/^sk_test_/);
+  });
+
+  it("says so for TLS, with an operator's certificate", async () => {
+    using here = temporaryDirectory();
+    const root = createAuthority();
+    const [server, operator] = [root.issue(), root.issue({ names: [{ uri: "spiffe://casapay/oncall" }] })];
+    const file = (name: string, content: string) => {
+      writeFileSync(join(here.path, name), content, { mode: 0o600 });
+      return join(here.path, name);
+    };
+    const ca = file("ca.pem", root.certificatePem);
+    await using served = new AuthorityProcess(here.path, [], {
+      TOKEN_AUTHORITY_TLS_CERT: file("cert.pem", server.certificatePem),
+      TOKEN_AUTHORITY_TLS_KEY: file("key.pem", server.keyPem),
+      TOKEN_AUTHORITY_TLS_CLIENT_CA: ca,
+      TOKEN_AUTHORITY_CALLERS: file("callers.json", '{"spiffe://casapay/oncall": "operator"}'),
+    });
+    const [certificate, key] = [file("op.pem", operator.certificatePem), file("op.key", operator.keyPem)];
+    const answer = await follow(served, "curl", (text) =>
+      text.replace("SERVER_CA.pem", ca).replace("OPERATOR.pem", certificate).replace("OPERATOR.key", key),
+    );
+    expect(JSON.parse(answer).key).toMatch(/^sk_test_/);
+  });
+
+  it("says that nobody may make a secret key where plaintext callers have a role that may not", async () => {
+    using here = temporaryDirectory();
+    await using served = new AuthorityProcess(here.path, [], { TOKEN_AUTHORITY_PLAINTEXT_ROLE: "gateway" });
+    await served.address();
+    served.child.kill("SIGTERM");
+    await served.ended();
+    expect(served.stderr).toContain("with TOKEN_AUTHORITY_PLAINTEXT_ROLE=gateway nobody may make a secret key");
   });
 });
 

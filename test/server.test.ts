@@ -118,7 +118,7 @@ describe("a second authority on the same port", () => {
     await using authority = await TestServer.start(settings);
     await using second = new TestServer();
     const taken = { ...settings, TOKEN_AUTHORITY_LISTEN: authority.server.address };
-    await expect(second.start(taken)).rejects.toMatchObject({ code: "EADDRINUSE" });
+    await expect(second.start(taken)).rejects.toThrow(/^TOKEN_AUTHORITY_LISTEN: .*another program listens there/);
     expect(existsSync(join(second.directory, "data"))).toBe(false);
     await authority.stop();
     await second.start(taken);
@@ -126,18 +126,25 @@ describe("a second authority on the same port", () => {
   });
 });
 
-describe("the first start on the defaults", () => {
-  it("makes a sealing secret beside the data, for the owner's eyes only", async () => {
-    await using authority = new TestServer();
+describe("the first start without a sealing secret", () => {
+  it("makes one beside the data, for the owner's eyes only", async () => {
+    await using authority = await TestServer.start();
     const file = join(authority.directory, "data.sealing-secret");
-    await authority.start();
-    await authority.stop();
-    const { startServer } = await import("../src/server.ts");
-    const log = { info() {}, warn() {}, error() {} };
-    const config = { ...authority.config(), sealingSecret: { file, create: true } };
-    await using _server = await startServer(config, { clock: Date.now, log, logLinesDropped: () => 0, onFatal() {} });
     expect(statSync(file).size).toBe(32);
     expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  it("warns and refuses request ids where none can be made", async () => {
+    await using authority = new TestServer();
+    // As long as a name may be, but for what the marker's has behind it.
+    const name = "d".repeat(255 - ".marker".length);
+    await authority.start({ TOKEN_AUTHORITY_DATA_DIR: join(authority.directory, name) });
+    expect(authority.logged).toContainEqual(
+      expect.objectContaining({ level: "warn", message: expect.stringContaining("TOKEN_AUTHORITY_SEALING_SECRET") }),
+    );
+    const error = await authority.issue({ requestId: "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52" }).catch(ConnectError.from);
+    expect(error).toMatchObject({ code: Code.FailedPrecondition });
+    expect(await authority.verdictOf((await authority.issue()).key)).toBe("principal");
   });
 });
 
@@ -334,5 +341,28 @@ describe("an address", () => {
       body: '{"key": "x"}',
     });
     expect(await response.json()).toMatchObject({ refusal: { reason: "REFUSAL_REASON_KEY_MALFORMED" } });
+  });
+});
+
+describe("a call with more metadata than is taken", () => {
+  it("is RESOURCE_EXHAUSTED over gRPC and 431 over anything else, and its connection goes on", async () => {
+    await using authority = await TestServer.start();
+    const metadata = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`x-${at}`, "v".repeat(4_000)]));
+    const failed = await authority.tokens
+      .get({ id: "tok_1" }, { headers: metadata })
+      .then(() => null, ConnectError.from);
+    expect(failed?.code).toBe(Code.ResourceExhausted);
+    expect(failed?.rawMessage).toMatch(/metadata is longer than 16384 bytes/);
+
+    const session = connect(`http://${authority.server.address}`);
+    const statusOf = async (headers: Record<string, string>) => {
+      const stream = session.request({ ":path": "/", ...headers });
+      const [{ ":status": status, "grpc-status": grpcStatus }] = await once(stream, "response");
+      return [status, grpcStatus];
+    };
+    expect(await statusOf(metadata)).toEqual([431, undefined]);
+    expect(await statusOf({ "content-type": "application/grpc-web+proto", ...metadata })).toEqual([200, "8"]);
+    expect(await statusOf({})).toEqual([404, undefined]);
+    session.destroy();
   });
 });

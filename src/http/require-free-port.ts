@@ -1,13 +1,21 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { dirname } from "node:path";
 import type { ListenAddress } from "./listen-address.ts";
 
 /**
- * Throws the system's EADDRINUSE when somebody listens there already, one that would share its port included. A unix socket looks
- * for itself, no address needs nothing, and port 0 is always free. A port that is taken right after is found only by a listener that does not share it.
+ * Throws the system's error when nobody can listen there: EADDRINUSE when somebody does already, one that would share its port included.
+ * Who listens on a unix socket is asked by its listener, no address needs nothing, and port 0 is always free. A port that is taken right
+ * after is found only by a listener that does not share it.
  */
 export async function requireFreePort(address: ListenAddress | null): Promise<void> {
-  if (address === null || "path" in address || address.port === 0) {
+  if (address !== null && "path" in address) {
+    // As the listener does, which binds in a directory of its own beside the path.
+    rmSync(mkdtempSync(`${dirname(address.path)}/.`), { recursive: true });
+    return;
+  }
+  if (address === null || address.port === 0) {
     return;
   }
   // Without SO_REUSEPORT, which both sides must have to share.

@@ -25,7 +25,7 @@ export const plantedDomain = [
     name: "REST waits for a body before it looks at the key",
     file: "src/rest/rest-handler.ts",
     from: "await waitFor(patience, () => accept(operation, request, exchange));",
-    to: "",
+    to: "await waitFor(patience, async () => (await readBody(request), accept(operation, request, exchange)));",
     tests: ["test/rest/requests.test.ts"],
   },
   {
