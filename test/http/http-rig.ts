@@ -3,6 +3,7 @@ import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHead
 import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { Peer } from "../../src/authority/caller.ts";
 import type { Log } from "../../src/authority/log.ts";
+import { connectionOf } from "../../src/http/connection.ts";
 import { describeError } from "../../src/http/describe-error.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../src/http/exchange.ts";
 import { createHttp2Handler } from "../../src/http/http2-handler.ts";
@@ -87,10 +88,7 @@ export function createHttp2(
 }
 
 export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
-  return (socket, peer) => {
-    const connection = http2.accept(socket, peer);
-    return { closeGracefully: () => connection.leave() };
-  };
+  return (socket, peer) => connectionOf(http2.accept(socket, peer));
 }
 
 function memoryLog(lines: LogLine[]) {
