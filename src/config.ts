@@ -47,6 +47,8 @@ export type Config = {
   readonly maxTokensPerAccount: number;
   readonly minFreeBytes: number;
   readonly maxConnections: number;
+  /** What the connections of all threads may hold together of requests and answers. */
+  readonly maxHeldBytes: number;
   readonly maxConcurrentStreams: number;
   readonly threads: number;
   /** For the keys that are kept in memory, all threads together. */
@@ -183,6 +185,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
       read(env, "MAX_CONNECTIONS") === null
         ? affordableConnections(memoryBytes)
         : integer(env, "MAX_CONNECTIONS", { min: 1, max: 1_000_000 }),
+    maxHeldBytes: Math.min(128 * mebibyte, memoryBytes / 8),
     maxConcurrentStreams: integer(env, "MAX_CONCURRENT_STREAMS", { min: 1, max: 100_000 }),
     threads: integer(env, "THREADS", { min: 1, max: 64 }),
     cacheBytes: integer(env, "CACHE_MIB", { min: 1, max: 65_536 }) * mebibyte,

@@ -59,6 +59,14 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       help: "Open connections.",
       read: () => sum(readings().flatMap(({ connections }) => connections.map(({ open }) => open))),
     },
+    token_authority_held_bytes: {
+      help: "What connections hold of requests that are not whole and of answers that are not taken.",
+      read: () => sum(readings().map(({ bytes }) => bytes.heldBytes)),
+    },
+    token_authority_connections_cut: {
+      help: "Connections that were cut since the start, for they held most of too many bytes.",
+      read: () => sum(readings().map(({ bytes }) => bytes.cut)),
+    },
     token_authority_connections_refused: {
       help: "Connections that were refused or cut since the start, for there were too many.",
       read: () =>

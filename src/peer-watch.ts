@@ -45,7 +45,7 @@ const maxNameCharacters = 300;
  */
 export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): CallerWatch {
   const sample = createSampler();
-  const refused = new Map<PeerFault, number>();
+  const refused = noneRefused(isKnown !== null);
   let ends = new Map<string, number>();
   let endsBefore = new Map<string, number>();
   let windowEndsAtMs = performance.now() + windowMs;
@@ -121,6 +121,30 @@ export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): Calle
     },
     readings: () => ({ port, refused: new Map(refused), certificateEndsMs: soonest(endsBefore, ends) }),
   };
+}
+
+// Prometheus does not see the first of a count that begins with it: all begin with 0.
+const handshakeFaults: readonly HandshakeFault[] = [
+  "PLAINTEXT",
+  "NOT_TLS",
+  "TLS_VERSION",
+  "TLS_CIPHER",
+  "SERVER_CERTIFICATE_REFUSED",
+  "HANDSHAKE_TIMEOUT",
+  "HANDSHAKE_FAILED",
+];
+const callerFaults: readonly PeerFault[] = [
+  "CERTIFICATE_MISSING",
+  "CERTIFICATE_UNTRUSTED",
+  "CERTIFICATE_EXPIRED",
+  "CERTIFICATE_NOT_YET_VALID",
+  "CERTIFICATE_UNSUITABLE",
+  "CERTIFICATE_WITHOUT_IDENTITY",
+  "CALLER_UNKNOWN",
+];
+
+function noneRefused(knowsCallers: boolean): Map<PeerFault, number> {
+  return new Map([...handshakeFaults, ...(knowsCallers ? callerFaults : [])].map((fault) => [fault, 0]));
 }
 
 /** By identity the sooner of two, those that end first. */

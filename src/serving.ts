@@ -6,6 +6,7 @@ import type { Log } from "./authority/log.ts";
 import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
+import { type ByteReadings, createByteBudget } from "./byte-budget.ts";
 import { createCallLog } from "./call-log.ts";
 import { createChangeLog } from "./change-log.ts";
 import type { Config, RestConfig } from "./config.ts";
@@ -49,6 +50,7 @@ export type ServingReadings = {
   readonly calls: CallMeasures;
   /** Of each port. */
   readonly connections: readonly ConnectionCounts[];
+  readonly bytes: ByteReadings;
   /** Of each port, the requests that were refused for their header was too large. */
   readonly largeHeaders: readonly number[];
   readonly clockBehindMs: number;
@@ -107,7 +109,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   starting.defer(async () => {
     await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
   });
-  const shared = { authority, clock: clock.now, onCall, isTraced: tracing !== null, log };
+  const budget = starting.use(createByteBudget(heldBytesOf(options), log));
+  const shared = { budget, authority, clock: clock.now, onCall, isTraced: tracing !== null, log };
   const internal =
     options.rpc === null
       ? null
@@ -137,6 +140,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
           answerRpc: internal.answerRpc,
           roleOf: internal.roleOf,
           tls: internal.certificates,
+          budget,
           log,
         });
   if (page !== null) {
@@ -153,6 +157,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     },
     readings: () => ({
       calls: meter.read(),
+      bytes: budget.readings(),
       connections: ports.map((one) => one.counts()),
       largeHeaders: ports.map((one) => one.largeHeaders()),
       clockBehindMs: clock.behindMs(),
@@ -168,6 +173,12 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** The share of one thread: the public has one half, where it is served. */
+function heldBytesOf({ config, rpc }: ServingOptions): number {
+  const half = config.rest === null ? config.maxHeldBytes : config.maxHeldBytes / 2;
+  return rpc === null ? half : half / config.threads;
 }
 
 /** The share of one thread. The REST face, which few keys come to, has an eighth besides. */

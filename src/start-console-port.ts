@@ -1,5 +1,6 @@
 import type { Role } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import { createConsoleHandler } from "./console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
 import { readPageFiles } from "./console/page-files.ts";
@@ -27,6 +28,7 @@ export type ConsolePortOptions = {
   readonly roleOf: (identity: string) => Role | null;
   readonly answerRpc: HttpHandler;
   readonly figures: Figures;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
@@ -41,6 +43,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Con
   const { address, tls, roleOf, answerRpc, figures, log } = options;
   const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: true,
     address,
     reusePort: false,

@@ -1,9 +1,11 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
+import { createFaultLog } from "./authority/fault-log.ts";
 import type { FinishedCall } from "./authority/finished-call.ts";
 import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { Config } from "./config.ts";
 import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
 import { createCheckStatuses } from "./connect/check-statuses.ts";
@@ -42,6 +44,7 @@ export type InternalPortOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
@@ -73,16 +76,18 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     options.onCall(call);
   };
 
+  // One for all: each would write its 10 lines a second.
+  const reportFault = createFaultLog(log);
   const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
   const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
   const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
   const authenticateLane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, log }),
+    ...createAuthenticateStatuses({ roleOf, reportFault }),
     ...laneOptions,
     authenticate: authority.authenticate,
   });
   const check = createCheck(authority.authenticate);
-  const checkStatuses = createCheckStatuses({ roleOf, log });
+  const checkStatuses = createCheckStatuses({ roleOf, reportFault });
   const checkLane = createCheckLane({
     ...checkStatuses,
     ...laneOptions,
@@ -98,7 +103,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     readTrace,
     deadlineMs: authenticateMs,
   });
-  const managementLanes = createManagementCalls(authority, clock, { roleOf, log }).map(
+  const managementLanes = createManagementCalls(authority, clock, { roleOf, reportFault }).map(
     (call) =>
       [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
   );
@@ -111,10 +116,11 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     shutdownSignal,
     onCall,
     readTrace,
-    log,
+    reportFault,
   });
 
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: true,
     address: options.address,
     reusePort: config.threads > 1,

@@ -1,5 +1,8 @@
 import type { Peer } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import { metadataTooLong } from "./grpc/metadata-too-long.ts";
+import { connectionOf } from "./http/connection.ts";
 import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import { createHttp2Handler } from "./http/http2-handler.ts";
@@ -19,6 +22,8 @@ export type PortOptions = {
   /** Whether peers have identities here: who has none is told so, and soon cut. */
   readonly knowsCallers: boolean;
   readonly lanes: Lanes<Peer>;
+  /** What all connections of the thread may hold. */
+  readonly budget: ByteBudget;
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
   /** TLS handshakes that begin in a second: each takes about a millisecond of the thread. */
@@ -44,9 +49,15 @@ export async function startPort(options: PortOptions): Promise<Port> {
   const http2Options = {
     lanes: options.lanes,
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
+    account: options.budget.account,
     onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
-    refuseLargeHeader(peer: Peer) {
+    refuseLargeHeader(peer: Peer, contentType: string) {
       const { status, header, body } = largeHeaders.refuse(peer);
+      const grpcFields = metadataTooLong(contentType);
+      if (grpcFields !== null) {
+        const head = encodePreparedBlock([...grpcFields, ["request-id", header["request-id"] ?? ""]]);
+        return { head, body: null, trailer: null };
+      }
       const length = String(body.byteLength);
       const head = [[":status", String(status)], ...Object.entries(header), ["content-length", length]] as const;
       return { head: encodePreparedBlock(head), body, trailer: null };
@@ -68,13 +79,13 @@ export async function startPort(options: PortOptions): Promise<Port> {
       refuseLargeHeader: largeHeaders.refuse,
       knowsCallers: options.knowsCallers,
       serveHttp2(socket, peer, isStranger) {
-        const connection = (isStranger ? strangersHttp2 : http2).accept(socket, peer);
-        return { closeGracefully: () => connection.leave() };
+        return connectionOf((isStranger ? strangersHttp2 : http2).accept(socket, peer));
       },
       tls,
       limits: { maxConnections, handshakesPerSecond },
       log,
     });
+    options.budget.watch(() => listener.holders());
     const close = async (graceMs: number) => {
       await listener.close(graceMs);
       await closeHttp2();

@@ -5,6 +5,7 @@ import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { RestConfig } from "./config.ts";
 import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
 import { createRestHandler } from "./rest/rest-handler.ts";
@@ -29,6 +30,7 @@ export type RestPortOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
+  readonly budget: ByteBudget;
   readonly log: Log;
 };
 
@@ -46,6 +48,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
+    budget: options.budget,
     knowsCallers: false,
     address: config.listen,
     reusePort: false,

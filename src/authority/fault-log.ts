@@ -7,7 +7,7 @@ export type ReportFault = (error: unknown, rpc: string) => void;
 
 const maxLinesPerSecond = 10;
 
-/** Logs faults, at most 10 a second: an outage under load must not become one of the disk as well. */
+/** Logs faults, at most 10 a second, of whatever kind: one for a thread. An outage under load must not become one of the disk as well. */
 export function createFaultLog(log: Log): ReportFault {
   let second = 0;
   let lines = 0;

@@ -1,7 +1,6 @@
 import type { Clock } from "../authority/clock.ts";
-import { createFaultLog } from "../authority/fault-log.ts";
+import type { ReportFault } from "../authority/fault-log.ts";
 import type { FinishedCall } from "../authority/finished-call.ts";
-import type { Log } from "../authority/log.ts";
 import type { TokenAuthority } from "../authority/token-authority.ts";
 import type { ReadTrace } from "../authority/trace-headers.ts";
 import { type Deadlines, defaultDeadlines } from "./deadline.ts";
@@ -21,7 +20,7 @@ export type ConnectHandlerOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
   readonly readTrace?: ReadTrace;
-  readonly log: Log;
+  readonly reportFault: ReportFault;
   /** Turns health to NOT_SERVING and ends the streams. Calls under way end by themselves. */
   readonly shutdownSignal: AbortSignal;
   readonly deadlines?: Deadlines;
@@ -29,8 +28,7 @@ export type ConnectHandlerOptions = {
 
 /** Serves TokenService, health and reflection over gRPC, gRPC-Web and Connect, to whatever speaks HTTP. */
 export function createConnectHandler(options: ConnectHandlerOptions): HttpHandler {
-  const { onCall, readTrace, deadlines = defaultDeadlines } = options;
-  const reportFault = createFaultLog(options.log);
-  const routes = createRoutes({ ...options, reportFault });
+  const { onCall, readTrace, deadlines = defaultDeadlines, reportFault } = options;
+  const routes = createRoutes(options);
   return createRpcHandler({ routes, deadlines, onCall, readTrace, reportFault });
 }

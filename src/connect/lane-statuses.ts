@@ -3,8 +3,7 @@ import { type Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { Peer, Role } from "../authority/caller.ts";
 import { AuthorityError } from "../authority/errors.ts";
-import { createFaultLog } from "../authority/fault-log.ts";
-import type { Log } from "../authority/log.ts";
+import type { ReportFault } from "../authority/fault-log.ts";
 import { rpcName } from "./call.ts";
 import {
   callCanceled,
@@ -33,11 +32,10 @@ export type Status = {
   readonly details?: Readonly<Record<string, string>> | null;
 };
 
-export type LaneStatusesOptions = { readonly roleOf: RoleOf; readonly log: Log };
+export type LaneStatusesOptions = { readonly roleOf: RoleOf; readonly reportFault: ReportFault };
 
 /** Who may call this RPC, and in which words it fails: for those who answer it without Connect. */
-export function createLaneStatuses(method: DescMethod, { roleOf, log }: LaneStatusesOptions) {
-  const reportFault = createFaultLog(log);
+export function createLaneStatuses(method: DescMethod, { roleOf, reportFault }: LaneStatusesOptions) {
   return {
     /** Looked up for each call. Hot path. */
     admit(peer: Peer): {

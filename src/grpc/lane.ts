@@ -18,6 +18,8 @@ export type Lane<Context> = {
   readonly maxBodyBytes: number;
   /** Answers a longer body. */
   tooLarge(context: Context): LaneAnswer;
+  /** Answers whoever may not call, before a part of its body is kept; null for who may. */
+  refusal(context: Context): LaneAnswer | null;
   /** Whether a request takes the lane; false sends it the general way. */
   accepts(headers: LaneHeaders, authority: string, context: Context): boolean;
   /** Answers the body: `bytes` from `start` up to `end`, valid until this returns. */

@@ -121,6 +121,13 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
     return "body" in reply ? succeed(call, reply) : fail(call, reply);
   }
 
+  /** Nothing of a body is kept for who may not call. */
+  function refuseEarly(peer: Peer): LaneAnswer | null {
+    const startedAtMs = performance.now();
+    const { identity, role, refusal } = admit(peer);
+    return refusal === null ? null : fail({ peer, identity, role, startedAtMs, headers: null }, refusal);
+  }
+
   /** Who may not call learns nothing else. */
   function tooLarge(peer: Peer): LaneAnswer {
     const startedAtMs = performance.now();
@@ -223,6 +230,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
   return {
     maxBodyBytes: prefixBytes + maxMessageBytes,
     tooLarge,
+    refusal: refuseEarly,
     accepts,
     answer,
   };

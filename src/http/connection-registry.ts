@@ -29,6 +29,14 @@ export type RegistryLimits = {
   readonly maxStrangers: number;
   /** How long a stranger has to be told that it is one. */
   readonly strangerMs: number;
+  /** Whether for one connection too many the longest idle one is cut, where whoever likes may connect. */
+  readonly cutsIdle: boolean;
+};
+
+/** A connection that may be cut for what it holds. */
+export type Holder = {
+  readonly heldBytes: number;
+  cut(): void;
 };
 
 /** All sockets of a listener, from accept to close. */
@@ -72,7 +80,7 @@ export class ConnectionRegistry {
       return true;
     }
     this.#refused += 1;
-    return false;
+    return this.#limits.cutsIdle && this.#cutLongestIdle();
   }
 
   add(socket: Socket, entry: Entry): void {
@@ -91,6 +99,13 @@ export class ConnectionRegistry {
         return;
       }
       this.#cutStranger(socket);
+    }
+  }
+
+  /** All connections that speak. */
+  *holders(): Iterable<Holder> {
+    for (const [socket, { connection }] of this.#entries) {
+      yield { heldBytes: connection.heldBytes, cut: () => socket.destroy() };
     }
   }
 
@@ -139,6 +154,24 @@ export class ConnectionRegistry {
     this.#refused += 1;
     this.#forget(socket);
     socket.destroy();
+  }
+
+  /** False when none is idle. */
+  #cutLongestIdle(): boolean {
+    let longest: Socket | null = null;
+    let sinceMs = Number.POSITIVE_INFINITY;
+    for (const [socket, { connection }] of this.#entries) {
+      if (connection.idleSinceMs !== null && connection.idleSinceMs < sinceMs) {
+        longest = socket;
+        sinceMs = connection.idleSinceMs;
+      }
+    }
+    if (longest === null) {
+      return false;
+    }
+    this.#forget(longest);
+    longest.destroy();
+    return true;
   }
 
   #forget(socket: Socket): void {

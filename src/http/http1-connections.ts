@@ -66,7 +66,7 @@ export function createHttp1Connections(context: Http1Context): Http1Connections 
       // node:http calls this after a last response. The reset that destroying makes of unread bytes could overtake it (RFC 9112, 9.6).
       socket.destroySoon = () => state.linger();
       server.emit("connection", socket);
-      return { closeGracefully: () => state.closeGracefully() };
+      return state;
     },
     close() {
       server.close(ignore);
@@ -75,7 +75,7 @@ export function createHttp1Connections(context: Http1Context): Http1Connections 
 }
 
 /** One connection: its requests are answered one after the other, in the order in which they came. */
-class Http1State {
+class Http1State implements Connection {
   readonly #socket: Socket;
   readonly #peer: Peer;
   readonly #context: Http1Context;
@@ -83,6 +83,7 @@ class Http1State {
   #queue: Promise<void> = Promise.resolve();
   #waiting = 0;
   #current: ServerResponse | null = null;
+  #idleSinceMs = performance.now();
   #closing = false;
   #refused = false;
 
@@ -91,6 +92,14 @@ class Http1State {
     this.#peer = peer;
     this.#context = context;
     this.#leavesAtMs = performance.now() + context.limits.maxAgeMs * (1 + ageJitter * (2 * Math.random() - 1));
+  }
+
+  get heldBytes(): number {
+    return this.#socket.writableLength + (this.#current?.req.readableLength ?? 0);
+  }
+
+  get idleSinceMs(): number | null {
+    return this.#waiting === 0 ? this.#idleSinceMs : null;
   }
 
   enqueue(request: IncomingMessage, response: ServerResponse): void {
@@ -151,6 +160,7 @@ class Http1State {
     }
     this.#current = null;
     this.#waiting -= 1;
+    this.#idleSinceMs = performance.now();
     if (this.#closing && this.#waiting === 0) {
       this.#end();
     }

@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:tls";
 import type { Peer } from "../authority/caller.ts";
 import type { Log } from "../authority/log.ts";
 import type { Connection } from "./connection.ts";
-import { type ConnectionCounts, ConnectionRegistry, type Entry } from "./connection-registry.ts";
+import { type ConnectionCounts, ConnectionRegistry, type Entry, type Holder } from "./connection-registry.ts";
 import { describeError } from "./describe-error.ts";
 import type { HttpHandler } from "./exchange.ts";
 import { Handshakes } from "./handshakes.ts";
@@ -26,6 +26,8 @@ export type Listener = AsyncDisposable & {
   /** The address as a person or parseListenAddress reads it. */
   readonly addressText: string;
   counts(): ConnectionCounts;
+  /** The connections that speak, with what each holds for its peer. */
+  holders(): Iterable<Holder>;
   /** Stops accepting, lets requests under way end, and cuts what is left after the grace. Calling again waits for the first call. */
   close(graceMs: number): Promise<void>;
 };
@@ -55,7 +57,7 @@ export async function startListener(options: {
     throw new Error("TLS is served on TCP addresses only");
   }
   const limits = { ...defaultHttpLimits, ...options.limits };
-  const registry = new ConnectionRegistry(limits);
+  const registry = new ConnectionRegistry({ ...limits, cutsIdle: !options.knowsCallers });
   const handshakes = new Handshakes(limits, tls !== null);
   const scheme = tls === null ? "http" : "https";
   const http1 = createHttp1Connections({
@@ -111,6 +113,7 @@ export async function startListener(options: {
     address: bound,
     addressText: formatListenAddress(bound),
     counts: () => registry.counts(handshakes.size),
+    holders: () => registry.holders(),
     close,
     [Symbol.asyncDispose]: () => close(0),
   };

@@ -6,11 +6,13 @@ export class Account {
   #heldBytes = 0;
   readonly #maxBytes: number;
   readonly #above: Account | null;
+  readonly #onOverdrawn: () => void;
 
-  /** What is held counts in the account above as well, whose room bounds this one's. */
-  constructor(maxBytes: number, above: Account | null = null) {
+  /** What is held counts in the account above as well, whose room bounds this one's. `onOverdrawn` hears of bytes taken beyond the most. */
+  constructor(maxBytes: number, above: Account | null = null, onOverdrawn: () => void = () => {}) {
     this.#maxBytes = maxBytes;
     this.#above = above;
+    this.#onOverdrawn = onOverdrawn;
   }
 
   get heldBytes(): number {
@@ -27,6 +29,9 @@ export class Account {
   take(bytes: number): void {
     this.#heldBytes += bytes;
     this.#above?.take(bytes);
+    if (this.#heldBytes > this.#maxBytes) {
+      this.#onOverdrawn();
+    }
   }
 
   /** Bytes that were taken are kept no longer. */

@@ -25,6 +25,7 @@ export class Connection<Context> {
   readonly #server: ServerParts<Context>;
   readonly #onClosed: (connection: Connection<Context>) => void;
   readonly #reader: FrameReader;
+  readonly #account: Account;
   readonly #table: StreamTable<Context>;
   readonly #outgoing: Outgoing<Context>;
   readonly #incoming: Incoming<Context>;
@@ -53,8 +54,9 @@ export class Connection<Context> {
     this.#onClosed = onClosed;
     this.#reader = new FrameReader(limits.maxFrameBytes);
     const account = new Account(limits.maxHeldBytes, server.account);
+    this.#account = account;
     this.#table = new StreamTable(account, () => this.#onIdle());
-    this.#outgoing = new Outgoing(socket, server.pool, limits);
+    this.#outgoing = new Outgoing(socket, server.pool, server.account, limits);
     this.#incoming = new Incoming({
       server,
       context,
@@ -119,6 +121,17 @@ export class Connection<Context> {
     writer.goAway(maxStreamId, ErrorCode.NoError, "");
     writer.ping(goAwayPing, false);
     this.#outgoing.flushSoon();
+  }
+
+  /** What it holds for its peer: of requests, what came and was not handed on; of answers, what waits to be taken. */
+  get heldBytes(): number {
+    const { unsentBytes, waitingBodyBytes } = this.#outgoing;
+    return this.#account.heldBytes + this.#reader.unreadBytes + unsentBytes + waitingBodyBytes;
+  }
+
+  /** Since when no request is under way, by the server's clock; null while one is. */
+  get idleSinceMs(): number | null {
+    return this.#table.underWay === 0 ? this.#deadlines.idleSinceMs : null;
   }
 
   /** Closes at once. Streams under way are aborted. */

@@ -61,6 +61,10 @@ export class Deadlines<Context> {
     }
   }
 
+  get idleSinceMs(): number {
+    return this.#idleSinceMs;
+  }
+
   noteIdle(): void {
     this.#idleSinceMs = this.#parts.server.time.nowMs;
   }

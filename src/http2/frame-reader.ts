@@ -47,6 +47,11 @@ export class FrameReader {
     return this.#partialLength > 0 || this.#skip > 0;
   }
 
+  /** What came and was not yet handed on as a frame. */
+  get unreadBytes(): number {
+    return this.#chunk.length - this.#at + this.#partialLength;
+  }
+
   /** Whether bytes were pushed that `next` has not looked at. */
   get hasUnread(): boolean {
     return this.#at < this.#chunk.length;

@@ -15,10 +15,13 @@ export type Http2Options<Context> = {
   readonly handle: Handler<Context>;
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
-  /** Answers a request whose header list is too large to be read. Default: 431 and nothing else. */
-  readonly refuseLargeHeader?: (context: Context) => LaneAnswer;
+  /**
+   * Answers a request whose header list is too large to be read. `contentType` is its own, or empty where that was not among the fields
+   * that were kept. Default: 431 and nothing else.
+   */
+  readonly refuseLargeHeader?: (context: Context, contentType: string) => LaneAnswer;
   readonly limits?: Partial<Limits>;
-  /** Counts what all connections hold of their requests, and bounds it. Default: a count without a bound. */
+  /** Counts what all connections hold of their requests, and of the bodies of answers that wait; bounds the former. Default: a count without a bound. */
   readonly account?: Account;
   /** Milliseconds of a clock that never runs back. */
   readonly clock?: () => number;
@@ -26,8 +29,15 @@ export type Http2Options<Context> = {
   readonly random?: () => number;
 };
 
-/** A connection that can be asked to leave: it finishes what is under way, and closes (RFC 9113 section 6.8). */
-export type Leaving = { leave(): void };
+/** A connection as its listener knows it. */
+export type ServedConnection = {
+  /** Finishes what is under way, and closes (RFC 9113 section 6.8). */
+  leave(): void;
+  /** What it holds for its peer, of requests and of answers. */
+  readonly heldBytes: number;
+  /** Since when no request is under way, by the server's clock; null while one is. */
+  readonly idleSinceMs: number | null;
+};
 
 /** Serves HTTP/2 with prior knowledge on sockets that someone else accepted; over TLS, on those whose ALPN chose "h2". */
 export class Http2Server<Context> {
@@ -67,11 +77,11 @@ export class Http2Server<Context> {
    * Serves this socket, from here on ours, until it closes. `context` is handed to its lanes and handlers: say, who the client is.
    * What was read from it before must have been put back by `unshift`.
    */
-  accept(socket: Duplex, context: Context): Leaving {
+  accept(socket: Duplex, context: Context): ServedConnection {
     if (this.#isLeaving || this.#connections.size >= this.#parts.limits.maxConnections) {
       socket.on("error", () => {});
       socket.destroy();
-      return { leave() {} };
+      return { leave() {}, heldBytes: 0, idleSinceMs: null };
     }
     if (socket instanceof Socket) {
       // Answers are gathered here: the kernel need not wait for more.

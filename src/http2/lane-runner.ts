@@ -80,6 +80,9 @@ export class LaneRunner<Context> {
       this.#answer(stream, lane, bytes, start, end);
       return;
     }
+    if (stream.laneBody === null && this.#refuseStranger(stream, lane)) {
+      return;
+    }
     const { account } = this.#parts;
     const body = stream.laneBody ?? new BodyBuffer();
     stream.laneBody = body;
@@ -148,6 +151,22 @@ export class LaneRunner<Context> {
       const whole = body.takeAll();
       this.#ask(stream, lane, whole, 0, whole.length, true);
     });
+  }
+
+  /** Whether this peer may not ask here, and was told so. */
+  #refuseStranger(stream: Stream<Context>, lane: Lane<Context>): boolean {
+    let refusal: LaneAnswer | null | undefined;
+    try {
+      refusal = lane.refusal?.(this.#parts.context);
+    } catch (error) {
+      this.#fail(stream, error);
+      return true;
+    }
+    if (refusal === null || refusal === undefined) {
+      return false;
+    }
+    this.#send(stream, refusal);
+    return true;
   }
 
   #refuse(stream: Stream<Context>, lane: Lane<Context>): void {

@@ -18,6 +18,8 @@ export type Lane<Context> = {
   /** A longer body is answered by `tooLarge`, as soon as that is known. */
   readonly maxBodyBytes: number;
   tooLarge(context: Context): LaneAnswer;
+  /** What to answer at once to whoever may not ask here, or null; asked before a part of a body is kept. Default: everybody may. */
+  refusal?(context: Context): LaneAnswer | null;
   /** Whether this POST takes the lane, asked when its header block is read; false sends it the general way. */
   accepts(headers: LaneHeaders, authority: string, context: Context): boolean;
   /**

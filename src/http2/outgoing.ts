@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Account } from "./account.ts";
 import type { ErrorCode } from "./error-code.ts";
 import { initialFrameBytes, initialWindowBytes } from "./frame.ts";
 import { FrameWriter, type SlabPool } from "./frame-writer.ts";
@@ -26,6 +27,8 @@ export class Outgoing<Context> {
 
   readonly #socket: Duplex;
   readonly #limits: OutgoingLimits;
+  /** The server's: bodies that wait are answers, and shut no window of the connection's own requests. */
+  readonly #account: Account;
   /** Streams that have something to send and a window of their own for it, in the order of their turns. */
   readonly #ready = new Set<Stream<Context>>();
   #earned = 0;
@@ -37,8 +40,9 @@ export class Outgoing<Context> {
   onRoom: () => void = () => {};
   #isEnded = false;
 
-  constructor(socket: Duplex, pool: SlabPool, limits: OutgoingLimits) {
+  constructor(socket: Duplex, pool: SlabPool, account: Account, limits: OutgoingLimits) {
     this.#socket = socket;
+    this.#account = account;
     this.#limits = limits;
     this.writer = new FrameWriter(pool);
     this.encoder = new HpackEncoder(limits.headerTableBytes);
@@ -215,7 +219,10 @@ export class Outgoing<Context> {
 
   #countWaiting(bytes: number): void {
     this.#waitingBodyBytes += bytes;
-    if (bytes < 0) {
+    if (bytes > 0) {
+      this.#account.take(bytes);
+    } else if (bytes < 0) {
+      this.#account.give(-bytes);
       this.onRoom();
     }
   }

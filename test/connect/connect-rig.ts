@@ -9,6 +9,7 @@ import { createTransport as createGrpcTransport } from "@connectrpc/connect/prot
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Peer, Role } from "../../src/authority/caller.ts";
+import { createFaultLog } from "../../src/authority/fault-log.ts";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
@@ -108,7 +109,7 @@ export class ConnectRig implements AsyncDisposable {
       roleOf: (identity) => rig.roles.get(identity) ?? null,
       isServing: () => rig.isServing && store.isServing(),
       onCall: (call) => rig.calls.push(call),
-      log,
+      reportFault: createFaultLog(log),
       shutdownSignal: rig.shutdown.signal,
       ...(options.deadlines === undefined ? {} : { deadlines: options.deadlines }),
     });

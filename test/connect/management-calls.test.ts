@@ -10,6 +10,7 @@ import {
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Peer } from "../../src/authority/caller.ts";
+import { createFaultLog } from "../../src/authority/fault-log.ts";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
@@ -45,7 +46,7 @@ function lanesOf(over: TokenAuthority, defaultMs = 10_000): Map<string, Lane<Pee
   const log = { info() {}, warn() {}, error() {} };
   const roleOf = (identity: string) => rig.roles.get(identity) ?? null;
   return new Map(
-    createManagementCalls(over, () => rig.nowMs, { roleOf, log }).map((call) => [
+    createManagementCalls(over, () => rig.nowMs, { roleOf, reportFault: createFaultLog(log) }).map((call) => [
       `/${call.rpc}`,
       createUnaryLane({
         ...call,

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { createFaultLog } from "../../src/authority/fault-log.ts";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
 import { maxMessageBytes } from "../../src/connect/limits.ts";
@@ -20,7 +21,7 @@ function createDoors(authenticate: Authenticate) {
   const log = { info() {}, warn() {}, error: (fields: object) => reported.push(fields) };
   const check = createCheck(authenticate);
   const options = {
-    ...createCheckStatuses({ roleOf: () => "gateway", log }),
+    ...createCheckStatuses({ roleOf: () => "gateway", reportFault: createFaultLog(log) }),
     onCall: (call: FinishedCall) => calls.push(call),
   };
   const forwardAuth = createForwardAuth({ ...options, check, deadlineMs: 1000 });

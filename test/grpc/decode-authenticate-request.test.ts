@@ -308,7 +308,7 @@ describe("AuthenticateRequest in the lane", () => {
   });
 
   it("takes a request of the greatest size in linear time", () => {
-    const startedAtMs = performance.now();
+    const before = process.cpuUsage();
     for (const message of [
       Array.from({ length: 32_768 }, () => [0x12, 0]).flat(),
       [0x22, ...varint(65_000), ...Array.from({ length: 65_000 }, () => 1)],
@@ -317,6 +317,7 @@ describe("AuthenticateRequest in the lane", () => {
     ]) {
       expect(decode(bytes(message))).toEqual(decodeGenerally(bytes(message)));
     }
-    expect(performance.now() - startedAtMs).toBeLessThan(5000);
+    // Of this process' own time, of which others on the machine take nothing.
+    expect(process.cpuUsage(before).user).toBeLessThan(5_000_000);
   });
 });

@@ -1,6 +1,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { Peer } from "../../src/authority/caller.ts";
+import { createFaultLog } from "../../src/authority/fault-log.ts";
 import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
 import { createAuthenticateStatuses } from "../../src/connect/authenticate-statuses.ts";
@@ -49,7 +50,7 @@ export function createLaneRig(
   const requests: AuthenticateRequest[] = [];
   const log = { info() {}, warn() {}, error: (fields: object) => reported.push("err" in fields ? fields.err : fields) };
   const lane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, log }),
+    ...createAuthenticateStatuses({ roleOf, reportFault: createFaultLog(log) }),
     authenticate(request) {
       requests.push(request);
       return decide(request);

@@ -3,6 +3,7 @@ import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHead
 import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 import type { Peer } from "../../src/authority/caller.ts";
 import type { Log } from "../../src/authority/log.ts";
+import { connectionOf } from "../../src/http/connection.ts";
 import { describeError } from "../../src/http/describe-error.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../src/http/exchange.ts";
 import { createHttp2Handler } from "../../src/http/http2-handler.ts";
@@ -13,6 +14,7 @@ import type { PeerWatch } from "../../src/http/peer-watch.ts";
 import type { TlsSource } from "../../src/http/tls-source.ts";
 import { Http2Server } from "../../src/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/http2/limits.ts";
+import { firstOf } from "../support/eventually.ts";
 
 type LogLine = { readonly level: "info" | "warn" | "error"; readonly fields: object; readonly message: string };
 
@@ -86,10 +88,7 @@ export function createHttp2(
 }
 
 export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
-  return (socket, peer) => {
-    const connection = http2.accept(socket, peer);
-    return { closeGracefully: () => connection.leave() };
-  };
+  return (socket, peer) => connectionOf(http2.accept(socket, peer));
 }
 
 function memoryLog(lines: LogLine[]) {
@@ -154,7 +153,7 @@ export async function readUntil(socket: Socket, pattern: RegExp): Promise<string
     if (socket.closed) {
       throw new Error(`closed after ${JSON.stringify(text)}`);
     }
-    await Promise.race([once(socket, "data"), once(socket, "close")]);
+    await firstOf([socket, "data"], [socket, "close"]);
   }
   socket.off("data", onData);
   return text;

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:http2";
+import type { Socket } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { HttpRequest } from "../../src/http/exchange.ts";
 import { defaultHttpLimits } from "../../src/http/limits.ts";
@@ -10,6 +11,7 @@ import {
   callHttp2,
   connectRaw,
   echo,
+  type HttpRig,
   hello,
   openHttp2,
   preface,
@@ -22,6 +24,13 @@ import {
 
 const hosted = "Host: localhost\r\n";
 
+/** A connection that has asked. */
+async function speakTo(rig: HttpRig): Promise<Socket> {
+  const socket = await connectRaw(rig.port);
+  socket.write(`GET / HTTP/1.1\r\n${hosted}\r\n`);
+  return socket;
+}
+
 /** From here on the test's clock stands still, but where it is told to advance. What Node times itself, for HTTP/1.1, goes on. */
 function stopClock(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
@@ -33,12 +42,8 @@ afterEach(() => {
 
 describe("connections", () => {
   it("closes a connection over the maximum at once, and takes one again when another ends", async () => {
-    await using rig = await startRig({ limits: { maxConnections: 3 } });
-    const speak = async () => {
-      const socket = await connectRaw(rig.port);
-      socket.write(`GET / HTTP/1.1\r\n${hosted}\r\n`);
-      return socket;
-    };
+    await using rig = await startRig({ limits: { maxConnections: 3 }, knowsCallers: true });
+    const speak = () => speakTo(rig);
     const sockets = await Promise.all([speak(), speak(), speak()]);
     await eventually(() => rig.listener.counts().http1 === 3);
     expect(await readToEnd(await speak())).toBe("");
@@ -48,6 +53,34 @@ describe("connections", () => {
     }
     await eventually(() => rig.listener.counts().open === 0);
     expect(await answersBoth(rig)).toBe(true);
+  });
+
+  it("cuts the longest idle of too many where whoever likes may connect, and none that has a request under way", async () => {
+    const gate = Promise.withResolvers<void>();
+    await using rig = await startRig({
+      limits: { maxConnections: 3 },
+      handler: async (request) => {
+        if (request.url.endsWith("/slow")) {
+          await gate.promise;
+        }
+        return hello();
+      },
+    });
+    const busy = await connectRaw(rig.port);
+    busy.write(`GET /slow HTTP/1.1\r\n${hosted}\r\n`);
+    await eventually(() => rig.requests.length === 1);
+    const idle = await speakTo(rig);
+    await readUntil(idle, /hello/);
+    const other = await speakTo(rig);
+    await readUntil(other, /hello/);
+    const newest = await speakTo(rig);
+    await Promise.all([readToEnd(idle), readUntil(newest, /hello/)]);
+    gate.resolve();
+    await readUntil(busy, /hello/);
+    for (const socket of [busy, other, newest]) {
+      expect(socket.readyState).toBe("open");
+      socket.destroy();
+    }
   });
 
   it("cuts the oldest of too many that have not said what they speak, warns, and serves who comes to speak", async () => {
@@ -177,6 +210,24 @@ describe("headers", () => {
 });
 
 describe("bodies", () => {
+  it("takes no time in which it was stopped itself for a peer's silence: before the first byte, in a body, and while one is thrown away", async () => {
+    await using rig = await startRig({
+      handler: (request) => (request.url.endsWith("/early") ? hello() : echo(request)),
+      limits: { handshakeMs: 100, bodyStallMs: 100 },
+    });
+    const post = (path: string) => `POST ${path} HTTP/1.1\r\n${hosted}Content-Length: 10\r\n\r\n12345`;
+    const [fresh, slow, early] = await Promise.all([connectRaw(rig.port), connectRaw(rig.port), connectRaw(rig.port)]);
+    slow.write(post("/"));
+    early.write(post("/early"));
+    await readUntil(early, /hello/);
+    const answers = [readUntil(fresh, /hello/), readUntil(slow, /1234567890/), readUntil(early, /hello/)];
+    fresh.write(`GET /early HTTP/1.1\r\n${hosted}\r\n`);
+    slow.write("67890");
+    early.write(`67890GET /early HTTP/1.1\r\n${hosted}\r\n`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    expect((await Promise.all(answers)).join("")).not.toContain("408");
+  });
+
   it("gives up a request whose body stopped: 408 on HTTP/1.1, a reset on HTTP/2", async () => {
     const outcomes: string[] = [];
     const handler = async (request: HttpRequest) => {

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { firstOf } from "./eventually.ts";
 
 const main = resolve(import.meta.dirname, "../../src/main.ts");
 
@@ -50,7 +51,7 @@ export class AuthorityProcess implements AsyncDisposable {
       if (this.child.exitCode !== null) {
         throw new Error(`it ended before it logged ${pattern}: ${this.stderr}`);
       }
-      await Promise.race([once(this.child.stdout ?? this.child, "data"), once(this.child, "close")]);
+      await firstOf([this.child.stdout ?? this.child, "data"], [this.child, "close"]);
     }
   }
 

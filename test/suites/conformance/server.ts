@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { buffer } from "node:stream/consumers";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Peer } from "../../../src/authority/caller.ts";
+import { connectionOf } from "../../../src/http/connection.ts";
 import { createHttp2Handler } from "../../../src/http/http2-handler.ts";
 import { startListener } from "../../../src/http/listener.ts";
 import { Http2Server } from "../../../src/http2/http2-server.ts";
@@ -49,8 +50,7 @@ await using listener = await startListener({
   tls: tls === null ? null : { source: tls, watch: deafWatch },
   handler,
   serveHttp2(socket, peer) {
-    const connection = http2.accept(socket, peer);
-    return { closeGracefully: () => connection.leave() };
+    return connectionOf(http2.accept(socket, peer));
   },
   log,
 });

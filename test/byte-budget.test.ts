@@ -1,0 +1,81 @@
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { createConnection } from "node:net";
+import { expect, it } from "vitest";
+import { createByteBudget } from "../src/byte-budget.ts";
+import { startPort } from "../src/start-port.ts";
+
+/** Connections that hold so many bytes, until they are cut. */
+function holding(...bytes: number[]) {
+  const cut: number[] = [];
+  const holders = bytes.map((heldBytes, at) => ({
+    get heldBytes() {
+      return cut.includes(at) ? 0 : heldBytes;
+    },
+    cut: () => void cut.push(at),
+  }));
+  return { cut, holders };
+}
+
+const warnings: string[] = [];
+const log = { info() {}, warn: (_fields: object, message: string) => void warnings.push(message), error() {} };
+
+it("cuts the connections that hold most of too much, until a quarter is free, and says so", async () => {
+  using budget = createByteBudget(100, log);
+  const [one, other] = [holding(10, 50, 5), holding(30, 20)];
+  budget.watch(() => one.holders);
+  budget.watch(() => other.holders);
+  expect(budget.readings()).toEqual({ heldBytes: 115, cut: 0 });
+  budget.account.take(101);
+  await expect.poll(() => one.cut).toEqual([1]);
+  expect(other.cut).toEqual([]);
+  expect(budget.readings()).toEqual({ heldBytes: 65, cut: 1 });
+  expect(warnings).toHaveLength(1);
+});
+
+it("looks by itself at what no account counts, such as what waits in sockets, and cuts nobody below the most", async () => {
+  using budget = createByteBudget(100, log);
+  const { cut, holders } = holding(60, 40);
+  let shown = holders;
+  budget.watch(() => shown);
+  budget.account.take(200);
+  budget.account.give(200);
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  expect(cut).toEqual([]);
+  shown = [...holders, ...holding(1).holders];
+  await expect.poll(() => cut).toEqual([0]);
+});
+
+it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and counts nothing once all have gone", async () => {
+  const answer = { status: 200, body: Buffer.alloc(1_048_576) };
+  using budget = createByteBudget(4_194_304, log);
+  await using port = await startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    ...{ reusePort: false, tls: null, knowsCallers: false, handler: async () => answer, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+  const ask = async () => {
+    const session = connect(`http://${port.addressText}`, { settings: { initialWindowSize: 0 } });
+    await once(session.request({ ":path": "/" }), "response");
+    return session;
+  };
+  const modest = await ask();
+  const greedy = connect(`http://${port.addressText}`, { settings: { initialWindowSize: 0 } });
+  for (let at = 0; at < 4; at += 1) {
+    greedy.request({ ":path": "/" }).on("error", () => {});
+  }
+  await new Promise((resolve) => greedy.on("error", () => {}).once("close", resolve));
+  expect([modest.closed, budget.readings().cut]).toEqual([false, 1]);
+  expect(budget.account.heldBytes).toBe(1_048_576);
+  modest.destroy();
+  await expect.poll(() => budget.account.heldBytes).toBe(0);
+
+  const [host = "", number] = port.addressText.split(":");
+  const silent = createConnection(Number(number), host).on("error", () => {});
+  silent.pause().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
+  await expect.poll(() => budget.readings().heldBytes).toBeGreaterThan(0);
+  silent.destroy();
+  await expect.poll(() => budget.readings().heldBytes).toBe(0);
+});
