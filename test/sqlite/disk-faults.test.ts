@@ -45,7 +45,7 @@ it("answers undecided, stops serving and ends with an error when an fsync fails"
   const store = await openStore(directory);
   expect(await store.get(String(id))).toMatchObject({ id });
   expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
-}, 30_000);
+});
 
 it("answers undecided and ends with an error when one fsync fails, though the next would succeed", async (context) => {
   needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
@@ -147,7 +147,7 @@ it("refuses to create and gives up the ballast to revoke when no write finds roo
   strace.kill("SIGINT");
   await once(strace, "exit");
   expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
-}, 30_000);
+});
 
 it("refuses to create on a disk without a free byte, and revokes everything all the same", async (context) => {
   needs(context, "unshare", "-rm", "true");
@@ -175,7 +175,7 @@ it("refuses to create on a disk without a free byte, and revokes everything all 
   expect(String(text).match(/"token_id":/g)).toHaveLength(revoked.length);
   expect(await child.ask({ do: "stats" })).toMatchObject({ ballastBytes: 0, isServing: true });
   expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
-}, 60_000);
+});
 
 it("answers undecided and ends with an error when the revocation log has no room on a disk of its own", async (context) => {
   needs(context, "unshare", "-rm", "true");
@@ -209,4 +209,4 @@ it("answers undecided and ends with an error when the revocation log has no room
   const store = await openStore(directory, 0, { makeAnew: ["revocation log"] });
   expect(await store.get(String(id))).toMatchObject({ revokedAtMs: null });
   expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
-}, 30_000);
+});
