@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
-import type { TokenStore } from "../../src/authority/token-store.ts";
+import type { TokenChange, TokenStore } from "../../src/authority/token-store.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 
@@ -192,5 +192,72 @@ describe("the key index", () => {
     gate.resolve();
     expect((await finding)?.token.revokedAtMs).toBe(2);
     expect(lookUps).toHaveLength(2);
+  });
+
+  it("reads the changes again after a failed read, and decides nothing from memory until then", async () => {
+    const { store, create } = await countingStore();
+    const { key, id } = await create();
+    let fails = false;
+    const keys = createKeyIndex({
+      store: {
+        findByDigest: store.findByDigest,
+        changeSignal: store.changeSignal,
+        changesAfter(revision, limit) {
+          if (fails) {
+            throw new Error("the journal could not be read");
+          }
+          return store.changesAfter(revision, limit);
+        },
+        head: store.head,
+      },
+      prepare: () => new Uint8Array(),
+      maxBytes: 1_000_000,
+    });
+    await keys.find(key);
+    await store.revoke(id, "", at(2));
+    fails = true;
+    expect(() => keys.find(key)).toThrow("the journal could not be read");
+    fails = false;
+    expect((await keys.find(key))?.token.revokedAtMs).toBe(2);
+  });
+
+  it("knows of a revocation that is answered while the changes before it are read", async () => {
+    const { store, create } = await countingStore();
+    const { key, id } = await create();
+    let signal = 0;
+    let whileReading: (() => readonly TokenChange[]) | null = null;
+    const keys = createKeyIndex({
+      store: {
+        findByDigest: store.findByDigest,
+        changeSignal: () => signal,
+        changesAfter: (revision, limit) => whileReading?.() ?? store.changesAfter(revision, limit),
+        head: store.head,
+      },
+      prepare: () => new Uint8Array(),
+      maxBytes: 1_000_000,
+    });
+    await keys.find(key);
+    const { revision } = store.head();
+    await create();
+    const before = store.changesAfter(revision, 10) ?? [];
+    await store.revoke(id, "", at(2));
+    signal = 1;
+    whileReading = () => {
+      whileReading = null;
+      signal = 2;
+      return before;
+    };
+    // Asked for before that answer: either is right.
+    await keys.find(key);
+    expect((await keys.find(key))?.token.revokedAtMs).toBe(2);
+  });
+
+  it("finds a key that was unknown before more than 1000 changes came at once", async () => {
+    const { store, keys, create } = await countingStore();
+    const key = mintKey("secret", true);
+    expect(await keys.find(key)).toBeNull();
+    const token = aNewToken({ digest: digestKey(key) });
+    await Promise.all([store.create(token, null, 10_000, at(1)), ...Array.from({ length: 1001 }, create)]);
+    expect((await keys.find(key))?.token.id).toBe(token.id);
   });
 });
