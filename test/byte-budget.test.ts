@@ -79,3 +79,31 @@ it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and c
   silent.destroy();
   await expect.poll(() => budget.readings().heldBytes).toBe(0);
 });
+
+it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {
+  const release = Promise.withResolvers<void>();
+  using budget = createByteBudget(1_048_576, log);
+  await using port = await startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    handler: () => release.promise.then(() => ({ status: 200 })),
+    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+  const [host = "", number] = port.addressText.split(":");
+  const send = (text: string) => {
+    const socket = createConnection(Number(number), host).on("error", () => {});
+    socket.resume().write(text);
+    return { socket, closed: new Promise((resolve) => socket.once("close", resolve)) };
+  };
+  const first = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const modest = send(first);
+  const ofHeaders = send(first + `${first.slice(0, -2)}X-A: ${"a".repeat(15_000)}\r\n\r\n`.repeat(90));
+  await ofHeaders.closed;
+  const ofBodies = send(first + `${first.slice(0, -2)}Content-Length: 30000\r\n\r\n${"a".repeat(30_000)}`.repeat(50));
+  await ofBodies.closed;
+  expect([modest.socket.closed, budget.readings().cut]).toEqual([false, 2]);
+  release.resolve();
+  await expect.poll(() => budget.readings().heldBytes).toBe(0);
+  modest.socket.destroy();
+});
