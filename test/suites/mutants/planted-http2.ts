@@ -189,4 +189,11 @@ export const plantedHttp2 = [
     to: "this.guard.resetStream(id, ErrorCode.RefusedStream",
     tests: ["test/http2/limits.test.ts"],
   },
+  {
+    name: "a socket is closed on both sides where its client has closed one",
+    file: "src/http/listener.ts",
+    from: ", allowHalfOpen: true",
+    to: "",
+    tests: ["test/tls/tls-listener.test.ts"],
+  },
 ] as const;
