@@ -27,7 +27,7 @@ it("cuts the connections that hold most of too much, until a quarter is free, an
   budget.watch(() => other.holders);
   expect(budget.readings()).toEqual({ heldBytes: 115, cut: 0 });
   budget.account.take(101);
-  await expect.poll(() => one.cut).toEqual([1]);
+  await expect.poll(() => one.cut, { timeout: 10_000 }).toEqual([1]);
   expect(other.cut).toEqual([]);
   expect(budget.readings()).toEqual({ heldBytes: 65, cut: 1 });
   expect(warnings).toHaveLength(1);
@@ -44,7 +44,7 @@ it("looks by itself at what no account counts, such as what waits in sockets, an
   await new Promise(setImmediate);
   expect(cut).toEqual([]);
   shown = [...holders, ...holding(1).holders];
-  await expect.poll(() => cut).toEqual([0]);
+  await expect.poll(() => cut, { timeout: 10_000 }).toEqual([0]);
 });
 
 it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and counts nothing once all have gone", async () => {
@@ -70,14 +70,14 @@ it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and c
   expect([modest.closed, budget.readings().cut]).toEqual([false, 1]);
   expect(budget.account.heldBytes).toBe(1_048_576);
   modest.destroy();
-  await expect.poll(() => budget.account.heldBytes).toBe(0);
+  await expect.poll(() => budget.account.heldBytes, { timeout: 10_000 }).toBe(0);
 
   const [host = "", number] = port.addressText.split(":");
   const silent = createConnection(Number(number), host).on("error", () => {});
   silent.pause().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
-  await expect.poll(() => budget.readings().heldBytes).toBeGreaterThan(0);
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBeGreaterThan(0);
   silent.destroy();
-  await expect.poll(() => budget.readings().heldBytes).toBe(0);
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
 });
 
 it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {
