@@ -1,8 +1,9 @@
 // Everything that is checked without running the product. Changes nothing in the tree. One line a step, with what it took.
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
+import { generatedDocuments } from "./generated-documents.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const scratch = mkdtempSync(join(tmpdir(), "token-authority-check-"));
@@ -22,6 +23,8 @@ const steps: readonly Step[] = [
   { name: "buf: format", run: () => complaintOf("buf", "format", "--diff", "--exit-code", "proto") },
   { name: "buf: breaking, against main", run: findBreaking },
   { name: "gen: up to date", run: findStale },
+  { name: "docs/api.md, docs/openapi.json: up to date", run: findStaleDocuments },
+  { name: "redocly: lint of docs/openapi.json", run: lintOpenApi },
   { name: "knip: nothing unused", run: () => complaintOf("knip", "--no-progress") },
 ];
 
@@ -56,6 +59,20 @@ function findStale(): Complaint {
   const kept = readTree(join(root, "gen"));
   const stale = [...new Set([...fresh.keys(), ...kept.keys()])].filter((path) => fresh.get(path) !== kept.get(path));
   return stale.length === 0 ? null : `run \`npm run generate\`: ${stale.map((path) => `gen/${path}`).join(", ")}\n`;
+}
+
+function findStaleDocuments(): Complaint {
+  const stale = generatedDocuments()
+    .filter(({ path, text }) => !existsSync(join(root, path)) || readFileSync(join(root, path), "utf8") !== text)
+    .map(({ path }) => path);
+  return stale.length === 0 ? null : `run \`npm run generate\`: ${stale.join(", ")}\n`;
+}
+
+function lintOpenApi(): Complaint {
+  // It tells its makers of each run else, and asks whether there is a newer one.
+  process.env.REDOCLY_TELEMETRY = "off";
+  process.env.REDOCLY_SUPPRESS_UPDATE_NOTICE = "true";
+  return complaintOf("redocly", "lint", "docs/openapi.json");
 }
 
 function readTree(directory: string): Map<string, string> {

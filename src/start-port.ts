@@ -1,6 +1,7 @@
 import type { Peer } from "./authority/caller.ts";
 import type { Log } from "./authority/log.ts";
 import type { ByteBudget } from "./byte-budget.ts";
+import { metadataTooLong } from "./grpc/metadata-too-long.ts";
 import { connectionOf } from "./http/connection.ts";
 import { describeError } from "./http/describe-error.ts";
 import type { HttpHandler } from "./http/exchange.ts";
@@ -50,8 +51,13 @@ export async function startPort(options: PortOptions): Promise<Port> {
     handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
     account: options.budget.account,
     onError: (error: unknown) => log.error(describeError(error), "an HTTP/2 stream failed"),
-    refuseLargeHeader(peer: Peer) {
+    refuseLargeHeader(peer: Peer, contentType: string) {
       const { status, header, body } = largeHeaders.refuse(peer);
+      const grpcFields = metadataTooLong(contentType);
+      if (grpcFields !== null) {
+        const head = encodePreparedBlock([...grpcFields, ["request-id", header["request-id"] ?? ""]]);
+        return { head, body: null, trailer: null };
+      }
       const length = String(body.byteLength);
       const head = [[":status", String(status)], ...Object.entries(header), ["content-length", length]] as const;
       return { head: encodePreparedBlock(head), body, trailer: null };

@@ -39,7 +39,7 @@ let scene: Scene;
 
 beforeAll(async () => {
   scene = await setScene();
-}, 60_000);
+});
 
 afterAll(() => scene[Symbol.dispose]());
 

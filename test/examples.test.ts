@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, it } from "vitest";
 import { readConfig } from "../src/config.ts";
@@ -8,26 +8,40 @@ const examples = resolve(import.meta.dirname, "../examples");
 /** Every setting that a file gives, in the notation of any of them. */
 function settingsIn(file: string): Readonly<Record<string, string>> {
   const text = readFileSync(resolve(examples, file), "utf8");
-  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|, value: )"?([^"\s}]+)/g);
+  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |, value: )"?([^"\s}]+)/g);
   return Object.fromEntries([...pairs].map(([, name = "", value = ""]) => [name, value]));
 }
 
-it.each([["systemd/token-authority.service"], ["docker/Dockerfile"], ["kubernetes/token-authority.yaml"]])(
-  "%s gives settings that there are, and values that they take",
-  (file) => {
-    const settings = settingsIn(file);
-    expect(Object.keys(settings).length).toBeGreaterThan(2);
-    expect(readConfig(settings)).toMatchObject({
-      revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG,
-      marker: settings.TOKEN_AUTHORITY_MARKER,
-    });
-  },
-);
+it.each([
+  ["systemd/token-authority.service"],
+  ["docker/Dockerfile"],
+  ["kubernetes/token-authority.yaml"],
+  ["compose/compose.yaml"],
+])("%s gives settings that there are, and values that they take", (file) => {
+  const settings = settingsIn(file);
+  expect(Object.keys(settings).length).toBeGreaterThan(2);
+  expect(readConfig(settings)).toMatchObject({
+    revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG,
+    marker: settings.TOKEN_AUTHORITY_MARKER,
+  });
+});
 
 it.each([
   ["systemd/token-authority.service", /^TimeoutStopSec=(\d+)$/m],
   ["kubernetes/token-authority.yaml", /terminationGracePeriodSeconds: (\d+)/],
+  ["compose/compose.yaml", /stop_grace_period: (\d+)s/],
 ])("%s waits longer for the end than the grace", (file, pattern) => {
   const [, seconds] = pattern.exec(readFileSync(resolve(examples, file), "utf8")) ?? [];
   expect(Number(seconds) * 1000).toBeGreaterThan(readConfig(settingsIn(file)).shutdownGraceMs);
+});
+
+it("compose/compose.yaml mounts what is there, or what its first lines make", () => {
+  const folder = resolve(examples, "compose");
+  const text = readFileSync(resolve(folder, "compose.yaml"), "utf8");
+  const sources = [...text.matchAll(/^ +- (\.[^:\s]+):\//gm)].map(([, source = ""]) => source);
+  const made = ["./data", "./revocations", "../certificates"];
+  expect(sources.filter((source) => !existsSync(resolve(folder, source)) && !made.includes(source))).toEqual([]);
+  expect(sources).toEqual(expect.arrayContaining(made));
+  const [, context = "", dockerfile = ""] = /build: \{ context: (\S+), dockerfile: (\S+) \}/.exec(text) ?? [];
+  expect(existsSync(resolve(folder, context, dockerfile))).toBe(true);
 });

@@ -252,7 +252,7 @@ describe("a process whose log lines nobody takes", () => {
     fill(output);
     fill(error);
     const served = await serve(["ignore", output, error], () => Promise.resolve());
-    await vi.waitFor(() => decides(served), { timeout: 20_000 });
+    await vi.waitFor(() => decides(served), { timeout: 50_000 });
     served.child.kill("SIGTERM");
     expect(await served.ended()).toBe(0);
   });

@@ -24,7 +24,7 @@ beforeAll(async () => {
   cpSync(join(scene.path, "data"), join(scene.path, "stopped"), { recursive: true });
   cpSync(join(scene.path, "killed"), join(scene.path, "copied"), { recursive: true });
   rmSync(join(scene.path, "copied", "tokens.db-shm"));
-}, 60_000);
+});
 
 afterAll(() => scene[Symbol.dispose]());
 

@@ -343,3 +343,26 @@ describe("an address", () => {
     expect(await response.json()).toMatchObject({ refusal: { reason: "REFUSAL_REASON_KEY_MALFORMED" } });
   });
 });
+
+describe("a call with more metadata than is taken", () => {
+  it("is RESOURCE_EXHAUSTED over gRPC and 431 over anything else, and its connection goes on", async () => {
+    await using authority = await TestServer.start();
+    const metadata = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`x-${at}`, "v".repeat(4_000)]));
+    const failed = await authority.tokens
+      .get({ id: "tok_1" }, { headers: metadata })
+      .then(() => null, ConnectError.from);
+    expect(failed?.code).toBe(Code.ResourceExhausted);
+    expect(failed?.rawMessage).toMatch(/metadata is longer than 16384 bytes/);
+
+    const session = connect(`http://${authority.server.address}`);
+    const statusOf = async (headers: Record<string, string>) => {
+      const stream = session.request({ ":path": "/", ...headers });
+      const [{ ":status": status, "grpc-status": grpcStatus }] = await once(stream, "response");
+      return [status, grpcStatus];
+    };
+    expect(await statusOf(metadata)).toEqual([431, undefined]);
+    expect(await statusOf({ "content-type": "application/grpc-web+proto", ...metadata })).toEqual([200, "8"]);
+    expect(await statusOf({})).toEqual([404, undefined]);
+    session.destroy();
+  });
+});

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { startSilenceTimer } from "./silence-timer.ts";
 
 type Wake = () => void;
 
@@ -19,7 +20,7 @@ class BodyTruncatedError extends Error {
 export class Http1RequestBody implements AsyncIterable<Uint8Array> {
   readonly #source: IncomingMessage;
   #stallMs: number;
-  #stallTimer: NodeJS.Timeout | undefined;
+  #callOffStall: () => void = ignore;
   readonly #onStall: () => void;
   readonly #chunks: Uint8Array[] = [];
   #state: "untouched" | "reading" | "ended" | "discarded" = "untouched";
@@ -53,17 +54,17 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
       return;
     }
     let seenBytes = 0;
-    const timer = setTimeout(cut, ms);
+    const callOff = startSilenceTimer(ms, cut);
     source.on("data", (chunk: Uint8Array) => {
       seenBytes += chunk.byteLength;
       if (seenBytes > maxBytes) {
-        clearTimeout(timer);
+        callOff();
         source.pause();
         cut();
       }
     });
-    source.once("end", () => clearTimeout(timer));
-    source.once("close", () => clearTimeout(timer));
+    source.once("end", callOff);
+    source.once("close", callOff);
     if (wasUntouched) {
       source.on("error", ignore);
     }
@@ -73,7 +74,7 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
   /** From now on a silent peer is not given up: the response has begun, and its own deadline rules. */
   tolerateSilence(): void {
     this.#stallMs = Number.POSITIVE_INFINITY;
-    clearTimeout(this.#stallTimer);
+    this.#callOffStall();
   }
 
   async #next(): Promise<IteratorResult<Uint8Array>> {
@@ -128,11 +129,11 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
   #more(): Promise<void> {
     return new Promise((resolve) => {
       if (Number.isFinite(this.#stallMs)) {
-        this.#stallTimer = setTimeout(() => this.#stall(), this.#stallMs);
+        this.#callOffStall = startSilenceTimer(this.#stallMs, () => this.#stall());
       }
       this.#wake = () => {
         this.#wake = null;
-        clearTimeout(this.#stallTimer);
+        this.#callOffStall();
         resolve();
       };
       this.#source.resume();

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { startSilenceTimer } from "./silence-timer.ts";
 
 // The client connection preface (RFC 9113, 3.4).
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
@@ -9,9 +10,8 @@ const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
  */
 export function sniffProtocol(socket: Socket, ms: number, decided: (protocol: "h2" | "http/1.1") => void): void {
   let seen: Buffer = Buffer.alloc(0);
-  const timer = setTimeout(() => socket.destroy(), ms);
   const cut = () => socket.destroy();
-  const onClose = () => clearTimeout(timer);
+  const callOff = startSilenceTimer(ms, cut);
   const onData = (chunk: Buffer) => {
     seen = seen.byteLength === 0 ? chunk : Buffer.concat([seen, chunk]);
     const length = Math.min(seen.byteLength, preface.byteLength);
@@ -19,15 +19,15 @@ export function sniffProtocol(socket: Socket, ms: number, decided: (protocol: "h
     if (matches && length < preface.byteLength) {
       return;
     }
-    clearTimeout(timer);
+    callOff();
     socket.off("data", onData);
     socket.off("end", cut);
-    socket.off("close", onClose);
+    socket.off("close", callOff);
     socket.pause();
     socket.unshift(seen);
     decided(matches ? "h2" : "http/1.1");
   };
   socket.on("data", onData);
   socket.on("end", cut);
-  socket.on("close", onClose);
+  socket.on("close", callOff);
 }

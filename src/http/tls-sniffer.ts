@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { startSilenceTimer } from "./silence-timer.ts";
 
 const words = "this port speaks TLS";
 const http1Answer = `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${words.length + 1}\r\n\r\n${words}\n`;
@@ -19,13 +20,12 @@ export function sniffTls(
   ms: number,
   { begin, refused }: { readonly begin: () => void; readonly refused: (fault: "PLAINTEXT" | "NOT_TLS") => void },
 ): void {
-  const timer = setTimeout(() => socket.destroy(), ms);
   const cut = () => socket.destroy();
-  const onClose = () => clearTimeout(timer);
+  const callOff = startSilenceTimer(ms, cut);
   socket.once("data", (first: Buffer) => {
-    clearTimeout(timer);
+    callOff();
     socket.off("end", cut);
-    socket.off("close", onClose);
+    socket.off("close", callOff);
     if (isTlsRecord(first)) {
       socket.pause();
       socket.unshift(first);
@@ -41,7 +41,7 @@ export function sniffTls(
     }
   });
   socket.on("end", cut);
-  socket.on("close", onClose);
+  socket.on("close", callOff);
   socket.resume();
 }
 

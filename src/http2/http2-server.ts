@@ -15,8 +15,11 @@ export type Http2Options<Context> = {
   readonly handle: Handler<Context>;
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
-  /** Answers a request whose header list is too large to be read. Default: 431 and nothing else. */
-  readonly refuseLargeHeader?: (context: Context) => LaneAnswer;
+  /**
+   * Answers a request whose header list is too large to be read. `contentType` is its own, or empty where that was not among the fields
+   * that were kept. Default: 431 and nothing else.
+   */
+  readonly refuseLargeHeader?: (context: Context, contentType: string) => LaneAnswer;
   readonly limits?: Partial<Limits>;
   /** Counts what all connections hold of their requests, and of the bodies of answers that wait; bounds the former. Default: a count without a bound. */
   readonly account?: Account;

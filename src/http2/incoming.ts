@@ -174,12 +174,17 @@ export class Incoming<Context> {
   #refuseLargeHeader(stream: Stream<Context>, endStream: boolean): void {
     const { server, outgoing, context } = this.#parts;
     stream.sendWindow.available = outgoing.initialWindowBytes;
-    const refusal = server.refuseLargeHeader?.(context) ?? null;
+    const refusal = server.refuseLargeHeader?.(context, this.#contentType()) ?? null;
     if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {
       this.#endRefused(stream, endStream);
     } else {
       this.#answerEmpty(stream, 431, endStream);
     }
+  }
+
+  #contentType(): string {
+    const { fields, count } = this.#decoder;
+    return fields.slice(0, count).find(({ name }) => name === "content-type")?.value ?? "";
   }
 
   #isHead(): boolean {

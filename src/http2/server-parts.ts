@@ -12,7 +12,7 @@ export type ServerParts<Context> = {
   readonly lanes: Lanes<Context>;
   readonly handle: Handler<Context>;
   /** Answers a request whose header list is too large to be read; null answers it with 431 and nothing else. */
-  readonly refuseLargeHeader: ((context: Context) => LaneAnswer) | null;
+  readonly refuseLargeHeader: ((context: Context, contentType: string) => LaneAnswer) | null;
   /** Hears what a lane or a handler threw: a bug or an outage, never the peer's doing. */
   readonly onError: (error: unknown) => void;
   readonly random: () => number;

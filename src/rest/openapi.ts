@@ -1,3 +1,4 @@
+import { examples } from "./openapi-examples.ts";
 import { parameterSchemas, schemas, unixTime } from "./openapi-schemas.ts";
 
 const json = "application/json";
@@ -10,12 +11,16 @@ const requestIdHeader = {
   },
 };
 
-function answer(description: string, schema: keyof typeof schemas, headers: object = {}): object {
+function answer(description: string, schema: keyof typeof schemas, example: object, headers: object = {}): object {
   return {
     description,
     headers: { ...requestIdHeader, ...headers },
-    content: { [json]: { schema: { $ref: `#/components/schemas/${schema}` } } },
+    content: { [json]: { schema: { $ref: `#/components/schemas/${schema}` }, example } },
   };
+}
+
+function refusal(description: string, example: object, headers: object = {}): object {
+  return answer(description, "Error", example, headers);
 }
 
 const challenge = {
@@ -30,20 +35,20 @@ const retryAfter = {
   },
 };
 
-/** Every error that an operation may answer, by status. */
+/** Every error that an operation may answer, by status. The examples are made of what is answered. */
 const errors = {
-  400: answer("A parameter is missing, unknown or not valid: see `param`.", "Error"),
-  401: answer("No key, or one that is unknown, expired or revoked.", "Error", challenge),
-  403: answer("The key may not do this.", "Error"),
-  404: answer("The account has no such token in the key's mode.", "Error"),
-  408: answer("The body took too long.", "Error"),
-  409: answer("The Idempotency-Key was used with another body.", "Error"),
-  413: answer("The body is longer than 64 KiB.", "Error"),
-  415: answer("The body is neither JSON nor a form.", "Error"),
-  429: answer("The account asks more often than it may.", "Error", retryAfter),
-  500: answer("A fault on our side.", "Error"),
-  431: answer("The header is too large: more than 16 KiB, or 128 fields.", "Error"),
-  503: answer("Not answered just now. After a change the outcome is unknown: ask again.", "Error"),
+  400: refusal("A parameter is missing, unknown or not valid: see `param`.", examples.errors[400]),
+  401: refusal("No key, or one that is unknown, expired or revoked.", examples.errors[401], challenge),
+  403: refusal("The key may not do this.", examples.errors[403]),
+  404: refusal("The account has no such token in the key's mode.", examples.errors[404]),
+  408: refusal("The body took too long.", examples.errors[408]),
+  409: refusal("The Idempotency-Key was used with another body.", examples.errors[409]),
+  413: refusal("The body is longer than 64 KiB.", examples.errors[413]),
+  415: refusal("The body is neither JSON nor a form.", examples.errors[415]),
+  429: refusal("The account asks more often than it may.", examples.errors[429], retryAfter),
+  500: refusal("A fault on our side.", examples.errors[500]),
+  431: refusal("The header is too large: more than 16 KiB, or 128 fields.", examples.errors[431]),
+  503: refusal("Not answered just now. After a change the outcome is unknown: ask again.", examples.errors[503]),
 };
 
 type Status = keyof typeof errors;
@@ -65,6 +70,7 @@ function query(name: string, description: string, schema: object): object {
 }
 
 const list = {
+  tags: ["tokens"],
   operationId: "listTokens",
   summary: "Lists the account's tokens in the key's mode, newest first, revoked ones included. Needs tokens:read.",
   parameters: [
@@ -78,10 +84,11 @@ const list = {
     query("created[lte]", "Only tokens created at this time or before.", unixTime),
     query("created[lt]", "Only tokens created before this time.", unixTime),
   ],
-  responses: answers(answer("A page of tokens.", "TokenList")),
+  responses: answers(answer("A page of tokens.", "TokenList", examples.list)),
 };
 
 const create = {
+  tags: ["tokens"],
   operationId: "createToken",
   summary: "Creates a restricted key, and shows it this once. Needs tokens:write.",
   description:
@@ -98,33 +105,37 @@ const create = {
   requestBody: {
     required: true,
     content: {
-      [json]: { schema: { $ref: "#/components/schemas/CreateToken" } },
+      [json]: { schema: { $ref: "#/components/schemas/CreateToken" }, example: examples.create },
       "application/x-www-form-urlencoded": {
         schema: { $ref: "#/components/schemas/CreateTokenForm" },
+        example: examples.createForm,
         encoding: { "permissions[]": { style: "form", explode: true } },
       },
     },
   },
-  responses: answers(answer("The token and its key.", "CreatedToken"), [408, 409, 413, 415]),
+  responses: answers(answer("The token and its key.", "CreatedToken", examples.created), [408, 409, 413, 415]),
 };
 
 const tokenIdParameter = { name: "id", in: "path", required: true, schema: parameterSchemas.tokenId };
 
 const get = {
+  tags: ["tokens"],
   operationId: "getToken",
   summary: "Retrieves one token, whatever its status. Needs tokens:read.",
-  responses: answers(answer("The token.", "Token"), [404]),
+  responses: answers(answer("The token.", "Token", examples.token), [404]),
 };
 
 const revoke = {
+  tags: ["tokens"],
   operationId: "revokeToken",
   summary:
     "Revokes a token for good: from the answer on, its key is refused. Again changes nothing. Needs tokens:write.",
   description: "A secret key may revoke any token, a restricted key the restricted ones whose permissions it covers.",
-  responses: answers(answer("The token, revoked.", "Token"), [404, 408, 413, 415]),
+  responses: answers(answer("The token, revoked.", "Token", examples.revoked), [404, 408, 413, 415]),
 };
 
 const document = {
+  tags: ["tokens"],
   operationId: "getDocument",
   summary: "This document.",
   security: [],
@@ -132,7 +143,9 @@ const document = {
     200: {
       description: "OpenAPI 3.1.",
       headers: requestIdHeader,
-      content: { [json]: { schema: { type: "object", required: ["openapi"] } } },
+      content: {
+        [json]: { schema: { type: "object", properties: { openapi: { type: "string" } }, required: ["openapi"] } },
+      },
     },
   },
 };
@@ -145,7 +158,10 @@ export const openApiDocument = {
     version: "1.0.0",
     summary: "API keys and access credentials for authenticating with the CasaPay API.",
     description: "Account and mode are those of the key. Unknown parameters are refused.",
+    license: { name: "MIT", identifier: "MIT" },
   },
+  servers: [{ url: "https://api.casapay.com", description: "The public API." }],
+  tags: [{ name: "tokens", description: "API keys: one token each." }],
   security: [{ bearer: [] }, { basic: [] }, { apiKey: [] }],
   paths: {
     "/v1/tokens": { get: list, head: head(list), post: create },

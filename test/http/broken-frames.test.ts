@@ -117,7 +117,7 @@ describe("broken frames end their own connection only", () => {
     expect(rig.log).toEqual([]);
   });
 
-  it("any cut of a good conversation, ended and reset", { timeout: 30_000 }, async () => {
+  it("any cut of a good conversation, ended and reset", async () => {
     await using rig = await startRig({ handler: echo });
     const whole = Buffer.concat([preface, settingsFrame, post, frame(0, 1, 1, Buffer.from("body"))]);
     for (let length = 1; length <= whole.byteLength; length += 1) {
@@ -135,7 +135,7 @@ describe("broken frames end their own connection only", () => {
     expect(rig.log).toEqual([]);
   });
 
-  it("1 000 conversations with bytes changed at random", { timeout: 30_000 }, async () => {
+  it("1 000 conversations with bytes changed at random", async () => {
     await using rig = await startRig({ handler: echo });
     const whole = Buffer.concat([
       preface,

@@ -210,6 +210,24 @@ describe("headers", () => {
 });
 
 describe("bodies", () => {
+  it("takes no time in which it was stopped itself for a peer's silence: before the first byte, in a body, and while one is thrown away", async () => {
+    await using rig = await startRig({
+      handler: (request) => (request.url.endsWith("/early") ? hello() : echo(request)),
+      limits: { handshakeMs: 100, bodyStallMs: 100 },
+    });
+    const post = (path: string) => `POST ${path} HTTP/1.1\r\n${hosted}Content-Length: 10\r\n\r\n12345`;
+    const [fresh, slow, early] = await Promise.all([connectRaw(rig.port), connectRaw(rig.port), connectRaw(rig.port)]);
+    slow.write(post("/"));
+    early.write(post("/early"));
+    await readUntil(early, /hello/);
+    const answers = [readUntil(fresh, /hello/), readUntil(slow, /1234567890/), readUntil(early, /hello/)];
+    fresh.write(`GET /early HTTP/1.1\r\n${hosted}\r\n`);
+    slow.write("67890");
+    early.write(`67890GET /early HTTP/1.1\r\n${hosted}\r\n`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    expect((await Promise.all(answers)).join("")).not.toContain("408");
+  });
+
   it("gives up a request whose body stopped: 408 on HTTP/1.1, a reset on HTTP/2", async () => {
     const outcomes: string[] = [];
     const handler = async (request: HttpRequest) => {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createAccountRate } from "../../src/rest/account-rate.ts";
 import { type RestAnswer, RestRig } from "./rest-rig.ts";
 
@@ -101,14 +101,22 @@ describe("an Idempotency-Key", () => {
   });
 });
 
+/** Sends as fast as it goes, without a look at each answer: a slow flood is none, so that on a busy machine it takes several. */
+async function floodUntilRefused(flood: () => readonly Promise<Response>[]) {
+  const startedAtMs = performance.now();
+  const many: Response[] = [];
+  do {
+    many.push(...(await Promise.all(flood())));
+  } while (many.every(({ status }) => status !== 429));
+  return { many, seconds: (performance.now() - startedAtMs) / 1000 };
+}
+
 describe("creations of an account", () => {
   it("are 25 a second, whichever of its keys asks; those of others are not touched", async () => {
     await using rig = await RestRig.start();
     const keys = [await rig.issue(), await rig.restricted(["tokens:write", "events:read"])].map(({ key }) => key);
     const { key: other } = await rig.issue({ account: "acct_2" });
-    const startedAtMs = performance.now();
-    // As fast as it goes, without a look at each answer: a slow flood is none.
-    const many = await Promise.all(
+    const { many, seconds } = await floodUntilRefused(() =>
       Array.from({ length: 120 }, (_, at) =>
         fetch(`http://${rig.server.restAddress}/v1/tokens`, {
           method: "POST",
@@ -117,7 +125,6 @@ describe("creations of an account", () => {
         }),
       ),
     );
-    const seconds = (performance.now() - startedAtMs) / 1000;
     const accepted = many.filter(({ status }) => status === 200).length;
     expect(accepted).toBeGreaterThanOrEqual(25);
     expect(accepted).toBeLessThanOrEqual(25 + Math.ceil(25 * seconds));
@@ -126,9 +133,7 @@ describe("creations of an account", () => {
     expect(await refused?.json()).toMatchObject({ error: { type: "rate_limit_error", code: "rate_limited" } });
     expect((await create(rig, other, null)).status).toBe(200);
     expect((await rig.call("GET", "/v1/tokens", { key: keys[0] ?? "" })).status).toBe(200);
-    await vi.waitFor(async () => expect((await create(rig, keys[0] ?? "", null)).status).toBe(200), {
-      timeout: 10_000,
-    });
+    await expect.poll(async () => (await create(rig, keys[0] ?? "", null)).status).toBe(200);
   });
 
   it("go on after the clock was an hour ahead for one request", async () => {
@@ -139,7 +144,7 @@ describe("creations of an account", () => {
     rig.clock.nowMs -= 3_600_000;
     for (let round = 0; round < 3; round += 1) {
       await Promise.all(Array.from({ length: 25 }, () => create(rig, key, null)));
-      await vi.waitFor(async () => expect((await create(rig, key, null)).status).toBe(200), { timeout: 10_000 });
+      await expect.poll(async () => (await create(rig, key, null)).status).toBe(200);
     }
   });
 
@@ -178,11 +183,10 @@ describe("reads of an account", () => {
     await using rig = await RestRig.start();
     const [{ key, id }, other] = [await rig.issue(), await rig.issue({ account: "acct_2" })];
     const paths = Array.from({ length: 400 }, (_, at) => (at % 2 === 0 ? "/v1/tokens" : `/v1/tokens/${id}`));
-    const startedAtMs = performance.now();
-    // As fast as it goes, without a look at each answer: a slow flood is none.
     const headers = { authorization: `Bearer ${key}` };
-    const many = await Promise.all(paths.map((path) => fetch(`http://${rig.server.restAddress}${path}`, { headers })));
-    const seconds = (performance.now() - startedAtMs) / 1000;
+    const { many, seconds } = await floodUntilRefused(() =>
+      paths.map((path) => fetch(`http://${rig.server.restAddress}${path}`, { headers })),
+    );
     const accepted = many.filter(({ status }) => status === 200).length;
     expect(accepted).toBeGreaterThanOrEqual(100);
     expect(accepted).toBeLessThanOrEqual(100 + Math.ceil(100 * seconds));

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { ChangeAction } from "#gen/casapay/token/v1/token_service_pb.ts";
@@ -144,5 +146,8 @@ describe("a merchant", () => {
     await using rig = await RestRig.start();
     const { json } = await rig.call("GET", "/v1/openapi.json");
     expect(json).toMatchObject({ openapi: "3.1.0", paths: { "/v1/tokens": { post: { operationId: "createToken" } } } });
+    expect(json).toStrictEqual(
+      JSON.parse(readFileSync(resolve(import.meta.dirname, "../../docs/openapi.json"), "utf8")),
+    );
   });
 });

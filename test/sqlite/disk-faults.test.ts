@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, type TestContext } from "vitest";
 import { verifyJournal } from "../../src/sqlite/verify-journal.ts";
@@ -12,10 +12,12 @@ function needs(context: TestContext, command: string, ...parameters: readonly st
   context.skip(status !== 0, `needs a working ${command}: ${error?.message ?? `it ended with ${status}`}`);
 }
 
-/** Lets system calls of a running process fail from now on. */
-async function inject(pid: number, fault: string): Promise<ChildProcess> {
+/** Lets system calls of a running process fail from now on, those on one file where one is named. */
+async function inject(pid: number, fault: string, file: string | null = null): Promise<ChildProcess> {
   const calls = fault.split(":", 1)[0] ?? "";
-  const strace = spawn("strace", ["-f", "-p", String(pid), "-e", `trace=${calls}`, "-e", `inject=${fault}`]);
+  const onFile = file === null ? [] : ["-P", file];
+  const faults = ["-e", `trace=${calls}`, "-e", `inject=${fault}`];
+  const strace = spawn("strace", ["-f", "-p", String(pid), ...onFile, ...faults]);
   onTestFinished(() => {
     strace.kill("SIGKILL");
   });
@@ -32,7 +34,7 @@ it("answers undecided, stops serving and ends with an error when an fsync fails"
   const directory = temporaryDataDirectory();
   const child = await startStoreChild(directory);
   const { id } = await child.ask({ do: "create" });
-  await inject(child.pid, "fsync,fdatasync:error=EIO");
+  await inject(child.pid, "fsync,fdatasync:error=EIO", join(directory, "tokens.db-wal"));
 
   const lines = [await child.ask({ do: "create" }), await child.next()];
   expect(lines).toContainEqual({ error: "UNDECIDED" });
@@ -43,7 +45,94 @@ it("answers undecided, stops serving and ends with an error when an fsync fails"
   const store = await openStore(directory);
   expect(await store.get(String(id))).toMatchObject({ id });
   expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
+});
+
+it("answers undecided and ends with an error when one fsync fails, though the next would succeed", async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  const directory = temporaryDataDirectory();
+  const child = await startStoreChild(directory);
+  await child.ask({ do: "create" });
+  await inject(child.pid, "fsync,fdatasync:error=EIO:when=1", join(directory, "tokens.db-wal"));
+
+  const lines = [await child.ask({ do: "create" }), await child.next()];
+  expect(lines).toContainEqual({ error: "UNDECIDED" });
+  expect(lines).toContainEqual({ fatal: expect.stringContaining("disk I/O error"), isServing: false });
+  expect(await child.exit).toBe(70);
 }, 30_000);
+
+it("answers undecided and ends with an error when the revocation log cannot be flushed", async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  const directory = temporaryDataDirectory();
+  const child = await startStoreChild(directory);
+  const { id } = await child.ask({ do: "create" });
+  await inject(child.pid, "fdatasync:error=EIO:when=1", join(directory, "revocations.log"));
+
+  const lines = [await child.ask({ do: "revoke", id }), await child.next()];
+  expect(lines).toContainEqual({ error: "UNDECIDED" });
+  expect(lines).toContainEqual({ fatal: expect.stringContaining("EIO"), isServing: false });
+}, 30_000);
+
+it("answers no revocation whose log was moved away while its line was flushed", async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  const directory = temporaryDataDirectory();
+  const log = join(directory, "revocations.log");
+  const child = await startStoreChild(directory);
+  const { id } = await child.ask({ do: "create" });
+  const sizeBefore = readFileSync(log).indexOf(0);
+  await inject(child.pid, "fdatasync:delay_enter=3000000", log);
+
+  const answered = child.ask({ do: "revoke", id });
+  // The line is written, and its flush takes three seconds.
+  await expect.poll(() => readFileSync(log).indexOf(0), { timeout: 10_000 }).toBeGreaterThan(sizeBefore);
+  renameSync(log, `${log}.1`);
+  const lines = [await answered, await child.next()];
+  expect(lines).toContainEqual({ error: "UNDECIDED" });
+  expect(lines).toContainEqual({
+    fatal: expect.stringContaining("was moved, removed, or written to"),
+    isServing: false,
+  });
+}, 30_000);
+
+it("writes a revocation's line between two looks at whose file it is, and flushes it before the second", async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  const directory = temporaryDataDirectory();
+  const log = join(directory, "revocations.log");
+  const trace = `${directory}.trace`;
+  const calls = "trace=stat,statx,newfstatat,write,pwrite64,fsync,fdatasync,openat";
+  const child = await startStoreChild(directory, (command) => [
+    "strace",
+    "-f",
+    "-y",
+    "-e",
+    calls,
+    "-o",
+    trace,
+    ...command,
+  ]);
+  const ofTrace = () => readFileSync(trace, "utf8").split("\n");
+  // The first line of a new log, and its name in the folder.
+  const made = ofTrace().findIndex(
+    (line) => line.includes("openat(") && line.includes(`"${log}"`) && line.includes("O_CREAT"),
+  );
+  expect(made).toBeGreaterThan(-1);
+  expect(
+    ofTrace()
+      .slice(made)
+      .some((line) => line.includes("fsync(") && line.includes(`<${directory}>`)),
+  ).toBe(true);
+
+  const { id } = await child.ask({ do: "create" });
+  const before = ofTrace().length - 1;
+  expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
+  const steps = ofTrace()
+    .slice(before)
+    .filter((line) => line.includes(log) || line.includes("isRevoked"))
+    .map((line) => /(stat|write|fdatasync|isRevoked)/.exec(line)?.[1]);
+  const flush = steps.indexOf("fdatasync");
+  expect(steps.slice(0, flush)).toEqual(expect.arrayContaining(["stat", "write"]));
+  expect(steps.indexOf("stat")).toBeLessThan(steps.indexOf("write"));
+  expect(steps.indexOf("stat", flush)).toBeGreaterThan(flush);
+}, 60_000);
 
 it("refuses to create and gives up the ballast to revoke when no write finds room", async (context) => {
   needs(context, "strace", "-e", "inject=pwrite64:error=ENOSPC:when=1", "true");
@@ -58,7 +147,7 @@ it("refuses to create and gives up the ballast to revoke when no write finds roo
   strace.kill("SIGINT");
   await once(strace, "exit");
   expect(await child.ask({ do: "revoke", id })).toEqual({ isRevoked: true });
-}, 30_000);
+});
 
 it("refuses to create on a disk without a free byte, and revokes everything all the same", async (context) => {
   needs(context, "unshare", "-rm", "true");
@@ -86,7 +175,7 @@ it("refuses to create on a disk without a free byte, and revokes everything all 
   expect(String(text).match(/"token_id":/g)).toHaveLength(revoked.length);
   expect(await child.ask({ do: "stats" })).toMatchObject({ ballastBytes: 0, isServing: true });
   expect(await child.ask({ do: "create" })).toMatchObject({ kind: "storage_low" });
-}, 60_000);
+});
 
 it("answers undecided and ends with an error when the revocation log has no room on a disk of its own", async (context) => {
   needs(context, "unshare", "-rm", "true");
@@ -120,4 +209,4 @@ it("answers undecided and ends with an error when the revocation log has no room
   const store = await openStore(directory, 0, { makeAnew: ["revocation log"] });
   expect(await store.get(String(id))).toMatchObject({ revokedAtMs: null });
   expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
-}, 30_000);
+});

@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   cpSync,
+  existsSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -126,6 +127,20 @@ it.each([
     await restart(directory);
   },
 );
+
+it("is taken from beside its place when a restore was killed before it could put it there, unless it is another's", async () => {
+  const { directory, log } = await aRevokedDirectory();
+  const before = readFileSync(log);
+  renameSync(log, `${log}.unfinished`);
+  await restart(directory);
+  expect(readFileSync(log)).toEqual(before);
+  expect(existsSync(`${log}.unfinished`)).toBe(false);
+  const other = await aRevokedDirectory();
+  renameSync(other.log, `${log}.unfinished`);
+  rmSync(log);
+  await expect(openStore(directory)).rejects.toThrow(/unfinished tells of another revision 6 than the database/);
+  expect(existsSync(log)).toBe(false);
+});
 
 it("stops the start when it is the new log of another authority", async () => {
   const { directory, log } = await aRevokedDirectory();

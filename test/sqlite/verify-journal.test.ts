@@ -254,7 +254,7 @@ it("runs beside a server that goes on changing, in its own short transactions", 
   await changing;
   expect(verdicts.length).toBeGreaterThan(5);
   expect(verdicts.filter(({ fault }) => fault !== null)).toEqual([]);
-}, 60_000);
+});
 
 it("does not open a directory that has no database, nor make one", () => {
   const directory = temporaryDataDirectory();

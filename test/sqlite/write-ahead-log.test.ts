@@ -60,8 +60,9 @@ it("stays bounded under a steady load of changes, with readers beside it", async
   );
   expect(store.stats().databaseBytes).toBeGreaterThan(4 * mebibyte);
   expect(largest).toBeGreaterThan(4 * mebibyte);
-  expect(largest).toBeLessThan(16 * mebibyte);
-}, 60_000);
+  // It starts anew at 8 MiB, or at 16 or 24 where a reader was in the way; the operator is told at 32.
+  expect(largest).toBeLessThan(32 * mebibyte);
+});
 
 it("is moved into the database after a few changes already on a tight disk, to make do with the room it has", () => {
   const { directory, database } = dataFiles(temporaryDataDirectory());
@@ -176,4 +177,4 @@ it("keeps no sealed key of a revoked token, nor one older than 24 hours, in any 
     ),
   ).toHaveLength(0);
   expect(statSync(join(directory, "tokens.db-wal")).size).toBe(0);
-}, 60_000);
+});

@@ -458,12 +458,11 @@ export function describeTokenStore(name: string, open: (directory: string) => Pr
           ...Array.from({ length: 20 }, ask),
           store.revoke(other.id, "", byBearer(maker, nowMs)),
         ]);
-        expect(outcomes.map((one) => one?.kind)).toEqual([
-          "created",
-          "revoked",
-          ...Array.from({ length: 21 }, () => "maker_refused"),
-        ]);
-        expect(store.head().revision).toBe(4);
+        const [before, ...others] = outcomes.map((one) => one?.kind);
+        expect(others).toEqual(["revoked", ...Array.from({ length: 21 }, () => "maker_refused")]);
+        // Of changes that wait together, the store may take the revocation first.
+        expect(["created", "maker_refused"]).toContain(before);
+        expect(store.head().revision).toBe(before === "created" ? 4 : 3);
       });
 
       it("is refused from the millisecond the maker expires, by the time that the change would have", async () => {

@@ -37,6 +37,16 @@ describe("TLS", () => {
     expect(rig.http.listener.counts()).toMatchObject({ handshaking: 0, http2: 1 });
   });
 
+  it("answers a client that has closed its sending side behind its requests", async () => {
+    await using rig = await startTlsRig({ answerAfterMs: 20 });
+    const client = rig.clientAuthority.issue({ names: gateway });
+    const socket = await openTls(rig, { ...clientOptions(rig, client), ...{ allowHalfOpen: true } });
+    const answers = readToEnd(socket);
+    socket.end(`GET / HTTP/1.1\r\nHost: localhost\r\n\r\n${request}`);
+    expect((await answers).match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+    await eventually(() => rig.http.listener.counts().open === 0);
+  });
+
   it.each<[SecureVersion, boolean]>([
     ["TLSv1.3", true],
     ["TLSv1.2", true],

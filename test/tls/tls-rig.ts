@@ -4,6 +4,7 @@ import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import type { HttpLimits } from "../../src/http/limits.ts";
 import type { HandshakeFault } from "../../src/http/peer-watch.ts";
@@ -27,7 +28,7 @@ export type TlsRig = AsyncDisposable & {
 };
 
 export async function startTlsRig(
-  options: { readonly limits?: Partial<HttpLimits>; readonly host?: string } = {},
+  options: { readonly limits?: Partial<HttpLimits>; readonly host?: string; readonly answerAfterMs?: number } = {},
 ): Promise<TlsRig> {
   const directory = mkdtempSync(join(tmpdir(), "tls-"));
   const paths = writeCertificates(directory);
@@ -47,10 +48,12 @@ export async function startTlsRig(
     limits: { peerSweepMs: 3_600_000, ...options.limits },
     watch: { failed: (fault, address) => failures.push({ fault, address }) },
     ...(options.host === undefined ? {} : { address: { host: options.host, port: 0 } }),
-    handler: async ({ peer: { transport, fault, identity } }) => ({
-      status: 200,
-      body: Buffer.from(JSON.stringify({ transport, fault, identity })),
-    }),
+    async handler({ peer: { transport, fault, identity } }) {
+      if (options.answerAfterMs !== undefined) {
+        await setTimeout(options.answerAfterMs);
+      }
+      return { status: 200, body: Buffer.from(JSON.stringify({ transport, fault, identity })) };
+    },
   });
   return {
     http,

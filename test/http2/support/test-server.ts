@@ -21,6 +21,7 @@ export type TestServerOptions = {
   readonly lane?: Lane<null>;
   readonly port?: number;
   readonly account?: Account;
+  readonly refuseLargeHeader?: (context: null, contentType: string) => LaneAnswer;
 };
 
 export type TestServer = {
@@ -103,6 +104,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     handle: options.handle ?? echo,
     onError: (error) => errors.push(error),
     account,
+    ...(options.refuseLargeHeader === undefined ? {} : { refuseLargeHeader: options.refuseLargeHeader }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   });

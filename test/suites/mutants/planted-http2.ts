@@ -168,4 +168,32 @@ export const plantedHttp2 = [
     to: "if (stream.isClosed && peer === null) {",
     tests: ["test/connect/management-calls.test.ts"],
   },
+  {
+    name: "time in which we were stopped is a peer's silence over HTTP/1.1",
+    file: "src/http/silence-timer.ts",
+    from: "immediate = setImmediate(onSilence);",
+    to: "immediate = undefined;\n    onSilence();",
+    tests: ["test/http/limits.test.ts"],
+  },
+  {
+    name: "gRPC reads 431",
+    file: "src/start-port.ts",
+    from: "if (grpcFields !== null) {",
+    to: "if (grpcFields === undefined) {",
+    tests: ["test/server.test.ts"],
+  },
+  {
+    name: "a stream too many counts as a fault",
+    file: "src/http2/incoming.ts",
+    from: "this.guard.dropStream(id, ErrorCode.RefusedStream",
+    to: "this.guard.resetStream(id, ErrorCode.RefusedStream",
+    tests: ["test/http2/limits.test.ts"],
+  },
+  {
+    name: "a socket is closed on both sides where its client has closed one",
+    file: "src/http/listener.ts",
+    from: ", allowHalfOpen: true",
+    to: "",
+    tests: ["test/tls/tls-listener.test.ts"],
+  },
 ] as const;

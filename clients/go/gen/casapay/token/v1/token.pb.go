@@ -390,9 +390,8 @@ const file_casapay_token_v1_token_proto_rawDesc = "" +
 	"\x17TOKEN_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TOKEN_STATE_ACTIVE\x10\x01\x12\x17\n" +
 	"\x13TOKEN_STATE_EXPIRED\x10\x02\x12\x17\n" +
-	"\x13TOKEN_STATE_REVOKED\x10\x03B\xbd\x01\n" +
-	"\x14com.casapay.token.v1B\n" +
-	"TokenProtoP\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xa2\x02\x03CTX\xaa\x02\x10Casapay.Token.V1\xca\x02\x10Casapay\\Token\\V1\xe2\x02\x1cCasapay\\Token\\V1\\GPBMetadata\xea\x02\x12Casapay::Token::V1b\x06proto3"
+	"\x13TOKEN_STATE_REVOKED\x10\x03Bd\n" +
+	"\x14com.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10CasaPay.Token.V1b\x06proto3"
 
 var (
 	file_casapay_token_v1_token_proto_rawDescOnce sync.Once

@@ -1883,8 +1883,8 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\fFindByDigest\x12%.casapay.token.v1.FindByDigestRequest\x1a&.casapay.token.v1.FindByDigestResponse\"\x03\x90\x02\x02\x12_\n" +
 	"\vListChanges\x12$.casapay.token.v1.ListChangesRequest\x1a%.casapay.token.v1.ListChangesResponse\"\x03\x90\x02\x02\x12b\n" +
 	"\fListAccounts\x12%.casapay.token.v1.ListAccountsRequest\x1a&.casapay.token.v1.ListAccountsResponse\"\x03\x90\x02\x02\x12b\n" +
-	"\fAuthenticate\x12%.casapay.token.v1.AuthenticateRequest\x1a&.casapay.token.v1.AuthenticateResponse\"\x03\x90\x02\x02B\xc4\x01\n" +
-	"\x14com.casapay.token.v1B\x11TokenServiceProtoP\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xa2\x02\x03CTX\xaa\x02\x10Casapay.Token.V1\xca\x02\x10Casapay\\Token\\V1\xe2\x02\x1cCasapay\\Token\\V1\\GPBMetadata\xea\x02\x12Casapay::Token::V1b\x06proto3"
+	"\fAuthenticate\x12%.casapay.token.v1.AuthenticateRequest\x1a&.casapay.token.v1.AuthenticateResponse\"\x03\x90\x02\x02Bd\n" +
+	"\x14com.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10CasaPay.Token.V1b\x06proto3"
 
 var (
 	file_casapay_token_v1_token_service_proto_rawDescOnce sync.Once

@@ -1,0 +1,106 @@
+import { execFileSync } from "node:child_process";
+import { join, resolve } from "node:path";
+import { createFileRegistry, type DescField, type DescFile, type DescMethod, fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema, FieldDescriptorProto_Type as Type } from "@bufbuild/protobuf/wkt";
+import { getComments } from "@bufbuild/protoplugin";
+import { openApiDocument } from "../src/rest/openapi.ts";
+
+const root = resolve(import.meta.dirname, "..");
+const order = ["token_service", "token"];
+
+/** A document that is made of the code. `path` is from the root of the repository. */
+export type GeneratedDocument = { readonly path: string; readonly text: string };
+
+export function generatedDocuments(): readonly GeneratedDocument[] {
+  return [
+    { path: "docs/api.md", text: apiDocument() },
+    { path: "docs/openapi.json", text: `${JSON.stringify(openApiDocument, null, 2)}\n` },
+  ];
+}
+
+/** The contract as a page: what proto/ says, in the order in which it says it. */
+function apiDocument(): string {
+  const files = describeContract();
+  const rpcs = files.flatMap(({ services }) => services).flatMap(({ methods }) => methods);
+  return [
+    "# The contract, as a page",
+    "",
+    "Made of the comments in [`proto/casapay/token/v1/`](../proto/casapay/token/v1/) by `npm run generate`: change them there.",
+    "",
+    "| RPC | |",
+    "|---|---|",
+    ...rpcs.map((rpc) => `| ${link(rpc.name)} | ${commentOf(rpc).split("\n\n")[0]?.replaceAll("\n", " ")} |`),
+    ...files.flatMap(sectionsOf),
+    "",
+  ].join("\n");
+}
+
+function describeContract(): readonly DescFile[] {
+  const buf = join(root, "node_modules/.bin/buf");
+  const args = ["build", "--path", "proto/casapay", "--as-file-descriptor-set", "--output", "-#format=binpb"];
+  const set = fromBinary(FileDescriptorSetSchema, execFileSync(buf, args, { cwd: root }));
+  const registry = createFileRegistry(set);
+  const names = order.map((name) => `casapay/token/v1/${name}`);
+  const found = [...registry.files].filter(({ name }) => name.startsWith("casapay/"));
+  return found.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
+}
+
+function sectionsOf({ services, messages, enums }: DescFile): readonly string[] {
+  return [
+    ...services.flatMap((service) => [
+      ...heading(2, service.name, commentOf(service)),
+      ...service.methods.flatMap((rpc) => [...heading(3, rpc.name, signatureOf(rpc)), "", commentOf(rpc)]),
+    ]),
+    ...messages.flatMap((message) => [
+      ...heading(2, message.name, commentOf(message)),
+      ...message.fields.flatMap((field) => item(`\`${field.name}\``, ` = ${field.number}, ${typeOf(field)}`, field)),
+    ]),
+    ...enums.flatMap((each) => [
+      ...heading(2, each.name, commentOf(each)),
+      ...each.values.flatMap((value) => item(`\`${value.name}\``, ` = ${value.number}`, value)),
+    ]),
+  ];
+}
+
+function heading(level: number, name: string, text: string): readonly string[] {
+  return ["", `${"#".repeat(level)} ${name}`, ...(text === "" ? [] : ["", text])];
+}
+
+function signatureOf({ input, output, idempotency }: DescMethod): string {
+  const safe = idempotency === 1 ? " Changes nothing." : "";
+  return `Takes ${link(input.name)}, answers ${link(output.name)}.${safe}`;
+}
+
+/** A list item, its comment as paragraphs of its own. */
+function item(name: string, rest: string, desc: Parameters<typeof getComments>[0]): readonly string[] {
+  const text = commentOf(desc);
+  const lines = text.split("\n").map((line) => (line === "" ? "" : `  ${line}`));
+  return ["", `- ${name}${rest}`, ...(text === "" ? [] : ["", ...lines])];
+}
+
+function typeOf(field: DescField): string {
+  const { fieldKind, oneof } = field;
+  const plural = fieldKind === "list" ? "repeated " : "";
+  const presence = oneof !== undefined ? `, of ${oneof.name}` : field.proto.proto3Optional ? ", optional" : "";
+  const type = field.message ?? field.enum;
+  const name =
+    type === undefined
+      ? `\`${Type[field.proto.type].toLowerCase()}\``
+      : type.typeName.startsWith("google.")
+        ? `\`${type.typeName}\``
+        : link(type.name);
+  return `${plural}${name}${presence}`;
+}
+
+/** Headings within a comment stand below those of the page. */
+function commentOf(desc: Parameters<typeof getComments>[0]): string {
+  const lines = (getComments(desc).leading ?? "").split("\n").map((line) => line.replace(/^ /, "").trimEnd());
+  return lines
+    .map((line) => line.replace(/^#+ /, "**").replace(/^(\*\*.*)$/, "$1**"))
+    .join("\n")
+    .trim();
+}
+
+function link(name: string): string {
+  return `[${name}](#${name.toLowerCase()})`;
+}
