@@ -9,7 +9,8 @@ const bodyLength = 32;
 const checksumLength = 6;
 const keyLength = prefixLength + bodyLength + checksumLength;
 const keyPattern = /^(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{38}$/;
-const keyAnywherePattern = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{38}/;
+// Also of one that was cut off where it was copied: the checksum can be computed, and a few characters more be guessed.
+const keyAnywherePattern = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{24}/;
 
 const prefixOfType = { secret: "sk", publishable: "pk", restricted: "rk" } satisfies Record<TokenType, string>;
 
@@ -59,7 +60,7 @@ export function digestText(key: string): string {
   return hash("sha256", key, "latin1");
 }
 
-/** Whether a key, or what was one before a typing error, stands somewhere in the text. */
+/** Whether a key, or what was one before a typing error or with its end, stands somewhere in the text. */
 export function holdsKey(text: string): boolean {
   return keyAnywherePattern.test(text);
 }
