@@ -115,7 +115,7 @@ function refusedCard(view, reason) {
                 h(
                   "p",
                   { class: "hint" },
-                  "Counted since the authority's start, the latest 50. Whoever was refused longest ago is forgotten first: the log has them all.",
+                  "Counted since the authority's start, the latest 50: what was refused longest ago is forgotten first. The log goes back further, and leaves out some where there are many.",
                 ),
               ];
         }).place
