@@ -1,9 +1,11 @@
-import { platform } from "node:os";
+import { hostname, platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
 import { StartError } from "./authority/errors.ts";
 import type { Log } from "./authority/log.ts";
 import type { Config } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./console/figures.ts";
+import { mergeRefused } from "./console/refused-keys.ts";
+import type { ServiceState } from "./console/service-state.ts";
 import { explainListenError, type ListenSetting } from "./explain-listen-error.ts";
 import { createRequestForgetter } from "./forget-requests.ts";
 import { gaugeSources } from "./gauge-sources.ts";
@@ -17,7 +19,7 @@ import { type ServingReadings, startServing } from "./serving.ts";
 import type { ServingThreadData } from "./serving-thread.ts";
 import { openSqliteTokenStore } from "./sqlite/open-sqlite-token-store.ts";
 import type { Missing } from "./sqlite/writer-thread.ts";
-import { countsOf } from "./start-console-port.ts";
+import { certificateEnds, countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./tls-set.ts";
 import { version } from "./version.ts";
@@ -127,12 +129,30 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   }
   const shared = { config, timeSeen, sealingSecret };
   const figures = createFigures();
+  const startedAtMs = performance.now();
+  const readState = async (): Promise<ServiceState> => {
+    const all = await readAll();
+    const { databaseBytes, freeBytes } = store.stats();
+    return {
+      version,
+      uptimeMs: performance.now() - startedAtMs,
+      host: hostname(),
+      address: first.addresses.rpc?.text ?? "off",
+      threads: all.length,
+      isServing: isServing(),
+      databaseBytes,
+      freeBytes,
+      minFreeBytes: config.minFreeBytes,
+      certificates: certificateEnds(all),
+      refused: mergeRefused(all.flatMap(({ refused }) => refused)),
+    };
+  };
   const first = await startServing({
     ...shared,
     tls,
     rpc: config.listen,
     rest: null,
-    console: config.consoleListen === null ? null : { address: config.consoleListen, figures },
+    console: config.consoleListen === null ? null : { address: config.consoleListen, figures, readState },
     store,
     clock,
     log,

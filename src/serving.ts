@@ -11,6 +11,8 @@ import { createCallLog } from "./call-log.ts";
 import { createChangeLog } from "./change-log.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./console/figures.ts";
+import { createRefusedKeys, type RefusedRow } from "./console/refused-keys.ts";
+import type { ServiceState } from "./console/service-state.ts";
 import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
 import type { ConnectionCounts } from "./http/connection-registry.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
@@ -35,7 +37,11 @@ export type ServingOptions = {
   /** The public REST face, which has a thread of its own; null in the others. */
   readonly rest: RestConfig | null;
   /** The operator's page, which one thread serves; null in the others, and where there is none. */
-  readonly console: { readonly address: ListenAddress; readonly figures: Figures } | null;
+  readonly console: {
+    readonly address: ListenAddress;
+    readonly figures: Figures;
+    readonly readState: () => Promise<ServiceState>;
+  } | null;
   readonly store: TokenStore;
   /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
@@ -48,6 +54,8 @@ export type ServingOptions = {
 /** What one thread tells of itself. Can be sent to another thread. */
 export type ServingReadings = {
   readonly calls: CallMeasures;
+  /** For the operator's page; empty where there is none. */
+  readonly refused: readonly RefusedRow[];
   /** Of each port. */
   readonly connections: readonly ConnectionCounts[];
   readonly bytes: ByteReadings;
@@ -97,10 +105,12 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
 
   const meter = createCallMeter();
+  const refused = config.consoleListen === null ? null : createRefusedKeys(clock.now);
   const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
     meter.observe(call);
+    refused?.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
   const shutdown = new AbortController();
@@ -157,6 +167,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     },
     readings: () => ({
       calls: meter.read(),
+      refused: refused?.rows() ?? [],
       bytes: budget.readings(),
       connections: ports.map((one) => one.counts()),
       largeHeaders: ports.map((one) => one.largeHeaders()),

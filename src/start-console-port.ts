@@ -4,12 +4,13 @@ import type { ByteBudget } from "./byte-budget.ts";
 import { createConsoleHandler } from "./console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
 import { readPageFiles } from "./console/page-files.ts";
+import type { CertificateEnd, ServiceState } from "./console/service-state.ts";
 import { authenticatePath } from "./grpc/authenticate-lane.ts";
 import { checkPath } from "./grpc/check-lane.ts";
 import type { HttpHandler } from "./http/exchange.ts";
 import type { ListenAddress } from "./http/listen-address.ts";
 import type { TlsSource } from "./http/tls-source.ts";
-import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
+import { createPeerWatch, type PeerReadings, soonest } from "./peer-watch.ts";
 import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
 import { type Port, startPort } from "./start-port.ts";
 
@@ -28,6 +29,7 @@ export type ConsolePortOptions = {
   readonly roleOf: (identity: string) => Role | null;
   readonly answerRpc: HttpHandler;
   readonly figures: Figures;
+  readonly readState: () => Promise<ServiceState>;
   readonly budget: ByteBudget;
   readonly log: Log;
 };
@@ -40,7 +42,7 @@ export type ConsolePort = {
 
 /** Starts the operator's page. Its callers are those of the RPCs, with the same roles. */
 export async function startConsolePort(options: ConsolePortOptions): Promise<ConsolePort> {
-  const { address, tls, roleOf, answerRpc, figures, log } = options;
+  const { address, tls, roleOf, answerRpc, figures, readState, log } = options;
   const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
   const listener = await startPort({
     budget: options.budget,
@@ -53,6 +55,7 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Con
       answerRpc,
       roleOf,
       figures: { bucketsMs, everyMs: sampleEveryMs, intervals: figures.intervals },
+      readState,
     }),
     lanes: { headers: [], paths: new Map() },
     maxConnections,
@@ -61,6 +64,32 @@ export async function startConsolePort(options: ConsolePortOptions): Promise<Con
     log,
   });
   return { listener, readPeers: () => (tls === null ? [] : [watch.readings()]) };
+}
+
+type Certified = {
+  readonly certificateExpiresAtMs: number | null;
+  readonly restCertificateExpiresAtMs: number | null;
+  readonly peers: readonly PeerReadings[];
+};
+
+/** When certificates end, of what all threads tell: the server's own and those that its callers have shown of late, the soonest first. */
+export function certificateEnds(readings: readonly Certified[]): readonly CertificateEnd[] {
+  const own = (of: "server" | "rest", ends: readonly (number | null)[]): readonly CertificateEnd[] => {
+    const known = ends.filter((one) => one !== null);
+    return known.length === 0 ? [] : [{ of, caller: null, endsAtMs: Math.min(...known) }];
+  };
+  const shown = soonest(...readings.flatMap(({ peers }) => peers.map(({ certificateEndsMs }) => certificateEndsMs)));
+  return [
+    ...own(
+      "server",
+      readings.map((one) => one.certificateExpiresAtMs),
+    ),
+    ...own(
+      "rest",
+      readings.map((one) => one.restCertificateExpiresAtMs),
+    ),
+    ...[...shown].map(([caller, endsAtMs]) => ({ of: "caller" as const, caller, endsAtMs })),
+  ].sort((one, other) => one.endsAtMs - other.endsAtMs);
 }
 
 /** What the page plots, of everything that is measured. */

@@ -40,6 +40,9 @@ export function reloadTlsSet(
     return;
   }
   handOn(set);
+  if (set.rpc === null && set.rest === null) {
+    log.info({}, "there are no certificates and callers to read again: only plaintext is served");
+  }
   if (set.rpc !== null || set.rest !== null) {
     const fields = {
       expires_at: timeOf(set.rpc?.certificates),

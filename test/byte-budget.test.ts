@@ -27,7 +27,7 @@ it("cuts the connections that hold most of too much, until a quarter is free, an
   budget.watch(() => other.holders);
   expect(budget.readings()).toEqual({ heldBytes: 115, cut: 0 });
   budget.account.take(101);
-  await expect.poll(() => one.cut).toEqual([1]);
+  await expect.poll(() => one.cut, { timeout: 10_000 }).toEqual([1]);
   expect(other.cut).toEqual([]);
   expect(budget.readings()).toEqual({ heldBytes: 65, cut: 1 });
   expect(warnings).toHaveLength(1);
@@ -44,7 +44,7 @@ it("looks by itself at what no account counts, such as what waits in sockets, an
   await new Promise(setImmediate);
   expect(cut).toEqual([]);
   shown = [...holders, ...holding(1).holders];
-  await expect.poll(() => cut).toEqual([0]);
+  await expect.poll(() => cut, { timeout: 10_000 }).toEqual([0]);
 });
 
 it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and counts nothing once all have gone", async () => {
@@ -70,12 +70,40 @@ it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and c
   expect([modest.closed, budget.readings().cut]).toEqual([false, 1]);
   expect(budget.account.heldBytes).toBe(1_048_576);
   modest.destroy();
-  await expect.poll(() => budget.account.heldBytes).toBe(0);
+  await expect.poll(() => budget.account.heldBytes, { timeout: 10_000 }).toBe(0);
 
   const [host = "", number] = port.addressText.split(":");
   const silent = createConnection(Number(number), host).on("error", () => {});
   silent.pause().write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
-  await expect.poll(() => budget.readings().heldBytes).toBeGreaterThan(0);
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBeGreaterThan(0);
   silent.destroy();
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
+});
+
+it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {
+  const release = Promise.withResolvers<void>();
+  using budget = createByteBudget(1_048_576, log);
+  await using port = await startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    handler: () => release.promise.then(() => ({ status: 200 })),
+    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+  const [host = "", number] = port.addressText.split(":");
+  const send = (text: string) => {
+    const socket = createConnection(Number(number), host).on("error", () => {});
+    socket.resume().write(text);
+    return { socket, closed: new Promise((resolve) => socket.once("close", resolve)) };
+  };
+  const first = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const modest = send(first);
+  const ofHeaders = send(first + `${first.slice(0, -2)}X-A: ${"a".repeat(15_000)}\r\n\r\n`.repeat(90));
+  await ofHeaders.closed;
+  const ofBodies = send(first + `${first.slice(0, -2)}Content-Length: 30000\r\n\r\n${"a".repeat(30_000)}`.repeat(50));
+  await ofBodies.closed;
+  expect([modest.socket.closed, budget.readings().cut]).toEqual([false, 2]);
+  release.resolve();
   await expect.poll(() => budget.readings().heldBytes).toBe(0);
+  modest.socket.destroy();
 });

@@ -175,6 +175,12 @@ describe("the admin port", () => {
 });
 
 describe("logs", () => {
+  it("says that there is nothing to read again where only plaintext is served", async () => {
+    await using authority = await TestServer.start();
+    authority.server.reload();
+    expect(authority.logged.at(-1)?.message).toMatch(/^there are no certificates and callers to read again/);
+  });
+
   it("have one line for a change and one for its call, and none for an accepted key", async () => {
     await using authority = await TestServer.start();
     const { key, id } = await authority.issue();

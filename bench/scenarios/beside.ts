@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { authority } from "../baselines/authority.ts";
 import type { LaneResult } from "../loads/lane-load.ts";
+import { warmDatabase } from "../population/warm-database.ts";
 import type { BenchContext, NodeJob, RunningWay } from "../runner/bench-context.ts";
 import { type Figure, ratio } from "../runner/figures.ts";
 import { interleave } from "../runner/interleave.ts";
@@ -17,17 +18,17 @@ type Result = LaneResult & { readonly otherCallsPerSecond: number };
  */
 export async function measureBeside(context: BenchContext): Promise<void> {
   context.requireLaneLoad();
-  const { population } = context;
+  warmDatabase(context.setup);
   const pinned = await context.start(authority());
   const free = await context.start(authority({ directory: "copy" }), "any");
-  const creates: NodeJob = { shape: [8, 8], calls: { kind: "create", population } };
+  const creates = createsInFlight(context);
   const list: NodeJob = { shape: [1, 1], calls: { kind: "list_in_vain" } };
   const results = await interleave(context.rounds, {
-    idle: () => authenticate(context, pinned, null),
-    creates: () => authenticate(context, pinned, creates),
-    list: () => authenticate(context, pinned, list),
-    freeIdle: () => authenticate(context, free, null),
-    freeCreates: () => authenticate(context, free, creates),
+    idle: () => authenticateBeside(context, pinned, null),
+    creates: () => authenticateBeside(context, pinned, creates),
+    list: () => authenticateBeside(context, pinned, list),
+    freeIdle: () => authenticateBeside(context, free, null),
+    freeCreates: () => authenticateBeside(context, free, creates),
   });
   context.print("Authenticate of random keys, 1×1, beside other calls", [
     ...figuresOf("one core, idle", results.idle),
@@ -45,7 +46,17 @@ export async function measureBeside(context: BenchContext): Promise<void> {
   ]);
 }
 
-async function authenticate(context: BenchContext, server: RunningWay, beside: NodeJob | null): Promise<Result> {
+/** So many Creates at once, as long as something else is measured. */
+export function createsInFlight({ population }: BenchContext): NodeJob {
+  return { shape: [8, 8], calls: { kind: "create", population } };
+}
+
+/** Authenticate of random keys, one at a time, while the other calls are in flight. */
+export async function authenticateBeside(
+  context: BenchContext,
+  server: RunningWay,
+  beside: NodeJob | null,
+): Promise<Result> {
   const load = { shape: [1, 1], headers: "differing", keys: "random" } as const;
   if (beside === null) {
     return { ...(await context.authenticate(server, load)), otherCallsPerSecond: 0 };
@@ -64,7 +75,7 @@ function figuresOf(name: string, results: readonly Result[]): readonly Figure[] 
   ];
 }
 
-function p99s(results: readonly Result[]): readonly number[] {
+export function p99s(results: readonly Result[]): readonly number[] {
   return results.map(({ known }) => known.p99Us);
 }
 

@@ -29,7 +29,8 @@ export async function measureCheck(context: BenchContext): Promise<void> {
 }
 
 /** As much as Envoy says of a request from a library. */
-function checkOf(key: string) {
+/** The path and the message. */
+export function checkOf(key: string) {
   return encode(Authorization.method.check, {
     attributes: {
       source: { address: { address: { case: "socketAddress", value: { address: "203.0.113.7" } } } },

@@ -4,6 +4,7 @@ import { grpcGo } from "../baselines/grpc-go.ts";
 import { grpcJs } from "../baselines/grpc-js.ts";
 import { http2Echo } from "../baselines/http2-echo.ts";
 import { startNetEcho } from "../baselines/net-echo.ts";
+import { tonic } from "../baselines/tonic.ts";
 import type { Cost } from "../loads/h2load.ts";
 import type { LaneLoad, Shape } from "../loads/lane-load.ts";
 import { createRepeatedAuthenticate } from "../loads/repeated-authenticate.ts";
@@ -33,7 +34,7 @@ const oneEach: Shape = [32, 1];
 /** Authenticate of hot keys in cleartext, beside every baseline. */
 export async function measureHot(context: BenchContext): Promise<void> {
   const ours = await context.start(authority());
-  const fast = await context.startAll([http2Echo(), grpcGo()]);
+  const fast = await context.startAll([http2Echo(), grpcGo(), tonic]);
   const slow = await context.startAll([grpcJs, connectNode]);
   await compare(context, "Hot keys, 8×8", ours, [...fast, ...slow], eightByEight, {
     speedUp: { "node:http2 echo": 5, "grpc-go": 3, "grpc-js": 15, "connect-node": 60 },

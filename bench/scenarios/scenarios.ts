@@ -2,6 +2,7 @@ import type { Scenario } from "../runner/bench-context.ts";
 import { measureBeside } from "./beside.ts";
 import { measureChanges } from "./changes.ts";
 import { measureCheck } from "./check.ts";
+import { measureClaims } from "./claims.ts";
 import { measureGet } from "./get.ts";
 import { measureHot, measureHotTls } from "./hot.ts";
 import { measureLatency } from "./latency.ts";
@@ -20,6 +21,7 @@ import { measureUnknown } from "./unknown.ts";
 export const scenarios: Readonly<Record<string, Scenario>> = {
   start: measureStart,
   restart: measureRestart,
+  claims: measureClaims,
   loads: measureLoads,
   hot: measureHot,
   tls: measureHotTls,

@@ -81,6 +81,7 @@ func TestTheMiddlewareAnswersAsForwardAuthenticationDoes(t *testing.T) {
 		"without the permission":   bearer(mayNothing),
 		"with a request id":        {"X-Request-Id": {"till-7"}},
 		"with a key as request id": {"X-Request-Id": {good}},
+		"with a cut key for an id": {"X-Request-Id": {good[:40]}},
 	} {
 		want := get(t, "http://"+authority.address+"/authorize?permission=charges:read&livemode=true", header)
 		got := get(t, served.URL+"/?api_key="+good, header)

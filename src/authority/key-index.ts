@@ -1,6 +1,7 @@
 import { undecided } from "./errors.ts";
 import { GenerationalCache } from "./generational-cache.ts";
-import { digestText } from "./key.ts";
+import { digestText, hasKeyLength, isKey } from "./key.ts";
+import { createSecondTimes } from "./second-times.ts";
 import type { StoredToken } from "./token.ts";
 import type { TokenStore } from "./token-store.ts";
 
@@ -12,10 +13,13 @@ export type Principal = {
   readonly answer: Uint8Array;
 };
 
+/** Whose key a text is, live or not; null where it is nobody's, and undefined where it is no key by its form. */
+export type Found = Principal | null | undefined;
+
 /** Who has a key, from memory where possible, and never staler than the last change that was answered. */
 export type KeyIndex = {
-  /** Returns the token of a well-formed key, live or not, or null. Throws UNDECIDED when it cannot tell. Hot path. */
-  find(key: string): Principal | null | Promise<Principal | null>;
+  /** Tells whose key the text is. Throws UNDECIDED when it cannot tell. Hot path. */
+  find(text: string): Found | Promise<Principal | null>;
 };
 
 export type KeyIndexOptions = {
@@ -47,6 +51,7 @@ type Probe = {
 export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): KeyIndex {
   const proven = new GenerationalCache<Principal>((maxBytes * 7) / 8, ({ token, answer }) => bytesOf(token, answer));
   const unknown = new GenerationalCache<true>(maxBytes / 8, () => unknownBytes);
+  const isSecondTime = createSecondTimes();
   // The signal is read first: a change between the two reads is then seen twice rather than not at all.
   let signal = store.changeSignal();
   let revision = store.head().revision;
@@ -55,13 +60,19 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
   let isTurnScheduled = false;
   let waiting: Probe[] = [];
 
-  /** Hot path. */
-  function find(key: string): Principal | null | Promise<Principal | null> {
+  /** Hot path. Memory is asked before the form: only keys are kept there. The length comes first, so that a hash is of little text. */
+  function find(text: string): Found | Promise<Principal | null> {
+    if (!hasKeyLength(text)) {
+      return undefined;
+    }
     catchUp();
-    const digest = digestText(key);
+    const digest = digestText(text);
     const known = remembered(digest);
     if (known !== undefined) {
       return known;
+    }
+    if (!isKey(text)) {
+      return undefined;
     }
     return probesLeft > 0 && waiting.length === 0 ? probe(digest) : probeLater(digest);
   }
@@ -112,7 +123,10 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
       return null;
     }
     const found: Principal = { kind: "principal", token, answer: prepare(token) };
-    proven.set(digest, found);
+    // Most keys that are asked for once are not asked for again before they are forgotten: kept, they are work for the garbage collector.
+    if (isSecondTime(digest)) {
+      proven.set(digest, found);
+    }
     return found;
   }
 

@@ -9,7 +9,8 @@ const bodyLength = 32;
 const checksumLength = 6;
 const keyLength = prefixLength + bodyLength + checksumLength;
 const keyPattern = /^(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{38}$/;
-const keyAnywherePattern = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{38}/;
+// Also of one that was cut off where it was copied: the checksum can be computed, and a few characters more be guessed.
+const keyAnywherePattern = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{24}/;
 
 const prefixOfType = { secret: "sk", publishable: "pk", restricted: "rk" } satisfies Record<TokenType, string>;
 
@@ -39,10 +40,14 @@ export function isTokenId(text: string): boolean {
   return /^tok_[0-9A-Za-z]{20,40}$/.test(text);
 }
 
+/** Whether the text is as long as a key. What is done next then does not depend on how much the bearer sent. Hot path. */
+export function hasKeyLength(text: string): boolean {
+  return text.length === keyLength;
+}
+
 /** Whether the text is a key by its form and checksum. Costs no hash and no read, whatever the text. Hot path. */
 export function isKey(text: string): boolean {
-  // The length is checked first: nothing after it depends on how much the bearer sent.
-  return text.length === keyLength && keyPattern.test(text) && text.endsWith(checksum(text.slice(0, -checksumLength)));
+  return hasKeyLength(text) && keyPattern.test(text) && text.endsWith(checksum(text.slice(0, -checksumLength)));
 }
 
 /** What is stored of a key: its SHA-256. A key has 190 random bits, so no slow hash is needed (NIST SP 800-63B 5.1.1.2). Hot path. */
@@ -55,7 +60,7 @@ export function digestText(key: string): string {
   return hash("sha256", key, "latin1");
 }
 
-/** Whether a key, or what was one before a typing error, stands somewhere in the text. */
+/** Whether a key, or what was one before a typing error or with its end, stands somewhere in the text. */
 export function holdsKey(text: string): boolean {
   return keyAnywherePattern.test(text);
 }

@@ -96,5 +96,6 @@ function requirePrivate(path: string, what: string, stats: Stats, user: number |
 
 function unreadable(path: string, what: string, error: unknown): StartError {
   const code = error instanceof Error && "code" in error ? error.code : "unknown";
-  return new StartError(`${path}: ${what} cannot be read (${code})`, { cause: error });
+  const hint = code === "EACCES" ? `: start as its owner, or run chown ${geteuid?.()} on it` : "";
+  return new StartError(`${path}: ${what} cannot be read (${code})${hint}`, { cause: error });
 }

@@ -14,8 +14,8 @@ import {
 } from "./errors.ts";
 import type { ChangeContext, JournalRow } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
-import { digestKey, isKey, keyHint, mintKey, mintTokenId } from "./key.ts";
-import type { KeyIndex, Principal } from "./key-index.ts";
+import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
+import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import type { Sealer } from "./sealer.ts";
@@ -193,15 +193,15 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   /** Hot path. */
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
     requirePermissions("required_permissions", request.requiredPermissions, maxRequiredPermissions);
-    if (!isKey(request.key)) {
-      return keyMalformed;
-    }
     const found = keys.find(request.key);
-    return found instanceof Promise ? found.then((principal) => decide(request, principal)) : decide(request, found);
+    return found instanceof Promise ? found.then((late) => decide(request, late)) : decide(request, found);
   }
 
   /** Hot path. */
-  function decide(request: AuthenticateRequest, found: Principal | null): Outcome {
+  function decide(request: AuthenticateRequest, found: Found): Outcome {
+    if (found === undefined) {
+      return keyMalformed;
+    }
     if (found === null) {
       return keyUnknown;
     }

@@ -1,8 +1,9 @@
-import type { Peer, Role } from "../authority/caller.ts";
+import type { IdentityFault, Peer, Role } from "../authority/caller.ts";
 import { parseMediaType } from "../authority/media-type.ts";
 import { namesThisMachine } from "../authority/this-machine.ts";
 import type { Interval } from "./figures.ts";
 import type { PageFile } from "./page-files.ts";
+import type { ServiceState } from "./service-state.ts";
 
 type HttpRequest = {
   readonly httpVersion: string;
@@ -31,6 +32,8 @@ export type ConsoleOptions = {
     readonly everyMs: number;
     intervals(): readonly Interval[];
   };
+  /** For operators. */
+  readonly readState: () => Promise<ServiceState>;
 };
 
 const servicePath = "/casapay.token.v1.TokenService/";
@@ -50,9 +53,9 @@ const securityHeaders = {
   "cache-control": "no-store",
 };
 
-/** The operator's page: its files, the RPCs that it calls, who its caller is (`/caller`), and the last hour (`/figures`). */
+/** The operator's page: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state (`/figures`). */
 export function createConsoleHandler(options: ConsoleOptions): (request: HttpRequest) => Promise<HttpResponse> {
-  const { files, answerRpc, roleOf, figures } = options;
+  const { files, answerRpc, roleOf, figures, readState } = options;
 
   return async (request) => {
     const response = await route(request);
@@ -94,20 +97,28 @@ export function createConsoleHandler(options: ConsoleOptions): (request: HttpReq
   }
 
   /** Also for a caller who may do nothing: the page tells it why. */
-  function callerOf({ identity }: Peer): { readonly identity: string | null; readonly role: Role | null } {
-    return { identity, role: identity === null ? null : roleOf(identity) };
+  function callerOf({ identity, fault }: Peer): {
+    readonly identity: string | null;
+    readonly role: Role | null;
+    readonly fault: IdentityFault | null;
+  } {
+    return { identity, role: identity === null ? null : roleOf(identity), fault };
   }
 
-  function answerFigures(peer: Peer): HttpResponse {
-    const { identity, role } = callerOf(peer);
+  async function answerFigures(peer: Peer): Promise<HttpResponse> {
+    const { identity, role, fault } = callerOf(peer);
     if (identity === null) {
-      return refuse(401, "unauthenticated", "a client certificate that names one identity is required");
+      const debug = { reason: "CALLER_UNIDENTIFIED", metadata: { fault } };
+      const message = "a client certificate that names one identity is required";
+      return json(401, { code: "unauthenticated", message, details: [{ type: "google.rpc.ErrorInfo", debug }] });
     }
     if (role === null) {
       return refuse(403, "permission_denied", "the caller's identity is not in the callers file");
     }
     const { bucketsMs, everyMs } = figures;
-    return json(200, { bucketsMs, everyMs, intervals: figures.intervals() });
+    // What names the machine, its callers and tokens is for those who may see them all.
+    const state = role === "operator" ? await readState() : null;
+    return json(200, { bucketsMs, everyMs, intervals: figures.intervals(), state });
   }
 }
 
@@ -130,7 +141,10 @@ function pathOf(url: string): string {
   return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? "";
 }
 
-function ifRead({ method }: HttpRequest, answer: () => HttpResponse): HttpResponse {
+function ifRead(
+  { method }: HttpRequest,
+  answer: () => HttpResponse | Promise<HttpResponse>,
+): HttpResponse | Promise<HttpResponse> {
   return method === "GET" || method === "HEAD"
     ? answer()
     : { ...refuse(405, "unimplemented", "only GET and HEAD"), header: { ...jsonType, allow: "GET, HEAD" } };

@@ -81,7 +81,8 @@ class Http1State implements Connection {
   readonly #context: Http1Context;
   readonly #leavesAtMs: number;
   #queue: Promise<void> = Promise.resolve();
-  #waiting = 0;
+  /** The requests that came and are not answered yet, each with the length of its header. */
+  readonly #requests = new Map<IncomingMessage, number>();
   #current: ServerResponse | null = null;
   #idleSinceMs = performance.now();
   #closing = false;
@@ -95,25 +96,29 @@ class Http1State implements Connection {
   }
 
   get heldBytes(): number {
-    return this.#socket.writableLength + (this.#current?.req.readableLength ?? 0);
+    let bytes = this.#socket.writableLength;
+    for (const [request, headerLength] of this.#requests) {
+      bytes += headerLength + request.readableLength;
+    }
+    return bytes;
   }
 
   get idleSinceMs(): number | null {
-    return this.#waiting === 0 ? this.#idleSinceMs : null;
+    return this.#requests.size === 0 ? this.#idleSinceMs : null;
   }
 
   enqueue(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#waiting > this.#context.limits.maxPipelinedRequests) {
+    if (this.#requests.size > this.#context.limits.maxPipelinedRequests) {
       this.#socket.destroy();
       return;
     }
-    this.#waiting += 1;
+    this.#requests.set(request, headerLengthOf(request));
     this.#queue = this.#queue.then(() => this.#answer(request, response));
   }
 
   closeGracefully(): void {
     this.#closing = true;
-    if (this.#waiting === 0) {
+    if (this.#requests.size === 0) {
       this.#end();
     } else if (this.#current !== null && !this.#current.headersSent) {
       this.#current.setHeader("connection", "close");
@@ -128,7 +133,7 @@ class Http1State implements Connection {
 
   /** Answers what is no request, unless a response has begun, and closes. */
   refuse(error: ParseError): void {
-    const mayAnswer = this.#waiting === 0 || (this.#waiting === 1 && this.#current?.headersSent !== true);
+    const mayAnswer = this.#requests.size === 0 || (this.#requests.size === 1 && this.#current?.headersSent !== true);
     if (this.#socket.writable && mayAnswer && !this.#refused) {
       this.#refused = true;
       this.#socket.end(this.#refusalOf(error));
@@ -159,9 +164,9 @@ class Http1State implements Connection {
       await answerHttp1Request(request, response, this.#peer, this.#context);
     }
     this.#current = null;
-    this.#waiting -= 1;
+    this.#requests.delete(request);
     this.#idleSinceMs = performance.now();
-    if (this.#closing && this.#waiting === 0) {
+    if (this.#closing && this.#requests.size === 0) {
       this.#end();
     }
   }
@@ -175,6 +180,10 @@ class Http1State implements Connection {
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
     this.#socket.once("close", () => clearTimeout(timer));
   }
+}
+
+function headerLengthOf({ url = "", rawHeaders }: IncomingMessage): number {
+  return rawHeaders.reduce((sum, { length }) => sum + length, url.length);
 }
 
 type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };

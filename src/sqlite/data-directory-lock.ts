@@ -27,7 +27,10 @@ export function lockDataDirectory(directory: string): DataDirectoryLock {
   } catch (error) {
     db.close();
     if (isBusy(error)) {
-      throw new StartError(`the data directory ${files.directory} is in use by another process`, { cause: error });
+      throw new StartError(
+        `the data directory ${files.directory} is in use by another process: end that one first, one process owns a data directory`,
+        { cause: error },
+      );
     }
     throw error;
   }

@@ -1,9 +1,10 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { closeSync, constants, fdatasync, fdatasyncSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type Database from "better-sqlite3";
 import { StartError } from "../authority/errors.ts";
 import { emptyHead, type JournalHead } from "../authority/journal.ts";
+import type { Log } from "../authority/log.ts";
 import { syncDirectory } from "./data-directory.ts";
 import { selectJournalHead } from "./journal-head.ts";
 import { readAuthorityId } from "./store-identity.ts";
@@ -83,6 +84,32 @@ export function requireNoted(file: string, noted: Noted | null, db: Database.Dat
       `${what} of another authority than the database ${db.name}: set TOKEN_AUTHORITY_MARKER to the marker of this one`,
     );
   }
+  requireHistory(file, noted, db);
+}
+
+/**
+ * Returns the name that a database from before markers shall have, which is the marker's. Makes the marker when there is none; when
+ * there is one, a start was ended between this and the migration, or the database is a copy, and a StartError says where they disagree.
+ */
+export function nameByMarker(file: string, noted: Noted | null, db: Database.Database, log: Log): string {
+  if (noted !== null) {
+    requireHistory(file, noted, db);
+    return noted.authority;
+  }
+  const authority = randomBytes(16).toString("hex");
+  const head = selectJournalHead(db)() ?? emptyHead;
+  openMarker(file, authority, head, 0, () => {})[Symbol.dispose]();
+  log.warn(
+    { marker: file, revision: head.revision },
+    "made the marker: the database is of a release that had none, so that this start could not tell whether it is an old copy",
+  );
+  return authority;
+}
+
+/** Throws a StartError unless the database has the change that the marker tells of. */
+function requireHistory(file: string, noted: Noted, db: Database.Database): void {
+  const head = selectJournalHead(db)() ?? emptyHead;
+  const what = `the marker ${file} tells of revision ${noted.revision}`;
   if (noted.revision > head.revision) {
     throw new StartError(
       `${what}, and the database ${db.name} ends at ${head.revision}: this is an old copy, in which revoked keys would live again: put the newest back, or restore a backup with npm run restore`,

@@ -12,7 +12,7 @@ const readerBusyTimeoutMs = 500;
 const keptWalBytes = 16 * 1024 * 1024;
 
 /** Opens the one connection that writes, after making or migrating the database. Throws, and changes nothing, when it is newer than this program. */
-export function openWriterDatabase(file: string): Database.Database {
+export function openWriterDatabase(file: string, nameUnnamed?: (db: Database.Database) => string): Database.Database {
   ensurePrivateFile(file);
   refuseUntouched(file);
   return open(file, false, (db) => {
@@ -24,7 +24,7 @@ export function openWriterDatabase(file: string): Database.Database {
     // Checkpoints come after answers are sent, by our own hand, never inside a commit.
     setPragma(db, "wal_autocheckpoint", 0);
     setPragma(db, "journal_size_limit", keptWalBytes);
-    migrate(db);
+    migrate(db, nameUnnamed);
   });
 }
 

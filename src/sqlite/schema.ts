@@ -89,17 +89,28 @@ export const migrations: readonly string[] = [
   `,
 ];
 
-/** Brings the database to the present version, each step in a transaction of its own. */
-export function migrate(db: Database.Database): void {
+/** The step that gave databases a name. Markers came with it: an older database never had one. */
+const namingVersion = 3;
+
+/**
+ * Brings the database to the present version, each step in a transaction of its own. `nameUnnamed` says what a database shall be called
+ * that was made before databases had names; by default it gets a new name.
+ */
+export function migrate(db: Database.Database, nameUnnamed?: (db: Database.Database) => string): void {
   assertNotNewer(db);
-  migrateSteps(db, applicationId);
+  const version = versionOf(db);
+  const isUnnamed = version > 0 && version < namingVersion;
+  migrateSteps(db, applicationId, isUnnamed ? nameUnnamed?.(db) : undefined);
 }
 
-function migrateSteps(db: Database.Database, id: number): void {
+function migrateSteps(db: Database.Database, id: number, name?: string): void {
   migrations.slice(versionOf(db)).forEach((step, done, steps) => {
     const version = migrations.length - steps.length + done + 1;
     db.transaction(() => {
       db.exec(step);
+      if (version === namingVersion && name !== undefined) {
+        db.prepare<[string]>("UPDATE authority SET id = ?").run(name);
+      }
       db.pragma(`application_id = ${id}`);
       db.pragma(`user_version = ${version}`);
     }).immediate();

@@ -5,6 +5,11 @@ export function isFull(error: unknown): boolean {
   return sqliteCodeOf(error) === "SQLITE_FULL";
 }
 
+/** The log's index could not be made longer: on a disk that is full, SQLite says no more than this. */
+export function hasNoRoomForIndex(error: unknown): boolean {
+  return sqliteCodeOf(error) === "SQLITE_IOERR_SHMSIZE";
+}
+
 /** Another connection holds the database. Nothing happened. */
 export function isBusy(error: unknown): boolean {
   return sqliteCodeOf(error)?.startsWith("SQLITE_BUSY") ?? false;

@@ -1,8 +1,12 @@
 import { statSync } from "node:fs";
 import { StartError } from "../authority/errors.ts";
 import type { DataFiles } from "./data-directory.ts";
-import { isDamaged, isFull, sqliteCodeOf } from "./sqlite-error.ts";
+import { hasNoRoomForIndex, isDamaged, isFull, sqliteCodeOf } from "./sqlite-error.ts";
+import { readFreeBytes } from "./storage-room.ts";
 import { isFullDisk, systemCodeOf } from "./system-error.ts";
+
+/** The least that SQLite makes of the index of a write-ahead log. */
+const indexBytes = 32 * 1024;
 
 /** Why the store could not be opened, in one line that says what to do. What is not known is left as it is. */
 export function asStartError(error: unknown, { directory, database }: DataFiles): unknown {
@@ -18,8 +22,8 @@ export function asDiskFault(error: unknown, directory: string, file: string): un
     return error;
   }
   const options = { cause: error };
-  if (isFull(error) || isFullDisk(error)) {
-    return new StartError(`the disk of ${directory} is full`, options);
+  if (isFull(error) || isFullDisk(error) || (hasNoRoomForIndex(error) && readFreeBytes(directory) < indexBytes)) {
+    return new StartError(`the disk of ${directory} is full: make room on it, and start again`, options);
   }
   const path = error instanceof Error && "path" in error ? error.path : file;
   const code = systemCodeOf(error);

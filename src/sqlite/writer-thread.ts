@@ -6,7 +6,7 @@ import { type ChangeSignal, createSignalBump } from "./change-signal.ts";
 import { checkpointAll, warnWhenHeld } from "./checkpoint.ts";
 import { countAllTokens } from "./count-tokens.ts";
 import { dataFiles, hasDatabase } from "./data-directory.ts";
-import { openMarker, readMarker, requireNoted } from "./marker.ts";
+import { nameByMarker, openMarker, readMarker, requireNoted } from "./marker.ts";
 import { openWriterDatabase } from "./open-database.ts";
 import { isOnDiskOf, openRevocationLog } from "./revocation-log.ts";
 import { ballastRetryMs, createStorageRoom } from "./storage-room.ts";
@@ -70,8 +70,14 @@ function start(data: WriterThreadData): void {
   room.makeRoomToStart();
   const isNew = !hasDatabase(files.database);
   const noted = isNew ? null : readMarker(files.marker);
-  const db = openWriterDatabase(files.database);
-  requireNoted(files.marker, noted, db, makeAnew.includes("marker"));
+  let isNamedNow = false;
+  const db = openWriterDatabase(files.database, (unnamed) => {
+    isNamedNow = true;
+    return nameByMarker(files.marker, noted, unnamed, log);
+  });
+  if (!isNamedNow) {
+    requireNoted(files.marker, noted, db, makeAnew.includes("marker"));
+  }
   checkpointAll(db, log);
   room.restoreBallast();
   const writer = createWriter(db);

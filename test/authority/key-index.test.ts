@@ -22,19 +22,24 @@ async function countingStore() {
     head: store.head,
   };
   const keys = createKeyIndex({ store: view, prepare: () => new Uint8Array(8), maxBytes: 1_000_000 });
+  /** A key is kept from the second time on. */
+  async function findTwice(key: string) {
+    await keys.find(key);
+    return await keys.find(key);
+  }
   async function create() {
     const key = mintKey("secret", true);
     const token = aNewToken({ digest: digestKey(key) });
     await store.create(token, null, 1_000_000, at(1));
     return { key, id: token.id };
   }
-  return { store, counted, keys, create };
+  return { store, counted, keys, findTwice, create };
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe("the key index", () => {
-  it("looks a key up once, and an unknown one once", async () => {
+  it("looks a key up twice, for only the second time says that it comes again, and an unknown one once", async () => {
     const { counted, keys, create } = await countingStore();
     const { key, id } = await create();
     const unknown = mintKey("secret", true);
@@ -42,20 +47,56 @@ describe("the key index", () => {
       expect((await keys.find(key))?.token.id).toBe(id);
       expect(await keys.find(unknown)).toBeNull();
     }
-    expect(counted.lookUps).toBe(2);
+    expect(counted.lookUps).toBe(3);
+  });
+
+  it("keeps no key that came once, however many such keys come", async () => {
+    const { counted, keys, create } = await countingStore();
+    const { key } = await create();
+    await keys.find(key);
+    await keys.find(key);
+    const once = await Promise.all(Array.from({ length: 1000 }, create));
+    for (const one of once) {
+      await keys.find(one.key);
+    }
+    counted.lookUps = 0;
+    await keys.find(key);
+    expect(counted.lookUps).toBe(0);
+    for (const one of once) {
+      await keys.find(one.key);
+    }
+    expect(counted.lookUps).toBe(1000);
+  });
+
+  it("tells what is no key from its form, with no look-up, also where it is as long as a key", async () => {
+    const { counted, keys } = await countingStore();
+    const key = mintKey("secret", true);
+    const mistyped = key.slice(0, 20) + (key[20] === "A" ? "B" : "A") + key.slice(21);
+    for (const text of [
+      "",
+      mistyped,
+      mistyped,
+      key.slice(1),
+      `${key} `,
+      "\ud800".repeat(key.length),
+      "x".repeat(1_000_000),
+    ]) {
+      expect(keys.find(text)).toBeUndefined();
+    }
+    expect(counted.lookUps).toBe(0);
   });
 
   it("answers at once, without a promise, what it knows", async () => {
-    const { keys, create } = await countingStore();
+    const { keys, findTwice, create } = await countingStore();
     const { key } = await create();
-    await keys.find(key);
+    await findTwice(key);
     expect(keys.find(key)).not.toBeInstanceOf(Promise);
   });
 
   it("knows of a revocation from its answer on", async () => {
-    const { store, keys, create } = await countingStore();
+    const { store, keys, findTwice, create } = await countingStore();
     const { key, id } = await create();
-    expect((await keys.find(key))?.token.revokedAtMs).toBeNull();
+    expect((await findTwice(key))?.token.revokedAtMs).toBeNull();
     await store.revoke(id, "", at(2));
     expect((await keys.find(key))?.token.revokedAtMs).toBe(2);
   });
@@ -69,9 +110,9 @@ describe("the key index", () => {
   });
 
   it("forgets only what changed, and everything when more than 1000 changes came at once", async () => {
-    const { store, counted, keys, create } = await countingStore();
+    const { store, counted, keys, findTwice, create } = await countingStore();
     const kept = await create();
-    await keys.find(kept.key);
+    await findTwice(kept.key);
     counted.lookUps = 0;
     await Promise.all(Array.from({ length: 1000 }, create));
     await keys.find(kept.key);
@@ -84,9 +125,9 @@ describe("the key index", () => {
   });
 
   it("asks for changes only when there was one", async () => {
-    const { counted, keys, create } = await countingStore();
+    const { counted, keys, findTwice, create } = await countingStore();
     const { key } = await create();
-    await keys.find(key);
+    await findTwice(key);
     counted.catchUps = 0;
     for (let round = 0; round < 100; round += 1) {
       expect(keys.find(key)).not.toBeInstanceOf(Promise);
@@ -99,9 +140,9 @@ describe("the key index", () => {
   });
 
   it("looks up a bounded number of unknown keys in a turn, and known ones never wait behind them", async () => {
-    const { counted, keys, create } = await countingStore();
+    const { counted, keys, findTwice, create } = await countingStore();
     const { key } = await create();
-    await keys.find(key);
+    await findTwice(key);
     await turn();
     counted.lookUps = 0;
     const flood = Array.from({ length: 1000 }, () => keys.find(mintKey("secret", true)));
@@ -152,10 +193,10 @@ describe("the key index", () => {
   });
 
   it("keeps good keys through a flood of unknown ones", async () => {
-    const { counted, keys, create } = await countingStore();
+    const { counted, keys, findTwice, create } = await countingStore();
     const good = await Promise.all(Array.from({ length: 100 }, create));
     for (const { key } of good) {
-      await keys.find(key);
+      await findTwice(key);
     }
     for (let count = 0; count < 20_000; count += 1) {
       await keys.find(mintKey("secret", true));
@@ -214,6 +255,7 @@ describe("the key index", () => {
       maxBytes: 1_000_000,
     });
     await keys.find(key);
+    await keys.find(key);
     await store.revoke(id, "", at(2));
     fails = true;
     expect(() => keys.find(key)).toThrow("the journal could not be read");
@@ -236,6 +278,7 @@ describe("the key index", () => {
       prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
     });
+    await keys.find(key);
     await keys.find(key);
     const { revision } = store.head();
     await create();

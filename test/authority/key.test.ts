@@ -123,4 +123,11 @@ describe("finding a key in a text", () => {
     expect(holdsKey(text.slice(0, 20))).toBe(false);
     expect(holdsKey("sk_live_ is a prefix")).toBe(false);
   });
+
+  it("finds one that was cut off where it was copied, as long as the rest could be computed or guessed", () => {
+    const text = mintKey("secret", true);
+    for (const length of [45, 40, 36, 32]) {
+      expect(holdsKey(`my key is ${text.slice(0, length)}!`)).toBe(true);
+    }
+  });
 });

@@ -69,6 +69,22 @@ describe("a file that holds a secret", () => {
   });
 
   const isRoot = process.getuid?.() === 0;
+  it.skipIf(!isRoot)(
+    "is refused when this user may not read it (needs root, which alone can become another user)",
+    () => {
+      const path = file(0o600);
+      chmodSync(directory, 0o711);
+      process.seteuid?.(65_534);
+      try {
+        expect(refusalOf(path)).toContain(
+          `${path}: the secret cannot be read (EACCES): start as its owner, or run chown 65534 on it`,
+        );
+      } finally {
+        process.seteuid?.(0);
+      }
+    },
+  );
+
   it.skipIf(!isRoot)("is refused when it belongs to another user (needs root, which alone can give files away)", () => {
     const path = file(0o600);
     chownSync(path, 65_534, 0);

@@ -1,8 +1,11 @@
+import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
 import { createFigures } from "../../src/console/figures.ts";
 import { createAuthority, type TestCertificate } from "../support/certificates.ts";
 import { TestServer } from "../support/test-server.ts";
@@ -32,6 +35,10 @@ function ask(
       .once("error", reject)
       .end(body);
   });
+}
+
+function endOf({ certificatePem }: TestCertificate): number {
+  return new X509Certificate(certificatePem).validToDate.getTime();
 }
 
 function list(server: TestServer, header: Record<string, string> = {}) {
@@ -136,7 +143,11 @@ describe("the operator's page", () => {
 
   it("gives a plaintext caller the plaintext role", async () => {
     await using server = await start({ TOKEN_AUTHORITY_PLAINTEXT_ROLE: "service" });
-    expect(JSON.parse((await ask(server, "/caller")).text)).toEqual({ identity: "local", role: "service" });
+    expect(JSON.parse((await ask(server, "/caller")).text)).toEqual({
+      identity: "local",
+      role: "service",
+      fault: null,
+    });
     const { status, text } = await ask(server, `${service}/ListAccounts`, { method: "POST", header: json, body: "{}" });
     expect(status).toBe(403);
     expect(text).toContain("the role service may not call ListAccounts");
@@ -177,13 +188,70 @@ describe("the operator's page", () => {
           .end();
       });
     const oncall = root.issue({ names: [{ uri: "spiffe://casapay/oncall" }] });
+    const late = root.issue({ names: [{ uri: "spiffe://casapay/oncall" }], validToMs: Date.now() - 60_000 });
     const stranger = root.issue({ names: [{ uri: "spiffe://casapay/stranger" }] });
-    expect(await askAs("/caller", oncall)).toBe('200 {"identity":"spiffe://casapay/oncall","role":"operator"}');
-    expect(await askAs("/caller", stranger)).toBe('200 {"identity":"spiffe://casapay/stranger","role":null}');
-    expect(await askAs("/caller", null)).toBe('200 {"identity":null,"role":null}');
+    expect(await askAs("/caller", oncall)).toBe(
+      '200 {"identity":"spiffe://casapay/oncall","role":"operator","fault":null}',
+    );
+    expect(await askAs("/caller", stranger)).toBe(
+      '200 {"identity":"spiffe://casapay/stranger","role":null,"fault":null}',
+    );
+    expect(await askAs("/caller", null)).toBe('200 {"identity":null,"role":null,"fault":"CERTIFICATE_MISSING"}');
+    expect(await askAs("/caller", late)).toBe('200 {"identity":null,"role":null,"fault":"CERTIFICATE_EXPIRED"}');
+    expect(await askAs("/figures", late)).toContain('"fault":"CERTIFICATE_EXPIRED"');
+    const { state } = JSON.parse((await askAs("/figures", oncall)).replace(/^200 /, ""));
+    expect(state.certificates).toEqual(
+      expect.arrayContaining([
+        { of: "server", caller: null, endsAtMs: endOf(own) },
+        { of: "caller", caller: "spiffe://casapay/oncall", endsAtMs: endOf(oncall) },
+      ]),
+    );
     expect(await askAs("/figures", oncall)).toMatch(/^200 /);
     expect(await askAs("/figures", stranger)).toMatch(/^403 /);
     expect(await askAs("/figures", null)).toMatch(/^401 /);
+  });
+
+  it("tells operators which server this is, how it is, and when tokens are no longer created", async () => {
+    await using server = await start({ TOKEN_AUTHORITY_MIN_FREE_MIB: "3" });
+    const { state } = JSON.parse((await ask(server, "/figures")).text);
+    expect(state).toMatchObject({
+      version: packageJson.version,
+      host: hostname(),
+      address: server.server.address,
+      threads: 1,
+      isServing: true,
+      minFreeBytes: 3 * 1024 * 1024,
+      certificates: [],
+      refused: [],
+    });
+    expect(state.uptimeMs).toBeGreaterThan(0);
+    expect(state.freeBytes).toBeGreaterThan(0);
+    expect(state.databaseBytes).toBeGreaterThan(0);
+  });
+
+  it("tells operators whose keys were refused and which gateway asked, on whatever thread, and never the key", async () => {
+    await using server = await start({ TOKEN_AUTHORITY_THREADS: "2" });
+    const { id, key } = await server.issue();
+    await server.tokens.revoke({ id });
+    for (let time = 0; time < 6; time += 1) {
+      expect(await server.verdictOf(key)).toBe("TOKEN_REVOKED");
+    }
+    await server.verdictOf("nonsense");
+    const { text } = await ask(server, "/figures");
+    const { refused } = JSON.parse(text).state;
+    expect(refused).toHaveLength(2);
+    expect(refused).toEqual(
+      expect.arrayContaining([
+        { reason: "TOKEN_REVOKED", caller: "local", tokenId: id, count: 6, lastMs: expect.any(Number) },
+        { reason: "KEY_MALFORMED", caller: "local", tokenId: null, count: 1, lastMs: expect.any(Number) },
+      ]),
+    );
+    expect(text).not.toContain(key);
+  });
+
+  it.each(["gateway", "service", "dashboard"])("tells the role %s the last hour, and not the state", async (role) => {
+    await using server = await start({ TOKEN_AUTHORITY_PLAINTEXT_ROLE: role });
+    expect(JSON.parse((await ask(server, "/figures")).text).state).toBeNull();
   });
 
   it("is served by one of several threads", async () => {

@@ -121,7 +121,7 @@ describe.each([envoyDoor, forwardAuthDoor])("at the door of $name", (door: Door)
   it("a refusal has the gateway's name for the request, unless that could be anything", async () => {
     const named = await ask({ "x-request-id": "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52" });
     expect(JSON.parse(named.body).error.request_id).toBe("0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
-    for (const anything of ["<script>", mintKey("restricted", true)]) {
+    for (const anything of ["<script>", mintKey("restricted", true), mintKey("restricted", true).slice(0, 40)]) {
       const unnamed = await ask({ "x-request-id": anything });
       expect(JSON.parse(unnamed.body).error.request_id).toMatch(/^req_[0-9a-f-]{36}$/);
     }

@@ -32,7 +32,7 @@ describe("requests of an account", () => {
         return status;
       }),
     );
-    await expect.poll(() => begun).toBe(4);
+    await expect.poll(() => begun, { timeout: 10_000 }).toBe(4);
     const client = connectIdle(rig);
     expect(await answered(ask(client, "GET", "/v1/tokens", other.key))).toBe(200);
     expect(await answered(ask(client, "POST", `/v1/tokens/${leaked.id}/revoke`, own.key))).toBe(200);

@@ -67,7 +67,7 @@ it("refuses a path that is not a directory", async () => {
 it("refuses a second owner at once, and leaves the first in peace", async () => {
   const directory = temporaryDataDirectory();
   const store = await openStore(directory);
-  await expect(openStore(directory)).rejects.toThrow(/is in use by another process/);
+  await expect(openStore(directory)).rejects.toThrow(/is in use by another process: end that one first/);
   await expect(openStore(directory)).rejects.toBeInstanceOf(StartError);
   expect(await store.create(aNewToken(), null, 10, at(1))).toMatchObject({ kind: "created" });
 });

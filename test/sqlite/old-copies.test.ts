@@ -1,10 +1,12 @@
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { createTimeSeen } from "../../src/authority/clock.ts";
+import type { Log } from "../../src/authority/log.ts";
 import { readMarker } from "../../src/sqlite/marker.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
-import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
+import { openStore, quietLog, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;
 const second = `tok_${"2".repeat(24)}`;
@@ -48,6 +50,52 @@ it("does not serve a copy elsewhere, of which nobody knows how old it is, until 
   await change(copy, nothing, { makeAnew: ["marker"] });
   await change(copy, nothing);
   await expect(openStore(copy, 0, { makeAnew: ["marker"] })).rejects.toThrow(/^--new-marker: .* start without/);
+});
+
+/** Makes of a database one of the release before, which had no marker and gave databases no name. */
+function ageByARelease(directory: string): void {
+  const db = new Database(join(directory, "tokens.db"));
+  db.exec("DROP TABLE authority; PRAGMA user_version = 2");
+  db.close();
+}
+
+const lines: string[] = [];
+const log: Log = { ...quietLog, warn: (_, message) => lines.push(message) };
+
+it("opens a database of the release before, which had no marker, and says that it makes one", async () => {
+  for (const makeAnew of [[], ["marker"]] as const) {
+    const { directory } = await aRevokedDirectory();
+    ageByARelease(directory);
+    rmSync(`${directory}.marker`);
+    lines.length = 0;
+    const store = await openStore(directory, 0, { log, makeAnew });
+    expect(store.opened).toMatchObject({ isNew: false, tokens: 1, revision: 2 });
+    expect(lines).toContainEqual(expect.stringMatching(/^made the marker: the database is of a release that had none/));
+    await store[Symbol.asyncDispose]();
+    expect(readMarker(`${directory}.marker`)).toMatchObject({ revision: 2 });
+    await change(directory, nothing);
+    rmSync(`${directory}.marker`);
+    await expect(openStore(directory)).rejects.toThrow(/^there is no marker/);
+  }
+});
+
+it("goes on with an upgrade that was ended once the marker was made", async () => {
+  const { directory } = await aRevokedDirectory();
+  ageByARelease(directory);
+  const authority = readMarker(`${directory}.marker`)?.authority;
+  await change(directory, nothing);
+  await change(directory, nothing);
+  expect(readMarker(`${directory}.marker`)).toMatchObject({ authority, revision: 2 });
+});
+
+it("does not serve an old copy from before the upgrade, and leaves it as it is", async () => {
+  const { directory, copy } = await aRevokedDirectory();
+  ageByARelease(copy);
+  const before = readFileSync(join(copy, "tokens.db"));
+  await expect(openStore(copy, 0, { marker: `${directory}.marker` })).rejects.toThrow(
+    /tells of revision 2, and the database .* ends at 1: this is an old copy/,
+  );
+  expect(readFileSync(join(copy, "tokens.db"))).toEqual(before);
 });
 
 it("does not begin with an empty database where there was one, until it is told to, and makes nothing", async () => {

@@ -46,7 +46,17 @@ it("says that the disk is full", async (context) => {
   const directory = temporaryDataDirectory();
   const script = `mkdir "$0"; mount -t tmpfs -o size=256k,mode=700 tmpfs "$0" && { head -c 1m /dev/zero >"$0/junk"; exec "$@"; }`;
   const refusal = refusalUnder(context, directory, "unshare", "-rm", "sh", "-c", script, directory);
-  expect(refusal).toMatch(/StartError: (the disk of .*data is full|.*(cannot be .* \(ENOSPC\)))\n/);
+  expect(refusal).toMatch(
+    /StartError: (the disk of .*data is full: make room on it, and start again|.*(cannot be .* \(ENOSPC\)))\n/,
+  );
+});
+
+it("says that the disk is full, also where only the index of the write-ahead log has no room", async (context) => {
+  const directory = await aDirectory();
+  const script = `cp -r "$0" "$0.copy" && mount -t tmpfs -o size=12m,mode=700 tmpfs "$0" && cp "$0.copy/tokens.db" "$0.copy/revocations.log" "$0" &&
+    : >"$0/lock.db" && { head -c 16m /dev/zero >"$0/junk"; exec "$@"; }`;
+  const refusal = refusalUnder(context, directory, "unshare", "-rm", "sh", "-c", script, directory);
+  expect(refusal).toMatch(/StartError: the disk of .*data is full: make room on it, and start again\n/);
 });
 
 it.each([

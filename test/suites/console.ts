@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempDisposableSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
+import packageJson from "../../package.json" with { type: "json" };
+import { createAuthority, type TestCertificate } from "../support/certificates.ts";
 import { launchChromium, openContext, seriousFaults } from "./console/browser.ts";
-import { createCertificateAuthority } from "./support/certificates.ts";
 import { createReport } from "./support/report.ts";
 import { type ServerProcess, startServerProcess } from "./support/server-process.ts";
 import { installDebianProgram } from "./support/tools.ts";
@@ -14,6 +15,14 @@ import { installDebianProgram } from "./support/tools.ts";
 const takesScreenshots = process.argv.includes("--screenshots");
 const images = resolve(import.meta.dirname, "../../docs/images");
 const crowded = 10_000;
+const dayMs = 86_400_000;
+const lookupLabel = "Token id, leaked key, account or name";
+
+/** Controls that reach out of their card. */
+const overflowing = `[...document.querySelectorAll(".card")].flatMap((card) =>
+  [...card.querySelectorAll("input, select, textarea, button, table")]
+    .filter((one) => one.getBoundingClientRect().right > card.getBoundingClientRect().right)
+    .map((one) => one.id || one.className))`;
 
 type Made = { readonly token: { readonly id: string; readonly keyHint: string }; readonly key: string };
 
@@ -74,7 +83,7 @@ async function listed(): Promise<readonly string[]> {
 /** As a person does: it goes through the clipboard. */
 async function paste(text: string): Promise<void> {
   await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
-  await page.getByLabel("Token id or leaked key").focus();
+  await page.getByLabel(lookupLabel).focus();
   await page.keyboard.press("Control+V");
 }
 
@@ -86,19 +95,58 @@ await rpc("Revoke", { id: old.token.id, reason: "not needed any more" });
 
 await report.step("find a token by its id", async () => {
   await go("");
-  await page.getByLabel("Token id or leaked key").fill(` ${till.token.id} `);
+  await page.getByLabel(lookupLabel).fill(` ${till.token.id} `);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: "Till" }).waitFor();
 });
-await report.step("find tokens by account, name, permission, hint, state, type and mode", async () => {
+await report.step(
+  "an account or a name in the look-up field leads to its tokens, and a part of a key to nothing",
+  async () => {
+    for (const [text, where, names] of [
+      ["acct_kesh", "account=acct_kesh", ["Ledger sync"]],
+      ["ledger", "name=ledger", ["Ledger sync"]],
+    ] as const) {
+      await go("");
+      await page.getByLabel(lookupLabel).fill(text);
+      await page.keyboard.press("Enter");
+      await page.waitForURL(`**/#/tokens?${where}`);
+      assert.deepEqual(await listed(), names);
+    }
+    for (const part of [secret.key.slice(0, 30), secret.key.slice(9, 42)]) {
+      await go("");
+      await page.getByLabel(lookupLabel).fill(part);
+      await page.keyboard.press("Enter");
+      await page.getByText("may be a part of a key").waitFor();
+      assert.equal(page.url(), `${origin}/#/`);
+      assert.ok(watch.requests.every(({ body }) => !body.includes(part)));
+    }
+  },
+);
+await report.step("find tokens by account, name, permission, hint, state, type, mode, creator and days", async () => {
+  const tomorrow = new Date(Date.now() + dayMs).toISOString().slice(0, 10);
+  const today = new Date().toISOString().slice(0, 10);
+  const all = ["Old export", "Checkout web", "Ledger sync", "Till"];
+  const brief = await issue("Brief", {
+    account: "acct_brief",
+    expireTime: new Date(Date.now() + 60_000).toISOString(),
+  });
+  await rpc("Revoke", { id: brief.token.id });
   const filters = [
     ["account", "acct_kesh", ["Ledger sync"]],
     ["name", "tILL", ["Till"]],
     ["permission", "payment_intents:read", ["Ledger sync", "Till"]],
     ["hint", till.token.keyHint, ["Till"]],
-    ["state", "revoked", ["Old export"]],
+    ["state", "expired", []],
+    ["state", "revoked", ["Brief", "Old export"]],
     ["type", "publishable", ["Checkout web"]],
     ["mode", "test", ["Checkout web"]],
+    ["by", "nobody", []],
+    ["by", "local", ["Brief", ...all]],
+    ["from", tomorrow, []],
+    ["to", today, ["Brief", ...all]],
+    ["expiring", tomorrow, ["Brief"]],
+    ["unused", today, []],
+    ["unused", tomorrow, ["Brief", ...all]],
   ] as const;
   for (const [name, value, expected] of filters) {
     await go("tokens");
@@ -128,11 +176,11 @@ await report.step("find a token by pasting its key, alone, quoted, wrapped and i
     await page.getByRole("heading", { level: 1, name: "Ledger sync" }).waitFor();
   }
   await go("");
-  await page.getByLabel("Token id or leaked key").fill(secret.key);
+  await page.getByLabel(lookupLabel).fill(secret.key);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: "Ledger sync" }).waitFor();
   await page.goBack();
-  assert.equal(await page.getByLabel("Token id or leaked key").inputValue(), "");
+  assert.equal(await page.getByLabel(lookupLabel).inputValue(), "");
 });
 await report.step("say of a damaged key that it is one, and of an unknown one that no token has it", async () => {
   await go("");
@@ -161,7 +209,13 @@ await report.step("see what a token may do, its life and its last use", async ()
   await go(`tokens/${old.token.id}`);
   const life = page.getByRole("region", { name: "Life" });
   assert.deepEqual(await life.locator("tbody .badge").allTextContents(), ["revoked", "created"]);
-  await page.getByText("not needed any more").waitFor();
+  await life.getByText("not needed any more").waitFor();
+  const facts = page.getByRole("region", { name: "Facts" });
+  assert.match(
+    (await facts.locator("dl > div", { hasText: "Revoked" }).locator("dd").textContent()) ?? "",
+    / by local$/,
+  );
+  await facts.getByText("not needed any more").waitFor();
   await go(`tokens/${till.token.id}`);
   const may = page.getByRole("region", { name: "What it may do" });
   assert.deepEqual(await may.locator("li").allTextContents(), ["payment_intents:read", "events:write"]);
@@ -214,14 +268,45 @@ await report.step("a key that is shown is gone when the page is left by its addr
     assert.doesNotMatch(await page.content(), /sk_test_[0-9A-Za-z]{38}/);
   }
 });
-await report.step("a field that is refused is told beside it", async () => {
+await report.step("an expiry is chosen with one press, and taken away with one", async () => {
+  await go("create");
+  const expires = page.getByLabel("Expires (UTC)");
+  for (const [name, days] of [
+    ["7 days", 7],
+    ["30 days", 30],
+    ["90 days", 90],
+    ["1 year", 365],
+  ] as const) {
+    await page.getByRole("button", { name }).click();
+    const inDays = (Date.parse(`${await expires.inputValue()}Z`) - Date.now()) / dayMs;
+    assert.ok(Math.abs(inDays - days) < 0.01, `${name} is ${inDays} days`);
+  }
+  await page.getByRole("button", { name: "never" }).click();
+  assert.equal(await expires.inputValue(), "");
+  await page.getByLabel("Account", { exact: true }).fill("acct_new");
+  await page.getByLabel("Name", { exact: true }).fill("For a week");
+  await page.getByLabel("Permissions", { exact: true }).fill("events:read");
+  await page.getByRole("button", { name: "7 days" }).click();
+  await page.getByRole("button", { name: "Create token" }).click();
+  await page.getByLabel("The new key").waitFor();
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("button", { name: "Done" }).click();
+  await page
+    .locator("dl > div", { hasText: "Expires" })
+    .getByText(/in [67] days/)
+    .waitFor();
+});
+await report.step("a field that is refused is told beside it, in plain words and with its line", async () => {
   await go("create");
   await page.getByLabel("Account", { exact: true }).fill("acct_new");
   await page.getByLabel("Name", { exact: true }).fill("Wrong");
-  await page.getByLabel("Permissions", { exact: true }).fill("everything");
+  await page.getByLabel("Permissions", { exact: true }).fill("events:read\neverything");
   await page.getByRole("button", { name: "Create token" }).click();
   await page.locator("#create-permissions[aria-invalid=true]").waitFor();
-  assert.match((await page.locator("#create-permissions-error").textContent()) ?? "", /permissions/);
+  assert.match(
+    (await page.locator("#create-permissions-error").textContent()) ?? "",
+    /^Line 2, “everything”: A permission is a resource, a colon, and read or write/,
+  );
   assert.equal(await page.evaluate("document.activeElement?.id"), "create-permissions");
 });
 await report.step("revoke a token with the keyboard alone, after a confirmation that names it", async () => {
@@ -244,7 +329,7 @@ await report.step("revoke a token with the keyboard alone, after a confirmation 
   await page.keyboard.type(token.keyHint);
   await page.keyboard.press("Enter");
   await dialog.waitFor({ state: "detached" });
-  await page.getByText("found in a public repository").waitFor();
+  await page.getByText("found in a public repository", { exact: true }).waitFor();
   await page.locator("h1:focus").waitFor();
   const { refusal } = await rpc<{ refusal: { reason: string } }>("Authenticate", { key });
   assert.equal(refusal.reason, "REFUSAL_REASON_TOKEN_REVOKED");
@@ -278,6 +363,33 @@ await report.step("the journal's head, as verify-journal takes it, copied", asyn
   const { changes } = await rpc<{ changes: { revision: string; hash: string }[] }>("ListChanges", { pageSize: 1 });
   const head = `${changes[0]?.revision}:${Buffer.from(changes[0]?.hash ?? "", "base64").toString("hex")}`;
   assert.equal(await page.evaluate("navigator.clipboard.readText()"), head);
+});
+await report.step("the journal by who did it, account, change and day, with names, accounts and reasons", async () => {
+  const today = new Date().toISOString().slice(0, 10);
+  const yesterday = new Date(Date.now() - dayMs).toISOString().slice(0, 10);
+  const rows = page.locator("table.changes tbody tr");
+  for (const [name, value, first] of [
+    ["account", "acct_kesh", /Ledger sync.*acct_kesh/],
+    ["action", "revoke", /revoked.*Nightly export“found in a public repository”.*acct_harbor/],
+    ["caller", "local", /local/],
+    ["caller", "nobody", null],
+    ["day", today, /local/],
+    ["day", yesterday, null],
+  ] as const) {
+    await go("journal");
+    const control = page.locator(`#filter-${name}`);
+    await (name === "action" ? control.selectOption(value) : control.fill(value));
+    await page.getByRole("button", { name: "Filter" }).click();
+    await page.waitForURL(`**/#/journal?${name}=*`);
+    await settled();
+    if (first === null) {
+      await page.getByText("There is no such change.").waitFor();
+    } else {
+      assert.match((await rows.first().textContent()) ?? "", first, name);
+    }
+  }
+  await go("journal?account=acct_kesh&action=create");
+  assert.equal(await rows.count(), 1);
 });
 await report.step(`${crowded} tokens in an account: a page at a time, there and back`, async () => {
   let next = 0;
@@ -321,6 +433,26 @@ await report.step("refusals by reason and latency of the last hour, as plots and
   await page.getByText("As numbers").click();
   assert.ok((await page.locator("details tbody tr").count()) > 0);
 });
+await report.step("a reason of the last hour leads to its keys and gateways", async () => {
+  await go("");
+  await page.getByRole("link", { name: "Token revoked" }).click();
+  await page.getByRole("heading", { level: 1, name: "Token revoked" }).waitFor();
+  await settled();
+  const refused = page.getByRole("region", { name: "Keys and gateways" }).locator("tbody tr");
+  const cells = await refused.filter({ hasText: old.token.id }).locator("th, td").allTextContents();
+  assert.deepEqual(cells.slice(0, 3), [old.token.id, "local", "20"]);
+  await page.getByText(`jq 'select(.msg == "key refused" and .refusal == "TOKEN_REVOKED")'`).waitFor();
+  assert.match(server.output(), /"refusal":"TOKEN_REVOKED".*"msg":"key refused"/);
+  await page.getByRole("link", { name: "Revoked tokens" }).click();
+  await page.waitForURL("**/#/tokens?state=revoked");
+});
+await report.step("which server this is, how it is, and from where on it creates no tokens", async () => {
+  await go("");
+  const text = (await page.getByRole("region", { name: "This server" }).textContent()) ?? "";
+  for (const part of [hostname(), server.address, "serving", packageJson.version, " free", "no tokens are created"]) {
+    assert.ok(text.includes(part), `${part} is not in ${text}`);
+  }
+});
 await report.step("axe finds nothing serious, light and dark, on every page and when revoking", async () => {
   const faults: string[] = [];
   for (const colorScheme of ["light", "dark"] as const) {
@@ -331,7 +463,8 @@ await report.step("axe finds nothing serious, light and dark, on every page and 
       `tokens/${till.token.id}`,
       "create",
       "accounts",
-      "journal",
+      "journal?account=acct_harbor",
+      "refusals/TOKEN_REVOKED",
     ]) {
       await go(where);
       faults.push(...(await seriousFaults(page)).map((fault) => `${colorScheme} ${where}: ${fault}`));
@@ -347,15 +480,30 @@ await report.step("axe finds nothing serious, light and dark, on every page and 
 });
 await report.step("on a phone, nothing is wider than the screen", async () => {
   await using phone = await openContext(browser, {
-    viewport: { width: 360, height: 740 },
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
     hasTouch: true,
     isMobile: true,
   });
-  for (const where of ["", "tokens?account=acct_harbor", `tokens/${till.token.id}`, "create", "accounts", "journal"]) {
+  for (const where of [
+    "",
+    "tokens?account=acct_harbor",
+    `tokens/${till.token.id}`,
+    "create",
+    "accounts",
+    "journal?account=acct_harbor",
+    "refusals/TOKEN_REVOKED",
+  ]) {
     await go(where, phone.page);
     const widest = await phone.page.evaluate<number>("document.documentElement.scrollWidth");
-    assert.ok(widest <= 360, `${where} is ${widest} wide`);
+    assert.ok(widest <= 390, `${where} is ${widest} wide`);
     await shoot(phone.page, "phone", where);
+    await phone.page.setViewportSize({ width: 320, height: 640 });
+    const wide = await phone.page.evaluate<number>("document.documentElement.scrollWidth");
+    assert.ok(wide <= 320, `${where} is ${wide} wide where 320 are`);
+    // A field may be wider than its card, which the page's width does not show.
+    assert.deepEqual(await phone.page.evaluate(overflowing), [], where);
+    await phone.page.setViewportSize({ width: 390, height: 844 });
   }
   assert.deepEqual(await seriousFaults(phone.page), []);
 });
@@ -434,26 +582,82 @@ await report.step("the server ends in good order, and has logged no key", async 
 report.close();
 
 async function underTls(): Promise<void> {
-  const authority = createCertificateAuthority(scratch.path);
-  const own = authority.issue("server", "DNS:localhost,IP:127.0.0.1");
+  const authority = createAuthority();
+  const write = (name: string, { certificatePem, keyPem }: TestCertificate) => {
+    const files = { certPath: join(scratch.path, `${name}.pem`), keyPath: join(scratch.path, `${name}.key`) };
+    writeFileSync(files.certPath, certificatePem);
+    writeFileSync(files.keyPath, keyPem, { mode: 0o600 });
+    return files;
+  };
+  const own = write("server", authority.issue());
+  const root = write("root", authority);
   const callers = join(scratch.path, "callers.json");
   writeFileSync(callers, '{"spiffe://casapay/oncall": "operator", "spiffe://casapay/merchants": "service"}');
-  const tls = { TLS_CERT: own.cert, TLS_KEY: own.key, TLS_CLIENT_CA: authority.cert, CALLERS: callers };
+  const tls = { TLS_CERT: own.certPath, TLS_KEY: own.keyPath, TLS_CLIENT_CA: root.certPath, CALLERS: callers };
   await using secured = await start("tls", tls);
   const url = `https://localhost:${secured.consoleAddress.split(":")[1]}`;
-  const expected = {
-    oncall: ["oncalloperator", "No account has tokens yet."],
-    merchants: ["merchantsservice", "The role service may not call ListAccounts."],
-    stranger: ["strangerno role", "it is not in the callers file."],
-    nobody: ["Nobody: no certificateno role", "Your browser showed no client certificate"],
-  };
-  for (const [name, [who = "", what = ""]] of Object.entries(expected)) {
-    const files = name === "nobody" ? null : authority.issue(name, `URI:spiffe://casapay/${name}`);
-    const certificates = files === null ? [] : [{ origin: url, certPath: files.cert, keyPath: files.key }];
-    await using seen = await openContext(browser, { ignoreHTTPSErrors: true, clientCertificates: certificates });
+  const named = (name: string) => ({ names: [{ uri: `spiffe://casapay/${name}` }] });
+  const clientAuth = "1.3.6.1.5.5.7.3.2";
+  const serverAuth = "1.3.6.1.5.5.7.3.1";
+  const expected: readonly (readonly [string, TestCertificate | null, string, string])[] = [
+    ["oncall", authority.issue(named("oncall")), "oncalloperator", "No account has tokens yet."],
+    [
+      "merchants",
+      authority.issue(named("merchants")),
+      "merchantsservice",
+      "The role service may not call ListAccounts.",
+    ],
+    ["stranger", authority.issue(named("stranger")), "strangerno role", "it is not in the callers file."],
+    ["nobody", null, "Nobody: certificate missing", "Import yours into the browser"],
+    [
+      "late",
+      authority.issue({ ...named("oncall"), validToMs: Date.now() - dayMs }),
+      "Nobody: certificate expired",
+      "has expired. Get a new one",
+    ],
+    [
+      "early",
+      authority.issue({ ...named("oncall"), validFromMs: Date.now() + dayMs, validToMs: Date.now() + 2 * dayMs }),
+      "Nobody: certificate not yet valid",
+      "is not valid yet. Compare the server's clock",
+    ],
+    ["foreign", createAuthority().issue(named("oncall")), "Nobody: certificate untrusted", "If you have another"],
+    [
+      "unsuitable",
+      authority.issue({ ...named("oncall"), usages: [serverAuth] }),
+      "Nobody: certificate unsuitable",
+      "Get one for clients",
+    ],
+    [
+      "unnamed",
+      authority.issue({ names: [], usages: [clientAuth] }),
+      "Nobody: certificate without identity",
+      "it needs a SPIFFE ID",
+    ],
+  ];
+  for (const [name, certificate, who, what] of expected) {
+    const clientCertificates = certificate === null ? [] : [{ origin: url, ...write(name, certificate) }];
+    await using seen = await openContext(browser, { ignoreHTTPSErrors: true, clientCertificates });
     await seen.page.goto(`${url}/#/accounts`);
     await seen.page.locator("#caller", { hasText: who }).waitFor();
     await seen.page.getByText(what).first().waitFor();
+    if (who.startsWith("Nobody")) {
+      await seen.page.goto(`${url}/#/`);
+      await seen.page.getByText("This authority does not know who you are").waitFor();
+      await seen.page.getByText(what).first().waitFor();
+      assert.deepEqual(await seriousFaults(seen.page), []);
+    }
+    if (name === "oncall") {
+      await seen.page.goto(`${url}/#/`);
+      const ends = seen.page.getByRole("region", { name: "This server" }).locator("li");
+      await ends.first().waitFor();
+      assert.deepEqual(
+        (await ends.allTextContents()).map((text) => /ends in \d+ hours/.test(text)),
+        [true, true],
+      );
+      assert.ok((await ends.allTextContents()).some((text) => text.includes("spiffe://casapay/oncall")));
+      assert.deepEqual(await seriousFaults(seen.page), []);
+    }
   }
 }
 
@@ -470,10 +674,17 @@ async function tabTo(role: "link" | "button", name: string): Promise<void> {
 }
 
 async function shoot(on: Page, look: string, where: string): Promise<void> {
-  const name = where === "" ? "overview" : where.includes("/") ? "token" : where.replace(/\?.*/, "");
-  const wanted = ["light-overview", "light-token", "dark-tokens", "phone-overview", "phone-tokens"];
+  const name = where === "" ? "overview" : where.startsWith("tokens/") ? "token" : where.replace(/[?/].*/, "");
+  const wanted = ["light-overview", "light-token", "light-refusals", "dark-tokens", "dark-journal"].concat(
+    "phone-overview",
+    "phone-tokens",
+    "phone-journal",
+  );
   if (takesScreenshots && wanted.includes(`${look}-${name}`)) {
     mkdirSync(images, { recursive: true });
-    await on.screenshot({ path: join(images, `console-${look}-${name}.png`), fullPage: look === "phone" });
+    await on.screenshot({
+      path: join(images, `console-${look}-${name}.png`),
+      fullPage: look === "phone" || name === "overview",
+    });
   }
 }

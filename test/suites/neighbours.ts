@@ -23,6 +23,8 @@ import { startServerProcess } from "./support/server-process.ts";
 
 const mebibyte = 1024 * 1024;
 const maxRssMib = 700;
+// An eighth of 1 GiB.
+const maxHeldMib = 128;
 // What a process with 1 GiB derives from it; a test may not limit its memory everywhere.
 const connectionsOfOneGibibyte = 3276;
 const callEveryMs = 10;
@@ -150,6 +152,8 @@ await report.step(`unfinished bodies, unread lists, idle and silent connections,
   for (const line of metrics.matchAll(/^token_authority_(?:connections\S*|held_bytes) \d+$/gm)) {
     console.log(`     ${line[0]}`);
   }
+  const heldBytes = Number(/^token_authority_held_bytes (\d+)$/m.exec(metrics)?.[1]);
+  assert.ok(heldBytes <= maxHeldMib * mebibyte, `connections hold ${heldBytes} bytes`);
 });
 
 await report.step("twelve loops of handshakes at the REST face", async () => {

@@ -131,7 +131,8 @@ describe("the identity that a certificate names", () => {
     fc.assert(
       fc.property(text, (forged) => {
         expect(identityFrom({ email: forged }, { uri: "spiffe://casapay/gateway" })).toBe("spiffe://casapay/gateway");
-        expect([null, "spiffe://x/y"]).toContain(identityFrom({ uri: forged }));
+        // The parts may make a good URI, and then it is that one.
+        expect([null, forged]).toContain(identityFrom({ uri: forged }));
       }),
       { numRuns: 200 },
     );

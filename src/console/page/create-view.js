@@ -1,12 +1,23 @@
-import { copyButton, field, h, markField, say } from "./dom.js";
+import { minuteIn } from "./days.js";
+import { announce, copyButton, field, h, markField, say } from "./dom.js";
 import { heading } from "./load.js";
 import { call } from "./rpc.js";
+import { lineAtFault, permissionsIn, plainRule } from "./rules.js";
 import { asRpcError, errorBox, modeBadge, wordOf } from "./words.js";
 
 const types = /** @type {const} */ ([
   ["restricted", "May do what it is given, and nothing else."],
   ["secret", "May do everything in its account. For servers."],
   ["publishable", "May be seen by anybody; may do nothing by permission."],
+]);
+
+/** When a token may expire, in days from now; null is never. */
+const expiries = /** @type {const} */ ([
+  ["7 days", 7],
+  ["30 days", 30],
+  ["90 days", 90],
+  ["1 year", 365],
+  ["never", null],
 ]);
 
 /** Which fields of the request stand in which control. @type {Readonly<Record<string, string>>} */
@@ -110,13 +121,34 @@ export function createView(view) {
       ),
     ),
     permissionField,
-    field("create-expires", "Expires (UTC)", expires, { hint: "Empty: never." }),
+    h(
+      "div",
+      { class: "field" },
+      field("create-expires", "Expires (UTC)", expires, { hint: "Empty: never." }),
+      h(
+        "div",
+        { class: "actions", role: "group", "aria-label": "Expires in" },
+        expiries.map(([text, days]) =>
+          h("button", { type: "button", class: "copy", onclick: () => expireIn(text, days) }, text),
+        ),
+      ),
+    ),
     problem,
     h("div", { class: "actions" }, submit, h("a", { class: "button", href: "#/tokens" }, "Cancel")),
   );
 
   function showPermissions() {
     permissionField.hidden = chosen("type") !== "restricted";
+  }
+
+  /**
+   * @param {string} text
+   * @param {number | null} days
+   */
+  function expireIn(text, days) {
+    expires.value = days === null ? "" : minuteIn(days);
+    markField(expires, null);
+    announce(days === null ? "Expires never." : `Expires in ${text}: ${expires.value.replace("T", " ")} UTC.`);
   }
 
   /** @param {string} radio */
@@ -131,7 +163,7 @@ export function createView(view) {
       name: name.value.trim(),
       type: `TOKEN_TYPE_${type.toUpperCase()}`,
       livemode: chosen("mode") === "live",
-      permissions: type === "restricted" ? permissions.value.split(/[\s,]+/).filter((one) => one !== "") : [],
+      permissions: type === "restricted" ? permissionsIn(permissions.value).map(({ permission }) => permission) : [],
       ...(expires.value === "" ? {} : { expireTime: `${expires.value}:00Z` }),
     };
   }
@@ -193,7 +225,8 @@ export function createView(view) {
       controlOf[error.metadata.field?.replace("expire_time", "expireTime").replace(/\[.*/, "") ?? ""] ?? "",
     );
     if (control !== null) {
-      markField(control, `${error.message}.`);
+      const line = control === permissions ? lineAtFault(permissions.value) : "";
+      markField(control, `${line}${plainRule(error.message)}`);
       control.focus();
       return;
     }

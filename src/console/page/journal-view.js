@@ -1,5 +1,7 @@
 import { hrefOf } from "./address.js";
-import { copyButton, h } from "./dom.js";
+import { startOf } from "./days.js";
+import { announce, copyButton, h } from "./dom.js";
+import { choiceFilter, countText, firstFilledPage, noneSoFar, searchForm, textFilter } from "./filters.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
 import { changeTable } from "./token-view.js";
@@ -11,7 +13,7 @@ import { hexOf, timeWithAge, wordOf } from "./words.js";
  * @param {import("./load.js").View} view
  */
 export function journalView(view) {
-  const { page = "" } = view.address.query;
+  const { query } = view.address;
   const { role } = view.caller;
   if (role === "service" || role === "dashboard") {
     return [
@@ -22,22 +24,69 @@ export function journalView(view) {
   return [
     heading("Journal"),
     headCard(view),
+    filterForm(query),
     h(
       "section",
       { class: "card", "aria-labelledby": "results" },
-      h("h2", { id: "results", tabindex: "-1", "data-focus": true }, "Changes, newest first"),
-      loaded(view, "The changes", async (signal) => {
-        const { changes = [], nextPageToken = "" } = await call("ListChanges", { pageToken: page }, signal);
-        const pages = pager({
-          first: page === "" ? null : hrefOf("journal"),
-          next: nextPageToken === "" ? null : hrefOf("journal", { page: nextPageToken }),
-        });
-        return [
-          changes.length === 0 ? h("p", { class: "empty" }, "Nothing has happened yet.") : changeTable(changes, true),
-          ...(pages === null ? [] : [pages]),
-        ];
-      }).place,
+      h("h2", { id: "results", tabindex: "-1", "data-focus": true }, titleOf(query)),
+      loaded(view, "The changes", (signal) => loadPage(query, signal)).place,
     ),
+  ];
+}
+
+const filters = /** @type {const} */ (["caller", "account", "action", "day"]);
+
+/** @param {Readonly<Record<string, string>>} query */
+function titleOf(query) {
+  const words = { caller: "done by", account: "of account", action: "action", day: "on" };
+  const said = filters.filter((name) => query[name]).map((name) => `${words[name]} ${query[name]}`);
+  return said.length === 0 ? "All changes, newest first" : `Changes ${said.join(", ")}`;
+}
+
+/** @param {Readonly<Record<string, string>>} query */
+function filterForm(query) {
+  return searchForm(
+    "journal",
+    "Filter changes",
+    textFilter(query, "caller", "Done by", {
+      maxlength: 2048,
+      title: "the identity of a service, or the id of a token whose key did it over REST",
+    }),
+    textFilter(query, "account", "Account", { maxlength: 64 }),
+    choiceFilter(query, "action", "Change", ["create", "revoke"]),
+    textFilter(query, "day", "Day (UTC)", { type: "date" }),
+  );
+}
+
+/**
+ * @param {Readonly<Record<string, string>>} query
+ * @param {AbortSignal} signal
+ */
+async function loadPage(query, signal) {
+  const from = startOf(query.day);
+  const before = startOf(query.day, 1);
+  const request = {
+    caller: query.caller ?? "",
+    account: query.account ?? "",
+    ...(query.action ? { action: `CHANGE_ACTION_${query.action.toUpperCase()}` } : {}),
+    ...(from === null ? {} : { changedFrom: from }),
+    ...(before === null ? {} : { changedBefore: before }),
+  };
+  const { items: changes, nextPageToken } = await firstFilledPage(query.page ?? "", async (pageToken) => {
+    const { changes = [], nextPageToken = "" } = await call("ListChanges", { ...request, pageToken }, signal);
+    return { items: changes, nextPageToken };
+  });
+  const asked = Object.fromEntries(filters.map((name) => [name, query[name] ?? ""]));
+  const pages = pager({
+    first: query.page ? hrefOf("journal", asked) : null,
+    next: nextPageToken === "" ? null : hrefOf("journal", { ...asked, page: nextPageToken }),
+  });
+  announce(countText(changes.length, "change", nextPageToken !== ""));
+  return [
+    changes.length === 0
+      ? h("p", { class: "empty" }, nextPageToken === "" ? "There is no such change." : noneSoFar)
+      : changeTable(changes, true),
+    ...(pages === null ? [] : [pages]),
   ];
 }
 

@@ -10,7 +10,7 @@ export function keepKeysOut() {
       if (isField && !target.hasAttribute("data-takes-keys") && holdsKey(target.value)) {
         target.value = "";
         say(
-          "A key was put into this field and taken out again. To find its token, paste it under “Token id or leaked key”.",
+          "A key was put into this field and taken out again. To find its token, paste it under “Token id, leaked key, account or name”.",
         );
       }
     },

@@ -1,15 +1,17 @@
 // The format is that of token.proto.
 const keyPattern = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{38}/g;
+// Of one that was cut off where it was copied, the checksum can be computed, and a few characters more be guessed.
+const cutKeyPattern = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{24}/;
 const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const checksumLength = 6;
 
 /**
- * Whether a key stands somewhere in the text, or what was one before a typing error.
+ * Whether a key stands somewhere in the text, or what was one before a typing error or with its end.
  *
  * @param {string} text
  */
 export function holdsKey(text) {
-  return text.search(keyPattern) >= 0 || withoutNoise(text).search(keyPattern) >= 0;
+  return cutKeyPattern.test(text) || withoutNoise(text).search(keyPattern) >= 0;
 }
 
 /**

@@ -6,8 +6,17 @@ import { asRpcError, errorBox, maskedKey, modeBadge, stateBadge } from "./words.
 
 const maxKeys = 20;
 
-/** A field that takes a token's id or a key. A key is hashed here, and the field is empty before anything is asked. */
-export function lookupForm() {
+/** What begins as keys do, or is as long and mixed as what follows: it may be a part of a key, which is for no address. */
+const partOfKey = /(?:sk|pk|rk)_(?:live|test)_|[0-9A-Za-z]{32}/;
+const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
+const maxNameCharacters = 100;
+
+/**
+ * A field that takes a token's id, a key, an account or a name. A key is hashed here, and the field is empty before anything is asked.
+ *
+ * @param {import("./rpc.js").Caller} caller
+ */
+export function lookupForm(caller) {
   const input = h("input", {
     id: "lookup",
     name: "lookup",
@@ -44,12 +53,12 @@ export function lookupForm() {
         void look(text);
       },
     },
-    h("label", { for: "lookup" }, "Token id or leaked key"),
+    h("label", { for: "lookup" }, "Token id, leaked key, account or name"),
     h("div", { class: "joined" }, input, h("button", { type: "submit", class: "primary" }, "Find")),
     h(
       "p",
       { class: "hint", id: "lookup-hint" },
-      "Paste a key as you found it, with the text around it. Its SHA-256 is computed in this browser, and that alone is asked for.",
+      "Paste a key as you found it, with the text around it. Its SHA-256 is computed in this browser, and that alone is asked for. An account or a part of a name leads to its tokens.",
     ),
   );
 
@@ -69,9 +78,50 @@ export function lookupForm() {
       location.hash = hrefOf(`tokens/${id}`);
       return;
     }
+    const words = text.trim();
+    if (words === "") {
+      return;
+    }
+    if (words.startsWith("tok_")) {
+      return keep(text, "That is no whole token id: tok_ and at least 20 characters.");
+    }
+    if (partOfKey.test(words)) {
+      return show(
+        "That may be a part of a key, and goes no further. Paste the whole key, or look for its last 4 characters among the tokens.",
+      );
+    }
+    if ([...words].length > maxNameCharacters) {
+      return keep(text, "That is too long for a token's id or name, and there is no key in it.");
+    }
+    await lookForTokens(words);
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} why
+   */
+  function keep(text, why) {
     input.value = text;
-    show("That is no token id (tok_ and at least 20 characters), and there is no key in it.");
+    show(why);
     input.focus();
+  }
+
+  /** @param {string} words */
+  async function lookForTokens(words) {
+    try {
+      const isOfAccount = accountPattern.test(words) && (await isAccount(words, caller));
+      if (isOfAccount || caller.role === "operator") {
+        location.hash = hrefOf("tokens", isOfAccount ? { account: words } : { name: words });
+        return;
+      }
+      keep(
+        words,
+        `Your role, ${caller.role ?? "none"}, finds names within one account: name it among the filters of Tokens.`,
+      );
+    } catch (error) {
+      input.value = words;
+      result.replaceChildren(errorBox(error, { title: "The tokens could not be looked for" }));
+    }
   }
 
   /** @param {readonly string[]} keys */
@@ -125,6 +175,21 @@ export function lookupForm() {
   }
 
   return h("section", { class: "card" }, form, result);
+}
+
+/**
+ * Whether an account has this name. Only operators see which there are: for others a name that could be one is.
+ *
+ * @param {string} name
+ * @param {import("./rpc.js").Caller} caller
+ */
+async function isAccount(name, { role }) {
+  if (role !== "operator") {
+    return true;
+  }
+  // Of those that begin so, the name itself is the first.
+  const { accounts = [] } = await call("ListAccounts", { prefix: name, pageSize: 1 });
+  return accounts[0]?.account === name;
 }
 
 /** @param {string} key */

@@ -7,6 +7,7 @@ import { keepKeysOut } from "./keep-keys-out.js";
 import { heading, recovery } from "./load.js";
 import { watchReachability } from "./outage.js";
 import { overview } from "./overview.js";
+import { refusalsView } from "./refusals-view.js";
 import { get } from "./rpc.js";
 import { tokenView } from "./token-view.js";
 import { tokensView } from "./tokens-view.js";
@@ -20,11 +21,12 @@ const pages = {
   create: { title: "Create token", show: createView },
   accounts: { title: "Accounts", show: accountsView },
   journal: { title: "Journal", show: journalView },
+  refusals: { title: "Refusals", show: refusalsView },
 };
 const lost = { title: "Not found", show: () => [heading("There is no such page")] };
 
 /** @type {import("./rpc.js").Caller} */
-let caller = { identity: null, role: null };
+let caller = { identity: null, role: null, fault: null };
 /** @type {{ readonly page: string, readonly leave: AbortController } | null} */
 let open = null;
 
@@ -60,7 +62,9 @@ function show() {
 async function learnCaller() {
   caller = await get("/caller");
   byId("caller").replaceChildren(
-    caller.identity === null ? "Nobody: no certificate" : h("span", { class: "mono breaks" }, caller.identity),
+    caller.identity === null
+      ? `Nobody: ${(caller.fault ?? "no certificate").toLowerCase().replaceAll("_", " ")}`
+      : h("span", { class: "mono breaks" }, caller.identity),
     h("span", { class: "badge" }, caller.role ?? "no role"),
   );
 }

@@ -1,8 +1,9 @@
 import { h } from "./dom.js";
-import { figuresCard } from "./figures-card.js";
+import { figuresCards } from "./figures-cards.js";
 import { headCard } from "./journal-view.js";
 import { heading } from "./load.js";
 import { lookupForm } from "./lookup.js";
+import { callerNotice } from "./words.js";
 
 /**
  * How it goes, and the way to one token.
@@ -10,10 +11,15 @@ import { lookupForm } from "./lookup.js";
  * @param {import("./load.js").View} view
  */
 export function overview(view) {
+  const notice = callerNotice(view.caller);
+  if (notice !== null) {
+    return [heading("Overview"), notice];
+  }
+  const { lastHour, state } = figuresCards(view);
   return [
     heading("Overview"),
-    lookupForm(),
-    ...figuresCard(view),
-    view.caller.role === "operator" ? headCard(view) : h("span"),
+    lookupForm(view.caller),
+    lastHour,
+    ...(state === null ? [] : [h("div", { class: "columns" }, state, headCard(view))]),
   ];
 }

@@ -24,6 +24,9 @@
  * @property {string} caller
  * @property {string} changeTime
  * @property {string} hash Base64.
+ * @property {string} account
+ * @property {string} tokenName
+ * @property {string} [revokeReason]
  */
 /**
  * @typedef {object} Account
@@ -44,7 +47,7 @@
  * @property {{ readonly changes?: readonly Change[], readonly nextPageToken?: string }} ListChanges
  * @property {{ readonly accounts?: readonly Account[], readonly nextPageToken?: string }} ListAccounts
  */
-/** @typedef {{ readonly identity: string | null, readonly role: string | null }} Caller */
+/** @typedef {{ readonly identity: string | null, readonly role: string | null, readonly fault: string | null }} Caller */
 
 // The authority gives up after 10 seconds by itself.
 const timeoutMs = 12_000;

@@ -2,6 +2,7 @@ import { hrefOf } from "./address.js";
 import { copyButton, field, h, markField, say } from "./dom.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
+import { plainRule } from "./rules.js";
 import {
   asRpcError,
   callerName,
@@ -27,9 +28,10 @@ export function tokenView(view) {
   const title = heading("Token");
   const { place, fill } = loaded(view, "The token", async (signal) => {
     const { token } = await call("Get", { id }, signal);
+    const revoker = token.state === "TOKEN_STATE_REVOKED" ? await findRevoker(id, signal) : null;
     title.textContent = token.name;
     document.title = `${token.name} · Token authority`;
-    return tokenParts(token, revoke);
+    return tokenParts(token, revoker, revoke);
   });
   const life = loaded(view, "The token's life", (signal) => loadLife(view.address, signal));
 
@@ -50,10 +52,23 @@ export function tokenView(view) {
 }
 
 /**
+ * Who revoked the token, which the journal alone knows.
+ *
+ * @param {string} tokenId
+ * @param {AbortSignal} signal
+ */
+async function findRevoker(tokenId, signal) {
+  const request = { tokenId, action: "CHANGE_ACTION_REVOKE", pageSize: 1 };
+  const [change] = (await call("ListChanges", request, signal)).changes ?? [];
+  return change?.caller ?? null;
+}
+
+/**
  * @param {Token} token
+ * @param {string | null} revoker
  * @param {(token: Token) => void} revoke
  */
-function tokenParts(token, revoke) {
+function tokenParts(token, revoker, revoke) {
   const isRevoked = token.state === "TOKEN_STATE_REVOKED";
   /** @type {readonly (readonly [string, import("./dom.js").Child])[]} */
   const facts = [
@@ -66,7 +81,10 @@ function tokenParts(token, revoke) {
     ...(token.revokeTime === undefined
       ? []
       : [
-          /** @type {const} */ (["Revoked", timeWithAge(token.revokeTime)]),
+          /** @type {const} */ ([
+            "Revoked",
+            [timeWithAge(token.revokeTime), revoker !== null && [" by ", callerName(revoker)]],
+          ]),
           /** @type {const} */ (["Reason", token.revokeReason ?? "none given"]),
         ]),
   ];
@@ -155,9 +173,10 @@ async function loadLife({ id, query }, signal) {
  * @param {boolean} namesToken
  */
 export function changeTable(changes, namesToken) {
+  const columns = ["Revision", "Change", ...(namesToken ? ["Token", "Account"] : ["Reason"]), "When", "By", "Hash"];
   return h(
     "table",
-    null,
+    { class: "changes" },
     h("caption", { class: "unseen" }, "Changes, newest first"),
     h(
       "thead",
@@ -165,37 +184,55 @@ export function changeTable(changes, namesToken) {
       h(
         "tr",
         null,
-        ["Revision", "Change", ...(namesToken ? ["Token"] : []), "When", "By", "Hash"].map((text) =>
-          h("th", { scope: "col", class: text === "Hash" ? "wide" : text === "Revision" ? "number" : null }, text),
-        ),
+        columns.map((text) => h("th", { scope: "col", class: classOfColumn(text) }, text)),
       ),
     ),
     h(
       "tbody",
       null,
-      changes.map(({ revision, action, tokenId, changeTime, caller, hash }) =>
-        h(
-          "tr",
-          null,
-          h("th", { scope: "row", class: "number" }, revision),
-          h(
-            "td",
-            null,
-            wordOf(action) === "revoke"
-              ? h("span", { class: "badge state-revoked" }, "revoked")
-              : h("span", { class: "badge" }, "created"),
-          ),
-          namesToken && h("td", { class: "breaks" }, h("a", { class: "mono", href: `#/tokens/${tokenId}` }, tokenId)),
-          h("td", { class: "time" }, timeOf(changeTime)),
-          h("td", { class: "breaks" }, callerName(caller)),
-          h(
-            "td",
-            { class: "wide" },
-            h("span", { class: "mono muted", title: hexOf(hash) }, `${hexOf(hash).slice(0, 12)}…`),
-          ),
-        ),
-      ),
+      changes.map((change) => changeRow(change, namesToken)),
     ),
+  );
+}
+
+/** @param {string} column */
+function classOfColumn(column) {
+  return column === "Revision" ? "number" : ["Account", "When", "By", "Hash"].includes(column) ? "wide" : null;
+}
+
+/**
+ * @param {import("./rpc.js").Change} change
+ * @param {boolean} namesToken
+ */
+function changeRow(change, namesToken) {
+  const { revision, action, tokenId, tokenName, account, changeTime, caller, hash, revokeReason } = change;
+  const reason = revokeReason !== undefined && h("span", { class: "reason" }, "“", revokeReason, "”");
+  const onPhone = h(
+    "span",
+    { class: "narrow-only" },
+    namesToken && h("span", { class: "mono" }, account),
+    h("span", null, timeOf(changeTime)),
+    h("span", { class: "breaks" }, "by ", callerName(caller)),
+  );
+  return h(
+    "tr",
+    null,
+    h("th", { scope: "row", class: "number" }, revision),
+    h(
+      "td",
+      null,
+      wordOf(action) === "revoke"
+        ? h("span", { class: "badge state-revoked" }, "revoked")
+        : h("span", { class: "badge" }, "created"),
+    ),
+    namesToken
+      ? h("td", { class: "breaks" }, h("a", { href: `#/tokens/${tokenId}` }, tokenName), reason, onPhone)
+      : h("td", { class: "breaks" }, reason, onPhone),
+    namesToken &&
+      h("td", { class: "wide breaks" }, h("a", { class: "quiet mono", href: hrefOf("journal", { account }) }, account)),
+    h("td", { class: "wide time" }, timeOf(changeTime)),
+    h("td", { class: "wide breaks" }, callerName(caller)),
+    h("td", { class: "wide" }, h("span", { class: "mono muted", title: hexOf(hash) }, `${hexOf(hash).slice(0, 12)}…`)),
   );
 }
 
@@ -287,7 +324,7 @@ function openRevokeDialog(token, signal, onRevoked) {
   function showProblem(error) {
     if (error.metadata.field === "reason") {
       problem.replaceChildren();
-      markField(reason, `${error.message}.`);
+      markField(reason, plainRule(error.message));
       reason.focus();
       return;
     }

@@ -1,15 +1,29 @@
 import { hrefOf } from "./address.js";
-import { announce, field, h } from "./dom.js";
+import { startOf } from "./days.js";
+import { announce, h } from "./dom.js";
+import { choiceFilter, countText, firstFilledPage, noneSoFar, searchForm, textFilter } from "./filters.js";
 import { heading, loaded, pager } from "./load.js";
 import { lookupForm } from "./lookup.js";
 import { call } from "./rpc.js";
 import { maskedKey, modeBadge, stateBadge, timeOf, wordOf } from "./words.js";
 
 const pageSize = 50;
-// A page looks at 10,000 tokens at the most, and may be empty with more behind it.
-const maxEmptyPages = 10;
 
-const filters = /** @type {const} */ (["account", "name", "permission", "hint", "state", "type", "mode"]);
+/** What the address has of a search, and how a list that was searched for is called. */
+const filters = /** @type {const} */ ([
+  ["account", "account"],
+  ["name", "name"],
+  ["permission", "permission"],
+  ["hint", "hint"],
+  ["state", "state"],
+  ["type", "type"],
+  ["mode", "mode"],
+  ["by", "created by"],
+  ["from", "created from"],
+  ["to", "created to"],
+  ["expiring", "expiry before"],
+  ["unused", "no use since"],
+]);
 
 /**
  * Tokens by what is known of them.
@@ -22,7 +36,7 @@ export function tokensView(view) {
   const asksForNothing = mustNameAccount && !query.account;
   return [
     heading("Tokens"),
-    lookupForm(),
+    lookupForm(view.caller),
     filterForm(query, mustNameAccount),
     h(
       "section",
@@ -41,7 +55,7 @@ export function tokensView(view) {
 
 /** @param {Readonly<Record<string, string>>} query */
 function titleOf(query) {
-  const said = filters.filter((name) => query[name]).map((name) => `${name} ${query[name]}`);
+  const said = filters.filter(([name]) => query[name]).map(([name, words]) => `${words} ${query[name]}`);
   return said.length === 0 ? "All tokens, newest first" : `Tokens with ${said.join(", ")}`;
 }
 
@@ -50,84 +64,33 @@ function titleOf(query) {
  * @param {boolean} mustNameAccount
  */
 function filterForm(query, mustNameAccount) {
-  /**
-   * @param {string} name
-   * @param {string} label
-   * @param {import("./dom.js").Props} [props]
-   */
-  const text = (name, label, props = {}) =>
-    field(
-      `filter-${name}`,
-      label,
-      h("input", {
-        id: `filter-${name}`,
-        name,
-        value: query[name] ?? "",
-        autocomplete: "off",
-        autocapitalize: "off",
-        spellcheck: "false",
-        "aria-describedby": `filter-${name}-error`,
-        ...props,
-      }),
-    );
-  /**
-   * @param {string} name
-   * @param {string} label
-   * @param {readonly string[]} values
-   */
-  const choice = (name, label, values) =>
-    field(
-      `filter-${name}`,
-      label,
-      h(
-        "select",
-        { id: `filter-${name}`, name },
-        h("option", { value: "" }, "any"),
-        values.map((value) => h("option", { value, selected: query[name] === value }, value)),
-      ),
-    );
-  return h(
-    "form",
-    {
-      class: "card filters",
-      "aria-label": "Filter tokens",
-      autocomplete: "off",
-      onsubmit(event) {
-        event.preventDefault();
-        const data = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
-        const wanted = hrefOf(
-          "tokens",
-          Object.fromEntries([...data].map(([name, value]) => [name, String(value).trim()])),
-        );
-        if (wanted === location.hash) {
-          dispatchEvent(new HashChangeEvent("hashchange"));
-        } else {
-          location.hash = wanted;
-        }
-      },
-    },
-    text("account", "Account", { maxlength: 64, required: mustNameAccount }),
-    text("name", "Name contains", { maxlength: 100 }),
-    text("permission", "May do", {
+  return searchForm(
+    "tokens",
+    "Filter tokens",
+    textFilter(query, "account", "Account", { maxlength: 64, required: mustNameAccount }),
+    textFilter(query, "name", "Name contains", { maxlength: 100 }),
+    textFilter(query, "permission", "May do", {
       placeholder: "events:read",
       pattern: "[a-z][a-z0-9_]{0,62}:(read|write)",
       title: "resource:read or resource:write",
     }),
-    text("hint", "Key ends with", {
+    textFilter(query, "hint", "Key ends with", {
       maxlength: 4,
       pattern: "[0-9A-Za-z]{4}",
       title: "the last 4 characters of the key",
       class: "mono",
     }),
-    choice("state", "State", ["active", "expired", "revoked"]),
-    choice("type", "Type", ["secret", "publishable", "restricted"]),
-    choice("mode", "Mode", ["live", "test"]),
-    h(
-      "div",
-      { class: "actions" },
-      h("button", { type: "submit", class: "primary" }, "Filter"),
-      h("a", { class: "button", href: "#/tokens" }, "Clear"),
-    ),
+    choiceFilter(query, "state", "State", ["active", "expired", "revoked"]),
+    choiceFilter(query, "type", "Type", ["secret", "publishable", "restricted"]),
+    choiceFilter(query, "mode", "Mode", ["live", "test"]),
+    textFilter(query, "by", "Created by", {
+      maxlength: 2048,
+      title: "the identity of a service, or the id of a token whose key did it over REST",
+    }),
+    textFilter(query, "from", "Created from (UTC)", { type: "date" }),
+    textFilter(query, "to", "Created to (UTC)", { type: "date" }),
+    textFilter(query, "expiring", "Expires before (UTC)", { type: "date" }),
+    textFilter(query, "unused", "Unused since (UTC)", { type: "date" }),
   );
 }
 
@@ -136,37 +99,41 @@ function filterForm(query, mustNameAccount) {
  * @param {AbortSignal} signal
  */
 async function loadPage(query, signal) {
+  const times = {
+    createdFrom: startOf(query.from),
+    // The day that is named is one of those that are asked for.
+    createdBefore: startOf(query.to, 1),
+    expiresBefore: startOf(query.expiring),
+    unusedSince: startOf(query.unused),
+  };
   const request = {
     pageSize,
     account: query.account ?? "",
     nameContains: query.name ?? "",
     permission: query.permission ?? "",
     keyHint: query.hint ?? "",
+    createdBy: query.by ?? "",
     ...(query.state ? { states: [`TOKEN_STATE_${query.state.toUpperCase()}`] } : {}),
     ...(query.type ? { types: [`TOKEN_TYPE_${query.type.toUpperCase()}`] } : {}),
     ...(query.mode ? { livemode: query.mode === "live" } : {}),
+    ...Object.fromEntries(Object.entries(times).filter(([, time]) => time !== null)),
   };
-  let pageToken = query.page ?? "";
-  let page = await call("List", { ...request, pageToken }, signal);
-  for (let pages = 1; !page.tokens?.length && page.nextPageToken && pages < maxEmptyPages; pages += 1) {
-    pageToken = page.nextPageToken;
-    page = await call("List", { ...request, pageToken }, signal);
-  }
-  const { tokens = [], nextPageToken = "", previousPageToken = "" } = page;
+  const {
+    items: tokens,
+    nextPageToken,
+    previousPageToken,
+  } = await firstFilledPage(query.page ?? "", async (pageToken) => {
+    const page = await call("List", { ...request, pageToken }, signal);
+    const { tokens = [], nextPageToken = "", previousPageToken = "" } = page;
+    return { items: tokens, nextPageToken, previousPageToken };
+  });
   /** @param {string} token */
   const hrefOfPage = (token) => (token === "" ? null : hrefOf("tokens", { ...query, page: token }));
   const pages = pager({ previous: hrefOfPage(previousPageToken), next: hrefOfPage(nextPageToken) });
-  const count = tokens.length === 1 ? "1 token" : `${tokens.length} tokens`;
-  announce(nextPageToken === "" ? `${count}.` : `${count} on this page, and there are more.`);
+  announce(countText(tokens.length, "token", nextPageToken !== ""));
   return [
     tokens.length === 0
-      ? h(
-          "p",
-          { class: "empty" },
-          nextPageToken === ""
-            ? "No token is like that."
-            : "None so far, and there are more to look through: go on to older ones.",
-        )
+      ? h("p", { class: "empty" }, nextPageToken === "" ? "No token is like that." : noneSoFar)
       : tokenTable(tokens),
     ...(pages === null ? [] : [pages]),
   ];

@@ -1,4 +1,5 @@
 import { h } from "./dom.js";
+import { ruleOf } from "./rules.js";
 
 /** @typedef {import("./rpc.js").RpcError} RpcError */
 /** @typedef {import("./rpc.js").Token} Token */
@@ -6,8 +7,6 @@ import { h } from "./dom.js";
 /** @type {Readonly<Record<string, string>>} */
 const sentences = {
   unreachable: "The authority does not answer. It may be down, or the way to it may be.",
-  CALLER_UNIDENTIFIED:
-    "Your browser showed no client certificate that this authority trusts and that names one identity.",
   CALLER_UNKNOWN: "Your certificate is good, but nobody gave its identity a role: it is not in the callers file.",
   TYPE_NOT_GRANTED: "Your role may not create tokens of this type.",
   TOKEN_NOT_FOUND: "There is no such token.",
@@ -20,19 +19,62 @@ const sentences = {
   PAGE_TOKEN_INVALID: "The address of this page is not one of ours, or belongs to another search.",
 };
 
+const choose = "Choose it when the browser asks, in a new window: browsers keep what was chosen before.";
+
+/** What is wrong with the browser's certificate, and what to do. @type {Readonly<Record<string, string>>} */
+const faults = {
+  CERTIFICATE_MISSING: `Your browser showed no client certificate. Import yours into the browser (a PKCS#12 file). ${choose}`,
+  CERTIFICATE_UNTRUSTED: `The certificate that your browser showed was not issued by an authority that this server trusts. If you have another, take that. ${choose} Else add the authority that issued it to the file of TOKEN_AUTHORITY_TLS_CLIENT_CA, and send the server SIGHUP.`,
+  CERTIFICATE_EXPIRED: `The certificate that your browser showed, or the one that issued it, has expired. Get a new one and import it into the browser. ${choose}`,
+  CERTIFICATE_NOT_YET_VALID:
+    "The certificate that your browser showed, or the one that issued it, is not valid yet. Compare the server's clock with that of the machine that issued it.",
+  CERTIFICATE_UNSUITABLE: `The certificate that your browser showed is not good for a client: its usage, key or signature. Get one for clients (extended key usage clientAuth). ${choose} The server's log says what OpenSSL has against it.`,
+  CERTIFICATE_WITHOUT_IDENTITY: `The certificate that your browser showed does not name one identity: it needs a SPIFFE ID as its only URI, or a DNS name. Get one that does. ${choose}`,
+  PLAINTEXT_FROM_ELSEWHERE:
+    "Without TLS, only this machine may ask. Come through a tunnel, or give the server a certificate.",
+};
+
+/** @param {string | undefined} fault */
+function sentenceOfFault(fault) {
+  return (
+    faults[fault ?? ""] ??
+    "Your browser showed no client certificate that this authority trusts and that names one identity."
+  );
+}
+
+/**
+ * Says to whoever may do nothing here why that is; null to all others.
+ *
+ * @param {import("./rpc.js").Caller} caller
+ */
+export function callerNotice({ identity, fault }) {
+  return identity !== null || fault === null
+    ? null
+    : h(
+        "div",
+        { class: "notice bad" },
+        h("p", { class: "notice-title" }, "This authority does not know who you are"),
+        h("p", null, sentenceOfFault(fault)),
+        h("p", { class: "code" }, fault),
+      );
+}
+
 /**
  * What went wrong, for people.
  *
  * @param {RpcError} error
  */
-function sentenceOf({ code, reason, message }) {
+function sentenceOf({ code, reason, message, metadata }) {
+  if (reason === "CALLER_UNIDENTIFIED") {
+    return sentenceOfFault(metadata.fault);
+  }
   const known = sentences[reason] ?? sentences[code];
   if (known !== undefined) {
     return known;
   }
   return message === ""
     ? "Something went wrong that has no name. The authority's log says more."
-    : `${upperFirst(message)}.`;
+    : ruleOf(reason === "FIELD_INVALID" ? (metadata.field ?? "") : "", message);
 }
 
 /**
@@ -48,7 +90,11 @@ export function errorBox(error, { title, retry, advice }) {
     { class: "notice bad", role: "alert" },
     h("p", { class: "notice-title" }, title),
     h("p", null, sentenceOf(rpcError), advice !== undefined && ` ${advice}`),
-    h("p", { class: "code" }, [rpcError.code, rpcError.reason].filter((part) => part !== "").join(" · ")),
+    h(
+      "p",
+      { class: "code" },
+      [rpcError.code, rpcError.reason, rpcError.metadata.fault ?? ""].filter((part) => part !== "").join(" · "),
+    ),
     retry !== undefined && h("button", { type: "button", onclick: retry }, "Try again"),
   );
 }
@@ -130,8 +176,12 @@ const units = [
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** @param {number} ms */
-function distance(ms) {
+/**
+ * How long ago or how soon something is.
+ *
+ * @param {number} ms
+ */
+export function distance(ms) {
   const seconds = Math.round(ms / 1000);
   const [unit, length] = units.find(([, one]) => Math.abs(seconds) >= one) ?? ["second", 1];
   return relative.format(Math.trunc(seconds / length), unit);

@@ -31,7 +31,16 @@ export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
   const port = await freePort();
   const configuration = join(options.directory, `envoy-${port}.json`);
   writeFileSync(configuration, JSON.stringify(configurationOf(port, options)));
-  const flags = ["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"];
+  const flags = [
+    "--use-dynamic-base-id",
+    "--disable-hot-restart",
+    "--concurrency",
+    "1",
+    "--log-level",
+    "warn",
+    "--component-log-level",
+    "http:debug,http2:debug",
+  ];
   const child = spawn(options.program, ["-c", configuration, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -72,10 +81,6 @@ function configurationOf(port: number, { upstream, maxUpstreamConnectionSeconds,
       : { common_http_protocol_options: { max_connection_duration: `${maxUpstreamConnectionSeconds}s` } }),
   };
   return {
-    // Envoy closes a connection on which more than so many streams came, and most of them were reset within a second.
-    layered_runtime: {
-      layers: [{ name: "static", static_layer: { overload: { premature_reset_total_stream_count: 10_000_000 } } }],
-    },
     static_resources: {
       listeners: [
         {

@@ -28,6 +28,14 @@ export async function buildGoProgram(folder: string): Promise<string> {
   return program;
 }
 
+/** Builds the Rust program of this name, whose package is the folder, and returns its path. The first time takes minutes. */
+export async function buildRustProgram(folder: string, program: string): Promise<string> {
+  const target = join(cacheDirectory, `${program}-rust`);
+  const args = ["build", "--release", "--locked", "--quiet", "--target-dir", target];
+  await run("cargo", args, { cwd: folder, timeout: installTimeoutMs });
+  return join(target, "release", program);
+}
+
 /** Makes sure that a program of a Debian package is there: by apt-get, as whoever runs this, where it is not. */
 export async function installDebianProgram(program: string, debianPackage: string): Promise<void> {
   try {

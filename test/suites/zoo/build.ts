@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { runProgram } from "../support/run-program.ts";
 import {
   buildGoProgram,
+  buildRustProgram,
   cacheDirectory,
   installPython,
   installPythonProgram,
@@ -32,7 +33,7 @@ export async function buildZoo(scratch: string): Promise<Programs> {
     .split("\n");
   return {
     go: await buildGoProgram(join(folder, "go")),
-    rust: await buildRust(),
+    rust: await buildRustProgram(join(folder, "rust"), "zoo"),
     javaClasspath: await buildJava(scratch),
     python: await installPython(`zoo-${requirements.join("-")}`, requirements),
     node: await installNode(),
@@ -45,12 +46,6 @@ export async function buildZoo(scratch: string): Promise<Programs> {
       "libopentracing1",
     ]),
   };
-}
-
-async function buildRust(): Promise<string> {
-  const target = join(cacheDirectory, "zoo-rust");
-  await succeed("cargo", ["build", "--release", "--locked", "--quiet", "--target-dir", target], join(folder, "rust"));
-  return join(target, "release", "zoo");
 }
 
 async function buildJava(scratch: string): Promise<string> {

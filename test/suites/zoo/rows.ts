@@ -10,7 +10,7 @@ export type Row = {
   readonly command: (programs: Programs) => readonly [string, ...string[]];
   /** What stands between the client and the authority. */
   readonly proxy: ProxyName | null;
-  /** Whose fault it is, and why, when calls fail: the row then shows the same against Go. */
+  /** Whose fault it is, and why, where calls fail: the same is then shown against Go. */
   readonly clientFault?: string;
 };
 
@@ -37,7 +37,14 @@ export const rows: readonly Row[] = [
   { name: "grpcio", protocol: "grpc", command: python("grpcio"), proxy: null },
   { name: "grpcio-aio", protocol: "grpc", command: python("grpcio-aio"), proxy: null },
   { name: "grpclib", protocol: "grpc", command: python("grpclib"), proxy: null },
-  { name: "httpx", protocol: "http", command: python("httpx"), proxy: null },
+  {
+    name: "httpx",
+    protocol: "http",
+    command: python("httpx"),
+    proxy: null,
+    clientFault:
+      "httpcore lets one of a connection's calls read for all: when the deadline of that one passes, or it is cancelled, others fail with it.",
+  },
   { name: "grpc-js", protocol: "grpc", command: node("grpc-js"), proxy: null },
   { name: "nice-grpc", protocol: "grpc", command: node("nice-grpc"), proxy: null },
   { name: "undici-h1", protocol: "http", command: node("undici-h1"), proxy: null },
@@ -45,5 +52,12 @@ export const rows: readonly Row[] = [
   { name: "node-http2", protocol: "grpc", command: node("node-http2"), proxy: null },
   { name: "nginx-grpc-pass", protocol: "grpc", command: go("grpc-go"), proxy: "nginx" },
   { name: "haproxy", protocol: "grpc", command: go("grpc-go"), proxy: "haproxy" },
-  { name: "envoy-retries-hedging", protocol: "grpc", command: go("grpc-go"), proxy: "envoy" },
+  {
+    name: "envoy-retries-hedging",
+    protocol: "grpc",
+    command: go("grpc-go"),
+    proxy: "envoy",
+    clientFault:
+      "Envoy ends its own clients' connections with GOAWAY INTERNAL_ERROR when much is cancelled while the upstream stands still.",
+  },
 ];

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 var grpcGo = stack{
@@ -41,7 +42,7 @@ func (one *grpcCaller) call(ctx context.Context, request []byte, compressed bool
 	return response, err
 }
 
-// Messages that are bytes already, for grpc-go and connect-go.
+// Messages that are bytes already, for grpc-go and connect-go. The details of connect-go's errors are not.
 type rawCodec struct{}
 
 func (rawCodec) Name() string { return "proto" }
@@ -50,6 +51,9 @@ func (rawCodec) Name() string { return "proto" }
 func (rawCodec) Marshal(message any) ([]byte, error) { return bytes.Clone(*message.(*[]byte)), nil }
 
 func (rawCodec) Unmarshal(data []byte, message any) error {
+	if decoded, isMessage := message.(proto.Message); isMessage {
+		return proto.Unmarshal(data, decoded)
+	}
 	*message.(*[]byte) = bytes.Clone(data)
 	return nil
 }

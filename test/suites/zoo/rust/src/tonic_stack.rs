@@ -28,7 +28,7 @@ impl Stack for Tonic {
     async fn call(&self, request: Bytes, timeout: Duration, compressed: bool) -> Result<Bytes, Fault> {
         let mut client = Grpc::new(self.channel.clone());
         if compressed {
-            client = client.send_compressed(CompressionEncoding::Gzip);
+            client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
         }
         let mut asked = Request::new(request);
         asked.set_timeout(timeout);

@@ -1,8 +1,9 @@
 import { h } from "./dom.js";
 import { loaded } from "./load.js";
 import { barPlot, linePlot } from "./plot.js";
+import { reasonName, undecided } from "./refusals-view.js";
 import { get } from "./rpc.js";
-import { upperFirst } from "./words.js";
+import { stateParts } from "./state-card.js";
 
 /**
  * @typedef {object} Interval
@@ -11,7 +12,7 @@ import { upperFirst } from "./words.js";
  * @property {number} undecided
  * @property {Readonly<Record<string, number>>} refusals
  */
-/** @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[] }} Figures */
+/** @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[], readonly state: import("./state-card.js").ServiceState | null }} Figures */
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
@@ -28,15 +29,17 @@ const reasons = [
 ];
 
 /**
- * The last hour: what was refused and why, and how long decisions took. Fetched anew as often as there is something new.
+ * The last hour: what was refused and why, and how long decisions took; for operators the state of the server. Fetched anew as often as there is something new.
  *
  * @param {import("./load.js").View} view
  */
-export function figuresCard(view) {
+export function figuresCards(view) {
   const timer = setInterval(() => {
-    if (!document.hidden) {
-      void refusals.fill();
-      void latency.fill();
+    for (const part of document.hidden ? [] : [refusals, latency, state]) {
+      // What a person is in would be taken away from under the fingers.
+      if (part !== null && !part.place.contains(document.activeElement)) {
+        void part.fill();
+      }
     }
   }, 15_000);
   view.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
@@ -51,8 +54,15 @@ export function figuresCard(view) {
   }
   const refusals = loaded(view, "The refusals", async (signal) => refusalParts(await figures(signal)));
   const latency = loaded(view, "The latency", async (signal) => latencyParts(await figures(signal)));
-  return [
-    h(
+  const state =
+    view.caller.role === "operator"
+      ? loaded(view, "The state", async (signal) => {
+          const { state } = await figures(signal);
+          return state === null ? [] : stateParts(state);
+        })
+      : null;
+  return {
+    lastHour: h(
       "div",
       { class: "columns" },
       h(
@@ -68,7 +78,10 @@ export function figuresCard(view) {
         latency.place,
       ),
     ),
-  ];
+    state:
+      state &&
+      h("section", { class: "card", "aria-labelledby": "state" }, h("h2", { id: "state" }, "This server"), state.place),
+  };
 }
 
 /** @param {Figures} figures */
@@ -78,11 +91,11 @@ function refusalParts({ intervals }) {
   }
   const rows = [
     ...reasons.map((reason) => ({
-      name: upperFirst(reason.toLowerCase().replaceAll("_", " ")),
+      reason,
       kind: "refused",
       perMinute: byMinute(intervals, (one) => one.refusals[reason] ?? 0),
     })),
-    { name: "Not decided", kind: "undecided", perMinute: byMinute(intervals, (one) => one.undecided) },
+    { reason: undecided, kind: "undecided", perMinute: byMinute(intervals, (one) => one.undecided) },
   ];
   const greatest = Math.max(1, ...rows.flatMap(({ perMinute }) => perMinute));
   return [
@@ -104,13 +117,13 @@ function refusalParts({ intervals }) {
       h(
         "tbody",
         null,
-        rows.map(({ name, kind, perMinute }) => {
+        rows.map(({ reason, kind, perMinute }) => {
           const total = sum(perMinute);
           const most = Math.max(...perMinute);
           return h(
             "tr",
             { class: total === 0 ? "zero" : null },
-            h("th", { scope: "row" }, name),
+            h("th", { scope: "row" }, h("a", { class: "quiet", href: `#/refusals/${reason}` }, reasonName(reason))),
             h(
               "td",
               { class: "plot-cell" },
@@ -126,7 +139,7 @@ function refusalParts({ intervals }) {
       { class: "hint" },
       "One scale for all rows: the tallest bar is ",
       greatest.toLocaleString("en"),
-      " in a minute. Not decided: an error was answered, never a refusal.",
+      " in a minute. Not decided: an error was answered, never a refusal. A reason leads to its keys and gateways.",
     ),
   ];
 }

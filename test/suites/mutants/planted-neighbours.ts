@@ -1,0 +1,52 @@
+/** Small bugs in what hostile neighbours are held to, each with the tests that must go red when it is planted. */
+export const plantedNeighbours = [
+  {
+    name: "strangers are not told from callers",
+    file: "src/http/listener.ts",
+    from: "knowsCallers && peer.identity === null",
+    to: "knowsCallers && peer.identity === undefined",
+    tests: ["test/tls/strangers.test.ts"],
+  },
+  {
+    name: "a stranger stays for ever",
+    file: "src/http/connection-registry.ts",
+    from: "if (sinceMs > fromMs) {",
+    to: "if (sinceMs > 0) {",
+    tests: ["test/tls/strangers.test.ts"],
+  },
+  {
+    name: "all addresses take turns as one",
+    file: "src/http/handshakes.ts",
+    from: "this.#parties.get(address) ??",
+    to: "this.#parties.values().next().value ??",
+    tests: ["test/tls/strangers.test.ts"],
+  },
+  {
+    name: "a lane keeps the body of whoever may not call",
+    file: "src/http2/lane-runner.ts",
+    from: "stream.laneBody === null && this.#refuseStranger(stream, lane)",
+    to: "stream.laneBody !== null && this.#refuseStranger(stream, lane)",
+    tests: ["test/mutual-tls.test.ts"],
+  },
+  {
+    name: "those that hold least are cut",
+    file: "src/byte-budget.ts",
+    from: "other.bytes - one.bytes",
+    to: "one.bytes - other.bytes",
+    tests: ["test/byte-budget.test.ts"],
+  },
+  {
+    name: "answers that wait are in no account",
+    file: "src/http2/outgoing.ts",
+    from: "      this.#account.take(bytes);\n",
+    to: "",
+    tests: ["test/byte-budget.test.ts"],
+  },
+  {
+    name: "callers without a role take the streams of those that have one",
+    file: "src/connect/stream-slots.ts",
+    from: "role === null ? null : identity",
+    to: "null",
+    tests: ["test/connect/health-service.test.ts"],
+  },
+] as const;
