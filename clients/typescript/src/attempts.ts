@@ -29,12 +29,15 @@ export async function attempt<Response>(
     if (isClosed()) {
       return { failure: failure("CANCELLED", "the client is closed") };
     }
-    if (signal?.aborted === true) {
-      return { failure: failure("CANCELLED", "the caller gave up", signal.reason) };
+    if (hasGivenUp(signal)) {
+      return { failure: failure("CANCELLED", "the caller gave up", signal?.reason) };
     }
     try {
       return { response: await call(Math.max(Math.ceil(endMs - performance.now()), 1)) };
     } catch (error) {
+      if (hasGivenUp(signal)) {
+        continue;
+      }
       const found = failureOf(error);
       const drawnMs = pauseMs * (0.5 + Math.random() / 2);
       if (found.code === "DEADLINE_EXCEEDED" && lost !== null) {
@@ -51,6 +54,10 @@ export async function attempt<Response>(
       await delay(drawnMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
     }
   }
+}
+
+function hasGivenUp(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true;
 }
 
 function notInTime(lost: Failure, timeoutMs: number): Failure {

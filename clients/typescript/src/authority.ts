@@ -27,9 +27,9 @@ import {
   tokenOf,
   typeCodes,
 } from "./token.ts";
-import { openConnection, type TransportOptions } from "./transport.ts";
+import { type Connection, openConnection, type TransportOptions } from "./transport.ts";
 
-export type ConnectOptions = TransportOptions & {
+export type CallDefaults = {
   /** What an Authenticate may take, connecting and repeating included. Default: 3,000. */
   readonly authenticateTimeoutMs?: number;
   /** What any other call may take. Default: 10,000. */
@@ -37,6 +37,8 @@ export type ConnectOptions = TransportOptions & {
   /** Whether Create gets a request id, without which it is never repeated. Default: true. False for an authority without a sealing secret. */
   readonly requestIds?: boolean;
 };
+
+export type ConnectOptions = TransportOptions & CallDefaults;
 
 export type CallOptions = {
   /** In place of the client's. */
@@ -125,8 +127,12 @@ export type Authority = Disposable & {
 
 /** Opens nothing yet: the first call does. `address` is HOST:PORT or unix:/PATH. */
 export function connect(address: string, options: ConnectOptions): Authority {
+  return authorityOver(openConnection(address, options), options);
+}
+
+/** All that a client does, over whatever carries its calls. */
+export function authorityOver({ transport, close: closeConnection }: Connection, options: CallDefaults): Authority {
   const { authenticateTimeoutMs = 3_000, timeoutMs: defaultTimeoutMs = 10_000, requestIds = true } = options;
-  const { transport, close: closeConnection } = openConnection(address, options);
   const { method: rpc } = TokenService;
   let isClosed = false;
 

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import { ConnectionLost } from "./sessions.ts";
 
 /** A gRPC status other than OK, by its name. */
 export type StatusCode =
@@ -65,6 +66,8 @@ export type Failure = {
   readonly message: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly cause?: unknown;
+  /** Something threw in this program, and nothing between it and the authority is at fault. */
+  readonly ofProgram?: boolean;
 };
 
 /** A call to the authority failed. Its message never holds a key. */
@@ -79,19 +82,24 @@ export class AuthorityError extends Error {
   readonly metadata: Readonly<Record<string, string>>;
   /** What Create was sent with. After an outage the token may exist: Create with the same request and this id answers it, for 24 hours. */
   readonly requestId: string | null;
+  readonly #ofProgram: boolean;
 
-  constructor({ code, reason, field, message, metadata, cause }: Failure, requestId: string | null = null) {
+  constructor(
+    { code, reason, field, message, metadata, cause, ofProgram = false }: Failure,
+    requestId: string | null = null,
+  ) {
     super(`${code}${reason === null ? "" : ` (${reason})`}: ${message}`, { cause });
     this.code = code;
     this.reason = reason;
     this.field = field;
     this.metadata = metadata;
     this.requestId = requestId;
+    this.#ofProgram = ofProgram;
   }
 
   /** Whether the program or its setup is at fault, and not the moment: calling again does not help. */
   get isMistake(): boolean {
-    return mistakes.has(this.code);
+    return this.#ofProgram || mistakes.has(this.code);
   }
 }
 
@@ -105,8 +113,16 @@ export function failure(code: StatusCode, message: string, cause?: unknown): Fai
   return { code, reason: null, field: null, message, metadata: {}, cause };
 }
 
-/** What a failed attempt tells. What no peer answered was lost on the way, which is UNAVAILABLE whatever the library calls it. */
+/**
+ * What a failed attempt tells. What no peer answered was lost on the way, which is UNAVAILABLE whatever the library calls it. What
+ * something in this program threw is neither: it is INTERNAL, and is not tried again.
+ */
 export function failureOf(error: unknown): Failure {
+  const thrown = thrownBy(error);
+  if (thrown !== null) {
+    // Its own message may quote a value.
+    return { ...failure("INTERNAL", `this program failed, not the authority: ${thrown}`, error), ofProgram: true };
+  }
   const connectError = ConnectError.from(error);
   const { code, rawMessage, metadata, cause } = connectError;
   // The headers of an answer.
@@ -121,4 +137,16 @@ export function failureOf(error: unknown): Failure {
     message: rawMessage,
     metadata: { ...info?.metadata },
   };
+}
+
+/** What an error is called that no peer and no network made, or null. Node gives those of its networks a code; ours have a class. */
+function thrownBy(error: unknown): string | null {
+  if (!(error instanceof Error)) {
+    return String(typeof error);
+  }
+  if (error instanceof ConnectError) {
+    return error.cause === undefined ? null : thrownBy(error.cause);
+  }
+  const isOfNetwork = error instanceof ConnectionLost || ("code" in error && typeof error.code === "string");
+  return isOfNetwork && !(error instanceof TypeError || error instanceof RangeError) ? null : error.constructor.name;
 }

@@ -16,6 +16,11 @@ export type SessionOptions = {
   readonly pingTimeoutMs: number;
 };
 
+/** The connection ended, or could not be had: nothing was answered. */
+export class ConnectionLost extends Error {
+  override readonly name = "ConnectionLost";
+}
+
 /** From the first packet of a connection to the end of its TLS handshake. */
 const connectTimeoutMs = 5_000;
 
@@ -64,7 +69,7 @@ export class Sessions {
   /** Ends all sessions, and the requests on them. */
   close(): void {
     for (const session of this.#all) {
-      session.destroy(new Error("the client is closed"));
+      session.destroy(new ConnectionLost("the client is closed"));
     }
   }
 
@@ -102,12 +107,16 @@ class Session {
 
   constructor(options: SessionOptions, { onLeave, onEnd }: SessionEvents) {
     this.#options = options;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.connected = promise;
+    let resolve: () => void = () => {};
+    let reject: (error: Error) => void = () => {};
+    this.connected = new Promise<void>((onConnect, onLoss) => {
+      resolve = onConnect;
+      reject = onLoss;
+    });
     // Whoever waits for it is told; when nobody does, nobody needs to be.
-    promise.catch(() => {});
+    this.connected.catch(() => {});
     // A host that swallows packets, or accepts and then says nothing, would else keep all calls waiting for one connection.
-    const tooLong = () => this.destroy(new Error(`no connection within ${connectTimeoutMs} ms`));
+    const tooLong = () => this.destroy(new ConnectionLost(`no connection within ${connectTimeoutMs} ms`));
     this.#timer = setTimeout(tooLong, connectTimeoutMs);
     this.#session = connect(options.origin, { createConnection: options.openSocket });
     this.#session.once("connect", () => {
@@ -125,7 +134,7 @@ class Session {
     this.#session.on("error", reject);
     this.#session.once("close", () => {
       clearTimeout(this.#timer);
-      reject(new Error("the connection was closed"));
+      reject(new ConnectionLost("the connection was closed"));
       onLeave();
       onEnd();
     });
@@ -184,7 +193,7 @@ class Session {
     if (this.#session.destroyed) {
       return;
     }
-    const tooLong = () => this.destroy(new Error(`no answer to a PING within ${pingTimeoutMs} ms`));
+    const tooLong = () => this.destroy(new ConnectionLost(`no answer to a PING within ${pingTimeoutMs} ms`));
     this.#timer = setTimeout(tooLong, pingTimeoutMs).unref();
     this.#session.ping((error) => {
       if (error === null) {

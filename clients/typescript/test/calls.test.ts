@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Authority, connect, type NewToken } from "../src/index.ts";
 import { AuthorityProcess } from "./support/authority-process.ts";
 import { unknownKey } from "./support/keys.ts";
@@ -264,6 +264,23 @@ it("refuses what cannot be a key without a call", async () => {
     undefined as unknown as string,
   ]) {
     expect(await authority.authenticate(key)).toMatchObject({ kind: "refusal", reason: "KEY_MALFORMED" });
+  }
+});
+
+it("does not take a fault of this program for an outage, and does not try again", async () => {
+  using authority = connect("127.0.0.1:9", { security: "plaintext", authenticateTimeoutMs: 60_000 });
+  // As on a platform that lacks what the library uses.
+  vi.stubGlobal("Headers", undefined);
+  try {
+    await expect(authority.authenticate(unknownKey)).rejects.toMatchObject({
+      name: "UndecidedError",
+      code: "INTERNAL",
+      isMistake: true,
+      message: expect.stringContaining("TypeError"),
+    });
+    await expect(authority.create(restricted)).rejects.toMatchObject({ code: "INTERNAL", isMistake: true });
+  } finally {
+    vi.unstubAllGlobals();
   }
 });
 
