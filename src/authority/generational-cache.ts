@@ -24,7 +24,6 @@ export class GenerationalCache<Value> {
     }
     const older = this.#old.get(key);
     if (older !== undefined) {
-      this.#old.delete(key);
       this.set(key, older);
     }
     return older;

@@ -23,7 +23,7 @@ export function asDiskFault(error: unknown, directory: string, file: string): un
   }
   const options = { cause: error };
   if (isFull(error) || isFullDisk(error) || (hasNoRoomForIndex(error) && readFreeBytes(directory) < indexBytes)) {
-    return new StartError(`the disk of ${directory} is full: make room on it, and start again`, options);
+    return new StartError(`the disk of ${directory} is full: make room on it, and try again`, options);
   }
   const path = error instanceof Error && "path" in error ? error.path : file;
   const code = systemCodeOf(error);

@@ -1,7 +1,9 @@
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   digestKey,
+  digestText,
   holdsKey,
   isKey,
   isTokenId,
@@ -130,4 +132,46 @@ describe("finding a key in a text", () => {
       expect(holdsKey(`my key is ${text.slice(0, length)}!`)).toBe(true);
     }
   });
+});
+
+describe("a token id", () => {
+  it("is the whole text: nothing before it, nothing behind it", () => {
+    const id = mintTokenId();
+    for (const text of [` ${id}`, `${id} `, `${id}\n`, `a${id}`, `${id}-`, id.toUpperCase(), "tok_", id.slice(0, 23)]) {
+      expect(isTokenId(text), JSON.stringify(text)).toBe(false);
+    }
+    expect(isTokenId(id)).toBe(true);
+  });
+});
+
+it("has the same digest as bytes and as the text that a map is asked for", () => {
+  for (const [text, digest] of goldenVectors) {
+    expect(Buffer.from(digestText(text), "latin1").toString("hex")).toBe(digest);
+  }
+});
+
+it("is no key with a right checksum alone: prefix, characters and length count as well", () => {
+  const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  const withChecksum = (unchecked: string) => {
+    const sum = crc32(unchecked);
+    const places = [5, 4, 3, 2, 1, 0].map((place) => digits.charAt(Math.floor(sum / 62 ** place) % 62));
+    return unchecked + places.join("");
+  };
+  const [golden] = goldenVectors[0];
+  const unchecked = golden.slice(0, -6);
+  expect(withChecksum(unchecked)).toBe(golden);
+  for (const other of [
+    "",
+    "abc",
+    unchecked.slice(0, -1),
+    `${unchecked}0`,
+    ` ${unchecked}`,
+    ` ${unchecked.slice(0, -1)}`,
+    `${unchecked.slice(0, -1)}-`,
+    unchecked.replace("sk_", "xk_"),
+    unchecked.replace("_live_", "_prod_"),
+    unchecked.toUpperCase(),
+  ]) {
+    expect(isKey(withChecksum(other)), JSON.stringify(other)).toBe(false);
+  }
 });

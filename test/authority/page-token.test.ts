@@ -151,3 +151,63 @@ describe("page tokens", () => {
     expect([decodeAccountPageToken(token, "acct_1"), decodeAccountPageToken(change, "acct_1")]).toEqual([null, null]);
   });
 });
+
+it("is refused where another kind of page is asked for, or its position is of no page", () => {
+  const noFilter: TokenFilter = {
+    account: null,
+    types: [],
+    livemode: null,
+    states: [],
+    permission: null,
+    createdFromMs: null,
+    createdBeforeMs: null,
+    expiresBeforeMs: null,
+    unusedSinceMs: null,
+    nameContains: null,
+    keyHint: null,
+    createdBy: null,
+  };
+  const ofTokens = encodePageToken({ direction: "older", after: 7 }, noFilter);
+  const ofChanges = encodeChangePageToken(7, allChanges);
+  const ofAccounts = encodeAccountPageToken("acct_1", "acct");
+  expect([decodeChangePageToken(ofTokens, allChanges), decodeAccountPageToken(ofTokens, "acct")]).toEqual([null, null]);
+  expect([decodePageToken(ofChanges, noFilter), decodeAccountPageToken(ofChanges, "acct")]).toEqual([null, null]);
+  expect([decodePageToken(ofAccounts, noFilter), decodeChangePageToken(ofAccounts, allChanges)]).toEqual([null, null]);
+  // The same facts, another first byte: what a page of one kind is bound to must not open a page of another.
+  for (const [text, decode] of [
+    [ofTokens, (one: string) => decodePageToken(one, noFilter)],
+    [ofChanges, (one: string) => decodeChangePageToken(one, allChanges)],
+    [ofAccounts, (one: string) => decodeAccountPageToken(one, "acct")],
+  ] as const) {
+    const bytes = Buffer.from(text, "base64url");
+    bytes.writeUInt8(bytes.readUInt8(0) ^ 0x07, 0);
+    expect([decode(text) === null, decode(bytes.toString("base64url"))]).toEqual([false, null]);
+  }
+});
+
+it("of tokens has a direction, and a position of eight bytes", () => {
+  const text = encodePageToken({ direction: "newer", after: 7 }, filter);
+  const bytes = Buffer.from(text, "base64url");
+  const [kind, position, hash] = [bytes.subarray(0, 1), bytes.subarray(1, 10), bytes.subarray(10)];
+  const made = (changed: Uint8Array) => Buffer.concat([kind, changed, hash]).toString("base64url");
+  expect(decodePageToken(made(position), filter)).toEqual({ direction: "newer", after: 7 });
+  expect(decodePageToken(made(Buffer.concat([Uint8Array.of(2), position.subarray(1)])), filter)).toBeNull();
+  for (const other of [position.subarray(0, 8), Buffer.concat([position, Buffer.alloc(1)]), position.subarray(0, 0)]) {
+    expect(decodePageToken(made(other), filter)).toBeNull();
+  }
+});
+
+it("of accounts is as long as its account is, to the longest", () => {
+  const account = "a".repeat(64);
+  expect(decodeAccountPageToken(encodeAccountPageToken(account, "a"), "a")).toBe(account);
+});
+
+it("is bound to each filter that came later, also to one alone", () => {
+  const text = encodePageToken(
+    { direction: "older", after: 7 },
+    { ...filter, nameContains: null, keyHint: "Zz09", createdBy: null },
+  );
+  expect(decodePageToken(text, { ...filter, nameContains: null, keyHint: null, createdBy: null })).toBeNull();
+  const ofChanges = encodeChangePageToken(7, { ...allChanges, action: "revoke" });
+  expect(decodeChangePageToken(ofChanges, allChanges)).toBeNull();
+});

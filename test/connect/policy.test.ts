@@ -2,6 +2,7 @@ import type { DescMethod, DescMethodStreaming, DescMethodUnary } from "@bufbuild
 import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { Authorization } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -145,3 +146,21 @@ async function call(method: DescMethod, identity: Identity, protocol: Protocol):
     leaving.abort();
   }
 }
+
+it("lets gateways and operators ask Envoy's question", () => {
+  const permitted = permittedFor(Authorization.method.check);
+  expect(roles.filter((role) => mayCall(permitted, role))).toEqual(["gateway", "operator"]);
+});
+
+it("lets nobody call an RPC without a row: of another service, or one that came later", () => {
+  const later = { ...TokenService.method.get, localName: "getLater" };
+  const foreign = {
+    ...TokenService.method.get,
+    parent: { ...TokenService, typeName: "casapay.other.v1.OtherService" },
+  };
+  for (const method of [later, foreign]) {
+    expect(permittedFor(method)).toEqual([]);
+    expect([...roles, null].filter((role) => mayCall(permittedFor(method), role))).toEqual([]);
+  }
+  expect(mayCall(permittedFor(TokenService.method.get), null)).toBe(false);
+});

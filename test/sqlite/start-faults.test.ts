@@ -47,7 +47,7 @@ it("says that the disk is full", async (context) => {
   const script = `mkdir "$0"; mount -t tmpfs -o size=256k,mode=700 tmpfs "$0" && { head -c 1m /dev/zero >"$0/junk"; exec "$@"; }`;
   const refusal = refusalUnder(context, directory, "unshare", "-rm", "sh", "-c", script, directory);
   expect(refusal).toMatch(
-    /StartError: (the disk of .*data is full: make room on it, and start again|.*(cannot be .* \(ENOSPC\)))\n/,
+    /StartError: (the disk of .*data is full: make room on it, and try again|.*(cannot be .* \(ENOSPC\)))\n/,
   );
 });
 
@@ -56,7 +56,7 @@ it("says that the disk is full, also where only the index of the write-ahead log
   const script = `cp -r "$0" "$0.copy" && mount -t tmpfs -o size=12m,mode=700 tmpfs "$0" && cp "$0.copy/tokens.db" "$0.copy/revocations.log" "$0" &&
     : >"$0/lock.db" && { head -c 16m /dev/zero >"$0/junk"; exec "$@"; }`;
   const refusal = refusalUnder(context, directory, "unshare", "-rm", "sh", "-c", script, directory);
-  expect(refusal).toMatch(/StartError: the disk of .*data is full: make room on it, and start again\n/);
+  expect(refusal).toMatch(/StartError: the disk of .*data is full: make room on it, and try again\n/);
 });
 
 it.each([

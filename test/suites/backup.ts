@@ -93,7 +93,11 @@ async function backUpOnFullDisk(): Promise<void> {
   const command = [process.execPath, join(root, "src/main.ts"), "backup", data, join(small, "backup.db")];
   const script = `mount -t tmpfs -o size=1m tmpfs "$0" && { "$@"; code=$?; ls -A "$0"; exit $code; }`;
   const finished = await runProgram("unshare", ["-rm", "sh", "-c", script, small, ...command], { timeoutMs });
-  if (finished.exitCode !== 2 || finished.stdout !== "" || !/^the disk of .* is full\n$/.test(finished.stderr)) {
+  if (
+    finished.exitCode !== 2 ||
+    finished.stdout !== "" ||
+    !/^the disk of .* is full: make room on it, and try again\n$/.test(finished.stderr)
+  ) {
     throw new Error(`it ended with ${finished.exitCode}: ${finished.stdout}${finished.stderr}`);
   }
 }

@@ -12,7 +12,7 @@ import { createReport } from "./support/report.ts";
 import { runProgram } from "./support/run-program.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-const timeoutMs = 5 * 60_000;
+const timeoutMs = 15 * 60_000;
 
 /** A small bug: in `file`, `from`, which stands there once, becomes `to`; one of the tests must see that. */
 type PlantedBug = {
@@ -62,6 +62,7 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
     "docs",
     "launch.js",
     "package.json",
+    "tsconfig.json",
     "vitest.config.ts",
   ]) {
     cpSync(join(root, name), join(copy, name), { recursive: true, filter: (path) => !path.endsWith("node_modules") });

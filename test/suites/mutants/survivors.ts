@@ -1,2 +1,68 @@
-/** The mutants of Stryker that live, each with the reason why no test needs to see it. */
-export const survivors: readonly { readonly mutant: string; readonly reason: string }[] = [];
+/**
+ * The mutants of Stryker's bounded run that live, each with the reason why no test can see it, or needs to: `file: what it changes`. A
+ * mutant that is not here fails the suite.
+ */
+export const survivors: readonly { readonly mutant: string; readonly reason: string }[] = [
+  ...because("the short way of what the lines after it answer just so", [
+    "src/authority/permission.ts: required.length === 0 -> false",
+    "src/bearer/presented-key.ts: apiKey === null && authorization !== null && isSingle(authorization) -> false",
+    "src/bearer/presented-key.ts: { return keyOfAuthorization(trimBlanks(authorization)) ?? keyMissing; } -> {}",
+    'src/bearer/presented-key.ts: { return value.length <= maxHeaderLength && !value.includes(","); } -> {}',
+    'src/bearer/presented-key.ts: value.length <= maxHeaderLength && !value.includes(",") -> false',
+    "src/bearer/presented-key.ts: value.length <= maxHeaderLength -> value.length < maxHeaderLength",
+    "src/bearer/presented-key.ts: value.length <= maxHeaderLength -> value.length > maxHeaderLength",
+    "src/bearer/presented-key.ts: value.length <= maxHeaderLength -> true",
+    'src/bearer/presented-key.ts: "," -> ""',
+    "src/grpc/field-text.ts: value >= 0 && value < 0x80 -> false",
+    "src/grpc/field-text.ts: value >= 0 -> value > 0",
+    "src/grpc/field-text.ts: { return String.fromCharCode(value); } -> {}",
+    "src/grpc/field-text.ts: /^[\\0-\\x7f]*$/ -> /^[\\0-\\x7f]$/",
+    "src/grpc/wire-reader.ts: { return this.#end; } -> {}",
+    "src/grpc/wire-reader.ts: this.#at < this.#end -> false",
+    "src/grpc/wire-reader.ts: byte < 0x80 -> false",
+    "src/grpc/wire-reader.ts: { this.#at += 1; return byte; } -> {}",
+    "src/grpc/wire-reader.ts: (bytes[at] ?? 0) > 0x7f -> true",
+    "src/grpc/wire-reader.ts: (bytes[at] ?? 0) > 0x7f -> (bytes[at] ?? 0) >= 0x7f",
+    "src/grpc/wire-reader.ts: at < end -> at <= end",
+  ]),
+  ...because("`malformed` is a tag of wire type 7, which the next look refuses as well", [
+    "src/grpc/decode-authenticate-request.ts: tag === malformed -> false",
+    "src/grpc/decode-authenticate-request.ts: { return isMalformed; } -> {}",
+    "src/grpc/wire-reader.ts: tag === malformed -> false",
+    "src/grpc/wire-reader.ts: { return false; } -> {}",
+    "src/grpc/wire-reader.ts: default: return false; -> default:",
+  ]),
+  ...because("no value gets there for which the two differ", [
+    'src/authority/permission.ts: ":read" -> ""',
+    'src/bearer/presented-key.ts: "" -> "Stryker was here!"',
+    'src/bearer/presented-key.ts: [] -> ["Stryker was here"]',
+    "src/bearer/presented-key.ts: /=+$/ -> /=+/",
+    "src/bearer/presented-key.ts: start < end -> true",
+    "src/bearer/presented-key.ts: start < end -> start <= end",
+    "src/bearer/presented-key.ts: end > start -> true",
+    "src/bearer/presented-key.ts: end > start -> end >= start",
+    'src/authority/caller.ts: [] -> ["Stryker was here"]',
+    'src/connect/policy.ts: [] -> ["Stryker was here"]',
+    "src/connect/policy.ts: role !== null -> true",
+    "src/grpc/field-text.ts: value < 0 -> value <= 0",
+    "src/grpc/field-text.ts: 8 * number + WireType.Varint -> 8 * number - WireType.Varint",
+    "src/grpc/field-text.ts: rest - 0x80 * next -> rest + 0x80 * next",
+  ]),
+  ...because("what it names is the default, or the same for ASCII", [
+    'src/authority/page-token.ts: "latin1" -> ""',
+    'src/authority/page-token.ts: "utf8" -> ""',
+    'src/grpc/field-text.ts: "utf8" -> ""',
+  ]),
+  ...because("it bounds the cost: a text that is too long, or too short, is refused by its hash all the same", [
+    "src/authority/page-token.ts: text.length > longestTextLength -> text.length >= longestTextLength",
+    "src/authority/page-token.ts: text.length > longestTextLength -> false",
+    "src/authority/page-token.ts: { return null; } -> {}",
+    "src/authority/page-token.ts: end > 1 -> true",
+    "src/authority/page-token.ts: end > 1 -> end >= 1",
+    "src/authority/key.ts: text.length === keyLength -> true",
+  ]),
+];
+
+function because(reason: string, mutants: readonly string[]) {
+  return mutants.map((mutant) => ({ mutant, reason }));
+}

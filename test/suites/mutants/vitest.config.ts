@@ -1,10 +1,10 @@
 import { defineConfig } from "vitest/config";
 
 const bounded = [
-  "test/authority/{generational-cache,judge,key,page-token,permission}.test.ts",
+  "test/authority/{caller,generational-cache,judge,key,page-token,permission,token}.test.ts",
   "test/bearer/*.test.ts",
   "test/connect/policy.test.ts",
-  "test/grpc/{decode-authenticate-request,grpc-timeout,trailers-only}.test.ts",
+  "test/grpc/{check-wire,decode-authenticate-request,encode-authenticate-response,grpc-timeout,wire-reader}.test.ts",
 ];
 const whole = ["test/{authority,bearer,grpc}/**/*.test.ts", "test/connect/policy.test.ts"];
 
