@@ -1,12 +1,6 @@
 import type { Log } from "./authority/log.ts";
+import type { Holder } from "./http/connection-registry.ts";
 import { Account } from "./http2/account.ts";
-
-/** A connection that holds bytes for its peer. */
-export type Holder = {
-  readonly heldBytes: number;
-  /** Ends it at once. */
-  cut(): void;
-};
 
 /** What all connections of a thread may hold together. */
 export type ByteBudget = Disposable & {

@@ -5,6 +5,7 @@
 package tokenauthority
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
+
+// Version is that of this module. Its tag in the repository is clients/go/v and this.
+const Version = "0.1.0"
 
 const (
 	defaultAuthenticateTimeout = 3 * time.Second
@@ -181,15 +186,24 @@ func invoke[Request, Response proto.Message](
 ) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	var lost error
 	for delay := firstDelay; ; delay = min(2*delay, maxDelay) {
-		response, err := method(ctx, request, grpc.WaitForReady(true))
+		var reached peer.Peer
+		response, err := method(ctx, request, grpc.WaitForReady(true), grpc.Peer(&reached))
 		if err == nil {
 			return response, nil
 		}
-		if sending == once || status.Code(err) != codes.Unavailable || !pause(ctx, delay) {
-			var none Response
-			return none, newError(ctx, rpc, request, err)
+		if status.Code(err) == codes.DeadlineExceeded && (lost != nil || reached.Addr == nil) {
+			// The deadline passed while there was no authority to ask, which says more than the deadline does.
+			err = status.Errorf(codes.Unavailable, "no answer in time: %s", status.Convert(cmp.Or(lost, err)).Message())
+		} else if status.Code(err) == codes.Unavailable && sending == again {
+			lost = err
+			if pause(ctx, delay) {
+				continue
+			}
 		}
+		var none Response
+		return none, newError(ctx, rpc, request, err)
 	}
 }
 

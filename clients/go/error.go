@@ -17,7 +17,8 @@ import (
 type Error struct {
 	// RPC is the method, such as "Authenticate".
 	RPC string
-	// Code is DeadlineExceeded where the authority could not be reached in time, and Canceled where the context was.
+	// Code is Unavailable where the authority could not be reached in time, DeadlineExceeded where it did not answer in time, and
+	// Canceled where the context was. What something in this program returned, such as an interceptor, is Internal.
 	Code codes.Code
 	// Reason is that of the google.rpc.ErrorInfo, such as "FIELD_INVALID". Empty where the error does not come from the authority.
 	Reason string
@@ -30,6 +31,10 @@ type Error struct {
 	// RequestID is, for Create, what was sent as request_id. After an outage the token may exist: Create with the same request and this
 	// id answers it, for 24 hours.
 	RequestID string
+	// ofProgram: nothing between this program and the authority is at fault.
+	ofProgram bool
+	// context is how it ended, or nil.
+	context error
 }
 
 // Error names the RPC, the code, the reason and the message.
@@ -42,6 +47,9 @@ func (e *Error) Error() string {
 
 // IsMistake tells a fault of the program or of its setting up, which asking again does not mend, from an outage.
 func (e *Error) IsMistake() bool {
+	if e.ofProgram {
+		return true
+	}
 	switch e.Code {
 	case codes.InvalidArgument, codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented, codes.FailedPrecondition,
 		codes.NotFound, codes.AlreadyExists, codes.OutOfRange:
@@ -51,21 +59,26 @@ func (e *Error) IsMistake() bool {
 	}
 }
 
-// Unwrap makes errors.Is find context.DeadlineExceeded and context.Canceled.
+// Unwrap makes errors.Is find context.DeadlineExceeded and context.Canceled, where the call ended because of them.
 func (e *Error) Unwrap() error {
-	switch e.Code {
-	case codes.DeadlineExceeded:
+	switch {
+	case e.Code == codes.DeadlineExceeded:
 		return context.DeadlineExceeded
-	case codes.Canceled:
+	case e.Code == codes.Canceled:
 		return context.Canceled
 	default:
-		return nil
+		return e.context
 	}
 }
 
 func newError(ctx context.Context, rpc string, request proto.Message, cause error) *Error {
 	from := status.Convert(cause)
-	failure := &Error{RPC: rpc, Code: from.Code(), Message: from.Message()}
+	failure := &Error{RPC: rpc, Code: from.Code(), Message: from.Message(), context: ctx.Err()}
+	if _, ok := status.FromError(cause); !ok {
+		// No peer and no network says anything but a status. Its own words may quote a value.
+		failure.Code, failure.ofProgram = codes.Internal, true
+		failure.Message = fmt.Sprintf("this program failed, not the authority: %T", cause)
+	}
 	if creation, ok := request.(*tokenv1.CreateRequest); ok {
 		failure.RequestID = creation.GetRequestId()
 	}

@@ -12,20 +12,37 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"casapay.com/tokenauthority"
 )
 
-func TestREADMEHasTheExampleAsItStands(t *testing.T) {
+func TestREADMEHasTheExamplesAsTheyStand(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	example, err := os.ReadFile("example/main.go")
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"example/main.go", "example/keys/main.go", "tokenauthoritytest/example_test.go"} {
+		example, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(readme), "```go\n"+string(example)+"```\n") {
+			t.Errorf("README.md and %s differ", file)
+		}
 	}
-	if !strings.Contains(string(readme), "```go\n"+string(example)+"```\n") {
-		t.Error("README.md and example/main.go differ")
+	if !strings.Contains(string(readme), "casapay.com/tokenauthority@v"+tokenauthority.Version) {
+		t.Error("README.md gets another version")
+	}
+}
+
+func TestTheExampleOfKeys(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("go", "run", "./example/keys")
+	command.Env = append(os.Environ(), "AUTHORITY="+startAuthority(t).address)
+	output, err := command.CombinedOutput()
+	if want := "may read events: acct_1\nmay not: TOKEN_REVOKED\n"; err != nil || string(output) != want {
+		t.Errorf("%v\n%s", err, output)
 	}
 }
 

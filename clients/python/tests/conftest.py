@@ -38,6 +38,9 @@ class Authority:
             "SEALING_SECRET": f"{_rig('DIRECTORY')}/sealing-secret",
             **settings,
         }
+        if self._settings["SEALING_SECRET"] == "":
+            # It makes itself a secret beside its data, unless the name leads nowhere.
+            Path(f"{data}.sealing-secret").symlink_to("nowhere")
         self.address = ""
         self.output: list[str] = []
         self.start()

@@ -289,7 +289,6 @@ async def test_the_same_request_id_makes_one_token(client: Any) -> None:
 async def test_an_authority_without_sealing_secret_says_so_and_is_asked_without_request_ids(
     kind: str, start_authority: StartAuthority
 ) -> None:
-    # Off the default directory, no secret is made.
     authority = start_authority(SEALING_SECRET="")
     async with connect(kind, authority.address) as client:
         with pytest.raises(AuthorityError, match="sealing secret") as raised:

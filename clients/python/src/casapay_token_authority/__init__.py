@@ -22,6 +22,8 @@ from casapay_token_authority.values import (
     TokenType,
 )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Account",
     "AsyncTokenAuthority",

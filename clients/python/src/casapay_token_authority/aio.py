@@ -178,6 +178,9 @@ class AsyncTokenAuthority:
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
         except grpc.aio.UsageError:
+            # Of a closed channel. Everything else that is no RpcError is a fault of this program: it passes.
+            if not self._closed:
+                raise
             raise client_closed() from None
         except asyncio.CancelledError:
             # A channel that is closed cancels its calls, not the tasks that wait for them.

@@ -173,7 +173,9 @@ class TokenAuthority:
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
         except ValueError:
-            # What a closed channel raises.
+            # What a closed channel raises. Everything else that is no RpcError is a fault of this program: it passes.
+            if not self._closed:
+                raise
             raise client_closed() from None
 
     def _open(self) -> grpc.Channel:

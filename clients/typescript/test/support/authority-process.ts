@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -43,6 +43,10 @@ export class AuthorityProcess implements AsyncDisposable {
   /** `settings` without their prefix. A SEALING_SECRET of "" leaves the authority without one. */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<AuthorityProcess> {
     const authority = new AuthorityProcess(settings);
+    if (settings.SEALING_SECRET === "") {
+      // It makes itself a secret beside its data, unless the name leads nowhere.
+      symlinkSync("nowhere", join(authority.#directory, "data.sealing-secret"));
+    }
     await authority.start();
     return authority;
   }
