@@ -118,9 +118,10 @@ function requireHistory(file: string, noted: Noted, db: Database.Database): void
   const row = db
     .prepare<[number], { readonly hash: Uint8Array }>("SELECT hash FROM journal WHERE revision = ?")
     .get(noted.revision);
-  if (row !== undefined && Buffer.from(row.hash).toString("hex") !== noted.hash) {
+  const hash = row === undefined ? null : Buffer.from(row.hash).toString("hex");
+  if (noted.revision > 0 && hash !== noted.hash) {
     throw new StartError(
-      `${what}, and the database ${db.name} has another one: this is a copy from before a restore, in which revoked keys would live again: put the newest back, or restore a backup with npm run restore`,
+      `${what}, and the database ${db.name} has ${hash === null ? "none" : "another one"}: this is a copy from before a restore, in which revoked keys would live again: put the newest back, or restore a backup with npm run restore`,
     );
   }
 }

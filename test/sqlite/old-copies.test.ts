@@ -52,6 +52,17 @@ it("does not serve a copy elsewhere, of which nobody knows how old it is, until 
   await expect(openStore(copy, 0, { makeAnew: ["marker"] })).rejects.toThrow(/^--new-marker: .* start without/);
 });
 
+it("does not serve a database out of whose journal the change was taken that the marker tells of", async () => {
+  const { directory } = await aRevokedDirectory();
+  const marker = readFileSync(`${directory}.marker`);
+  await change(directory, (store) => store.create(aNewToken({ id: second }), null, 10, at(3000)));
+  const db = new Database(join(directory, "tokens.db"));
+  db.exec("PRAGMA foreign_keys = OFF; DELETE FROM journal WHERE revision = 2");
+  db.close();
+  writeFileSync(`${directory}.marker`, marker);
+  await expect(openStore(directory)).rejects.toThrow(/^the marker .* tells of revision 2, and .* has none: /);
+});
+
 /** Makes of a database one of the release before, which had no marker and gave databases no name. */
 function ageByARelease(directory: string): void {
   const db = new Database(join(directory, "tokens.db"));
