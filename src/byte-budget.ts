@@ -1,12 +1,6 @@
 import type { Log } from "./authority/log.ts";
+import type { Holder } from "./http/connection-registry.ts";
 import { Account } from "./http2/account.ts";
-
-/** A connection that holds bytes for its peer. */
-export type Holder = {
-  readonly heldBytes: number;
-  /** Ends it at once. */
-  cut(): void;
-};
 
 /** What all connections of a thread may hold together. */
 export type ByteBudget = Disposable & {
@@ -26,8 +20,8 @@ export type ByteReadings = {
 const lookEveryMs = 500;
 
 /**
- * Bounds what the connections of a thread hold together: unfinished requests, bodies that wait, and answers that nobody takes. Past
- * `maxBytes`, those that hold most are cut until a quarter is free. Windows and limits bound each connection, and there are many.
+ * Bounds what the connections of a thread hold together: unfinished requests, header fields, bodies that wait, and answers that nobody
+ * takes. Past `maxBytes`, those that hold most are cut until a quarter is free. Windows and limits bound each connection, and there are many.
  */
 export function createByteBudget(maxBytes: number, log: Log): ByteBudget {
   const sources: (() => Iterable<Holder>)[] = [];

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "./authority/log.ts";
+import { type Allowance, createSampler } from "./authority/sampler.ts";
 import { headerTooLarge, publicErrorBody } from "./bearer/public-error.ts";
 
-const maxLinesPerSecond = 100;
+const allowance: Allowance = { lines: 100, everyMs: 1000 };
 
 /** Whoever sent a request whose header is larger than is read. */
 type Sender = { readonly transport: string; readonly identity: string | null };
@@ -19,29 +20,16 @@ export type LargeHeaders = {
   count(): number;
 };
 
-export function createLargeHeaders(log: Log, steadyNowMs: () => number = () => performance.now()): LargeHeaders {
+export function createLargeHeaders(log: Log, steadyNowMs?: () => number): LargeHeaders {
+  const sample = createSampler(steadyNowMs);
   let count = 0;
-  let second = 0;
-  let lines = 0;
-  let suppressed = 0;
 
-  function tell(sender: Sender, requestId: string): void {
-    const now = Math.floor(steadyNowMs() / 1000);
-    if (now !== second) {
-      second = now;
-      lines = 0;
+  function tell({ identity, transport }: Sender, requestId: string): void {
+    const suppressed = sample("header", allowance);
+    if (suppressed !== null) {
+      const fields = { caller: identity, transport, request_id: requestId, suppressed };
+      log.warn(fields, "the header of a request is too large");
     }
-    if (lines >= maxLinesPerSecond) {
-      suppressed += 1;
-      return;
-    }
-    lines += 1;
-    const { identity, transport } = sender;
-    log.warn(
-      { caller: identity, transport, request_id: requestId, suppressed },
-      "the header of a request is too large",
-    );
-    suppressed = 0;
   }
 
   return {

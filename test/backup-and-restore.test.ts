@@ -282,6 +282,19 @@ describe("a restore", () => {
     expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
   });
 
+  it("that cannot make the marker leaves the log at its place", async () => {
+    using here = temporaryDirectory();
+    mkdirSync(join(here.path, "data"), { mode: 0o700 });
+    const log = join(here.path, "data", "revocations.log");
+    cpSync(scene.log, log);
+    const order = ["restore", scene.backup, "data", "--revocations", log];
+    await using restoring = new AuthorityProcess(here.path, order, { TOKEN_AUTHORITY_MARKER: "none/marker" });
+    expect(await restoring.ended()).toBe(2);
+    expect(restoring.stderr).toMatch(/the marker .*none\/marker cannot be made \(ENOENT\)/);
+    expect(readFileSync(log)).toEqual(readFileSync(scene.log));
+    expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
+  });
+
   it("is refused when the files end before the backup, or are of another authority", async () => {
     using here = temporaryDirectory();
     const lines = readFileSync(scene.log, "utf8").split(/(?<=\n)/);

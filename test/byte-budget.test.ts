@@ -68,7 +68,8 @@ it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and c
   }
   await new Promise((resolve) => greedy.on("error", () => {}).once("close", resolve));
   expect([modest.closed, budget.readings().cut]).toEqual([false, 1]);
-  expect(budget.account.heldBytes).toBe(1_048_576);
+  // Of a header list of four fields, all but the authority is 165 bytes (RFC 9113 section 6.5.2).
+  expect(budget.account.heldBytes).toBe(1_048_576 + 165 + port.addressText.length);
   modest.destroy();
   await expect.poll(() => budget.account.heldBytes, { timeout: 10_000 }).toBe(0);
 
@@ -78,6 +79,31 @@ it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and c
   await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBeGreaterThan(0);
   silent.destroy();
   await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
+});
+
+it("cuts who keeps HTTP/2 streams open whose header fields are long", async () => {
+  using budget = createByteBudget(1_048_576, log);
+  await using port = await startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    handler: () => new Promise(() => {}),
+    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+  const ask = (requests: number, headerBytes: number) => {
+    const session = connect(`http://${port.addressText}`).on("error", () => {});
+    for (let at = 0; at < requests; at += 1) {
+      session.request({ ":path": "/", "x-long": "x".repeat(headerBytes) }).on("error", () => {});
+    }
+    return session;
+  };
+  const modest = ask(100, 1_000);
+  await expect.poll(() => budget.account.heldBytes, { timeout: 10_000 }).toBeGreaterThan(100_000);
+  const greedy = ask(80, 14_000);
+  await new Promise((resolve) => greedy.once("close", resolve));
+  expect([modest.closed, budget.readings().cut]).toEqual([false, 1]);
+  modest.destroy();
+  await expect.poll(() => budget.account.heldBytes, { timeout: 10_000 }).toBe(0);
 });
 
 it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {

@@ -1,31 +1,22 @@
 import { inspect } from "node:util";
 import { holdsKey } from "./key.ts";
 import type { Log } from "./log.ts";
+import { type Allowance, createSampler } from "./sampler.ts";
 
 /** Reports an error that its caller learns nothing about. */
 export type ReportFault = (error: unknown, rpc: string) => void;
 
-const maxLinesPerSecond = 10;
+const allowance: Allowance = { lines: 10, everyMs: 1000 };
 
 /** Logs faults, at most 10 a second, of whatever kind: one for a thread. An outage under load must not become one of the disk as well. */
 export function createFaultLog(log: Log): ReportFault {
-  let second = 0;
-  let lines = 0;
-  let unreported = 0;
+  const sample = createSampler();
 
   return (error, rpc) => {
-    const now = Math.floor(performance.now() / 1000);
-    if (now !== second) {
-      second = now;
-      lines = 0;
+    const unreported = sample("fault", allowance);
+    if (unreported !== null) {
+      log.error({ err: withoutKey(error), rpc, unreported }, "a call failed for a reason that is not its caller's");
     }
-    lines += 1;
-    if (lines > maxLinesPerSecond) {
-      unreported += 1;
-      return;
-    }
-    log.error({ err: withoutKey(error), rpc, unreported }, "a call failed for a reason that is not its caller's");
-    unreported = 0;
   };
 }
 

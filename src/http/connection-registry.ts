@@ -33,9 +33,10 @@ export type RegistryLimits = {
   readonly cutsIdle: boolean;
 };
 
-/** A connection that may be cut for what it holds. */
+/** A connection that may be cut for the bytes that it holds for its peer. */
 export type Holder = {
   readonly heldBytes: number;
+  /** Ends it at once. */
   cut(): void;
 };
 

@@ -24,6 +24,8 @@ export class HpackDecoder {
   isTooLarge = false;
   /** How many fields were dropped. */
   dropped = 0;
+  /** What its list takes, 32 bytes a field included (RFC 9113 section 6.5.2). */
+  listBytes = 0;
 
   readonly #factory: FieldFactory;
   readonly #limits: HpackDecoderLimits;
@@ -32,7 +34,6 @@ export class HpackDecoder {
   /** By index of the static table: the value that last came as a literal of this name and was not to be indexed, as it was coded. */
   readonly #known: ({ readonly coded: Buffer; readonly field: Field } | undefined)[] = [];
   #maxTableBytes: number;
-  #listBytes = 0;
   #bytes: Buffer = this.#scratch;
   #at = 0;
   #end = 0;
@@ -58,7 +59,7 @@ export class HpackDecoder {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
-    this.#listBytes = 0;
+    this.listBytes = 0;
     this.count = 0;
     this.isTooLarge = false;
     this.dropped = 0;
@@ -88,8 +89,8 @@ export class HpackDecoder {
   }
 
   #keep(field: Field): void {
-    this.#listBytes += field.bytes;
-    if (this.#listBytes > this.#limits.maxHeaderListBytes || this.count >= this.#limits.maxHeaderFields) {
+    this.listBytes += field.bytes;
+    if (this.listBytes > this.#limits.maxHeaderListBytes || this.count >= this.#limits.maxHeaderFields) {
       this.isTooLarge = true;
       this.dropped++;
       return;

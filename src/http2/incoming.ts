@@ -163,7 +163,11 @@ export class Incoming<Context> {
         this.#lanes.begin(stream, lane, head, endStream);
       } else if (head.method === "CONNECT") {
         this.#answerEmpty(stream, 501, endStream);
+      } else if (table.headerBytes + decoder.listBytes > limits.maxHeldBytes / 2) {
+        // They stay until the stream ends, which may need a body: the other half is room for windows.
+        this.guard.dropStream(id, ErrorCode.RefusedStream, "header fields of requests take too much");
       } else {
+        table.keepHeaders(stream, decoder.listBytes);
         this.extraWork += generalWork;
         this.#general.begin(stream, head, readHeaders(decoder.fields, decoder.count), endStream);
       }

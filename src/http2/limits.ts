@@ -18,8 +18,9 @@ export type Limits = {
   /** Body bytes that may be on their way on a connection, as long as its account has room for them. */
   readonly connectionWindowBytes: number;
   /**
-   * What a connection may hold of its requests: header blocks and bodies that came and were not handed on. Of this, room for a connection's
-   * window is kept from requests that have not begun: past it, the one of them that holds most is refused.
+   * What a connection may hold of its requests: header blocks and bodies that came and were not handed on, and the header fields of general
+   * requests under way. Fields take half of it at most: a request that brings more is refused. Room for a connection's window is kept from
+   * requests that have not begun: past it, the one of them that holds most is refused.
    */
   readonly maxHeldBytes: number;
   /** What may wait to be written on a connection. Past it, nothing more is read from it. */

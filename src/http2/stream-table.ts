@@ -11,10 +11,11 @@ export class StreamTable<Context> {
   readonly #open = new Map<number, Stream<Context>>();
   readonly #spare: Stream<Context>[] = [];
   #closedAtWork = 0;
+  #headerBytes = 0;
   readonly #account: Account;
   readonly #onIdle: () => void;
 
-  /** Takes the bodies of lanes that it closes from the account. `onIdle` hears when nothing is under way any more. */
+  /** Takes what it holds of the streams that it closes from the account: bodies of lanes, header fields of general requests. `onIdle` hears when nothing is under way any more. */
   constructor(account: Account, onIdle: () => void) {
     this.#account = account;
     this.#onIdle = onIdle;
@@ -28,6 +29,11 @@ export class StreamTable<Context> {
   /** The same, and those that were reset and whose work is not done. */
   get underWay(): number {
     return this.#open.size + this.#closedAtWork;
+  }
+
+  /** What the header fields of its general requests take. */
+  get headerBytes(): number {
+    return this.#headerBytes;
   }
 
   get(id: number): Stream<Context> | undefined {
@@ -96,6 +102,13 @@ export class StreamTable<Context> {
     onSent?.(false);
   }
 
+  /** Counts the header fields of a general request, until its stream closes. */
+  keepHeaders(stream: Stream<Context>, bytes: number): void {
+    stream.headerBytes = bytes;
+    this.#headerBytes += bytes;
+    this.#account.take(bytes);
+  }
+
   startWork(stream: Stream<Context>): void {
     stream.isWorking = true;
   }
@@ -114,6 +127,11 @@ export class StreamTable<Context> {
     if (stream.laneBody !== null) {
       this.#account.give(stream.laneBody.length);
       stream.laneBody = null;
+    }
+    if (stream.headerBytes > 0) {
+      this.#headerBytes -= stream.headerBytes;
+      this.#account.give(stream.headerBytes);
+      stream.headerBytes = 0;
     }
   }
 

@@ -38,6 +38,8 @@ export class Stream<Context> {
   /** Not null on the general way. */
   body: RequestBody | null = null;
   controller: AbortController | null = null;
+  /** What its header fields take in the account, as long as it lives. */
+  headerBytes = 0;
 
   /** What waits for a window: from `outgoingAt`, then END_STREAM if `outgoingEnds`. */
   outgoing: Uint8Array | null = null;

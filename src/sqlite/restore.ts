@@ -79,12 +79,12 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   rmSync(unfinished.revocationLog, { force: true });
   const seenMs = readMarker(files.marker)?.timeMs ?? 0;
   const logBytes = sizeOf(files.revocationLog);
+  let oldLog: string | null = null;
   try {
     const { authority, ...restored } = await build(order, unfinished, nowMs);
     syncFile(unfinished.database);
-    const oldLog = moveAside(files.revocationLog, nowMs);
+    oldLog = moveAside(files.revocationLog, nowMs);
     if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
-      renameSync(oldLog, files.revocationLog);
       throw new StartError(
         `${files.revocationLog} has changed since it was read: stop the server that writes to it, and start again`,
       );
@@ -99,6 +99,10 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   } catch (error) {
     removeDatabase(unfinished.database);
     rmSync(unfinished.revocationLog, { force: true });
+    if (oldLog !== null && !existsSync(files.database)) {
+      // Nothing was restored: the log is where it was, and the next try asks for it.
+      renameSync(oldLog, files.revocationLog);
+    }
     throw asCopyError(error, files.directory, order.backup);
   }
 }

@@ -776,6 +776,46 @@ describe("bodies", () => {
     }
   });
 
+  it("counts a general request's header fields as long as its stream lives, and refuses those past half of what it may hold", async () => {
+    const account = new Account(Number.POSITIVE_INFINITY);
+    await start({ account, limits: { maxHeldBytes: 100_000 }, handle: async () => ({ status: 200, body: word(7) }) });
+    const client = await connectRaw(
+      Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 0]), settingsAck]),
+    );
+    const request = (id: number): Buffer => headers(id, [...getPairs, ["x-long", "x".repeat(12_000)]]);
+    const answered = [1, 3, 5, 7];
+    client.send(...answered.map(request));
+    for (const id of answered) {
+      expect(await statusOf(client, id)).toBe("200");
+    }
+    expect(account.heldBytes).toBeGreaterThan(48_000);
+    expect(account.heldBytes).toBeLessThan(50_000);
+    client.send(request(9));
+    expect(await client.resetCode(9)).toBe(ErrorCode.RefusedStream);
+    client.send(frame(FrameType.ResetStream, 0, 1, word(ErrorCode.Cancel)), request(11));
+    expect(await statusOf(client, 11)).toBe("200");
+    expect(account.heldBytes).toBeLessThan(50_000);
+    for (const id of [3, 5, 7, 11]) {
+      client.send(frame(FrameType.WindowUpdate, 0, id, word(4)));
+      expect(await client.body(id)).toEqual(word(7));
+    }
+    expect(account.heldBytes).toBe(0);
+  });
+
+  it("refuses no request of a client that fills its streams with header fields of usual length", async () => {
+    const account = new Account(Number.POSITIVE_INFINITY);
+    await start({ account, handle: () => new Promise(() => {}) });
+    const client = await connectRaw();
+    for (let id = 1; id < 2_000; id += 2) {
+      client.send(headers(id, [...getPairs, ["x-usual", "x".repeat(1_000)]]));
+    }
+    await client.ping();
+    expect(account.heldBytes).toBeGreaterThan(1_000_000);
+    client.send(headers(2_001, getPairs));
+    expect(await client.resetCode(2_001)).toBe(ErrorCode.RefusedStream);
+    expect(client.frames.filter(({ type }) => type === FrameType.ResetStream)).toHaveLength(1);
+  });
+
   it("opens the window again for bodies that were never read", async () => {
     await start({ handle: async () => ({ status: 404 }), limits: { connectionWindowBytes: 100_000 } });
     const client = await connectRaw();
