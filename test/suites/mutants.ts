@@ -69,8 +69,10 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
   }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   await report.step("as it stands, every test that a planted bug must turn red is green", async () => {
-    const { passed, failed, output } = await runTests(copy, [...new Set(bugs.flatMap(({ tests }) => tests))]);
-    assert.ok(passed > 0 && failed.length === 0, output);
+    const tests = [...new Set(bugs.flatMap((bug) => bug.tests))];
+    // What is red here only while the machine is busy elsewhere may try again: the tests themselves are judged by `npm test`.
+    const { passed, failed, output } = await runTests(copy, tests, ["--retry=2"]);
+    assert.ok(passed > 0 && failed.length === 0, `${failed.join("\n")}\n${output}`);
   });
   for (const { name, file, from, to, tests } of bugs) {
     await report.step(`${name} (${file})`, async () => {
@@ -88,11 +90,11 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
 }
 
 /** Until one fails. A test file that cannot be loaded is no test that failed. */
-async function runTests(copy: string, tests: readonly string[]): Promise<TestRun> {
+async function runTests(copy: string, tests: readonly string[], more: readonly string[] = []): Promise<TestRun> {
   const results = join(scratch.path, "results.json");
   writeFileSync(results, "");
   const vitest = join(copy, "node_modules/vitest/vitest.mjs");
-  const flags = ["run", "--bail=1", "--maxWorkers=2", "--reporter=json", `--outputFile=${results}`];
+  const flags = ["run", "--bail=1", "--maxWorkers=2", "--reporter=json", `--outputFile=${results}`, ...more];
   const { stdout, stderr } = await runProgram(process.execPath, [vitest, ...flags, ...tests], { timeoutMs, cwd: copy });
   const text = readFileSync(results, "utf8");
   const { numPassedTests = 0, testResults = [] } = text === "" ? {} : JSON.parse(text);
