@@ -44,12 +44,12 @@ const slotBytes = 512;
 export function readMarker(file: string): Noted | null {
   let text: string;
   try {
-    text = readFileSync(file, { encoding: "latin1", flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+    text = readRegularFile(file);
   } catch (error) {
     if (systemCodeOf(error) === "ENOENT") {
       return null;
     }
-    throw unusable(file, "read", error);
+    throw error instanceof StartError ? error : unusable(file, "read", error);
   }
   if (text === "") {
     return null;
@@ -194,6 +194,21 @@ export function openMarker(
   } catch (error) {
     closeSync(descriptor);
     throw unusable(file, "written", error);
+  }
+}
+
+/** Opening a pipe without O_NONBLOCK would wait for whoever writes to it. */
+function readRegularFile(file: string): string {
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(descriptor).isFile()) {
+      throw new StartError(
+        `the marker ${file} is no regular file: remove it, or set TOKEN_AUTHORITY_MARKER to another path`,
+      );
+    }
+    return readFileSync(descriptor, "latin1");
+  } finally {
+    closeSync(descriptor);
   }
 }
 

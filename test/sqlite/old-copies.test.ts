@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
@@ -195,6 +196,12 @@ it("touches no file that is no marker, and follows no link", async () => {
   writeFileSync(marker, "root:x:0:0");
   await expect(openStore(directory)).rejects.toThrow(/is no marker of a token authority/);
   expect(readFileSync(marker, "utf8")).toBe("root:x:0:0");
+});
+
+it("does not wait for a pipe in the place of the marker", async () => {
+  const directory = temporaryDataDirectory();
+  execFileSync("mkfifo", [`${directory}.marker`]);
+  await expect(openStore(directory)).rejects.toThrow("no regular file");
 });
 
 it("says where the marker cannot be made", async () => {
