@@ -48,6 +48,8 @@ assert.ok(
 const stoppedAfterMs = 1000;
 const stoppedForMs = 2000;
 const startMs = 60_000;
+/** How often a client is run against Go until the fault that its row tells of is seen: it comes now and then. */
+const comparisons = 3;
 const tableHead = [
   "| client | version | answered | cancelled | expired | failed | beside: calls, failed, longest | apart: calls, failed, longest | |",
   "|---|---|---|---|---|---|---|---|---|",
@@ -92,8 +94,11 @@ async function visit(built: Programs): Promise<void> {
     await report.step(row.name, async () => {
       const ours = await call(built, row, examples, authority);
       const fault = faultOf(ours);
-      const isCompared = values.compare === true || (fault !== null && row.clientFault !== undefined);
-      const theirs = isCompared ? await call(built, row, examples, reference[row.protocol]) : null;
+      const isTheirs = fault !== null && row.clientFault !== undefined;
+      let theirs = values.compare === true ? await call(built, row, examples, reference[row.protocol]) : null;
+      for (let tries = 0; isTheirs && tries < comparisons && failedOf(theirs) === 0; tries += 1) {
+        theirs = await call(built, row, examples, reference[row.protocol]);
+      }
       lines.push(tableLine(row, ours, theirs));
       console.log(`     ${summaryOf(ours)}`);
       if (theirs !== null) {
@@ -108,10 +113,7 @@ async function visit(built: Programs): Promise<void> {
         assert.ok(row.clientFault !== undefined, fault);
         assert.equal(wrongOf(ours) + ours.other.failed, 0, `no client's fault: ${fault}`);
         console.log(`     ${row.clientFault}`);
-        assert.ok(
-          theirs !== null && failedOf(theirs) > 0,
-          `the fault that the row tells of is not seen against Go: ${fault}`,
-        );
+        assert.ok(failedOf(theirs) > 0, `the fault that the row tells of is not seen against Go: ${fault}`);
       }
     });
   }
@@ -136,8 +138,8 @@ function wrongOf({ busy, same, other }: Outcome): number {
   return busy.wrong + same.wrong + other.wrong;
 }
 
-function failedOf({ busy, same, other }: Outcome): number {
-  return busy.failed + same.failed + other.failed;
+function failedOf(outcome: Outcome | null): number {
+  return outcome === null ? 0 : outcome.busy.failed + outcome.same.failed + outcome.other.failed;
 }
 
 function summaryOf({ version, busy, same, other }: Outcome): string {

@@ -26,7 +26,14 @@ const rust = (stack: string) => (programs: Programs) => [programs.rust, stack] a
 export const rows: readonly Row[] = [
   { name: "grpc-java", protocol: "grpc", command: java("grpc-java"), proxy: null },
   { name: "okhttp", protocol: "http", command: java("okhttp"), proxy: null },
-  { name: "jdk-httpclient", protocol: "http", command: java("jdk"), proxy: null },
+  {
+    name: "jdk-httpclient",
+    protocol: "http",
+    command: java("jdk"),
+    proxy: null,
+    clientFault:
+      "Beside calls that are cancelled or expire, others that take a connection of its pool end with “header parser received no bytes”.",
+  },
   { name: "jetty", protocol: "http", command: java("jetty"), proxy: null },
   { name: "tonic", protocol: "grpc", command: rust("tonic"), proxy: null },
   { name: "reqwest", protocol: "http", command: rust("reqwest"), proxy: null },
