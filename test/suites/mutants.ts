@@ -81,7 +81,8 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
       const parts = text.split(from);
       assert.equal(parts.length, 2, `the planted bug no longer fits ${file}: adapt it`);
       writeFileSync(path, parts.join(to));
-      const { failed, output } = await runTests(copy, tests);
+      // What does not come within seconds does not come: most of these tests wait for something that the bug keeps away.
+      const { failed, output } = await runTests(copy, tests, ["--testTimeout=15000", "--expect.poll.timeout=5000"]);
       writeFileSync(path, text);
       assert.ok(failed.length > 0, `no test saw it:\n${output}`);
       console.log(`     seen by: ${failed[0]}`);
