@@ -8,20 +8,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { runStryker } from "./mutants/run-stryker.ts";
+import { type Edit, plant } from "./support/planted-copy.ts";
 import { createReport } from "./support/report.ts";
 import { runProgram } from "./support/run-program.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const timeoutMs = 15 * 60_000;
 
-/** A small bug: in `file`, `from`, which stands there once, becomes `to`; one of the tests must see that. */
-type PlantedBug = {
-  readonly name: string;
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-  readonly tests: readonly string[];
-};
+/** A small bug, which one of the tests must see. */
+type PlantedBug = Edit & { readonly name: string; readonly tests: readonly string[] };
 
 type TestRun = { readonly passed: number; readonly failed: readonly string[]; readonly output: string };
 
@@ -74,16 +69,12 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
     const { passed, failed, output } = await runTests(copy, tests, ["--retry=2"]);
     assert.ok(passed > 0 && failed.length === 0, `${failed.join("\n")}\n${output}`);
   });
-  for (const { name, file, from, to, tests } of bugs) {
-    await report.step(`${name} (${file})`, async () => {
-      const path = join(copy, file);
-      const text = readFileSync(path, "utf8");
-      const parts = text.split(from);
-      assert.equal(parts.length, 2, `the planted bug no longer fits ${file}: adapt it`);
-      writeFileSync(path, parts.join(to));
+  for (const { name, tests, ...edit } of bugs) {
+    await report.step(`${name} (${edit.file})`, async () => {
+      const takeBack = plant(copy, edit);
       // What does not come within seconds does not come: most of these tests wait for something that the bug keeps away.
       const { failed, output } = await runTests(copy, tests, ["--testTimeout=15000", "--expect.poll.timeout=5000"]);
-      writeFileSync(path, text);
+      takeBack();
       assert.ok(failed.length > 0, `no test saw it:\n${output}`);
       console.log(`     seen by: ${failed[0]}`);
     });

@@ -12,13 +12,20 @@ export function plantedCopy(folder: string, edits: readonly Edit[]): string {
     cpSync(join(projectRoot, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(projectRoot, "node_modules"), join(folder, "node_modules"));
-  for (const { file, from, to } of edits) {
-    const path = join(folder, file);
-    const parts = readFileSync(path, "utf8").split(from);
-    if (parts.length !== 2) {
-      throw new Error(`the planted bug no longer fits ${file}: adapt it`);
-    }
-    writeFileSync(path, parts.join(to));
+  for (const edit of edits) {
+    plant(folder, edit);
   }
   return folder;
+}
+
+/** Makes the edit in a copy of the project, and returns what takes it back. */
+export function plant(folder: string, { file, from, to }: Edit): () => void {
+  const path = join(folder, file);
+  const text = readFileSync(path, "utf8");
+  const parts = text.split(from);
+  if (parts.length !== 2) {
+    throw new Error(`the planted bug no longer fits ${file}: adapt it`);
+  }
+  writeFileSync(path, parts.join(to));
+  return () => writeFileSync(path, text);
 }

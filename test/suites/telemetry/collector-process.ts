@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { freePort } from "../support/ports.ts";
 
 export type Collector = AsyncDisposable & {
   /** Where it takes OTLP over HTTP. */
@@ -37,14 +37,4 @@ export async function startCollector(program: string, directory: string, target:
       await ended;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const closed = once(server, "close");
-  server.close();
-  await closed;
-  return typeof address === "object" ? (address?.port ?? 0) : 0;
 }
