@@ -34,13 +34,22 @@ await installDebianProgram("chromium", "chromium");
 
 /** One that can be killed and started again where it was. */
 async function start(name: string, settings: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
-  return await startServerProcess({
+  const started = await startServerProcess({
     dataDirectory: join(scratch.path, name),
     sealingSecret,
     settings: { CONSOLE_LISTEN: "127.0.0.1:0", MAX_TOKENS_PER_ACCOUNT: "20000", ...settings },
+    onLine(line) {
+      if (line.includes('"msg":"key refused"')) {
+        refusalLines.push(line);
+      }
+    },
   });
+  servers.push(started);
+  return started;
 }
 
+const servers: ServerProcess[] = [];
+const refusalLines: string[] = [];
 let server = await start("data");
 const { consoleAddress } = server;
 const origin = `http://${consoleAddress}`;
@@ -442,7 +451,8 @@ await report.step("a reason of the last hour leads to its keys and gateways", as
   const cells = await refused.filter({ hasText: old.token.id }).locator("th, td").allTextContents();
   assert.deepEqual(cells.slice(0, 3), [old.token.id, "local", "20"]);
   await page.getByText(`jq 'select(.msg == "key refused" and .refusal == "TOKEN_REVOKED")'`).waitFor();
-  assert.match(server.output(), /"refusal":"TOKEN_REVOKED".*"msg":"key refused"/);
+  // One line for many refusals of a kind within seconds, which may lie before 10 000 creations.
+  assert.ok(refusalLines.some((line) => line.includes('"refusal":"TOKEN_REVOKED"')));
   await page.getByRole("link", { name: "Revoked tokens" }).click();
   await page.waitForURL("**/#/tokens?state=revoked");
 });
@@ -577,7 +587,7 @@ await report.step("the server ends in good order, and has logged no key", async 
   await context.close();
   await browser.close();
   assert.equal(await server.stop(), 0);
-  assert.doesNotMatch(server.output(), /[srp]k_(live|test)_[0-9A-Za-z]{38}/);
+  assert.ok(servers.every((one) => one.linesWithKeys() === 0));
 });
 report.close();
 

@@ -3,7 +3,16 @@
 //
 //   npm run suite:mutants -- [--only TEXT] [--planted] [--stryker]
 import assert from "node:assert/strict";
-import { cpSync, mkdtempDisposableSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempDisposableSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -26,6 +35,8 @@ const { values } = parseArgs({
 const isEverything = values.planted !== true && values.stryker !== true;
 const report = createReport("mutants");
 using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-mutants-"));
+// Some tests become another user, who must be able to read the copy.
+chmodSync(scratch.path, 0o755);
 
 if (isEverything || values.planted === true) {
   await plantAll(await readPlantedBugs());
@@ -47,20 +58,13 @@ async function readPlantedBugs(): Promise<readonly PlantedBug[]> {
 
 async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
   const copy = join(scratch.path, "copy");
-  for (const name of [
-    "src",
-    "gen",
-    "test",
-    "clients",
-    "proto",
-    "examples",
-    "docs",
-    "launch.js",
-    "package.json",
-    "tsconfig.json",
-    "vitest.config.ts",
-  ]) {
-    cpSync(join(root, name), join(copy, name), { recursive: true, filter: (path) => !path.endsWith("node_modules") });
+  // A test may read any file of the project.
+  const { stdout } = await runProgram("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    timeoutMs: 60_000,
+    cwd: root,
+  });
+  for (const name of stdout.split("\0").filter((path) => path !== "" && existsSync(join(root, path)))) {
+    cpSync(join(root, name), join(copy, name));
   }
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   await report.step("as it stands, every test that a planted bug must turn red is green", async () => {

@@ -25,6 +25,10 @@ export type ServerProcess = AsyncDisposable & {
   isRunning(): boolean;
   /** What it printed last. */
   output(): string;
+  /** How many of its lines held a key. */
+  linesWithKeys(): number;
+  /** The first of its lines that told an error. */
+  errorLines(): readonly string[];
   rssBytes(): number;
   /** The most it ever was. */
   peakRssBytes(): number;
@@ -53,11 +57,17 @@ export type ServerProcessOptions = {
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const child = spawnServer(options);
   const lines: string[] = [];
+  const errorLines: string[] = [];
+  let linesWithKeys = 0;
   const ended = once(child, "close").then(() => null);
   const serving = new Promise<Addresses>((resolveServing) => {
     function take(line: string): void {
       lines.push(line);
       lines.splice(0, lines.length - keptLines);
+      linesWithKeys += /[srp]k_(live|test)_[0-9A-Za-z]{38}/.test(line) ? 1 : 0;
+      if (/^\{"level":[56]0,/.test(line) && errorLines.length < keptLines) {
+        errorLines.push(line);
+      }
       options.onLine?.(line);
       const addresses = addressesIn(line);
       if (addresses !== null) {
@@ -75,8 +85,14 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   if (addresses === null || child.pid === undefined) {
     throw new Error(`the server did not start:\n${lines.join("\n")}`);
   }
-  return runningServer(child, child.pid, addresses, lines);
+  return runningServer(child, child.pid, addresses, { lines, errorLines, linesWithKeys: () => linesWithKeys });
 }
+
+type Printed = {
+  readonly lines: readonly string[];
+  readonly errorLines: readonly string[];
+  linesWithKeys(): number;
+};
 
 type Addresses = { readonly main: string; readonly admin: string; readonly rest: string; readonly console: string };
 
@@ -114,7 +130,7 @@ function runningServer(
   child: ChildProcess,
   pid: number,
   { main, admin, rest, console }: Addresses,
-  lines: readonly string[],
+  printed: Printed,
 ): ServerProcess {
   function isRunning(): boolean {
     return child.exitCode === null && child.signalCode === null;
@@ -145,7 +161,11 @@ function runningServer(
     consoleAddress: console,
     isRunning,
     output() {
-      return lines.join("\n");
+      return printed.lines.join("\n");
+    },
+    linesWithKeys: printed.linesWithKeys,
+    errorLines() {
+      return printed.errorLines;
     },
     rssBytes() {
       return bytesOf("VmRSS");
