@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { createFileRegistry, type DescField, type DescFile, type DescMethod, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema, FieldDescriptorProto_Type as Type } from "@bufbuild/protobuf/wkt";
 import { getComments } from "@bufbuild/protoplugin";
-import { openApiDocument } from "../src/rest/openapi.ts";
+import { openApiDocument } from "../src/doors/rest/openapi.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const order = ["token_service", "token"];

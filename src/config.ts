@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
-import { StartError } from "./authority/errors.ts";
-import { isThisMachine } from "./authority/this-machine.ts";
-import { type ListenAddress, parseListenAddress } from "./http/listen-address.ts";
-import { maxUnixPathBytes } from "./http/unix-socket.ts";
+import { StartError } from "./machine/start-error.ts";
 import { nearestWord } from "./nearest-word.ts";
-import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
-import { dataFiles } from "./sqlite/data-directory.ts";
+import { dataFiles } from "./stores/sqlite/data-directory.ts";
+import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { readTracingSettings } from "./tracing-config.ts";
+import { type ListenAddress, parseListenAddress } from "./wire/port/listen-address.ts";
+import { isThisMachine } from "./wire/port/this-machine.ts";
+import { maxUnixPathBytes } from "./wire/port/unix-socket.ts";
 
 type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
 

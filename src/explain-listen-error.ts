@@ -1,6 +1,6 @@
-import { StartError } from "./authority/errors.ts";
 import type { SettingName } from "./config.ts";
-import { formatListenAddress, type ListenAddress } from "./http/listen-address.ts";
+import { StartError } from "./machine/start-error.ts";
+import { formatListenAddress, type ListenAddress } from "./wire/port/listen-address.ts";
 
 export type ListenSetting = Extract<SettingName, `${string}LISTEN`>;
 

@@ -1,31 +1,31 @@
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
-import type { FinishedCall } from "./authority/finished-call.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
-import type { Log } from "./authority/log.ts";
 import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
-import { type ByteReadings, createByteBudget } from "./byte-budget.ts";
-import { createCallLog } from "./call-log.ts";
-import { createChangeLog } from "./change-log.ts";
+import { createCallLog } from "./calls/call-log.ts";
+import { createChangeLog } from "./calls/change-log.ts";
+import type { FinishedCall } from "./calls/finished-call.ts";
+import type { PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config, RestConfig } from "./config.ts";
-import type { Figures } from "./console/figures.ts";
-import { createRefusedKeys, type RefusedRow } from "./console/refused-keys.ts";
-import type { ServiceState } from "./console/service-state.ts";
-import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
-import type { ConnectionCounts } from "./http/connection-registry.ts";
-import type { ListenAddress } from "./http/listen-address.ts";
-import type { Listener } from "./http/listener.ts";
-import type { Tracing } from "./opentelemetry/start-tracing.ts";
-import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
-import type { PeerReadings } from "./peer-watch.ts";
-import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
+import type { Figures } from "./doors/console/figures.ts";
+import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys.ts";
+import type { ServiceState } from "./doors/console/service-state.ts";
+import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
+import type { Log } from "./machine/log.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
 import type { Port } from "./start-port.ts";
 import { startRestPort } from "./start-rest-port.ts";
+import type { Tracing } from "./telemetry/opentelemetry/start-tracing.ts";
+import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
+import { type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
 import type { TlsSet } from "./tls-set.ts";
+import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts";
+import type { ConnectionCounts } from "./wire/port/connection-registry.ts";
+import type { ListenAddress } from "./wire/port/listen-address.ts";
+import type { Listener } from "./wire/port/listener.ts";
 
 const flushUsesEveryMs = 5000;
 
@@ -90,7 +90,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   await using starting = new AsyncDisposableStack();
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
-  const lastUse = createLastUseRecorder(store, log);
+  const lastUse = createLastUseRecorder(store, (error, uses) =>
+    log.warn({ err: error, uses }, "last uses were not stored"),
+  );
   starting.defer(() => lastUse.flush());
   const flushing = setInterval(() => void lastUse.flush(), flushUsesEveryMs);
   starting.defer(() => clearInterval(flushing));
@@ -203,6 +205,6 @@ function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {
 
 /** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */
 async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): Promise<Tracing> {
-  const { startTracing } = await import("./opentelemetry/start-tracing.ts");
+  const { startTracing } = await import("./telemetry/opentelemetry/start-tracing.ts");
   return startTracing(settings, { clock, log });
 }

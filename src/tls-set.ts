@@ -1,7 +1,7 @@
-import type { Log } from "./authority/log.ts";
-import { type Callers, readCallers } from "./callers.ts";
+import { type Callers, readCallers } from "./calls/callers.ts";
 import type { Config } from "./config.ts";
-import { type Certificates, readCertificates } from "./tls/certificates.ts";
+import type { Log } from "./machine/log.ts";
+import { type Certificates, readCertificates } from "./wire/tls/certificates.ts";
 
 /** What all files of TLS say, read together. Can be sent to another thread. */
 export type TlsSet = {

@@ -1,5 +1,5 @@
-import { StartError } from "./authority/errors.ts";
-import type { Sampling, TracingSettings } from "./opentelemetry/tracing-settings.ts";
+import { StartError } from "./machine/start-error.ts";
+import type { Sampling, TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { version } from "./version.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,7 +3,7 @@ import { totalmem } from "node:os";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { describeSettings, readConfig } from "../src/config.ts";
-import { memoryLimitBytes } from "../src/memory-limit.ts";
+import { memoryLimitBytes } from "../src/machine/memory-limit.ts";
 
 const tls = {
   TOKEN_AUTHORITY_TLS_CERT: "cert.pem",

@@ -10,11 +10,11 @@ import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { createTimeSeen } from "../src/authority/clock.ts";
-import { StartError } from "../src/authority/errors.ts";
-import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
 import type { Config } from "../src/config.ts";
-import type { ServingStoreSeed } from "../src/sqlite/serving-store.ts";
+import { StartError } from "../src/machine/start-error.ts";
+import { createThreadLog, type LogReport } from "../src/machine/thread-log.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
+import type { ServingStoreSeed } from "../src/stores/sqlite/serving-store.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
 

@@ -8,17 +8,18 @@ import { createTransport as createConnectTransport } from "@connectrpc/connect/p
 import { createTransport as createGrpcTransport } from "@connectrpc/connect/protocol-grpc";
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import type { Peer, Role } from "../../src/authority/caller.ts";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
+import type { Role } from "../../src/authority/caller.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
 import { createTokenAuthority, type MadeChange, type TokenAuthority } from "../../src/authority/token-authority.ts";
-import { createConnectHandler } from "../../src/connect/connect-handler.ts";
-import type { Deadlines } from "../../src/connect/deadline.ts";
-import type { HttpHandler, HttpRequest } from "../../src/connect/http-exchange.ts";
-import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
+import type { Deadlines } from "../../src/calls/deadline.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { createConnectHandler } from "../../src/doors/rpc/connect/connect-handler.ts";
+import type { HttpHandler, HttpRequest } from "../../src/doors/rpc/connect/http-exchange.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
 
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
 export type Protocol = (typeof protocols)[number];
@@ -98,7 +99,7 @@ export class ConnectRig implements AsyncDisposable {
       store,
       keys: createKeyIndex({ store, prepare: () => new Uint8Array(), maxBytes: 1_000_000 }),
       clock,
-      lastUse: createLastUseRecorder(store, log),
+      lastUse: createLastUseRecorder(store, () => {}),
       sealer: options.hasSealingSecret === false ? null : createSealer(new Uint8Array(32).fill(7)),
       maxTokensPerAccount: options.maxTokensPerAccount ?? 1000,
       onChange: (change) => rig.changes.push(change),

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
-import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
-import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { type Authenticate, createCheck, requestIdOf } from "../../src/gateway/check.ts";
-import { createForwardAuth } from "../../src/gateway/forward-auth.ts";
-import { identityHeaders } from "../../src/gateway/identity-headers.ts";
-import { createCheckLane } from "../../src/grpc/check-lane.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { type Authenticate, createCheck, requestIdOf } from "../../src/doors/gateway/check.ts";
+import { createCheckLane } from "../../src/doors/gateway/check-lane.ts";
+import { createForwardAuth } from "../../src/doors/gateway/forward-auth.ts";
+import { identityHeaders } from "../../src/doors/gateway/identity-headers.ts";
+import { createCheckStatuses } from "../../src/doors/rpc/lanes/check-statuses.ts";
+import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
 import { peerOf } from "../connect/connect-rig.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
 

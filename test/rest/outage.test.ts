@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createDelegatedTokens, type DelegatedTokens } from "../../src/authority/delegated-tokens.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createTokenAuthority } from "../../src/authority/token-authority.ts";
-import { createRestHandler, type RestHandlerOptions } from "../../src/rest/rest-handler.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { createRestHandler, type RestHandlerOptions } from "../../src/doors/rest/rest-handler.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { undocumentedIn } from "./documented.ts";
 
@@ -26,7 +26,7 @@ async function startHandler(
     store,
     keys: createKeyIndex({ store, prepare: () => new Uint8Array(0), maxBytes: 1_000_000 }),
     clock: Date.now,
-    lastUse: createLastUseRecorder(store, quietLog),
+    lastUse: createLastUseRecorder(store, () => {}),
     sealer: null,
     maxTokensPerAccount: 100,
     onChange: () => {},
