@@ -10,7 +10,7 @@ import { StartError } from "./machine/start-error.ts";
 import { nearestWord } from "./nearest-word.ts";
 import { printAnswer } from "./print-answer.ts";
 import { startServer } from "./server.ts";
-import type { Missing } from "./stores/sqlite/writer-thread.ts";
+import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { version } from "./version.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.

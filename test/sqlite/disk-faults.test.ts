@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, type TestContext } from "vitest";
-import { verifyJournal } from "../../src/stores/sqlite/verify-journal.ts";
+import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
 import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 /** Skips the test, and says why, where this machine does not let us break a disk. */
