@@ -2,9 +2,9 @@ import { resolve } from "node:path";
 import type { JournalHead } from "./authority/journal.ts";
 import { marker, revocationLog } from "./config.ts";
 import { StartError } from "./machine/start-error.ts";
-import { backUp } from "./stores/sqlite/back-up.ts";
-import { type Restored, restore } from "./stores/sqlite/restore.ts";
-import { verifyJournal } from "./stores/sqlite/verify-journal.ts";
+import { backUp } from "./stores/sqlite/offline/back-up.ts";
+import { type Restored, restore } from "./stores/sqlite/offline/restore.ts";
+import { verifyJournal } from "./stores/sqlite/offline/verify-journal.ts";
 
 /** What was given behind `--`, as parseArgs reads it. */
 export type CommandOptions = {

@@ -10,7 +10,7 @@ import { printAnswer } from "./machine/print-answer.ts";
 import { createProcessLog } from "./machine/process-log.ts";
 import { StartError } from "./machine/start-error.ts";
 import { startServer } from "./server.ts";
-import type { Missing } from "./stores/sqlite/writer-thread.ts";
+import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { version } from "./version.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.

@@ -15,7 +15,7 @@ import { certificateEnds, countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
 import { openSqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
-import type { Missing } from "./stores/sqlite/writer-thread.ts";
+import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { type AdminListener, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";

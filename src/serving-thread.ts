@@ -6,7 +6,7 @@ import { type Failure, toFailure } from "./machine/failure.ts";
 import { StartError } from "./machine/start-error.ts";
 import { createThreadLog, type LogReport } from "./machine/thread-log.ts";
 import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
-import { openServingStore, type ServingStoreSeed } from "./stores/sqlite/serving-store.ts";
+import { openServingStore, type ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
 import type { TlsSet } from "./tls-set.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 

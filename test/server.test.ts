@@ -14,7 +14,7 @@ import type { Config } from "../src/config.ts";
 import { StartError } from "../src/machine/start-error.ts";
 import { createThreadLog, type LogReport } from "../src/machine/thread-log.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
-import type { ServingStoreSeed } from "../src/stores/sqlite/serving-store.ts";
+import type { ServingStoreSeed } from "../src/stores/sqlite/serving/serving-store.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
 

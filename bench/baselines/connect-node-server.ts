@@ -7,7 +7,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openReaderDatabase } from "../../src/stores/sqlite/open-database.ts";
-import { createReader } from "../../src/stores/sqlite/reader.ts";
+import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
 import { decide } from "./decide.ts";
 
 const [directory = ""] = process.argv.slice(2);

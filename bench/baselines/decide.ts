@@ -4,7 +4,7 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { type AuthenticateResponseSchema, RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey, isKey } from "../../src/authority/key.ts";
 import type { TokenType as DomainTokenType } from "../../src/authority/token.ts";
-import type { Reader } from "../../src/stores/sqlite/reader.ts";
+import type { Reader } from "../../src/stores/sqlite/serving/reader.ts";
 
 const numberOfType = {
   secret: TokenType.SECRET,

@@ -16,8 +16,8 @@ import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "../../src/authority/key.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
-import { createReader } from "../../src/stores/sqlite/reader.ts";
-import { createWriter } from "../../src/stores/sqlite/writer.ts";
+import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { createCall } from "../population/seed.ts";
 import { decide } from "./decide.ts";
 

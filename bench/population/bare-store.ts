@@ -2,7 +2,7 @@ import { digestKey, keyHint, mintKey, mintTokenId } from "../../src/authority/ke
 import type { NewToken } from "../../src/authority/token-store.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
-import { createWriter } from "../../src/stores/sqlite/writer.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { createCall } from "./seed.ts";
 import { type Population, randomSmallAccount, unrevokedTokens } from "./seeded-token.ts";
 

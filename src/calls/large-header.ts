@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../machine/log.ts";
 import { type Allowance, createSampler } from "../machine/sampler.ts";
+import type { ShortResponse } from "../wire/exchange.ts";
 import { headerTooLarge, publicErrorBody } from "./public-error.ts";
 
 const allowance: Allowance = { lines: 100, everyMs: 1000 };
@@ -11,11 +12,7 @@ type Sender = { readonly transport: string; readonly identity: string | null };
 /** What is told to requests whose header is larger than is read: of such a request nothing else is known, whatever the door. */
 export type LargeHeaders = {
   /** Counts and logs one, and returns its answer. */
-  refuse(sender: Sender): {
-    readonly status: 431;
-    readonly header: Readonly<Record<string, string>>;
-    readonly body: Uint8Array;
-  };
+  refuse(sender: Sender): ShortResponse;
   /** How many there were since the start. */
   count(): number;
 };

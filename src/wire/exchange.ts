@@ -1,7 +1,7 @@
 import type { Peer } from "./port/peer.ts";
 
-/** What a Headers object can be made of. */
-export type HeaderFields = NonNullable<ConstructorParameters<typeof Headers>[0]>;
+/** Fields of a header, in their order: names in lower case. */
+export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
 /** One request, whatever the protocol that carried it. */
 export type HttpRequest = {
@@ -20,13 +20,13 @@ export type HttpRequest = {
   readonly peer: Peer;
 };
 
-/** What a handler answers. The header is flushed with the first chunk of the body. */
+/** What a handler answers. The header is flushed with the first chunk of the body. The body of an answer to HEAD is not sent. */
 export type HttpResponse = {
   readonly status: number;
-  readonly header?: HeaderFields;
+  readonly header?: Headers | Readonly<Record<string, string>>;
   readonly body?: AsyncIterable<Uint8Array> | Uint8Array;
   /** Read after the body ended, so that a Headers object may be filled while it runs. */
-  readonly trailer?: HeaderFields;
+  readonly trailer?: Headers | Readonly<Record<string, string>>;
 };
 
 /** A response that is there as a whole. */

@@ -17,9 +17,10 @@ import type { Deadlines } from "../../src/calls/deadline.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import { createConnectHandler } from "../../src/doors/rpc/connect/connect-handler.ts";
-import type { HttpHandler, HttpRequest } from "../../src/doors/rpc/connect/http-exchange.ts";
 import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
+import type { HttpHandler, HttpRequest } from "../../src/wire/exchange.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
+import { bodyOf } from "../support/exchange.ts";
 
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
 export type Protocol = (typeof protocols)[number];
@@ -131,15 +132,7 @@ export class ConnectRig implements AsyncDisposable {
   async send(request: RawRequest): Promise<RawResponse> {
     const raw = rawRequest(request);
     const response = await this.handle({ ...raw, body: this.#counted(raw.body) });
-    const chunks: Uint8Array[] = [];
-    if (response.body instanceof Uint8Array) {
-      chunks.push(response.body);
-    } else if (response.body !== undefined) {
-      for await (const chunk of response.body) {
-        chunks.push(chunk);
-      }
-    }
-    const body = Buffer.concat(chunks);
+    const body = await bodyOf(response);
     const header = new Headers({ ...headersOf(response.header) });
     const trailer = new Headers({ ...headersOf(response.trailer) });
     this.answered.push(JSON.stringify([[...header], [...trailer]]), body.toString("latin1"));

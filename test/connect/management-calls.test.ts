@@ -12,10 +12,10 @@ import {
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
-import type { Lane, LaneAnswer } from "../../src/calls/grpc/lane.ts";
 import { createUnaryLane, laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
 import { createManagementCalls } from "../../src/doors/rpc/lanes/management-calls.ts";
 import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "./connect-rig.ts";

@@ -8,9 +8,9 @@ import { AuthorityError, fieldInvalid, tokenNotFound, undecided } from "../../sr
 import type { Outcome } from "../../src/authority/judge.ts";
 import { mintKey } from "../../src/authority/key.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
-import type { LaneAnswer } from "../../src/calls/grpc/lane.ts";
 import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
 import { authenticatePath } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
+import type { LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "../connect/connect-rig.ts";
 import { rawError } from "../connect/raw-call.ts";

@@ -3,12 +3,12 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
-import type { Lane, LaneAnswer, PrepareBlock } from "../../src/calls/grpc/lane.ts";
 import type { RoleOf } from "../../src/doors/rpc/connect/gate.ts";
 import { type AuthenticateLaneOptions, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
 import { createAuthenticateStatuses } from "../../src/doors/rpc/lanes/authenticate-statuses.ts";
 import { preparePrincipal } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
 import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import type { Lane, LaneAnswer, PrepareBlock } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 
 /** Header blocks that a test can read. */

@@ -6,16 +6,13 @@ import { createTokenAuthority } from "../../src/authority/token-authority.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import { createRestHandler, type RestHandlerOptions } from "../../src/doors/rest/rest-handler.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { bodyOf } from "../support/exchange.ts";
 import { undocumentedIn } from "./documented.ts";
 
 const calls: FinishedCall[] = [];
 beforeEach(() => {
   calls.length = 0;
 });
-
-async function readAll(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<Buffer> {
-  return Buffer.concat(body instanceof Uint8Array ? [body] : await Array.fromAsync(body));
-}
 
 /** The handler over a real store, with a key, and what a test puts in the place of its parts. */
 async function startHandler(
@@ -56,16 +53,18 @@ async function startHandler(
       yield Buffer.from(await body);
     }
     const response = await handler({
+      httpVersion: "1.1",
       method,
       url: `http://localhost${path}`,
       header: new Headers({ authorization: `Bearer ${key}`, "content-type": "application/json" }),
       body: chunks(),
       signal,
+      peer: { transport: "loopback", identity: "local", fault: null },
     });
     const answer = {
       status: response.status,
       header: new Headers(response.header),
-      text: (await readAll(response.body)).toString(),
+      text: (await bodyOf(response)).toString(),
     };
     if (!signal.aborted) {
       expect(undocumentedIn(method, path, answer)).toBeNull();

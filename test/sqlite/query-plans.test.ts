@@ -1,8 +1,8 @@
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
-import { createReader } from "../../src/stores/sqlite/reader.ts";
 import { migrate } from "../../src/stores/sqlite/schema.ts";
-import { createWriter } from "../../src/stores/sqlite/writer.ts";
+import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 
 type PlanRow = { readonly detail: string };
 

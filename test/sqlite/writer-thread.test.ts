@@ -5,9 +5,9 @@ import { mintTokenId } from "../../src/authority/key.ts";
 import { createChangeSignal } from "../../src/stores/sqlite/change-signal.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { type DataDirectoryLock, lockDataDirectory } from "../../src/stores/sqlite/data-directory-lock.ts";
+import { createWriterClient } from "../../src/stores/sqlite/serving/writer-client.ts";
 import { startWriterThread } from "../../src/stores/sqlite/start-writer-thread.ts";
-import { createWriterClient } from "../../src/stores/sqlite/writer-client.ts";
-import type { WriterThreadData } from "../../src/stores/sqlite/writer-thread.ts";
+import type { WriterThreadData } from "../../src/stores/sqlite/writer/writer-thread.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -1,7 +1,7 @@
-type Fields = readonly (readonly [name: string, value: string])[];
+import type { HeaderFields } from "../../wire/exchange.ts";
 
 /** What a gRPC client is told whose metadata is too long, since it would make UNKNOWN of 431; null for other content types. */
-export function metadataTooLong(contentType: string): Fields | null {
+export function metadataTooLong(contentType: string): HeaderFields | null {
   const grpcType = /^application\/grpc(?:-web)?/i.exec(contentType)?.[0].toLowerCase();
   return grpcType === undefined
     ? null

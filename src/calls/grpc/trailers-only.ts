@@ -1,4 +1,4 @@
-import type { LaneAnswer, PrepareBlock } from "./lane.ts";
+import type { LaneAnswer, PrepareBlock } from "../../wire/http2/lane.ts";
 import type { Status } from "./status.ts";
 
 /** A response that is one header block and tells an error (gRPC over HTTP/2: Trailers-Only). */

@@ -1,11 +1,11 @@
 import type { Role } from "../../authority/caller.ts";
+import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
 import { isUsualNameOfThisMachine } from "../../wire/port/this-machine.ts";
 import { grpcTimeoutMs } from "../../wire/protobuf/grpc-timeout.ts";
 import { framingFault, prefixBytes } from "../../wire/protobuf/length-prefixed.ts";
 import type { FinishedCall } from "../finished-call.ts";
 import type { TraceHeaders } from "../trace-headers.ts";
-import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "./lane.ts";
 import type { Status, Statuses } from "./status.ts";
 import { trailersOnly } from "./trailers-only.ts";
 

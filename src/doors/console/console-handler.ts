@@ -1,4 +1,5 @@
 import type { Role } from "../../authority/caller.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { parseMediaType } from "../../wire/media-type.ts";
 import type { IdentityFault, Peer } from "../../wire/port/peer.ts";
 import { namesThisMachine } from "../../wire/port/this-machine.ts";
@@ -6,26 +7,10 @@ import type { Interval } from "./figures.ts";
 import type { PageFile } from "./page-files.ts";
 import type { ServiceState } from "./service-state.ts";
 
-type HttpRequest = {
-  readonly httpVersion: string;
-  readonly method: string;
-  readonly url: string;
-  readonly header: Headers;
-  readonly body: AsyncIterable<Uint8Array>;
-  readonly signal: AbortSignal;
-  readonly peer: Peer;
-};
-
-type HttpResponse = {
-  readonly status: number;
-  readonly header?: NonNullable<ConstructorParameters<typeof Headers>[0]>;
-  readonly body?: AsyncIterable<Uint8Array> | Uint8Array;
-};
-
 export type ConsoleOptions = {
   readonly files: ReadonlyMap<string, PageFile>;
   /** Answers the RPCs, with the caller's own role. */
-  readonly answerRpc: (request: HttpRequest) => Promise<HttpResponse>;
+  readonly answerRpc: HttpHandler;
   /** The role of an identity as of now, or null when nobody gave it one. */
   readonly roleOf: (identity: string) => Role | null;
   readonly figures: {
@@ -55,7 +40,7 @@ const securityHeaders = {
 };
 
 /** The operator's page: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state (`/figures`). */
-export function createConsoleHandler(options: ConsoleOptions): (request: HttpRequest) => Promise<HttpResponse> {
+export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   const { files, answerRpc, roleOf, figures, readState } = options;
 
   return async (request) => {

@@ -1,11 +1,12 @@
 import { GenerationalCache } from "../../authority/generational-cache.ts";
 import type { StoredToken } from "../../authority/token.ts";
-import type { Lane } from "../../calls/grpc/lane.ts";
 import type { Status } from "../../calls/grpc/status.ts";
 import { createUnaryLane, type Reply, type UnaryLaneOptions } from "../../calls/grpc/unary-lane.ts";
+import type { HeaderFields } from "../../wire/exchange.ts";
+import type { Lane } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
 import { type CheckRequest, decodeCheckRequest } from "./decode-check-request.ts";
-import { encodeAccepted, encodeDenied, type HeaderFields } from "./encode-check-response.ts";
+import { encodeAccepted, encodeDenied } from "./encode-check-response.ts";
 
 /** The `:path` of Envoy's external authorization. */
 export const checkPath = "/envoy.service.auth.v3.Authorization/Check";

@@ -4,7 +4,7 @@ import { holdsKey } from "../../authority/key.ts";
 import type { StoredToken } from "../../authority/token.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../../calls/public-error.ts";
-import type { HeaderFields } from "./identity-headers.ts";
+import type { HeaderFields } from "../../wire/exchange.ts";
 import { parseQuestion } from "./question.ts";
 
 /** What a gateway asks about one request of a client. Headers that came several times are one, their values joined by commas. */

@@ -1,9 +1,7 @@
+import type { HeaderFields } from "../../wire/exchange.ts";
 import { messageField, stringField, stringFields, varintField } from "../../wire/protobuf/field-text.ts";
 import { lengthPrefixed } from "../../wire/protobuf/length-prefixed.ts";
 import { credentialHeaders } from "./decode-check-request.ts";
-
-/** Fields of a header: names in lower case, values of visible ASCII, none empty. */
-export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
 // The numbers are those of Envoy's files, google.rpc.Code's and HTTP's.
 const overwriteIfExistsOrAdd = 2;

@@ -2,29 +2,16 @@ import type { Role } from "../../authority/caller.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { type PublicError, publicErrorBody, undecided } from "../../calls/public-error.ts";
 import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
+import type { HeaderFields, HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import type { Peer } from "../../wire/port/peer.ts";
 import { namesThisMachine } from "../../wire/port/this-machine.ts";
 import { type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
-import { type HeaderFields, identityHeaders } from "./identity-headers.ts";
+import { identityHeaders } from "./identity-headers.ts";
 
 /** Where gateways that know nothing but HTTP ask. */
 const path = "/authorize";
 
 const httpMethods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
-
-/** As much of a request as is looked at. The body is nobody's: what carried it reads past it, within its limits. */
-type HttpRequest = {
-  readonly method: string;
-  readonly url: string;
-  readonly header: Headers;
-  readonly peer: Peer;
-};
-
-type HttpResponse = {
-  readonly status: number;
-  readonly header: Headers;
-  readonly body?: Uint8Array;
-};
 
 /** Why nothing was decided, as logs have it. */
 type Status = {
@@ -64,9 +51,10 @@ export function isForwardAuth(url: string): boolean {
 /**
  * Forward authentication, for nginx, Caddy, Traefik, HAProxy and their like: the query is the route's words, the header the client's. 200
  * with the identity's headers, or the 401 or 403 to answer the client with. Where nothing is decided it is 503, or 500 where asking
- * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL.
+ * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL. The body is not read: what
+ * carried the request reads past it, within its limits.
  */
-export function createForwardAuth(options: ForwardAuthOptions): (request: HttpRequest) => Promise<HttpResponse> {
+export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
   const { check, admit, statuses, onCall, readTrace = readNoTrace, deadlineMs } = options;
 
   return async (request) => {

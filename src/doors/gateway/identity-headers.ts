@@ -1,7 +1,5 @@
 import type { StoredToken } from "../../authority/token.ts";
-
-/** Fields of a header: names in lower case, values of visible ASCII, none empty. */
-export type HeaderFields = readonly (readonly [name: string, value: string])[];
+import type { HeaderFields } from "../../wire/exchange.ts";
 
 /**
  * Who calls, as the upstream learns it: always all five, so that each replaces what the client may have sent. None is empty, since

@@ -1,6 +1,6 @@
+import type { HttpRequest } from "../../wire/exchange.ts";
 import { isUnencoded, isUtf8, parseMediaType } from "../../wire/media-type.ts";
 import { bodyIncomplete, bodyMalformed, bodyTooLarge, mediaTypeUnsupported, RestError } from "./errors.ts";
-import type { HttpRequest } from "./http-exchange.ts";
 import { fromForm, fromJson, type Parameters } from "./parameters.ts";
 
 const maxBodyBytes = 64 * 1024;

@@ -11,6 +11,7 @@ import { presentedKey } from "../../calls/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecided } from "../../calls/public-error.ts";
 import { type ReadTrace, readNoTrace, type TraceHeaders } from "../../calls/trace-headers.ts";
 import type { Log } from "../../machine/log.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { createAccountPlaces } from "./account-places.ts";
 import { bodyWithEnd } from "./body-with-end.ts";
 import {
@@ -23,7 +24,6 @@ import {
   tooManyAtOnce,
   unavailable,
 } from "./errors.ts";
-import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { openApiDocument } from "./openapi.ts";
 import { createOperations, type Operation, type OperationAnswer } from "./operations.ts";
 import { fromForm } from "./parameters.ts";

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { createPrivateFile, requireRegularFile } from "../../machine/private-file.ts";
 import { StartError } from "../../machine/start-error.ts";
@@ -94,6 +94,12 @@ export function ensurePrivateFile(path: string): void {
     requireRegularFile(path);
     chmodSync(path, 0o600);
   }
+}
+
+/** How many bytes on the disk this process could still write. */
+export function readFreeBytes(directory: string): number {
+  const stats = statfsSync(directory);
+  return stats.bavail * stats.bsize;
 }
 
 /** Makes what is in a file survive a power cut. */

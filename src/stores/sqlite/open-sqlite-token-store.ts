@@ -4,15 +4,14 @@ import type { TokenStore } from "../../authority/token-store.ts";
 import type { Log } from "../../machine/log.ts";
 import { StartError } from "../../machine/start-error.ts";
 import { createChangeSignal } from "./change-signal.ts";
-import { type DataFiles, dataFiles, hasDatabase } from "./data-directory.ts";
+import { type DataFiles, dataFiles, hasDatabase, readFreeBytes } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
-import { readMarker } from "./marker.ts";
-import { tellsOfChanges } from "./revocation-log.ts";
-import { openServingStore, type ServingStoreSeed } from "./serving-store.ts";
+import { openServingStore, type ServingStoreSeed } from "./serving/serving-store.ts";
 import { startWriterThread } from "./start-writer-thread.ts";
-import { readFreeBytes } from "./storage-room.ts";
 import { asStartError } from "./store-fault.ts";
-import type { Missing, OpenedDatabase } from "./writer-thread.ts";
+import { readMarker } from "./writer/marker.ts";
+import { tellsOfChanges } from "./writer/revocation-log.ts";
+import type { Missing, OpenedDatabase } from "./writer/writer-thread.ts";
 
 export type SqliteTokenStoreOptions = {
   /** Below this much free room on the disk, nothing is created. */

@@ -2,7 +2,12 @@ import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { fromFailure } from "../../machine/failure.ts";
 import type { Log } from "../../machine/log.ts";
 import { logStandardError } from "../../machine/thread-log.ts";
-import type { OpenedDatabase, WriterThreadData, WriterThreadOrder, WriterThreadReport } from "./writer-thread.ts";
+import type {
+  OpenedDatabase,
+  WriterThreadData,
+  WriterThreadOrder,
+  WriterThreadReport,
+} from "./writer/writer-thread.ts";
 
 /**
  * The thread that owns the only writing connection. Disposed, it does what is waiting, and closes the database; the disposal
@@ -18,7 +23,7 @@ export type WriterThread = AsyncDisposable & {
 
 /** Resolves once the database is open and migrated; rejects when it cannot be. */
 export async function startWriterThread(data: WriterThreadData, log: Log): Promise<WriterThread> {
-  const worker = new Worker(new URL("./writer-thread.ts", import.meta.url), {
+  const worker = new Worker(new URL("./writer/writer-thread.ts", import.meta.url), {
     name: "writer",
     workerData: data,
     stderr: true,

@@ -1,8 +1,7 @@
 import { statSync } from "node:fs";
 import { StartError } from "../../machine/start-error.ts";
-import type { DataFiles } from "./data-directory.ts";
+import { type DataFiles, readFreeBytes } from "./data-directory.ts";
 import { hasNoRoomForIndex, isDamaged, isFull, sqliteCodeOf } from "./sqlite-error.ts";
-import { readFreeBytes } from "./storage-room.ts";
 import { isFullDisk, systemCodeOf } from "./system-error.ts";
 
 /** The least that SQLite makes of the index of a write-ahead log. */

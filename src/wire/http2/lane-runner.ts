@@ -155,14 +155,14 @@ export class LaneRunner<Context> {
 
   /** Whether this peer may not ask here, and was told so. */
   #refuseStranger(stream: Stream<Context>, lane: Lane<Context>): boolean {
-    let refusal: LaneAnswer | null | undefined;
+    let refusal: LaneAnswer | null;
     try {
-      refusal = lane.refusal?.(this.#parts.context);
+      refusal = lane.refusal(this.#parts.context);
     } catch (error) {
       this.#fail(stream, error);
       return true;
     }
-    if (refusal === null || refusal === undefined) {
+    if (refusal === null) {
       return false;
     }
     this.#send(stream, refusal);

@@ -1,3 +1,5 @@
+import type { HeaderPair } from "./hpack-encoder.ts";
+
 /** A response whose parts are bytes: header blocks (`encodePreparedBlock`) and a body between them. Made once, sent often: the bytes must not change. */
 export type LaneAnswer = {
   readonly head: Uint8Array;
@@ -18,8 +20,8 @@ export type Lane<Context> = {
   /** A longer body is answered by `tooLarge`, as soon as that is known. */
   readonly maxBodyBytes: number;
   tooLarge(context: Context): LaneAnswer;
-  /** What to answer at once to whoever may not ask here, or null; asked before a part of a body is kept. Default: everybody may. */
-  refusal?(context: Context): LaneAnswer | null;
+  /** What to answer at once to whoever may not ask here, or null; asked before a part of a body is kept. */
+  refusal(context: Context): LaneAnswer | null;
   /** Whether this POST takes the lane, asked when its header block is read; false sends it the general way. */
   accepts(headers: LaneHeaders, authority: string, context: Context): boolean;
   /**
@@ -42,3 +44,6 @@ export type Lanes<Context> = {
   /** By the exact `:path`. */
   readonly paths: ReadonlyMap<string, Lane<Context>>;
 };
+
+/** Makes a header block of these fields, once for many answers: `encodePreparedBlock`. */
+export type PrepareBlock = (fields: Iterable<HeaderPair>) => Uint8Array;

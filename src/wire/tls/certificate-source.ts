@@ -1,15 +1,11 @@
 import { constants, X509Certificate } from "node:crypto";
-import type { TLSSocket, TlsOptions } from "node:tls";
-import type { TlsPeer } from "../port/peer.ts";
+import type { TlsOptions } from "node:tls";
+import type { TlsSource } from "../port/tls-source.ts";
 import type { Certificates } from "./certificates.ts";
 import { type Trust, tlsPeerOf } from "./tls-peer.ts";
 
 /** Certificates that can be replaced while connections live. */
-export type CertificateSource = {
-  options(): TlsOptions;
-  /** The peer at the other end of a socket whose handshake is done. It is judged by the CAs that hold when it is asked. */
-  peerOf(socket: TLSSocket): TlsPeer;
-  onReplaced(callback: () => void): () => void;
+export type CertificateSource = TlsSource & {
   replace(certificates: Certificates): void;
   /** When the server's certificate expires, in Unix milliseconds. */
   expiresAtMs(): number;

@@ -55,6 +55,7 @@ function isGrpc([contentType]: readonly (string | null)[]): boolean {
 export const echoLane: Lane<null> = {
   maxBodyBytes: 65_536,
   tooLarge: () => tooLarge,
+  refusal: () => null,
   accepts: isGrpc,
   answer: (bytes, start, end) => ({
     head,

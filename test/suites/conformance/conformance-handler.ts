@@ -5,10 +5,10 @@ import { defaultDeadlines, requestedTimeoutMs } from "../../../src/calls/deadlin
 import { createFaultLog } from "../../../src/calls/fault-log.ts";
 import { callOf } from "../../../src/doors/rpc/connect/call.ts";
 import { createCallInterceptor } from "../../../src/doors/rpc/connect/call-interceptor.ts";
-import type { HttpHandler } from "../../../src/doors/rpc/connect/http-exchange.ts";
 import { createRpcHandler } from "../../../src/doors/rpc/connect/rpc-handler.ts";
 import { callerUnidentified } from "../../../src/doors/rpc/errors.ts";
 import type { Log } from "../../../src/machine/log.ts";
+import type { HttpHandler } from "../../../src/wire/exchange.ts";
 import { createConformanceService, requestedTimeoutHeader } from "./conformance-service.ts";
 import type { Schema } from "./schema.ts";
 

@@ -44,14 +44,14 @@ export const plantedDomain = [
   },
   {
     name: "the store does not ask whether the maker is good",
-    file: "src/stores/sqlite/writer.ts",
+    file: "src/stores/sqlite/writer/writer.ts",
     from: "if (!context.isBearer) {",
     to: "if (context.caller !== null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
     name: "the maker's end is judged by the time that was asked for, not by that of the change",
-    file: "src/stores/sqlite/writer.ts",
+    file: "src/stores/sqlite/writer/writer.ts",
     from: "toToken(row), subject, timeOf(context));",
     to: "toToken(row), subject, context.atMs);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
@@ -72,14 +72,14 @@ export const plantedDomain = [
   },
   {
     name: "changes are listed whatever their account",
-    file: "src/stores/sqlite/list-changes.ts",
+    file: "src/stores/sqlite/serving/list-changes.ts",
     from: "AND (:account IS NULL OR token.account = :account)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
     name: "tokens are listed whoever created them",
-    file: "src/stores/sqlite/list-tokens.ts",
+    file: "src/stores/sqlite/serving/list-tokens.ts",
     from: "AND (:created_by IS NULL OR token.created_by = :created_by)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],

@@ -1,9 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import type { ReportFault } from "../../../calls/fault-log.ts";
+import type { HttpResponse } from "../../../wire/exchange.ts";
 import { internalError, reasonOf } from "../errors.ts";
 import { type Call, rpcName } from "./call.ts";
-import type { HttpResponse } from "./http-exchange.ts";
 import { unreadableField } from "./json-body.ts";
 import { rewordProtocolError } from "./reword-protocol-error.ts";
 

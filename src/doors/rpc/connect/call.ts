@@ -2,9 +2,9 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { type ConnectError, type ContextValues, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Caller, Role } from "../../../authority/caller.ts";
 import type { TraceHeaders } from "../../../calls/trace-headers.ts";
+import type { HttpRequest } from "../../../wire/exchange.ts";
 import type { Peer } from "../../../wire/port/peer.ts";
 import { callCanceled, deadlineExceeded } from "../errors.ts";
-import type { HttpRequest } from "./http-exchange.ts";
 import { type JsonBody, jsonBodyOf } from "./json-body.ts";
 
 /** Who calls, as of the last time that was asked, and what the method notes down for logs and metrics. */

@@ -4,8 +4,8 @@ import { type Deadlines, defaultDeadlines } from "../../../calls/deadline.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
 import type { FinishedCall } from "../../../calls/finished-call.ts";
 import type { ReadTrace } from "../../../calls/trace-headers.ts";
+import type { HttpHandler } from "../../../wire/exchange.ts";
 import type { RoleOf } from "./gate.ts";
-import type { HttpHandler } from "./http-exchange.ts";
 import { createRoutes } from "./routes.ts";
 import { createRpcHandler } from "./rpc-handler.ts";
 

@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import type { HttpRequest, HttpResponse } from "./http-exchange.ts";
+import type { HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
 
 /** No such path. */
 export function notFound(request: HttpRequest): HttpResponse {

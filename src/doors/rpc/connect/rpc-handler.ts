@@ -4,6 +4,7 @@ import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "
 import type { ReportFault } from "../../../calls/fault-log.ts";
 import type { FinishedCall } from "../../../calls/finished-call.ts";
 import { type ReadTrace, readNoTrace } from "../../../calls/trace-headers.ts";
+import type { HttpHandler, HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
 import { isUnencoded, isUtf8, parseMediaType } from "../../../wire/media-type.ts";
 import { namesThisMachine } from "../../../wire/port/this-machine.ts";
 import { hostNotLocal, requestMalformed } from "../errors.ts";
@@ -12,7 +13,6 @@ import { abortableIterable } from "./abortable-iterable.ts";
 import { answerStream, answerUnary } from "./answer-call.ts";
 import { type Call, setCall, startCall } from "./call.ts";
 import { finishedCall } from "./finished-call.ts";
-import type { HttpHandler, HttpRequest, HttpResponse } from "./http-exchange.ts";
 import { keeping } from "./json-body.ts";
 import {
   forbiddenHost,

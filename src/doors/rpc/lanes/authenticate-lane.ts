@@ -1,7 +1,7 @@
 import type { AuthenticateRequest, Outcome } from "../../../authority/judge.ts";
-import type { Lane } from "../../../calls/grpc/lane.ts";
 import type { AuthenticateStatuses, Status } from "../../../calls/grpc/status.ts";
 import { createUnaryLane, type Reply, type UnaryLaneOptions } from "../../../calls/grpc/unary-lane.ts";
+import type { Lane } from "../../../wire/http2/lane.ts";
 import type { Peer } from "../../../wire/port/peer.ts";
 import { decodeAuthenticateRequest, type RequestFault } from "./decode-authenticate-request.ts";
 import { encodeAuthenticateResponse } from "./encode-authenticate-response.ts";

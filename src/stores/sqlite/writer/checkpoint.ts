@@ -1,6 +1,6 @@
 import type Database from "better-sqlite3";
-import type { Log } from "../../machine/log.ts";
-import { isFatal } from "./sqlite-error.ts";
+import type { Log } from "../../../machine/log.ts";
+import { isFatal } from "../sqlite-error.ts";
 
 /** About 8 MiB of pages. Fewer would be more fsyncs; from 4062 on the index of the WAL has to grow, which a full disk makes fatal. */
 const maxWaitingFrames = 2048;

@@ -1,8 +1,8 @@
 import { randomFillSync } from "node:crypto";
-import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Log } from "../../machine/log.ts";
-import type { DataFiles } from "./data-directory.ts";
+import type { Log } from "../../../machine/log.ts";
+import { type DataFiles, readFreeBytes } from "../data-directory.ts";
 
 export const ballastBytes = 8 * 1024 * 1024;
 
@@ -122,12 +122,6 @@ export function createStorageRoom(
       }
     },
   };
-}
-
-/** How many bytes on the disk this process could still write. */
-export function readFreeBytes(directory: string): number {
-  const stats = statfsSync(directory);
-  return stats.bavail * stats.bsize;
 }
 
 function writeBallast(path: string): void {

@@ -1,4 +1,4 @@
-import { isObject, type JournalLine, parseJson, toJournalLine } from "./revocation-line.ts";
+import { isObject, type JournalLine, parseJson, toJournalLine } from "../writer/revocation-line.ts";
 
 /** What a line of a file says of changes, whoever has written, wrapped or put something before it. */
 export type ChangesInText = {

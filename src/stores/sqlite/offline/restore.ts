@@ -1,18 +1,18 @@
 import { chmodSync, constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
-import type { JournalHead } from "../../authority/journal.ts";
-import { StartError } from "../../machine/start-error.ts";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import { type DataFiles, dataFiles, syncDirectory, syncFile } from "../data-directory.ts";
+import { lockDataDirectory } from "../data-directory-lock.ts";
+import { openCopy } from "../open-database.ts";
+import { unmarkBackup } from "../schema.ts";
+import { readAuthorityId } from "../store-identity.ts";
+import { openMarker, readMarker } from "../writer/marker.ts";
+import { openRevocationLog, unfinishedLog } from "../writer/revocation-log.ts";
+import { createWriter } from "../writer/writer.ts";
 import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
-import { type DataFiles, dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
-import { lockDataDirectory } from "./data-directory-lock.ts";
-import { openMarker, readMarker } from "./marker.ts";
 import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
-import { openCopy } from "./open-database.ts";
-import { openRevocationLog, unfinishedLog } from "./revocation-log.ts";
-import { unmarkBackup } from "./schema.ts";
-import { readAuthorityId } from "./store-identity.ts";
-import { createWriter } from "./writer.ts";
 
 export type RestoreOrder = {
   readonly backup: string;

@@ -1,8 +1,8 @@
-import { toFailure } from "../../machine/failure.ts";
-import { isBusy, isFatal, isFull } from "./sqlite-error.ts";
+import { toFailure } from "../../../machine/failure.ts";
+import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
+import type { ManagementCall, WriterAnswer } from "../writer-call.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
-import type { ManagementCall, WriterAnswer } from "./writer-call.ts";
 
 /**
  * Runs the calls, each atomic by itself, and returns their answers, all of which would survive a power cut. Throws only what is

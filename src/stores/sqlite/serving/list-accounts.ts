@@ -1,6 +1,6 @@
 import type Database from "better-sqlite3";
-import type { Account, AccountPage, AccountQuery } from "../../authority/token-store.ts";
-import { type CountParameters, countTokens } from "./count-tokens.ts";
+import type { Account, AccountPage, AccountQuery } from "../../../authority/token-store.ts";
+import { type CountParameters, countTokens } from "../count-tokens.ts";
 import type { TakeTurn } from "./turns.ts";
 
 /** A turn of the event loop ends with this many accounts, or with the account that brings it to this many tokens. */

@@ -1,8 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
-import { undecided } from "../../authority/errors.ts";
-import type { TokenStore } from "../../authority/token-store.ts";
-import { fromFailure, toFailure } from "../../machine/failure.ts";
-import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "./writer-call.ts";
+import { undecided } from "../../../authority/errors.ts";
+import type { TokenStore } from "../../../authority/token-store.ts";
+import { fromFailure, toFailure } from "../../../machine/failure.ts";
+import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 /** A caller goes on as soon as it is answered, for some tenths of a millisecond. More at a time would keep whoever authenticates waiting. */

@@ -1,10 +1,10 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type Database from "better-sqlite3";
-import type { JournalHead } from "../../authority/journal.ts";
-import { StartError } from "../../machine/start-error.ts";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import type { JournalLine } from "../writer/revocation-line.ts";
 import { changesIn } from "./changes-in-text.ts";
-import type { JournalLine } from "./revocation-line.ts";
 
 export type MissedRevocations = {
   /** After the backup, oldest first. */

@@ -1,6 +1,6 @@
 import type Database from "better-sqlite3";
-import { emptyHead, type JournalHead } from "../../authority/journal.ts";
-import type { StoredToken, Token } from "../../authority/token.ts";
+import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import type { StoredToken, Token } from "../../../authority/token.ts";
 import type {
   AccountPage,
   AccountQuery,
@@ -9,11 +9,8 @@ import type {
   TokenChange,
   TokenPage,
   TokenQuery,
-} from "../../authority/token-store.ts";
-import { selectJournalHead } from "./journal-head.ts";
-import { createAccountList } from "./list-accounts.ts";
-import { createChangeList } from "./list-changes.ts";
-import { createTokenList } from "./list-tokens.ts";
+} from "../../../authority/token-store.ts";
+import { selectJournalHead } from "../journal-head.ts";
 import {
   joinLastUse,
   type StoredTokenRow,
@@ -22,7 +19,10 @@ import {
   tokenColumns,
   toStoredToken,
   toToken,
-} from "./token-row.ts";
+} from "../token-row.ts";
+import { createAccountList } from "./list-accounts.ts";
+import { createChangeList } from "./list-changes.ts";
+import { createTokenList } from "./list-tokens.ts";
 import { createTurns } from "./turns.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */

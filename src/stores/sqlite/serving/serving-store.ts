@@ -1,11 +1,11 @@
 import type { MessagePort } from "node:worker_threads";
-import { AuthorityError, undecided } from "../../authority/errors.ts";
-import type { TokenStore } from "../../authority/token-store.ts";
-import { type ChangeSignal, createSignalReader } from "./change-signal.ts";
-import { openReaderDatabase } from "./open-database.ts";
+import { AuthorityError, undecided } from "../../../authority/errors.ts";
+import type { TokenStore } from "../../../authority/token-store.ts";
+import { type ChangeSignal, createSignalReader } from "../change-signal.ts";
+import { openReaderDatabase } from "../open-database.ts";
+import { isLost } from "../sqlite-error.ts";
+import { explainDamage } from "../store-fault.ts";
 import { createReader } from "./reader.ts";
-import { isLost } from "./sqlite-error.ts";
-import { explainDamage } from "./store-fault.ts";
 import { createWriterClient } from "./writer-client.ts";
 
 /** What a serving thread needs to open its own view of the store. May be sent to another thread, with `port` transferred. */

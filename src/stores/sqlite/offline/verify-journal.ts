@@ -1,10 +1,10 @@
 import type Database from "better-sqlite3";
-import { emptyHead, hashJournalRow, type JournalHead } from "../../authority/journal.ts";
-import { dataFiles } from "./data-directory.ts";
-import { inspect } from "./open-database.ts";
-import { isDamaged } from "./sqlite-error.ts";
-import { asDiskFault, requireDatabase } from "./store-fault.ts";
-import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "./token-row.ts";
+import { emptyHead, hashJournalRow, type JournalHead } from "../../../authority/journal.ts";
+import { dataFiles } from "../data-directory.ts";
+import { inspect } from "../open-database.ts";
+import { isDamaged } from "../sqlite-error.ts";
+import { asDiskFault, requireDatabase } from "../store-fault.ts";
+import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "../token-row.ts";
 
 export type JournalVerdict =
   | { readonly fault: null; readonly head: JournalHead }

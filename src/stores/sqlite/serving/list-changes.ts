@@ -1,7 +1,7 @@
 import type Database from "better-sqlite3";
-import { type Action, type Change, changeBytes } from "../../authority/journal.ts";
-import type { ChangeFilter, ChangePage, ChangeQuery } from "../../authority/token-store.ts";
-import { selectJournalHead } from "./journal-head.ts";
+import { type Action, type Change, changeBytes } from "../../../authority/journal.ts";
+import type { ChangeFilter, ChangePage, ChangeQuery } from "../../../authority/token-store.ts";
+import { selectJournalHead } from "../journal-head.ts";
 import type { TakeTurn } from "./turns.ts";
 
 /** How many rows are looked at in one turn of the event loop. */

@@ -1,8 +1,8 @@
 import type Database from "better-sqlite3";
-import { coveringPermissions } from "../../authority/permission.ts";
-import { answerBytes, type Token } from "../../authority/token.ts";
-import type { Direction, TokenFilter, TokenPage, TokenQuery } from "../../authority/token-store.ts";
-import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
+import { coveringPermissions } from "../../../authority/permission.ts";
+import { answerBytes, type Token } from "../../../authority/token.ts";
+import type { Direction, TokenFilter, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
+import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
 import type { TakeTurn } from "./turns.ts";
 
 /** How many tokens are looked at in one turn of the event loop: Authenticate waits no longer than for these. */

@@ -1,14 +1,14 @@
 import { existsSync, linkSync, renameSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
-import type { JournalHead } from "../../authority/journal.ts";
-import { createPrivateFile } from "../../machine/private-file.ts";
-import { StartError } from "../../machine/start-error.ts";
-import { dataFiles, syncDirectory, syncFile } from "./data-directory.ts";
-import { inspect, openCopy } from "./open-database.ts";
-import { isDamaged } from "./sqlite-error.ts";
-import { asDiskFault, requireDatabase } from "./store-fault.ts";
-import { systemCodeOf } from "./system-error.ts";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { createPrivateFile } from "../../../machine/private-file.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import { dataFiles, syncDirectory, syncFile } from "../data-directory.ts";
+import { inspect, openCopy } from "../open-database.ts";
+import { isDamaged } from "../sqlite-error.ts";
+import { asDiskFault, requireDatabase } from "../store-fault.ts";
+import { systemCodeOf } from "../system-error.ts";
 import { verifyDatabase } from "./verify-journal.ts";
 
 /** As many as there are. Copied in several steps, a database that changes in between is copied anew each time. */

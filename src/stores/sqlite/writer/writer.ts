@@ -1,13 +1,13 @@
 import type Database from "better-sqlite3";
-import { makerRefusal } from "../../authority/delegation.ts";
+import { makerRefusal } from "../../../authority/delegation.ts";
 import {
   type Action,
   type ChangeContext,
   emptyHead,
   hashJournalRow,
   type JournalHead,
-} from "../../authority/journal.ts";
-import { isExpired, type StoredToken, type Token } from "../../authority/token.ts";
+} from "../../../authority/journal.ts";
+import { isExpired, type StoredToken, type Token } from "../../../authority/token.ts";
 import {
   type CreateOutcome,
   type CreateRequestRecord,
@@ -17,12 +17,12 @@ import {
   type RevokeOutcome,
   requestMemoryMs,
   type TokenUse,
-} from "../../authority/token-store.ts";
-import { type CountParameters, countTokens } from "./count-tokens.ts";
-import { selectJournalHead } from "./journal-head.ts";
+} from "../../../authority/token-store.ts";
+import { type CountParameters, countTokens } from "../count-tokens.ts";
+import { selectJournalHead } from "../journal-head.ts";
+import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import type { CreateCall, RevokeCall } from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
-import { joinLastUse, type TokenRow, tokenColumns, toToken } from "./token-row.ts";
-import type { CreateCall, RevokeCall } from "./writer-call.ts";
 
 /** Changes the database. Everything but `transact` must run within it. */
 export type Writer = {

@@ -13,10 +13,12 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type Database from "better-sqlite3";
-import { emptyHead, type JournalHead } from "../../authority/journal.ts";
-import { StartError } from "../../machine/start-error.ts";
-import { type DataFiles, syncDirectory } from "./data-directory.ts";
-import { selectJournalHead } from "./journal-head.ts";
+import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import { type DataFiles, syncDirectory } from "../data-directory.ts";
+import { selectJournalHead } from "../journal-head.ts";
+import { readAuthorityId } from "../store-identity.ts";
+import { isFullDisk, systemCodeOf } from "../system-error.ts";
 import {
   firstLine,
   headLine,
@@ -26,8 +28,6 @@ import {
   revocationLine,
 } from "./revocation-line.ts";
 import type { StorageRoom } from "./storage-room.ts";
-import { readAuthorityId } from "./store-identity.ts";
-import { isFullDisk, systemCodeOf } from "./system-error.ts";
 
 /**
  * Every revocation, a line each, outside the database: what a restored backup needs so that it brings no revoked key back to life.

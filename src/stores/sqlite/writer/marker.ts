@@ -2,14 +2,14 @@ import { createHash, randomBytes } from "node:crypto";
 import { closeSync, constants, fdatasync, fdatasyncSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type Database from "better-sqlite3";
-import { emptyHead, type JournalHead } from "../../authority/journal.ts";
-import type { Log } from "../../machine/log.ts";
-import { StartError } from "../../machine/start-error.ts";
-import { syncDirectory } from "./data-directory.ts";
-import { selectJournalHead } from "./journal-head.ts";
-import { readAuthorityId } from "./store-identity.ts";
-import { isFullDisk, systemCodeOf } from "./system-error.ts";
-import { type FileIdentity, identify } from "./watched-files.ts";
+import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import type { Log } from "../../../machine/log.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import { syncDirectory } from "../data-directory.ts";
+import { selectJournalHead } from "../journal-head.ts";
+import { readAuthorityId } from "../store-identity.ts";
+import { isFullDisk, systemCodeOf } from "../system-error.ts";
+import { type FileIdentity, identify } from "../watched-files.ts";
 
 /** What the marker says of a database: whose it is, that it has this change, and that this time has passed. */
 export type Noted = {

@@ -1,15 +1,9 @@
 import type { MessagePort } from "node:worker_threads";
 import type Database from "better-sqlite3";
-import type { JournalHead } from "../../authority/journal.ts";
-import { fromFailure, toFailure } from "../../machine/failure.ts";
-import type { Log } from "../../machine/log.ts";
-import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
-import { commitTogether } from "./group-commit.ts";
-import type { Revocation } from "./revocation-line.ts";
-import type { RevocationLog } from "./revocation-log.ts";
-import { isFatal } from "./sqlite-error.ts";
-import type { StorageRoom } from "./storage-room.ts";
-import type { Writer } from "./writer.ts";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { fromFailure, toFailure } from "../../../machine/failure.ts";
+import type { Log } from "../../../machine/log.ts";
+import { isFatal } from "../sqlite-error.ts";
 import type {
   BackgroundCall,
   CreateCall,
@@ -20,7 +14,13 @@ import type {
   WriterMessage,
   WriterReply,
   WriterRequest,
-} from "./writer-call.ts";
+} from "../writer-call.ts";
+import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
+import { commitTogether } from "./group-commit.ts";
+import type { Revocation } from "./revocation-line.ts";
+import type { RevocationLog } from "./revocation-log.ts";
+import type { StorageRoom } from "./storage-room.ts";
+import type { Writer } from "./writer.ts";
 
 /** Bounds how long the calls that come during a commit wait for it. */
 const maxCallsInCommit = 256;

@@ -1,5 +1,5 @@
-import { emptyHead, type JournalHead } from "../../authority/journal.ts";
-import { isTokenId } from "../../authority/key.ts";
+import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import { isTokenId } from "../../../authority/key.ts";
 
 export type Revocation = {
   readonly head: JournalHead;
