@@ -297,7 +297,9 @@ describe("one more serving thread", () => {
   it("that a person can mend is refused with a StartError", async () => {
     await using authority = new TestServer();
     // Something is there that is no socket.
-    await expect(start(authority, { TOKEN_AUTHORITY_LISTEN: `unix:${authority.directory}` })).rejects.toBeInstanceOf(StartError);
+    await expect(start(authority, { TOKEN_AUTHORITY_LISTEN: `unix:${authority.directory}` })).rejects.toBeInstanceOf(
+      StartError,
+    );
     expect(authority.failures).toEqual([]);
   });
 
