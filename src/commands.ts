@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
-import { StartError } from "./authority/errors.ts";
 import type { JournalHead } from "./authority/journal.ts";
 import { marker, revocationLog } from "./config.ts";
-import { backUp } from "./sqlite/back-up.ts";
-import { type Restored, restore } from "./sqlite/restore.ts";
-import { verifyJournal } from "./sqlite/verify-journal.ts";
+import { StartError } from "./machine/start-error.ts";
+import { backUp } from "./stores/sqlite/offline/back-up.ts";
+import { type Restored, restore } from "./stores/sqlite/offline/restore.ts";
+import { verifyJournal } from "./stores/sqlite/offline/verify-journal.ts";
 
 /** What was given behind `--`, as parseArgs reads it. */
 export type CommandOptions = {

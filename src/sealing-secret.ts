@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { StartError } from "./authority/errors.ts";
-import type { Log } from "./authority/log.ts";
-import { createPrivateFile, readPrivateFile } from "./authority/private-file.ts";
-import { syncDirectory } from "./sqlite/data-directory.ts";
+import type { Log } from "./machine/log.ts";
+import { createPrivateFile, readPrivateFile } from "./machine/private-file.ts";
+import { StartError } from "./machine/start-error.ts";
+import { syncDirectory } from "./stores/sqlite/data-directory.ts";
 
 const secretLength = 32;
 

@@ -1,17 +1,18 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import type { TimeSeen } from "./authority/clock.ts";
-import { StartError } from "./authority/errors.ts";
-import { type Failure, toFailure } from "./authority/failure.ts";
-import { createThreadLog, type LogReport } from "./authority/thread-log.ts";
 import type { Config, RestConfig } from "./config.ts";
-import type { ListenAddress } from "./http/listen-address.ts";
+import { type Failure, toFailure } from "./machine/failure.ts";
+import { StartError } from "./machine/start-error.ts";
+import { createThreadLog, type LogReport } from "./machine/thread-log.ts";
 import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
-import { openServingStore, type ServingStoreSeed } from "./sqlite/serving-store.ts";
+import { openServingStore, type ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
 import type { TlsSet } from "./tls-set.ts";
+import type { ListenAddress } from "./wire/port/listen-address.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
+  readonly rpcThreads: number;
   readonly tls: TlsSet;
   readonly rpc: ListenAddress | null;
   readonly rest: RestConfig | null;

@@ -1,36 +1,38 @@
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
-import type { FinishedCall } from "./authority/finished-call.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
-import type { Log } from "./authority/log.ts";
 import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
-import { type ByteReadings, createByteBudget } from "./byte-budget.ts";
-import { createCallLog } from "./call-log.ts";
-import { createChangeLog } from "./change-log.ts";
+import { createCallLog } from "./calls/call-log.ts";
+import { createChangeLog } from "./calls/change-log.ts";
+import type { FinishedCall } from "./calls/finished-call.ts";
+import type { PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config, RestConfig } from "./config.ts";
-import type { Figures } from "./console/figures.ts";
-import { createRefusedKeys, type RefusedRow } from "./console/refused-keys.ts";
-import type { ServiceState } from "./console/service-state.ts";
-import { preparePrincipal } from "./grpc/encode-authenticate-response.ts";
-import type { ConnectionCounts } from "./http/connection-registry.ts";
-import type { ListenAddress } from "./http/listen-address.ts";
-import type { Listener } from "./http/listener.ts";
-import type { Tracing } from "./opentelemetry/start-tracing.ts";
-import type { TracingSettings } from "./opentelemetry/tracing-settings.ts";
-import type { PeerReadings } from "./peer-watch.ts";
-import { type CallMeasures, createCallMeter } from "./prometheus/call-measures.ts";
+import type { Figures } from "./doors/console/figures.ts";
+import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys.ts";
+import type { ServiceState } from "./doors/console/service-state.ts";
+import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
+import type { Log } from "./machine/log.ts";
 import { startConsolePort } from "./start-console-port.ts";
 import { startInternalPort } from "./start-internal-port.ts";
 import type { Port } from "./start-port.ts";
 import { startRestPort } from "./start-rest-port.ts";
+import type { Tracing } from "./telemetry/opentelemetry/start-tracing.ts";
+import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
+import { type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
 import type { TlsSet } from "./tls-set.ts";
+import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts";
+import type { ConnectionCounts } from "./wire/port/connection-registry.ts";
+import type { ListenAddress } from "./wire/port/listen-address.ts";
+import type { Listener } from "./wire/port/listener.ts";
 
 const flushUsesEveryMs = 5000;
 
 export type ServingOptions = {
   readonly config: Config;
+  /** How many threads serve RPCs. */
+  readonly rpcThreads: number;
   readonly tls: TlsSet;
   /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
   readonly rpc: ListenAddress | null;
@@ -90,7 +92,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   await using starting = new AsyncDisposableStack();
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
-  const lastUse = createLastUseRecorder(store, log);
+  const lastUse = createLastUseRecorder(store, (error, uses) =>
+    log.warn({ err: error, uses }, "last uses were not stored"),
+  );
   starting.defer(() => lastUse.flush());
   const flushing = setInterval(() => void lastUse.flush(), flushUsesEveryMs);
   starting.defer(() => clearInterval(flushing));
@@ -105,7 +109,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
 
   const meter = createCallMeter();
-  const refused = config.consoleListen === null ? null : createRefusedKeys(clock.now);
+  const refused = config.console === null ? null : createRefusedKeys(clock.now);
   const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
@@ -127,6 +131,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       : await startInternalPort({
           ...shared,
           config,
+          rpcThreads: options.rpcThreads,
           tls: options.tls.rpc,
           address: options.rpc,
           isServing: () => !shutdown.signal.aborted && store.isServing(),
@@ -187,14 +192,16 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 }
 
 /** The share of one thread: the public has one half, where it is served. */
-function heldBytesOf({ config, rpc }: ServingOptions): number {
-  const half = config.rest === null ? config.maxHeldBytes : config.maxHeldBytes / 2;
-  return rpc === null ? half : half / config.threads;
+function heldBytesOf({ config, rpc, rpcThreads }: ServingOptions): number {
+  const { heldBytes } = config.memory;
+  const half = config.rest === null ? heldBytes : heldBytes / 2;
+  return rpc === null ? half : half / rpcThreads;
 }
 
 /** The share of one thread. The REST face, which few keys come to, has an eighth besides. */
-function cacheBytesOf({ config, rpc }: ServingOptions): number {
-  return rpc === null ? config.cacheBytes / 8 : config.cacheBytes / config.threads;
+function cacheBytesOf({ config, rpc, rpcThreads }: ServingOptions): number {
+  const { cacheBytes } = config.memory;
+  return rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads;
 }
 
 function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {
@@ -203,6 +210,6 @@ function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {
 
 /** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */
 async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): Promise<Tracing> {
-  const { startTracing } = await import("./opentelemetry/start-tracing.ts");
+  const { startTracing } = await import("./telemetry/opentelemetry/start-tracing.ts");
   return startTracing(settings, { clock, log });
 }

@@ -1,18 +1,18 @@
 import type { Role } from "./authority/caller.ts";
-import type { Log } from "./authority/log.ts";
-import type { ByteBudget } from "./byte-budget.ts";
-import { createConsoleHandler } from "./console/console-handler.ts";
-import { type Counts, type Figures, sampleEveryMs } from "./console/figures.ts";
-import { readPageFiles } from "./console/page-files.ts";
-import type { CertificateEnd, ServiceState } from "./console/service-state.ts";
-import { authenticatePath } from "./grpc/authenticate-lane.ts";
-import { checkPath } from "./grpc/check-lane.ts";
-import type { HttpHandler } from "./http/exchange.ts";
-import type { ListenAddress } from "./http/listen-address.ts";
-import type { TlsSource } from "./http/tls-source.ts";
-import { createPeerWatch, type PeerReadings, soonest } from "./peer-watch.ts";
-import { bucketsMs, type CallMeasures } from "./prometheus/call-measures.ts";
+import { createPeerWatch, type PeerReadings, soonest } from "./calls/unknown-callers.ts";
+import { createConsoleHandler } from "./doors/console/console-handler.ts";
+import { type Counts, type Figures, sampleEveryMs } from "./doors/console/figures.ts";
+import { readPageFiles } from "./doors/console/page-files.ts";
+import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
+import { checkPath } from "./doors/gateway/check-lane.ts";
+import { authenticatePath } from "./doors/rpc/lanes/authenticate-lane.ts";
+import type { Log } from "./machine/log.ts";
 import { type Port, startPort } from "./start-port.ts";
+import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
+import type { HttpHandler } from "./wire/exchange.ts";
+import type { ByteBudget } from "./wire/port/byte-budget.ts";
+import type { ListenAddress } from "./wire/port/listen-address.ts";
+import type { TlsSource } from "./wire/port/tls-source.ts";
 
 // One person's page, which asks for little at once.
 const maxConnections = 100;

@@ -1,37 +1,39 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
-import { createFaultLog } from "./authority/fault-log.ts";
-import type { FinishedCall } from "./authority/finished-call.ts";
-import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
-import { readNoTrace, readTrace as readTraceHeaders } from "./authority/trace-headers.ts";
-import type { ByteBudget } from "./byte-budget.ts";
+import { defaultDeadlines } from "./calls/deadline.ts";
+import { createFaultLog } from "./calls/fault-log.ts";
+import type { FinishedCall } from "./calls/finished-call.ts";
+import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
+import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config } from "./config.ts";
-import { createAuthenticateStatuses } from "./connect/authenticate-statuses.ts";
-import { createCheckStatuses } from "./connect/check-statuses.ts";
-import { createConnectHandler } from "./connect/connect-handler.ts";
-import { defaultDeadlines } from "./connect/deadline.ts";
-import { maxMessageBytes } from "./connect/limits.ts";
-import { createManagementCalls } from "./connect/management-calls.ts";
-import { createCheck, requestIdOf } from "./gateway/check.ts";
-import { createForwardAuth, isForwardAuth } from "./gateway/forward-auth.ts";
-import { identityHeaders } from "./gateway/identity-headers.ts";
-import { authenticatePath, createAuthenticateLane } from "./grpc/authenticate-lane.ts";
-import { checkPath, createCheckLane } from "./grpc/check-lane.ts";
-import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./grpc/unary-lane.ts";
-import type { HttpHandler } from "./http/exchange.ts";
-import type { ListenAddress } from "./http/listen-address.ts";
-import { encodePreparedBlock } from "./http2/hpack-encoder.ts";
-import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
+import { createCheck, requestIdOf } from "./doors/gateway/check.ts";
+import { checkPath, createCheckLane } from "./doors/gateway/check-lane.ts";
+import { createForwardAuth, isForwardAuth } from "./doors/gateway/forward-auth.ts";
+import { identityHeaders } from "./doors/gateway/identity-headers.ts";
+import { createConnectHandler } from "./doors/rpc/connect/connect-handler.ts";
+import { authenticatePath, createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
+import { createAuthenticateStatuses } from "./doors/rpc/lanes/authenticate-statuses.ts";
+import { createCheckStatuses } from "./doors/rpc/lanes/check-statuses.ts";
+import { createManagementCalls } from "./doors/rpc/lanes/management-calls.ts";
+import { maxMessageBytes } from "./doors/rpc/limits.ts";
+import type { Log } from "./machine/log.ts";
 import { type Port, startPort } from "./start-port.ts";
-import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
 import type { TlsSet } from "./tls-set.ts";
+import type { HttpHandler } from "./wire/exchange.ts";
+import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
+import type { ByteBudget } from "./wire/port/byte-budget.ts";
+import type { ListenAddress } from "./wire/port/listen-address.ts";
+import { type CertificateSource, createCertificateSource } from "./wire/tls/certificate-source.ts";
 
 // All gateways come back after a restart, and decisions have to go on meanwhile: a quarter of a core.
 const handshakesPerSecond = 250;
 
 export type InternalPortOptions = {
   readonly config: Config;
+  /** How many threads serve RPCs. */
+  readonly rpcThreads: number;
   /** Null in plaintext. */
   readonly tls: TlsSet["rpc"];
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
@@ -63,11 +65,11 @@ export type InternalPort = {
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, isTraced, log } = options;
+  const { config, rpcThreads, authority, clock, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
-  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : (tls.callers.get(identity) ?? null));
+  const roleOf = (identity: string) => (tls === null ? config.rpc.plaintextRole : (tls.callers.get(identity) ?? null));
   const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
   const onCall = (call: FinishedCall) => {
     if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
@@ -94,7 +96,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     check,
     requestIdOf,
     identityHeaders,
-    maxPreparedBytes: config.cacheBytes / config.threads / 8,
+    maxPreparedBytes: config.memory.cacheBytes / rpcThreads / 8,
   });
   const forwardAuth = createForwardAuth({
     ...checkStatuses,
@@ -123,16 +125,16 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     budget: options.budget,
     knowsCallers: true,
     address: options.address,
-    reusePort: config.threads > 1,
+    reusePort: rpcThreads > 1,
     tls: certificates === null ? null : { source: certificates, watch },
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
-    maxConnections: Math.ceil(config.maxConnections / config.threads),
-    maxConcurrentStreams: config.maxConcurrentStreams,
-    handshakesPerSecond: Math.ceil(handshakesPerSecond / config.threads),
+    maxConnections: Math.ceil(config.rpc.maxConnections / rpcThreads),
+    maxConcurrentStreams: config.rpc.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / rpcThreads),
     log,
   });
   const replaceTls = (next: TlsSet["rpc"]) => {

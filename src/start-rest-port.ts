@@ -1,17 +1,17 @@
 import type { Clock } from "./authority/clock.ts";
 import { createDelegatedTokens } from "./authority/delegated-tokens.ts";
-import type { FinishedCall } from "./authority/finished-call.ts";
-import type { Log } from "./authority/log.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
-import { readNoTrace, readTrace } from "./authority/trace-headers.ts";
-import type { ByteBudget } from "./byte-budget.ts";
+import type { FinishedCall } from "./calls/finished-call.ts";
+import { readNoTrace, readTrace } from "./calls/trace-headers.ts";
+import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
 import type { RestConfig } from "./config.ts";
-import { createPeerWatch, type PeerReadings } from "./peer-watch.ts";
-import { createRestHandler } from "./rest/rest-handler.ts";
+import { createRestHandler } from "./doors/rest/rest-handler.ts";
+import type { Log } from "./machine/log.ts";
 import { type Port, startPort } from "./start-port.ts";
-import { type CertificateSource, createCertificateSource } from "./tls/certificate-source.ts";
-import type { Certificates } from "./tls/certificates.ts";
+import type { ByteBudget } from "./wire/port/byte-budget.ts";
+import { type CertificateSource, createCertificateSource } from "./wire/tls/certificate-source.ts";
+import type { Certificates } from "./wire/tls/certificates.ts";
 
 // The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
 const maxConcurrentStreams = 100;

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
-import { fromFailure } from "./authority/failure.ts";
-import type { Log } from "./authority/log.ts";
-import { logStandardError } from "./authority/thread-log.ts";
+import { fromFailure } from "./machine/failure.ts";
+import type { Log } from "./machine/log.ts";
+import { logStandardError } from "./machine/thread-log.ts";
 import type { ServedAddresses, ServingReadings } from "./serving.ts";
 import type { ServingThreadData, ServingThreadOrder, ServingThreadReport } from "./serving-thread.ts";
 import type { TlsSet } from "./tls-set.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createRequestForgetter } from "../src/forget-requests.ts";
+import { createRequestForgetter } from "../src/stores/forget-requests.ts";
 
 const log = { info() {}, warn() {}, error() {} };
 

@@ -11,8 +11,8 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { logStandardError } from "../src/authority/thread-log.ts";
-import { openLogOutput } from "../src/log-output.ts";
+import { openLogOutput } from "../src/machine/log-output.ts";
+import { logStandardError } from "../src/machine/thread-log.ts";
 import { AuthorityProcess, temporaryDirectory } from "./support/authority-process.ts";
 
 const line = `${"x".repeat(1023)}\n`;

@@ -10,11 +10,11 @@ import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { createTimeSeen } from "../src/authority/clock.ts";
-import { StartError } from "../src/authority/errors.ts";
-import { createThreadLog, type LogReport } from "../src/authority/thread-log.ts";
 import type { Config } from "../src/config.ts";
-import type { ServingStoreSeed } from "../src/sqlite/serving-store.ts";
+import { StartError } from "../src/machine/start-error.ts";
+import { createThreadLog, type LogReport } from "../src/machine/thread-log.ts";
 import { startServingThread } from "../src/start-serving-thread.ts";
+import type { ServingStoreSeed } from "../src/stores/sqlite/serving/serving-store.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
 
@@ -274,15 +274,21 @@ describe("the end", () => {
 });
 
 describe("one more serving thread", () => {
-  async function start(authority: TestServer, settings: object) {
-    const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
-    const store = await openStore(config.dataDirectory);
+  async function start(authority: TestServer, settings: Readonly<Record<string, string>>) {
+    const config = authority.config(settings);
+    const store = await openStore(config.store.directory);
     return startWith(authority, config, store.seed());
   }
 
   function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
-      ...{ config, rpc: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
+      config,
+      rpcThreads: 1,
+      rpc: config.rpc.listen,
+      rest: null,
+      store,
+      timeSeen: createTimeSeen(0),
+      sealingSecret: null,
       tls: { rpc: null, rest: null },
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
@@ -291,14 +297,16 @@ describe("one more serving thread", () => {
   it("that a person can mend is refused with a StartError", async () => {
     await using authority = new TestServer();
     // Something is there that is no socket.
-    await expect(start(authority, { listen: { path: authority.directory } })).rejects.toBeInstanceOf(StartError);
+    await expect(start(authority, { TOKEN_AUTHORITY_LISTEN: `unix:${authority.directory}` })).rejects.toBeInstanceOf(
+      StartError,
+    );
     expect(authority.failures).toEqual([]);
   });
 
   it("that dies is told of, once, so that the process ends", async () => {
     await using authority = new TestServer();
-    const config = authority.config({ TOKEN_AUTHORITY_THREADS: "2" });
-    const store = await openStore(config.dataDirectory);
+    const config = authority.config();
+    const store = await openStore(config.store.directory);
     const { port1, port2 } = new MessageChannel();
     const thread = await startWith(authority, config, { ...store.seed(), port: port2 });
     // No writer says this: whatever a bug throws in a thread ends it alike.

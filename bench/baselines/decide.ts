@@ -4,9 +4,9 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { type AuthenticateResponseSchema, RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey, isKey } from "../../src/authority/key.ts";
 import type { TokenType as DomainTokenType } from "../../src/authority/token.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { createLookUp, type LookUp } from "../../src/sqlite/look-up.ts";
-import { openReaderDatabase } from "../../src/sqlite/open-database.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { openReaderDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { createLookUp, type LookUp } from "../../src/stores/sqlite/serving/look-up.ts";
 
 const numberOfType = {
   secret: TokenType.SECRET,

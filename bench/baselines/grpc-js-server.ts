@@ -14,9 +14,9 @@ import {
 import { type handleUnaryCall, Server, ServerCredentials, type ServiceDefinition, status } from "@grpc/grpc-js";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "../../src/authority/key.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
-import { createWriter } from "../../src/sqlite/writer.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { createCall } from "../population/seed.ts";
 import { decide, openLookUp } from "./decide.ts";
 

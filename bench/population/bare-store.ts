@@ -1,8 +1,8 @@
 import { digestKey, keyHint, mintKey, mintTokenId } from "../../src/authority/key.ts";
 import type { NewToken } from "../../src/authority/token-store.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
-import { createWriter } from "../../src/sqlite/writer.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { createCall } from "./seed.ts";
 import { type Population, randomSmallAccount, unrevokedTokens } from "./seeded-token.ts";
 

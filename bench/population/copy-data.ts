@@ -1,5 +1,5 @@
 import { constants, copyFileSync, existsSync } from "node:fs";
-import { dataFiles, prepareDataDirectory } from "../../src/sqlite/data-directory.ts";
+import { dataFiles, prepareDataDirectory } from "../../src/stores/sqlite/data-directory.ts";
 import { syncFile } from "./seed.ts";
 
 /** Copies the database of a data directory that nobody has open. */

@@ -3,12 +3,12 @@ import type Database from "better-sqlite3";
 import { emptyHead, hashJournalRow } from "../../src/authority/journal.ts";
 import { digestKey, isKey, keyHint } from "../../src/authority/key.ts";
 import type { NewToken } from "../../src/authority/token-store.ts";
-import { dataFiles, prepareDataDirectory } from "../../src/sqlite/data-directory.ts";
-import { selectJournalHead } from "../../src/sqlite/journal-head.ts";
-import { openMarker } from "../../src/sqlite/marker.ts";
-import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
-import { openRevocationLog } from "../../src/sqlite/revocation-log.ts";
-import { readAuthorityId } from "../../src/sqlite/store-identity.ts";
+import { dataFiles, prepareDataDirectory } from "../../src/stores/sqlite/data-directory.ts";
+import { selectJournalHead } from "../../src/stores/sqlite/journal-head.ts";
+import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { readAuthorityId } from "../../src/stores/sqlite/store-identity.ts";
+import { openMarker } from "../../src/stores/sqlite/writer/marker.ts";
+import { openRevocationLog } from "../../src/stores/sqlite/writer/revocation-log.ts";
 import { type Population, type SeededToken, seededToken } from "./seeded-token.ts";
 
 /** At each commit most pages of the unique indexes are written again: few commits are fast. */

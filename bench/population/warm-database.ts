@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import type { Setup } from "../runner/way.ts";
 
 /** Reads the databases once, so that the system has them in memory: without that, a figure is partly the disk's. */

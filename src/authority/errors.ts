@@ -103,8 +103,3 @@ export function asUndecided(error: unknown): AuthorityError {
   const isTold = error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
   return isTold ? error : undecided(error);
 }
-
-/** A reason not to start. The message is one line for the person who starts the process, and says what to change. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}

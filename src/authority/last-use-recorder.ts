@@ -1,4 +1,3 @@
-import type { Log } from "./log.ts";
 import { lastUsePrecisionMs, type TokenStore, type TokenUse } from "./token-store.ts";
 
 const batchLength = 1000;
@@ -8,7 +7,7 @@ const maxTrackedTokens = 100_000;
 export type LastUseRecorder = {
   /** Notes that a key was accepted. Constant work; forgets the use when too many tokens are tracked. Hot path. */
   record(createRevision: number, usedAtMs: number): void;
-  /** Writes what was noted since the last flush. A failure is logged: the uses are lost, no call is. */
+  /** Writes what was noted since the last flush. After a failure `onLost` is told how many uses are lost; no call is. */
   flush(): Promise<void>;
 };
 
@@ -18,7 +17,7 @@ export type LastUseRecorder = {
  */
 export function createLastUseRecorder(
   store: Pick<TokenStore, "recordUses">,
-  log: Log,
+  onLost: (error: unknown, uses: number) => void,
   monotonicMs: () => number = () => performance.now(),
 ): LastUseRecorder {
   // By monotonicMs. In insertion order, which is the order of time: the oldest entries come first.
@@ -68,7 +67,7 @@ export function createLastUseRecorder(
       try {
         await store.recordUses(order(start, start + batchLength));
       } catch (error) {
-        log.warn({ err: error, uses: uses.length - start }, "last uses were not stored");
+        onLost(error, uses.length - start);
         return;
       }
     }

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
 
 it("writes at most 10 faults a second, of whatever kind, also when the clock jumps, and counts the others", () => {
   vi.useFakeTimers({ toFake: ["performance", "Date"], now: 1_700_000_000_000 });

@@ -7,7 +7,7 @@ it("notes a use a minute after the last one, also when the clock was an hour ahe
   let monotonicMs = 0;
   const recorder = createLastUseRecorder(
     { recordUses: async (uses) => void written.push(...uses) },
-    { info() {}, warn() {}, error() {} },
+    () => {},
     () => monotonicMs,
   );
   const startMs = Date.now();
@@ -25,7 +25,7 @@ it("writes uses in the order of their tokens, whatever batches they make, and th
   let monotonicMs = 0;
   const recorder = createLastUseRecorder(
     { recordUses: async (uses) => void batches.push(uses) },
-    { info() {}, warn() {}, error() {} },
+    () => {},
     () => monotonicMs,
   );
   const revisions = Array.from({ length: 2500 }, (_, place) => 10_000_000 + ((place * 7919) % 2500));

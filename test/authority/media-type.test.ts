@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isUnencoded, isUtf8, parseMediaType } from "../../src/authority/media-type.ts";
+import { isUnencoded, isUtf8, parseMediaType } from "../../src/wire/media-type.ts";
 
 describe("a media type", () => {
   it.each([

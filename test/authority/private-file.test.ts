@@ -3,8 +3,8 @@ import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, syml
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StartError } from "../../src/authority/errors.ts";
-import { createPrivateFile, readPrivateFile } from "../../src/authority/private-file.ts";
+import { createPrivateFile, readPrivateFile } from "../../src/machine/private-file.ts";
+import { StartError } from "../../src/machine/start-error.ts";
 
 let directory = "";
 beforeEach(() => {

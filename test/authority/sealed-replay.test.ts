@@ -6,7 +6,7 @@ import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
 import { type CreateRequest, createTokenAuthority } from "../../src/authority/token-authority.ts";
-import { editByHand, openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { editByHand, openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 
 const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
 const anotherId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c53";
@@ -33,7 +33,7 @@ it.each([
     store,
     keys: createKeyIndex({ store, prepare: () => new Uint8Array(), maxBytes: 1_000_000 }),
     clock: Date.now,
-    lastUse: createLastUseRecorder(store, quietLog),
+    lastUse: createLastUseRecorder(store, () => {}),
     sealer: createSealer(randomBytes(32)),
     maxTokensPerAccount: 10,
     onChange() {},

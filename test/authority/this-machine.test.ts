@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isThisMachine, isUsualNameOfThisMachine, namesThisMachine } from "../../src/authority/this-machine.ts";
+import { isThisMachine, isUsualNameOfThisMachine, namesThisMachine } from "../../src/wire/port/this-machine.ts";
 
 describe("a host that is this machine", () => {
   it.each([

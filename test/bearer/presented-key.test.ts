@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { presentedKey } from "../../src/bearer/presented-key.ts";
+import { presentedKey } from "../../src/calls/presented-key.ts";
 import { credentialVectors } from "./credential-vectors.ts";
 
 it.each(credentialVectors)("the key that a request presents: $name", ({ authorization, x_api_key, presents }) => {

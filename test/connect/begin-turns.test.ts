@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createBeginTurns } from "../../src/connect/begin-turns.ts";
+import { createBeginTurns } from "../../src/doors/rpc/lanes/begin-turns.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 

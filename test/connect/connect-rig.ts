@@ -8,17 +8,19 @@ import { createTransport as createConnectTransport } from "@connectrpc/connect/p
 import { createTransport as createGrpcTransport } from "@connectrpc/connect/protocol-grpc";
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import type { Peer, Role } from "../../src/authority/caller.ts";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
+import type { Role } from "../../src/authority/caller.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
 import { createTokenAuthority, type MadeChange, type TokenAuthority } from "../../src/authority/token-authority.ts";
-import { createConnectHandler } from "../../src/connect/connect-handler.ts";
-import type { Deadlines } from "../../src/connect/deadline.ts";
-import type { HttpHandler, HttpRequest } from "../../src/connect/http-exchange.ts";
-import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
+import type { Deadlines } from "../../src/calls/deadline.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { createConnectHandler } from "../../src/doors/rpc/connect/connect-handler.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
+import type { HttpHandler, HttpRequest } from "../../src/wire/exchange.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
+import { bodyOf } from "../support/exchange.ts";
 
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
 export type Protocol = (typeof protocols)[number];
@@ -98,7 +100,7 @@ export class ConnectRig implements AsyncDisposable {
       store,
       keys: createKeyIndex({ store, prepare: () => new Uint8Array(), maxBytes: 1_000_000 }),
       clock,
-      lastUse: createLastUseRecorder(store, log),
+      lastUse: createLastUseRecorder(store, () => {}),
       sealer: options.hasSealingSecret === false ? null : createSealer(new Uint8Array(32).fill(7)),
       maxTokensPerAccount: options.maxTokensPerAccount ?? 1000,
       onChange: (change) => rig.changes.push(change),
@@ -130,15 +132,7 @@ export class ConnectRig implements AsyncDisposable {
   async send(request: RawRequest): Promise<RawResponse> {
     const raw = rawRequest(request);
     const response = await this.handle({ ...raw, body: this.#counted(raw.body) });
-    const chunks: Uint8Array[] = [];
-    if (response.body instanceof Uint8Array) {
-      chunks.push(response.body);
-    } else if (response.body !== undefined) {
-      for await (const chunk of response.body) {
-        chunks.push(chunk);
-      }
-    }
-    const body = Buffer.concat(chunks);
+    const body = await bodyOf(response);
     const header = new Headers({ ...headersOf(response.header) });
     const trailer = new Headers({ ...headersOf(response.trailer) });
     this.answered.push(JSON.stringify([[...header], [...trailer]]), body.toString("latin1"));

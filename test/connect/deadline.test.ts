@@ -4,7 +4,7 @@ import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
-import { defaultDeadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "../../src/connect/deadline.ts";
+import { defaultDeadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "../../src/calls/deadline.ts";
 import { eventually, turn } from "../support/eventually.ts";
 import { ConnectRig, enveloped, errorOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
-import type { Peer } from "../../src/authority/caller.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
 import { eventually, turn } from "../support/eventually.ts";
 import { ConnectRig, errorOf, peerOf, protocols, rawRequest, tlsPeer } from "./connect-rig.ts";
 import { rawCall } from "./raw-call.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
-import { namesThisMachine } from "../../src/authority/this-machine.ts";
+import { namesThisMachine } from "../../src/wire/port/this-machine.ts";
 import { ConnectRig, enveloped, errorOf, loopbackPeer, peerOf, protocols, tlsPeer, unixPeer } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";
 

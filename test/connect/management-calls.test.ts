@@ -9,14 +9,14 @@ import {
   RevokeRequestSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
-import type { Peer } from "../../src/authority/caller.ts";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
-import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { createManagementCalls } from "../../src/connect/management-calls.ts";
-import type { Lane, LaneAnswer } from "../../src/grpc/lane.ts";
-import { createUnaryLane, laneHeaders } from "../../src/grpc/unary-lane.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { createUnaryLane, laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
+import { createManagementCalls } from "../../src/doors/rpc/lanes/management-calls.ts";
+import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "./connect-rig.ts";
 import { rawError } from "./raw-call.ts";

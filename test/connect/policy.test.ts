@@ -7,7 +7,7 @@ import { Health } from "#gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { roles } from "../../src/authority/caller.ts";
-import { mayCall, permittedFor } from "../../src/connect/policy.ts";
+import { mayCall, permittedFor } from "../../src/calls/policy.ts";
 import { ConnectRig, errorOf, type Protocol, peerOf, protocols, tlsPeer } from "./connect-rig.ts";
 
 const identities = ["none", "unknown", ...roles] as const;

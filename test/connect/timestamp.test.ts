@@ -4,7 +4,7 @@ import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AuthorityError } from "../../src/authority/errors.ts";
-import { fromTimestamp, toTimestamp } from "../../src/connect/timestamp.ts";
+import { fromTimestamp, toTimestamp } from "../../src/doors/rpc/timestamp.ts";
 import { ConnectRig, enveloped, errorOf, protocols } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";
 

@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
-import { createFigures } from "../../src/console/figures.ts";
+import { createFigures } from "../../src/doors/console/figures.ts";
 import { createAuthority, type TestCertificate } from "../support/certificates.ts";
 import { TestServer } from "../support/test-server.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
-import { createRefusedKeys, mergeRefused } from "../../src/console/refused-keys.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { createRefusedKeys, mergeRefused } from "../../src/doors/console/refused-keys.ts";
 
 function refusalOf(tokenId: string | null, refusal: string | null = "TOKEN_REVOKED", caller = "edge"): FinishedCall {
   return {

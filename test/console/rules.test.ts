@@ -9,7 +9,7 @@ type Rules = {
 };
 // What runs in the browser, as it stands.
 const { plainRule, ruleOf, lineAtFault }: Rules = await import(
-  join(import.meta.dirname, "../../src/console/page/rules.js")
+  join(import.meta.dirname, "../../src/doors/console/page/rules.js")
 );
 
 const good = { account: "acct_1", name: "a key", type: "TOKEN_TYPE_RESTRICTED", permissions: ["events:read"] };

@@ -1,14 +1,15 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
-import { createCheckStatuses } from "../../src/connect/check-statuses.ts";
-import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { type Authenticate, createCheck, requestIdOf } from "../../src/gateway/check.ts";
-import { createForwardAuth } from "../../src/gateway/forward-auth.ts";
-import { identityHeaders } from "../../src/gateway/identity-headers.ts";
-import { createCheckLane } from "../../src/grpc/check-lane.ts";
-import { peerOf } from "../connect/connect-rig.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { type Authenticate, createCheck, requestIdOf } from "../../src/doors/gateway/check.ts";
+import { createCheckLane } from "../../src/doors/gateway/check-lane.ts";
+import { createForwardAuth } from "../../src/doors/gateway/forward-auth.ts";
+import { identityHeaders } from "../../src/doors/gateway/identity-headers.ts";
+import { createCheckStatuses } from "../../src/doors/rpc/lanes/check-statuses.ts";
+import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import { peerOf, rawRequest } from "../connect/connect-rig.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
+import { bodyOf } from "../support/exchange.ts";
 
 const key = "sk_live_anything";
 const open = { isClosed: false };
@@ -39,12 +40,14 @@ function createDoors(authenticate: Authenticate) {
     calls,
     reported,
     forwardAuth: () =>
-      forwardAuth({
-        method: "GET",
-        url: "https://authority.test/authorize?permission=none",
-        header: new Headers({ authorization: `Bearer ${key}` }),
-        peer: peerOf("gateway"),
-      }),
+      forwardAuth(
+        rawRequest({
+          method: "GET",
+          path: "/authorize?permission=none",
+          header: { authorization: `Bearer ${key}` },
+          peer: peerOf("gateway"),
+        }),
+      ),
     async check() {
       return errorIn(
         await lane.answer(Buffer.alloc(5), 0, 5, ["application/grpc", null, null], peerOf("gateway"), open),
@@ -72,8 +75,9 @@ describe("an outage never looks like a bad key", () => {
     const doors = createDoors(authenticate);
     const response = await doors.forwardAuth();
     expect(response.status).toBe(503);
-    expect(JSON.parse(Buffer.from(response.body ?? []).toString()).error.code).toBe("unavailable");
-    expect(response.header.get("cache-control")).toBe("no-store");
+    const answer = new Response(await bodyOf(response), { headers: new Headers(response.header) });
+    expect(await answer.json()).toMatchObject({ error: { code: "unavailable" } });
+    expect(answer.headers.get("cache-control")).toBe("no-store");
     expect(await doors.check()).toMatchObject({ rawMessage: "the authority cannot answer now: ask again" });
     expect(doors.calls).toMatchObject([
       { rpc: "forward-auth/authorize", code: "UNAVAILABLE", reason: "UNDECIDED", refusal: null },

@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HeaderValueOption_HeaderAppendAction as Append } from "#gen/envoy/config/core/v3/base_pb.ts";
 import { CheckRequestSchema, CheckResponseSchema } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
-import { type CheckRequest, decodeCheckRequest } from "../../src/grpc/decode-check-request.ts";
-import { encodeAccepted, encodeDenied } from "../../src/grpc/encode-check-response.ts";
-import { prefixBytes } from "../../src/grpc/length-prefixed.ts";
+import { type CheckRequest, decodeCheckRequest } from "../../src/doors/gateway/decode-check-request.ts";
+import { encodeAccepted, encodeDenied } from "../../src/doors/gateway/encode-check-response.ts";
+import { prefixBytes } from "../../src/wire/protobuf/length-prefixed.ts";
 
 /** What protobuf-es reads in the same bytes. */
 function decodeGenerally(bytes: Uint8Array): CheckRequest {

@@ -1,20 +1,21 @@
 // connectconformance calls ConformanceService, which is not ours: `npm run suite:conformance` mounts it on the general way. Its unary
 // cases of gRPC that make sense for Authenticate are here, by their names, over a socket, with both ways as the product mounts them.
+
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
 import { type AddressInfo, createServer } from "node:net";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AuthenticateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
-import type { Peer } from "../../src/authority/caller.ts";
 import { fieldInvalid } from "../../src/authority/errors.ts";
 import type { Outcome } from "../../src/authority/judge.ts";
-import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { authenticatePath } from "../../src/grpc/authenticate-lane.ts";
-import { laneHeaders } from "../../src/grpc/unary-lane.ts";
-import { createHttp2Handler } from "../../src/http/http2-handler.ts";
-import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
-import { Http2Server } from "../../src/http2/http2-server.ts";
+import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
+import { authenticatePath } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
+import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
+import { Http2Server } from "../../src/wire/http2/http2-server.ts";
+import { createHttp2Handler } from "../../src/wire/port/http2-handler.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
 import { ConnectRig, enveloped, peerOf } from "../connect/connect-rig.ts";
 import { createLaneRig, type LaneRig } from "./lane-rig.ts";
 

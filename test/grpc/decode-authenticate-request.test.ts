@@ -5,9 +5,9 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { AuthenticateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityError } from "../../src/authority/errors.ts";
 import type { AuthenticateRequest } from "../../src/authority/judge.ts";
-import { fromAuthenticateRequest } from "../../src/connect/from-message.ts";
-import { unknownFieldPath } from "../../src/connect/unknown-field-path.ts";
-import { decodeAuthenticateRequest, type RequestFault } from "../../src/grpc/decode-authenticate-request.ts";
+import { unknownFieldPath } from "../../src/doors/rpc/connect/unknown-field-path.ts";
+import { fromAuthenticateRequest } from "../../src/doors/rpc/from-message.ts";
+import { decodeAuthenticateRequest, type RequestFault } from "../../src/doors/rpc/lanes/decode-authenticate-request.ts";
 
 /** What the general way makes of the same bytes. */
 function decodeGenerally(bytes: Uint8Array): AuthenticateRequest | RequestFault {

@@ -4,8 +4,11 @@ import { describe, expect, it } from "vitest";
 import { AuthenticateResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Outcome } from "../../src/authority/judge.ts";
 import { type StoredToken, tokenTypes } from "../../src/authority/token.ts";
-import { toAuthenticateResponse } from "../../src/connect/to-message.ts";
-import { encodeAuthenticateResponse, preparePrincipal } from "../../src/grpc/encode-authenticate-response.ts";
+import {
+  encodeAuthenticateResponse,
+  preparePrincipal,
+} from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
+import { toAuthenticateResponse } from "../../src/doors/rpc/to-message.ts";
 import { enveloped } from "../connect/connect-rig.ts";
 
 const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code));

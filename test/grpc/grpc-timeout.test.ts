@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { requestedTimeoutMs } from "../../src/connect/deadline.ts";
-import { grpcTimeoutMs } from "../../src/grpc/grpc-timeout.ts";
+import { requestedTimeoutMs } from "../../src/calls/deadline.ts";
+import { grpcTimeoutMs } from "../../src/wire/protobuf/grpc-timeout.ts";
 
 function parseGenerally(text: string): number | null | "malformed" {
   return requestedTimeoutMs(new Headers({ "content-type": "application/grpc", "grpc-timeout": text }));

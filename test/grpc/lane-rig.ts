@@ -1,15 +1,15 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
-import type { Peer } from "../../src/authority/caller.ts";
-import { createFaultLog } from "../../src/authority/fault-log.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
-import { createAuthenticateStatuses } from "../../src/connect/authenticate-statuses.ts";
-import type { RoleOf } from "../../src/connect/gate.ts";
-import { maxMessageBytes } from "../../src/connect/limits.ts";
-import { type AuthenticateLaneOptions, createAuthenticateLane } from "../../src/grpc/authenticate-lane.ts";
-import { preparePrincipal } from "../../src/grpc/encode-authenticate-response.ts";
-import type { Lane, LaneAnswer, PrepareBlock } from "../../src/grpc/lane.ts";
+import { createFaultLog } from "../../src/calls/fault-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import type { RoleOf } from "../../src/doors/rpc/connect/gate.ts";
+import { type AuthenticateLaneOptions, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
+import { createAuthenticateStatuses } from "../../src/doors/rpc/lanes/authenticate-statuses.ts";
+import { preparePrincipal } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
+import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import type { Lane, LaneAnswer, PrepareBlock } from "../../src/wire/http2/lane.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
 
 /** Header blocks that a test can read. */
 export const prepareBlock: PrepareBlock = (fields) => Buffer.from(JSON.stringify(fields));
@@ -40,7 +40,7 @@ export type LaneRig = {
   readonly requests: AuthenticateRequest[];
 };
 
-/** A lane over `decide`, with the errors and the gate of src/connect; its callers are gateways unless `roleOf` says otherwise. */
+/** A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says otherwise. */
 export function createLaneRig(
   decide: AuthenticateLaneOptions["authenticate"],
   { roleOf = () => "gateway", ...options }: Partial<AuthenticateLaneOptions> & { readonly roleOf?: RoleOf } = {},

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { trailersOnly } from "../../src/grpc/trailers-only.ts";
+import { trailersOnly } from "../../src/calls/grpc/trailers-only.ts";
 import { fieldsIn, prepareBlock } from "./lane-rig.ts";
 
 const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { malformed, WireReader } from "../../src/grpc/wire-reader.ts";
+import { malformed, WireReader } from "../../src/wire/protobuf/wire-reader.ts";
 
 function reader(...bytes: readonly number[]): WireReader {
   return new WireReader(Buffer.from(bytes), 0, bytes.length);

@@ -3,7 +3,7 @@ import { request as requestHttp1 } from "node:http";
 import { connect } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { HttpRequest } from "../../src/http/exchange.ts";
+import type { HttpRequest } from "../../src/wire/exchange.ts";
 import { eventually } from "../support/eventually.ts";
 import { answersBoth, connectRaw, echo, hello, readAll, readToEnd, readUntil, sendRaw, startRig } from "./http-rig.ts";
 

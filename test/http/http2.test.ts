@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { constants } from "node:http2";
 import { describe, expect, it } from "vitest";
-import type { HttpRequest } from "../../src/http/exchange.ts";
+import type { HttpRequest } from "../../src/wire/exchange.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   callHttp2,

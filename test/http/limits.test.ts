@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { HttpRequest } from "../../src/http/exchange.ts";
-import { defaultHttpLimits } from "../../src/http/limits.ts";
+import type { HttpRequest } from "../../src/wire/exchange.ts";
+import { defaultHttpLimits } from "../../src/wire/port/limits.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   answersBoth,

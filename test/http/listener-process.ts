@@ -1,4 +1,4 @@
-import { startListener } from "../../src/http/listener.ts";
+import { startListener } from "../../src/wire/port/listener.ts";
 import { createHttp2, serveWith } from "./http-rig.ts";
 
 // A listener in a process of its own, for tests that starve it of something. Prints its port and what it logs.

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { constants } from "node:http2";
 import { describe, expect, it } from "vitest";
-import type { HttpRequest } from "../../src/http/exchange.ts";
-import { defaultLimits } from "../../src/http2/limits.ts";
+import type { HttpRequest } from "../../src/wire/exchange.ts";
+import { defaultLimits } from "../../src/wire/http2/limits.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   answersBoth,

@@ -6,8 +6,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StartError } from "../../src/authority/errors.ts";
-import { maxUnixPathBytes } from "../../src/http/unix-socket.ts";
+import { StartError } from "../../src/machine/start-error.ts";
+import { maxUnixPathBytes } from "../../src/wire/port/unix-socket.ts";
 import { callHttp2, readToEnd, startRig } from "./http-rig.ts";
 
 describe("a listener on a unix socket", () => {

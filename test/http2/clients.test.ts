@@ -2,9 +2,9 @@ import { createHash, randomBytes } from "node:crypto";
 import { type ClientHttp2Session, type ClientSessionOptions, connect as connectHttp2, constants } from "node:http2";
 import { Client, type ClientUnaryCall, credentials } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
-import type { StreamAborted } from "../../src/http2/error-code.ts";
-import { clientPreface, Flag, FrameType, Setting } from "../../src/http2/frame.ts";
-import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
+import type { StreamAborted } from "../../src/wire/http2/error-code.ts";
+import { clientPreface, Flag, FrameType, Setting } from "../../src/wire/http2/frame.ts";
+import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
 import { eventually, turn } from "../support/eventually.ts";
 import {
   data,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clientPreface, FrameType } from "../../src/http2/frame.ts";
+import { clientPreface, FrameType } from "../../src/wire/http2/frame.ts";
 import { FuzzTarget, fuzzOnce } from "./support/fuzz.ts";
 import { compareOnce, startOracle } from "./support/oracle.ts";
 import { readRecordings, recordConversations } from "./support/recordings.ts";

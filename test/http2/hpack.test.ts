@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FieldFactory } from "../../src/http2/field.ts";
-import { HpackDecoder } from "../../src/http2/hpack-decoder.ts";
-import { encodePreparedBlock, type HeaderPair, HpackEncoder } from "../../src/http2/hpack-encoder.ts";
-import { decodeHuffman, encodeHuffman, huffmanBytes, maxDecodedBytes } from "../../src/http2/hpack-huffman.ts";
+import { FieldFactory } from "../../src/wire/http2/field.ts";
+import { HpackDecoder } from "../../src/wire/http2/hpack-decoder.ts";
+import { encodePreparedBlock, type HeaderPair, HpackEncoder } from "../../src/wire/http2/hpack-encoder.ts";
+import { decodeHuffman, encodeHuffman, huffmanBytes, maxDecodedBytes } from "../../src/wire/http2/hpack-huffman.ts";
 
 type Story = {
   readonly cases: readonly {

@@ -1,12 +1,12 @@
 import { Duplex } from "node:stream";
 import { afterEach, expect, it } from "vitest";
-import { ErrorCode } from "../../src/http2/error-code.ts";
-import { clientPreface, Flag, FrameType } from "../../src/http2/frame.ts";
-import type { Handler } from "../../src/http2/general.ts";
-import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
-import { Http2Server } from "../../src/http2/http2-server.ts";
-import type { Lane, LaneAnswer, LaneStream } from "../../src/http2/lane.ts";
-import type { Limits } from "../../src/http2/limits.ts";
+import { ErrorCode } from "../../src/wire/http2/error-code.ts";
+import { clientPreface, Flag, FrameType } from "../../src/wire/http2/frame.ts";
+import type { Handler } from "../../src/wire/http2/general.ts";
+import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
+import { Http2Server } from "../../src/wire/http2/http2-server.ts";
+import type { Lane, LaneAnswer, LaneStream } from "../../src/wire/http2/lane.ts";
+import type { Limits } from "../../src/wire/http2/limits.ts";
 import { data, frame, getPairs, headers, lanePairs, laneRequest, settings, settingsAck } from "./support/raw-client.ts";
 import { echoLane, lanePath } from "./support/test-server.ts";
 

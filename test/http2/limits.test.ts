@@ -1,11 +1,11 @@
 import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { Account } from "../../src/http2/account.ts";
-import { ErrorCode } from "../../src/http2/error-code.ts";
-import { clientPreface, Flag, FrameType, Setting } from "../../src/http2/frame.ts";
-import type { GeneralRequest, GeneralResponse } from "../../src/http2/general.ts";
-import { encodePreparedBlock, type HeaderPair } from "../../src/http2/hpack-encoder.ts";
-import type { LaneAnswer } from "../../src/http2/lane.ts";
+import { Account } from "../../src/wire/http2/account.ts";
+import { ErrorCode } from "../../src/wire/http2/error-code.ts";
+import { clientPreface, Flag, FrameType, Setting } from "../../src/wire/http2/frame.ts";
+import type { GeneralRequest, GeneralResponse } from "../../src/wire/http2/general.ts";
+import { encodePreparedBlock, type HeaderPair } from "../../src/wire/http2/hpack-encoder.ts";
+import type { LaneAnswer } from "../../src/wire/http2/lane.ts";
 import { eventually, turn } from "../support/eventually.ts";
 import {
   data,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ErrorCode } from "../../src/http2/error-code.ts";
-import { clientPreface, Flag, FrameType, Setting } from "../../src/http2/frame.ts";
-import { encodePreparedBlock } from "../../src/http2/hpack-encoder.ts";
+import { ErrorCode } from "../../src/wire/http2/error-code.ts";
+import { clientPreface, Flag, FrameType, Setting } from "../../src/wire/http2/frame.ts";
+import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
 import {
   data,
   frame,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { parseTraceParent } from "../../src/opentelemetry/trace-parent.ts";
+import { parseTraceParent } from "../../src/telemetry/opentelemetry/trace-parent.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const spanId = "b7ad6b7169203331";

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { Server } from "node:http";
 import { connect, Socket } from "node:net";
 import { expect, it } from "vitest";
-import { startAdminListener } from "../../src/prometheus/admin-listener.ts";
-import type { Expose } from "../../src/prometheus/paced-exposition.ts";
+import { startAdminListener } from "../../src/telemetry/prometheus/admin-listener.ts";
+import type { Expose } from "../../src/telemetry/prometheus/paced-exposition.ts";
 
 it("warns of a connection that cannot be accepted, and lives on", async () => {
   const warnings: string[] = [];

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createAccountTurns } from "../../src/rest/account-turns.ts";
+import { createAccountTurns } from "../../src/doors/rest/account-turns.ts";
 
 it("one account's work is done one after the other, also after a failure; another's does not wait for it", async () => {
   const inTurn = createAccountTurns();

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createAccountRate } from "../../src/rest/account-rate.ts";
+import { createAccountRate } from "../../src/doors/rest/account-rate.ts";
 import { type RestAnswer, RestRig } from "./rest-rig.ts";
 
 const body = { name: "a key", permissions: ["events:read"] };

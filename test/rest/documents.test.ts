@@ -4,8 +4,8 @@ import { expect, it } from "vitest";
 import type { DelegationReason } from "../../src/authority/delegation.ts";
 import { AuthorityError, type Reason } from "../../src/authority/errors.ts";
 import type { RefusalReason } from "../../src/authority/judge.ts";
-import * as bearerErrors from "../../src/bearer/public-error.ts";
-import * as restErrors from "../../src/rest/errors.ts";
+import * as bearerErrors from "../../src/calls/public-error.ts";
+import * as restErrors from "../../src/doors/rest/errors.ts";
 
 const refusals = {
   KEY_MALFORMED: true,

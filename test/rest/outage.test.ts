@@ -1,21 +1,18 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createDelegatedTokens, type DelegatedTokens } from "../../src/authority/delegated-tokens.ts";
-import type { FinishedCall } from "../../src/authority/finished-call.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createTokenAuthority } from "../../src/authority/token-authority.ts";
-import { createRestHandler, type RestHandlerOptions } from "../../src/rest/rest-handler.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
+import { createRestHandler, type RestHandlerOptions } from "../../src/doors/rest/rest-handler.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { bodyOf } from "../support/exchange.ts";
 import { undocumentedIn } from "./documented.ts";
 
 const calls: FinishedCall[] = [];
 beforeEach(() => {
   calls.length = 0;
 });
-
-async function readAll(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<Buffer> {
-  return Buffer.concat(body instanceof Uint8Array ? [body] : await Array.fromAsync(body));
-}
 
 /** The handler over a real store, with a key, and what a test puts in the place of its parts. */
 async function startHandler(
@@ -26,7 +23,7 @@ async function startHandler(
     store,
     keys: createKeyIndex({ store, prepare: () => new Uint8Array(0), maxBytes: 1_000_000 }),
     clock: Date.now,
-    lastUse: createLastUseRecorder(store, quietLog),
+    lastUse: createLastUseRecorder(store, () => {}),
     sealer: null,
     maxTokensPerAccount: 100,
     onChange: () => {},
@@ -56,16 +53,18 @@ async function startHandler(
       yield Buffer.from(await body);
     }
     const response = await handler({
+      httpVersion: "1.1",
       method,
       url: `http://localhost${path}`,
       header: new Headers({ authorization: `Bearer ${key}`, "content-type": "application/json" }),
       body: chunks(),
       signal,
+      peer: { transport: "loopback", identity: "local", fault: null },
     });
     const answer = {
       status: response.status,
       header: new Headers(response.header),
-      text: (await readAll(response.body)).toString(),
+      text: (await bodyOf(response)).toString(),
     };
     if (!signal.aborted) {
       expect(undocumentedIn(method, path, answer)).toBeNull();

@@ -1,6 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { describe, expect, it } from "vitest";
-import { createAccountPlaces } from "../../src/rest/account-places.ts";
+import { createAccountPlaces } from "../../src/doors/rest/account-places.ts";
 import { RestRig } from "./rest-rig.ts";
 
 /** A client that takes nothing of a body until it is told to. */

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { StartError } from "../../src/authority/errors.ts";
-import { lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
+import { StartError } from "../../src/machine/start-error.ts";
+import { lockDataDirectory } from "../../src/stores/sqlite/data-directory-lock.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -1,10 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
-import { checkpointAll, checkpointWhenLong } from "../../src/sqlite/checkpoint.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { createLookUp } from "../../src/sqlite/look-up.ts";
-import { openReaderDatabase, openWriterDatabase } from "../../src/sqlite/open-database.ts";
-import { createWriter } from "../../src/sqlite/writer.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { createLookUp } from "../../src/stores/sqlite/serving/look-up.ts";
+import { checkpointAll, checkpointWhenLong } from "../../src/stores/sqlite/writer/checkpoint.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { createTimeSeen } from "../../src/authority/clock.ts";
-import type { Log } from "../../src/authority/log.ts";
-import { readMarker } from "../../src/sqlite/marker.ts";
+import type { Log } from "../../src/machine/log.ts";
+import { readMarker } from "../../src/stores/sqlite/writer/marker.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { openStore, quietLog, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 

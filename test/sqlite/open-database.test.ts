@@ -2,8 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
-import { openReaderDatabase, openWriterDatabase } from "../../src/sqlite/open-database.ts";
-import { applicationId, migrations } from "../../src/sqlite/schema.ts";
+import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { applicationId, migrations } from "../../src/stores/sqlite/schema.ts";
 import { temporaryDataDirectory } from "./store-rig.ts";
 
 function temporaryDatabaseFile(): string {

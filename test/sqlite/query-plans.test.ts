@@ -1,9 +1,9 @@
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
-import { createLookUp } from "../../src/sqlite/look-up.ts";
-import { createReader } from "../../src/sqlite/reader.ts";
-import { migrate } from "../../src/sqlite/schema.ts";
-import { createWriter } from "../../src/sqlite/writer.ts";
+import { migrate } from "../../src/stores/sqlite/schema.ts";
+import { createLookUp } from "../../src/stores/sqlite/serving/look-up.ts";
+import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 
 type PlanRow = { readonly detail: string };
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
-import { applicationId, migrate, migrations } from "../../src/sqlite/schema.ts";
+import { applicationId, migrate, migrations } from "../../src/stores/sqlite/schema.ts";
 
 function migrated(): Database.Database {
   const db = new Database(":memory:");

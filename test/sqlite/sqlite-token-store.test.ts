@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 import { aNewToken, aQuery, at, describeTokenStore } from "../support/describe-token-store.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, closeSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, type TestContext } from "vitest";
-import { StartError } from "../../src/authority/errors.ts";
+import { StartError } from "../../src/machine/start-error.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { childFile, openStore, temporaryDataDirectory } from "./store-rig.ts";
 

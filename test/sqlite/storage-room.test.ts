@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { expect, it } from "vitest";
-import { type DataFiles, dataFiles } from "../../src/sqlite/data-directory.ts";
-import { ballastBytes, ballastRetryMs, createStorageRoom, readFreeBytes } from "../../src/sqlite/storage-room.ts";
+import { type DataFiles, dataFiles, readFreeBytes } from "../../src/stores/sqlite/data-directory.ts";
+import { ballastBytes, ballastRetryMs, createStorageRoom } from "../../src/stores/sqlite/writer/storage-room.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 function temporaryFiles(): DataFiles {

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { AuthorityError } from "../../src/authority/errors.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
-import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 
 const [directory = "", revocationLog = join(directory, "revocations.log")] = process.argv.slice(2);
 const junk = join(directory, "junk");

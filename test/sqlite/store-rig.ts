@@ -7,12 +7,12 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { onTestFinished } from "vitest";
-import type { Log } from "../../src/authority/log.ts";
+import type { Log } from "../../src/machine/log.ts";
 import {
   openSqliteTokenStore,
   type SqliteTokenStore,
   type SqliteTokenStoreOptions,
-} from "../../src/sqlite/open-sqlite-token-store.ts";
+} from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 
 export const quietLog: Log = { info() {}, warn() {}, error() {} };
 

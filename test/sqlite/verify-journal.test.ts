@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { emptyHead, hashJournalRow, type JournalHead } from "../../src/authority/journal.ts";
-import { openSqliteTokenStore } from "../../src/sqlite/open-sqlite-token-store.ts";
-import { verifyJournal } from "../../src/sqlite/verify-journal.ts";
+import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { editByHand, openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -5,10 +5,10 @@ import Database from "better-sqlite3";
 import { expect, it, onTestFinished } from "vitest";
 import { mintTokenId } from "../../src/authority/key.ts";
 import { requestMemoryMs } from "../../src/authority/token-store.ts";
-import { checkpointWhenLong, warnWhenHeld } from "../../src/sqlite/checkpoint.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { openWriterDatabase } from "../../src/sqlite/open-database.ts";
-import { createWriter } from "../../src/sqlite/writer.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { checkpointWhenLong, warnWhenHeld } from "../../src/stores/sqlite/writer/checkpoint.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -2,12 +2,12 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
 import { createTimeSeen } from "../../src/authority/clock.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
-import { createChangeSignal } from "../../src/sqlite/change-signal.ts";
-import { dataFiles } from "../../src/sqlite/data-directory.ts";
-import { type DataDirectoryLock, lockDataDirectory } from "../../src/sqlite/data-directory-lock.ts";
-import { startWriterThread } from "../../src/sqlite/start-writer-thread.ts";
-import { createWriterClient } from "../../src/sqlite/writer-client.ts";
-import type { WriterThreadData } from "../../src/sqlite/writer-thread.ts";
+import { createChangeSignal } from "../../src/stores/sqlite/change-signal.ts";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { type DataDirectoryLock, lockDataDirectory } from "../../src/stores/sqlite/data-directory-lock.ts";
+import { createWriterClient } from "../../src/stores/sqlite/serving/writer-client.ts";
+import { startWriterThread } from "../../src/stores/sqlite/start-writer-thread.ts";
+import type { WriterThreadData } from "../../src/stores/sqlite/writer/writer-thread.ts";
 import { aNewToken, at } from "../support/describe-token-store.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

@@ -45,7 +45,11 @@ const report = createReport("leaked-key");
 using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-leaked-key-"));
 const root = isPlanted
   ? plantedCopy(join(scratch.path, "planted"), [
-      { file: "src/sqlite/writer.ts", from: "if (!context.isBearer) {", to: "if (context.caller !== null) {" },
+      {
+        file: "src/stores/sqlite/writer/writer.ts",
+        from: "if (!context.isBearer) {",
+        to: "if (context.caller !== null) {",
+      },
     ])
   : resolve(import.meta.dirname, "../..");
 const dataDirectory = join(scratch.path, "data");

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type CertificatePaths, readCertificates } from "../../src/tls/certificates.ts";
+import { type CertificatePaths, readCertificates } from "../../src/wire/tls/certificates.ts";
 import { createAuthority } from "../support/certificates.ts";
 
 describe("readCertificates", () => {

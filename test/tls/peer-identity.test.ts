@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isIdentity, peerIdentity } from "../../src/tls/peer-identity.ts";
+import { isIdentity, peerIdentity } from "../../src/wire/tls/peer-identity.ts";
 import { type CertificateOptions, createAuthority, type GeneralName } from "../support/certificates.ts";
 
 const authority = createAuthority();

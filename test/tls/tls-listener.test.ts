@@ -4,7 +4,7 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { createConnection } from "node:net";
 import type { SecureVersion } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { handshakeFaultOf } from "../../src/http/peer-watch.ts";
+import { handshakeFaultOf } from "../../src/wire/port/peer-watch.ts";
 import { callHttp2, closed, connectRaw, readToEnd, sendRaw } from "../http/http-rig.ts";
 import { createAuthority, createSelfSigned, forgeAuthority } from "../support/certificates.ts";
 import { eventually } from "../support/eventually.ts";

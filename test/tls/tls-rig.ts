@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
-import type { HttpLimits } from "../../src/http/limits.ts";
-import type { HandshakeFault } from "../../src/http/peer-watch.ts";
-import { type CertificateSource, createCertificateSource } from "../../src/tls/certificate-source.ts";
-import { type CertificatePaths, readCertificates } from "../../src/tls/certificates.ts";
+import type { HttpLimits } from "../../src/wire/port/limits.ts";
+import type { HandshakeFault } from "../../src/wire/port/peer-watch.ts";
+import { type CertificateSource, createCertificateSource } from "../../src/wire/tls/certificate-source.ts";
+import { type CertificatePaths, readCertificates } from "../../src/wire/tls/certificates.ts";
 import { type HttpRig, startRig } from "../http/http-rig.ts";
 import { createAuthority, type TestAuthority, type TestCertificate } from "../support/certificates.ts";
 

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { isWithin, trustedPeriod } from "../../src/tls/trust.ts";
+import { isWithin, trustedPeriod } from "../../src/wire/tls/trust.ts";
 import {
   createAuthority,
   createSelfSigned,

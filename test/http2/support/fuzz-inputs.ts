@@ -1,5 +1,5 @@
-import { clientPreface, Flag, FrameType, Setting } from "../../../src/http2/frame.ts";
-import { encodePreparedBlock } from "../../../src/http2/hpack-encoder.ts";
+import { clientPreface, Flag, FrameType, Setting } from "../../../src/wire/http2/frame.ts";
+import { encodePreparedBlock } from "../../../src/wire/http2/hpack-encoder.ts";
 import { data, frame, getPairs, headers, lanePairs, postPairs, settings, settingsAck, word } from "./raw-client.ts";
 import { laterPath } from "./test-server.ts";
 

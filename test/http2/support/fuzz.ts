@@ -1,10 +1,10 @@
 import { Duplex } from "node:stream";
-import { Account } from "../../../src/http2/account.ts";
-import { FieldFactory } from "../../../src/http2/field.ts";
-import { clientPreface, Flag, FrameType, Setting } from "../../../src/http2/frame.ts";
-import type { GeneralRequest, GeneralResponse } from "../../../src/http2/general.ts";
-import { HpackDecoder } from "../../../src/http2/hpack-decoder.ts";
-import { Http2Server } from "../../../src/http2/http2-server.ts";
+import { Account } from "../../../src/wire/http2/account.ts";
+import { FieldFactory } from "../../../src/wire/http2/field.ts";
+import { clientPreface, Flag, FrameType, Setting } from "../../../src/wire/http2/frame.ts";
+import type { GeneralRequest, GeneralResponse } from "../../../src/wire/http2/general.ts";
+import { HpackDecoder } from "../../../src/wire/http2/hpack-decoder.ts";
+import { Http2Server } from "../../../src/wire/http2/http2-server.ts";
 import { compose, mutate, Random, wasReset } from "./fuzz-inputs.ts";
 import { frame, lanePairs, settings, word } from "./raw-client.ts";
 import { echoLane, laterPath } from "./test-server.ts";

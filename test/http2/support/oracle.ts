@@ -7,7 +7,7 @@ import {
   initialWindowBytes,
   maxWindowBytes,
   Setting,
-} from "../../../src/http2/frame.ts";
+} from "../../../src/wire/http2/frame.ts";
 import { compose, mutate, Random, wasReset } from "./fuzz-inputs.ts";
 import { frame, RawClient, settings, word } from "./raw-client.ts";
 import { lanePath, laterPath, startTestServer } from "./test-server.ts";

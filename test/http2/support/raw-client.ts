@@ -1,8 +1,8 @@
 import { connect, type Socket } from "node:net";
-import { FieldFactory } from "../../../src/http2/field.ts";
-import { clientPreface, Flag, FrameType } from "../../../src/http2/frame.ts";
-import { HpackDecoder } from "../../../src/http2/hpack-decoder.ts";
-import { encodePreparedBlock, type HeaderPair } from "../../../src/http2/hpack-encoder.ts";
+import { FieldFactory } from "../../../src/wire/http2/field.ts";
+import { clientPreface, Flag, FrameType } from "../../../src/wire/http2/frame.ts";
+import { HpackDecoder } from "../../../src/wire/http2/hpack-decoder.ts";
+import { encodePreparedBlock, type HeaderPair } from "../../../src/wire/http2/hpack-encoder.ts";
 import { lanePath } from "./test-server.ts";
 
 /** Shorter than a test's own time limit, so that a failure says what was heard; longer than a busy machine takes. */

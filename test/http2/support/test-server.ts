@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { Account } from "../../../src/http2/account.ts";
-import type { GeneralRequest, GeneralResponse } from "../../../src/http2/general.ts";
-import { encodePreparedBlock } from "../../../src/http2/hpack-encoder.ts";
-import { Http2Server } from "../../../src/http2/http2-server.ts";
-import type { Lane, LaneAnswer } from "../../../src/http2/lane.ts";
-import type { Limits } from "../../../src/http2/limits.ts";
+import { Account } from "../../../src/wire/http2/account.ts";
+import type { GeneralRequest, GeneralResponse } from "../../../src/wire/http2/general.ts";
+import { encodePreparedBlock } from "../../../src/wire/http2/hpack-encoder.ts";
+import { Http2Server } from "../../../src/wire/http2/http2-server.ts";
+import type { Lane, LaneAnswer } from "../../../src/wire/http2/lane.ts";
+import type { Limits } from "../../../src/wire/http2/limits.ts";
 
 export const lanePath = "/lane.Test/Echo";
 export const laterPath = "/lane.Test/Later";
@@ -55,6 +55,7 @@ function isGrpc([contentType]: readonly (string | null)[]): boolean {
 export const echoLane: Lane<null> = {
   maxBodyBytes: 65_536,
   tooLarge: () => tooLarge,
+  refusal: () => null,
   accepts: isGrpc,
   answer: (bytes, start, end) => ({
     head,

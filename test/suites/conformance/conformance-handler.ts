@@ -1,14 +1,14 @@
 import { ConnectError, createConnectRouter, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
-import { createFaultLog } from "../../../src/authority/fault-log.ts";
-import type { Log } from "../../../src/authority/log.ts";
-import { callOf } from "../../../src/connect/call.ts";
-import { createCallInterceptor } from "../../../src/connect/call-interceptor.ts";
-import { defaultDeadlines, requestedTimeoutMs } from "../../../src/connect/deadline.ts";
-import { callerUnidentified } from "../../../src/connect/errors.ts";
-import type { HttpHandler } from "../../../src/connect/http-exchange.ts";
-import { createRpcHandler } from "../../../src/connect/rpc-handler.ts";
+import { defaultDeadlines, requestedTimeoutMs } from "../../../src/calls/deadline.ts";
+import { createFaultLog } from "../../../src/calls/fault-log.ts";
+import { callOf } from "../../../src/doors/rpc/connect/call.ts";
+import { createCallInterceptor } from "../../../src/doors/rpc/connect/call-interceptor.ts";
+import { createRpcHandler } from "../../../src/doors/rpc/connect/rpc-handler.ts";
+import { callerUnidentified } from "../../../src/doors/rpc/errors.ts";
+import type { Log } from "../../../src/machine/log.ts";
+import type { HttpHandler } from "../../../src/wire/exchange.ts";
 import { createConformanceService, requestedTimeoutHeader } from "./conformance-service.ts";
 import type { Schema } from "./schema.ts";
 

@@ -1,12 +1,13 @@
 // The server under test. The runner starts one for each configuration, and gives it a ServerCompatRequest on standard input.
+
 import { once } from "node:events";
 import { buffer } from "node:stream/consumers";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Peer } from "../../../src/authority/caller.ts";
-import { connectionOf } from "../../../src/http/connection.ts";
-import { createHttp2Handler } from "../../../src/http/http2-handler.ts";
-import { startListener } from "../../../src/http/listener.ts";
-import { Http2Server } from "../../../src/http2/http2-server.ts";
+import { Http2Server } from "../../../src/wire/http2/http2-server.ts";
+import { connectionOf } from "../../../src/wire/port/connection.ts";
+import { createHttp2Handler } from "../../../src/wire/port/http2-handler.ts";
+import { startListener } from "../../../src/wire/port/listener.ts";
+import type { Peer } from "../../../src/wire/port/peer.ts";
 import { deafWatch } from "../../http/http-rig.ts";
 import { createConformanceHandler } from "./conformance-handler.ts";
 import { readSchema } from "./schema.ts";

@@ -2,9 +2,9 @@ import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TlsSource } from "../../../src/http/tls-source.ts";
-import { createCertificateSource } from "../../../src/tls/certificate-source.ts";
-import { readCertificates } from "../../../src/tls/certificates.ts";
+import type { TlsSource } from "../../../src/wire/port/tls-source.ts";
+import { createCertificateSource } from "../../../src/wire/tls/certificate-source.ts";
+import { readCertificates } from "../../../src/wire/tls/certificates.ts";
 import { createAuthority } from "../../support/certificates.ts";
 
 export type Credentials = {

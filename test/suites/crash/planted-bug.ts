@@ -2,9 +2,9 @@ import { plantedCopy } from "../support/planted-copy.ts";
 
 // Answers leave when the statements have run. COMMIT follows 20 ms later.
 const edits = [
-  { file: "src/sqlite/writer.ts", from: "commit.run();\n        return result;", to: "return result;" },
+  { file: "src/stores/sqlite/writer/writer.ts", from: "commit.run();\n        return result;", to: "return result;" },
   {
-    file: "src/sqlite/writer-loop.ts",
+    file: "src/stores/sqlite/writer/writer-loop.ts",
     from: "commitWaiting();\n      runOneBehind();",
     to: `commitWaiting();
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
-import { FieldFactory } from "../../../src/http2/field.ts";
-import { HpackDecoder } from "../../../src/http2/hpack-decoder.ts";
-import { HpackEncoder } from "../../../src/http2/hpack-encoder.ts";
+import { FieldFactory } from "../../../src/wire/http2/field.ts";
+import { HpackDecoder } from "../../../src/wire/http2/hpack-decoder.ts";
+import { HpackEncoder } from "../../../src/wire/http2/hpack-encoder.ts";
 
 // Our half of roundtrip.py. A line in is JSON: {reset} begins a connection anew; {tableBytes, pairs, wire} hands over a list and its block as the
 // other side encoded it, after the table size was changed for both. A line out: our block of the list, and what we decoded from theirs. Octets are characters.

@@ -23,7 +23,7 @@ export const plantedDomain = [
   },
   {
     name: "REST waits for a body before it looks at the key",
-    file: "src/rest/rest-handler.ts",
+    file: "src/doors/rest/rest-handler.ts",
     from: "await waitFor(patience, () => accept(operation, request, exchange));",
     to: "await waitFor(patience, async () => (await readBody(request), accept(operation, request, exchange)));",
     tests: ["test/rest/requests.test.ts"],
@@ -44,14 +44,14 @@ export const plantedDomain = [
   },
   {
     name: "the store does not ask whether the maker is good",
-    file: "src/sqlite/writer.ts",
+    file: "src/stores/sqlite/writer/writer.ts",
     from: "if (!context.isBearer) {",
     to: "if (context.caller !== null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
     name: "the maker's end is judged by the time that was asked for, not by that of the change",
-    file: "src/sqlite/writer.ts",
+    file: "src/stores/sqlite/writer/writer.ts",
     from: "toToken(row), subject, timeOf(context));",
     to: "toToken(row), subject, context.atMs);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
@@ -72,14 +72,14 @@ export const plantedDomain = [
   },
   {
     name: "changes are listed whatever their account",
-    file: "src/sqlite/list-changes.ts",
+    file: "src/stores/sqlite/serving/list-changes.ts",
     from: "AND (:account IS NULL OR token.account = :account)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
     name: "tokens are listed whoever created them",
-    file: "src/sqlite/list-tokens.ts",
+    file: "src/stores/sqlite/serving/list-tokens.ts",
     from: "AND (:created_by IS NULL OR token.created_by = :created_by)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],

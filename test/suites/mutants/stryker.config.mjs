@@ -2,14 +2,15 @@
 
 const bounded = [
   "src/authority/{caller,judge,key,page-token,permission,token,generational-cache}.ts",
-  "src/bearer/presented-key.ts",
-  "src/connect/policy.ts",
-  "src/grpc/{decode-authenticate-request,field-text,grpc-timeout,wire-reader}.ts",
+  "src/calls/presented-key.ts",
+  "src/calls/policy.ts",
+  "src/doors/rpc/lanes/decode-authenticate-request.ts",
+  "src/wire/protobuf/{field-text,grpc-timeout,wire-reader}.ts",
 ];
 /** Their tests open stores, so that each mutant takes seconds. */
 const slow = [
   "src/authority/{clock,delegated-tokens,delegation,key-index,last-use-recorder,sealer,token-authority,validation}.ts",
-  "src/grpc/decode-check-request.ts",
+  "src/doors/gateway/decode-check-request.ts",
 ];
 
 export default {

@@ -1,0 +1,45 @@
+import { randomBytes } from "node:crypto";
+import type { Log } from "../machine/log.ts";
+import { type Allowance, createSampler } from "../machine/sampler.ts";
+import type { ShortResponse } from "../wire/exchange.ts";
+import { headerTooLarge, publicErrorBody } from "./public-error.ts";
+
+const allowance: Allowance = { lines: 100, everyMs: 1000 };
+
+/** Whoever sent a request whose header is larger than is read. */
+type Sender = { readonly transport: string; readonly identity: string | null };
+
+/** What is told to requests whose header is larger than is read: of such a request nothing else is known, whatever the door. */
+export type LargeHeaders = {
+  /** Counts and logs one, and returns its answer. */
+  refuse(sender: Sender): ShortResponse;
+  /** How many there were since the start. */
+  count(): number;
+};
+
+export function createLargeHeaders(log: Log, steadyNowMs?: () => number): LargeHeaders {
+  const sample = createSampler(steadyNowMs);
+  let count = 0;
+
+  function tell({ identity, transport }: Sender, requestId: string): void {
+    const suppressed = sample("header", allowance);
+    if (suppressed !== null) {
+      const fields = { caller: identity, transport, request_id: requestId, suppressed };
+      log.warn(fields, "the header of a request is too large");
+    }
+  }
+
+  return {
+    refuse(sender) {
+      count += 1;
+      const requestId = `req_${randomBytes(12).toString("hex")}`;
+      tell(sender, requestId);
+      return {
+        status: 431,
+        header: { "content-type": "application/json", "cache-control": "no-store", "request-id": requestId },
+        body: Buffer.from(publicErrorBody(headerTooLarge, requestId)),
+      };
+    },
+    count: () => count,
+  };
+}

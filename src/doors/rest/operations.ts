@@ -1,0 +1,183 @@
+import type { Clock } from "../../authority/clock.ts";
+import type { DelegatedListRequest, DelegatedTokens } from "../../authority/delegated-tokens.ts";
+import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
+import type { PublicError } from "../../calls/public-error.ts";
+import { type AccountRate, createAccountRate } from "./account-rate.ts";
+import { createAccountTurns } from "./account-turns.ts";
+import { creationsLimited, parameterInvalid, RestError, readsLimited } from "./errors.ts";
+import { requestIdOf } from "./idempotency.ts";
+import {
+  integerOf,
+  type Parameters,
+  requiredTextOf,
+  requiredTextsOf,
+  requireKnown,
+  secondsOf,
+  textOf,
+  wordOf,
+} from "./parameters.ts";
+import { toTokenJson } from "./token-json.ts";
+
+/** A request whose key was accepted, just now. */
+export type BearerRequest = {
+  readonly bearer: StoredToken;
+  /** The token that the path names; empty where it names none. */
+  readonly id: string;
+  readonly query: Parameters;
+  readonly body: Parameters;
+  readonly header: Headers;
+  readonly signal: AbortSignal;
+};
+
+export type OperationAnswer = {
+  readonly json: object;
+  readonly tokenId: string | null;
+  readonly revision: number | null;
+};
+
+/** One operation of this face. */
+export type Operation = {
+  /** The RPC that does the same, for logs and metrics. */
+  readonly rpc: string;
+  /** Its path, as HTTP knows it. */
+  readonly route: string;
+  readonly permission: "tokens:read" | "tokens:write";
+  readonly run: (request: BearerRequest) => Promise<OperationAnswer>;
+};
+
+export type OperationsOptions = {
+  readonly tokens: DelegatedTokens;
+  readonly clock: Clock;
+};
+
+export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", Operation>>;
+
+// Of one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
+const creationsPerSecond = 25;
+const readsPerSecond = 100;
+
+const service = "casapay.token.v1.TokenService";
+
+export function createOperations({ tokens, clock }: OperationsOptions): Operations {
+  const creations = createAccountRate(creationsPerSecond);
+  const reads = createAccountRate(readsPerSecond);
+  // A list may have to look at many tokens.
+  const inTurn = createAccountTurns();
+
+  async function create({ bearer, query, body, header }: BearerRequest): Promise<OperationAnswer> {
+    requireKnown(query, []);
+    requireKnown(body, ["name", "type", "permissions", "expires_at"]);
+    const type = typeToCreate(body);
+    const request = {
+      name: requiredTextOf(body, "name"),
+      type,
+      // Keys of the other types, which are refused, have none.
+      permissions: type === "restricted" ? requiredTextsOf(body, "permissions") : [],
+      expiresAtMs: toMs(secondsOf(body, "expires_at")),
+      requestId: requestIdOf(header),
+    };
+    spend(creations, bearer.account, creationsLimited);
+    const { token, key, revision } = await tokens.create(bearer, request);
+    // Sent again, and revoked since: there is no key to show.
+    const json = toTokenJson(token, clock(), { key: key === "" ? null : key });
+    return { json, tokenId: token.id, revision };
+  }
+
+  async function get({ bearer, id, query }: BearerRequest): Promise<OperationAnswer> {
+    requireKnown(query, []);
+    spend(reads, bearer.account, readsLimited);
+    const token = await tokens.get(bearer, id);
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision: null };
+  }
+
+  async function list({ bearer, query, signal }: BearerRequest): Promise<OperationAnswer> {
+    const request = listRequestOf(query);
+    spend(reads, bearer.account, readsLimited);
+    const { tokens: data, hasMore } = await inTurn(bearer.account, () => tokens.list(bearer, request, signal));
+    const nowMs = clock();
+    const json = {
+      object: "list",
+      url: "/v1/tokens",
+      has_more: hasMore,
+      data: data.map((token) => toTokenJson(token, nowMs)),
+    };
+    return { json, tokenId: null, revision: null };
+  }
+
+  async function revoke({ bearer, id, query, body }: BearerRequest): Promise<OperationAnswer> {
+    requireKnown(query, []);
+    requireKnown(body, []);
+    const { token, revision } = await tokens.revoke(bearer, id);
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision };
+  }
+
+  return {
+    create: { rpc: `${service}/Create`, route: "/v1/tokens", permission: "tokens:write", run: create },
+    get: { rpc: `${service}/Get`, route: "/v1/tokens/{id}", permission: "tokens:read", run: get },
+    list: { rpc: `${service}/List`, route: "/v1/tokens", permission: "tokens:read", run: list },
+    revoke: { rpc: `${service}/Revoke`, route: "/v1/tokens/{id}/revoke", permission: "tokens:write", run: revoke },
+  };
+}
+
+function spend(rate: AccountRate, account: string, tooMany: PublicError): void {
+  const retryAfterSeconds = rate(account);
+  if (retryAfterSeconds > 0) {
+    throw new RestError(tooMany, { retryAfterSeconds });
+  }
+}
+
+/** Types that cannot be created here are types all the same: the domain says why they are refused. */
+function typeToCreate(body: Parameters): TokenType {
+  const text = textOf(body, "type") ?? "restricted";
+  const type = tokenTypes.find((one) => one === text);
+  if (type === undefined) {
+    throw parameterInvalid("type", "must be restricted");
+  }
+  return type;
+}
+
+const createdBounds = ["created[gte]", "created[gt]", "created[lt]", "created[lte]"] as const;
+
+function listRequestOf(query: Parameters): DelegatedListRequest {
+  requireKnown(query, ["limit", "starting_after", "ending_before", "type", "status", ...createdBounds]);
+  const type = wordOf(query, "type", tokenTypes);
+  const status = wordOf(query, "status", tokenStates);
+  const [gte, gt, lt, lte] = createdBounds.map((name) => secondsOf(query, name));
+  return {
+    limit: integerOf(query, "limit", { min: 1, max: 100 }) ?? 10,
+    from: placeOf(query),
+    types: type === null ? [] : [type],
+    states: status === null ? [] : [status],
+    // `created` is shown in whole seconds: all of a second is after what is less than it, and before what is greater.
+    createdFromMs: greatest(toMs(gte ?? null), toMs(next(gt ?? null))),
+    createdBeforeMs: least(toMs(lt ?? null), toMs(next(lte ?? null))),
+  };
+}
+
+function placeOf(query: Parameters): DelegatedListRequest["from"] {
+  const after = textOf(query, "starting_after");
+  const before = textOf(query, "ending_before");
+  if (after !== null && before !== null) {
+    throw parameterInvalid("ending_before", "cannot go with starting_after");
+  }
+  if (before !== null) {
+    return { direction: "newer", tokenId: before, field: "ending_before" };
+  }
+  return after === null ? null : { direction: "older", tokenId: after, field: "starting_after" };
+}
+
+function toMs(seconds: number | null): number | null {
+  return seconds === null ? null : seconds * 1000;
+}
+
+function next(seconds: number | null): number | null {
+  return seconds === null ? null : seconds + 1;
+}
+
+function greatest(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.max(one, other);
+}
+
+function least(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}

@@ -1,0 +1,78 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+import { isFieldError } from "@bufbuild/protobuf/reflect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  callCanceled,
+  compressionUnnamed,
+  deadlineExceeded,
+  messageUndecodable,
+  reasonOf,
+  requestMalformed,
+  requestNotSupported,
+  requestTooLarge,
+  wireError,
+} from "../errors.ts";
+import { maxMessageBytes } from "../limits.ts";
+
+/**
+ * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers, and any of
+ * those may be a key. Our own errors are answered as they are. `findField` looks for the field at fault where theirs do not name it.
+ */
+export function rewordProtocolError(
+  error: unknown,
+  input: DescMessage,
+  findField: () => string | null = () => null,
+): ConnectError {
+  if (!(error instanceof ConnectError)) {
+    return requestMalformed("the request's body could not be read");
+  }
+  if (reasonOf(error) !== null) {
+    return error;
+  }
+  switch (error.code) {
+    case Code.ResourceExhausted:
+      return requestTooLarge(maxMessageBytes);
+    case Code.Unimplemented:
+      return requestNotSupported();
+    case Code.DeadlineExceeded:
+      return deadlineExceeded();
+    case Code.Canceled:
+      return callCanceled();
+    case Code.Internal:
+      return isCompressionUnnamed(error) ? compressionUnnamed() : undecodable(error, input, findField);
+    default:
+      return undecodable(error, input, findField);
+  }
+}
+
+/** Connect answers INTERNAL to what it cannot parse as well, and tells the two apart in the text alone. */
+function isCompressionUnnamed(error: ConnectError): boolean {
+  return error.rawMessage === "received compressed envelope, but do not know how to decompress";
+}
+
+function undecodable(error: ConnectError, input: DescMessage, findField: () => string | null): ConnectError {
+  const key = unknownJsonKey(error);
+  if (key !== null) {
+    return isSafeName(key)
+      ? wireError("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
+      : wireError("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
+  }
+  const field = faultyField(error) ?? findField();
+  return field === null ? messageUndecodable(input) : requestMalformed(`${field} could not be decoded`, field);
+}
+
+/** protobuf-es wraps the error that names the field, and Connect wraps that. */
+function faultyField(error: ConnectError): string | null {
+  const cause = error.cause instanceof Error ? error.cause.cause : null;
+  return isFieldError(cause) ? cause.field().name : null;
+}
+
+/** protobuf-es tells of an unknown key in the text alone, always at its end. */
+function unknownJsonKey(error: ConnectError): string | null {
+  return /from JSON: key "(.*)" is unknown$/s.exec(error.rawMessage)?.[1] ?? null;
+}
+
+/** A name that could be a field's, and is too short to hold a key. */
+function isSafeName(name: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]{0,29}$/.test(name);
+}

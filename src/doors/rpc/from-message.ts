@@ -1,0 +1,124 @@
+import { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
+import {
+  type AuthenticateRequest as AuthenticateRequestMessage,
+  ChangeAction as ChangeActionNumber,
+  type CreateRequest as CreateRequestMessage,
+  type ListChangesRequest as ListChangesRequestMessage,
+  type ListRequest as ListRequestMessage,
+} from "#gen/casapay/token/v1/token_service_pb.ts";
+import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
+import type { Action } from "../../authority/journal.ts";
+import type { AuthenticateRequest } from "../../authority/judge.ts";
+import type { ListChangesRequest, ListRequest } from "../../authority/lists.ts";
+import type { TokenState, TokenType } from "../../authority/token.ts";
+import type { CreateRequest } from "../../authority/token-authority.ts";
+import { fromTimestamp } from "./timestamp.ts";
+
+const typeOfNumber: ReadonlyMap<number, TokenType> = new Map([
+  [TokenTypeNumber.SECRET, "secret"],
+  [TokenTypeNumber.PUBLISHABLE, "publishable"],
+  [TokenTypeNumber.RESTRICTED, "restricted"],
+]);
+
+const stateOfNumber: ReadonlyMap<number, TokenState> = new Map([
+  [TokenStateNumber.ACTIVE, "active"],
+  [TokenStateNumber.EXPIRED, "expired"],
+  [TokenStateNumber.REVOKED, "revoked"],
+]);
+
+const actionOfNumber: ReadonlyMap<number, Action> = new Map([
+  [ChangeActionNumber.CREATE, "create"],
+  [ChangeActionNumber.REVOKE, "revoke"],
+]);
+
+/** What Create is asked for. Throws FIELD_INVALID for a type or time that is none. */
+export function fromCreateRequest(message: CreateRequestMessage): CreateRequest {
+  return {
+    account: message.account,
+    name: message.name,
+    type: requireType("type", message.type),
+    livemode: message.livemode,
+    permissions: message.permissions,
+    expiresAtMs: fromTimestamp("expire_time", message.expireTime),
+    requestId: message.requestId,
+  };
+}
+
+/** What List is asked for. Throws FIELD_INVALID for a type, state or time that is none. */
+export function fromListRequest(message: ListRequestMessage): ListRequest {
+  return {
+    pageSize: message.pageSize,
+    pageToken: message.pageToken,
+    account: message.account,
+    types: requireTypes("types", message.types),
+    livemode: message.livemode ?? null,
+    states: requireStates("states", message.states),
+    permission: message.permission,
+    createdFromMs: fromTimestamp("created_from", message.createdFrom),
+    createdBeforeMs: fromTimestamp("created_before", message.createdBefore),
+    expiresBeforeMs: fromTimestamp("expires_before", message.expiresBefore),
+    unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
+    nameContains: message.nameContains,
+    keyHint: message.keyHint,
+    createdBy: message.createdBy,
+  };
+}
+
+/** What ListChanges is asked for. Throws FIELD_INVALID for an action or time that is none. */
+export function fromListChangesRequest(message: ListChangesRequestMessage): ListChangesRequest {
+  return {
+    pageSize: message.pageSize,
+    pageToken: message.pageToken,
+    tokenId: message.tokenId,
+    caller: message.caller,
+    action: message.action === ChangeActionNumber.UNSPECIFIED ? null : requireAction("action", message.action),
+    account: message.account,
+    changedFromMs: fromTimestamp("changed_from", message.changedFrom),
+    changedBeforeMs: fromTimestamp("changed_before", message.changedBefore),
+  };
+}
+
+/** What Authenticate is asked for. Throws FIELD_INVALID for a type that is none. Hot path. */
+export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
+  return {
+    key: message.key,
+    requiredPermissions: message.requiredPermissions,
+    livemode: message.livemode ?? null,
+    allowedTypes: requireTypes("allowed_types", message.allowedTypes),
+  };
+}
+
+/** A type that is none. */
+export function typesInvalid(field: string): AuthorityError {
+  return fieldInvalid(field, "must be TOKEN_TYPE_SECRET, TOKEN_TYPE_PUBLISHABLE or TOKEN_TYPE_RESTRICTED");
+}
+
+function requireType(field: string, number: TokenTypeNumber): TokenType {
+  const type = typeOfNumber.get(number);
+  if (type === undefined) {
+    throw typesInvalid(field);
+  }
+  return type;
+}
+
+function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): readonly TokenType[] {
+  return [...new Set(numbers)].map((number) => requireType(field, number));
+}
+
+function requireAction(field: string, number: ChangeActionNumber): Action {
+  const action = actionOfNumber.get(number);
+  if (action === undefined) {
+    throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
+  }
+  return action;
+}
+
+function requireStates(field: string, numbers: readonly TokenStateNumber[]): readonly TokenState[] {
+  return [...new Set(numbers)].map((number) => {
+    const state = stateOfNumber.get(number);
+    if (state === undefined) {
+      throw fieldInvalid(field, "must be TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED");
+    }
+    return state;
+  });
+}

@@ -1,0 +1,65 @@
+import type { Outcome, RefusalReason } from "../../../authority/judge.ts";
+import type { StoredToken, TokenType } from "../../../authority/token.ts";
+import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
+import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
+
+type Refusal = Extract<Outcome, { readonly kind: "refusal" }>;
+
+// Numbers of fields and enums are those of token.proto and token_service.proto.
+const numberOfType = { secret: 1, publishable: 2, restricted: 3 } satisfies Record<TokenType, number>;
+
+const numberOfReason = {
+  KEY_MALFORMED: 1,
+  KEY_UNKNOWN: 2,
+  TOKEN_REVOKED: 3,
+  TOKEN_EXPIRED: 4,
+  LIVEMODE_MISMATCH: 5,
+  TYPE_NOT_ALLOWED: 6,
+  INSUFFICIENT_PERMISSIONS: 7,
+} satisfies Record<RefusalReason, number>;
+
+const keyMalformed = encodeRefusal({ kind: "refusal", reason: "KEY_MALFORMED", token: null, missingPermissions: [] });
+const keyUnknown = encodeRefusal({ kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] });
+
+/** Hot path. A casapay.token.v1.AuthenticateResponse with gRPC's prefix, byte for byte what protobuf-es makes. Not to be changed: it may be shared. */
+export function encodeAuthenticateResponse(outcome: Outcome): Uint8Array {
+  if (outcome.kind === "principal") {
+    return outcome.answer;
+  }
+  switch (outcome.reason) {
+    case "KEY_MALFORMED":
+      return keyMalformed;
+    case "KEY_UNKNOWN":
+      return keyUnknown;
+    default:
+      return encodeRefusal(outcome);
+  }
+}
+
+/** The whole answer for a key that may pass: it depends on the token alone, and holds no key. */
+export function preparePrincipal(token: StoredToken): Uint8Array {
+  const principal =
+    stringField(1, token.id) +
+    stringField(2, token.account) +
+    varintField(3, numberOfType[token.type]) +
+    varintField(4, token.livemode ? 1 : 0) +
+    stringFields(5, token.permissions) +
+    (token.expiresAtMs === null ? "" : messageField(6, timestamp(token.expiresAtMs)));
+  const text = lengthPrefixed(messageField(1, principal));
+  return Buffer.from(text, "latin1");
+}
+
+function encodeRefusal({ reason, token, missingPermissions }: Refusal): Uint8Array {
+  const refusal =
+    varintField(1, numberOfReason[reason]) +
+    stringFields(2, missingPermissions) +
+    stringField(3, token?.id ?? "") +
+    stringField(4, token?.account ?? "");
+  return Buffer.from(lengthPrefixed(messageField(2, refusal)), "latin1");
+}
+
+/** The fields of a google.protobuf.Timestamp. */
+function timestamp(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  return varintField(1, seconds) + varintField(2, (ms - 1000 * seconds) * 1_000_000);
+}

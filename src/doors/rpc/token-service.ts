@@ -1,0 +1,126 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type {
+  AuthenticateRequest as AuthenticateRequestMessage,
+  AuthenticateResponse,
+  CreateRequest,
+  CreateResponseSchema,
+  FindByDigestRequest,
+  FindByDigestResponseSchema,
+  GetRequest,
+  GetResponseSchema,
+  ListAccountsRequest,
+  ListAccountsResponseSchema,
+  ListChangesRequest,
+  ListChangesResponseSchema,
+  ListRequest,
+  ListResponseSchema,
+  RevokeRequest,
+  RevokeResponseSchema,
+  TokenService,
+} from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { Clock } from "../../authority/clock.ts";
+import { AuthorityError, undecided } from "../../authority/errors.ts";
+import type { AuthenticateRequest, Outcome } from "../../authority/judge.ts";
+import type { TokenAuthority } from "../../authority/token-authority.ts";
+import { callerOf, callOf, type NotedCall } from "./connect/call.ts";
+import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
+import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
+
+/** The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and translates back. */
+export type TokenMethods = ReturnType<typeof createTokenMethods>;
+
+export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
+  return {
+    async create(request: CreateRequest, call: NotedCall): Promise<MessageInitShape<typeof CreateResponseSchema>> {
+      const { token, key, revision } = await authority.create(callerOf(call), fromCreateRequest(request));
+      call.tokenId = token.id;
+      call.revision = revision;
+      return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
+    },
+
+    async get({ id }: GetRequest, call: NotedCall): Promise<MessageInitShape<typeof GetResponseSchema>> {
+      const token = await authority.get(id);
+      call.tokenId = token.id;
+      return { token: toTokenMessage(token, clock()) };
+    },
+
+    async list(request: ListRequest, call: NotedCall): Promise<MessageInitShape<typeof ListResponseSchema>> {
+      const answer = await authority.list(callerOf(call), fromListRequest(request));
+      const nowMs = clock();
+      return {
+        tokens: answer.tokens.map((token) => toTokenMessage(token, nowMs)),
+        nextPageToken: answer.nextPageToken,
+        previousPageToken: answer.previousPageToken,
+      };
+    },
+
+    async revoke(
+      { id, reason }: RevokeRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
+      const { token, revision } = await authority.revoke(callerOf(call), id, reason);
+      call.tokenId = token.id;
+      call.revision = revision;
+      return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+    },
+
+    async findByDigest(
+      { digest }: FindByDigestRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof FindByDigestResponseSchema>> {
+      const token = await authority.findByDigest(digest);
+      call.tokenId = token.id;
+      return { token: toTokenMessage(token, clock()) };
+    },
+
+    async listChanges(
+      request: ListChangesRequest,
+      call: NotedCall,
+    ): Promise<MessageInitShape<typeof ListChangesResponseSchema>> {
+      const answer = await authority.listChanges(callerOf(call), fromListChangesRequest(request));
+      call.tokenId = request.tokenId === "" ? null : request.tokenId;
+      return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
+    },
+
+    async listAccounts({
+      pageSize,
+      pageToken,
+      prefix,
+    }: ListAccountsRequest): Promise<MessageInitShape<typeof ListAccountsResponseSchema>> {
+      const answer = await authority.listAccounts({ pageSize, pageToken, prefix });
+      return { accounts: answer.accounts.map(toAccountMessage), nextPageToken: answer.nextPageToken };
+    },
+
+    /** Hot path. */
+    async authenticate(request: AuthenticateRequestMessage, call: NotedCall): Promise<AuthenticateResponse> {
+      const outcome = await decide(authority, fromAuthenticateRequest(request));
+      call.tokenId = outcome.token?.id ?? null;
+      call.refusalReason = outcome.kind === "refusal" ? outcome.reason : null;
+      return toAuthenticateResponse(outcome);
+    },
+  };
+}
+
+/** TokenService on Connect's handlers. */
+export function createTokenService(methods: TokenMethods): ServiceImpl<typeof TokenService> {
+  return {
+    create: (request, { values }) => methods.create(request, callOf(values)),
+    get: (request, { values }) => methods.get(request, callOf(values)),
+    list: (request, { values }) => methods.list(request, callOf(values)),
+    revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
+    listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
+    listAccounts: (request) => methods.listAccounts(request),
+    authenticate: (request, { values }) => methods.authenticate(request, callOf(values)),
+  };
+}
+
+/** An outage must never look like a bad key, nor like anything but an outage. Hot path. */
+async function decide(authority: TokenAuthority, request: AuthenticateRequest): Promise<Outcome> {
+  try {
+    return await authority.authenticate(request);
+  } catch (error) {
+    throw error instanceof AuthorityError ? error : undecided(error);
+  }
+}

@@ -1,0 +1,233 @@
+import { chmodSync, constants, copyFileSync, existsSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type Database from "better-sqlite3";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import { type DataFiles, dataFiles, syncDirectory, syncFile } from "../data-directory.ts";
+import { lockDataDirectory } from "../data-directory-lock.ts";
+import { openCopy } from "../open-database.ts";
+import { unmarkBackup } from "../schema.ts";
+import { readAuthorityId } from "../store-identity.ts";
+import { openMarker, readMarker } from "../writer/marker.ts";
+import { openRevocationLog, unfinishedLog } from "../writer/revocation-log.ts";
+import { createWriter } from "../writer/writer.ts";
+import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
+import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
+
+export type RestoreOrder = {
+  readonly backup: string;
+  readonly directory: string;
+  /** Where the restored store's revocation log will be. One that is there already is moved aside. */
+  readonly revocationLog: string;
+  /** Where the restored store's marker will be. */
+  readonly marker: string;
+  /** Revocation logs, and files with log lines of changes among others. */
+  readonly revocations: readonly string[];
+  /** Restores also when it is not known what was revoked since. */
+  readonly acceptLost: boolean;
+};
+
+export type Restored = {
+  readonly backupHead: JournalHead;
+  /** With what was revoked again. */
+  readonly head: JournalHead;
+  readonly revokedAgain: number;
+  /** Revoked before the backup already. */
+  readonly alreadyRevoked: number;
+  /** Of tokens that were created after the backup, and are lost: their keys are unknown from now on. */
+  readonly ofLostTokens: number;
+  /** The newest change that the files tell of. */
+  readonly reached: number;
+  readonly gaps: MissedRevocations["gaps"];
+  readonly unreadable: MissedRevocations["unreadable"];
+  /** Null when it is known what was revoked, as far as the files reach. Otherwise whose revocation may be among what is not known. */
+  readonly mayLiveAgain: LiveTokens | null;
+  /** Where the log of the store before was moved to. */
+  readonly oldLog: string | null;
+};
+
+export type LiveTokens = {
+  /** The first of them, by account. */
+  readonly tokens: readonly { readonly id: string; readonly account: string }[];
+  readonly count: number;
+};
+
+/** More is nothing that a person reads: they are the active tokens of the restored store, which lists them. */
+const maxNamed = 10_000;
+
+/**
+ * Puts a backup into a data directory without a database, with every revocation that the given files tell of since. The database
+ * appears at once and as a whole, and only when it is known what was revoked after the backup, as far as the files reach; how far that
+ * is, they cannot tell. Otherwise a StartError says what is missing.
+ */
+export async function restore(order: RestoreOrder, nowMs: number): Promise<Restored> {
+  if (order.revocations.length === 0 && !order.acceptLost) {
+    throw new StartError(
+      "a backup does not know what was revoked since, and those keys would live again: give the revocation log, or the log lines of changes, with --revocations FILE, or else say --accept-lost-revocations",
+    );
+  }
+  if (!existsSync(order.backup)) {
+    throw new StartError(`there is no backup ${order.backup}`);
+  }
+  const files = { ...dataFiles(order.directory), revocationLog: order.revocationLog, marker: order.marker };
+  requireKnownLog(order, files);
+  using _lock = lockDataDirectory(files.directory);
+  requireNoDatabase(files);
+  const unfinished = { database: `${files.database}.unfinished`, revocationLog: unfinishedLog(files.revocationLog) };
+  // Of a restore that was killed.
+  removeDatabase(unfinished.database);
+  rmSync(unfinished.revocationLog, { force: true });
+  const seenMs = readMarker(files.marker)?.timeMs ?? 0;
+  const logBytes = sizeOf(files.revocationLog);
+  let oldLog: string | null = null;
+  try {
+    const { authority, ...restored } = await build(order, unfinished, nowMs);
+    syncFile(unfinished.database);
+    oldLog = moveAside(files.revocationLog, nowMs);
+    if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
+      throw new StartError(
+        `${files.revocationLog} has changed since it was read: stop the server that writes to it, and start again`,
+      );
+    }
+    openMarker(files.marker, authority, restored.head, seenMs, () => {})[Symbol.dispose]();
+    renameSync(unfinished.database, files.database);
+    syncDirectory(files.directory);
+    // Last: a start finds the log beside its place, should this be the end.
+    renameSync(unfinished.revocationLog, files.revocationLog);
+    syncDirectory(dirname(files.revocationLog));
+    return { ...restored, oldLog };
+  } catch (error) {
+    removeDatabase(unfinished.database);
+    rmSync(unfinished.revocationLog, { force: true });
+    if (oldLog !== null && !existsSync(files.database)) {
+      // Nothing was restored: the log is where it was, and the next try asks for it.
+      renameSync(oldLog, files.revocationLog);
+    }
+    throw asCopyError(error, files.directory, order.backup);
+  }
+}
+
+async function build(
+  order: RestoreOrder,
+  unfinished: Pick<DataFiles, "database" | "revocationLog">,
+  nowMs: number,
+): Promise<Omit<Restored, "oldLog"> & { readonly authority: string }> {
+  const file = unfinished.database;
+  if (existsSync(`${order.backup}-wal`)) {
+    throw new StartError(`${order.backup}-wal exists: this is a database in use, or the copy of one, and no backup`);
+  }
+  copyFileSync(order.backup, file, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  chmodSync(file, 0o600);
+  const db = openCopy(file);
+  try {
+    const backupHead = requireWhole(db, order.backup);
+    const missed = await readMissedRevocations(order.revocations, db, backupHead);
+    if (!order.acceptLost) {
+      requireComplete(missed, backupHead);
+    }
+    const counts = revokeAgain(db, missed);
+    const head = requireWhole(db, file);
+    openRevocationLog(unfinished, db, noRoomToMake, () => 0, true)[Symbol.dispose]();
+    const { reached, gaps, unreadable } = missed;
+    const isAllKnown =
+      reached >= backupHead.revision && order.revocations.length > 0 && gaps.length + unreadable.length === 0;
+    const mayLiveAgain = isAllKnown ? null : findLive(db, nowMs);
+    return { authority: readAuthorityId(db), backupHead, head, reached, gaps, unreadable, mayLiveAgain, ...counts };
+  } finally {
+    db.close();
+  }
+}
+
+function findLive(db: Database.Database, nowMs: number): LiveTokens {
+  const condition = "revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > ?)";
+  const count = db.prepare<[number], number>(`SELECT count(*) FROM token WHERE ${condition}`).pluck().get(nowMs) ?? 0;
+  const tokens = db
+    .prepare<[number, number], LiveTokens["tokens"][number]>(
+      `SELECT id, account FROM token WHERE ${condition} ORDER BY account, revision LIMIT ?`,
+    )
+    .all(nowMs, maxNamed);
+  return { tokens, count };
+}
+
+/** A full disk ends the restore. */
+const noRoomToMake = { noteFull() {}, giveUpBallast: () => false };
+
+/** In one transaction with what makes a database of the backup. */
+function revokeAgain(
+  db: Database.Database,
+  { revocations }: MissedRevocations,
+): Pick<Restored, "revokedAgain" | "alreadyRevoked" | "ofLostTokens"> {
+  const writer = createWriter(db);
+  const counts = { revokedAgain: 0, alreadyRevoked: 0, ofLostTokens: 0 };
+  writer.transact(() => {
+    for (const { tokenId, atMs, caller, reason } of revocations) {
+      const outcome = writer.revoke({
+        method: "revoke",
+        id: tokenId,
+        reason,
+        context: { caller: `restore:${caller}`, atMs, isBearer: false },
+      });
+      if (outcome?.kind !== "revoked") {
+        counts.ofLostTokens += 1;
+      } else if (outcome.head === null) {
+        counts.alreadyRevoked += 1;
+      } else {
+        counts.revokedAgain += 1;
+      }
+    }
+    unmarkBackup(db);
+  });
+  return counts;
+}
+
+function requireComplete({ reached, gaps, unreadable }: MissedRevocations, backupHead: JournalHead): void {
+  if (unreadable[0] !== undefined) {
+    throw new StartError(
+      `${unreadable[0]}: tells of a change and cannot be read, being cut off, edited or not in JSON: give the line as it was written, take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
+    );
+  }
+  if (reached < backupHead.revision) {
+    throw new StartError(
+      `the files end at revision ${reached}, before the backup's ${backupHead.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
+    );
+  }
+  const [gap] = gaps;
+  if (gap !== undefined) {
+    const [first, last] = gap;
+    throw new StartError(
+      `no file says what ${first === last ? `revision ${first} was` : `revisions ${first} to ${last} were`}: give those lines as well, or accept what was revoked there as lost with --accept-lost-revocations`,
+    );
+  }
+}
+
+/** The log at its place knows most, and is moved aside: to leave it out must be meant. */
+function requireKnownLog({ revocations, acceptLost }: RestoreOrder, { revocationLog }: DataFiles): void {
+  const given = revocations.map((file) => resolve(file));
+  if (existsSync(revocationLog) && !acceptLost && !given.includes(revocationLog)) {
+    throw new StartError(`there is a revocation log: give it as well: --revocations ${revocationLog}`);
+  }
+}
+
+function requireNoDatabase({ directory, database }: DataFiles): void {
+  // A write-ahead log that was left behind would be taken for the new database's.
+  const found = ["", "-wal", "-shm", "-journal"]
+    .map((suffix) => `${database}${suffix}`)
+    .find((file) => existsSync(file));
+  if (found !== undefined) {
+    throw new StartError(`${directory} holds a database, or a part of one (${found}): move it away first`);
+  }
+}
+
+function sizeOf(file: string): number | null {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? null;
+}
+
+function moveAside(file: string, nowMs: number): string | null {
+  if (!existsSync(file)) {
+    return null;
+  }
+  const aside = `${file}.before-restore-${new Date(nowMs).toISOString().replaceAll(":", "-")}`;
+  renameSync(file, aside);
+  syncDirectory(dirname(file));
+  return aside;
+}

@@ -1,0 +1,62 @@
+import { toFailure } from "../../../machine/failure.ts";
+import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
+import type { ManagementCall, WriterAnswer } from "../writer-call.ts";
+import type { StorageRoom } from "./storage-room.ts";
+import type { Writer } from "./writer.ts";
+
+/**
+ * Runs the calls, each atomic by itself, and returns their answers, all of which would survive a power cut. Throws only what is
+ * fatal: then it is unknown which of the calls happened.
+ *
+ * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has happened, and
+ * each call is run once more alone, revocations first, so that it gets its own outcome.
+ */
+export function commitTogether(
+  writer: Writer,
+  room: StorageRoom,
+  calls: readonly ManagementCall[],
+): ReadonlyMap<ManagementCall, WriterAnswer> {
+  try {
+    return writer.transact(() => new Map(calls.map((call) => [call, apply(writer, room, call)])));
+  } catch (error) {
+    if (isFatal(error)) {
+      throw error;
+    }
+    if (isBusy(error)) {
+      // Another program holds the database. To wait for it again, once a call, would take all day.
+      return new Map(calls.map((call) => [call, { method: "failed", failure: toFailure(error) }]));
+    }
+    return new Map(calls.toSorted(revocationsFirst).map((call) => [call, commitAlone(writer, room, call)]));
+  }
+}
+
+function commitAlone(writer: Writer, room: StorageRoom, call: ManagementCall): WriterAnswer {
+  try {
+    return writer.transact(() => apply(writer, room, call));
+  } catch (error) {
+    if (isFatal(error)) {
+      throw error;
+    }
+    if (!isFull(error)) {
+      return { method: "failed", failure: toFailure(error) };
+    }
+    room.noteFull();
+    if (call.method === "create") {
+      return { method: "create", outcome: { kind: "storage_low" } };
+    }
+    return room.giveUpBallast() ? commitAlone(writer, room, call) : { method: "failed", failure: toFailure(error) };
+  }
+}
+
+function apply(writer: Writer, room: StorageRoom, call: ManagementCall): WriterAnswer {
+  switch (call.method) {
+    case "create":
+      return { method: "create", outcome: writer.create(call, room.isLow) };
+    case "revoke":
+      return { method: "revoke", outcome: writer.revoke(call) };
+  }
+}
+
+function revocationsFirst(a: ManagementCall, b: ManagementCall): number {
+  return Number(b.method === "revoke") - Number(a.method === "revoke");
+}

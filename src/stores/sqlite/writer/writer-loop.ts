@@ -1,0 +1,259 @@
+import type { MessagePort } from "node:worker_threads";
+import type Database from "better-sqlite3";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { fromFailure, toFailure } from "../../../machine/failure.ts";
+import type { Log } from "../../../machine/log.ts";
+import { isFatal } from "../sqlite-error.ts";
+import type {
+  BackgroundCall,
+  CreateCall,
+  ManagementCall,
+  RevokeCall,
+  WriterAnswer,
+  WriterCall,
+  WriterMessage,
+  WriterReply,
+  WriterRequest,
+} from "../writer-call.ts";
+import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
+import { commitTogether } from "./group-commit.ts";
+import type { Revocation } from "./revocation-line.ts";
+import type { RevocationLog } from "./revocation-log.ts";
+import type { StorageRoom } from "./storage-room.ts";
+import type { Writer } from "./writer.ts";
+
+/** Bounds how long the calls that come during a commit wait for it. */
+const maxCallsInCommit = 256;
+
+type Waiting<Call extends WriterCall> = { readonly port: MessagePort; readonly id: number; readonly call: Call };
+
+export type WriterLoopParts = {
+  readonly db: Database.Database;
+  readonly writer: Writer;
+  readonly room: StorageRoom;
+  readonly revocations: RevocationLog;
+  readonly log: Log;
+  /** Tells all threads that something changed. */
+  readonly signalChange: () => void;
+  /** Tells all threads whether the write-ahead log waits for a moment without readers. */
+  readonly markLogLong: (isLong: boolean) => void;
+  /** Throws when a file of the store is no longer at its place. */
+  readonly requireInPlace: () => void;
+  /** Notes the newest change outside the database. */
+  readonly noteHead: (head: JournalHead) => void;
+  readonly onFatal: (error: unknown) => void;
+};
+
+export type WriterLoop = {
+  /** Takes the calls of one serving thread. */
+  accept(port: MessagePort): void;
+  /** Resolves when every call that has arrived is answered, and never when the loop fails. No others may arrive. */
+  drain(): Promise<void>;
+  /** Takes no more calls. An open port would keep the thread alive, and its other end waiting. */
+  closePorts(): void;
+  /** Fails when a file of the store is no longer at its place. */
+  look(): void;
+  /** Answers nothing more, and tells everybody. */
+  fail(error: unknown): void;
+};
+
+/**
+ * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits for, then
+ * the upkeep. What arrives in the meantime waits for the next turn.
+ */
+export function createWriterLoop({
+  db,
+  writer,
+  room,
+  revocations,
+  log,
+  signalChange,
+  markLogLong,
+  requireInPlace,
+  noteHead,
+  onFatal,
+}: WriterLoopParts): WriterLoop {
+  const ports = new Set<MessagePort>();
+  /** Revocations go first: while one waits, somebody's key is in the wrong hands. */
+  const waitingRevocations: Waiting<RevokeCall>[] = [];
+  const waitingCreations: Waiting<CreateCall>[] = [];
+  const waitingBehind: Waiting<BackgroundCall>[] = [];
+  let whenDrained = Promise.withResolvers<void>();
+  let isTurnComing = false;
+  let hasFailed = false;
+
+  function receive(port: MessagePort, { id, call }: WriterRequest): void {
+    switch (call.method) {
+      case "revoke":
+        waitingRevocations.push({ port, id, call });
+        break;
+      case "create":
+        waitingCreations.push({ port, id, call });
+        break;
+      default:
+        waitingBehind.push({ port, id, call });
+    }
+    callTurn();
+  }
+
+  function callTurn(): void {
+    if (!isTurnComing && !hasFailed) {
+      isTurnComing = true;
+      // By then, every message that has arrived is in the queue.
+      setImmediate(takeTurn);
+    }
+  }
+
+  function takeTurn(): void {
+    isTurnComing = false;
+    if (hasFailed) {
+      return;
+    }
+    try {
+      commitWaiting();
+      runOneBehind();
+      checkpointWhenLong(db, room.isTight(), log, markLogLong);
+      revocations.followHead(writer.head());
+      room.restoreBallast();
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    if (waitingRevocations.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
+      callTurn();
+    } else {
+      whenDrained.resolve();
+      whenDrained = Promise.withResolvers();
+    }
+  }
+
+  function commitWaiting(): void {
+    const first = waitingRevocations.splice(0, maxCallsInCommit);
+    const batch: readonly Waiting<ManagementCall>[] = [
+      ...first,
+      ...waitingCreations.splice(0, maxCallsInCommit - first.length),
+    ];
+    if (batch.length > 0) {
+      requireInPlace();
+      const answers = commitTogether(
+        writer,
+        room,
+        batch.map(({ call }) => call),
+      );
+      // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
+      signalChange();
+      revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
+      noteHead(writer.head());
+      // Again: a second server that has begun since then has read the database without these changes.
+      requireInPlace();
+      answer(batch, (call) => answers.get(call) ?? failed(new Error("the call was not run")));
+    }
+  }
+
+  function runOneBehind(): void {
+    const [first] = waitingBehind;
+    if (first === undefined) {
+      return;
+    }
+    const result = runBehind(first.call);
+    if (result !== "unfinished") {
+      waitingBehind.shift();
+      answer([first], () => result);
+    }
+  }
+
+  function runBehind(call: BackgroundCall): WriterAnswer | "unfinished" {
+    try {
+      if (call.method === "recordUses") {
+        if (!room.hasBallast()) {
+          return failed(new Error("the disk is full: uses are not recorded"));
+        }
+        writer.transact(() => writer.recordUses(call.uses));
+        return { method: "done" };
+      }
+      if (writer.transact(() => writer.forgetSomeRequests(call.nowMs)) > 0) {
+        return "unfinished";
+      }
+      // What was forgotten, or erased by a revocation, may still stand in the WAL. A full disk keeps it: room given back is lost.
+      if (room.hasBallast()) {
+        checkpointAll(db, log);
+      }
+      return { method: "done" };
+    } catch (error) {
+      if (isFatal(error)) {
+        throw error;
+      }
+      return failed(error);
+    }
+  }
+
+  function look(): void {
+    try {
+      requireInPlace();
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  function fail(error: unknown): void {
+    if (hasFailed) {
+      return;
+    }
+    hasFailed = true;
+    // What happened is unknown, so that nothing may be answered from memory any more.
+    signalChange();
+    for (const port of ports) {
+      port.postMessage({ kind: "fatal", failure: toFailure(error) } satisfies WriterReply);
+    }
+    onFatal(error);
+  }
+
+  return {
+    accept(port) {
+      ports.add(port);
+      port.on("message", (message: WriterMessage) => {
+        if ("lost" in message) {
+          fail(fromFailure(message.lost));
+        } else {
+          receive(port, message);
+        }
+      });
+      port.on("close", () => ports.delete(port));
+    },
+    drain() {
+      callTurn();
+      return whenDrained.promise;
+    },
+    closePorts() {
+      for (const port of ports) {
+        port.close();
+      }
+    },
+    look,
+    fail,
+  };
+}
+
+/** What the call has revoked: nothing when the token was revoked before. */
+function revocationIn(call: ManagementCall, answered: WriterAnswer | undefined): readonly Revocation[] {
+  if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
+    return [];
+  }
+  const { token, head } = answered.outcome;
+  return [{ head, tokenId: token.id, caller: call.context.caller, reason: token.revokeReason }];
+}
+
+function failed(error: unknown): WriterAnswer {
+  return { method: "failed", failure: toFailure(error) };
+}
+
+/** One message a port, however many answers: a message costs more than what is in it. */
+function answer<Call extends WriterCall>(
+  batch: readonly Waiting<Call>[],
+  toAnswer: (call: Call) => WriterAnswer,
+): void {
+  for (const [port, calls] of Map.groupBy(batch, (one) => one.port)) {
+    const answers = calls.map(({ id, call }) => ({ id, answer: toAnswer(call) }));
+    port.postMessage({ kind: "answers", answers } satisfies WriterReply);
+  }
+}

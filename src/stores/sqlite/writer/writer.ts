@@ -1,0 +1,309 @@
+import type Database from "better-sqlite3";
+import { makerRefusal } from "../../../authority/delegation.ts";
+import {
+  type Action,
+  type ChangeContext,
+  emptyHead,
+  hashJournalRow,
+  type JournalHead,
+} from "../../../authority/journal.ts";
+import { isExpired, type StoredToken, type Token } from "../../../authority/token.ts";
+import {
+  type CreateOutcome,
+  type CreateRequestRecord,
+  lastUsePrecisionMs,
+  type MakerRefused,
+  type NewToken,
+  type RevokeOutcome,
+  requestMemoryMs,
+  type TokenUse,
+} from "../../../authority/token-store.ts";
+import { type CountParameters, countTokens } from "../count-tokens.ts";
+import { selectJournalHead } from "../journal-head.ts";
+import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import type { CreateCall, RevokeCall } from "../writer-call.ts";
+import { createSealedKeys } from "./sealed-keys.ts";
+
+/** Changes the database. Everything but `transact` must run within it. */
+export type Writer = {
+  /** Runs the work in one transaction, and returns only when its changes would survive a power cut. When it throws, nothing has changed. */
+  transact<T>(work: () => T): T;
+  /** The newest change. */
+  head(): JournalHead;
+  create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
+  revoke(call: RevokeCall): RevokeOutcome | null;
+  recordUses(uses: readonly TokenUse[]): void;
+  /** Forgets some of those due and returns how many: ask again until there are none. */
+  forgetSomeRequests(nowMs: number): number;
+};
+
+const maxUses = 1000;
+const maxForgottenAtOnce = 500;
+const maxAccountsKept = 10_000;
+
+type RequestRow = {
+  readonly body_digest: Uint8Array;
+  readonly sealed_slot: number | null;
+  readonly token_revision: number;
+  readonly at_ms: number;
+};
+
+type DigestRow = { readonly digest: Uint8Array };
+
+/** The statements of the one writing connection, in the order that each method runs them: checks first, then writes. */
+export function createWriter(db: Database.Database): Writer {
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const commit = db.prepare("COMMIT");
+  const rollback = db.prepare("ROLLBACK");
+  const findRequest = db.prepare<[string, string, string], RequestRow>(
+    `SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request
+     WHERE caller = ? AND account = ? AND request_id = ?`,
+  );
+  const findById = db.prepare<[string], TokenRow & DigestRow>(
+    `SELECT token.digest, ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
+  );
+  const findByRevision = db.prepare<[number], TokenRow>(
+    `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.revision = ?`,
+  );
+  const countLive = db.prepare<CountParameters, { live: number }>(
+    `SELECT ${countTokens.neverExpiring} + ${countTokens.yetToExpire} AS live`,
+  );
+  const insertChange = db.prepare<[number, number, string, Action, string, Uint8Array]>(
+    "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  const insertToken = db.prepare(
+    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms,
+       expires_at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  // A request of 24 hours before may still stand there: it is forgotten by being replaced.
+  const insertRequest = db.prepare(
+    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const markRevoked = db.prepare<[number, string, number, number]>(
+    `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
+     WHERE revision = ? AND revoked_at_ms IS NULL`,
+  );
+  const findSealedKey = db.prepare<[number], { readonly sealed_slot: number }>(
+    "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL",
+  );
+  const dropSealedKey = db.prepare<[number]>("UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?");
+  const upsertUse = db.prepare<[number, number, number]>(
+    `INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?)
+     ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms
+     WHERE excluded.used_at_ms >= last_use.used_at_ms + ?`,
+  );
+  const forgetRequests = db.prepare<[number, number], Pick<RequestRow, "sealed_slot">>(
+    "DELETE FROM create_request WHERE at_ms <= ? RETURNING sealed_slot ORDER BY at_ms LIMIT ?",
+  );
+  const sealedKeys = createSealedKeys(db);
+
+  let head: JournalHead = selectJournalHead(db)() ?? emptyHead;
+  /** The most live tokens that an account can have: counted once, and one more for each Create since, also one that was rolled back. */
+  const mostLive = new Map<string, number>();
+  /** Of the changes of this run: an earlier run may have been in the future, and its clock been set right since. */
+  let newestMs = Number.NEGATIVE_INFINITY;
+
+  /** Threads read the clock and then ask: what comes later may have read the earlier time. */
+  function timeOf({ atMs }: ChangeContext): number {
+    return Math.max(atMs, newestMs);
+  }
+
+  function appendToJournal(
+    action: Action,
+    token: Pick<StoredToken, "id" | "account" | "type" | "livemode" | "permissions" | "expiresAtMs">,
+    digest: Uint8Array,
+    context: ChangeContext,
+  ): JournalHead {
+    const { caller } = context;
+    const revision = head.revision + 1;
+    const atMs = timeOf(context);
+    newestMs = atMs;
+    const hash = hashJournalRow(head.hash, { revision, atMs, caller, action, tokenId: token.id }, token, digest);
+    insertChange.run(revision, atMs, caller, action, token.id, hash);
+    head = { revision, atMs, hash };
+    return head;
+  }
+
+  function replay(row: RequestRow, request: CreateRequestRecord): CreateOutcome {
+    if (Buffer.compare(row.body_digest, request.bodyDigest) !== 0) {
+      return { kind: "request_id_reused" };
+    }
+    const created = findByRevision.get(row.token_revision);
+    if (created === undefined) {
+      throw new Error(`no token has the revision ${row.token_revision} that a request names`);
+    }
+    return {
+      kind: "replayed",
+      token: toToken(created),
+      sealedKey: row.sealed_slot === null ? null : sealedKeys.get(row.sealed_slot),
+    };
+  }
+
+  /** Why a bearer may not make this change; null for a service. */
+  function refusalOfMaker(
+    action: Action,
+    subject: Parameters<typeof makerRefusal>[2],
+    context: ChangeContext,
+  ): MakerRefused | null {
+    if (!context.isBearer) {
+      return null;
+    }
+    const row = findById.get(context.caller);
+    const reason = makerRefusal(action, row === undefined ? null : toToken(row), subject, timeOf(context));
+    return reason === null ? null : { kind: "maker_refused", reason };
+  }
+
+  function eraseSealedKey(slot: number | null): void {
+    if (slot !== null) {
+      sealedKeys.erase(slot);
+    }
+  }
+
+  /** Counting costs a microsecond for every 20 tokens of the account, so it is done again only when the account may be full. */
+  function isLimitReached(account: string, maxLiveTokens: number, nowMs: number): boolean {
+    if ((mostLive.get(account) ?? maxLiveTokens) < maxLiveTokens) {
+      return false;
+    }
+    const row = countLive.get({ account, now_ms: nowMs, max: maxLiveTokens });
+    if (row === undefined || row.live >= maxLiveTokens) {
+      return true;
+    }
+    if (mostLive.size >= maxAccountsKept) {
+      mostLive.clear();
+    }
+    mostLive.set(account, row.live);
+    return false;
+  }
+
+  return {
+    transact(work) {
+      const headBefore = head;
+      begin.run();
+      try {
+        const result = work();
+        commit.run();
+        return result;
+      } catch (error) {
+        head = headBefore;
+        // A full disk, among others, may have rolled back already.
+        if (db.inTransaction) {
+          rollback.run();
+        }
+        throw error;
+      }
+    },
+
+    head: () => head,
+
+    create({ token, request, maxLiveTokens, context }, isStorageLow) {
+      const refused = refusalOfMaker("create", token, context);
+      if (refused !== null) {
+        return refused;
+      }
+      const earlier = request === null ? undefined : findRequest.get(context.caller, token.account, request.id);
+      if (request !== null && earlier !== undefined && earlier.at_ms > context.atMs - requestMemoryMs) {
+        return replay(earlier, request);
+      }
+      if (isExpired(token, context.atMs)) {
+        return { kind: "already_expired" };
+      }
+      if (isLimitReached(token.account, maxLiveTokens, context.atMs)) {
+        return { kind: "limit_reached" };
+      }
+      if (isStorageLow()) {
+        return { kind: "storage_low" };
+      }
+      const change = appendToJournal("create", token, token.digest, context);
+      insertToken.run(
+        change.revision,
+        token.id,
+        token.digest,
+        token.account,
+        token.name,
+        token.type,
+        token.livemode ? 1 : 0,
+        token.keyHint,
+        JSON.stringify(token.permissions),
+        context.caller,
+        change.atMs,
+        token.expiresAtMs,
+      );
+      mostLive.set(token.account, (mostLive.get(token.account) ?? 0) + 1);
+      if (request !== null) {
+        eraseSealedKey(earlier?.sealed_slot ?? null);
+        insertRequest.run(
+          context.caller,
+          token.account,
+          request.id,
+          request.bodyDigest,
+          change.revision,
+          sealedKeys.put(request.sealedKey),
+          change.atMs,
+        );
+      }
+      return { kind: "created", token: asCreated(token, change, context.caller), head: change };
+    },
+
+    revoke({ id, reason, context }) {
+      const row = findById.get(id);
+      if (row === undefined) {
+        return null;
+      }
+      const token: Token = toToken(row);
+      const refused = refusalOfMaker("revoke", token, context);
+      if (refused !== null) {
+        return refused;
+      }
+      if (token.revokedAtMs !== null) {
+        return { kind: "revoked", token, head: null };
+      }
+      const change = appendToJournal("revoke", token, row.digest, context);
+      markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
+      eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
+      dropSealedKey.run(token.createRevision);
+      return {
+        kind: "revoked",
+        token: { ...token, revokedAtMs: change.atMs, revokeReason: reason, revokeRevision: change.revision },
+        head: change,
+      };
+    },
+
+    recordUses(uses) {
+      if (uses.length > maxUses) {
+        throw new RangeError(`${uses.length} uses at once are more than ${maxUses}`);
+      }
+      for (const { createRevision, usedAtMs } of uses) {
+        upsertUse.run(createRevision, usedAtMs, lastUsePrecisionMs);
+      }
+    },
+
+    forgetSomeRequests(nowMs) {
+      const forgotten = forgetRequests.all(nowMs - requestMemoryMs, maxForgottenAtOnce);
+      for (const { sealed_slot } of forgotten) {
+        eraseSealedKey(sealed_slot);
+      }
+      return forgotten.length;
+    },
+  };
+}
+
+function asCreated(token: NewToken, change: JournalHead, createdBy: string): StoredToken {
+  return {
+    id: token.id,
+    account: token.account,
+    name: token.name,
+    type: token.type,
+    livemode: token.livemode,
+    keyHint: token.keyHint,
+    permissions: token.permissions,
+    createdBy,
+    createdAtMs: change.atMs,
+    expiresAtMs: token.expiresAtMs,
+    revokedAtMs: null,
+    revokeReason: "",
+    createRevision: change.revision,
+    revokeRevision: null,
+  };
+}

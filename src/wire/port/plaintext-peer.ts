@@ -1,0 +1,13 @@
+import type { ListenAddress } from "./listen-address.ts";
+import type { Peer } from "./peer.ts";
+import { isThisMachine } from "./this-machine.ts";
+
+/** Who a plaintext peer is: on this machine, `local`. The address should keep others out; where it does not, they are nobody. */
+export function plaintextPeer(address: ListenAddress, remoteAddress: string | undefined): Peer {
+  if ("path" in address) {
+    return { transport: "unix", identity: "local", fault: null };
+  }
+  return isThisMachine(remoteAddress ?? "")
+    ? { transport: "loopback", identity: "local", fault: null }
+    : { transport: "loopback", identity: null, fault: "PLAINTEXT_FROM_ELSEWHERE" };
+}

@@ -1,0 +1,89 @@
+// What the documents say of the tree is true of it.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { logMessages } from "./support/log-messages.ts";
+
+const root = resolve(import.meta.dirname, "..");
+const tracked = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
+const files = String(tracked)
+  .split("\0")
+  .filter((path) => path !== "" && existsSync(join(root, path)));
+const documents = files.filter((path) => path.endsWith(".md") && !path.startsWith("third_party/"));
+
+function read(path: string): string {
+  return readFileSync(join(root, path), "utf8");
+}
+
+/** Without the blocks of commands and configuration. */
+function proseOf(path: string): string {
+  return read(path).replaceAll(/^ *```[\s\S]*?^ *```$/gm, "");
+}
+
+describe.each(documents)("%s", (document) => {
+  const folder = dirname(join(root, document));
+
+  it("links to what is there", () => {
+    const targets = [...proseOf(document).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
+    const broken = targets.filter((target) => {
+      const [path = "", anchor] = target.split("#");
+      const file = path === "" ? join(root, document) : resolve(folder, path);
+      return !/^https?:/.test(target) && !(existsSync(file) && (anchor === undefined || hasHeading(file, anchor)));
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it("names no file and no folder that is not there", () => {
+    const named = [...proseOf(document).matchAll(/`([^`\s]+)`/g)].map(([, name = ""]) => name).filter(isPath);
+    const bases = [folder, join(root, "src"), root];
+    expect(named.filter((path) => !bases.some((base) => existsSync(join(base, path))))).toEqual([]);
+  });
+
+  it("names no npm script that is not there", () => {
+    const { scripts } = JSON.parse(read("package.json"));
+    const named = [...read(document).matchAll(/\bnpm run ([a-z][a-z0-9:-]*)/g)].map(([, name = ""]) => name);
+    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+  });
+});
+
+function hasHeading(file: string, anchor: string): boolean {
+  const headings = [...readFileSync(file, "utf8").matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => heading);
+  return headings.some((heading) => anchorOf(heading) === anchor);
+}
+
+/** As GitHub makes it. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+}
+
+/** Whether a word in backticks is meant as a path of this repository: not one of a URL, nor the tag of a release. */
+function isPath(word: string): boolean {
+  const [first = ""] = word.split("/");
+  const isFile = /^[\w.-]+(?:\/[\w.-]+)*\.(?:ts|js|md|proto|sh)$/.test(word);
+  const isUnderFolder = /^[\w./-]+$/.test(word) && files.some((path) => path.startsWith(`${first}/`));
+  return isFile || (word.includes("/") && isUnderFolder && !/\/v\d/.test(word));
+}
+
+it("docs/observability.md has every log message, and no other", () => {
+  const said = logMessages(files.filter((path) => /^src\/.*\.ts$/.test(path)).map((path) => join(root, path)));
+  const tables = read("docs/observability.md").matchAll(/^\| `msg` \|.*\n\|-.*\n((?:\|.*\n)+)/gm);
+  const firstCells = [...tables].flatMap(([, rows = ""]) => [...rows.matchAll(/^\| (.+?) \| /gm)]);
+  const listed = firstCells.flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text));
+  expect(said.length).toBeGreaterThan(30);
+  expect({
+    missing: said.filter((message) => !listed.includes(message)),
+    gone: listed.filter((message) => !said.includes(message)),
+  }).toEqual({ missing: [], gone: [] });
+});
+
+it("docs/observability.md has every metric, and no other", () => {
+  const name = /\b(?:token_authority|rpc_server)_[a-z]\w*/g;
+  const made = files.filter((path) => /^src\/.*\.ts$/.test(path)).flatMap((path) => read(path).match(name) ?? []);
+  const [, metrics = ""] = /## Metrics([\s\S]*?)\n## /.exec(read("docs/observability.md")) ?? [];
+  const listed = [...metrics.matchAll(/^\| (`.+?) \| /gm)].flatMap(([, cell = ""]) => cell.match(name) ?? []);
+  expect(listed.toSorted()).toEqual([...new Set(made)].toSorted());
+});
