@@ -12,6 +12,7 @@ import type { ListenAddress } from "./wire/port/listen-address.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
+  readonly rpcThreads: number;
   readonly tls: TlsSet;
   readonly rpc: ListenAddress | null;
   readonly rest: RestConfig | null;

@@ -2,7 +2,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { readTimeSeen, type TimeSeen } from "../../../authority/clock.ts";
 import { type Failure, toFailure } from "../../../machine/failure.ts";
 import { createThreadLog, type LogReport } from "../../../machine/thread-log.ts";
-import { type ChangeSignal, createSignalBump } from "../change-signal.ts";
+import { type ChangeSignal, createLongLogMark, createSignalBump } from "../change-signal.ts";
 import { countAllTokens } from "../count-tokens.ts";
 import { dataFiles, hasDatabase } from "../data-directory.ts";
 import { openWriterDatabase } from "../open-database.ts";
@@ -86,7 +86,9 @@ function start(data: WriterThreadData): void {
   const marker = openMarker(files.marker, readAuthorityId(db), writer.head(), notedMs, (error) => loop.fail(error));
   const inPlace = [data.lock, ...[files.database, files.wal, files.shm].map(identify), marker.identity];
   const loop = createWriterLoop({
-    ...{ db, writer, room, revocations, log, signalChange: createSignalBump(changeSignal) },
+    ...{ db, writer, room, revocations, log },
+    signalChange: createSignalBump(changeSignal),
+    markLogLong: createLongLogMark(changeSignal),
     requireInPlace: () => requireInPlace(inPlace),
     noteHead: (head) => marker.note(head, timeToNote()),
     onFatal: (error) => report({ kind: "fatal", failure: toFailure(explainDamage(error, files.database)) }),
