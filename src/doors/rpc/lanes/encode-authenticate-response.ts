@@ -46,10 +46,7 @@ export function preparePrincipal(token: StoredToken): Uint8Array {
     stringFields(5, token.permissions) +
     (token.expiresAtMs === null ? "" : messageField(6, timestamp(token.expiresAtMs)));
   const text = lengthPrefixed(messageField(1, principal));
-  // Kept for long: a slice of Node's pool would keep 8 KiB alive with it.
-  const bytes = Buffer.allocUnsafeSlow(text.length);
-  bytes.write(text, "latin1");
-  return bytes;
+  return Buffer.from(text, "latin1");
 }
 
 function encodeRefusal({ reason, token, missingPermissions }: Refusal): Uint8Array {

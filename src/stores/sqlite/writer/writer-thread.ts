@@ -1,7 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { readTimeSeen, type TimeSeen } from "../../../authority/clock.ts";
 import { type Owner, runAsWorker, type Work } from "../../../machine/run-as-worker.ts";
-import { type ChangeSignal, createSignalBump } from "../change-signal.ts";
+import { type ChangeSignal, createLongLogMark, createSignalBump } from "../change-signal.ts";
 import { countAllTokens } from "../count-tokens.ts";
 import { dataFiles, hasDatabase } from "../data-directory.ts";
 import { openWriterDatabase } from "../open-database.ts";
@@ -76,7 +76,9 @@ function start(
   const marker = openMarker(files.marker, readAuthorityId(db), writer.head(), notedMs, (error) => loop.fail(error));
   const inPlace = [data.lock, ...[files.database, files.wal, files.shm].map(identify), marker.identity];
   const loop = createWriterLoop({
-    ...{ db, writer, room, revocations, log, signalChange: createSignalBump(changeSignal) },
+    ...{ db, writer, room, revocations, log },
+    signalChange: createSignalBump(changeSignal),
+    markLogLong: createLongLogMark(changeSignal),
     requireInPlace: () => requireInPlace(inPlace),
     noteHead: (head) => marker.note(head, timeToNote()),
     onFatal: (error) => fail(explainDamage(error, files.database)),
