@@ -1,8 +1,7 @@
-import type { SettingName } from "./config.ts";
 import { StartError } from "./machine/start-error.ts";
 import { formatListenAddress, type ListenAddress } from "./wire/port/listen-address.ts";
 
-export type ListenSetting = Extract<SettingName, `${string}LISTEN`>;
+export type ListenSetting = "LISTEN" | "ADMIN_LISTEN" | "REST_LISTEN" | "CONSOLE_LISTEN";
 
 /** What is wrong with the place of a listener, and what to do about it, in one line that names the setting. Any other error as it is. */
 export function explainListenError(name: ListenSetting, address: ListenAddress, error: unknown): unknown {

@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { RpcConfig } from "./config.ts";
 
 const request = `{"account": "acct_1", "name": "My first key", "type": "TOKEN_TYPE_SECRET"}`;
 const rpc = "casapay.token.v1.TokenService/Create";
@@ -6,7 +6,7 @@ const rpc = "casapay.token.v1.TokenService/Create";
 /** How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs are served. */
 export function howToMakeFirstKey(
   address: string,
-  { tls, plaintextRole }: Pick<Config, "tls" | "plaintextRole">,
+  { tls, plaintextRole }: Pick<RpcConfig, "tls" | "plaintextRole">,
 ): string {
   if (tls === null && plaintextRole !== "operator" && plaintextRole !== "dashboard") {
     return `There are no tokens yet, and with TOKEN_AUTHORITY_PLAINTEXT_ROLE=${plaintextRole} nobody may make a secret key: operator and dashboard may.

@@ -1,10 +1,6 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { parentPort, workerData } from "node:worker_threads";
 import type { TimeSeen } from "./authority/clock.ts";
 import type { Config, RestConfig } from "./config.ts";
-import { type Failure, toFailure } from "./machine/failure.ts";
-import { StartError } from "./machine/start-error.ts";
-import { createThreadLog, type LogReport } from "./machine/thread-log.ts";
+import { type Owner, runAsWorker, type Work } from "./machine/run-as-worker.ts";
 import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
 import { openServingStore, type ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
 import type { TlsSet } from "./tls-set.ts";
@@ -12,6 +8,7 @@ import type { ListenAddress } from "./wire/port/listen-address.ts";
 
 export type ServingThreadData = {
   readonly config: Config;
+  readonly rpcThreads: number;
   readonly tls: TlsSet;
   readonly rpc: ListenAddress | null;
   readonly rest: RestConfig | null;
@@ -20,60 +17,33 @@ export type ServingThreadData = {
   readonly sealingSecret: Uint8Array | null;
 };
 
-/** From the thread that owns this one. */
-export type ServingThreadOrder =
-  | { readonly kind: "read" | "close" }
-  | { readonly kind: "replace-tls"; readonly tls: TlsSet };
+export type ServingThreadOrder = { readonly kind: "read" } | { readonly kind: "replace-tls"; readonly tls: TlsSet };
 
-/** To the thread that owns this one. */
-export type ServingThreadReport =
-  | { readonly kind: "ready"; readonly addresses: ServedAddresses }
-  | { readonly kind: "closed" }
-  | { readonly kind: "readings"; readonly readings: ServingReadings }
-  | { readonly kind: "refused"; readonly failure: Failure }
-  | LogReport;
+/** Readings for `read`, and null for what needs no answer. */
+export type ServingThreadAnswer = ServingReadings | null;
 
-function report(message: ServingThreadReport): void {
-  parentPort?.postMessage(message);
-}
-
-const log = createThreadLog(report);
-
-async function serve({ store: seed, ...data }: ServingThreadData): Promise<void> {
+async function start(
+  { store: seed, ...data }: ServingThreadData,
+  { log }: Owner,
+): Promise<Work<ServedAddresses, ServingThreadOrder, ServingThreadAnswer>> {
   const store = openServingStore(seed);
   const serving = await startServing({ ...data, console: null, store, clock: Date.now, log });
-
-  async function close(): Promise<void> {
-    await serving[Symbol.asyncDispose]();
-    await store[Symbol.asyncDispose]();
-    // Calls that were cut end in this turn, and what they log would find the port closed.
-    await nextTurn();
-    report({ kind: "closed" });
-    parentPort?.close();
-  }
-
-  parentPort?.on("message", (order: ServingThreadOrder) => {
-    switch (order.kind) {
-      case "replace-tls":
-        serving.replaceTls(order.tls);
-        return;
-      case "read":
-        report({ kind: "readings", readings: serving.readings() });
-        return;
-      case "close":
-        void close();
-        return;
-    }
-  });
-  report({ kind: "ready", addresses: serving.addresses });
+  return {
+    ready: serving.addresses,
+    perform(order) {
+      switch (order.kind) {
+        case "read":
+          return serving.readings();
+        case "replace-tls":
+          serving.replaceTls(order.tls);
+          return null;
+      }
+    },
+    async close() {
+      await serving[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    },
+  };
 }
 
-try {
-  await serve(workerData);
-} catch (error) {
-  if (!(error instanceof StartError)) {
-    throw error;
-  }
-  // Thrown, it would cross to the other thread as an Error like any other.
-  report({ kind: "refused", failure: toFailure(error) });
-}
+await runAsWorker(start);

@@ -1,5 +1,5 @@
 import { type Callers, readCallers } from "./calls/callers.ts";
-import type { Config } from "./config.ts";
+import type { RestConfig, RpcConfig } from "./config.ts";
 import type { Log } from "./machine/log.ts";
 import { type Certificates, readCertificates } from "./wire/tls/certificates.ts";
 
@@ -11,8 +11,11 @@ export type TlsSet = {
   readonly rest: Certificates | null;
 };
 
+type TlsConfig = { readonly rpc: Pick<RpcConfig, "tls">; readonly rest: Pick<RestConfig, "tls"> | null };
+
 /** Reads the files, warns of certificates that are not valid now, or throws a StartError that says which file is wrong and how. */
-export function readTlsSet({ tls, rest }: Pick<Config, "tls" | "rest">, log: Log, nowMs: number): TlsSet {
+export function readTlsSet({ rpc, rest }: TlsConfig, log: Log, nowMs: number): TlsSet {
+  const { tls } = rpc;
   const restFiles = rest?.tls ?? null;
   const set = {
     rpc: tls === null ? null : { certificates: readCertificates(tls, nowMs), callers: readCallers(tls.callers) },
@@ -25,12 +28,7 @@ export function readTlsSet({ tls, rest }: Pick<Config, "tls" | "rest">, log: Log
 }
 
 /** Reads the files again, and hands them on when all are good. A fault in any of them is logged, and all of the old set holds. */
-export function reloadTlsSet(
-  config: Pick<Config, "tls" | "rest">,
-  log: Log,
-  nowMs: number,
-  handOn: (set: TlsSet) => void,
-): void {
+export function reloadTlsSet(config: TlsConfig, log: Log, nowMs: number, handOn: (set: TlsSet) => void): void {
   let set: TlsSet;
   try {
     set = readTlsSet(config, log, nowMs);

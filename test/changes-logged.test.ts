@@ -45,7 +45,8 @@ class SlowStoreRig implements AsyncDisposable {
     rig.#serving = rig.#resources.use(
       await startServing({
         config,
-        rpc: config.listen,
+        rpcThreads: 1,
+        rpc: config.rpc.listen,
         rest: config.rest,
         console: null,
         store: rig.#slow(store),

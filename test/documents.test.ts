@@ -74,6 +74,10 @@ function isPath(word: string): boolean {
   return isFile || (word.includes("/") && isUnderFolder && !/\/v\d/.test(word));
 }
 
+it("README is a door: at most 120 lines", () => {
+  expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(120);
+});
+
 it("CHANGELOG.md has the version that package.json has", () => {
   const [newest] = [...read("CHANGELOG.md").matchAll(/^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$/gm)].map(
     ([, version]) => version,
