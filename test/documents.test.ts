@@ -87,7 +87,8 @@ it("CHANGELOG.md has the version that package.json has", () => {
 
 it("CONTRIBUTING.md has every npm script that is not one of npm's own", () => {
   const { scripts } = JSON.parse(read("package.json"));
-  const named = read("CONTRIBUTING.md").match(/\bnpm (?:run )?[a-z][a-z0-9-]*(?::[a-z0-9-]+)*/g) ?? [];
+  const named: readonly string[] =
+    read("CONTRIBUTING.md").match(/\bnpm (?:run )?[a-z][a-z0-9-]*(?::[a-z0-9-]+)*/g) ?? [];
   const missing = Object.keys(scripts).filter(
     (name) => !named.includes(`npm run ${name}`) && !named.includes(`npm ${name}`),
   );
