@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
+import type { TlsFiles } from "./calls/tls-set.ts";
 import { nearestWord } from "./machine/nearest-word.ts";
 import { oneOf, path, type SettingKind, wholeNumber } from "./machine/setting-kind.ts";
 import { StartError } from "./machine/start-error.ts";
@@ -12,14 +13,6 @@ import { isThisMachine } from "./wire/port/this-machine.ts";
 import { maxUnixPathBytes } from "./wire/port/unix-socket.ts";
 
 type TcpAddress = Exclude<ListenAddress, { readonly path: string }>;
-
-/** The files of a TLS listener. All are read again on SIGHUP. */
-export type TlsFiles = {
-  readonly certificate: string;
-  readonly key: string;
-  readonly clientCa: string;
-  readonly callers: string;
-};
 
 /** The port of the RPCs and of the gateways. */
 export type RpcConfig = {
@@ -167,6 +160,14 @@ const listening = {
   console: setting("CONSOLE_LISTEN", tcpAddressOrOff, "off", {
     help: "where the operator's page is served, on loopback only; with the TLS and the callers of the RPCs",
   }),
+};
+
+/** Which settings say where to listen: what stands in errors about a place. */
+export const listenSettings = {
+  rpc: { name: listening.rpc.name, canBeOff: false },
+  rest: { name: listening.rest.name, canBeOff: true },
+  console: { name: listening.console.name, canBeOff: true },
+  admin: { name: listening.admin.name, canBeOff: true },
 };
 
 const callers = {

@@ -2,7 +2,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { withoutKey } from "./calls/fault-log.ts";
 import { commandNames, isCommand, runCommand } from "./commands.ts";
 import { describeSettings, isSettingName, quoted, readConfig } from "./config.ts";
-import { howToMakeFirstKey } from "./first-key.ts";
+import { howToMakeFirstKey } from "./doors/rpc/how-to-make-first-key.ts";
 import { openLogOutput } from "./machine/log-output.ts";
 import { memoryLimitBytes } from "./machine/memory-limit.ts";
 import { nearestWord } from "./machine/nearest-word.ts";
@@ -169,7 +169,8 @@ async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Pro
   });
   const server = await starting;
   if (server.isEmpty && !isEnding) {
-    await tellPerson(howToMakeFirstKey(server.address, config.rpc));
+    const { tls, plaintextRole } = config.rpc;
+    await tellPerson(howToMakeFirstKey(server.address, { isPlaintext: tls === null, plaintextRole }));
   }
 }
 

@@ -1,16 +1,14 @@
 import { hostname, platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
-import type { Config, RpcConfig } from "./config.ts";
+import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/tls-set.ts";
+import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { ServiceState } from "./doors/console/service-state.ts";
-import { explainListenError, type ListenSetting } from "./explain-listen-error.ts";
-import { gaugeSources } from "./gauge-sources.ts";
 import type { Log } from "./machine/log.ts";
 import { StartError } from "./machine/start-error.ts";
+import { gaugeSources } from "./readings.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
-import { type ServingReadings, startServing } from "./serving.ts";
-import type { ServingThreadData } from "./serving-thread.ts";
 import { certificateEnds, countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
@@ -19,8 +17,10 @@ import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { type AdminListener, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
-import { readTlsSet, reloadTlsSet, type TlsSet } from "./tls-set.ts";
+import { type ServingReadings, startServing } from "./thread.ts";
+import type { ServingThreadData } from "./thread-worker.ts";
 import { version } from "./version.ts";
+import { explainListenError, type ListenSetting } from "./wire/port/explain-listen-error.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 import { requireFreePort } from "./wire/port/require-free-port.ts";
 
@@ -62,13 +62,13 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   // First, so that a start that must fail leaves nothing behind.
   const served = [
-    ["LISTEN", config.rpc.listen],
-    ["REST_LISTEN", config.rest?.listen ?? null],
+    [listenSettings.rpc, config.rpc.listen],
+    [listenSettings.rest, config.rest?.listen ?? null],
   ] as const;
   await requireFreePorts([
     ...served,
-    ["CONSOLE_LISTEN", config.console?.listen ?? null],
-    ["ADMIN_LISTEN", config.admin?.listen ?? null],
+    [listenSettings.console, config.console?.listen ?? null],
+    [listenSettings.admin, config.admin?.listen ?? null],
   ]);
   let tls = readTlsSet(config, log, clock());
   const timeSeen = createTimeSeen(0);

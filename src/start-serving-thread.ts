@@ -1,8 +1,8 @@
+import type { TlsSet } from "./calls/tls-set.ts";
 import type { Log } from "./machine/log.ts";
 import { startWorker } from "./machine/start-worker.ts";
-import type { ServedAddresses, ServingReadings } from "./serving.ts";
-import type { ServingThreadAnswer, ServingThreadData, ServingThreadOrder } from "./serving-thread.ts";
-import type { TlsSet } from "./tls-set.ts";
+import type { ServedAddresses, ServingReadings } from "./thread.ts";
+import type { ServingThreadAnswer, ServingThreadData, ServingThreadOrder } from "./thread-worker.ts";
 
 /** One more thread that serves. Disposed, it ends in good order; the disposal rejects when it does not. */
 export type ServingThread = AsyncDisposable & {
@@ -19,7 +19,7 @@ export async function startServingThread(
   onDeath: (error: Error) => void,
 ): Promise<ServingThread> {
   const worker = await startWorker<ServingThreadData, ServedAddresses, ServingThreadOrder, ServingThreadAnswer>({
-    module: new URL("./serving-thread.ts", import.meta.url),
+    module: new URL("./thread-worker.ts", import.meta.url),
     name: "serving",
     data,
     transfer: [data.store.port],

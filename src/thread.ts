@@ -7,21 +7,21 @@ import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
+import type { Port } from "./calls/start-port.ts";
+import type { TlsSet } from "./calls/tls-set.ts";
 import type { PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./doors/console/figures.ts";
 import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys.ts";
 import type { ServiceState } from "./doors/console/service-state.ts";
+import { startRestPort } from "./doors/rest/start-rest-port.ts";
 import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
 import type { Log } from "./machine/log.ts";
+import { startInternalPort } from "./rpc-port.ts";
 import { startConsolePort } from "./start-console-port.ts";
-import { startInternalPort } from "./start-internal-port.ts";
-import type { Port } from "./start-port.ts";
-import { startRestPort } from "./start-rest-port.ts";
 import type { Tracing } from "./telemetry/opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
-import type { TlsSet } from "./tls-set.ts";
 import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts";
 import type { ConnectionCounts } from "./wire/port/connection-registry.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
@@ -143,7 +143,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const rest =
     options.rest === null
       ? null
-      : await startRestPort({ ...shared, config: options.rest, tls: options.tls.rest, store });
+      : await startRestPort({ ...shared, address: options.rest.listen, tls: options.tls.rest, store });
   if (rest !== null) {
     ports.push(rest.listener);
   }

@@ -1,9 +1,9 @@
 import type { TimeSeen } from "./authority/clock.ts";
+import type { TlsSet } from "./calls/tls-set.ts";
 import type { Config, RestConfig } from "./config.ts";
 import { type Owner, runAsWorker, type Work } from "./machine/run-as-worker.ts";
-import { type ServedAddresses, type ServingReadings, startServing } from "./serving.ts";
 import { openServingStore, type ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
-import type { TlsSet } from "./tls-set.ts";
+import { type ServedAddresses, type ServingReadings, startServing } from "./thread.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 
 export type ServingThreadData = {
