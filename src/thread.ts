@@ -31,9 +31,9 @@ const flushUsesEveryMs = 5000;
 
 /** What one thread has of the configuration. Can be sent to another thread. */
 export type ThreadConfig = {
-  /** Null in the thread of the REST face. */
+  /** Null in the thread of the REST API. */
   readonly rpc: RpcShare | null;
-  /** Where to serve the public REST face, which has a thread of its own; null in the others. */
+  /** Where to serve the public REST API, which has a thread of its own; null in the others. */
   readonly rest: ListenAddress | null;
   readonly maxTokensPerAccount: number;
   /** For the keys that are kept. */
@@ -59,7 +59,7 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
     rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads, cacheBytes),
     rest,
     maxTokensPerAccount: config.maxTokensPerAccount,
-    // The REST face, which few keys come to, has an eighth besides.
+    // The REST API, which few keys come to, has an eighth besides.
     cacheBytes: rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads,
     heldBytes: rpc === null ? halfHeldBytes : halfHeldBytes / rpcThreads,
     shutdownGraceMs: config.shutdownGraceMs,
