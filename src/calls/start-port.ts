@@ -2,16 +2,19 @@ import type { Log } from "../machine/log.ts";
 import type { HttpHandler } from "../wire/exchange.ts";
 import type { Lanes } from "../wire/http2/lane.ts";
 import type { ByteBudget } from "../wire/port/byte-budget.ts";
+import type { ConnectionCounts } from "../wire/port/connection-registry.ts";
 import type { ListenAddress } from "../wire/port/listen-address.ts";
-import { type Listener, type ListenerTls, startListener } from "../wire/port/listener.ts";
+import { type Listener, startListener } from "../wire/port/listener.ts";
 import type { Peer } from "../wire/port/peer.ts";
+import type { CertificateSource } from "../wire/tls/certificate-source.ts";
 import { createLargeHeaders } from "./large-header.ts";
+import type { CallerWatch, PeerReadings } from "./unknown-callers.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;
   readonly reusePort: boolean;
   /** Null means plaintext. */
-  readonly tls: ListenerTls | null;
+  readonly tls: { readonly source: CertificateSource; readonly watch: CallerWatch } | null;
   readonly handler: HttpHandler;
   /** Whether peers have identities here: who has none is told so, and soon cut. */
   readonly knowsCallers: boolean;
@@ -25,17 +28,27 @@ export type PortOptions = {
   readonly log: Log;
 };
 
-/** A listener, and how many requests it refused for their header was too large. */
-export type Port = Listener & { readonly largeHeaders: () => number };
+/** What one port tells of itself. Can be sent to another thread. */
+export type PortReadings = {
+  readonly connections: ConnectionCounts;
+  /** Requests that were refused since the start, for their header was too large. */
+  readonly largeHeaders: number;
+  /** Null in plaintext. */
+  readonly certificateExpiresAtMs: number | null;
+  /** Null in plaintext. */
+  readonly peers: PeerReadings | null;
+};
+
+export type Port = Listener & { readings(): PortReadings };
 
 /** Starts a port that answers HTTP/1.1 and HTTP/2 alike, from one handler. Closed when `close` resolves; disposing is closing without grace. */
 export async function startPort(options: PortOptions): Promise<Port> {
-  const { maxConnections, log } = options;
+  const { tls, maxConnections, log } = options;
   const largeHeaders = createLargeHeaders(log);
   const listener = await startListener({
     address: options.address,
     reusePort: options.reusePort,
-    tls: options.tls,
+    tls,
     handler: options.handler,
     lanes: options.lanes,
     refuseLargeHeader: largeHeaders.refuse,
@@ -46,5 +59,13 @@ export async function startPort(options: PortOptions): Promise<Port> {
     log,
   });
   options.budget.watch(listener.holders);
-  return { ...listener, largeHeaders: largeHeaders.count };
+  return {
+    ...listener,
+    readings: () => ({
+      connections: listener.counts(),
+      largeHeaders: largeHeaders.count(),
+      certificateExpiresAtMs: tls?.source.expiresAtMs() ?? null,
+      peers: tls?.watch.readings() ?? null,
+    }),
+  };
 }
