@@ -1,11 +1,10 @@
 import type { Role } from "./authority/caller.ts";
+import { decidingRpcs } from "./calls/rpcs.ts";
 import { createPeerWatch, type PeerReadings, soonest } from "./calls/unknown-callers.ts";
 import { createConsoleHandler } from "./doors/console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./doors/console/figures.ts";
 import { readPageFiles } from "./doors/console/page-files.ts";
 import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
-import { checkPath } from "./doors/gateway/check-lane.ts";
-import { authenticatePath } from "./doors/rpc/lanes/authenticate-lane.ts";
 import type { Log } from "./machine/log.ts";
 import { type Port, startPort } from "./start-port.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
@@ -18,9 +17,6 @@ import type { TlsSource } from "./wire/port/tls-source.ts";
 const maxConnections = 100;
 const maxConcurrentStreams = 100;
 const handshakesPerSecond = 25;
-
-/** Where gateways ask for a decision. */
-const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
 
 export type ConsolePortOptions = {
   readonly address: ListenAddress;
@@ -97,7 +93,7 @@ export function countsOf({ durations, refusals }: CallMeasures): Counts {
   const decided = Array.from({ length: bucketsMs.length + 1 }, () => 0);
   let undecided = 0;
   for (const { rpc, code, counts } of durations) {
-    if (!decisions.includes(rpc)) {
+    if (!decidingRpcs.has(rpc)) {
       continue;
     }
     for (const [at, count] of counts.entries()) {

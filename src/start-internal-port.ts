@@ -1,23 +1,19 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
-import { defaultDeadlines } from "./calls/deadline.ts";
 import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
-import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { checkRpc, tokenRpcs } from "./calls/rpcs.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
 import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config } from "./config.ts";
-import { createCheck, requestIdOf } from "./doors/gateway/check.ts";
-import { checkPath, createCheckLane } from "./doors/gateway/check-lane.ts";
+import { createCheck } from "./doors/gateway/check.ts";
+import { createCheckLane } from "./doors/gateway/check-lane.ts";
 import { createForwardAuth, isForwardAuth } from "./doors/gateway/forward-auth.ts";
-import { identityHeaders } from "./doors/gateway/identity-headers.ts";
 import { createConnectHandler } from "./doors/rpc/connect/connect-handler.ts";
-import { authenticatePath, createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
-import { createAuthenticateStatuses } from "./doors/rpc/lanes/authenticate-statuses.ts";
-import { createCheckStatuses } from "./doors/rpc/lanes/check-statuses.ts";
-import { createManagementCalls } from "./doors/rpc/lanes/management-calls.ts";
-import { maxMessageBytes } from "./doors/rpc/limits.ts";
+import { createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
+import { createManagementLanes } from "./doors/rpc/lanes/management-lanes.ts";
 import type { Log } from "./machine/log.ts";
 import { type Port, startPort } from "./start-port.ts";
 import type { TlsSet } from "./tls-set.ts";
@@ -78,35 +74,9 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
 
   // One for all: each would write its 10 lines a second.
   const reportFault = createFaultLog(log);
-  const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
-  const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
-  const authenticateLane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, reportFault }),
-    ...laneOptions,
-    authenticate: authority.authenticate,
-  });
+  const laneOptions = { roleOf, reportFault, prepareBlock: encodePreparedBlock, onCall, isTraced };
   const check = createCheck(authority.authenticate);
-  const checkStatuses = createCheckStatuses({ roleOf, reportFault });
-  const checkLane = createCheckLane({
-    ...checkStatuses,
-    ...laneOptions,
-    check,
-    requestIdOf,
-    identityHeaders,
-    maxPreparedBytes: config.cacheBytes / config.threads / 8,
-  });
-  const forwardAuth = createForwardAuth({
-    ...checkStatuses,
-    check,
-    onCall,
-    readTrace,
-    deadlineMs: authenticateMs,
-  });
-  const managementLanes = createManagementCalls(authority, clock, { roleOf, reportFault }).map(
-    (call) =>
-      [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
-  );
+  const forwardAuth = createForwardAuth({ check, roleOf, reportFault, onCall, readTrace });
   const { isServing, shutdownSignal } = options;
   const answerRpc = createConnectHandler({
     authority,
@@ -128,7 +98,11 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
-      paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
+      paths: new Map([
+        [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority.authenticate, laneOptions)],
+        [`/${checkRpc}`, createCheckLane(check, config.cacheBytes / config.threads / 8, laneOptions)],
+        ...createManagementLanes(authority, clock, laneOptions),
+      ]),
     },
     maxConnections: Math.ceil(config.maxConnections / config.threads),
     maxConcurrentStreams: config.maxConcurrentStreams,

@@ -1,16 +1,8 @@
 import { malformed, WireReader } from "../../wire/protobuf/wire-reader.ts";
+import type { CheckRequest } from "./check.ts";
 
 /** The request headers that may hold a key. */
 export const credentialHeaders = ["authorization", "x-api-key"] as const;
-
-/** What is read of a CheckRequest. A header that is there several times is one, its values joined by commas. */
-export type CheckRequest = {
-  /** The route's `context_extensions`. */
-  readonly words: ReadonlyMap<string, string>;
-  readonly authorization: string | null;
-  readonly apiKey: string | null;
-  readonly requestId: string | null;
-};
 
 /** The message so far, and where in the bytes the name and the value of the pair lie that is being read. */
 type Reading = {

@@ -1,7 +1,7 @@
 import { gunzipSync } from "node:zlib";
 import { type DescMessage, type DescMethod, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { maxMessageBytes } from "../limits.ts";
+import { maxMessageBytes } from "../../../calls/limits.ts";
 
 const envelopeBytes = 5;
 const gzipMark = 0x1f;
