@@ -1,12 +1,12 @@
 import type { Role } from "./authority/caller.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
+import { type Port, startPort } from "./calls/start-port.ts";
 import { createPeerWatch, type PeerReadings, soonest } from "./calls/unknown-callers.ts";
 import { createConsoleHandler } from "./doors/console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./doors/console/figures.ts";
 import { readPageFiles } from "./doors/console/page-files.ts";
 import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
 import type { Log } from "./machine/log.ts";
-import { type Port, startPort } from "./start-port.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
 import type { ByteBudget } from "./wire/port/byte-budget.ts";

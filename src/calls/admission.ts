@@ -1,6 +1,7 @@
 import { type Role, roles } from "../authority/caller.ts";
+import type { HttpRequest } from "../wire/exchange.ts";
 import type { IdentityFault, Peer } from "../wire/port/peer.ts";
-import { namesThisMachine } from "../wire/port/this-machine.ts";
+import { isForAnotherHost } from "../wire/port/this-machine.ts";
 import type { Call } from "./call.ts";
 import { mayCall, permittedFor } from "./policy.ts";
 import { type Status, statusOf } from "./status.ts";
@@ -67,9 +68,9 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
   return admit;
 }
 
-/** Why no call is answered over HTTP under this name of ours, or null. A page of another host may make a browser call us (DNS rebinding). */
-export function hostRefusal(peer: Peer, url: string): Status | null {
-  return peer.transport === "loopback" && !namesThisMachine(url) ? hostNotLocal : null;
+/** Why nothing is answered to a request that names another host; null where it names none. */
+export function hostRefusal(request: Pick<HttpRequest, "peer" | "url">): Status | null {
+  return isForAnotherHost(request) ? hostNotLocal : null;
 }
 
 /** In words of its own for each fault. */

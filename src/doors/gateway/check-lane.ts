@@ -7,7 +7,7 @@ import { messageUndecodable } from "../../calls/request-errors.ts";
 import type { Lane } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
 import { type Check, type CheckVerdict, requestIdOf } from "./check.ts";
-import { decodeCheckRequest } from "./decode-check-request.ts";
+import { decodeCheckRequest, type KnownWords } from "./decode-check-request.ts";
 import { encodeAccepted, encodeDenied } from "./encode-check-response.ts";
 import { identityHeaders } from "./identity-headers.ts";
 
@@ -17,7 +17,11 @@ const entryBytes = 250;
 /** The lane of Envoy's Check. Answers to accepted keys are kept, up to `maxPreparedBytes`. */
 export function createCheckLane(check: Check, maxPreparedBytes: number, options: LaneOptions): Lane<Peer> {
   const undecodable = messageUndecodable(CheckRequestSchema);
-  const prepared = new GenerationalCache<Uint8Array>(maxPreparedBytes, (answer) => entryBytes + answer.byteLength);
+  const prepared = new GenerationalCache<string, Uint8Array>(
+    maxPreparedBytes,
+    (answer) => entryBytes + answer.byteLength,
+  );
+  const known: KnownWords = [];
 
   /** Hot path. */
   function respond(
@@ -26,7 +30,7 @@ export function createCheckLane(check: Check, maxPreparedBytes: number, options:
     end: number,
     call: Call,
   ): Uint8Array | null | Promise<Uint8Array | null> {
-    const request = decodeCheckRequest(bytes, start, end);
+    const request = decodeCheckRequest(bytes, start, end, known);
     if (request === null) {
       return fail(call, undecodable);
     }

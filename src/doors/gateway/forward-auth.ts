@@ -9,6 +9,7 @@ import { createRunCall } from "../../calls/run-call.ts";
 import { type Status, statusOfError } from "../../calls/status.ts";
 import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
 import type { HeaderFields, HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
+import { rawPath, rawQuery } from "../../wire/raw-path.ts";
 import { type Check, type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
 import { identityHeaders } from "./identity-headers.ts";
 
@@ -31,7 +32,7 @@ export type ForwardAuthOptions = {
 
 /** Whether a request is a gateway's question. The path is compared as it was sent. */
 export function isForwardAuth(url: string): boolean {
-  return pathAndQuery(url).path === path;
+  return rawPath(url) === path;
 }
 
 /**
@@ -46,9 +47,9 @@ export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
   const { defaultMs } = deadlineOf(forwardAuthRpc, deadlines);
   const { run } = createRunCall<HttpRequest, CheckVerdict, HttpResponse>({
     rpc: forwardAuthRpc,
-    admit(call, { peer, url }) {
+    admit(call, request) {
       const refusal = admit(call);
-      return hostRefusal(peer, url) ?? refusal;
+      return hostRefusal(request) ?? refusal;
     },
     respond: (request) => check(questionOf(request)),
     statusOf: (error) => statusOfError(error, forwardAuthRpc, reportFault),
@@ -65,7 +66,7 @@ export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
 
 function questionOf({ url, header }: HttpRequest): CheckRequest {
   return {
-    words: new URLSearchParams(pathAndQuery(url).query),
+    words: new URLSearchParams(rawQuery(url)),
     authorization: header.get("authorization"),
     apiKey: header.get("x-api-key"),
     requestId: header.get("x-request-id"),
@@ -121,9 +122,4 @@ function misconfigured({ message }: Status): PublicError {
     message: `The gateway is not set up for this: ${message}.`,
     param: null,
   };
-}
-
-function pathAndQuery(url: string): { readonly path: string; readonly query: string } {
-  const [, path = "", query = ""] = /^[^:]+:\/\/[^/?#]*([^?#]*)\??([^#]*)/.exec(url) ?? [];
-  return { path, query };
 }

@@ -3,7 +3,7 @@ export const plantedTls = [
   {
     name: "a call is not judged again once its body is there",
     file: "src/doors/rpc/connect/call-interceptor.ts",
-    from: `      judgeAgain(call);
+    from: `      judgeAgain(passage);
       return await next(request);`,
     to: "      return await next(request);",
     tests: ["test/mutual-tls.test.ts"],
@@ -18,15 +18,15 @@ export const plantedTls = [
   {
     name: "a stream of health outlives its caller's identity",
     file: "src/doors/rpc/health-service.ts",
-    from: "        judgeAgain(call);\n",
+    from: "        judgeAgain(passage);\n",
     to: "",
     tests: ["test/mutual-tls.test.ts"],
   },
   {
     name: "a management call is not judged once its turn has come",
     file: "src/doors/rpc/lanes/message-answer.ts",
-    from: "    if (objection !== null) {",
-    to: "    if (objection !== null && turn === null) {",
+    from: "    if (refusal !== null) {",
+    to: "    if (refusal !== null && turn === null) {",
     tests: ["test/connect/management-calls.test.ts"],
   },
   {
@@ -84,14 +84,14 @@ export const plantedTls = [
     file: "src/wire/port/this-machine.ts",
     from: 'url !== null && (url.hostname === "[::1]" || ',
     to: 'url !== null && (url.hostname === "[::1]" && ',
-    tests: ["test/authority/this-machine.test.ts"],
+    tests: ["test/http/this-machine.test.ts"],
   },
   {
     name: "any IPv4 address in IPv6's way is this machine",
     file: "src/wire/port/this-machine.ts",
     from: "::ffff:7f[0-9a-f]{2}:",
     to: "::ffff:[0-9a-f]{1,4}:",
-    tests: ["test/authority/this-machine.test.ts"],
+    tests: ["test/http/this-machine.test.ts"],
   },
   {
     name: "the first of several URIs is the identity",

@@ -12,6 +12,7 @@ import { createRunCall, type RunCall } from "../../../calls/run-call.ts";
 import { deadlineExceeded, statusOfError } from "../../../calls/status.ts";
 import { type ReadTrace, readNoTrace } from "../../../calls/trace-headers.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
+import { rawPath } from "../../../wire/raw-path.ts";
 import { answerRefusal, answerStream, answerUnary, type ConnectAnswer, plainlyTyped } from "./connect-answer.ts";
 import { toConnectError } from "./connect-error.ts";
 import { createPassage, type RpcRequest } from "./passage.ts";
@@ -58,9 +59,9 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   };
 
   async function answer(request: HttpRequest): Promise<HttpResponse> {
-    const route = routes.get(pathOf(request.url));
+    const route = routes.get(rawPath(request.url));
     if (route === undefined) {
-      const isForbidden = hostRefusal(request.peer, request.url) !== null;
+      const isForbidden = hostRefusal(request) !== null;
       const response = isForbidden ? forbiddenHost(request) : notFound(request);
       return response.body === undefined ? response : await afterRequest(request, response);
     }
@@ -94,7 +95,7 @@ function createRoute(handler: UniversalHandler, { admissionTo, onCall, reportFau
     rpc,
     admit(call, { http }) {
       const refusal = admit(call);
-      return hostRefusal(http.peer, http.url) ?? refusal;
+      return hostRefusal(http) ?? refusal;
     },
     respond(request, call) {
       if (request.timeoutMs === "malformed") {
@@ -134,11 +135,6 @@ function protocolOf({ methodKind }: DescMethod, contentType: string): Protocol |
   }
   const connect = methodKind === "unary" ? /^application\/(?:proto|json)$/i : /^application\/connect\+(?:proto|json)$/i;
   return connect.test(contentType) ? "connect" : null;
-}
-
-/** The path as it was sent: parsing would turn other paths into that of an RPC. */
-function pathOf(url: string): string {
-  return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? "";
 }
 
 /**

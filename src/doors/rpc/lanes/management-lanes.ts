@@ -6,10 +6,10 @@ import { createAdmission } from "../../../calls/admission.ts";
 import type { Call } from "../../../calls/call.ts";
 import { createUnaryLane, type LaneOptions } from "../../../calls/grpc/unary-lane.ts";
 import { rpcName } from "../../../calls/rpcs.ts";
+import { createTurns } from "../../../machine/turns.ts";
 import type { Lane } from "../../../wire/http2/lane.ts";
 import type { Peer } from "../../../wire/port/peer.ts";
 import { createTokenMethods } from "../token-service.ts";
-import { createBeginTurns } from "./begin-turns.ts";
 import { createMessageAnswer } from "./message-answer.ts";
 
 // A tenth of a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait for all.
@@ -25,14 +25,14 @@ export function createManagementLanes(
   options: LaneOptions,
 ): readonly (readonly [path: string, Lane<Peer>])[] {
   const methods = createTokenMethods(authority, clock);
-  const beginTurn = createBeginTurns(maxBegunPerTurn);
+  const turns = createTurns(maxBegunPerTurn);
 
   function laneOf<Input extends DescMessage, Output extends DescMessage>(
     method: DescMethodUnary<Input, Output>,
     answer: (request: MessageShape<Input>, call: Call) => Promise<MessageInitShape<Output>>,
   ): readonly [string, Lane<Peer>] {
     const admit = createAdmission(rpcName(method), options.roleOf);
-    const respond = createMessageAnswer(method, answer, { beginTurn, admit });
+    const respond = createMessageAnswer(method, answer, { turns, admit });
     return [`/${rpcName(method)}`, createUnaryLane(method, respond, options)];
   }
 

@@ -12,11 +12,9 @@ import { type Call, fail } from "../../../calls/call.ts";
 import type { RespondInLane } from "../../../calls/grpc/unary-lane.ts";
 import { messageUndecodable, unknownFieldNumber } from "../../../calls/request-errors.ts";
 import { callCanceled } from "../../../calls/status.ts";
+import type { Turns } from "../../../machine/turns.ts";
+import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
 import { unknownFieldPath } from "../connect/unknown-field-path.ts";
-import type { BeginTurn } from "./begin-turns.ts";
-
-// gRPC: a compressed-flag, and the message's length in 4 bytes.
-const prefixBytes = 5;
 
 /**
  * Answers the message of an RPC from bytes to bytes, as the general way does without compression. The bytes are read until this
@@ -25,7 +23,7 @@ const prefixBytes = 5;
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
   answer: (request: MessageShape<Input>, call: Call) => Promise<MessageInitShape<Output>>,
-  { beginTurn, admit }: { readonly beginTurn: BeginTurn; readonly admit: Admit },
+  { turns, admit }: { readonly turns: Turns; readonly admit: Admit },
 ): RespondInLane {
   return (bytes, start, end, call, stream) => {
     const request = readMessage(bytes, start, end);
@@ -41,7 +39,7 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
     call: Call,
     stream: { readonly isClosed: boolean },
   ): Promise<Uint8Array | null> {
-    const turn = beginTurn();
+    const turn = turns.begin();
     if (turn !== null) {
       await turn;
       if (stream.isClosed) {
@@ -67,12 +65,4 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
       return null;
     }
   }
-}
-
-function lengthPrefixed(message: Uint8Array): Uint8Array {
-  const body = Buffer.allocUnsafe(prefixBytes + message.length);
-  body[0] = 0;
-  body.writeUInt32BE(message.length, 1);
-  body.set(message, prefixBytes);
-  return body;
 }

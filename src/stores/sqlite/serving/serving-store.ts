@@ -1,10 +1,11 @@
 import type { MessagePort } from "node:worker_threads";
 import { AuthorityError, undecided } from "../../../authority/errors.ts";
 import type { TokenStore } from "../../../authority/token-store.ts";
-import { type ChangeSignal, createSignalReader } from "../change-signal.ts";
+import { type ChangeSignal, createLongLogReader, createSignalReader } from "../change-signal.ts";
 import { openReaderDatabase } from "../open-database.ts";
 import { isLost } from "../sqlite-error.ts";
 import { explainDamage } from "../store-fault.ts";
+import { createLookUp } from "./look-up.ts";
 import { createReader } from "./reader.ts";
 import { createWriterClient } from "./writer-client.ts";
 
@@ -23,11 +24,14 @@ export type ServingStore = TokenStore &
     fail(error: Error): void;
   };
 
-/** Opens the store for one serving thread: its own reading connection, and its own line to the one writer of all. */
+/** Opens the store for one serving thread: its own reading connections, and its own line to the one writer of all. */
 export function openServingStore({ database, port, changeSignal }: ServingStoreSeed): ServingStore {
   const reader = createReader(openReaderDatabase(database));
   const writer = createWriterClient(port);
   const readSignal = createSignalReader(changeSignal);
+  const isLogLong = createLongLogReader(changeSignal);
+  // A connection of its own: what else is read must not see what the look-ups of a turn see.
+  const lookUp = createLookUp(openReaderDatabase(database), { changeSignal: readSignal, isLogLong });
 
   /** Once the writer has failed nothing is answered any more: a revocation may have been lost with it. */
   function read<T>(look: () => T): T {
@@ -58,7 +62,7 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
   }
 
   return {
-    findByDigest: (digest) => read(() => reader.findByDigest(digest)),
+    findByDigest: (digest) => read(() => lookUp.findByDigest(digest)),
     get: async (id) => read(() => reader.get(id)),
     list: (query) => readInTurns(() => reader.list(query)),
     listChanges: (query) => readInTurns(() => reader.listChanges(query)),
@@ -82,6 +86,7 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     fail: writer.fail,
     async [Symbol.asyncDispose]() {
       await writer[Symbol.asyncDispose]();
+      lookUp[Symbol.dispose]();
       reader[Symbol.dispose]();
     },
   };

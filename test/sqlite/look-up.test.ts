@@ -1,0 +1,92 @@
+import { mkdirSync } from "node:fs";
+import { expect, it, onTestFinished } from "vitest";
+import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
+import { createLookUp } from "../../src/stores/sqlite/serving/look-up.ts";
+import { checkpointAll, checkpointWhenLong } from "../../src/stores/sqlite/writer/checkpoint.ts";
+import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
+import { aNewToken, at } from "../support/describe-token-store.ts";
+import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
+
+/** A database, its writer, and look-ups beside it, with the signals that the writer's thread would give moved by hand. */
+function aLookUp() {
+  const { directory, database } = dataFiles(temporaryDataDirectory());
+  mkdirSync(directory);
+  const db = openWriterDatabase(database);
+  const writer = createWriter(db);
+  const signals = { changes: 0, isLong: false };
+  const lookUp = createLookUp(openReaderDatabase(database), {
+    changeSignal: () => signals.changes,
+    isLogLong: () => signals.isLong,
+  });
+  onTestFinished(() => {
+    lookUp[Symbol.dispose]();
+    db.close();
+  });
+  /** Commits, and does not say so. */
+  function create(): Uint8Array {
+    const token = aNewToken();
+    const call = { method: "create", token, request: null, maxLiveTokens: 100_000, context: at(1) } as const;
+    writer.transact(() => writer.create(call, () => false));
+    return token.digest;
+  }
+  /** Whether the write-ahead log could be emptied, which a read transaction is in the way of. */
+  const isFree = () => checkpointAll(db, quietLog);
+  return { db, lookUp, signals, create, isFree };
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+it("look-ups of one turn see the database as the first of them did, and those of the next as it is", async () => {
+  const { lookUp, create } = aLookUp();
+  const before = create();
+  expect(lookUp.findByDigest(before)).not.toBeNull();
+  const after = create();
+  expect(lookUp.findByDigest(after)).toBeNull();
+  await turn();
+  expect(lookUp.findByDigest(after)).not.toBeNull();
+});
+
+it("a look-up sees every change that was told of, also within a turn", () => {
+  const { lookUp, signals, create } = aLookUp();
+  for (let change = 1; change <= 3; change += 1) {
+    const digest = create();
+    signals.changes = change;
+    expect(lookUp.findByDigest(digest)).not.toBeNull();
+    expect(lookUp.findByDigest(digest)).not.toBeNull();
+  }
+});
+
+it("look-ups hold no read transaction beyond their turn", async () => {
+  const { lookUp, create, isFree } = aLookUp();
+  expect(lookUp.findByDigest(create())).not.toBeNull();
+  create();
+  expect(isFree()).toBe(false);
+  await turn();
+  expect(isFree()).toBe(true);
+});
+
+it("look-ups share no read transaction while the write-ahead log is long", () => {
+  const { lookUp, signals, create, isFree } = aLookUp();
+  signals.isLong = true;
+  expect(lookUp.findByDigest(create())).not.toBeNull();
+  expect(lookUp.findByDigest(create())).not.toBeNull();
+  expect(isFree()).toBe(true);
+});
+
+it("the write-ahead log is long from a quarter of what is checkpointed until it has started anew", () => {
+  const { db, create } = aLookUp();
+  const marks: boolean[] = [];
+  const upkeep = () => checkpointWhenLong(db, true, quietLog, (isLong) => marks.push(isLong));
+  checkpointAll(db, quietLog);
+  upkeep();
+  for (let round = 0; round < 8; round += 1) {
+    create();
+    upkeep();
+  }
+  const first = marks.indexOf(true);
+  expect(marks[0]).toBe(false);
+  expect(first).toBeGreaterThan(0);
+  // The commit behind the checkpoint starts the log anew.
+  expect(marks.slice(first)).toContain(false);
+});
