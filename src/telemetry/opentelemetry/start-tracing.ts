@@ -13,7 +13,8 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { AlwaysOnSampler, BatchSpanProcessor, type SpanExporter, TracerProvider } from "@opentelemetry/sdk-trace";
 import type { Clock } from "../../authority/clock.ts";
-import { type FinishedCall, isManagement } from "../../calls/finished-call.ts";
+import type { FinishedCall } from "../../calls/finished-call.ts";
+import { managementRpcs } from "../../calls/rpcs.ts";
 import type { Log } from "../../machine/log.ts";
 import { type Allowance, createSampler } from "../../machine/sampler.ts";
 import { StartError } from "../../machine/start-error.ts";
@@ -59,7 +60,7 @@ export function startTracing(settings: TracingSettings, parts: { readonly clock:
     record(call) {
       const parent = call.trace === null ? null : parseTraceParent(call.trace.traceparent);
       const isCaller = call.role !== null;
-      if (!(isCaller && isManagement(call)) && !isSampled(parent, isCaller)) {
+      if (!(isCaller && managementRpcs.has(call.rpc)) && !isSampled(parent, isCaller)) {
         return null;
       }
       const { name, attributes, status } = spanOfCall(call);
