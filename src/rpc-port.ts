@@ -1,25 +1,21 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
-import { defaultDeadlines } from "./calls/deadline.ts";
 import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
-import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { checkRpc, tokenRpcs } from "./calls/rpcs.ts";
 import { type Port, startPort } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
-import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
-import type { Config } from "./config.ts";
-import { createCheck, requestIdOf } from "./doors/gateway/check.ts";
-import { checkPath, createCheckLane } from "./doors/gateway/check-lane.ts";
+import { createPeerWatch } from "./calls/unknown-callers.ts";
+import type { RpcConfig } from "./config.ts";
+import { createCheck } from "./doors/gateway/check.ts";
+import { createCheckLane } from "./doors/gateway/check-lane.ts";
 import { createForwardAuth, isForwardAuth } from "./doors/gateway/forward-auth.ts";
-import { identityHeaders } from "./doors/gateway/identity-headers.ts";
 import { createConnectHandler } from "./doors/rpc/connect/connect-handler.ts";
-import { authenticatePath, createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
-import { createAuthenticateStatuses } from "./doors/rpc/lanes/authenticate-statuses.ts";
-import { createCheckStatuses } from "./doors/rpc/lanes/check-statuses.ts";
-import { createManagementCalls } from "./doors/rpc/lanes/management-calls.ts";
-import { maxMessageBytes } from "./doors/rpc/limits.ts";
+import { createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
+import { createManagementLanes } from "./doors/rpc/lanes/management-lanes.ts";
 import type { Log } from "./machine/log.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
 import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
@@ -30,14 +26,37 @@ import { type CertificateSource, createCertificateSource } from "./wire/tls/cert
 // All gateways come back after a restart, and decisions have to go on meanwhile: a quarter of a core.
 const handshakesPerSecond = 250;
 
-export type InternalPortOptions = {
-  readonly config: Config;
-  /** How many threads serve RPCs. */
-  readonly rpcThreads: number;
-  /** Null in plaintext. */
-  readonly tls: TlsSet["rpc"];
+/** What one thread has of the port of the RPCs. Can be sent to another thread. */
+export type RpcShare = {
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
   readonly address: ListenAddress;
+  /** Whether other threads listen there as well. */
+  readonly isShared: boolean;
+  readonly plaintextRole: Role;
+  readonly maxConnections: number;
+  readonly maxConcurrentStreams: number;
+  readonly handshakesPerSecond: number;
+  /** For answers to Envoy that are kept ready. */
+  readonly preparedBytes: number;
+};
+
+/** The share of one of so many threads. `cacheBytes` is what all of them keep keys in. */
+export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: number, cacheBytes: number): RpcShare {
+  return {
+    address,
+    isShared: threads > 1,
+    plaintextRole: config.plaintextRole,
+    maxConnections: Math.ceil(config.maxConnections / threads),
+    maxConcurrentStreams: config.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / threads),
+    preparedBytes: cacheBytes / threads / 8,
+  };
+}
+
+export type RpcPortOptions = {
+  readonly share: RpcShare;
+  /** Null in plaintext. */
+  readonly tls: TlsSet["rpc"];
   readonly authority: TokenAuthority;
   readonly clock: Clock;
   readonly isServing: () => boolean;
@@ -50,26 +69,24 @@ export type InternalPortOptions = {
   readonly log: Log;
 };
 
-export type InternalPort = {
-  readonly listener: Port;
-  /** What answers the RPCs, and the role that it sees in an identity: the operator's page has the same. */
+export type RpcPort = {
+  readonly port: Port;
+  /** What answers the RPCs, and the role that it sees in an identity: the console has the same. */
   readonly answerRpc: HttpHandler;
   readonly roleOf: (identity: string) => Role | null;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
-  /** None in plaintext. */
-  readPeers(): readonly PeerReadings[];
   /** Certificates, CAs and callers from now on. */
   replaceTls(tls: TlsSet["rpc"]): void;
 };
 
-/** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
-export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, rpcThreads, authority, clock, isTraced, log } = options;
+/** Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
+export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
+  const { share, authority, clock, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
-  const roleOf = (identity: string) => (tls === null ? config.rpc.plaintextRole : (tls.callers.get(identity) ?? null));
+  const roleOf = (identity: string) => (tls === null ? share.plaintextRole : (tls.callers.get(identity) ?? null));
   const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
   const onCall = (call: FinishedCall) => {
     if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
@@ -80,35 +97,9 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
 
   // One for all: each would write its 10 lines a second.
   const reportFault = createFaultLog(log);
-  const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
-  const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
-  const authenticateLane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, reportFault }),
-    ...laneOptions,
-    authenticate: authority.authenticate,
-  });
+  const laneOptions = { roleOf, reportFault, prepareBlock: encodePreparedBlock, onCall, isTraced };
   const check = createCheck(authority.authenticate);
-  const checkStatuses = createCheckStatuses({ roleOf, reportFault });
-  const checkLane = createCheckLane({
-    ...checkStatuses,
-    ...laneOptions,
-    check,
-    requestIdOf,
-    identityHeaders,
-    maxPreparedBytes: config.memory.cacheBytes / rpcThreads / 8,
-  });
-  const forwardAuth = createForwardAuth({
-    ...checkStatuses,
-    check,
-    onCall,
-    readTrace,
-    deadlineMs: authenticateMs,
-  });
-  const managementLanes = createManagementCalls(authority, clock, { roleOf, reportFault }).map(
-    (call) =>
-      [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
-  );
+  const forwardAuth = createForwardAuth({ check, roleOf, reportFault, onCall, readTrace });
   const { isServing, shutdownSignal } = options;
   const answerRpc = createConnectHandler({
     authority,
@@ -121,20 +112,24 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     reportFault,
   });
 
-  const listener = await startPort({
+  const port = await startPort({
     budget: options.budget,
     knowsCallers: true,
-    address: options.address,
-    reusePort: rpcThreads > 1,
+    address: share.address,
+    reusePort: share.isShared,
     tls: certificates === null ? null : { source: certificates, watch },
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
-      paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
+      paths: new Map([
+        [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority.authenticate, laneOptions)],
+        [`/${checkRpc}`, createCheckLane(check, share.preparedBytes, laneOptions)],
+        ...createManagementLanes(authority, clock, laneOptions),
+      ]),
     },
-    maxConnections: Math.ceil(config.rpc.maxConnections / rpcThreads),
-    maxConcurrentStreams: config.rpc.maxConcurrentStreams,
-    handshakesPerSecond: Math.ceil(handshakesPerSecond / rpcThreads),
+    maxConnections: share.maxConnections,
+    maxConcurrentStreams: share.maxConcurrentStreams,
+    handshakesPerSecond: share.handshakesPerSecond,
     log,
   });
   const replaceTls = (next: TlsSet["rpc"]) => {
@@ -143,12 +138,5 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
       certificates.replace(next.certificates);
     }
   };
-  return {
-    listener,
-    answerRpc,
-    roleOf,
-    certificates,
-    readPeers: () => (certificates === null ? [] : [watch.readings()]),
-    replaceTls,
-  };
+  return { port, answerRpc, roleOf, certificates, replaceTls };
 }
