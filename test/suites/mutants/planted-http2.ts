@@ -156,16 +156,16 @@ export const plantedHttp2 = [
   },
   {
     name: "gRPC's content type with parameters is unknown",
-    file: "src/doors/rpc/connect/rpc-handler.ts",
-    from: "plainlyTyped(withoutTimeouts(request.header))",
-    to: "withoutTimeouts(request.header)",
+    file: "src/doors/rpc/connect/connect-answer.ts",
+    from: "plainlyTyped(withoutTimeouts(header))",
+    to: "withoutTimeouts(header)",
     tests: ["test/connect/http.test.ts"],
   },
   {
     name: "a call begins whose caller has gone before its turn",
     file: "src/doors/rpc/lanes/message-answer.ts",
     from: "if (stream.isClosed) {",
-    to: "if (stream.isClosed && peer === null) {",
+    to: "if (stream.isClosed && call.identity === null) {",
     tests: ["test/connect/management-calls.test.ts"],
   },
   {
