@@ -76,17 +76,23 @@ it("look-ups share no read transaction while the write-ahead log is long", () =>
 
 it("the write-ahead log is long from a quarter of what is checkpointed until it has started anew", () => {
   const { db, create } = aLookUp();
-  const marks: boolean[] = [];
-  const upkeep = () => checkpointWhenLong(db, true, quietLog, (isLong) => marks.push(isLong));
+  const upkeep = () => {
+    let isLong: boolean | null = null;
+    checkpointWhenLong(db, false, quietLog, (mark) => {
+      isLong = mark;
+    });
+    return isLong;
+  };
+  const grow = (mebibytes: number) => db.exec(`INSERT INTO junk VALUES (randomblob(${mebibytes * 1024 * 1024}))`);
+  db.exec("CREATE TABLE junk (content BLOB)");
   checkpointAll(db, quietLog);
-  upkeep();
-  for (let round = 0; round < 8; round += 1) {
-    create();
-    upkeep();
-  }
-  const first = marks.indexOf(true);
-  expect(marks[0]).toBe(false);
-  expect(first).toBeGreaterThan(0);
-  // The commit behind the checkpoint starts the log anew.
-  expect(marks.slice(first)).toContain(false);
+  grow(1);
+  expect(upkeep()).toBe(false);
+  grow(2);
+  expect(upkeep()).toBe(true);
+  grow(6);
+  // All of it is moved into the database. The next commit starts the log anew.
+  expect(upkeep()).toBe(true);
+  create();
+  expect(upkeep()).toBe(false);
 });
