@@ -98,7 +98,12 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   starting.defer(() => clearInterval(flushing));
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: cacheBytesOf(options) }),
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      prepare: preparePrincipal,
+      maxBytes: cacheBytesOf(options),
+    }),
     clock: clock.now,
     lastUse,
     sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),

@@ -108,7 +108,7 @@ it("reads along an index, always", () => {
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
       ],
-      "SELECT journal.revision, token.digest FROM journal JOIN token ON token.id = journal.token_id WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?": [
+      "SELECT journal.revision, journal.action, token.digest FROM journal JOIN token ON token.id = journal.token_id WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?": [
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)",
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
       ],

@@ -5,7 +5,8 @@ import { type ChangeSignal, createSignalReader } from "../change-signal.ts";
 import { openReaderDatabase } from "../open-database.ts";
 import { isLost } from "../sqlite-error.ts";
 import { explainDamage } from "../store-fault.ts";
-import { createReader } from "./reader.ts";
+import { createReader, type Reader } from "./reader.ts";
+import { createSharedFreshness } from "./shared-freshness.ts";
 import { createWriterClient } from "./writer-client.ts";
 
 /** What a serving thread needs to open its own view of the store. May be sent to another thread, with `port` transferred. */
@@ -27,7 +28,6 @@ export type ServingStore = TokenStore &
 export function openServingStore({ database, port, changeSignal }: ServingStoreSeed): ServingStore {
   const reader = createReader(openReaderDatabase(database));
   const writer = createWriterClient(port);
-  const readSignal = createSignalReader(changeSignal);
 
   /** Once the writer has failed nothing is answered any more: a revocation may have been lost with it. */
   function read<T>(look: () => T): T {
@@ -57,6 +57,11 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     }
   }
 
+  const journal: Pick<Reader, "head" | "changesAfter"> = {
+    head: () => read(() => reader.head()),
+    changesAfter: (revision, limit) => read(() => reader.changesAfter(revision, limit)),
+  };
+
   return {
     findByDigest: (digest) => read(() => reader.findByDigest(digest)),
     get: async (id) => read(() => reader.get(id)),
@@ -67,13 +72,15 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     revoke: writer.revoke,
     recordUses: writer.recordUses,
     forgetRequests: writer.forgetRequests,
-    head: () => read(() => reader.head()),
-    // NaN equals nothing, itself included: nobody decides from memory once the writer has failed.
-    changeSignal: () => (writer.isServing() ? readSignal() : Number.NaN),
-    changesAfter: (revision, limit) => read(() => reader.changesAfter(revision, limit)),
+    head: journal.head,
+    freshness: createSharedFreshness({
+      readSignal: createSignalReader(changeSignal),
+      journal,
+      isServing: writer.isServing,
+    }),
     isServing() {
       try {
-        read(() => reader.head());
+        journal.head();
         return true;
       } catch {
         return false;
