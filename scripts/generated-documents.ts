@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { createFileRegistry, type DescField, type DescFile, type DescMethod, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema, FieldDescriptorProto_Type as Type } from "@bufbuild/protobuf/wkt";
 import { getComments } from "@bufbuild/protoplugin";
+import { type DescribedSetting, defaultOf, settingGroups } from "../src/config.ts";
 import { openApiDocument } from "../src/doors/rest/openapi.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -14,6 +15,7 @@ export type GeneratedDocument = { readonly path: string; readonly text: string }
 export function generatedDocuments(): readonly GeneratedDocument[] {
   return [
     { path: "docs/api.md", text: apiDocument() },
+    { path: "docs/settings.md", text: settingsDocument() },
     { path: "docs/openapi.json", text: `${JSON.stringify(openApiDocument, null, 2)}\n` },
   ];
 }
@@ -33,6 +35,41 @@ function apiDocument(): string {
     ...files.flatMap(sectionsOf),
     "",
   ].join("\n");
+}
+
+/** The settings as a page: what src/config.ts says, in the order in which `--help` prints it. */
+function settingsDocument(): string {
+  return [
+    "# Settings",
+    "",
+    "Made of [`src/config.ts`](../src/config.ts) by `npm run generate`: change them there.",
+    "",
+    "The settings are variables of the environment. `npm start -- --help` prints them. An empty value is as good as none. The start ends with one",
+    "line, which names the setting and what to do, on a bad value, on a `TOKEN_AUTHORITY_` name that is no setting, and on a place to listen at",
+    "that cannot be had. The variables that Kubernetes sets beside a Service called `token-authority` are no settings and are passed over.",
+    "",
+    "`SIGHUP` reads the files of certificates and callers again. Every other change of a setting takes a restart. The standard variables of",
+    "OpenTelemetry, whose names begin with `OTEL_`, are in [`observability.md`](observability.md).",
+    ...settingGroups.flatMap(({ title, settings }) => [
+      ...heading(2, title, ""),
+      "",
+      "| setting | is | default | |",
+      "|---|---|---|---|",
+      ...settings.map(settingRow),
+    ]),
+    "",
+  ].join("\n");
+}
+
+function settingRow({ name, words, help, more, fallback, whenNotSet }: DescribedSetting): string {
+  const otherwise = defaultOf({ fallback, whenNotSet });
+  const cells = [
+    `\`${name}\``,
+    words,
+    fallback === null ? otherwise : `\`${fallback}\``,
+    more === undefined ? help : `${help}. ${more}`,
+  ];
+  return `| ${cells.join(" | ")} |`;
 }
 
 function describeContract(): readonly DescFile[] {

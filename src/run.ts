@@ -2,13 +2,13 @@ import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
 import { withoutKey } from "./calls/fault-log.ts";
 import { commandNames, isCommand, runCommand } from "./commands.ts";
 import { describeSettings, isSettingName, quoted, readConfig } from "./config.ts";
-import { howToMakeFirstKey } from "./first-key.ts";
+import { howToMakeFirstKey } from "./doors/rpc/how-to-make-first-key.ts";
 import { openLogOutput } from "./machine/log-output.ts";
 import { memoryLimitBytes } from "./machine/memory-limit.ts";
+import { nearestWord } from "./machine/nearest-word.ts";
+import { printAnswer } from "./machine/print-answer.ts";
 import { createProcessLog } from "./machine/process-log.ts";
 import { StartError } from "./machine/start-error.ts";
-import { nearestWord } from "./nearest-word.ts";
-import { printAnswer } from "./print-answer.ts";
 import { startServer } from "./server.ts";
 import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { version } from "./version.ts";
@@ -26,7 +26,8 @@ const usage = `The CasaPay token authority: issues API keys and decides on them.
   npm run restore -- BACKUP DATA_DIR --revocations FILE… | --accept-lost-revocations
                                              makes a database of a backup and what was revoked since
 
-Settings:
+Settings, which are variables of the environment:
+
 ${describeSettings()}
 
 Signals: SIGTERM, SIGINT and SIGQUIT end it in good order, a second one at once; SIGHUP reads certificates and callers again.
@@ -168,7 +169,8 @@ async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Pro
   });
   const server = await starting;
   if (server.isEmpty && !isEnding) {
-    await tellPerson(howToMakeFirstKey(server.address, config));
+    const { tls, plaintextRole } = config.rpc;
+    await tellPerson(howToMakeFirstKey(server.address, { isPlaintext: tls === null, plaintextRole }));
   }
 }
 

@@ -1,16 +1,14 @@
 import { hostname, platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
-import type { Config } from "./config.ts";
+import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/tls-set.ts";
+import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { ServiceState } from "./doors/console/service-state.ts";
-import { explainListenError, type ListenSetting } from "./explain-listen-error.ts";
-import { gaugeSources } from "./gauge-sources.ts";
 import type { Log } from "./machine/log.ts";
 import { StartError } from "./machine/start-error.ts";
+import { gaugeSources } from "./readings.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
-import { type ServingReadings, startServing } from "./serving.ts";
-import type { ServingThreadData } from "./serving-thread.ts";
 import { certificateEnds, countsOf } from "./start-console-port.ts";
 import { startServingThread } from "./start-serving-thread.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
@@ -19,8 +17,10 @@ import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { type AdminListener, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
-import { readTlsSet, reloadTlsSet, type TlsSet } from "./tls-set.ts";
+import { type ServingReadings, startServing } from "./thread.ts";
+import type { ServingThreadData } from "./thread-worker.ts";
 import { version } from "./version.ts";
+import { explainListenError, type ListenSetting } from "./wire/port/explain-listen-error.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 import { requireFreePort } from "./wire/port/require-free-port.ts";
 
@@ -55,24 +55,28 @@ export type Server = AsyncDisposable & {
 };
 
 /** Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order. */
-export async function startServer(wanted: Config, options: ServerOptions): Promise<Server> {
+export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock, onFatal } = options;
-  const config = { ...wanted, threads: possibleThreads(wanted, log) };
+  const rpcThreads = possibleThreads(config.rpc, log);
   await using starting = new AsyncDisposableStack();
 
   // First, so that a start that must fail leaves nothing behind.
   const served = [
-    ["LISTEN", config.listen],
-    ["REST_LISTEN", config.rest?.listen ?? null],
+    [listenSettings.rpc, config.rpc.listen],
+    [listenSettings.rest, config.rest?.listen ?? null],
   ] as const;
-  await requireFreePorts([...served, ["CONSOLE_LISTEN", config.consoleListen], ["ADMIN_LISTEN", config.adminListen]]);
+  await requireFreePorts([
+    ...served,
+    [listenSettings.console, config.console?.listen ?? null],
+    [listenSettings.admin, config.admin?.listen ?? null],
+  ]);
   let tls = readTlsSet(config, log, clock());
   const timeSeen = createTimeSeen(0);
   const store = starting.use(
-    await openSqliteTokenStore(config.dataDirectory, {
-      minFreeBytes: config.minFreeBytes,
-      revocationLog: config.revocationLog,
-      marker: config.marker,
+    await openSqliteTokenStore(config.store.directory, {
+      minFreeBytes: config.store.minFreeBytes,
+      revocationLog: config.store.revocationLog,
+      marker: config.store.marker,
       makeAnew: options.makeAnew ?? [],
       timeSeen,
       log,
@@ -89,7 +93,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; replaceTls(tls: TlsSet): void }[] =
     [];
   // The REST face has a thread of its own: what strangers cost there is not taken from decisions.
-  const threads = config.threads + (config.rest === null ? 0 : 1);
+  const threads = rpcThreads + (config.rest === null ? 0 : 1);
   const isServing = () => !isEnding && servings.length === threads && store.isServing();
   const readAll = async () => (await Promise.all(servings.map((one) => one.readings()))).filter((one) => one !== null);
   let readings: readonly ServingReadings[] = [];
@@ -101,16 +105,16 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       readings: () => readings,
       isServing,
       logLinesDropped: options.logLinesDropped,
-      hasTls: config.tls !== null,
+      hasTls: config.rpc.tls !== null,
       hasRestTls: (config.rest?.tls ?? null) !== null,
     }),
   );
   admin =
-    config.adminListen === null
+    config.admin === null
       ? null
       : starting.use(
           await startAdminListener({
-            address: config.adminListen,
+            address: config.admin.listen,
             async expose() {
               readings = await readAll();
               return metrics.expose(readings.map(({ calls }) => calls));
@@ -123,11 +127,11 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const ends: AsyncDisposable[] = [];
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(() => disposeTogether(ends));
-  if (config.threads > 1) {
+  if (rpcThreads > 1) {
     // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
     await requireFreePorts(served);
   }
-  const shared = { config, timeSeen, sealingSecret };
+  const shared = { config, rpcThreads, timeSeen, sealingSecret };
   const figures = createFigures();
   const startedAtMs = performance.now();
   const readState = async (): Promise<ServiceState> => {
@@ -142,7 +146,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
       isServing: isServing(),
       databaseBytes,
       freeBytes,
-      minFreeBytes: config.minFreeBytes,
+      minFreeBytes: config.store.minFreeBytes,
       certificates: certificateEnds(all),
       refused: mergeRefused(all.flatMap(({ refused }) => refused)),
     };
@@ -150,9 +154,9 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   const first = await startServing({
     ...shared,
     tls,
-    rpc: config.listen,
+    rpc: config.rpc.listen,
     rest: null,
-    console: config.consoleListen === null ? null : { address: config.consoleListen, figures, readState },
+    console: config.console === null ? null : { address: config.console.listen, figures, readState },
     store,
     clock,
     log,
@@ -165,12 +169,12 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     ends.push(thread);
     return thread;
   };
-  const rpc = first.addresses.rpc?.address ?? config.listen;
-  while (servings.length < config.threads) {
+  const rpc = first.addresses.rpc?.address ?? config.rpc.listen;
+  while (servings.length < rpcThreads) {
     await startThread({ rpc, rest: null });
   }
   const face = config.rest === null ? null : await startThread({ rpc: null, rest: config.rest });
-  if (config.consoleListen !== null) {
+  if (config.console !== null) {
     const sample = async () =>
       figures.sample(clock(), countsOf(addMeasures((await readAll()).map(({ calls }) => calls))));
     await sample();
@@ -180,8 +184,8 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
   starting.defer(() => {
     isEnding = true;
   });
-  if (config.tls === null) {
-    log.warn({ role: config.plaintextRole }, "plaintext: every program on this machine may call with this role");
+  if (config.rpc.tls === null) {
+    log.warn({ role: config.rpc.plaintextRole }, "plaintext: every program on this machine may call with this role");
   }
 
   const where = {
@@ -190,7 +194,7 @@ export async function startServer(wanted: Config, options: ServerOptions): Promi
     address: first.addresses.rpc?.text ?? "off",
     admin: admin?.address ?? "off",
   };
-  log.info({ version, threads: config.threads, maxConnections: config.maxConnections, ...where }, "listening");
+  log.info({ version, threads: rpcThreads, maxConnections: config.rpc.maxConnections, ...where }, "listening");
   const started = starting.move();
   return {
     address: where.address,
@@ -232,7 +236,7 @@ async function disposeTogether(ends: readonly AsyncDisposable[]): Promise<void> 
 }
 
 /** Several threads share a port only where the system spreads its connections among them. */
-function possibleThreads({ threads, listen }: Config, log: Log): number {
+function possibleThreads({ threads, listen }: RpcConfig, log: Log): number {
   if (threads > 1 && ("path" in listen || platform() !== "linux")) {
     log.warn({ threads }, "only one thread serves: more need Linux and a TCP address");
     return 1;

@@ -1,4 +1,5 @@
 import type { Role } from "./authority/caller.ts";
+import { type Port, startPort } from "./calls/start-port.ts";
 import { createPeerWatch, type PeerReadings, soonest } from "./calls/unknown-callers.ts";
 import { createConsoleHandler } from "./doors/console/console-handler.ts";
 import { type Counts, type Figures, sampleEveryMs } from "./doors/console/figures.ts";
@@ -7,7 +8,6 @@ import type { CertificateEnd, ServiceState } from "./doors/console/service-state
 import { checkPath } from "./doors/gateway/check-lane.ts";
 import { authenticatePath } from "./doors/rpc/lanes/authenticate-lane.ts";
 import type { Log } from "./machine/log.ts";
-import { type Port, startPort } from "./start-port.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
 import type { ByteBudget } from "./wire/port/byte-budget.ts";

@@ -1,10 +1,8 @@
-import { Worker } from "node:worker_threads";
-import { fromFailure } from "./machine/failure.ts";
+import type { TlsSet } from "./calls/tls-set.ts";
 import type { Log } from "./machine/log.ts";
-import { logStandardError } from "./machine/thread-log.ts";
-import type { ServedAddresses, ServingReadings } from "./serving.ts";
-import type { ServingThreadData, ServingThreadOrder, ServingThreadReport } from "./serving-thread.ts";
-import type { TlsSet } from "./tls-set.ts";
+import { startWorker } from "./machine/start-worker.ts";
+import type { ServedAddresses, ServingReadings } from "./thread.ts";
+import type { ServingThreadAnswer, ServingThreadData, ServingThreadOrder } from "./thread-worker.ts";
 
 /** One more thread that serves. Disposed, it ends in good order; the disposal rejects when it does not. */
 export type ServingThread = AsyncDisposable & {
@@ -20,102 +18,18 @@ export async function startServingThread(
   log: Log,
   onDeath: (error: Error) => void,
 ): Promise<ServingThread> {
-  const worker = new Worker(new URL("./serving-thread.ts", import.meta.url), {
+  const worker = await startWorker<ServingThreadData, ServedAddresses, ServingThreadOrder, ServingThreadAnswer>({
+    module: new URL("./thread-worker.ts", import.meta.url),
     name: "serving",
-    workerData: data,
-    transferList: [data.store.port],
-    stderr: true,
+    data,
+    transfer: [data.store.port],
+    log,
   });
-  logStandardError(worker.stderr, log);
-  const ready = Promise.withResolvers<ServedAddresses>();
-  const ended = Promise.withResolvers<void>();
-  const waiting: ((readings: ServingReadings | null) => void)[] = [];
-  let state: "starting" | "running" | "closing" | "failed" = "starting";
-  let hasClosed = false;
-  let closingFailure: Error | null = null;
-
-  function fail(error: Error): void {
-    const before = state;
-    state = "failed";
-    giveUpWaiting();
-    if (before === "starting") {
-      ready.reject(error);
-    } else if (before === "running") {
-      onDeath(error);
-    } else if (before === "closing") {
-      closingFailure = error;
-    }
-  }
-
-  function giveUpWaiting(): void {
-    for (const resolve of waiting.splice(0)) {
-      resolve(null);
-    }
-  }
-
-  worker.on("message", (report: ServingThreadReport) => {
-    switch (report.kind) {
-      case "ready":
-        state = "running";
-        ready.resolve(report.addresses);
-        return;
-      case "refused":
-        fail(fromFailure(report.failure));
-        return;
-      case "readings":
-        waiting.shift()?.(report.readings);
-        return;
-      case "log":
-        log[report.level](report.fields, report.message);
-        return;
-      case "closed":
-        hasClosed = true;
-        // What may still be under way there, such as spans for a collector that does not answer, keeps nobody waiting.
-        void worker.terminate();
-        return;
-    }
-  });
-  worker.on("error", fail);
-  worker.on("exit", (code) => {
-    ended.resolve();
-    if (!hasClosed) {
-      fail(new Error(`a serving thread ended with code ${code}`));
-    }
-  });
-
-  function order(message: ServingThreadOrder): void {
-    worker.postMessage(message);
-  }
-
-  let addresses: ServedAddresses;
-  try {
-    addresses = await ready.promise;
-  } catch (error) {
-    await worker.terminate();
-    throw error;
-  }
+  void worker.failed.then(onDeath);
   return {
-    addresses,
-    async readings() {
-      if (state !== "running") {
-        return null;
-      }
-      const { promise, resolve } = Promise.withResolvers<ServingReadings | null>();
-      waiting.push(resolve);
-      order({ kind: "read" });
-      return promise;
-    },
-    replaceTls: (tls) => order({ kind: "replace-tls", tls }),
-    async [Symbol.asyncDispose]() {
-      if (state === "running") {
-        state = "closing";
-        giveUpWaiting();
-        order({ kind: "close" });
-        await ended.promise;
-        if (closingFailure !== null) {
-          throw new Error("a serving thread did not end in good order", { cause: closingFailure });
-        }
-      }
-    },
+    addresses: worker.ready,
+    readings: () => worker.order({ kind: "read" }),
+    replaceTls: (tls) => void worker.order({ kind: "replace-tls", tls }),
+    [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
   };
 }

@@ -12,8 +12,8 @@ import { createTimeSeen } from "../src/authority/clock.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "../src/authority/key.ts";
 import type { TokenStore } from "../src/authority/token-store.ts";
 import { readConfig } from "../src/config.ts";
-import { type Serving, startServing } from "../src/serving.ts";
 import { openSqliteTokenStore } from "../src/stores/sqlite/open-sqlite-token-store.ts";
+import { type Serving, startServing } from "../src/thread.ts";
 
 /** A serving thread over a real store, whose answers to changes wait until they are let go. */
 class SlowStoreRig implements AsyncDisposable {
@@ -45,7 +45,8 @@ class SlowStoreRig implements AsyncDisposable {
     rig.#serving = rig.#resources.use(
       await startServing({
         config,
-        rpc: config.listen,
+        rpcThreads: 1,
+        rpc: config.rpc.listen,
         rest: config.rest,
         console: null,
         store: rig.#slow(store),

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { describeSettings, readConfig } from "../src/config.ts";
+import { describeSettings, readConfig, settingGroups } from "../src/config.ts";
 import { memoryLimitBytes } from "../src/machine/memory-limit.ts";
 
 const tls = {
@@ -15,10 +15,8 @@ const tls = {
 describe("the configuration", () => {
   it("is, without any setting, a plaintext operator's port on loopback", () => {
     expect(readConfig({})).toMatchObject({
-      listen: { host: "127.0.0.1", port: 50051 },
-      adminListen: { host: "127.0.0.1", port: 9464 },
-      tls: null,
-      plaintextRole: "operator",
+      rpc: { listen: { host: "127.0.0.1", port: 50051 }, tls: null, plaintextRole: "operator" },
+      admin: { listen: { host: "127.0.0.1", port: 9464 } },
       maxTokensPerAccount: 10_000,
       sealingSecret: { create: true },
     });
@@ -30,8 +28,8 @@ describe("the configuration", () => {
     [2 ** 30, 3276],
     [64 * 2 ** 30, 10_000],
   ])("with %d bytes of memory takes %d connections, unless it is told how many", (memoryBytes, connections) => {
-    expect(readConfig({}, memoryBytes).maxConnections).toBe(connections);
-    expect(readConfig({ TOKEN_AUTHORITY_MAX_CONNECTIONS: "7" }, memoryBytes).maxConnections).toBe(7);
+    expect(readConfig({}, memoryBytes).rpc.maxConnections).toBe(connections);
+    expect(readConfig({ TOKEN_AUTHORITY_MAX_CONNECTIONS: "7" }, memoryBytes).rpc.maxConnections).toBe(7);
   });
 
   it("knows what memory a process may use: its limit, or all of the machine's where it has none", () => {
@@ -64,7 +62,7 @@ describe("the configuration", () => {
 
   it("accepts one port on two addresses of the machine", () => {
     const env = { TOKEN_AUTHORITY_LISTEN: "127.0.0.1:9464", TOKEN_AUTHORITY_ADMIN_LISTEN: "127.0.0.2:9464" };
-    expect(readConfig(env).adminListen).toEqual({ host: "127.0.0.2", port: 9464 });
+    expect(readConfig(env).admin?.listen).toEqual({ host: "127.0.0.2", port: 9464 });
   });
 
   it("says what a wrong value was, on one line however long it is", () => {
@@ -79,7 +77,7 @@ describe("the configuration", () => {
     (listen) => {
       const env = { TOKEN_AUTHORITY_LISTEN: listen };
       expect(() => readConfig(env)).toThrow(/TOKEN_AUTHORITY_LISTEN: plaintext .* set TOKEN_AUTHORITY_TLS_CERT/);
-      expect(readConfig({ ...env, ...tls }).tls).toEqual({
+      expect(readConfig({ ...env, ...tls }).rpc.tls).toEqual({
         certificate: "cert.pem",
         key: "key.pem",
         clientCa: "ca.pem",
@@ -91,7 +89,7 @@ describe("the configuration", () => {
   it.each(["127.0.0.1:0", "127.8.9.1:50051", "localhost:50051", "[::1]:50051", "unix:/run/authority.sock"])(
     "accepts plaintext on %s",
     (listen) => {
-      expect(readConfig({ TOKEN_AUTHORITY_LISTEN: listen }).tls).toBeNull();
+      expect(readConfig({ TOKEN_AUTHORITY_LISTEN: listen }).rpc.tls).toBeNull();
     },
   );
 
@@ -142,8 +140,8 @@ describe("the configuration", () => {
   });
 
   it("serves the operator's page on loopback alone, whatever the TLS", () => {
-    expect(readConfig({}).consoleListen).toBeNull();
-    expect(readConfig({ TOKEN_AUTHORITY_CONSOLE_LISTEN: "[::1]:8081" }).consoleListen).toEqual({
+    expect(readConfig({}).console).toBeNull();
+    expect(readConfig({ TOKEN_AUTHORITY_CONSOLE_LISTEN: "[::1]:8081" }).console?.listen).toEqual({
       host: "::1",
       port: 8081,
     });
@@ -184,12 +182,31 @@ describe("the configuration", () => {
   });
 });
 
-it("has every setting in README, with its default", () => {
-  const readme = readFileSync(resolve(import.meta.dirname, "../README.md"), "utf8");
-  for (const [, name, fallback] of describeSettings().matchAll(/TOKEN_AUTHORITY_(\w+)\n.*\n\s+default: (.*)/g)) {
-    expect(readme).toContain(`\`${name}\``);
-    if (fallback !== "not set") {
-      expect(readme).toContain(`| \`${name}\` | \`${fallback}\` |`);
-    }
+it("has every setting in docs/settings.md, with its rule and its default", () => {
+  const page = readFileSync(resolve(import.meta.dirname, "../docs/settings.md"), "utf8");
+  const described = [...describeSettings().matchAll(/ (TOKEN_AUTHORITY_\w+)\n.*\n +(.*); default: (.*)/g)];
+  expect(described.length).toBe(settingGroups.flatMap(({ settings }) => settings).length);
+  for (const [, name, rule, fallback = ""] of described) {
+    expect(page.replaceAll("`", "")).toContain(`| ${name} | ${rule} | ${fallback} |`);
   }
+});
+
+// Said in words and kept in numbers, a range could be two.
+const ranges = [...describeSettings().matchAll(/ (TOKEN_AUTHORITY_\w+)\n.*\n +a whole number from (\d+) to (\d+);/g)];
+it.each(ranges.map(([, name = "", least = "", most = ""]) => [name, Number(least), Number(most)] as const))(
+  "takes %s from %i to %i, as --help says, and nothing beyond",
+  (name, least, most) => {
+    for (const value of [least, most]) {
+      expect(() => readConfig({ [name]: String(value) })).not.toThrow();
+    }
+    for (const value of [least - 1, most + 1]) {
+      expect(() => readConfig({ [name]: String(value) })).toThrow(
+        `${name}: must be a whole number from ${least} to ${most}, and is "${value}"`,
+      );
+    }
+  },
+);
+
+it("says the range of all seven settings that are numbers", () => {
+  expect(ranges.map(([, name]) => name)).toHaveLength(7);
 });

@@ -37,12 +37,18 @@ describe.each(documents)("%s", (document) => {
   it("names no file and no folder that is not there", () => {
     const named = [...proseOf(document).matchAll(/`([^`\s]+)`/g)].map(([, name = ""]) => name).filter(isPath);
     const bases = [folder, join(root, "src"), root];
-    expect(named.filter((path) => !bases.some((base) => existsSync(join(base, path))))).toEqual([]);
+    // The README of a folder of src names what is below by its last part.
+    const below = document.startsWith("src/") ? files.filter((path) => path.startsWith(`${dirname(document)}/`)) : [];
+    const isThere = (path: string) =>
+      bases.some((base) => existsSync(join(base, path))) || below.some((file) => file.endsWith(`/${path}`));
+    expect(named.filter((path) => !isThere(path))).toEqual([]);
   });
 
   it("names no npm script that is not there", () => {
     const { scripts } = JSON.parse(read("package.json"));
-    const named = [...read(document).matchAll(/\bnpm run ([a-z][a-z0-9:-]*)/g)].map(([, name = ""]) => name);
+    const named = [...read(document).matchAll(/\bnpm run ([a-z][a-z0-9-]*(?::[a-z0-9-]+)*)/g)].map(
+      ([, name = ""]) => name,
+    );
     expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
   });
 });
@@ -67,6 +73,27 @@ function isPath(word: string): boolean {
   const isUnderFolder = /^[\w./-]+$/.test(word) && files.some((path) => path.startsWith(`${first}/`));
   return isFile || (word.includes("/") && isUnderFolder && !/\/v\d/.test(word));
 }
+
+it("README is a door: at most 120 lines", () => {
+  expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(120);
+});
+
+it("CHANGELOG.md has the version that package.json has", () => {
+  const [newest] = [...read("CHANGELOG.md").matchAll(/^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$/gm)].map(
+    ([, version]) => version,
+  );
+  expect(newest).toBe(JSON.parse(read("package.json")).version);
+});
+
+it("CONTRIBUTING.md has every npm script that is not one of npm's own", () => {
+  const { scripts } = JSON.parse(read("package.json"));
+  const named: readonly string[] =
+    read("CONTRIBUTING.md").match(/\bnpm (?:run )?[a-z][a-z0-9-]*(?::[a-z0-9-]+)*/g) ?? [];
+  const missing = Object.keys(scripts).filter(
+    (name) => !named.includes(`npm run ${name}`) && !named.includes(`npm ${name}`),
+  );
+  expect(missing).toEqual(["start"]);
+});
 
 it("docs/observability.md has every log message, and no other", () => {
   const said = logMessages(files.filter((path) => /^src\/.*\.ts$/.test(path)).map((path) => join(root, path)));

@@ -21,8 +21,10 @@ it.each([
   const settings = settingsIn(file);
   expect(Object.keys(settings).length).toBeGreaterThan(2);
   expect(readConfig(settings)).toMatchObject({
-    revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG,
-    marker: settings.TOKEN_AUTHORITY_MARKER,
+    store: {
+      revocationLog: settings.TOKEN_AUTHORITY_REVOCATION_LOG,
+      marker: settings.TOKEN_AUTHORITY_MARKER,
+    },
   });
 });
 

@@ -274,15 +274,21 @@ describe("the end", () => {
 });
 
 describe("one more serving thread", () => {
-  async function start(authority: TestServer, settings: object) {
-    const config = { ...authority.config({ TOKEN_AUTHORITY_THREADS: "2" }), ...settings };
-    const store = await openStore(config.dataDirectory);
+  async function start(authority: TestServer, settings: Readonly<Record<string, string>>) {
+    const config = authority.config(settings);
+    const store = await openStore(config.store.directory);
     return startWith(authority, config, store.seed());
   }
 
   function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const data = {
-      ...{ config, rpc: config.listen, rest: null, store, timeSeen: createTimeSeen(0), sealingSecret: null },
+      config,
+      rpcThreads: 1,
+      rpc: config.rpc.listen,
+      rest: null,
+      store,
+      timeSeen: createTimeSeen(0),
+      sealingSecret: null,
       tls: { rpc: null, rest: null },
     };
     return startServingThread(data, quietLog, (error) => authority.failures.push(error));
@@ -291,14 +297,16 @@ describe("one more serving thread", () => {
   it("that a person can mend is refused with a StartError", async () => {
     await using authority = new TestServer();
     // Something is there that is no socket.
-    await expect(start(authority, { listen: { path: authority.directory } })).rejects.toBeInstanceOf(StartError);
+    await expect(start(authority, { TOKEN_AUTHORITY_LISTEN: `unix:${authority.directory}` })).rejects.toBeInstanceOf(
+      StartError,
+    );
     expect(authority.failures).toEqual([]);
   });
 
   it("that dies is told of, once, so that the process ends", async () => {
     await using authority = new TestServer();
-    const config = authority.config({ TOKEN_AUTHORITY_THREADS: "2" });
-    const store = await openStore(config.dataDirectory);
+    const config = authority.config();
+    const store = await openStore(config.store.directory);
     const { port1, port2 } = new MessageChannel();
     const thread = await startWith(authority, config, { ...store.seed(), port: port2 });
     // No writer says this: whatever a bug throws in a thread ends it alike.

@@ -5,15 +5,12 @@ import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
-import { openReaderDatabase } from "../../src/stores/sqlite/open-database.ts";
-import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
-import { decide } from "./decide.ts";
+import { decide, openLookUp } from "./decide.ts";
 
 const [directory = ""] = process.argv.slice(2);
-const reader = createReader(openReaderDatabase(dataFiles(directory).database));
+const lookUp = openLookUp(directory);
 const adapter = connectNodeAdapter({
-  routes: (router) => router.service(TokenService, { authenticate: ({ key }) => decide(reader, key) }),
+  routes: (router) => router.service(TokenService, { authenticate: ({ key }) => decide(lookUp, key) }),
 });
 const server = createServer(adapter).listen(0, "127.0.0.1", () => {
   const { port } = server.address() as AddressInfo;

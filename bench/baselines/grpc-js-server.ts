@@ -15,11 +15,10 @@ import { type handleUnaryCall, Server, ServerCredentials, type ServiceDefinition
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "../../src/authority/key.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
-import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
-import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
+import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { createCall } from "../population/seed.ts";
-import { decide } from "./decide.ts";
+import { decide, openLookUp } from "./decide.ts";
 
 const [directory = "", mode] = process.argv.slice(2);
 const { database } = dataFiles(directory);
@@ -38,8 +37,8 @@ server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port
 process.on("SIGTERM", () => process.exit(0));
 
 function serveAuthenticate(): void {
-  const reader = createReader(openReaderDatabase(database));
-  serve(TokenService.method.authenticate, ({ key }) => decide(reader, key));
+  const lookUp = openLookUp(directory);
+  serve(TokenService.method.authenticate, ({ key }) => decide(lookUp, key));
 }
 
 function serveChanges(): void {

@@ -3,11 +3,11 @@
  * bytes: what is found in the old one moves to the young one; when the young one is full it becomes the old one, and what was
  * left in the old one is forgotten. So a hit costs one or two look-ups and no list to keep in order.
  */
-export class GenerationalCache<Value> {
+export class GenerationalCache<Key extends string | number, Value> {
   readonly #maxGenerationBytes: number;
   readonly #bytesOf: (value: Value) => number;
-  #young = new Map<string, Value>();
-  #old = new Map<string, Value>();
+  #young = new Map<Key, Value>();
+  #old = new Map<Key, Value>();
   #youngBytes = 0;
 
   /** `bytesOf` answers what an entry takes, its key included, and always the same for the same value. */
@@ -17,7 +17,7 @@ export class GenerationalCache<Value> {
   }
 
   /** Hot path. */
-  get(key: string): Value | undefined {
+  get(key: Key): Value | undefined {
     const value = this.#young.get(key);
     if (value !== undefined) {
       return value;
@@ -30,11 +30,11 @@ export class GenerationalCache<Value> {
   }
 
   /** The same as get, but leaves the generations as they are. */
-  peek(key: string): Value | undefined {
+  peek(key: Key): Value | undefined {
     return this.#young.get(key) ?? this.#old.get(key);
   }
 
-  set(key: string, value: Value): void {
+  set(key: Key, value: Value): void {
     this.delete(key);
     const bytes = this.#bytesOf(value);
     if (bytes > this.#maxGenerationBytes) {
@@ -49,7 +49,7 @@ export class GenerationalCache<Value> {
     this.#youngBytes += bytes;
   }
 
-  delete(key: string): void {
+  delete(key: Key): void {
     const value = this.#young.get(key);
     if (value !== undefined) {
       this.#young.delete(key);

@@ -1,7 +1,7 @@
 import { undecided } from "./errors.ts";
 import type { Freshness } from "./freshness.ts";
 import { GenerationalCache } from "./generational-cache.ts";
-import { digestText, hasKeyLength, isKey } from "./key.ts";
+import { digestText, digestWord, hasKeyLength, isKey } from "./key.ts";
 import { createSecondTimes } from "./second-times.ts";
 import type { StoredToken } from "./token.ts";
 import type { TokenReads } from "./token-store.ts";
@@ -44,6 +44,9 @@ const maxWaitingProbes = 10_000;
 const unknownBytes = 120;
 const entryBytes = 700;
 
+/** What is kept of a key. It stands under a part of its digest, and may push out another's. */
+type Kept = { readonly digest: string; readonly principal: Principal };
+
 type Probe = {
   readonly digest: string;
   readonly resolve: (found: Principal | null | Promise<Principal | null>) => void;
@@ -52,8 +55,9 @@ type Probe = {
 
 /** Keeps proven keys and unknown keys apart, so that a flood of unknown ones cannot push out the proven. */
 export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: KeyIndexOptions): KeyIndex {
-  const proven = new GenerationalCache<Principal>((maxBytes * 7) / 8, ({ token, answer }) => bytesOf(token, answer));
-  const unknown = new GenerationalCache<true>(maxBytes / 8, () => unknownBytes);
+  // By four bytes of the digest, and compared with all of it: asked for a text, a map first looks for it among all texts that V8 knows.
+  const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal));
+  const unknown = new GenerationalCache<number, string>(maxBytes / 8, () => unknownBytes);
   const isSecondTime = createSecondTimes();
   /** What is remembered has every change up to here. */
   let mark = freshness.mark();
@@ -81,11 +85,12 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
 
   /** Hot path. Undefined when it must be looked up. */
   function remembered(digest: string): Principal | null | undefined {
-    const found = proven.get(digest);
-    if (found !== undefined) {
-      return found;
+    const place = digestWord(digest, 0);
+    const kept = proven.get(place);
+    if (kept !== undefined && kept.digest === digest) {
+      return kept.principal;
     }
-    return unknown.get(digest) === undefined ? undefined : null;
+    return unknown.get(place) === digest ? null : undefined;
   }
 
   /** Whether memory may be decided from. Hot path: one load when nothing has changed. */
@@ -101,9 +106,9 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
       unknown.clear();
     } else {
       for (const change of since.changes) {
-        const digest = textOf(change.digest);
-        proven.delete(digest);
-        unknown.delete(digest);
+        const place = digestWord(textOf(change.digest), 0);
+        proven.delete(place);
+        unknown.delete(place);
       }
     }
     mark = since.mark;
@@ -120,13 +125,14 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
   function remember(digest: string, token: StoredToken | null): Principal | null {
     if (token === null) {
       probesLeft -= probesPerUnknown - 1;
-      unknown.set(digest, true);
+      unknown.set(digestWord(digest, 0), digest);
       return null;
     }
     const found: Principal = { kind: "principal", token, answer: prepare(token) };
     // Most keys that are asked for once are not asked for again before they are forgotten: kept, they are work for the garbage collector.
     if (isSecondTime(digest)) {
-      proven.set(digest, found);
+      // A copy: what is kept for long must not be a slice of Node's pool, which would keep 8 KiB alive with it.
+      proven.set(digestWord(digest, 0), { digest, principal: { ...found, answer: new Uint8Array(found.answer) } });
     }
     return found;
   }
@@ -213,7 +219,7 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
   return { find };
 }
 
-function bytesOf(token: StoredToken, answer: Uint8Array): number {
+function bytesOf({ token, answer }: Principal): number {
   const texts = token.name.length * 2 + token.permissions.join().length + token.revokeReason.length * 2;
   return entryBytes + texts + token.permissions.length * 32 + answer.byteLength;
 }

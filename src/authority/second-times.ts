@@ -1,3 +1,5 @@
+import { digestWord } from "./key.ts";
+
 const marks = 64 * 1024;
 
 /**
@@ -6,17 +8,12 @@ const marks = 64 * 1024;
  * and for nothing else. Returns true as well for all that come later.
  */
 export function createSecondTimes(): (digest: string) => boolean {
-  const seen = new Uint32Array(marks);
+  const seen = new Int32Array(marks);
   return (digest) => {
-    const place = wordAt(digest, 0) & (marks - 1);
-    const mark = wordAt(digest, 4);
+    const place = digestWord(digest, 0) & (marks - 1);
+    const mark = digestWord(digest, 4);
     const isAgain = seen[place] === mark;
     seen[place] = mark;
     return isAgain;
   };
-}
-
-function wordAt(digest: string, at: number): number {
-  const [first, second] = [digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8), digest.charCodeAt(at + 2)];
-  return (first | (second << 16) | (digest.charCodeAt(at + 3) << 24)) >>> 0;
 }

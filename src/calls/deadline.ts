@@ -1,5 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { grpcTypeOf } from "../wire/media-type.ts";
+import { grpcTimeoutMs } from "../wire/protobuf/grpc-timeout.ts";
 
 /** How long calls may take. A caller's own timeout replaces the default, and is cut to the greatest. */
 export type Deadlines = {
@@ -15,19 +17,11 @@ const longestTimerMs = 2 ** 31 - 1;
 
 const timeoutHeaders = ["grpc-timeout", "connect-timeout-ms"] as const;
 
-const msOfUnit = new Map([
-  ["H", 3_600_000],
-  ["M", 60_000],
-  ["S", 1000],
-  ["m", 1],
-  ["u", 1e-3],
-  ["n", 1e-6],
-]);
-
 /** The timeout that the caller asks for, in milliseconds; null when it asks for none; "malformed" when it makes no sense. */
 export function requestedTimeoutMs(header: Headers): number | null | "malformed" {
-  const isGrpc = header.get("content-type")?.toLowerCase().startsWith("application/grpc") ?? false;
-  return isGrpc ? grpcTimeoutMs(header.get("grpc-timeout")) : connectTimeoutMs(header.get("connect-timeout-ms"));
+  const isGrpc = grpcTypeOf(header.get("content-type")) !== null;
+  const timeout = header.get(isGrpc ? "grpc-timeout" : "connect-timeout-ms");
+  return timeout === null ? null : isGrpc ? grpcTimeoutMs(timeout) : connectTimeoutMs(timeout);
 }
 
 /** How long the call may take, in milliseconds; null when it may last for ever. */
@@ -51,18 +45,6 @@ export function withoutTimeouts(header: Headers): Headers {
   return rest;
 }
 
-function grpcTimeoutMs(value: string | null): number | null | "malformed" {
-  if (value === null) {
-    return null;
-  }
-  const [, amount, unit] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
-  const unitMs = msOfUnit.get(unit ?? "");
-  return unitMs === undefined ? "malformed" : Number(amount) * unitMs;
-}
-
-function connectTimeoutMs(value: string | null): number | null | "malformed" {
-  if (value === null) {
-    return null;
-  }
+function connectTimeoutMs(value: string): number | "malformed" {
   return /^\d{1,10}$/.test(value) ? Number(value) : "malformed";
 }

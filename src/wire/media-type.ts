@@ -30,6 +30,12 @@ export function isUtf8({ charset }: MediaType): boolean {
   return charset === null || charset === "utf-8" || charset === "utf8";
 }
 
+/** Which of gRPC's two protocols a Content-Type names, whatever its messages are encoded as; null when it is neither's. */
+export function grpcTypeOf(contentType: string | null): "application/grpc" | "application/grpc-web" | null {
+  const [type, web] = /^application\/grpc(-web)?\b/i.exec(contentType ?? "") ?? [];
+  return type === undefined ? null : web === undefined ? "application/grpc" : "application/grpc-web";
+}
+
 function unquoted(value: string): string {
   return value.startsWith('"') ? value.slice(1, -1).replaceAll(/\\(.)/g, "$1") : value;
 }

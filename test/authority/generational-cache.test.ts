@@ -14,7 +14,7 @@ describe("the cache of two generations", () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
-        const cache = new GenerationalCache<Weighed>(100, ({ bytes }) => bytes);
+        const cache = new GenerationalCache<string, Weighed>(100, ({ bytes }) => bytes);
         const model = new Map<string, Weighed>();
         for (const [id, one] of steps.entries()) {
           if (one.kind === "set") {
@@ -37,7 +37,7 @@ describe("the cache of two generations", () => {
   });
 
   it("keeps what is asked for again and again, and forgets what is not, under a flood of others", () => {
-    const cache = new GenerationalCache<number>(100, () => 1);
+    const cache = new GenerationalCache<string, number>(100, () => 1);
     cache.set("hot", 1);
     cache.set("cold", 1);
     for (let count = 0; count < 1000; count += 1) {
@@ -48,7 +48,7 @@ describe("the cache of two generations", () => {
   });
 
   it("holds as much as it may: half of its bytes in each generation, to the last one", () => {
-    const cache = new GenerationalCache<number>(20, (bytes) => bytes);
+    const cache = new GenerationalCache<string, number>(20, (bytes) => bytes);
     cache.set("first", 10);
     cache.set("second", 10);
     expect([cache.peek("first"), cache.peek("second"), cache.size]).toEqual([10, 10, 2]);
@@ -57,7 +57,7 @@ describe("the cache of two generations", () => {
   });
 
   it("begins another generation only when what comes has no room in the young one", () => {
-    const cache = new GenerationalCache<number>(20, (bytes) => bytes);
+    const cache = new GenerationalCache<string, number>(20, (bytes) => bytes);
     for (const [name, bytes] of [
       ["a", 5],
       ["b", 5],
@@ -69,7 +69,7 @@ describe("the cache of two generations", () => {
   });
 
   it("does not keep what is larger than a generation, nor what stood there before", () => {
-    const cache = new GenerationalCache<number>(20, (bytes) => bytes);
+    const cache = new GenerationalCache<string, number>(20, (bytes) => bytes);
     cache.set("small", 1);
     cache.set("large", 1);
     cache.set("large", 11);
@@ -77,7 +77,7 @@ describe("the cache of two generations", () => {
   });
 
   it("gives back the room of what is deleted", () => {
-    const cache = new GenerationalCache<number>(20, (bytes) => bytes);
+    const cache = new GenerationalCache<string, number>(20, (bytes) => bytes);
     cache.set("kept", 5);
     for (let count = 0; count < 10; count += 1) {
       cache.set("passing", 5);
@@ -89,7 +89,7 @@ describe("the cache of two generations", () => {
   });
 
   it("forgets everything when it is cleared, and has all its room again", () => {
-    const cache = new GenerationalCache<number>(20, (bytes) => bytes);
+    const cache = new GenerationalCache<string, number>(20, (bytes) => bytes);
     for (const name of ["a", "b", "c"]) {
       cache.set(name, 10);
     }

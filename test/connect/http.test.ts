@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
-import { namesThisMachine } from "../../src/wire/port/this-machine.ts";
+import { isForAnotherHost } from "../../src/wire/port/this-machine.ts";
 import { ConnectRig, enveloped, errorOf, loopbackPeer, peerOf, protocols, tlsPeer, unixPeer } from "./connect-rig.ts";
 import { rawCall, rawError } from "./raw-call.ts";
 
@@ -164,7 +164,7 @@ describe("a plaintext request over TCP", () => {
   });
 
   it.each(locals)("for this host is answered: %s", async (origin) => {
-    expect(namesThisMachine(`${origin}/`)).toBe(true);
+    expect(isForAnotherHost({ peer: local, url: `${origin}/` })).toBe(false);
     const response = await rig.send({ ...rawCall("connect", "json", listPath, "{}"), origin, peer: local });
     expect(response.status).toBe(200);
   });

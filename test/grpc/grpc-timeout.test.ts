@@ -3,6 +3,15 @@ import { describe, expect, it } from "vitest";
 import { requestedTimeoutMs } from "../../src/calls/deadline.ts";
 import { grpcTimeoutMs } from "../../src/wire/protobuf/grpc-timeout.ts";
 
+const msOfUnit = new Map([
+  ["H", 3_600_000],
+  ["M", 60_000],
+  ["S", 1000],
+  ["m", 1],
+  ["u", 1e-3],
+  ["n", 1e-6],
+]);
+
 function parseGenerally(text: string): number | null | "malformed" {
   return requestedTimeoutMs(new Headers({ "content-type": "application/grpc", "grpc-timeout": text }));
 }
@@ -55,7 +64,10 @@ describe("grpc-timeout in the lane", () => {
     );
     fc.assert(
       fc.property(text, (value) => {
-        expect(grpcTimeoutMs(value)).toBe(parseGenerally(value));
+        const [, amount, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
+        const ms = amount === undefined ? "malformed" : Number(amount) * (msOfUnit.get(unit) ?? Number.NaN);
+        expect(grpcTimeoutMs(value)).toBe(ms);
+        expect(parseGenerally(value)).toBe(ms);
       }),
       { numRuns: 2000 },
     );

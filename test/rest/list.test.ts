@@ -126,7 +126,7 @@ describe("a list", () => {
     const second = await rig.issue();
     await rig.stop();
     {
-      await using store = await openStore(rig.config().dataDirectory);
+      await using store = await openStore(rig.config().store.directory);
       const token = { account: "acct_1", name: "n", type: "restricted", livemode: false, keyHint: "0000" } as const;
       const created: Promise<unknown>[] = [];
       const context = { caller: "local", atMs: rig.clock.nowMs, isBearer: false };

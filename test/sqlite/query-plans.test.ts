@@ -1,6 +1,7 @@
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { migrate } from "../../src/stores/sqlite/schema.ts";
+import { createLookUp } from "../../src/stores/sqlite/serving/look-up.ts";
 import { createReader } from "../../src/stores/sqlite/serving/reader.ts";
 import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 
@@ -33,6 +34,19 @@ function shorten(source: string): string {
     .replace(/ AND \(:type_1 .* ORDER BY/, " AND <filters> ORDER BY");
 }
 
+const alone = { changeSignal: () => 0, isLogLong: () => true };
+const lookUpPlans = () => plansOf((db) => createLookUp(db, alone));
+
+it("looks a key up along an index, always", () => {
+  expect(lookUpPlans()).toMatchInlineSnapshot(`
+    {
+      "SELECT <columns> FROM token WHERE digest = ?": [
+        "SEARCH token USING INDEX sqlite_autoindex_token_2 (digest=?)",
+      ],
+    }
+  `);
+});
+
 it("reads along an index, always", () => {
   expect(plansOf(createReader)).toMatchInlineSnapshot(`
     {
@@ -54,9 +68,6 @@ it("reads along an index, always", () => {
         "CO-ROUTINE (subquery-7)",
         "SEARCH token USING COVERING INDEX token_revoked (account=? AND revoked_at_ms>?)",
         "SCAN (subquery-7)",
-      ],
-      "SELECT <columns> FROM token WHERE digest = ?": [
-        "SEARCH token USING INDEX sqlite_autoindex_token_2 (digest=?)",
       ],
       "SELECT <columns>, last_use.used_at_ms FROM token INDEXED BY token_by_account LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.account = :account AND token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
         "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
@@ -186,7 +197,7 @@ it("writes along an index, always", () => {
 });
 
 it("neither sorts nor goes through a whole table anywhere", () => {
-  const details = Object.values({ ...plansOf(createReader), ...plansOf(createWriter) }).flat();
+  const details = Object.values({ ...lookUpPlans(), ...plansOf(createReader), ...plansOf(createWriter) }).flat();
   expect(details.filter((detail) => detail.includes("TEMP B-TREE"))).toEqual([]);
   // The newest row of the journal is the first in this direction, and its subquery of a slice is no table.
   expect(details.filter((detail) => /^SCAN (?!journal$|\(subquery|CONSTANT ROW)/.test(detail))).toEqual([]);

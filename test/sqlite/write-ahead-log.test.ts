@@ -81,9 +81,9 @@ it("is moved into the database after a few changes already on a tight disk, to m
     const [row] = db.pragma("wal_checkpoint(NOOP)") as { readonly log: number; readonly checkpointed: number }[];
     return (row?.log ?? 0) - (row?.checkpointed ?? 0);
   };
-  checkpointWhenLong(db, false, quietLog);
+  checkpointWhenLong(db, false, quietLog, () => {});
   expect(waiting()).toBeGreaterThan(20);
-  checkpointWhenLong(db, true, quietLog);
+  checkpointWhenLong(db, true, quietLog, () => {});
   expect(waiting()).toBe(0);
 });
 
@@ -101,7 +101,7 @@ it("is spoken of when it grows because another program reads what it held before
   const grow = () => {
     db.exec(`CREATE TABLE junk AS SELECT randomblob(${40 * mebibyte})`);
     db.exec("DROP TABLE junk");
-    checkpointWhenLong(db, false, log);
+    checkpointWhenLong(db, false, log, () => {});
     db.exec("CREATE TABLE small (one INTEGER); DROP TABLE small");
   };
   grow();

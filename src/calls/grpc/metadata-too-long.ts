@@ -1,9 +1,10 @@
 import type { HeaderFields } from "../../wire/exchange.ts";
+import { grpcTypeOf } from "../../wire/media-type.ts";
 
 /** What a gRPC client is told whose metadata is too long, since it would make UNKNOWN of 431; null for other content types. */
 export function metadataTooLong(contentType: string): HeaderFields | null {
-  const grpcType = /^application\/grpc(?:-web)?/i.exec(contentType)?.[0].toLowerCase();
-  return grpcType === undefined
+  const grpcType = grpcTypeOf(contentType);
+  return grpcType === null
     ? null
     : [
         [":status", "200"],

@@ -1,7 +1,7 @@
 import type { Role } from "../../authority/caller.ts";
 import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { isUsualNameOfThisMachine } from "../../wire/port/this-machine.ts";
+import { isSurelyForThisHost } from "../../wire/port/this-machine.ts";
 import { grpcTimeoutMs } from "../../wire/protobuf/grpc-timeout.ts";
 import { framingFault, prefixBytes } from "../../wire/protobuf/length-prefixed.ts";
 import type { FinishedCall } from "../finished-call.ts";
@@ -87,7 +87,7 @@ export function createUnaryLane(options: UnaryLaneOptions): Lane<Peer> {
       (contentType === "application/grpc" || contentType === "application/grpc+proto" || namesCharset(contentType)) &&
       (encoding === null || encoding === "identity") &&
       (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
-      (peer.transport !== "loopback" || isUsualNameOfThisMachine(authority))
+      isSurelyForThisHost(peer, authority)
     );
   }
 

@@ -2,7 +2,8 @@ import type { Role } from "../../authority/caller.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { parseMediaType } from "../../wire/media-type.ts";
 import type { IdentityFault, Peer } from "../../wire/port/peer.ts";
-import { namesThisMachine } from "../../wire/port/this-machine.ts";
+import { isForAnotherHost } from "../../wire/port/this-machine.ts";
+import { rawPath } from "../../wire/raw-path.ts";
 import type { Interval } from "./figures.ts";
 import type { PageFile } from "./page-files.ts";
 import type { ServiceState } from "./service-state.ts";
@@ -53,15 +54,14 @@ export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   };
 
   async function route(request: HttpRequest): Promise<HttpResponse> {
-    // DNS rebinding. Over TLS the certificate names the host.
-    if (request.peer.transport === "loopback" && !namesThisMachine(request.url)) {
+    if (isForAnotherHost(request)) {
       return refuse(
         403,
         "permission_denied",
         "a plaintext request must name localhost or a loopback address as its host",
       );
     }
-    const path = pathOf(request.url);
+    const path = rawPath(request.url);
     const file = files.get(path);
     if (file !== undefined) {
       return ifRead(request, () => ({ status: 200, header: { "content-type": file.contentType }, body: file.body }));
@@ -120,11 +120,6 @@ function isOfAnotherSite({ url, header }: HttpRequest): boolean {
 /** A form or a script of another origin cannot send this type without asking first, and nobody here would say yes. */
 function isJson({ header }: HttpRequest): boolean {
   return parseMediaType(header.get("content-type") ?? "")?.name === "application/json";
-}
-
-/** The path as it was sent: parsing would turn other paths into ours. */
-function pathOf(url: string): string {
-  return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? "";
 }
 
 function ifRead(

@@ -46,7 +46,10 @@ export function createCheckLane({
   maxPreparedBytes,
   ...options
 }: CheckLaneOptions): Lane<Peer> {
-  const prepared = new GenerationalCache<Uint8Array>(maxPreparedBytes, (answer) => entryBytes + answer.byteLength);
+  const prepared = new GenerationalCache<string, Uint8Array>(
+    maxPreparedBytes,
+    (answer) => entryBytes + answer.byteLength,
+  );
 
   /** Hot path. */
   function respond(bytes: Buffer, start: number, end: number): Reply | Status | Promise<Reply> {

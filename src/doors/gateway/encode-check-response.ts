@@ -1,6 +1,6 @@
 import type { HeaderFields } from "../../wire/exchange.ts";
 import { messageField, stringField, stringFields, varintField } from "../../wire/protobuf/field-text.ts";
-import { lengthPrefixed } from "../../wire/protobuf/length-prefixed.ts";
+import { lengthPrefixedText } from "../../wire/protobuf/length-prefixed.ts";
 import { credentialHeaders } from "./decode-check-request.ts";
 
 // The numbers are those of Envoy's files, google.rpc.Code's and HTTP's.
@@ -34,7 +34,7 @@ function headerFields(headers: HeaderFields): string {
 }
 
 function encoded(message: string): Uint8Array {
-  const text = lengthPrefixed(message);
+  const text = lengthPrefixedText(message);
   // Some are kept for long: a slice of Node's pool would keep 8 KiB alive with it.
   const bytes = Buffer.allocUnsafeSlow(text.length);
   bytes.write(text, "latin1");

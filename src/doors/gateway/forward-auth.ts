@@ -4,7 +4,8 @@ import { type PublicError, publicErrorBody, undecided } from "../../calls/public
 import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
 import type { HeaderFields, HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { namesThisMachine } from "../../wire/port/this-machine.ts";
+import { isForAnotherHost } from "../../wire/port/this-machine.ts";
+import { rawPath, rawQuery } from "../../wire/raw-path.ts";
 import { type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
 import { identityHeaders } from "./identity-headers.ts";
 
@@ -45,7 +46,7 @@ export type ForwardAuthOptions = {
 
 /** Whether a request is a gateway's question. The path is compared as it was sent. */
 export function isForwardAuth(url: string): boolean {
-  return pathAndQuery(url).path === path;
+  return rawPath(url) === path;
 }
 
 /**
@@ -59,12 +60,8 @@ export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
 
   return async (request) => {
     const startedAtMs = performance.now();
-    const { peer } = request;
-    const { identity, role, refusal } = admit(peer);
-    const answer =
-      peer.transport === "loopback" && !namesThisMachine(request.url)
-        ? statuses.hostNotLocal
-        : (refusal ?? (await ask(request)));
+    const { identity, role, refusal } = admit(request.peer);
+    const answer = isForAnotherHost(request) ? statuses.hostNotLocal : (refusal ?? (await ask(request)));
     const [status, verdict] = "kind" in answer ? [null, answer] : [answer, null];
     const requestId = idOf(answer, request);
     const response = "kind" in answer ? respond(answer) : fail(answer, requestId);
@@ -92,7 +89,7 @@ export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
     const { promise: deadline, resolve } = Promise.withResolvers<Status>();
     const timer = setTimeout(resolve, deadlineMs, statuses.deadlineExceeded);
     const deciding = decide({
-      words: new URLSearchParams(pathAndQuery(url).query),
+      words: new URLSearchParams(rawQuery(url)),
       authorization: header.get("authorization"),
       apiKey: header.get("x-api-key"),
       requestId: header.get("x-request-id"),
@@ -160,9 +157,4 @@ function misconfigured({ message }: Status): PublicError {
 /** A client may send any method: what is told of it is one of a few words. */
 function knownMethod(method: string): string {
   return httpMethods.includes(method) ? method : "_OTHER";
-}
-
-function pathAndQuery(url: string): { readonly path: string; readonly query: string } {
-  const [, path = "", query = ""] = /^[^:]+:\/\/[^/?#]*([^?#]*)\??([^#]*)/.exec(url) ?? [];
-  return { path, query };
 }

@@ -12,6 +12,7 @@ import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecide
 import { type ReadTrace, readNoTrace, type TraceHeaders } from "../../calls/trace-headers.ts";
 import type { Log } from "../../machine/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
+import { rawQuery } from "../../wire/raw-path.ts";
 import { createAccountPlaces } from "./account-places.ts";
 import { bodyWithEnd } from "./body-with-end.ts";
 import {
@@ -142,7 +143,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
       // Again: the body may have been long in coming, and the key revoked since.
       const bearer = await accept(operation, request, exchange);
       signal.throwIfAborted();
-      const query = fromForm(queryOf(request.url));
+      const query = fromForm(rawQuery(request.url));
       return await operation.run({ bearer, id, query, body: parseBody(body), header, signal });
     });
   }
@@ -220,11 +221,6 @@ async function waitFor<T>({ gone, ms, late }: Patience, work: (signal: AbortSign
     clearTimeout(timer);
     gone.removeEventListener("abort", leave);
   }
-}
-
-function queryOf(url: string): string {
-  const start = url.indexOf("?");
-  return start === -1 ? "" : url.slice(start + 1);
 }
 
 /** Counts as under way until it was taken whole. */

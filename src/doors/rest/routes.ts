@@ -1,4 +1,5 @@
 import type { PublicError } from "../../calls/public-error.ts";
+import { rawPath } from "../../wire/raw-path.ts";
 import { methodNotAllowed, notFound } from "./errors.ts";
 import type { Operations } from "./operations.ts";
 
@@ -19,7 +20,7 @@ const paths: readonly { readonly pattern: RegExp; readonly methods: Readonly<Par
 
 /** What a request asks for. Paths are taken as they were sent: what would have to be decoded names nothing. */
 export function routeOf(method: string, url: string): Route {
-  const path = /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? "";
+  const path = rawPath(url);
   for (const { pattern, methods } of paths) {
     const match = pattern.exec(path);
     if (match !== null) {

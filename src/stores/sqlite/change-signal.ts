@@ -1,21 +1,38 @@
-/** A number that all threads see, and that moves with each change. */
+/** Two numbers that all threads see: one moves with each change, the other tells whether the write-ahead log is long. */
 export type ChangeSignal = SharedArrayBuffer;
+
+const changes = 0;
+const longLog = 1;
 
 /** Makes a signal for one store. */
 export function createChangeSignal(): ChangeSignal {
-  return new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  return new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
 }
 
 /** Reads it: one load. Hot path. */
 export function createSignalReader(signal: ChangeSignal): () => number {
-  const cell = new Int32Array(signal);
-  return () => Atomics.load(cell, 0);
+  const cells = new Int32Array(signal);
+  return () => Atomics.load(cells, changes);
 }
 
 /** Moves it. It may wrap around: only being another one counts. */
 export function createSignalBump(signal: ChangeSignal): () => void {
-  const cell = new Int32Array(signal);
+  const cells = new Int32Array(signal);
   return () => {
-    Atomics.add(cell, 0, 1);
+    Atomics.add(cells, changes, 1);
+  };
+}
+
+/** Reads whether the write-ahead log is long. Hot path. */
+export function createLongLogReader(signal: ChangeSignal): () => boolean {
+  const cells = new Int32Array(signal);
+  return () => Atomics.load(cells, longLog) === 1;
+}
+
+/** Says whether it is. */
+export function createLongLogMark(signal: ChangeSignal): (isLong: boolean) => void {
+  const cells = new Int32Array(signal);
+  return (isLong) => {
+    Atomics.store(cells, longLog, isLong ? 1 : 0);
   };
 }

@@ -1,8 +1,10 @@
 import { isIPv4, isIPv6 } from "node:net";
+import type { HttpRequest } from "../exchange.ts";
+import type { Peer } from "./peer.ts";
 
 /**
  * Whether a host, as in a URL or of a socket, can only mean this machine: `localhost`, 127.0.0.0/8, ::1, or one of the former as an
- * IPv4-mapped address (::ffff:127.0.0.1). Other names may be made to point here (DNS rebinding).
+ * IPv4-mapped address (::ffff:127.0.0.1). Other names may be made to point here.
  */
 export function isThisMachine(host: string): boolean {
   const name = host.toLowerCase();
@@ -13,17 +15,21 @@ export function isThisMachine(host: string): boolean {
   return isIPv4(address) ? address.startsWith("127.") : isIPv6(address) && isLoopbackIPv6(address);
 }
 
-/** The same of an absolute URL's host. The URL parser has turned every spelling of an address into one. */
-export function namesThisMachine(url: string): boolean {
-  return isThisMachine(new URL(url).hostname);
+/**
+ * Whether a request that came over plaintext from this machine names another host: a page that a browser here shows may have sent it, to a
+ * name that its author points here (DNS rebinding). Every door for callers refuses such a request. Over TLS the certificate names the host.
+ */
+export function isForAnotherHost({ peer, url }: Pick<HttpRequest, "peer" | "url">): boolean {
+  // The parser of URLs turns every spelling of an address into one.
+  return peer.transport === "loopback" && !isThisMachine(new URL(url).hostname);
 }
 
 /**
- * Hot path. Whether an `:authority` names this machine in one of the usual ways. It may do so in others too (`127.1`, `LOCALHOST`), which
- * takes a parser of URLs to tell.
+ * Hot path. Whether the peer and the `:authority` alone tell that a request is not for another host. An authority may also name this machine
+ * in unusual ways (`127.1`, `LOCALHOST`), which takes `isForAnotherHost` to tell.
  */
-export function isUsualNameOfThisMachine(authority: string): boolean {
-  return /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/.test(authority);
+export function isSurelyForThisHost(peer: Peer, authority: string): boolean {
+  return peer.transport !== "loopback" || /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/.test(authority);
 }
 
 // URL writes an IPv6 address in its one canonical form, mapped IPv4 addresses in hexadecimal.

@@ -34,8 +34,17 @@ export function framingFault(
   return messages === 1 ? null : "not_supported";
 }
 
-/** A message with its prefix, both as text of a character a byte. */
-export function lengthPrefixed(message: string): string {
+/** A message with its prefix. */
+export function lengthPrefixed(message: Uint8Array): Uint8Array {
+  const body = Buffer.allocUnsafe(prefixBytes + message.length);
+  body[0] = 0;
+  body.writeUInt32BE(message.length, 1);
+  body.set(message, prefixBytes);
+  return body;
+}
+
+/** The same, both as text of a character a byte. */
+export function lengthPrefixedText(message: string): string {
   const { length } = message;
   return String.fromCharCode(0, length >>> 24, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff) + message;
 }

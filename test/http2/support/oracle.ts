@@ -35,6 +35,10 @@ const weAreStricter: readonly (readonly [RegExp, string])[] = [
     /^stream depends on itself$/,
     "RFC 7540 5.3.1, on a stream that has not begun: 5.4.1 lets any stream error end the connection",
   ],
+  [
+    /^padding is longer than its frame$/,
+    "6.1: a connection error; nghttp2 does not look at DATA on a stream that was reset",
+  ],
   [/^PRIORITY on stream 0$/, "6.3: the recipient MUST respond with a connection error of type PROTOCOL_ERROR"],
 ];
 

@@ -177,7 +177,7 @@ export const plantedHttp2 = [
   },
   {
     name: "gRPC reads 431",
-    file: "src/start-port.ts",
+    file: "src/calls/start-port.ts",
     from: "if (grpcFields !== null) {",
     to: "if (grpcFields === undefined) {",
     tests: ["test/server.test.ts"],

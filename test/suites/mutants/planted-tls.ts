@@ -84,14 +84,14 @@ export const plantedTls = [
     file: "src/wire/port/this-machine.ts",
     from: 'url !== null && (url.hostname === "[::1]" || ',
     to: 'url !== null && (url.hostname === "[::1]" && ',
-    tests: ["test/authority/this-machine.test.ts"],
+    tests: ["test/http/this-machine.test.ts"],
   },
   {
     name: "any IPv4 address in IPv6's way is this machine",
     file: "src/wire/port/this-machine.ts",
     from: "::ffff:7f[0-9a-f]{2}:",
     to: "::ffff:[0-9a-f]{1,4}:",
-    tests: ["test/authority/this-machine.test.ts"],
+    tests: ["test/http/this-machine.test.ts"],
   },
   {
     name: "the first of several URIs is the identity",

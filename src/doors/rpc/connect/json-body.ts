@@ -1,9 +1,10 @@
 import { gunzipSync } from "node:zlib";
 import { type DescMessage, type DescMethod, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { grpcTypeOf } from "../../../wire/media-type.ts";
+import { prefixBytes } from "../../../wire/protobuf/length-prefixed.ts";
 import { maxMessageBytes } from "../limits.ts";
 
-const envelopeBytes = 5;
 const gzipMark = 0x1f;
 
 /** The bytes of a JSON request's body, kept as they are read: what protobuf-es makes of them does not tell all. */
@@ -79,8 +80,7 @@ function timeFields(input: DescMessage) {
 /** The one message, without the envelope that gRPC and gRPC-Web put it in, and without compression. */
 function textOf(contentType: string | null, body: JsonBody): string {
   const bytes = Buffer.concat(body);
-  const message =
-    contentType?.toLowerCase().startsWith("application/grpc") === true ? bytes.subarray(envelopeBytes) : bytes;
+  const message = grpcTypeOf(contentType) === null ? bytes : bytes.subarray(prefixBytes);
   // No JSON begins like this, and gzip always does.
   const json = message[0] === gzipMark ? gunzipSync(message, { maxOutputLength: maxMessageBytes }) : message;
   // Without a byte order mark, as Connect reads it.

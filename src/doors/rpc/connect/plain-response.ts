@@ -1,5 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import type { HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
+import { grpcTypeOf } from "../../../wire/media-type.ts";
 
 /** No such path. */
 export function notFound(request: HttpRequest): HttpResponse {
@@ -30,9 +31,8 @@ export function internalServerError(): HttpResponse {
 
 /** A gRPC client reads the code from the header block of a response without body (Trailers-Only); others read text. */
 function refusal(request: HttpRequest, status: number, code: Code, message: string): HttpResponse {
-  const contentType = request.header.get("content-type")?.toLowerCase() ?? "";
-  const grpcType = /^application\/grpc(-web)?\b/.exec(contentType)?.[0];
-  if (grpcType === undefined) {
+  const grpcType = grpcTypeOf(request.header.get("content-type"));
+  if (grpcType === null) {
     return text(status, message);
   }
   return {

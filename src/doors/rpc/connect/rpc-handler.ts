@@ -6,7 +6,8 @@ import type { FinishedCall } from "../../../calls/finished-call.ts";
 import { type ReadTrace, readNoTrace } from "../../../calls/trace-headers.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
 import { isUnencoded, isUtf8, parseMediaType } from "../../../wire/media-type.ts";
-import { namesThisMachine } from "../../../wire/port/this-machine.ts";
+import { isForAnotherHost } from "../../../wire/port/this-machine.ts";
+import { rawPath } from "../../../wire/raw-path.ts";
 import { hostNotLocal, requestMalformed } from "../errors.ts";
 import { maxMessageBytes } from "../limits.ts";
 import { abortableIterable } from "./abortable-iterable.ts";
@@ -47,8 +48,8 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   };
 
   async function route(request: HttpRequest): Promise<HttpResponse> {
-    const refusal = request.peer.transport === "loopback" && !namesThisMachine(request.url) ? hostNotLocal() : null;
-    const handler = routes.get(pathOf(request.url));
+    const refusal = isForAnotherHost(request) ? hostNotLocal() : null;
+    const handler = routes.get(rawPath(request.url));
     if (handler === undefined) {
       const response = refusal === null ? notFound(request) : forbiddenHost(request);
       return response.body === undefined ? response : await afterRequest(request, response);
@@ -121,11 +122,6 @@ function plainlyTyped(header: Headers): Headers {
     plain.delete("content-encoding");
   }
   return plain;
-}
-
-/** The path as it was sent: parsing would turn other paths into that of an RPC. */
-function pathOf(url: string): string {
-  return /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] ?? "";
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Outcome, RefusalReason } from "../../../authority/judge.ts";
 import type { StoredToken, TokenType } from "../../../authority/token.ts";
 import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
-import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
+import { lengthPrefixedText } from "../../../wire/protobuf/length-prefixed.ts";
 
 type Refusal = Extract<Outcome, { readonly kind: "refusal" }>;
 
@@ -45,11 +45,8 @@ export function preparePrincipal(token: StoredToken): Uint8Array {
     varintField(4, token.livemode ? 1 : 0) +
     stringFields(5, token.permissions) +
     (token.expiresAtMs === null ? "" : messageField(6, timestamp(token.expiresAtMs)));
-  const text = lengthPrefixed(messageField(1, principal));
-  // Kept for long: a slice of Node's pool would keep 8 KiB alive with it.
-  const bytes = Buffer.allocUnsafeSlow(text.length);
-  bytes.write(text, "latin1");
-  return bytes;
+  const text = lengthPrefixedText(messageField(1, principal));
+  return Buffer.from(text, "latin1");
 }
 
 function encodeRefusal({ reason, token, missingPermissions }: Refusal): Uint8Array {
@@ -58,7 +55,7 @@ function encodeRefusal({ reason, token, missingPermissions }: Refusal): Uint8Arr
     stringFields(2, missingPermissions) +
     stringField(3, token?.id ?? "") +
     stringField(4, token?.account ?? "");
-  return Buffer.from(lengthPrefixed(messageField(2, refusal)), "latin1");
+  return Buffer.from(lengthPrefixedText(messageField(2, refusal)), "latin1");
 }
 
 /** The fields of a google.protobuf.Timestamp. */

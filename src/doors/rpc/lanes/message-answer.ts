@@ -8,6 +8,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { Peer } from "../../../wire/port/peer.ts";
+import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
 import type { NotedCall } from "../connect/call.ts";
 import { objectionTo, type RoleOf } from "../connect/gate.ts";
 import { unknownFieldPath } from "../connect/unknown-field-path.ts";
@@ -21,9 +22,6 @@ export type MessageReply = {
   readonly refusal: string | null;
   readonly revision: number | null;
 };
-
-// gRPC: a compressed-flag, and the message's length in 4 bytes.
-const prefixBytes = 5;
 
 /**
  * Answers the message of an RPC from bytes to bytes, as the general way does without compression. The bytes are read until this
@@ -87,12 +85,4 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
   }
 
   return respond;
-}
-
-function lengthPrefixed(message: Uint8Array): Uint8Array {
-  const body = Buffer.allocUnsafe(prefixBytes + message.length);
-  body[0] = 0;
-  body.writeUInt32BE(message.length, 1);
-  body.set(message, prefixBytes);
-  return body;
 }

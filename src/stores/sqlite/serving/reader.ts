@@ -1,7 +1,7 @@
 import type Database from "better-sqlite3";
 import type { TokenChange } from "../../../authority/freshness.ts";
 import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
-import type { StoredToken, Token } from "../../../authority/token.ts";
+import type { Token } from "../../../authority/token.ts";
 import type {
   AccountPage,
   AccountQuery,
@@ -11,15 +11,7 @@ import type {
   TokenQuery,
 } from "../../../authority/token-store.ts";
 import { selectJournalHead } from "../journal-head.ts";
-import {
-  joinLastUse,
-  type StoredTokenRow,
-  storedTokenColumns,
-  type TokenRow,
-  tokenColumns,
-  toStoredToken,
-  toToken,
-} from "../token-row.ts";
+import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
 import { createAccountList } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
@@ -27,8 +19,6 @@ import { createTurns } from "./turns.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */
 export type Reader = Disposable & {
-  /** Hot path. */
-  findByDigest(digest: Uint8Array): StoredToken | null;
   get(id: string): Token | null;
   list(query: TokenQuery): Promise<TokenPage>;
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
@@ -43,9 +33,6 @@ const changesAfterSql = `SELECT journal.revision, journal.action, token.digest
 
 /** Takes over a connection that only reads. */
 export function createReader(db: Database.Database): Reader {
-  const findByDigest = db.prepare<[Uint8Array], StoredTokenRow>(
-    `SELECT ${storedTokenColumns} FROM token WHERE digest = ?`,
-  );
   const findById = db.prepare<[string], TokenRow>(
     `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
   );
@@ -54,10 +41,6 @@ export function createReader(db: Database.Database): Reader {
   // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
   const takeTurn = createTurns();
   return {
-    findByDigest(digest) {
-      const row = findByDigest.get(digest);
-      return row === undefined ? null : toStoredToken(row);
-    },
     get(id) {
       const row = findById.get(id);
       return row === undefined ? null : toToken(row);

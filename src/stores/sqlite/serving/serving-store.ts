@@ -1,11 +1,12 @@
 import type { MessagePort } from "node:worker_threads";
 import { AuthorityError, undecided } from "../../../authority/errors.ts";
 import type { TokenStore } from "../../../authority/token-store.ts";
-import { type ChangeSignal, createSignalReader } from "../change-signal.ts";
+import { type ChangeSignal, createLongLogReader, createSignalReader } from "../change-signal.ts";
 import { openReaderDatabase } from "../open-database.ts";
 import { isLost } from "../sqlite-error.ts";
 import { explainDamage } from "../store-fault.ts";
-import { createReader, type Reader } from "./reader.ts";
+import { createLookUp } from "./look-up.ts";
+import { createReader } from "./reader.ts";
 import { createSharedFreshness } from "./shared-freshness.ts";
 import { createWriterClient } from "./writer-client.ts";
 
@@ -24,10 +25,14 @@ export type ServingStore = TokenStore &
     fail(error: Error): void;
   };
 
-/** Opens the store for one serving thread: its own reading connection, and its own line to the one writer of all. */
+/** Opens the store for one serving thread: its own reading connections, and its own line to the one writer of all. */
 export function openServingStore({ database, port, changeSignal }: ServingStoreSeed): ServingStore {
   const reader = createReader(openReaderDatabase(database));
   const writer = createWriterClient(port);
+  const readSignal = createSignalReader(changeSignal);
+  const isLogLong = createLongLogReader(changeSignal);
+  // A connection of its own: what else is read must not see what the look-ups of a turn see.
+  const lookUp = createLookUp(openReaderDatabase(database), { changeSignal: readSignal, isLogLong });
 
   /** Once the writer has failed nothing is answered any more: a revocation may have been lost with it. */
   function read<T>(look: () => T): T {
@@ -57,13 +62,26 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     }
   }
 
-  const journal: Pick<Reader, "head" | "changesAfter"> = {
-    head: () => read(() => reader.head()),
-    changesAfter: (revision, limit) => read(() => reader.changesAfter(revision, limit)),
-  };
+  const head = () => read(() => reader.head());
+  const freshness = createSharedFreshness({
+    readSignal,
+    journal: {
+      // What is known of the journal is seen by look-ups: else a key that is found after this would be remembered as before a change that
+      // nobody tells of again.
+      head() {
+        lookUp.renew();
+        return head();
+      },
+      changesAfter(revision, limit) {
+        lookUp.renew();
+        return read(() => reader.changesAfter(revision, limit));
+      },
+    },
+    isServing: writer.isServing,
+  });
 
   return {
-    findByDigest: (digest) => read(() => reader.findByDigest(digest)),
+    findByDigest: (digest) => read(() => lookUp.findByDigest(digest)),
     get: async (id) => read(() => reader.get(id)),
     list: (query) => readInTurns(() => reader.list(query)),
     listChanges: (query) => readInTurns(() => reader.listChanges(query)),
@@ -72,15 +90,11 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     revoke: writer.revoke,
     recordUses: writer.recordUses,
     forgetRequests: writer.forgetRequests,
-    head: journal.head,
-    freshness: createSharedFreshness({
-      readSignal: createSignalReader(changeSignal),
-      journal,
-      isServing: writer.isServing,
-    }),
+    head,
+    freshness,
     isServing() {
       try {
-        journal.head();
+        head();
         return true;
       } catch {
         return false;
@@ -89,6 +103,7 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     fail: writer.fail,
     async [Symbol.asyncDispose]() {
       await writer[Symbol.asyncDispose]();
+      lookUp[Symbol.dispose]();
       reader[Symbol.dispose]();
     },
   };

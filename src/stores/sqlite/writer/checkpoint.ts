@@ -12,10 +12,20 @@ const truncateTimeoutMs = 50;
 
 type CheckpointRow = { readonly busy: number; readonly log: number; readonly checkpointed: number };
 
-/** Moves what the WAL holds into the database once it is much, so that the WAL starts anew and stays bounded. On a tight disk, little is much. */
-export function checkpointWhenLong(db: Database.Database, isTight: boolean, log: Log): void {
+/**
+ * Moves what the WAL holds into the database once it is much, so that the WAL starts anew and stays bounded. On a tight disk, little is
+ * much. `markLong` hears whether readers are to be short from now on: at a quarter of that already, and until the WAL has started anew.
+ */
+export function checkpointWhenLong(
+  db: Database.Database,
+  isTight: boolean,
+  log: Log,
+  markLong: (isLong: boolean) => void,
+): void {
   const waiting = checkpoint(db, "NOOP");
-  if (waiting.log - waiting.checkpointed >= (isTight ? maxWaitingFramesWhenTight : maxWaitingFrames)) {
+  const much = isTight ? maxWaitingFramesWhenTight : maxWaitingFrames;
+  markLong(waiting.log >= much / 4);
+  if (waiting.log - waiting.checkpointed >= much) {
     tryCheckpoint(db, "PASSIVE", log);
   }
 }

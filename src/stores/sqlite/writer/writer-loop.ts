@@ -35,6 +35,8 @@ export type WriterLoopParts = {
   readonly log: Log;
   /** Tells all threads that something changed. */
   readonly signalChange: () => void;
+  /** Tells all threads whether the write-ahead log waits for a moment without readers. */
+  readonly markLogLong: (isLong: boolean) => void;
   /** Throws when a file of the store is no longer at its place. */
   readonly requireInPlace: () => void;
   /** Notes the newest change outside the database. */
@@ -66,6 +68,7 @@ export function createWriterLoop({
   revocations,
   log,
   signalChange,
+  markLogLong,
   requireInPlace,
   noteHead,
   onFatal,
@@ -109,7 +112,7 @@ export function createWriterLoop({
     try {
       commitWaiting();
       runOneBehind();
-      checkpointWhenLong(db, room.isTight(), log);
+      checkpointWhenLong(db, room.isTight(), log, markLogLong);
       revocations.followHead(writer.head());
       room.restoreBallast();
     } catch (error) {

@@ -1,8 +1,7 @@
-import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
 import { readTimeSeen, type TimeSeen } from "../../../authority/clock.ts";
-import { type Failure, toFailure } from "../../../machine/failure.ts";
-import { createThreadLog, type LogReport } from "../../../machine/thread-log.ts";
-import { type ChangeSignal, createSignalBump } from "../change-signal.ts";
+import { type Owner, runAsWorker, type Work } from "../../../machine/run-as-worker.ts";
+import { type ChangeSignal, createLongLogMark, createSignalBump } from "../change-signal.ts";
 import { countAllTokens } from "../count-tokens.ts";
 import { dataFiles, hasDatabase } from "../data-directory.ts";
 import { openWriterDatabase } from "../open-database.ts";
@@ -42,27 +41,18 @@ export type OpenedDatabase = {
   readonly logSharesDisk: boolean;
 };
 
-/** To the thread that owns this one. */
-export type WriterThreadReport =
-  | { readonly kind: "ready"; readonly opened: OpenedDatabase }
-  | { readonly kind: "refused"; readonly failure: Failure }
-  | { readonly kind: "fatal"; readonly failure: Failure }
-  | LogReport;
-
-/** From the thread that owns this one. */
-export type WriterThreadOrder = { readonly kind: "connect"; readonly port: MessagePort } | { readonly kind: "close" };
-
-function report(message: WriterThreadReport): void {
-  parentPort?.postMessage(message);
-}
-
 const lookEveryMs = 1000;
 const flushMarkerEveryMs = 1000;
 const upkeepEveryMs = 60_000;
 
-const log = createThreadLog(report);
+/** A port from a serving thread, whose calls are taken from now on. */
+export type WriterThreadOrder = MessagePort;
+export type WriterThreadAnswer = "connected";
 
-function start(data: WriterThreadData): void {
+function start(
+  data: WriterThreadData,
+  { log, fail }: Owner,
+): Work<OpenedDatabase, WriterThreadOrder, WriterThreadAnswer> {
   const { revocationLog, minFreeBytes, changeSignal, makeAnew, timeSeen } = data;
   const files = { ...dataFiles(data.directory), revocationLog, marker: data.marker };
   const monotonicMs = () => performance.now();
@@ -86,10 +76,12 @@ function start(data: WriterThreadData): void {
   const marker = openMarker(files.marker, readAuthorityId(db), writer.head(), notedMs, (error) => loop.fail(error));
   const inPlace = [data.lock, ...[files.database, files.wal, files.shm].map(identify), marker.identity];
   const loop = createWriterLoop({
-    ...{ db, writer, room, revocations, log, signalChange: createSignalBump(changeSignal) },
+    ...{ db, writer, room, revocations, log },
+    signalChange: createSignalBump(changeSignal),
+    markLogLong: createLongLogMark(changeSignal),
     requireInPlace: () => requireInPlace(inPlace),
     noteHead: (head) => marker.note(head, timeToNote()),
-    onFatal: (error) => report({ kind: "fatal", failure: toFailure(explainDamage(error, files.database)) }),
+    onFatal: (error) => fail(explainDamage(error, files.database)),
   });
   const upkeep = setInterval(room.restoreBallast, ballastRetryMs);
   const looking = setInterval(() => loop.look(), lookEveryMs);
@@ -117,28 +109,25 @@ function start(data: WriterThreadData): void {
     marker[Symbol.dispose]();
     checkpointAll(db, log);
     db.close();
-    parentPort?.close();
   }
 
-  parentPort?.on("message", (order: WriterThreadOrder) => {
-    switch (order.kind) {
-      case "connect":
-        loop.accept(order.port);
-        return;
-      case "close":
-        void close();
-        return;
-    }
-  });
   const { revision } = writer.head();
   const logSharesDisk = isOnDiskOf(files.revocationLog, files.database);
-  report({ kind: "ready", opened: { isNew, tokens: countAllTokens(db, revision), revision, notedMs, logSharesDisk } });
+  return {
+    ready: { isNew, tokens: countAllTokens(db, revision), revision, notedMs, logSharesDisk },
+    perform(port) {
+      loop.accept(port);
+      return "connected";
+    },
+    close,
+  };
 }
 
-try {
-  yieldToOthers();
-  start(workerData);
-} catch (error) {
-  const { directory }: WriterThreadData = workerData;
-  report({ kind: "refused", failure: toFailure(asStartError(error, dataFiles(directory))) });
-}
+await runAsWorker((data: WriterThreadData, owner) => {
+  try {
+    yieldToOthers();
+    return start(data, owner);
+  } catch (error) {
+    throw asStartError(error, dataFiles(data.directory));
+  }
+});

@@ -1,17 +1,17 @@
-import type { Clock } from "./authority/clock.ts";
-import { createDelegatedTokens } from "./authority/delegated-tokens.ts";
-import type { TokenAuthority } from "./authority/token-authority.ts";
-import type { TokenStore } from "./authority/token-store.ts";
-import type { FinishedCall } from "./calls/finished-call.ts";
-import { readNoTrace, readTrace } from "./calls/trace-headers.ts";
-import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
-import type { RestConfig } from "./config.ts";
-import { createRestHandler } from "./doors/rest/rest-handler.ts";
-import type { Log } from "./machine/log.ts";
-import { type Port, startPort } from "./start-port.ts";
-import type { ByteBudget } from "./wire/port/byte-budget.ts";
-import { type CertificateSource, createCertificateSource } from "./wire/tls/certificate-source.ts";
-import type { Certificates } from "./wire/tls/certificates.ts";
+import type { Clock } from "../../authority/clock.ts";
+import { createDelegatedTokens } from "../../authority/delegated-tokens.ts";
+import type { TokenAuthority } from "../../authority/token-authority.ts";
+import type { TokenStore } from "../../authority/token-store.ts";
+import type { FinishedCall } from "../../calls/finished-call.ts";
+import { type Port, startPort } from "../../calls/start-port.ts";
+import { readNoTrace, readTrace } from "../../calls/trace-headers.ts";
+import { createPeerWatch, type PeerReadings } from "../../calls/unknown-callers.ts";
+import type { Log } from "../../machine/log.ts";
+import type { ByteBudget } from "../../wire/port/byte-budget.ts";
+import type { ListenAddress } from "../../wire/port/listen-address.ts";
+import { type CertificateSource, createCertificateSource } from "../../wire/tls/certificate-source.ts";
+import type { Certificates } from "../../wire/tls/certificates.ts";
+import { createRestHandler } from "./rest-handler.ts";
 
 // The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
 const maxConcurrentStreams = 100;
@@ -21,7 +21,7 @@ const maxConnections = 1000;
 const handshakesPerSecond = 100;
 
 export type RestPortOptions = {
-  readonly config: RestConfig;
+  readonly address: ListenAddress;
   /** Null in plaintext. */
   readonly tls: Certificates | null;
   readonly authority: TokenAuthority;
@@ -44,13 +44,13 @@ export type RestPort = {
 
 /** Starts the public REST face. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
-  const { config, authority, store, clock, log } = options;
+  const { address, authority, store, clock, log } = options;
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const watch = createPeerWatch({ port: "rest", isKnown: null, log });
   const listener = await startPort({
     budget: options.budget,
     knowsCallers: false,
-    address: config.listen,
+    address,
     reusePort: false,
     tls: certificates === null ? null : { source: certificates, watch },
     handler: createRestHandler({

@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { Role } from "../../authority/caller.ts";
 
 const request = `{"account": "acct_1", "name": "My first key", "type": "TOKEN_TYPE_SECRET"}`;
 const rpc = "casapay.token.v1.TokenService/Create";
@@ -6,14 +6,14 @@ const rpc = "casapay.token.v1.TokenService/Create";
 /** How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs are served. */
 export function howToMakeFirstKey(
   address: string,
-  { tls, plaintextRole }: Pick<Config, "tls" | "plaintextRole">,
+  { isPlaintext, plaintextRole }: { readonly isPlaintext: boolean; readonly plaintextRole: Role },
 ): string {
-  if (tls === null && plaintextRole !== "operator" && plaintextRole !== "dashboard") {
+  if (isPlaintext && plaintextRole !== "operator" && plaintextRole !== "dashboard") {
     return `There are no tokens yet, and with TOKEN_AUTHORITY_PLAINTEXT_ROLE=${plaintextRole} nobody may make a secret key: operator and dashboard may.
 
 `;
   }
-  const { curl, grpcurl } = tls === null ? plaintextWords(address) : tlsWords(address);
+  const { curl, grpcurl } = isPlaintext ? plaintextWords(address) : tlsWords(address);
   return `There are no tokens yet. To make the first key:
 
   curl ${curl.flags} -H 'content-type: application/json' -d '${request}' \\

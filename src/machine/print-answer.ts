@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { StartError } from "./machine/start-error.ts";
+import { StartError } from "./start-error.ts";
 
 const retryMs = 10;
 

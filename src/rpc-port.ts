@@ -5,6 +5,8 @@ import { defaultDeadlines } from "./calls/deadline.ts";
 import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { type Port, startPort } from "./calls/start-port.ts";
+import type { TlsSet } from "./calls/tls-set.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
 import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config } from "./config.ts";
@@ -19,8 +21,6 @@ import { createCheckStatuses } from "./doors/rpc/lanes/check-statuses.ts";
 import { createManagementCalls } from "./doors/rpc/lanes/management-calls.ts";
 import { maxMessageBytes } from "./doors/rpc/limits.ts";
 import type { Log } from "./machine/log.ts";
-import { type Port, startPort } from "./start-port.ts";
-import type { TlsSet } from "./tls-set.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
 import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
 import type { ByteBudget } from "./wire/port/byte-budget.ts";
@@ -32,6 +32,8 @@ const handshakesPerSecond = 250;
 
 export type InternalPortOptions = {
   readonly config: Config;
+  /** How many threads serve RPCs. */
+  readonly rpcThreads: number;
   /** Null in plaintext. */
   readonly tls: TlsSet["rpc"];
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
@@ -63,11 +65,11 @@ export type InternalPort = {
 
 /** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, authority, clock, isTraced, log } = options;
+  const { config, rpcThreads, authority, clock, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
-  const roleOf = (identity: string) => (tls === null ? config.plaintextRole : (tls.callers.get(identity) ?? null));
+  const roleOf = (identity: string) => (tls === null ? config.rpc.plaintextRole : (tls.callers.get(identity) ?? null));
   const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
   const onCall = (call: FinishedCall) => {
     if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
@@ -94,7 +96,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     check,
     requestIdOf,
     identityHeaders,
-    maxPreparedBytes: config.cacheBytes / config.threads / 8,
+    maxPreparedBytes: config.memory.cacheBytes / rpcThreads / 8,
   });
   const forwardAuth = createForwardAuth({
     ...checkStatuses,
@@ -123,16 +125,16 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     budget: options.budget,
     knowsCallers: true,
     address: options.address,
-    reusePort: config.threads > 1,
+    reusePort: rpcThreads > 1,
     tls: certificates === null ? null : { source: certificates, watch },
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
-    maxConnections: Math.ceil(config.maxConnections / config.threads),
-    maxConcurrentStreams: config.maxConcurrentStreams,
-    handshakesPerSecond: Math.ceil(handshakesPerSecond / config.threads),
+    maxConnections: Math.ceil(config.rpc.maxConnections / rpcThreads),
+    maxConcurrentStreams: config.rpc.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / rpcThreads),
     log,
   });
   const replaceTls = (next: TlsSet["rpc"]) => {

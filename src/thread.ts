@@ -7,21 +7,21 @@ import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
+import type { Port } from "./calls/start-port.ts";
+import type { TlsSet } from "./calls/tls-set.ts";
 import type { PeerReadings } from "./calls/unknown-callers.ts";
 import type { Config, RestConfig } from "./config.ts";
 import type { Figures } from "./doors/console/figures.ts";
 import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys.ts";
 import type { ServiceState } from "./doors/console/service-state.ts";
+import { startRestPort } from "./doors/rest/start-rest-port.ts";
 import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
 import type { Log } from "./machine/log.ts";
+import { startInternalPort } from "./rpc-port.ts";
 import { startConsolePort } from "./start-console-port.ts";
-import { startInternalPort } from "./start-internal-port.ts";
-import type { Port } from "./start-port.ts";
-import { startRestPort } from "./start-rest-port.ts";
 import type { Tracing } from "./telemetry/opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
-import type { TlsSet } from "./tls-set.ts";
 import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts";
 import type { ConnectionCounts } from "./wire/port/connection-registry.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
@@ -31,6 +31,8 @@ const flushUsesEveryMs = 5000;
 
 export type ServingOptions = {
   readonly config: Config;
+  /** How many threads serve RPCs. */
+  readonly rpcThreads: number;
   readonly tls: TlsSet;
   /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
   readonly rpc: ListenAddress | null;
@@ -112,7 +114,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   });
 
   const meter = createCallMeter();
-  const refused = config.consoleListen === null ? null : createRefusedKeys(clock.now);
+  const refused = config.console === null ? null : createRefusedKeys(clock.now);
   const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
@@ -134,6 +136,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       : await startInternalPort({
           ...shared,
           config,
+          rpcThreads: options.rpcThreads,
           tls: options.tls.rpc,
           address: options.rpc,
           isServing: () => !shutdown.signal.aborted && store.isServing(),
@@ -145,7 +148,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const rest =
     options.rest === null
       ? null
-      : await startRestPort({ ...shared, config: options.rest, tls: options.tls.rest, store });
+      : await startRestPort({ ...shared, address: options.rest.listen, tls: options.tls.rest, store });
   if (rest !== null) {
     ports.push(rest.listener);
   }
@@ -194,14 +197,16 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 }
 
 /** The share of one thread: the public has one half, where it is served. */
-function heldBytesOf({ config, rpc }: ServingOptions): number {
-  const half = config.rest === null ? config.maxHeldBytes : config.maxHeldBytes / 2;
-  return rpc === null ? half : half / config.threads;
+function heldBytesOf({ config, rpc, rpcThreads }: ServingOptions): number {
+  const { heldBytes } = config.memory;
+  const half = config.rest === null ? heldBytes : heldBytes / 2;
+  return rpc === null ? half : half / rpcThreads;
 }
 
 /** The share of one thread. The REST face, which few keys come to, has an eighth besides. */
-function cacheBytesOf({ config, rpc }: ServingOptions): number {
-  return rpc === null ? config.cacheBytes / 8 : config.cacheBytes / config.threads;
+function cacheBytesOf({ config, rpc, rpcThreads }: ServingOptions): number {
+  const { cacheBytes } = config.memory;
+  return rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads;
 }
 
 function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {

@@ -1,17 +1,17 @@
-import { metadataTooLong } from "./calls/grpc/metadata-too-long.ts";
-import { createLargeHeaders } from "./calls/large-header.ts";
-import type { Log } from "./machine/log.ts";
-import type { HttpHandler } from "./wire/exchange.ts";
-import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
-import { Http2Server } from "./wire/http2/http2-server.ts";
-import type { Lanes } from "./wire/http2/lane.ts";
-import type { ByteBudget } from "./wire/port/byte-budget.ts";
-import { connectionOf } from "./wire/port/connection.ts";
-import { describeError } from "./wire/port/describe-error.ts";
-import { createHttp2Handler } from "./wire/port/http2-handler.ts";
-import type { ListenAddress } from "./wire/port/listen-address.ts";
-import { type Listener, type ListenerTls, startListener } from "./wire/port/listener.ts";
-import type { Peer } from "./wire/port/peer.ts";
+import type { Log } from "../machine/log.ts";
+import type { HttpHandler } from "../wire/exchange.ts";
+import { encodePreparedBlock } from "../wire/http2/hpack-encoder.ts";
+import { Http2Server } from "../wire/http2/http2-server.ts";
+import type { Lanes } from "../wire/http2/lane.ts";
+import type { ByteBudget } from "../wire/port/byte-budget.ts";
+import { connectionOf } from "../wire/port/connection.ts";
+import { describeError } from "../wire/port/describe-error.ts";
+import { createHttp2Handler } from "../wire/port/http2-handler.ts";
+import type { ListenAddress } from "../wire/port/listen-address.ts";
+import { type Listener, type ListenerTls, startListener } from "../wire/port/listener.ts";
+import type { Peer } from "../wire/port/peer.ts";
+import { metadataTooLong } from "./grpc/metadata-too-long.ts";
+import { createLargeHeaders } from "./large-header.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;

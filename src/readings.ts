@@ -1,7 +1,7 @@
 import { soonest } from "./calls/unknown-callers.ts";
-import type { ServingReadings } from "./serving.ts";
 import type { SqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
+import type { ServingReadings } from "./thread.ts";
 import { version } from "./version.ts";
 
 /** Where the readings come from. */

@@ -1,7 +1,6 @@
-import { type Callers, readCallers } from "./calls/callers.ts";
-import type { Config } from "./config.ts";
-import type { Log } from "./machine/log.ts";
-import { type Certificates, readCertificates } from "./wire/tls/certificates.ts";
+import type { Log } from "../machine/log.ts";
+import { type Certificates, readCertificates } from "../wire/tls/certificates.ts";
+import { type Callers, readCallers } from "./callers.ts";
 
 /** What all files of TLS say, read together. Can be sent to another thread. */
 export type TlsSet = {
@@ -11,8 +10,23 @@ export type TlsSet = {
   readonly rest: Certificates | null;
 };
 
+/** The files of the RPCs' listener. All are read again on SIGHUP. */
+export type TlsFiles = {
+  readonly certificate: string;
+  readonly key: string;
+  readonly clientCa: string;
+  readonly callers: string;
+};
+
+/** Where TLS is served, and with which files; null means plaintext, or that the REST face is off. */
+type TlsPlaces = {
+  readonly rpc: { readonly tls: TlsFiles | null };
+  readonly rest: { readonly tls: Pick<TlsFiles, "certificate" | "key"> | null } | null;
+};
+
 /** Reads the files, warns of certificates that are not valid now, or throws a StartError that says which file is wrong and how. */
-export function readTlsSet({ tls, rest }: Pick<Config, "tls" | "rest">, log: Log, nowMs: number): TlsSet {
+export function readTlsSet({ rpc, rest }: TlsPlaces, log: Log, nowMs: number): TlsSet {
+  const { tls } = rpc;
   const restFiles = rest?.tls ?? null;
   const set = {
     rpc: tls === null ? null : { certificates: readCertificates(tls, nowMs), callers: readCallers(tls.callers) },
@@ -25,12 +39,7 @@ export function readTlsSet({ tls, rest }: Pick<Config, "tls" | "rest">, log: Log
 }
 
 /** Reads the files again, and hands them on when all are good. A fault in any of them is logged, and all of the old set holds. */
-export function reloadTlsSet(
-  config: Pick<Config, "tls" | "rest">,
-  log: Log,
-  nowMs: number,
-  handOn: (set: TlsSet) => void,
-): void {
+export function reloadTlsSet(config: TlsPlaces, log: Log, nowMs: number, handOn: (set: TlsSet) => void): void {
   let set: TlsSet;
   try {
     set = readTlsSet(config, log, nowMs);

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isThisMachine, isUsualNameOfThisMachine, namesThisMachine } from "../../src/wire/port/this-machine.ts";
+import type { Peer } from "../../src/wire/port/peer.ts";
+import { isForAnotherHost, isSurelyForThisHost, isThisMachine } from "../../src/wire/port/this-machine.ts";
+
+const peer: Peer = { transport: "loopback", identity: "local", fault: null };
 
 describe("a host that is this machine", () => {
   it.each([
@@ -37,7 +40,7 @@ describe("a host that is this machine", () => {
 describe("an authority that is surely local", () => {
   it("is localhost or the usual loopback addresses, with a port or without", () => {
     for (const authority of ["localhost", "localhost:443", "127.0.0.1", "127.0.0.1:65535", "[::1]", "[::1]:8443"]) {
-      expect(isUsualNameOfThisMachine(authority), authority).toBe(true);
+      expect(isSurelyForThisHost(peer, authority), authority).toBe(true);
     }
   });
 
@@ -56,7 +59,7 @@ describe("an authority that is surely local", () => {
       "[::1",
       "::1",
     ]) {
-      expect(isUsualNameOfThisMachine(authority), authority).toBe(false);
+      expect(isSurelyForThisHost(peer, authority), authority).toBe(false);
     }
   });
 
@@ -79,8 +82,8 @@ describe("an authority that is surely local", () => {
     fc.assert(
       fc.property(fc.array(part, { maxLength: 4 }), (parts) => {
         const authority = parts.join("");
-        fc.pre(isUsualNameOfThisMachine(authority));
-        expect(namesThisMachine(`http://${authority}/`)).toBe(true);
+        fc.pre(isSurelyForThisHost(peer, authority));
+        expect(isForAnotherHost({ peer, url: `http://${authority}/` })).toBe(false);
       }),
       { numRuns: 200 },
     );

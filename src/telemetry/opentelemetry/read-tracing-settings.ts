@@ -1,6 +1,6 @@
-import { StartError } from "./machine/start-error.ts";
-import type { Sampling, TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
-import { version } from "./version.ts";
+import { oneOf, type SettingKind, wholeNumber } from "../../machine/setting-kind.ts";
+import { StartError } from "../../machine/start-error.ts";
+import type { Sampling, TracingSettings } from "./tracing-settings.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -13,8 +13,9 @@ const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /**
  * Reads OpenTelemetry's standard variables, as far as they are about traces. Null when calls are not traced: unless an endpoint is
  * set, or OTEL_TRACES_EXPORTER is otlp. Throws a StartError that names the variable, never its value: one may hold a credential.
+ * `version` is the service's.
  */
-export function readTracingSettings(env: Environment): TracingSettings | null {
+export function readTracingSettings(env: Environment, version: string): TracingSettings | null {
   if (!isOn(env)) {
     return null;
   }
@@ -22,8 +23,8 @@ export function readTracingSettings(env: Environment): TracingSettings | null {
   if (sampling === null) {
     return null;
   }
-  oneOf(env, exporterName(env, "PROTOCOL"), ["http/protobuf"]);
-  oneOf(env, exporterName(env, "COMPRESSION"), ["none"]);
+  read(env, exporterName(env, "PROTOCOL"), oneOf(["http/protobuf"]));
+  read(env, exporterName(env, "COMPRESSION"), oneOf(["none"]));
   for (const one of (env.OTEL_PROPAGATORS || "tracecontext").split(",")) {
     if (!["tracecontext", "baggage"].includes(one.trim())) {
       throw new StartError("OTEL_PROPAGATORS: must be tracecontext, or tracecontext,baggage: baggage is not looked at");
@@ -35,7 +36,7 @@ export function readTracingSettings(env: Environment): TracingSettings | null {
       ...headersOf(env, "OTEL_EXPORTER_OTLP_HEADERS"),
       ...headersOf(env, "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
     },
-    timeoutMs: integer(env, exporterName(env, "TIMEOUT"), { fallback: 10_000, max: 600_000 }),
+    timeoutMs: read(env, exporterName(env, "TIMEOUT"), wholeNumber(1, 600_000)) ?? 10_000,
     tlsFiles: {
       ca: env[exporterName(env, "CERTIFICATE")] || null,
       certificate: env[exporterName(env, "CLIENT_CERTIFICATE")] || null,
@@ -53,11 +54,11 @@ export function readTracingSettings(env: Environment): TracingSettings | null {
 }
 
 function isOn(env: Environment): boolean {
-  if (oneOf(env, "OTEL_SDK_DISABLED", ["false", "true"]) === "true") {
+  if (read(env, "OTEL_SDK_DISABLED", oneOf(["false", "true"])) === "true") {
     return false;
   }
   const hasEndpoint = Boolean(env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT);
-  switch (oneOf(env, "OTEL_TRACES_EXPORTER", ["otlp", "none"])) {
+  switch (read(env, "OTEL_TRACES_EXPORTER", oneOf(["otlp", "none"]))) {
     case null:
       return hasEndpoint;
     case "otlp":
@@ -92,7 +93,7 @@ function readSampling(env: Environment): Sampling | null {
   const ratio = () => readRatio(env, env[name] ? 1 : defaultRatio);
   const samplers = ["always_on", "always_off", "traceidratio"] as const;
   const parentBased = ["parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"] as const;
-  switch (oneOf(env, name, [...samplers, ...parentBased])) {
+  switch (read(env, name, oneOf([...samplers, ...parentBased]))) {
     case "always_off":
       return null;
     case "always_on":
@@ -119,42 +120,26 @@ function readRatio(env: Environment, fallback: number): number {
 }
 
 function readBatch(env: Environment): TracingSettings["batch"] {
-  const maxQueueSize = integer(env, "OTEL_BSP_MAX_QUEUE_SIZE", { fallback: 2048, max: 65_536 });
+  const maxQueueSize = read(env, "OTEL_BSP_MAX_QUEUE_SIZE", wholeNumber(1, 65_536)) ?? 2048;
+  const delay = wholeNumber(1, 600_000);
   return {
-    delayMs: integer(env, "OTEL_BSP_SCHEDULE_DELAY", { fallback: 5000, max: 600_000 }),
-    exportTimeoutMs: integer(env, "OTEL_BSP_EXPORT_TIMEOUT", { fallback: 30_000, max: 600_000 }),
+    delayMs: read(env, "OTEL_BSP_SCHEDULE_DELAY", delay) ?? 5000,
+    exportTimeoutMs: read(env, "OTEL_BSP_EXPORT_TIMEOUT", delay) ?? 30_000,
     maxQueueSize,
-    maxBatchSize: integer(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", {
-      fallback: Math.min(512, maxQueueSize),
-      max: maxQueueSize,
-    }),
+    maxBatchSize:
+      read(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", wholeNumber(1, maxQueueSize)) ?? Math.min(512, maxQueueSize),
   };
 }
 
-function integer(
-  env: Environment,
-  name: string,
-  { fallback, max }: { readonly fallback: number; readonly max: number },
-) {
-  const text = env[name] || String(fallback);
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= 1 && value <= max)) {
-    throw new StartError(`${name}: must be a whole number from 1 to ${max}`);
-  }
-  return value;
-}
-
 /** Null when the variable is not set, or empty. */
-function oneOf<T extends string>(env: Environment, name: string, values: readonly T[]): T | null {
+function read<T>(env: Environment, name: string, kind: SettingKind<T>): T | null {
   const text = env[name];
   if (!text) {
     return null;
   }
-  const value = values.find((one) => one === text);
-  if (value === undefined) {
-    throw new StartError(
-      `${name}: ${values.length === 1 ? "only" : "must be one of"} ${values.join(", ")}${values.length === 1 ? " is supported" : ""}`,
-    );
+  const value = kind.read(text);
+  if (value === null) {
+    throw new StartError(`${name}: must be ${kind.words}`);
   }
   return value;
 }

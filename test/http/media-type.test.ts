@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isUnencoded, isUtf8, parseMediaType } from "../../src/wire/media-type.ts";
+import { grpcTypeOf, isUnencoded, isUtf8, parseMediaType } from "../../src/wire/media-type.ts";
 
 describe("a media type", () => {
   it.each([
@@ -39,4 +39,18 @@ describe("a media type", () => {
 it("a body is as it stands when its encoding is identity, in any case, or is not named", () => {
   expect([null, "", "identity", " Identity "].map(isUnencoded)).toEqual([true, true, true, true]);
   expect(["gzip", "identity, gzip", "identities"].map(isUnencoded)).toEqual([false, false, false]);
+});
+
+describe("the type of a gRPC request", () => {
+  it.each([
+    ["application/grpc", "application/grpc"],
+    ["Application/gRPC+proto; charset=utf-8", "application/grpc"],
+    ["application/grpc-web", "application/grpc-web"],
+    ["application/grpc-web+json", "application/grpc-web"],
+    ["application/grpcs", null],
+    ["application/json", null],
+    [null, null],
+  ])("%j is of the protocol %j", (contentType, protocol) => {
+    expect(grpcTypeOf(contentType)).toBe(protocol);
+  });
 });

@@ -1,0 +1,76 @@
+import type Database from "better-sqlite3";
+import type { StoredToken } from "../../../authority/token.ts";
+import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "../token-row.ts";
+
+/** Looks keys up for one serving thread. Throws what the driver throws. */
+export type LookUp = Disposable & {
+  /** Hot path. */
+  findByDigest(digest: Uint8Array): StoredToken | null;
+  /** Look-ups after this call see the database as it is then, or newer. */
+  renew(): void;
+};
+
+/** What tells whether look-ups may share what they see of the database. */
+export type SharingSignals = {
+  /** Moves with each change, before that is answered. */
+  readonly changeSignal: () => number;
+  /** Whether the write-ahead log waits for a moment without readers. */
+  readonly isLogLong: () => boolean;
+};
+
+/**
+ * Takes over a connection that only reads. The look-ups of one turn of the event loop share a read transaction: to begin and end one takes
+ * as long as to find a token. It ends with the turn, and before that when something has changed, so that no look-up is staler than one
+ * by itself; and there is none while the write-ahead log is long, so that the log starts anew.
+ */
+export function createLookUp(db: Database.Database, { changeSignal, isLogLong }: SharingSignals): LookUp {
+  const begin = db.prepare("BEGIN");
+  const commit = db.prepare("COMMIT");
+  const find = db.prepare<[Uint8Array], StoredTokenRow>(`SELECT ${storedTokenColumns} FROM token WHERE digest = ?`);
+  let isSharing = false;
+  let signalSeen = Number.NaN;
+  let isEndComing = false;
+
+  /** Hot path. The signal is read first: what changes in between ends the transaction though it was seen. */
+  function share(): void {
+    const signal = changeSignal();
+    if (isSharing && signal === signalSeen) {
+      return;
+    }
+    endSharing();
+    if (isLogLong()) {
+      return;
+    }
+    signalSeen = signal;
+    begin.run();
+    isSharing = true;
+    if (!isEndComing) {
+      isEndComing = true;
+      setImmediate(endTurn);
+    }
+  }
+
+  function endTurn(): void {
+    isEndComing = false;
+    endSharing();
+  }
+
+  function endSharing(): void {
+    isSharing = false;
+    if (db.inTransaction) {
+      commit.run();
+    }
+  }
+
+  return {
+    findByDigest(digest) {
+      share();
+      const row = find.get(digest);
+      return row === undefined ? null : toStoredToken(row);
+    },
+    renew: endSharing,
+    [Symbol.dispose]() {
+      db.close();
+    },
+  };
+}
