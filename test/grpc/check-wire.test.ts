@@ -3,7 +3,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HeaderValueOption_HeaderAppendAction as Append } from "#gen/envoy/config/core/v3/base_pb.ts";
 import { CheckRequestSchema, CheckResponseSchema } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
-import { type CheckRequest, decodeCheckRequest } from "../../src/doors/gateway/decode-check-request.ts";
+import {
+  type CheckRequest,
+  decodeCheckRequest,
+  type KnownWords,
+} from "../../src/doors/gateway/decode-check-request.ts";
 import { encodeAccepted, encodeDenied } from "../../src/doors/gateway/encode-check-response.ts";
 import { prefixBytes } from "../../src/wire/protobuf/length-prefixed.ts";
 
@@ -28,11 +32,17 @@ function decodeGenerally(bytes: Uint8Array): CheckRequest {
   };
 }
 
-/** Decodes from the middle of a buffer whose other bytes would make sense as well. */
+/** The words of all messages that were decoded here. */
+const known: KnownWords = [];
+
+/** Decodes from the middle of a buffer whose other bytes would make sense as well, and again, when its words are known. */
 function decode(bytes: Uint8Array): CheckRequest | null {
   const buffer = Buffer.alloc(bytes.length + 40, 0x0a);
   buffer.set(bytes, 7);
   const found = decodeCheckRequest(buffer, 7, 7 + bytes.length);
+  for (let again = 0; again < 2; again += 1) {
+    expect(decodeCheckRequest(buffer, 7, 7 + bytes.length, known)).toEqual(found);
+  }
   return found;
 }
 
@@ -131,6 +141,38 @@ describe("CheckRequest in the lane", () => {
     ]) {
       const bytes = nested(0x0a, nested(0x22, nested(0x12, nested(0x1a, Buffer.from(header)))));
       expect(decode(bytes), JSON.stringify(header)).toEqual(decodeGenerally(bytes));
+    }
+  });
+
+  it("has words in several places, of which the last of a name counts, whatever is known of them", () => {
+    const nested = (tag: number, content: Uint8Array) => Buffer.concat([Buffer.of(tag, content.length), content]);
+    const wordOf = (name: string, value: string) =>
+      nested(0x52, Buffer.concat([nested(0x0a, Buffer.from(name)), nested(0x12, Buffer.from(value))]));
+    const [none, other, live] = [wordOf("permission", "none"), wordOf("permission", "a:b"), wordOf("livemode", "true")];
+    // The tag of the last, in more bytes than it needs.
+    const long = Buffer.concat([Buffer.from([0xd2, 0x00]), none.subarray(1)]);
+    const request = nested(0x22, Buffer.alloc(0));
+    for (const words of [
+      [none],
+      [none, live],
+      [live, request, none],
+      [none, request, other],
+      [other, request, none, request, live],
+      [long],
+      [live, long],
+      [request, live, request, long, other],
+      [none, request, none.subarray(0, -1)],
+    ]) {
+      const bytes = nested(0x0a, Buffer.concat(words));
+      let expected: CheckRequest | null;
+      try {
+        expected = decodeGenerally(bytes);
+      } catch {
+        expected = null;
+      }
+      expect(decode(bytes)).toEqual(expected);
+      const twice = Buffer.concat([bytes, nested(0x0a, wordOf("types", "secret"))]);
+      expect(decode(twice)?.words).toEqual(expected === null ? undefined : decodeGenerally(twice).words);
     }
   });
 

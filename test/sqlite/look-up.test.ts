@@ -3,6 +3,7 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
+import { lastUsePrecisionMs } from "../../src/authority/token-store.ts";
 import { createChangeSignal, createSignalBump } from "../../src/stores/sqlite/change-signal.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
@@ -37,7 +38,7 @@ function aLookUp() {
   }
   /** Whether the write-ahead log could be emptied, which a read transaction is in the way of. */
   const isFree = () => checkpointAll(db, quietLog);
-  return { db, lookUp, signals, create, isFree };
+  return { db, writer, lookUp, signals, create, isFree };
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -114,13 +115,15 @@ it("look-ups share no read transaction while the write-ahead log is long", () =>
 });
 
 it("the write-ahead log is long from a quarter of what is checkpointed until it has started anew", () => {
-  const { db, create } = aLookUp();
+  const { db, writer, create } = aLookUp();
+  create();
   const marks: boolean[] = [];
   const upkeep = () => checkpointWhenLong(db, true, quietLog, (isLong) => marks.push(isLong));
   checkpointAll(db, quietLog);
   upkeep();
-  for (let round = 0; round < 8; round += 1) {
-    create();
+  for (let round = 1; round < 24; round += 1) {
+    // Little at a time: a page, or two.
+    writer.transact(() => writer.recordUses([{ createRevision: 1, usedAtMs: round * lastUsePrecisionMs }]));
     upkeep();
   }
   const first = marks.indexOf(true);

@@ -5,7 +5,7 @@ import { createUnaryLane, type Reply, type UnaryLaneOptions } from "../../calls/
 import type { HeaderFields } from "../../wire/exchange.ts";
 import type { Lane } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { type CheckRequest, decodeCheckRequest } from "./decode-check-request.ts";
+import { type CheckRequest, decodeCheckRequest, type KnownWords } from "./decode-check-request.ts";
 import { encodeAccepted, encodeDenied } from "./encode-check-response.ts";
 
 /** The `:path` of Envoy's external authorization. */
@@ -50,10 +50,11 @@ export function createCheckLane({
     maxPreparedBytes,
     (answer) => entryBytes + answer.byteLength,
   );
+  const known: KnownWords = [];
 
   /** Hot path. */
   function respond(bytes: Buffer, start: number, end: number): Reply | Status | Promise<Reply> {
-    const request = decodeCheckRequest(bytes, start, end);
+    const request = decodeCheckRequest(bytes, start, end, known);
     if (request === null) {
       return options.statuses.malformed;
     }

@@ -12,11 +12,22 @@ export type CheckRequest = {
   readonly requestId: string | null;
 };
 
+/** Words by the bytes that they came as: a route says the same with each call, and to read them takes as long as the rest of a request. */
+export type KnownWords = { readonly coded: Buffer; readonly words: ReadonlyMap<string, string> }[];
+
 /** The message so far, and where in the bytes the name and the value of the pair lie that is being read. */
 type Reading = {
   readonly reader: WireReader;
   readonly bytes: Buffer;
-  readonly words: Map<string, string>;
+  readonly known: KnownWords;
+  words: ReadonlyMap<string, string>;
+  /** The words, where they lie in several places. */
+  merged: Map<string, string> | null;
+  /** Where the tag began that was read last. */
+  tagStart: number;
+  /** Where the words lie that were passed over and not yet read. */
+  wordsStart: number;
+  wordsEnd: number;
   authorization: string | null;
   apiKey: string | null;
   requestId: string | null;
@@ -50,17 +61,32 @@ const wantedHeaders = (
 /** Bit by bit, the lengths of their names. All are below 32, which the shift takes. */
 const wantedLengths = wantedHeaders.reduce((lengths, { name }) => lengths | (1 << name.length), 0);
 const maxGroupDepth = 99;
+const noWords: ReadonlyMap<string, string> = new Map();
+const maxKnownBytes = 256;
+/** A power of two. */
+const maxKnown = 64;
 
 /**
  * Hot path. Decodes what matters of an envoy.service.auth.v3.CheckRequest, which lies in `bytes` from `start` up to `end`; null where
  * it is malformed. Other fields are passed over, known or not: Envoy says more with each version. An unknown field of TokenService is
- * refused instead, since it may narrow what its caller asks; here, all that narrows stands in the words, which are read whole.
+ * refused instead, since it may narrow what its caller asks; here, all that narrows stands in the words, which are read whole. `known`
+ * belongs to who asks, and is filled here.
  */
-export function decodeCheckRequest(bytes: Buffer, start: number, end: number): CheckRequest | null {
+export function decodeCheckRequest(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  known: KnownWords = [],
+): CheckRequest | null {
   const reading: Reading = {
     reader: new WireReader(bytes, start, end),
     bytes,
-    words: new Map(),
+    known,
+    words: noWords,
+    merged: null,
+    tagStart: start,
+    wordsStart: start,
+    wordsEnd: start,
     authorization: null,
     apiKey: null,
     requestId: null,
@@ -69,7 +95,7 @@ export function decodeCheckRequest(bytes: Buffer, start: number, end: number): C
     valueStart: 0,
     valueEnd: 0,
   };
-  if (!takeFields(reading, end, takeOfCheckRequest)) {
+  if (!takeFields(reading, end, takeOfCheckRequest) || !readWords(reading)) {
     return null;
   }
   const { words, authorization, apiKey, requestId } = reading;
@@ -79,6 +105,7 @@ export function decodeCheckRequest(bytes: Buffer, start: number, end: number): C
 function takeFields(reading: Reading, end: number, take: TakeField): boolean {
   const { reader } = reading;
   while (reader.at < end) {
+    reading.tagStart = reader.at;
     const tag = reader.tag();
     if (tag === malformed || !take(reading, tag)) {
       return false;
@@ -106,7 +133,7 @@ function takeOfAttributes(reading: Reading, tag: number): boolean {
     case Tag.AttributeContext.request:
       return takeMessage(reading, takeOfRequest);
     case Tag.AttributeContext.contextExtensions:
-      return takePair(reading, takeOfEntry) && keepWord(reading);
+      return passOverWord(reading);
     default:
       return passOver(reading, tag);
   }
@@ -132,28 +159,33 @@ function takeOfHeaderMap(reading: Reading, tag: number): boolean {
 }
 
 function takeHeader(reading: Reading, takeField: typeof takeOfPair): boolean {
-  return passOverPlain(reading) || (takePair(reading, takeField) && keepHeader(reading));
+  if (!takePlainPair(reading) && !takePair(reading, takeField)) {
+    return false;
+  }
+  const nameLength = reading.nameEnd - reading.nameStart;
+  return nameLength > 31 || ((wantedLengths >>> nameLength) & 1) === 0 || keepHeader(reading);
 }
 
-/**
- * Passes over the usual header: a short name, which by its length is none of ours, then a short value, and nothing else. Most are such,
- * and cost no more than this. False where it is anything else: then nothing was read.
- */
-function passOverPlain({ reader, bytes }: Reading): boolean {
-  const at = reader.at;
-  const length = bytes[at] ?? 0;
+/** Takes the usual header: a short name, then a short value, and nothing else. False where it is anything else: then nothing was read. */
+function takePlainPair(reading: Reading): boolean {
+  const { reader, bytes } = reading;
+  const { at } = reader;
+  const end = at + 1 + (bytes[at] ?? 0);
   const nameLength = bytes[at + 2] ?? 0;
-  const valueAt = at + 3 + nameLength;
-  const valueLength = bytes[valueAt + 1] ?? 0;
+  const nameEnd = at + 3 + nameLength;
+  const valueLength = bytes[nameEnd + 1] ?? 0;
   const isPlain =
-    (length | nameLength | valueLength) < 0x80 &&
+    ((end - at - 1) | nameLength | valueLength) < 0x80 &&
     bytes[at + 1] === Tag.HeaderValue.key &&
-    bytes[valueAt] === Tag.HeaderValue.value &&
-    valueAt + 2 + valueLength === at + 1 + length &&
-    at + 1 + length <= reader.end &&
-    (nameLength > 31 || ((wantedLengths >>> nameLength) & 1) === 0);
+    bytes[nameEnd] === Tag.HeaderValue.value &&
+    nameEnd + 2 + valueLength === end &&
+    end <= reader.end;
   if (isPlain) {
-    reader.seek(at + 1 + length);
+    reading.nameStart = at + 3;
+    reading.nameEnd = nameEnd;
+    reading.valueStart = nameEnd + 2;
+    reading.valueEnd = end;
+    reader.seek(end);
   }
   return isPlain;
 }
@@ -192,14 +224,82 @@ function takeOfPair(reading: Reading, tag: number): boolean {
   return true;
 }
 
-function keepWord({ reader, words, nameStart, nameEnd, valueStart, valueEnd }: Reading): boolean {
-  const name = reader.text(nameStart, nameEnd);
-  const value = reader.text(valueStart, valueEnd);
-  if (name === null || value === null) {
+/** Passes over words that lie one behind the other: they are read together, once it is known where they end. */
+function passOverWord(reading: Reading): boolean {
+  const { reader, tagStart } = reading;
+  const end = reader.contentEnd();
+  if (end === malformed) {
     return false;
   }
-  words.set(name, value);
+  if (tagStart !== reading.wordsEnd) {
+    if (!readWords(reading)) {
+      return false;
+    }
+    reading.wordsStart = tagStart;
+  }
+  reading.wordsEnd = end;
+  reader.seek(end);
   return true;
+}
+
+/** Reads the words that were passed over. False where they are malformed. */
+function readWords(reading: Reading): boolean {
+  const { bytes, known, wordsStart, wordsEnd } = reading;
+  const length = wordsEnd - wordsStart;
+  if (length === 0) {
+    return true;
+  }
+  const middle = bytes[wordsStart + (length >> 1)] ?? 0;
+  const place = (31 * length + 7 * middle + (bytes[wordsEnd - 1] ?? 0)) & (maxKnown - 1);
+  const before = known[place];
+  if (before !== undefined && isText(before.coded, bytes, wordsStart, wordsEnd)) {
+    addWords(reading, before.words);
+    return true;
+  }
+  const words = parseWords(reading);
+  if (words === null) {
+    return false;
+  }
+  if (length <= maxKnownBytes) {
+    // Not of Node's pool: a few bytes would keep 8 KiB of it.
+    const coded = Buffer.allocUnsafeSlow(length);
+    bytes.copy(coded, 0, wordsStart, wordsEnd);
+    known[place] = { coded, words };
+  }
+  addWords(reading, words);
+  return true;
+}
+
+/** Of a word that comes again, the last counts (protobuf's encoding). */
+function addWords(reading: Reading, words: ReadonlyMap<string, string>): void {
+  if (reading.words === noWords) {
+    reading.words = words;
+    return;
+  }
+  // What is known is not to be changed.
+  reading.merged ??= new Map(reading.words);
+  for (const [name, value] of words) {
+    reading.merged.set(name, value);
+  }
+  reading.words = reading.merged;
+}
+
+function parseWords({ bytes, wordsStart, wordsEnd, ...rest }: Reading): ReadonlyMap<string, string> | null {
+  const reader = new WireReader(bytes, wordsStart, wordsEnd);
+  const reading = { ...rest, bytes, wordsStart, wordsEnd, reader };
+  const words = new Map<string, string>();
+  while (reader.at < wordsEnd) {
+    if (reader.tag() === malformed || !takePair(reading, takeOfEntry)) {
+      return null;
+    }
+    const name = reader.text(reading.nameStart, reading.nameEnd);
+    const value = reader.text(reading.valueStart, reading.valueEnd);
+    if (name === null || value === null) {
+      return null;
+    }
+    words.set(name, value);
+  }
+  return words;
 }
 
 /** Names are compared as bytes, without making text of them: Envoy's are in lower case. */

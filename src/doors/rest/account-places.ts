@@ -8,7 +8,7 @@ export type AccountPlaces = {
 
 type Line = { underWay: number; readonly waiting: Set<() => void> };
 
-/** What an account asks for at once costs `max` requests' memory at the most, and so many more that wait. */
+/** Lets `max` requests of an account be under way at once, and so many more wait: they cost no more memory, and take no more from others. */
 export function createAccountPlaces(max: number, maxWaiting: number): AccountPlaces {
   const lines = new Map<string, Line>();
 

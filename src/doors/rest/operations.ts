@@ -2,8 +2,8 @@ import type { Clock } from "../../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../../authority/delegated-tokens.ts";
 import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
 import type { PublicError } from "../../calls/public-error.ts";
+import { createAccountPlaces } from "./account-places.ts";
 import { type AccountRate, createAccountRate } from "./account-rate.ts";
-import { createAccountTurns } from "./account-turns.ts";
 import { creationsLimited, parameterInvalid, RestError, readsLimited } from "./errors.ts";
 import { requestIdOf } from "./idempotency.ts";
 import {
@@ -55,14 +55,16 @@ export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", O
 // Of one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
 const creationsPerSecond = 25;
 const readsPerSecond = 100;
+// More than the requests of one account that may be under way.
+const maxWaitingLists = 100;
 
 const service = "casapay.token.v1.TokenService";
 
 export function createOperations({ tokens, clock }: OperationsOptions): Operations {
   const creations = createAccountRate(creationsPerSecond);
   const reads = createAccountRate(readsPerSecond);
-  // A list may have to look at many tokens.
-  const inTurn = createAccountTurns();
+  // A list may have to look at many tokens: an account that asks for much at once waits for itself.
+  const lists = createAccountPlaces(1, maxWaitingLists);
 
   async function create({ bearer, query, body, header }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
@@ -93,7 +95,7 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
   async function list({ bearer, query, signal }: BearerRequest): Promise<OperationAnswer> {
     const request = listRequestOf(query);
     spend(reads, bearer.account, readsLimited);
-    const { tokens: data, hasMore } = await inTurn(bearer.account, () => tokens.list(bearer, request, signal));
+    const { tokens: data, hasMore } = await listInTurn(bearer, request, signal);
     const nowMs = clock();
     const json = {
       object: "list",
@@ -102,6 +104,15 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
       data: data.map((token) => toTokenJson(token, nowMs)),
     };
     return { json, tokenId: null, revision: null };
+  }
+
+  async function listInTurn(bearer: StoredToken, request: DelegatedListRequest, signal: AbortSignal) {
+    const leave = await lists.take(bearer.account, signal);
+    try {
+      return await tokens.list(bearer, request, signal);
+    } finally {
+      leave();
+    }
   }
 
   async function revoke({ bearer, id, query, body }: BearerRequest): Promise<OperationAnswer> {

@@ -2,9 +2,9 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../../../authority/clock.ts";
 import type { TokenAuthority } from "../../../authority/token-authority.ts";
+import { createTurns } from "../../../machine/turns.ts";
 import { type NotedCall, rpcName } from "../connect/call.ts";
 import { createTokenMethods } from "../token-service.ts";
-import { createBeginTurns } from "./begin-turns.ts";
 import { createLaneStatuses, type LaneStatusesOptions } from "./lane-statuses.ts";
 import { createMessageAnswer } from "./message-answer.ts";
 
@@ -17,7 +17,7 @@ const maxBegunPerTurn = 2;
  */
 export function createManagementCalls(authority: TokenAuthority, clock: Clock, options: LaneStatusesOptions) {
   const methods = createTokenMethods(authority, clock);
-  const beginTurn = createBeginTurns(maxBegunPerTurn);
+  const turns = createTurns(maxBegunPerTurn);
 
   function callOf<Input extends DescMessage, Output extends DescMessage>(
     method: DescMethodUnary<Input, Output>,
@@ -26,7 +26,7 @@ export function createManagementCalls(authority: TokenAuthority, clock: Clock, o
     return {
       rpc: rpcName(method),
       ...createLaneStatuses(method, options),
-      respond: createMessageAnswer(method, answer, { beginTurn, roleOf: options.roleOf }),
+      respond: createMessageAnswer(method, answer, { turns, roleOf: options.roleOf }),
     };
   }
 

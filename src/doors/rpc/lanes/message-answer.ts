@@ -7,13 +7,13 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import type { Turns } from "../../../machine/turns.ts";
 import type { Peer } from "../../../wire/port/peer.ts";
 import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
 import type { NotedCall } from "../connect/call.ts";
 import { objectionTo, type RoleOf } from "../connect/gate.ts";
 import { unknownFieldPath } from "../connect/unknown-field-path.ts";
 import { callCanceled, messageUndecodable, unknownFieldNumber } from "../errors.ts";
-import type { BeginTurn } from "./begin-turns.ts";
 
 /** The answer with gRPC's prefix, and what logs and metrics learn of it. */
 export type MessageReply = {
@@ -30,7 +30,7 @@ export type MessageReply = {
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
   answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
-  { beginTurn, roleOf }: { readonly beginTurn: BeginTurn; readonly roleOf: RoleOf },
+  { turns, roleOf }: { readonly turns: Turns; readonly roleOf: RoleOf },
 ) {
   async function respond(
     bytes: Buffer,
@@ -39,7 +39,7 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
     { peer, stream }: { readonly peer: Peer; readonly stream: { readonly isClosed: boolean } },
   ): Promise<MessageReply> {
     const request = decode(bytes, start, end);
-    const turn = beginTurn();
+    const turn = turns.begin();
     if (turn !== null) {
       await turn;
       if (stream.isClosed) {

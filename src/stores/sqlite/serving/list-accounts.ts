@@ -1,7 +1,7 @@
 import type Database from "better-sqlite3";
 import type { Account, AccountPage, AccountQuery } from "../../../authority/token-store.ts";
+import type { Turns } from "../../../machine/turns.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
-import type { TakeTurn } from "./turns.ts";
 
 /** A turn of the event loop ends with this many accounts, or with the account that brings it to this many tokens. */
 const sliceAccounts = 25;
@@ -20,10 +20,7 @@ const countSql = `SELECT ${countTokens.neverExpiring} AS never_expiring, ${count
   ${countTokens.expired} AS expired, ${countTokens.revoked} AS revoked`;
 
 /** Prepares TokenStore.listAccounts on a reading connection. It goes from account to account, past all tokens between them. */
-export function createAccountList(
-  db: Database.Database,
-  takeTurn: TakeTurn,
-): (query: AccountQuery) => Promise<AccountPage> {
+export function createAccountList(db: Database.Database, turns: Turns): (query: AccountQuery) => Promise<AccountPage> {
   const findFrom = prepareFinder(db, ">=");
   const findAfter = prepareFinder(db, ">");
   const count = db.prepare<CountParameters, CountsRow>(countSql);
@@ -49,7 +46,7 @@ export function createAccountList(
     let name = after === null ? findFrom(prefix, prefix) : findAfter(after, prefix);
     while (name !== null && accounts.length < limit && looked < scanLimit) {
       if (accounts.length % sliceAccounts === 0 || looked >= turnEnd) {
-        await takeTurn();
+        await turns.next();
         turnEnd = looked + sliceTokens;
       }
       const { account, tokens } = countIn(name, query);

@@ -1,8 +1,8 @@
 import type Database from "better-sqlite3";
 import { type Action, type Change, changeBytes } from "../../../authority/journal.ts";
 import type { ChangeFilter, ChangePage, ChangeQuery } from "../../../authority/token-store.ts";
+import type { Turns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
-import type { TakeTurn } from "./turns.ts";
 
 /** How many rows are looked at in one turn of the event loop. */
 const sliceChanges = 250;
@@ -46,7 +46,7 @@ type Window = { readonly before: number; readonly from: number };
 /** Prepares TokenStore.listChanges on a reading connection. It answers in slices, and holds no read transaction from one to the next. */
 export function createChangeList(
   db: Database.Database,
-  takeTurn: TakeTurn,
+  turns: Turns,
 ): (query: ChangeQuery) => Promise<ChangePage | null> {
   const findRevisions = db.prepare<[string], RevisionsRow>("SELECT revision, revoke_revision FROM token WHERE id = ?");
   const findHead = selectJournalHead(db);
@@ -81,7 +81,7 @@ export function createChangeList(
     const changes: Change[] = [];
     let bytes = 0;
     for (const window of windows) {
-      await takeTurn();
+      await turns.next();
       for (const row of findMatches.iterate({ ...parameters, ...window })) {
         const change = toChange(row);
         const last = changes.at(-1);

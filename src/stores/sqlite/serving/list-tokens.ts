@@ -2,8 +2,8 @@ import type Database from "better-sqlite3";
 import { coveringPermissions } from "../../../authority/permission.ts";
 import { answerBytes, type Token } from "../../../authority/token.ts";
 import type { Direction, TokenFilter, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
+import type { Turns } from "../../../machine/turns.ts";
 import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
-import type { TakeTurn } from "./turns.ts";
 
 /** How many tokens are looked at in one turn of the event loop: Authenticate waits no longer than for these. */
 const sliceTokens = 250;
@@ -57,7 +57,7 @@ const wordsFor = {
 } satisfies Record<Direction, object>;
 
 /** Prepares TokenStore.list on a reading connection. It answers in slices, and holds no read transaction from one to the next. */
-export function createTokenList(db: Database.Database, takeTurn: TakeTurn): (query: TokenQuery) => Promise<TokenPage> {
+export function createTokenList(db: Database.Database, turns: Turns): (query: TokenQuery) => Promise<TokenPage> {
   const slicers = {
     account: { older: prepareSlicer(db, true, "older"), newer: prepareSlicer(db, true, "newer") },
     everywhere: { older: prepareSlicer(db, false, "older"), newer: prepareSlicer(db, false, "newer") },
@@ -70,7 +70,7 @@ export function createTokenList(db: Database.Database, takeTurn: TakeTurn): (que
     let cursor = query.after ?? wordsFor[query.direction].start;
     let left = query.scanLimit;
     for (;;) {
-      await takeTurn();
+      await turns.next();
       // One more than the page holds tells whether it has a next.
       const slice = lookAtSlice(query, cursor, Math.min(left, sliceTokens), { tokens: tokens.length, bytes });
       tokens.push(...slice.tokens);

@@ -10,12 +10,12 @@ import type {
   TokenPage,
   TokenQuery,
 } from "../../../authority/token-store.ts";
+import { createTurns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
 import { createAccountList } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
-import { createTurns } from "./turns.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */
 export type Reader = Disposable & {
@@ -39,15 +39,15 @@ export function createReader(db: Database.Database): Reader {
   const findHead = selectJournalHead(db);
   const findChanges = db.prepare<[number, number], TokenChange>(changesAfterSql);
   // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
-  const takeTurn = createTurns();
+  const turns = createTurns(1);
   return {
     get(id) {
       const row = findById.get(id);
       return row === undefined ? null : toToken(row);
     },
-    list: createTokenList(db, takeTurn),
-    listChanges: createChangeList(db, takeTurn),
-    listAccounts: createAccountList(db, takeTurn),
+    list: createTokenList(db, turns),
+    listChanges: createChangeList(db, turns),
+    listAccounts: createAccountList(db, turns),
     head() {
       return findHead() ?? emptyHead;
     },

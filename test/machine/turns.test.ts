@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
-import { createBeginTurns } from "../../src/doors/rpc/lanes/begin-turns.ts";
+import { createTurns } from "../../src/machine/turns.ts";
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 it("lets so many begin in a turn of the event loop, and the rest in the next ones, in order", async () => {
-  const beginTurn = createBeginTurns(3);
+  const turns = createTurns(3);
   const begun: number[] = [];
   const all = Array.from({ length: 10 }, async (_, index) => {
-    const wait = beginTurn();
+    const wait = turns.begin();
     if (wait !== null) {
       await wait;
     }
@@ -23,13 +23,26 @@ it("lets so many begin in a turn of the event loop, and the rest in the next one
 });
 
 it("nobody who asks later goes before those who wait", async () => {
-  const beginTurn = createBeginTurns(1);
-  expect(beginTurn()).toBeNull();
-  const second = beginTurn();
+  const turns = createTurns(1);
+  expect(turns.begin()).toBeNull();
+  const second = turns.begin();
   await turn();
   await second;
-  expect(beginTurn()).not.toBeNull();
+  expect(turns.begin()).not.toBeNull();
   await turn();
   await turn();
-  expect(beginTurn()).toBeNull();
+  expect(turns.begin()).toBeNull();
+});
+
+it("gives whoever asks for the next turn one that has not begun, behind those who wait", async () => {
+  const turns = createTurns(1);
+  const begun: string[] = [];
+  void turns.next().then(() => begun.push("first"));
+  void turns.begin()?.then(() => begun.push("second"));
+  await Promise.resolve();
+  expect(begun).toEqual([]);
+  await turn();
+  expect(begun).toEqual(["first"]);
+  await turn();
+  expect(begun).toEqual(["first", "second"]);
 });
