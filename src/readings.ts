@@ -1,14 +1,19 @@
-import { soonest } from "./calls/unknown-callers.ts";
+import { type PortName, soonest } from "./calls/unknown-callers.ts";
+import type { Counts } from "./doors/console/figures.ts";
+import type { CertificateEnd } from "./doors/console/service-state.ts";
+import { checkPath } from "./doors/gateway/check-lane.ts";
+import { authenticatePath } from "./doors/rpc/lanes/authenticate-lane.ts";
 import type { SqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
+import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
-import type { ServingReadings } from "./thread.ts";
+import type { ThreadReadings } from "./thread.ts";
 import { version } from "./version.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
   readonly store: SqliteTokenStore;
   /** Those of all threads, taken just now. */
-  readonly readings: () => readonly ServingReadings[];
+  readonly readings: () => readonly ThreadReadings[];
   readonly isServing: () => boolean;
   readonly logLinesDropped: () => number;
   /** Connections to the admin port that were cut. */
@@ -20,7 +25,8 @@ export type GaugedParts = {
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
   const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
-  const peers = () => readings().flatMap((one) => one.peers);
+  const ports = () => readings().flatMap((one) => [...one.ports.values()]);
+  const peers = () => ports().flatMap((port) => port.peers ?? []);
   return {
     token_authority_build_info: {
       help: "1, with the version that runs.",
@@ -57,7 +63,7 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
     token_authority_threads: { help: "Threads that serve.", read: () => readings().length },
     token_authority_connections: {
       help: "Open connections.",
-      read: () => sum(readings().flatMap(({ connections }) => connections.map(({ open }) => open))),
+      read: () => sum(ports().map(({ connections }) => connections.open)),
     },
     token_authority_held_bytes: {
       help: "What connections hold of requests that are not whole and of answers that are not taken.",
@@ -69,19 +75,18 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
     },
     token_authority_connections_refused: {
       help: "Connections that were refused or cut since the start, for there were too many.",
-      read: () =>
-        adminRefused() + sum(readings().flatMap(({ connections }) => connections.map(({ refused }) => refused))),
+      read: () => adminRefused() + sum(ports().map(({ connections }) => connections.refused)),
     },
     token_authority_large_headers_total: {
       type: "counter",
       help: "Requests that were refused since the start, for their header was too large.",
-      read: () => sum(readings().flatMap(({ largeHeaders }) => largeHeaders)),
+      read: () => sum(ports().map(({ largeHeaders }) => largeHeaders)),
     },
     ...(hasTls
       ? {
           token_authority_certificate_expiry_timestamp_seconds: {
             help: "When the server's certificate expires, in Unix seconds.",
-            read: () => least(readings().map(({ certificateExpiresAtMs }) => certificateExpiresAtMs)) / 1000,
+            read: () => (certificateEndOf("rpc", readings()) ?? 0) / 1000,
           },
         }
       : {}),
@@ -107,17 +112,52 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       ? {
           token_authority_rest_certificate_expiry_timestamp_seconds: {
             help: "When the certificate of the REST face expires, in Unix seconds.",
-            read: () => least(readings().map(({ restCertificateExpiresAtMs }) => restCertificateExpiresAtMs)) / 1000,
+            read: () => (certificateEndOf("rest", readings()) ?? 0) / 1000,
           },
         }
       : {}),
   };
 }
 
-/** Of the threads that have the certificate; 0 before there are any. */
-function least(timesMs: readonly (number | null)[]): number {
-  const known = timesMs.filter((one) => one !== null);
-  return known.length === 0 ? 0 : Math.min(...known);
+/** When the certificate of a port ends, in Unix milliseconds; null where no thread shows one. */
+function certificateEndOf(port: PortName, readings: readonly ThreadReadings[]): number | null {
+  const ends = readings.flatMap(({ ports }) => ports.get(port)?.certificateExpiresAtMs ?? []);
+  return ends.length === 0 ? null : Math.min(...ends);
+}
+
+/** When certificates end, for the console: the server's own and those that its callers have shown of late, the soonest first. */
+export function certificateEnds(readings: readonly ThreadReadings[]): readonly CertificateEnd[] {
+  const own = (of: "server" | "rest", endsAtMs: number | null): readonly CertificateEnd[] =>
+    endsAtMs === null ? [] : [{ of, caller: null, endsAtMs }];
+  const ports = readings.flatMap((one) => [...one.ports.values()]);
+  const shown = soonest(...ports.flatMap(({ peers }) => peers?.certificateEndsMs ?? []));
+  return [
+    ...own("server", certificateEndOf("rpc", readings)),
+    ...own("rest", certificateEndOf("rest", readings)),
+    ...[...shown].map(([caller, endsAtMs]) => ({ of: "caller" as const, caller, endsAtMs })),
+  ].sort((one, other) => one.endsAtMs - other.endsAtMs);
+}
+
+/** Where gateways ask for a decision. */
+const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
+
+/** What the console plots, of everything that is measured. */
+export function countsOf({ durations, refusals }: CallMeasures): Counts {
+  const decided = Array.from({ length: bucketsMs.length + 1 }, () => 0);
+  let undecided = 0;
+  for (const { rpc, code, counts } of durations) {
+    if (!decisions.includes(rpc)) {
+      continue;
+    }
+    for (const [at, count] of counts.entries()) {
+      if (code === "OK") {
+        decided[at] = (decided[at] ?? 0) + count;
+      } else {
+        undecided += count;
+      }
+    }
+  }
+  return { decided, undecided, refusals };
 }
 
 function sum(numbers: readonly number[]): number {

@@ -8,8 +8,8 @@ import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./calls/grpc/un
 import { type Port, startPort } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
-import { createPeerWatch, type PeerReadings } from "./calls/unknown-callers.ts";
-import type { Config } from "./config.ts";
+import { createPeerWatch } from "./calls/unknown-callers.ts";
+import type { RpcConfig } from "./config.ts";
 import { createCheck, requestIdOf } from "./doors/gateway/check.ts";
 import { checkPath, createCheckLane } from "./doors/gateway/check-lane.ts";
 import { createForwardAuth, isForwardAuth } from "./doors/gateway/forward-auth.ts";
@@ -30,14 +30,37 @@ import { type CertificateSource, createCertificateSource } from "./wire/tls/cert
 // All gateways come back after a restart, and decisions have to go on meanwhile: a quarter of a core.
 const handshakesPerSecond = 250;
 
-export type InternalPortOptions = {
-  readonly config: Config;
-  /** How many threads serve RPCs. */
-  readonly rpcThreads: number;
-  /** Null in plaintext. */
-  readonly tls: TlsSet["rpc"];
+/** What one thread has of the port of the RPCs. Can be sent to another thread. */
+export type RpcShare = {
   /** Where to listen; not the configuration's when its port 0 has become a real one. */
   readonly address: ListenAddress;
+  /** Whether other threads listen there as well. */
+  readonly isShared: boolean;
+  readonly plaintextRole: Role;
+  readonly maxConnections: number;
+  readonly maxConcurrentStreams: number;
+  readonly handshakesPerSecond: number;
+  /** For answers to Envoy that are kept ready. */
+  readonly preparedBytes: number;
+};
+
+/** The share of one of so many threads. `cacheBytes` is what all of them keep keys in. */
+export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: number, cacheBytes: number): RpcShare {
+  return {
+    address,
+    isShared: threads > 1,
+    plaintextRole: config.plaintextRole,
+    maxConnections: Math.ceil(config.maxConnections / threads),
+    maxConcurrentStreams: config.maxConcurrentStreams,
+    handshakesPerSecond: Math.ceil(handshakesPerSecond / threads),
+    preparedBytes: cacheBytes / threads / 8,
+  };
+}
+
+export type RpcPortOptions = {
+  readonly share: RpcShare;
+  /** Null in plaintext. */
+  readonly tls: TlsSet["rpc"];
   readonly authority: TokenAuthority;
   readonly clock: Clock;
   readonly isServing: () => boolean;
@@ -50,26 +73,24 @@ export type InternalPortOptions = {
   readonly log: Log;
 };
 
-export type InternalPort = {
-  readonly listener: Port;
-  /** What answers the RPCs, and the role that it sees in an identity: the operator's page has the same. */
+export type RpcPort = {
+  readonly port: Port;
+  /** What answers the RPCs, and the role that it sees in an identity: the console has the same. */
   readonly answerRpc: HttpHandler;
   readonly roleOf: (identity: string) => Role | null;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
-  /** None in plaintext. */
-  readPeers(): readonly PeerReadings[];
   /** Certificates, CAs and callers from now on. */
   replaceTls(tls: TlsSet["rpc"]): void;
 };
 
-/** Starts the internal port of one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
-export async function startInternalPort(options: InternalPortOptions): Promise<InternalPort> {
-  const { config, rpcThreads, authority, clock, isTraced, log } = options;
+/** Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
+export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
+  const { share, authority, clock, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
-  const roleOf = (identity: string) => (tls === null ? config.rpc.plaintextRole : (tls.callers.get(identity) ?? null));
+  const roleOf = (identity: string) => (tls === null ? share.plaintextRole : (tls.callers.get(identity) ?? null));
   const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
   const onCall = (call: FinishedCall) => {
     if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
@@ -96,7 +117,7 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     check,
     requestIdOf,
     identityHeaders,
-    maxPreparedBytes: config.memory.cacheBytes / rpcThreads / 8,
+    maxPreparedBytes: share.preparedBytes,
   });
   const forwardAuth = createForwardAuth({
     ...checkStatuses,
@@ -121,20 +142,20 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
     reportFault,
   });
 
-  const listener = await startPort({
+  const port = await startPort({
     budget: options.budget,
     knowsCallers: true,
-    address: options.address,
-    reusePort: rpcThreads > 1,
+    address: share.address,
+    reusePort: share.isShared,
     tls: certificates === null ? null : { source: certificates, watch },
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
     },
-    maxConnections: Math.ceil(config.rpc.maxConnections / rpcThreads),
-    maxConcurrentStreams: config.rpc.maxConcurrentStreams,
-    handshakesPerSecond: Math.ceil(handshakesPerSecond / rpcThreads),
+    maxConnections: share.maxConnections,
+    maxConcurrentStreams: share.maxConcurrentStreams,
+    handshakesPerSecond: share.handshakesPerSecond,
     log,
   });
   const replaceTls = (next: TlsSet["rpc"]) => {
@@ -143,12 +164,5 @@ export async function startInternalPort(options: InternalPortOptions): Promise<I
       certificates.replace(next.certificates);
     }
   };
-  return {
-    listener,
-    answerRpc,
-    roleOf,
-    certificates,
-    readPeers: () => (certificates === null ? [] : [watch.readings()]),
-    replaceTls,
-  };
+  return { port, answerRpc, roleOf, certificates, replaceTls };
 }

@@ -4,24 +4,28 @@ import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/tls-set.ts";
 import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
-import type { ServiceState } from "./doors/console/service-state.ts";
 import type { Log } from "./machine/log.ts";
 import { StartError } from "./machine/start-error.ts";
-import { gaugeSources } from "./readings.ts";
+import { certificateEnds, countsOf, type GaugedParts, gaugeSources } from "./readings.ts";
 import { readSealingSecret } from "./sealing-secret.ts";
-import { certificateEnds, countsOf } from "./start-console-port.ts";
-import { startServingThread } from "./start-serving-thread.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
 import { openSqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
 import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
 import { type AdminListener, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
-import { addMeasures } from "./telemetry/prometheus/call-measures.ts";
+import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
-import { type ServingReadings, startServing } from "./thread.ts";
-import type { ServingThreadData } from "./thread-worker.ts";
+import {
+  type Places,
+  type RemoteThread,
+  startRemoteThread,
+  startThread,
+  type Thread,
+  type ThreadReadings,
+  threadConfig,
+} from "./thread.ts";
 import { version } from "./version.ts";
 import { explainListenError, type ListenSetting } from "./wire/port/explain-listen-error.ts";
-import type { ListenAddress } from "./wire/port/listen-address.ts";
+import { formatListenAddress, type ListenAddress } from "./wire/port/listen-address.ts";
 import { requireFreePort } from "./wire/port/require-free-port.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
@@ -89,94 +93,86 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   starting.defer(() => clearInterval(forgetting));
   const sealingSecret = readSealingSecret(config.sealingSecret, log);
 
-  let isEnding = false;
-  const servings: { readings(): ServingReadings | Promise<ServingReadings | null>; replaceTls(tls: TlsSet): void }[] =
-    [];
+  const threads = createThreads();
   // The REST face has a thread of its own: what strangers cost there is not taken from decisions.
-  const threads = rpcThreads + (config.rest === null ? 0 : 1);
-  const isServing = () => !isEnding && servings.length === threads && store.isServing();
-  const readAll = async () => (await Promise.all(servings.map((one) => one.readings()))).filter((one) => one !== null);
-  let readings: readonly ServingReadings[] = [];
-  let admin: AdminListener | null = null;
-  const metrics = createMetrics(
-    gaugeSources({
-      adminRefused: () => admin?.refused() ?? 0,
-      store,
-      readings: () => readings,
-      isServing,
-      logLinesDropped: options.logLinesDropped,
-      hasTls: config.rpc.tls !== null,
-      hasRestTls: (config.rest?.tls ?? null) !== null,
-    }),
-  );
-  admin =
+  const wantedThreads = rpcThreads + (config.rest === null ? 0 : 1);
+  let isEnding = false;
+  const isServing = () => !isEnding && threads.count() === wantedThreads && store.isServing();
+
+  const admin =
     config.admin === null
       ? null
       : starting.use(
-          await startAdminListener({
+          await startAdmin({
             address: config.admin.listen,
-            async expose() {
-              readings = await readAll();
-              return metrics.expose(readings.map(({ calls }) => calls));
-            },
-            isReady: isServing,
+            threads,
+            store,
+            isServing,
+            logLinesDropped: options.logLinesDropped,
+            hasTls: config.rpc.tls !== null,
+            hasRestTls: (config.rest?.tls ?? null) !== null,
             log,
           }),
         );
 
-  const ends: AsyncDisposable[] = [];
-  // Together: each waits for its own calls, as long as the grace lasts.
-  starting.defer(() => disposeTogether(ends));
+  starting.use(threads);
   if (rpcThreads > 1) {
     // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
     await requireFreePorts(served);
   }
-  const shared = { config, rpcThreads, timeSeen, sealingSecret };
   const figures = createFigures();
   const startedAtMs = performance.now();
-  const readState = async (): Promise<ServiceState> => {
-    const all = await readAll();
-    const { databaseBytes, freeBytes } = store.stats();
-    return {
-      version,
-      uptimeMs: performance.now() - startedAtMs,
-      host: hostname(),
-      address: first.addresses.rpc?.text ?? "off",
-      threads: all.length,
-      isServing: isServing(),
-      databaseBytes,
-      freeBytes,
-      minFreeBytes: config.store.minFreeBytes,
-      certificates: certificateEnds(all),
-      refused: mergeRefused(all.flatMap(({ refused }) => refused)),
-    };
+  const first = threads.add(
+    await startThread({
+      config: threadConfig(config, { rpc: config.rpc.listen, rest: null }, rpcThreads),
+      tls,
+      console:
+        config.console === null
+          ? null
+          : {
+              address: config.console.listen,
+              figures,
+              async readState() {
+                const readings = await threads.readAll();
+                const { databaseBytes, freeBytes } = store.stats();
+                return {
+                  version,
+                  uptimeMs: performance.now() - startedAtMs,
+                  host: hostname(),
+                  address: addressText,
+                  threads: readings.length,
+                  isServing: isServing(),
+                  databaseBytes,
+                  freeBytes,
+                  minFreeBytes: config.store.minFreeBytes,
+                  certificates: certificateEnds(readings),
+                  refused: mergeRefused(readings.flatMap(({ refused }) => refused)),
+                };
+              },
+            },
+      store,
+      clock,
+      timeSeen,
+      sealingSecret,
+      log,
+    }),
+  );
+  const address = first.addresses.rpc ?? config.rpc.listen;
+  const addressText = formatListenAddress(address);
+
+  const startRemote = async (places: Places): Promise<RemoteThread> => {
+    const share = threadConfig(config, places, rpcThreads);
+    const thread = await startRemoteThread({ config: share, tls, store: store.seed(), timeSeen, sealingSecret }, log);
+    void thread.failed.then(onFatal);
+    return threads.add(thread);
   };
-  const first = await startServing({
-    ...shared,
-    tls,
-    rpc: config.rpc.listen,
-    rest: null,
-    console: config.console === null ? null : { address: config.console.listen, figures, readState },
-    store,
-    clock,
-    log,
-  });
-  servings.push(first);
-  ends.push(first);
-  const startThread = async (serves: Pick<ServingThreadData, "rpc" | "rest">) => {
-    const thread = await startServingThread({ ...shared, tls, ...serves, store: store.seed() }, log, onFatal);
-    servings.push(thread);
-    ends.push(thread);
-    return thread;
-  };
-  const rpc = first.addresses.rpc?.address ?? config.rpc.listen;
-  while (servings.length < rpcThreads) {
-    await startThread({ rpc, rest: null });
+  while (threads.count() < rpcThreads) {
+    await startRemote({ rpc: address, rest: null });
   }
-  const face = config.rest === null ? null : await startThread({ rpc: null, rest: config.rest });
+  const rest = config.rest === null ? null : await startRemote({ rpc: null, rest: config.rest.listen });
+
   if (config.console !== null) {
-    const sample = async () =>
-      figures.sample(clock(), countsOf(addMeasures((await readAll()).map(({ calls }) => calls))));
+    const sample = async () => figures.sample(clock(), countsOf(addMeasures(callsOf(await threads.readAll()))));
     await sample();
     const sampling = setInterval(() => void sample(), sampleEveryMs);
     starting.defer(() => clearInterval(sampling));
@@ -185,34 +181,110 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     isEnding = true;
   });
   if (config.rpc.tls === null) {
-    log.warn({ role: config.rpc.plaintextRole }, "plaintext: every program on this machine may call with this role");
+    const role = config.rpc.plaintextRole;
+    log.warn({ role }, "plaintext: every program on this machine may call with this role");
   }
 
-  const where = {
-    console: first.addresses.console ?? "off",
-    rest: face?.addresses.rest ?? "off",
-    address: first.addresses.rpc?.text ?? "off",
-    admin: admin?.address ?? "off",
-  };
-  log.info({ version, threads: rpcThreads, maxConnections: config.rpc.maxConnections, ...where }, "listening");
+  const adminAddress = admin?.address ?? null;
+  const restAddress = textOf(rest?.addresses.rest ?? null);
+  const consoleAddress = textOf(first.addresses.console);
+  log.info(
+    {
+      version,
+      threads: rpcThreads,
+      maxConnections: config.rpc.maxConnections,
+      console: consoleAddress ?? "off",
+      rest: restAddress ?? "off",
+      address: addressText,
+      admin: adminAddress ?? "off",
+    },
+    "listening",
+  );
   const started = starting.move();
   return {
-    address: where.address,
-    adminAddress: admin?.address ?? null,
-    restAddress: face?.addresses.rest ?? null,
-    consoleAddress: first.addresses.console,
+    address: addressText,
+    adminAddress,
+    restAddress,
+    consoleAddress,
     isEmpty: store.head().revision === 0,
     reload() {
       // Read once, for all threads: they change together, or not at all.
       reloadTlsSet(config, log, clock(), (set) => {
         tls = set;
-        for (const one of servings) {
-          one.replaceTls(set);
-        }
+        threads.replaceTls(set);
       });
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** The threads that serve. Disposed, they end together: each waits for its own calls, as long as the grace lasts. */
+type Threads = AsyncDisposable & {
+  add<T extends Thread | RemoteThread>(thread: T): T;
+  count(): number;
+  /** What those that have not ended tell of themselves. */
+  readAll(): Promise<readonly ThreadReadings[]>;
+  replaceTls(tls: TlsSet): void;
+};
+
+function createThreads(): Threads {
+  const threads: (Thread | RemoteThread)[] = [];
+  return {
+    add(thread) {
+      threads.push(thread);
+      return thread;
+    },
+    count: () => threads.length,
+    async readAll() {
+      const readings = await Promise.all(threads.map((one) => one.readings()));
+      return readings.filter((one) => one !== null);
+    },
+    replaceTls(tls) {
+      for (const thread of threads) {
+        thread.replaceTls(tls);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      // Waits for all, also when one fails: what they stand on is taken away after.
+      const results = await Promise.allSettled(threads.map((one) => one[Symbol.asyncDispose]()));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) {
+        throw failed.reason;
+      }
+    },
+  };
+}
+
+type AdminParts = Omit<GaugedParts, "readings" | "adminRefused"> & {
+  readonly address: Parameters<typeof startAdminListener>[0]["address"];
+  readonly threads: Threads;
+  readonly log: Log;
+};
+
+/** Starts the admin port, over what all threads tell of themselves when they are asked. */
+async function startAdmin({ address, threads, log, ...gauged }: AdminParts): Promise<AdminListener> {
+  let readings: readonly ThreadReadings[] = [];
+  const metrics = createMetrics(
+    gaugeSources({ ...gauged, readings: () => readings, adminRefused: () => admin.refused() }),
+  );
+  const admin = await startAdminListener({
+    address,
+    async expose() {
+      readings = await threads.readAll();
+      return metrics.expose(callsOf(readings));
+    },
+    isReady: gauged.isServing,
+    log,
+  });
+  return admin;
+}
+
+function textOf(address: ListenAddress | null): string | null {
+  return address === null ? null : formatListenAddress(address);
+}
+
+function callsOf(readings: readonly ThreadReadings[]): readonly CallMeasures[] {
+  return readings.map(({ calls }) => calls);
 }
 
 /** Throws a StartError that names the setting and what to do when a place to listen at cannot be had. */
@@ -223,15 +295,6 @@ async function requireFreePorts(places: readonly (readonly [ListenSetting, Liste
     } catch (error) {
       throw address === null ? error : explainListenError(name, address, error);
     }
-  }
-}
-
-/** Waits for all, also when one fails: what they stand on is taken away after. */
-async function disposeTogether(ends: readonly AsyncDisposable[]): Promise<void> {
-  const results = await Promise.allSettled(ends.map((one) => one[Symbol.asyncDispose]()));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) {
-    throw failed.reason;
   }
 }
 

@@ -1,46 +1,30 @@
-import type { TimeSeen } from "./authority/clock.ts";
-import type { TlsSet } from "./calls/tls-set.ts";
-import type { Config, RestConfig } from "./config.ts";
 import { type Owner, runAsWorker, type Work } from "./machine/run-as-worker.ts";
-import { openServingStore, type ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
-import { type ServedAddresses, type ServingReadings, startServing } from "./thread.ts";
-import type { ListenAddress } from "./wire/port/listen-address.ts";
-
-export type ServingThreadData = {
-  readonly config: Config;
-  readonly rpcThreads: number;
-  readonly tls: TlsSet;
-  readonly rpc: ListenAddress | null;
-  readonly rest: RestConfig | null;
-  readonly store: ServingStoreSeed;
-  readonly timeSeen: TimeSeen;
-  readonly sealingSecret: Uint8Array | null;
-};
-
-export type ServingThreadOrder = { readonly kind: "read" } | { readonly kind: "replace-tls"; readonly tls: TlsSet };
-
-/** Readings for `read`, and null for what needs no answer. */
-export type ServingThreadAnswer = ServingReadings | null;
+import { openServingStore } from "./stores/sqlite/serving/serving-store.ts";
+import { startThread, type ThreadAddresses, type ThreadAnswer, type ThreadOrder, type ThreadSeed } from "./thread.ts";
 
 async function start(
-  { store: seed, ...data }: ServingThreadData,
+  { config, tls, store: seed, timeSeen, sealingSecret }: ThreadSeed,
   { log }: Owner,
-): Promise<Work<ServedAddresses, ServingThreadOrder, ServingThreadAnswer>> {
+): Promise<Work<ThreadAddresses, ThreadOrder, ThreadAnswer>> {
   const store = openServingStore(seed);
-  const serving = await startServing({ ...data, console: null, store, clock: Date.now, log });
+  const thread = await startThread({
+    ...{ config, tls, store, timeSeen, sealingSecret, log },
+    console: null,
+    clock: Date.now,
+  });
   return {
-    ready: serving.addresses,
+    ready: thread.addresses,
     perform(order) {
       switch (order.kind) {
         case "read":
-          return serving.readings();
+          return thread.readings();
         case "replace-tls":
-          serving.replaceTls(order.tls);
+          thread.replaceTls(order.tls);
           return null;
       }
     },
     async close() {
-      await serving[Symbol.asyncDispose]();
+      await thread[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },
   };

@@ -1,44 +1,77 @@
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
-import { createLastUseRecorder } from "./authority/last-use-recorder.ts";
+import { createLastUseRecorder, type LastUseRecorder } from "./authority/last-use-recorder.ts";
 import { createSealer } from "./authority/sealer.ts";
 import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
-import type { Port } from "./calls/start-port.ts";
+import type { Port, PortReadings } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
-import type { PeerReadings } from "./calls/unknown-callers.ts";
-import type { Config, RestConfig } from "./config.ts";
+import type { PortName } from "./calls/unknown-callers.ts";
+import type { Config } from "./config.ts";
 import type { Figures } from "./doors/console/figures.ts";
 import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys.ts";
 import type { ServiceState } from "./doors/console/service-state.ts";
+import { startConsolePort } from "./doors/console/start-console-port.ts";
 import { startRestPort } from "./doors/rest/start-rest-port.ts";
 import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
 import type { Log } from "./machine/log.ts";
-import { startInternalPort } from "./rpc-port.ts";
-import { startConsolePort } from "./start-console-port.ts";
+import { startWorker } from "./machine/start-worker.ts";
+import { type RpcShare, shareOfRpc, startRpcPort } from "./rpc-port.ts";
+import type { ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
 import type { Tracing } from "./telemetry/opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
-import { type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
+import { bucketsMs, type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
 import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts";
-import type { ConnectionCounts } from "./wire/port/connection-registry.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
-import type { Listener } from "./wire/port/listener.ts";
 
 const flushUsesEveryMs = 5000;
 
-export type ServingOptions = {
-  readonly config: Config;
-  /** How many threads serve RPCs. */
-  readonly rpcThreads: number;
+/** What one thread has of the configuration. Can be sent to another thread. */
+export type ThreadConfig = {
+  /** Null in the thread of the REST face. */
+  readonly rpc: RpcShare | null;
+  /** Where to serve the public REST face, which has a thread of its own; null in the others. */
+  readonly rest: ListenAddress | null;
+  readonly maxTokensPerAccount: number;
+  /** For the keys that are kept. */
+  readonly cacheBytes: number;
+  /** What its connections may hold. */
+  readonly heldBytes: number;
+  readonly shutdownGraceMs: number;
+  /** Whether refused keys are noted, for the console. */
+  readonly notesRefusedKeys: boolean;
+  /** Null when calls are not traced. */
+  readonly tracing: TracingSettings | null;
+};
+
+/** What a thread serves, and where. */
+export type Places = { readonly rpc: ListenAddress | null; readonly rest: ListenAddress | null };
+
+/** The share of a thread that serves there, where so many threads serve RPCs. */
+export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: number): ThreadConfig {
+  const { cacheBytes, heldBytes } = config.memory;
+  // The public has one half, where it is served.
+  const halfHeldBytes = config.rest === null ? heldBytes : heldBytes / 2;
+  return {
+    rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads, cacheBytes),
+    rest,
+    maxTokensPerAccount: config.maxTokensPerAccount,
+    // The REST face, which few keys come to, has an eighth besides.
+    cacheBytes: rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads,
+    heldBytes: rpc === null ? halfHeldBytes : halfHeldBytes / rpcThreads,
+    shutdownGraceMs: config.shutdownGraceMs,
+    notesRefusedKeys: config.console !== null,
+    tracing: config.tracing,
+  };
+}
+
+export type ThreadOptions = {
+  readonly config: ThreadConfig;
   readonly tls: TlsSet;
-  /** Where to serve RPCs; not the configuration's when its port 0 has become a real one. Null in the thread of the REST face. */
-  readonly rpc: ListenAddress | null;
-  /** The public REST face, which has a thread of its own; null in the others. */
-  readonly rest: RestConfig | null;
-  /** The operator's page, which one thread serves; null in the others, and where there is none. */
+  /** The console, which one thread serves; null in the others, and where there is none. */
   readonly console: {
     readonly address: ListenAddress;
     readonly figures: Figures;
@@ -54,67 +87,55 @@ export type ServingOptions = {
 };
 
 /** What one thread tells of itself. Can be sent to another thread. */
-export type ServingReadings = {
+export type ThreadReadings = {
   readonly calls: CallMeasures;
-  /** For the operator's page; empty where there is none. */
+  /** For the console; empty where there is none. */
   readonly refused: readonly RefusedRow[];
-  /** Of each port. */
-  readonly connections: readonly ConnectionCounts[];
+  /** Of each port that the thread has. */
+  readonly ports: ReadonlyMap<PortName, PortReadings>;
   readonly bytes: ByteReadings;
-  /** Of each port, the requests that were refused for their header was too large. */
-  readonly largeHeaders: readonly number[];
   readonly clockBehindMs: number;
-  /** Null in plaintext. */
-  readonly certificateExpiresAtMs: number | null;
-  readonly restCertificateExpiresAtMs: number | null;
-  /** Of each port with TLS. */
-  readonly peers: readonly PeerReadings[];
 };
 
-/** Where one thread really listens, as texts; null where it does not. Can be sent to another thread. */
-export type ServedAddresses = {
-  readonly rpc: { readonly address: ListenAddress; readonly text: string } | null;
-  readonly rest: string | null;
-  readonly console: string | null;
+/** Where one thread really listens, with the ports that were found for 0; null where it does not. Can be sent to another thread. */
+export type ThreadAddresses = {
+  readonly rpc: ListenAddress | null;
+  readonly rest: ListenAddress | null;
+  readonly console: ListenAddress | null;
 };
 
 /** One thread that serves. Disposed, it takes no more, lets calls end for a while, and writes down what it noted. */
-export type Serving = AsyncDisposable & {
-  readonly addresses: ServedAddresses;
-  readings(): ServingReadings;
+export type Thread = AsyncDisposable & {
+  readonly addresses: ThreadAddresses;
+  readings(): ThreadReadings;
   /** Certificates and callers from now on. */
   replaceTls(tls: TlsSet): void;
 };
 
-/** Puts together what one thread serves with, bottom up. */
-export async function startServing(options: ServingOptions): Promise<Serving> {
-  const { config, store, log } = options;
+/** Puts together what this thread serves with, bottom up: the authority over its view of the store, what hears of calls, the ports. */
+export async function startThread(options: ThreadOptions): Promise<Thread> {
+  const { config, tls, store, sealingSecret, log } = options;
   await using starting = new AsyncDisposableStack();
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
-  const lastUse = createLastUseRecorder(store, (error, uses) =>
-    log.warn({ err: error, uses }, "last uses were not stored"),
-  );
-  starting.defer(() => lastUse.flush());
-  const flushing = setInterval(() => void lastUse.flush(), flushUsesEveryMs);
-  starting.defer(() => clearInterval(flushing));
+  const lastUse = starting.use(startLastUse(store, log));
   const authority = createTokenAuthority({
     store,
     keys: createKeyIndex({
       freshness: store.freshness,
       findByDigest: store.findByDigest,
       prepare: preparePrincipal,
-      maxBytes: cacheBytesOf(options),
+      maxBytes: config.cacheBytes,
     }),
     clock: clock.now,
     lastUse,
-    sealer: options.sealingSecret === null ? null : createSealer(options.sealingSecret),
+    sealer: sealingSecret === null ? null : createSealer(sealingSecret),
     maxTokensPerAccount: config.maxTokensPerAccount,
     onChange: createChangeLog(log),
   });
 
   const meter = createCallMeter();
-  const refused = config.console === null ? null : createRefusedKeys(clock.now);
+  const refused = config.notesRefusedKeys ? createRefusedKeys(clock.now) : null;
   const logCall = createCallLog(log);
   const tracing = config.tracing === null ? null : starting.use(await loadTracing(config.tracing, clock.now, log));
   const onCall = (call: FinishedCall) => {
@@ -122,99 +143,144 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     refused?.observe(call);
     logCall(call, tracing === null ? null : tracing.record(call));
   };
-  const shutdown = new AbortController();
-  const ports: Port[] = [];
+
+  const ports = new Map<PortName, Port>();
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
-    await Promise.all(ports.map((port) => port.close(config.shutdownGraceMs)));
+    await Promise.all([...ports.values()].map((port) => port.close(config.shutdownGraceMs)));
   });
-  const budget = starting.use(createByteBudget(heldBytesOf(options), log));
-  const shared = { budget, authority, clock: clock.now, onCall, isTraced: tracing !== null, log };
-  const internal =
-    options.rpc === null
+  const shutdown = new AbortController();
+  const budget = starting.use(createByteBudget(config.heldBytes, log));
+  const rpc =
+    config.rpc === null
       ? null
-      : await startInternalPort({
-          ...shared,
-          config,
-          rpcThreads: options.rpcThreads,
-          tls: options.tls.rpc,
-          address: options.rpc,
+      : await startRpcPort({
+          share: config.rpc,
+          tls: tls.rpc,
+          authority,
+          clock: clock.now,
           isServing: () => !shutdown.signal.aborted && store.isServing(),
           shutdownSignal: shutdown.signal,
-        });
-  if (internal !== null) {
-    ports.push(internal.listener);
-  }
-  const rest =
-    options.rest === null
-      ? null
-      : await startRestPort({ ...shared, address: options.rest.listen, tls: options.tls.rest, store });
-  if (rest !== null) {
-    ports.push(rest.listener);
-  }
-  const page =
-    options.console === null || internal === null
-      ? null
-      : await startConsolePort({
-          ...options.console,
-          answerRpc: internal.answerRpc,
-          roleOf: internal.roleOf,
-          tls: internal.certificates,
+          onCall,
+          isTraced: tracing !== null,
           budget,
           log,
         });
-  if (page !== null) {
-    ports.push(page.listener);
+  if (rpc !== null) {
+    ports.set("rpc", rpc.port);
+  }
+  const rest =
+    config.rest === null
+      ? null
+      : await startRestPort({
+          address: config.rest,
+          tls: tls.rest,
+          authority,
+          store,
+          clock: clock.now,
+          onCall,
+          isTraced: tracing !== null,
+          budget,
+          log,
+        });
+  if (rest !== null) {
+    ports.set("rest", rest.port);
+  }
+  if (options.console !== null && rpc !== null) {
+    const { address, figures, readState } = options.console;
+    const port = await startConsolePort({
+      address,
+      tls: rpc.certificates,
+      roleOf: rpc.roleOf,
+      answerRpc: rpc.answerRpc,
+      figures,
+      bucketsMs,
+      readState,
+      budget,
+      log,
+    });
+    ports.set("console", port);
   }
   starting.defer(() => shutdown.abort());
 
   const started = starting.move();
   return {
     addresses: {
-      rpc: internal === null ? null : addressOf(internal.listener),
-      rest: rest?.listener.addressText ?? null,
-      console: page?.listener.addressText ?? null,
+      rpc: rpc?.port.address ?? null,
+      rest: rest?.port.address ?? null,
+      console: ports.get("console")?.address ?? null,
     },
     readings: () => ({
       calls: meter.read(),
       refused: refused?.rows() ?? [],
+      ports: new Map([...ports].map(([name, port]) => [name, port.readings()])),
       bytes: budget.readings(),
-      connections: ports.map((one) => one.counts()),
-      largeHeaders: ports.map((one) => one.largeHeaders()),
       clockBehindMs: clock.behindMs(),
-      certificateExpiresAtMs: internal?.certificates?.expiresAtMs() ?? null,
-      restCertificateExpiresAtMs: rest?.certificates?.expiresAtMs() ?? null,
-      peers: [internal, rest, page].flatMap((port) => port?.readPeers() ?? []),
     }),
-    replaceTls(tls) {
-      internal?.replaceTls(tls.rpc);
-      if (tls.rest !== null) {
-        rest?.certificates?.replace(tls.rest);
-      }
+    replaceTls(next) {
+      rpc?.replaceTls(next.rpc);
+      rest?.replaceTls(next.rest);
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
 
-/** The share of one thread: the public has one half, where it is served. */
-function heldBytesOf({ config, rpc, rpcThreads }: ServingOptions): number {
-  const { heldBytes } = config.memory;
-  const half = config.rest === null ? heldBytes : heldBytes / 2;
-  return rpc === null ? half : half / rpcThreads;
-}
-
-/** The share of one thread. The REST face, which few keys come to, has an eighth besides. */
-function cacheBytesOf({ config, rpc, rpcThreads }: ServingOptions): number {
-  const { cacheBytes } = config.memory;
-  return rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads;
-}
-
-function addressOf({ address, addressText }: Listener): ServedAddresses["rpc"] {
-  return { address, text: addressText };
+/** Notes last uses, and stores them now and then, and once more at the end. */
+function startLastUse(store: TokenStore, log: Log): LastUseRecorder & AsyncDisposable {
+  const lastUse = createLastUseRecorder(store, (error, uses) =>
+    log.warn({ err: error, uses }, "last uses were not stored"),
+  );
+  const flushing = setInterval(() => void lastUse.flush(), flushUsesEveryMs);
+  return {
+    record: lastUse.record,
+    flush: lastUse.flush,
+    async [Symbol.asyncDispose]() {
+      clearInterval(flushing);
+      await lastUse.flush();
+    },
+  };
 }
 
 /** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */
 async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): Promise<Tracing> {
   const { startTracing } = await import("./telemetry/opentelemetry/start-tracing.ts");
   return startTracing(settings, { clock, log });
+}
+
+/** What a thread of its own is made of. Can be sent to it, with the store's port transferred. */
+export type ThreadSeed = Pick<ThreadOptions, "config" | "tls" | "timeSeen" | "sealingSecret"> & {
+  readonly store: ServingStoreSeed;
+};
+
+export type ThreadOrder = { readonly kind: "read" } | { readonly kind: "replace-tls"; readonly tls: TlsSet };
+
+/** Readings for `read`, and null for what needs no answer. */
+export type ThreadAnswer = ThreadReadings | null;
+
+/** A thread beside the one that starts it. Disposed, it ends in good order; the disposal rejects when it does not. */
+export type RemoteThread = AsyncDisposable & {
+  readonly addresses: ThreadAddresses;
+  /** Null once the thread is ending or has ended. */
+  readings(): Promise<ThreadReadings | null>;
+  replaceTls(tls: TlsSet): void;
+  /** Resolves when it ends without being asked to. */
+  readonly failed: Promise<Error>;
+};
+
+/** Starts a thread in a worker. Resolves once it listens, rejects when it cannot. */
+export async function startRemoteThread(seed: ThreadSeed, log: Log): Promise<RemoteThread> {
+  const worker = await startWorker<ThreadSeed, ThreadAddresses, ThreadOrder, ThreadAnswer>({
+    module: new URL("./thread-worker.ts", import.meta.url),
+    name: "serving",
+    data: seed,
+    transfer: [seed.store.port],
+    log,
+  });
+  return {
+    addresses: worker.ready,
+    readings: () => worker.order({ kind: "read" }),
+    replaceTls: (tls) => void worker.order({ kind: "replace-tls", tls }),
+    failed: worker.failed,
+    [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
+  };
 }

@@ -13,7 +13,12 @@ import { digestKey, keyHint, mintKey, mintTokenId } from "../src/authority/key.t
 import type { TokenStore } from "../src/authority/token-store.ts";
 import { readConfig } from "../src/config.ts";
 import { openSqliteTokenStore } from "../src/stores/sqlite/open-sqlite-token-store.ts";
-import { type Serving, startServing } from "../src/thread.ts";
+import { startThread, type Thread, threadConfig } from "../src/thread.ts";
+import { formatListenAddress, type ListenAddress } from "../src/wire/port/listen-address.ts";
+
+function textOf(address: ListenAddress | null): string {
+  return address === null ? "" : formatListenAddress(address);
+}
 
 /** A serving thread over a real store, whose answers to changes wait until they are let go. */
 class SlowStoreRig implements AsyncDisposable {
@@ -24,7 +29,7 @@ class SlowStoreRig implements AsyncDisposable {
   /** The change is committed, and its answer waits. */
   readonly committed = Promise.withResolvers<void>();
   readonly answers = Promise.withResolvers<void>();
-  #serving: Serving | null = null;
+  #thread: Thread | null = null;
   #store: (TokenStore & AsyncDisposable) | null = null;
 
   static async start(): Promise<SlowStoreRig> {
@@ -42,12 +47,9 @@ class SlowStoreRig implements AsyncDisposable {
       TOKEN_AUTHORITY_DATA_DIR: join(directory, "data"),
       TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "1",
     });
-    rig.#serving = rig.#resources.use(
-      await startServing({
-        config,
-        rpcThreads: 1,
-        rpc: config.rpc.listen,
-        rest: config.rest,
+    rig.#thread = rig.#resources.use(
+      await startThread({
+        config: threadConfig(config, { rpc: config.rpc.listen, rest: config.rest?.listen ?? null }, 1),
         console: null,
         store: rig.#slow(store),
         clock: Date.now,
@@ -86,19 +88,19 @@ class SlowStoreRig implements AsyncDisposable {
     };
   }
 
-  get serving(): Serving {
-    if (this.#serving === null) {
+  get thread(): Thread {
+    if (this.#thread === null) {
       throw new Error("the rig is not started");
     }
-    return this.#serving;
+    return this.#thread;
   }
 
   get rpcAddress(): string {
-    return this.serving.addresses.rpc?.text ?? "";
+    return textOf(this.thread.addresses.rpc);
   }
 
   get restAddress(): string {
-    return this.serving.addresses.rest ?? "";
+    return textOf(this.thread.addresses.rest);
   }
 
   /** The newest row of the journal, as its line must have it. */
@@ -173,9 +175,9 @@ describe.each(Object.entries(doors))("a change through %s", (_name, send) => {
     const leave = await send(rig);
     await rig.committed.promise;
     leave();
-    const { serving } = rig;
+    const { thread } = rig;
     // Ends only once the server has seen the connection's end.
-    await serving[Symbol.asyncDispose]();
+    await thread[Symbol.asyncDispose]();
     expect(rig.changes).toEqual([]);
     rig.answers.resolve();
     await new Promise(setImmediate);
@@ -186,7 +188,7 @@ describe.each(Object.entries(doors))("a change through %s", (_name, send) => {
     await using rig = await SlowStoreRig.start();
     const leave = await send(rig);
     await rig.committed.promise;
-    await rig.serving[Symbol.asyncDispose]();
+    await rig.thread[Symbol.asyncDispose]();
     rig.answers.resolve();
     await new Promise(setImmediate);
     expect(rig.changes).toMatchObject([rig.newestChange]);

@@ -13,8 +13,8 @@ import { createTimeSeen } from "../src/authority/clock.ts";
 import type { Config } from "../src/config.ts";
 import { StartError } from "../src/machine/start-error.ts";
 import { createThreadLog, type LogReport } from "../src/machine/thread-log.ts";
-import { startServingThread } from "../src/start-serving-thread.ts";
 import type { ServingStoreSeed } from "../src/stores/sqlite/serving/serving-store.ts";
+import { startRemoteThread, threadConfig } from "../src/thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
 import { TestServer } from "./support/test-server.ts";
 
@@ -280,18 +280,17 @@ describe("one more serving thread", () => {
     return startWith(authority, config, store.seed());
   }
 
-  function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
-    const data = {
-      config,
-      rpcThreads: 1,
-      rpc: config.rpc.listen,
-      rest: null,
+  async function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
+    const seed = {
+      config: threadConfig(config, { rpc: config.rpc.listen, rest: null }, 1),
       store,
       timeSeen: createTimeSeen(0),
       sealingSecret: null,
       tls: { rpc: null, rest: null },
     };
-    return startServingThread(data, quietLog, (error) => authority.failures.push(error));
+    const thread = await startRemoteThread(seed, quietLog);
+    void thread.failed.then((error) => authority.failures.push(error));
+    return thread;
   }
 
   it("that a person can mend is refused with a StartError", async () => {

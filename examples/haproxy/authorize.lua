@@ -4,7 +4,7 @@ local identity = { "x-token-id", "x-account", "x-livemode", "x-permissions", "x-
 local undecided = '{"error":{"type":"api_error","code":"unavailable",'
   .. '"message":"The API key could not be checked just now: try again.","param":null,"request_id":"%s"}}'
 
--- All values of a field: the authority must see a second key.
+-- All values of a field, because the authority must see a second key.
 local function values(fields)
   local list = {}
   for index = 0, #fields do
@@ -41,7 +41,7 @@ end
 core.register_action("authorize", { "http-req" }, function(txn, question)
   txn:set_var("txn.asked", true)
   local sent = txn.http:req_get_headers()
-  -- HAProxy made it: see haproxy.cfg.
+  -- HAProxy made the id: see haproxy.cfg.
   local undecided = undecided:format(sent["x-request-id"][0])
   local response = ask(question, sent)
   if response.status == 401 or response.status == 403 then

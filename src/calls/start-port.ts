@@ -5,19 +5,22 @@ import { Http2Server } from "../wire/http2/http2-server.ts";
 import type { Lanes } from "../wire/http2/lane.ts";
 import type { ByteBudget } from "../wire/port/byte-budget.ts";
 import { connectionOf } from "../wire/port/connection.ts";
+import type { ConnectionCounts } from "../wire/port/connection-registry.ts";
 import { describeError } from "../wire/port/describe-error.ts";
 import { createHttp2Handler } from "../wire/port/http2-handler.ts";
 import type { ListenAddress } from "../wire/port/listen-address.ts";
-import { type Listener, type ListenerTls, startListener } from "../wire/port/listener.ts";
+import { type Listener, startListener } from "../wire/port/listener.ts";
 import type { Peer } from "../wire/port/peer.ts";
+import type { CertificateSource } from "../wire/tls/certificate-source.ts";
 import { metadataTooLong } from "./grpc/metadata-too-long.ts";
 import { createLargeHeaders } from "./large-header.ts";
+import type { CallerWatch, PeerReadings } from "./unknown-callers.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;
   readonly reusePort: boolean;
   /** Null means plaintext. */
-  readonly tls: ListenerTls | null;
+  readonly tls: { readonly source: CertificateSource; readonly watch: CallerWatch } | null;
   readonly handler: HttpHandler;
   /** Whether peers have identities here: who has none is told so, and soon cut. */
   readonly knowsCallers: boolean;
@@ -31,8 +34,18 @@ export type PortOptions = {
   readonly log: Log;
 };
 
-/** A listener, and how many requests it refused for their header was too large. */
-export type Port = Listener & { readonly largeHeaders: () => number };
+/** What one port tells of itself. Can be sent to another thread. */
+export type PortReadings = {
+  readonly connections: ConnectionCounts;
+  /** Requests that were refused since the start, for their header was too large. */
+  readonly largeHeaders: number;
+  /** Null in plaintext. */
+  readonly certificateExpiresAtMs: number | null;
+  /** Null in plaintext. */
+  readonly peers: PeerReadings | null;
+};
+
+export type Port = Listener & { readings(): PortReadings };
 
 /** What HTTP/2 grants whom nothing will be done for: headers, and a KiB that is thrown away. */
 const strangersLimits = {
@@ -90,7 +103,17 @@ export async function startPort(options: PortOptions): Promise<Port> {
       await listener.close(graceMs);
       await closeHttp2();
     };
-    return { ...listener, largeHeaders: largeHeaders.count, close, [Symbol.asyncDispose]: () => close(0) };
+    return {
+      ...listener,
+      readings: () => ({
+        connections: listener.counts(),
+        largeHeaders: largeHeaders.count(),
+        certificateExpiresAtMs: tls?.source.expiresAtMs() ?? null,
+        peers: tls?.watch.readings() ?? null,
+      }),
+      close,
+      [Symbol.asyncDispose]: () => close(0),
+    };
   } catch (error) {
     await closeHttp2();
     throw error;

@@ -22,7 +22,12 @@ async function countingStore() {
     counted.lookUps += 1;
     return store.findByDigest(digest);
   };
-  const keys = createKeyIndex({ freshness, findByDigest, prepare: () => new Uint8Array(8), maxBytes: 1_000_000 });
+  const keys = createKeyIndex({
+    freshness,
+    findByDigest,
+    prepare: () => Buffer.from("an answer"),
+    maxBytes: 1_000_000,
+  });
   /** A key is kept from the second time on. */
   async function findTwice(key: string) {
     await keys.find(key);
@@ -48,6 +53,15 @@ describe("the key index", () => {
       expect(await keys.find(unknown)).toBeNull();
     }
     expect(counted.lookUps).toBe(3);
+  });
+
+  it("keeps no more memory alive with an answer than its own bytes", async () => {
+    const { findTwice, keys, create } = await countingStore();
+    const { key } = await create();
+    await findTwice(key);
+    const kept = (await keys.find(key))?.answer ?? new Uint8Array();
+    expect(Buffer.from(kept).toString()).toBe("an answer");
+    expect(kept.buffer.byteLength).toBe(kept.byteLength);
   });
 
   it("tells keys apart whose digests begin with the same four bytes, by which they are kept", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FieldFactory } from "../../src/wire/http2/field.ts";
+import { FieldFactory, FieldKind } from "../../src/wire/http2/field.ts";
 import { HpackDecoder } from "../../src/wire/http2/hpack-decoder.ts";
 import { encodePreparedBlock, type HeaderPair, HpackEncoder } from "../../src/wire/http2/hpack-encoder.ts";
 import { decodeHuffman, encodeHuffman, huffmanBytes, maxDecodedBytes } from "../../src/wire/http2/hpack-huffman.ts";
@@ -42,6 +42,34 @@ const stories =
             join(vectors, name, file),
           ]),
         );
+
+it("judges a value that goes into the table by its octets, in either coding (RFC 9113 section 8.2.1)", () => {
+  const huffman = (text: string) => {
+    const coded = Buffer.alloc(huffmanBytes(text));
+    encodeHuffman(text, coded, 0);
+    return Buffer.concat([Buffer.of(0x80 | coded.length), coded]);
+  };
+  const raw = (text: string) => Buffer.concat([Buffer.of(text.length), Buffer.from(text, "latin1")]);
+  const kindsOf = (value: string) =>
+    [huffman, raw].flatMap((code) => {
+      const decoder = newDecoder();
+      const literal = Buffer.concat([Buffer.of(0x40), raw("traceparent"), code(value)]);
+      // The first in the table behind the static one is named by 62.
+      const again = Buffer.concat([Buffer.of(0x40 | 62), code(value), Buffer.of(0x80 | 62)]);
+      const block = Buffer.concat([literal, again]);
+      decoder.decode(block, 0, block.length);
+      expect(decoder.fields.slice(0, decoder.count).map((field) => field.value)).toEqual([value, value, value]);
+      return decoder.fields.slice(0, decoder.count).map(({ kind }) => kind);
+    });
+  for (const octet of ["\0", "\n", "\r"]) {
+    for (const value of [octet, `${octet}abc`, `ab${octet}c`, `abc${octet}`]) {
+      expect(new Set(kindsOf(value)), JSON.stringify(value)).toEqual(new Set([FieldKind.Malformed]));
+    }
+  }
+  for (const value of ["", "\x01", "\t a\x0b\x0c\x0e", "\x7f\x80\xff", "00-af-01"]) {
+    expect(new Set(kindsOf(value)), JSON.stringify(value)).toEqual(new Set([FieldKind.Regular]));
+  }
+});
 
 it("keeps fields that come again, and no credential, beyond their request (RFC 7541 section 7.1.3)", () => {
   const decoder = newDecoder();

@@ -5,11 +5,11 @@ import type { TokenStore } from "../../authority/token-store.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { type Port, startPort } from "../../calls/start-port.ts";
 import { readNoTrace, readTrace } from "../../calls/trace-headers.ts";
-import { createPeerWatch, type PeerReadings } from "../../calls/unknown-callers.ts";
+import { createPeerWatch } from "../../calls/unknown-callers.ts";
 import type { Log } from "../../machine/log.ts";
 import type { ByteBudget } from "../../wire/port/byte-budget.ts";
 import type { ListenAddress } from "../../wire/port/listen-address.ts";
-import { type CertificateSource, createCertificateSource } from "../../wire/tls/certificate-source.ts";
+import { createCertificateSource } from "../../wire/tls/certificate-source.ts";
 import type { Certificates } from "../../wire/tls/certificates.ts";
 import { createRestHandler } from "./rest-handler.ts";
 
@@ -35,11 +35,9 @@ export type RestPortOptions = {
 };
 
 export type RestPort = {
-  readonly listener: Port;
-  /** Null in plaintext. */
-  readonly certificates: CertificateSource | null;
-  /** None in plaintext. */
-  readPeers(): readonly PeerReadings[];
+  readonly port: Port;
+  /** Another certificate from now on. Plaintext stays plaintext. */
+  replaceTls(certificates: Certificates | null): void;
 };
 
 /** Starts the public REST face. */
@@ -47,7 +45,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
   const { address, authority, store, clock, log } = options;
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
   const watch = createPeerWatch({ port: "rest", isKnown: null, log });
-  const listener = await startPort({
+  const port = await startPort({
     budget: options.budget,
     knowsCallers: false,
     address,
@@ -67,5 +65,12 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
     handshakesPerSecond,
     log,
   });
-  return { listener, certificates, readPeers: () => (certificates === null ? [] : [watch.readings()]) };
+  return {
+    port,
+    replaceTls(next) {
+      if (next !== null) {
+        certificates?.replace(next);
+      }
+    },
+  };
 }

@@ -16,15 +16,50 @@ export const FieldKind = {
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
 /** A header field, judged once when it is decoded: one that is named by index again costs no second look. */
-export type Field = {
+export class Field {
   readonly name: string;
-  readonly value: string;
   /** Its size in the dynamic table and in a header list (RFC 7541 section 4.1). */
   readonly bytes: number;
   readonly kind: FieldKind;
+  /** What its name alone makes of it. */
+  readonly nameKind: FieldKind;
   /** The place among the fields that lanes ask for, or -1. */
   readonly slot: number;
-};
+  /** The value, or where its octets lie until somebody asks for it. */
+  #value: string | null;
+  readonly #octets: Buffer;
+  readonly #start: number;
+  readonly #length: number;
+
+  constructor(
+    { name, nameKind, slot }: FieldName,
+    kind: FieldKind,
+    value: string | null,
+    octets: Buffer,
+    start: number,
+    length: number,
+  ) {
+    this.name = name;
+    this.bytes = name.length + length + 32;
+    this.kind = kind;
+    this.nameKind = nameKind;
+    this.slot = slot;
+    this.#value = value;
+    this.#octets = octets;
+    this.#start = start;
+    this.#length = length;
+  }
+
+  get value(): string {
+    this.#value ??= this.#octets.toString("latin1", this.#start, this.#start + this.#length);
+    return this.#value;
+  }
+}
+
+/** What all fields of a name have in common. */
+export type FieldName = Pick<Field, "name" | "nameKind" | "slot">;
+
+const noOctets = Buffer.alloc(0);
 
 const requestKinds: ReadonlyMap<string, FieldKind> = new Map([
   [":method", FieldKind.Method],
@@ -85,6 +120,17 @@ function isFieldValue(value: string): boolean {
   return true;
 }
 
+/** The same, of octets. */
+function isFieldOctets(octets: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const code = octets[at] ?? 0;
+    if (code < 0x0e && (code === 0x00 || code === 0x0a || code === 0x0d)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /** Whether a name and a value may be sent in a response's header or trailer (sections 8.2.1 and 8.2.2). */
 export function isSendable(name: string, value: string): boolean {
   return (
@@ -96,9 +142,13 @@ export function isSendable(name: string, value: string): boolean {
   );
 }
 
-function kindOf(name: string, value: string): FieldKind {
-  const kind = requestKinds.get(name) ?? FieldKind.Regular;
-  return isWellFormed(kind, name, value) ? kind : FieldKind.Malformed;
+/**
+ * A name with a colon in front that stands for none of the known kinds is a pseudo-header field that no request has (section 8.3): a colon
+ * is in no name.
+ */
+function kindOfName(name: string): FieldKind {
+  const kind = requestKinds.get(name);
+  return kind ?? (name !== "" && holdsOnly(name, isName) ? FieldKind.Regular : FieldKind.Malformed);
 }
 
 function isWellFormed(kind: FieldKind, name: string, value: string): boolean {
@@ -118,14 +168,8 @@ function isWellFormed(kind: FieldKind, name: string, value: string): boolean {
     case FieldKind.Malformed:
       return false;
     default:
-      // Any other name with a colon in front is a pseudo-header field that no request has (section 8.3): a colon is in no name.
       // TE may only say "trailers" (section 8.2.2).
-      return (
-        name !== "" &&
-        holdsOnly(name, isName) &&
-        isFieldValue(value) &&
-        (name !== "te" || value.trim().toLowerCase() === "trailers")
-      );
+      return isFieldValue(value) && (name !== "te" || value.trim().toLowerCase() === "trailers");
   }
 }
 
@@ -136,17 +180,29 @@ export class FieldFactory {
 
   constructor(laneHeaders: readonly string[]) {
     this.#slots = new Map(laneHeaders.map((name, slot) => [name, slot]));
-    this.#static = hpackStaticTable.map(([name, value]) => this.make(name, value));
+    this.#static = hpackStaticTable.map(([name, value]) => this.make(this.name(name), value));
   }
 
-  make(name: string, value: string): Field {
-    return {
-      name,
-      value,
-      bytes: name.length + value.length + 32,
-      kind: kindOf(name, value),
-      slot: this.#slots.get(name) ?? -1,
-    };
+  name(name: string): FieldName {
+    return { name, nameKind: kindOfName(name), slot: this.#slots.get(name) ?? -1 };
+  }
+
+  /** A field of this name; another field will do for its name. */
+  make(named: FieldName, value: string): Field {
+    const { name, nameKind } = named;
+    const kind = isWellFormed(nameKind, name, value) ? nameKind : FieldKind.Malformed;
+    return new Field(named, kind, value, noOctets, 0, value.length);
+  }
+
+  /** Whether the value of a field of this name may be anything that a field value may be, and no lane reads it. */
+  isPlain({ name, nameKind, slot }: FieldName): boolean {
+    return nameKind === FieldKind.Regular && slot === -1 && name !== "te";
+  }
+
+  /** Hot path. A field of a plain name, of which no text is made before somebody asks for it. The octets must not change. */
+  makePlain(named: FieldName, octets: Buffer, start: number, length: number): Field {
+    const kind = isFieldOctets(octets, start, start + length) ? FieldKind.Regular : FieldKind.Malformed;
+    return new Field(named, kind, null, octets, start, length);
   }
 
   /** Hot path. The field at this index of the static table, from 1; undefined past its end. */

@@ -1,11 +1,13 @@
 import { ConnectionError, ErrorCode } from "./error-code.ts";
-import type { Field, FieldFactory } from "./field.ts";
+import type { Field, FieldFactory, FieldName } from "./field.ts";
 import { HpackDynamicTable } from "./hpack-dynamic-table.ts";
 import { decodeHuffman, maxDecodedBytes } from "./hpack-huffman.ts";
 
 const scratchBytes = 1_024;
 const initialTableBytes = 4_096;
 const maxKnownBytes = 256;
+/** Of values of fields that nobody may ask for: so many octets lie together, for as long as one of the fields is in the table. */
+const shelfBytes = 4_096;
 
 export type HpackDecoderLimits = {
   readonly maxHeaderListBytes: number;
@@ -33,6 +35,8 @@ export class HpackDecoder {
   readonly #scratch: Buffer = Buffer.allocUnsafe(scratchBytes);
   /** By index of the static table: the value that last came as a literal of this name and was not to be indexed, as it was coded. */
   readonly #known: ({ readonly coded: Buffer; readonly field: Field } | undefined)[] = [];
+  #shelf: Buffer | null = null;
+  #shelfAt = 0;
   #maxTableBytes: number;
   #bytes: Buffer = this.#scratch;
   #at = 0;
@@ -119,10 +123,10 @@ export class HpackDecoder {
       this.#at += known.coded.length;
       return known.field;
     }
-    const name = index === 0 ? this.#string() : this.#fieldAt(index).name;
-    const field = this.#factory.make(name, this.#string());
+    const named = this.#name(index);
+    const field = this.#factory.make(named, this.#string());
     const length = this.#at - start;
-    if (index > 0 && index <= this.#factory.staticCount && length <= maxKnownBytes && !isCredential(name)) {
+    if (index > 0 && index <= this.#factory.staticCount && length <= maxKnownBytes && !isCredential(named.name)) {
       // Not of Node's pool: a few bytes would keep 8 KiB of it for as long as the connection lives.
       const coded = Buffer.allocUnsafeSlow(length);
       this.#bytes.copy(coded, 0, start, this.#at);
@@ -148,9 +152,43 @@ export class HpackDecoder {
 
   /** Section 6.2. */
   #literal(prefixMask: number): Field {
-    const index = this.#integer(prefixMask);
-    const name = index === 0 ? this.#string() : this.#fieldAt(index).name;
-    return this.#factory.make(name, this.#string());
+    const named = this.#name(this.#integer(prefixMask));
+    return this.#factory.isPlain(named) ? this.#plainLiteral(named) : this.#factory.make(named, this.#string());
+  }
+
+  /** Sections 6.2.1 to 6.2.3: by index, or as a literal where that is 0. */
+  #name(index: number): FieldName {
+    return index === 0 ? this.#factory.name(this.#string()) : this.#fieldAt(index);
+  }
+
+  /** Most of what differs from call to call is of use to nobody here, such as traceparent: its value is checked, and no text made of it. */
+  #plainLiteral(named: FieldName): Field {
+    const isHuffman = this.#isHuffman();
+    const length = this.#integer(0x7f);
+    const most = isHuffman ? maxDecodedBytes(length) : length;
+    if (most > scratchBytes) {
+      return this.#factory.make(named, this.#text(isHuffman, length));
+    }
+    const start = this.#passOver(length);
+    const end = start + length;
+    let shelf = this.#shelf;
+    if (shelf === null || this.#shelfAt + most > shelf.length) {
+      shelf = Buffer.allocUnsafeSlow(shelfBytes);
+      this.#shelf = shelf;
+      this.#shelfAt = 0;
+    }
+    const at = this.#shelfAt;
+    let decoded = length;
+    if (isHuffman) {
+      decoded = decodeHuffman(this.#bytes, start, end, shelf, at);
+      if (decoded < 0) {
+        throw compressionError("wrong Huffman code");
+      }
+    } else {
+      this.#bytes.copy(shelf, at, start, end);
+    }
+    this.#shelfAt = at + decoded;
+    return this.#factory.makePlain(named, shelf, at, decoded);
   }
 
   /** Section 6.3. */
@@ -188,14 +226,17 @@ export class HpackDecoder {
 
   /** Section 5.2. Octets become characters one to one. */
   #string(): string {
-    const isHuffman = this.#at < this.#end && (this.#bytes[this.#at] ?? 0) >= 0x80;
-    const length = this.#integer(0x7f);
-    const start = this.#at;
+    const isHuffman = this.#isHuffman();
+    return this.#text(isHuffman, this.#integer(0x7f));
+  }
+
+  #isHuffman(): boolean {
+    return this.#at < this.#end && (this.#bytes[this.#at] ?? 0) >= 0x80;
+  }
+
+  #text(isHuffman: boolean, length: number): string {
+    const start = this.#passOver(length);
     const end = start + length;
-    if (end > this.#end) {
-      throw compressionError("string is longer than its block");
-    }
-    this.#at = end;
     if (!isHuffman) {
       return this.#bytes.toString("latin1", start, end);
     }
@@ -206,6 +247,16 @@ export class HpackDecoder {
       throw compressionError("wrong Huffman code");
     }
     return out.toString("latin1", 0, decoded);
+  }
+
+  /** Returns where the string begins that it passes over. */
+  #passOver(length: number): number {
+    const start = this.#at;
+    if (start + length > this.#end) {
+      throw compressionError("string is longer than its block");
+    }
+    this.#at = start + length;
+    return start;
   }
 }
 

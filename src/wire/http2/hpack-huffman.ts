@@ -32,12 +32,15 @@ function assignCodes(): Codes {
   return { code, length: Uint8Array.from(codeLengths) };
 }
 
-/** What the decoder does on four more bits: bits 0-7 the next state, 8-15 the octet it emits if `emits` is set. */
-const emits = 1 << 16;
-const fails = 1 << 17;
+/**
+ * What the decoder does on eight more bits: bits 0-7 the next state, 8-15 and 16-23 the octets that it emits, 24-25 how many these are.
+ * Two at the most: the shortest code has five bits.
+ */
+const countShift = 24;
+const fails = 1 << 26;
 
 type Machine = {
-  /** By state * 16 + four bits. */
+  /** By state * 256 + eight bits. */
   readonly steps: Uint32Array;
   /** Whether a string may end in this state (section 5.2). */
   readonly accepts: Uint8Array;
@@ -66,10 +69,10 @@ function buildMachine({ code, length }: Codes): Machine {
     node.children[(code[symbol] ?? 0) & 1] = symbol;
   }
 
-  const steps = new Uint32Array(nodes.length * 16);
+  const steps = new Uint32Array(nodes.length * 256);
   for (const node of nodes) {
-    for (let nibble = 0; nibble < 16; nibble++) {
-      steps[node.state * 16 + nibble] = stepFrom(root, node, nibble);
+    for (let octet = 0; octet < 256; octet++) {
+      steps[node.state * 256 + octet] = stepFrom(root, node, octet);
     }
   }
 
@@ -83,57 +86,53 @@ function buildMachine({ code, length }: Codes): Machine {
   return { steps, accepts };
 }
 
-function stepFrom(root: Node, from: Node, nibble: number): number {
+function stepFrom(root: Node, from: Node, octet: number): number {
   let node = from;
   let emitted = 0;
-  for (let bit = 3; bit >= 0; bit--) {
-    const child = node.children[(nibble >>> bit) & 1];
+  let count = 0;
+  for (let bit = 7; bit >= 0; bit--) {
+    const child = node.children[(octet >>> bit) & 1];
     if (typeof child === "object") {
       node = child;
     } else if (child === undefined || child === endOfString) {
       // Section 5.2: a string that holds EOS is a decoding error.
       return fails;
     } else {
-      // At most one: the shortest code has five bits.
-      emitted = emits | (child << 8);
+      emitted |= child << (8 * (count + 1));
+      count += 1;
       node = root;
     }
   }
-  return emitted | node.state;
+  return (count << countShift) | emitted | node.state;
 }
 
 const codes = assignCodes();
 const machine = buildMachine(codes);
 
-/** The most octets that this many Huffman-coded ones can stand for: the shortest code has five bits. */
+/** The room that `decodeHuffman` needs for this many octets: the shortest code has five bits, and it writes two octets at a time. */
 export function maxDecodedBytes(bytes: number): number {
-  return Math.floor((bytes * 8) / 5);
+  return Math.floor((bytes * 8) / 5) + 2;
 }
 
 /**
- * Hot path. Decodes `bytes` from `start` up to `end` into `out`, which must have room for `maxDecodedBytes`.
+ * Hot path. Decodes `bytes` from `start` up to `end` into `out` from `at`, where there must be room for `maxDecodedBytes`.
  * Returns how many octets it wrote, or -1 if the code is wrong (RFC 7541 section 5.2).
  */
-export function decodeHuffman(bytes: Uint8Array, start: number, end: number, out: Uint8Array): number {
+export function decodeHuffman(bytes: Uint8Array, start: number, end: number, out: Uint8Array, at = 0): number {
   const { steps, accepts } = machine;
   let state = 0;
-  let length = 0;
-  for (let at = start; at < end; at++) {
-    const octet = bytes[at] ?? 0;
-    const high = steps[(state << 4) | (octet >> 4)] ?? fails;
-    if ((high & emits) !== 0) {
-      out[length++] = (high >> 8) & 0xff;
-    }
-    const low = steps[((high & 0xff) << 4) | (octet & 0xf)] ?? fails;
-    if ((low & emits) !== 0) {
-      out[length++] = (low >> 8) & 0xff;
-    }
-    if (((high | low) & fails) !== 0) {
-      return -1;
-    }
-    state = low & 0xff;
+  let seen = 0;
+  let to = at;
+  for (let from = start; from < end; from++) {
+    const step = steps[(state << 8) | (bytes[from] ?? 0)] ?? fails;
+    seen |= step;
+    // Both are written, and those that were not emitted are written over: a branch on how many would be guessed wrong too often.
+    out[to] = (step >> 8) & 0xff;
+    out[to + 1] = (step >> 16) & 0xff;
+    to += (step >> countShift) & 3;
+    state = step & 0xff;
   }
-  return accepts[state] === 1 ? length : -1;
+  return (seen & fails) === 0 && accepts[state] === 1 ? to - at : -1;
 }
 
 /** How many octets `encodeHuffman` makes of this text, whose characters are octets. */

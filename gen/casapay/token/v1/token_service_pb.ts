@@ -34,10 +34,10 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * The token's name for people.
    *
-   * Required. 1 to 100 characters (Unicode code points), one of which at least can be seen; blanks around them are cut off. None is a
-   * control character or an invisible one (Unicode categories Cc and Cf, Default_Ignorable_Code_Point, U+2028, U+2029), but for what
-   * shapes its neighbours: joiners between letters of scripts that join and between emoji, and selectors of variants. A name that
-   * holds a key is refused.
+   * Required. 1 to 100 characters (Unicode code points), at least one of them visible; blanks at either end are cut
+   * off. Control characters and invisible characters are refused (Unicode categories Cc and Cf,
+   * Default_Ignorable_Code_Point, U+2028, U+2029), except characters that shape their neighbours: joiners between
+   * letters of scripts that join and between emoji, and variation selectors. A name that holds a key is refused.
    *
    * @generated from field: string name = 2;
    */
@@ -60,7 +60,7 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   livemode: boolean;
 
   /**
-   * What a restricted key may do: see Token.
+   * The permissions of a restricted key: see Token.
    *
    * Restricted: 1 to 100, all different. Secret and publishable: none.
    *
@@ -71,7 +71,7 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * When the key stops authenticating.
    *
-   * Absent means never. Must lie in the future, and before the year 10000; a part of a millisecond is cut off.
+   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -80,10 +80,10 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * A UUID (RFC 9562) that makes it safe to send this request again.
    *
-   * Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and the same
-   * key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret: the key is kept for
-   * this alone, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max UUID are refused: they are what a variable
-   * holds that nobody has set.
+   * Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and
+   * the same key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret:
+   * the key is kept for this purpose only, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max
+   * UUID are refused, because a variable that was never set may hold one of them.
    *
    * @generated from field: string request_id = 7;
    */
@@ -104,14 +104,14 @@ export const CreateRequestSchema: GenMessage<CreateRequest> = /*@__PURE__*/
  */
 export type CreateResponse = Message<"casapay.token.v1.CreateResponse"> & {
   /**
-   * The token as created; after a request_id was sent again, as it is now.
+   * The token as created; when request_id was sent again, as it is now.
    *
    * @generated from field: casapay.token.v1.Token token = 1;
    */
   token?: Token | undefined;
 
   /**
-   * The key. It is shown in this answer and never again: see Token for its format.
+   * The key. Shown in this answer and never again: see Token for its format.
    *
    * Empty only when request_id was sent again and the token has been revoked since.
    *
@@ -120,7 +120,7 @@ export type CreateResponse = Message<"casapay.token.v1.CreateResponse"> & {
   key: string;
 
   /**
-   * The number of this change in the journal: every change has one, without gaps, from 1.
+   * The number of this change in the journal: every change has a number, from 1 and without gaps.
    *
    * @generated from field: int64 revision = 3;
    */
@@ -179,8 +179,8 @@ export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * ListRequest says which tokens to list. Filters that are given must all hold. Of a filter's time, a part of a millisecond is cut
- * off: the times of tokens have none.
+ * ListRequest says which tokens to list. All given filters must hold. A part of a millisecond in a filter's time is cut
+ * off, because the times of tokens have none.
  *
  * @generated from message casapay.token.v1.ListRequest
  */
@@ -197,7 +197,7 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
   /**
    * The next_page_token or previous_page_token of an earlier answer to the same filters.
    *
-   * Empty means the first page. Tokens that come and go do not disturb it. It does not expire.
+   * Empty means the first page. A page token does not expire, and tokens that come and go do not disturb it.
    *
    * @generated from field: string page_token = 2;
    */
@@ -276,7 +276,7 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
   expiresBefore?: Timestamp | undefined;
 
   /**
-   * Only tokens not used since this time: last used, or if never used created, before it.
+   * Only tokens not used since this time: last used before this time, or never used and created before this time.
    *
    * Absent means any.
    *
@@ -287,8 +287,8 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
   /**
    * Only tokens whose name contains this text. Upper and lower case of ASCII letters are alike.
    *
-   * Empty means any. At most 100 characters (Unicode code points), of those that a name may have. A text that holds a key is refused,
-   * as no name does.
+   * Empty means any. At most 100 characters (Unicode code points) that a name may have. A text that holds a key is
+   * refused.
    *
    * @generated from field: string name_contains = 12;
    */
@@ -297,15 +297,15 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
   /**
    * Only tokens with this key_hint: the last 4 characters of the key.
    *
-   * Empty means any. Else 4 characters of [0-9A-Za-z].
+   * Empty means any. Otherwise 4 characters of [0-9A-Za-z].
    *
    * @generated from field: string key_hint = 13;
    */
   keyHint: string;
 
   /**
-   * Only tokens with this created_by: the identity of a service, or the id of a token whose key made them over REST. What did a key
-   * that leaked make?
+   * Only tokens with this created_by: the identity of a service, or the id of a token whose key made them over REST.
+   * Which tokens did a leaked key make?
    *
    * Empty means any. At most 2048 characters of printable ASCII. A text that holds a key is refused.
    *
@@ -335,18 +335,18 @@ export type ListResponse = Message<"casapay.token.v1.ListResponse"> & {
   tokens: Token[];
 
   /**
-   * Give it as page_token to get the page after this one, of older tokens.
+   * Send this as page_token to get the page after this one, of older tokens.
    *
-   * Empty means that there is none.
+   * Empty means that there is no such page.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * Give it as page_token to get the page before this one, of newer tokens.
+   * Send this as page_token to get the page before this one, of newer tokens.
    *
-   * Empty means that there is none.
+   * Empty means that there is no such page.
    *
    * @generated from field: string previous_page_token = 3;
    */
@@ -376,10 +376,10 @@ export type RevokeRequest = Message<"casapay.token.v1.RevokeRequest"> & {
   id: string;
 
   /**
-   * Why it is revoked, for the people who ask later.
+   * Why the token is revoked, for people who ask later.
    *
-   * At most 256 characters (Unicode code points), of those that a name may have; blanks around them are cut off. A reason that holds
-   * a key is refused.
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
    *
    * @generated from field: string reason = 2;
    */
@@ -407,7 +407,7 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
   token?: Token | undefined;
 
   /**
-   * The number, in the journal, of the change that revoked it.
+   * The number in the journal of the change that revoked the token.
    *
    * @generated from field: int64 revision = 2;
    */
@@ -466,8 +466,8 @@ export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@_
   messageDesc(file_casapay_token_v1_token_service, 9);
 
 /**
- * ListChangesRequest says which changes to list. Filters that are given must all hold. Of a filter's time, a part of a millisecond is
- * cut off: the times of changes have none.
+ * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
+ * time is cut off, because the times of changes have none.
  *
  * @generated from message casapay.token.v1.ListChangesRequest
  */
@@ -484,7 +484,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
   /**
    * The next_page_token of an earlier answer to the same filters.
    *
-   * Empty means the first page. It does not expire.
+   * Empty means the first page. A page token does not expire.
    *
    * @generated from field: string page_token = 2;
    */
@@ -566,9 +566,9 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
   changes: Change[];
 
   /**
-   * Give it as page_token to get the page after this one, of older changes.
+   * Send this as page_token to get the page after this one, of older changes.
    *
-   * Empty means that there is none.
+   * Empty means that there is no such page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -589,7 +589,7 @@ export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__P
  */
 export type Change = Message<"casapay.token.v1.Change"> & {
   /**
-   * Its number. Every change has one, without gaps, from 1.
+   * The change's number. Every change has one, from 1 and without gaps.
    *
    * @generated from field: int64 revision = 1;
    */
@@ -603,28 +603,28 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   action: ChangeAction;
 
   /**
-   * The token that it was done to.
+   * The id of the token that was changed.
    *
    * @generated from field: string token_id = 3;
    */
   tokenId: string;
 
   /**
-   * Who did it: the identity of the calling service, or the id of the token whose key did it over REST.
+   * Who made the change: the identity of the calling service, or over REST the id of the token whose key was used.
    *
    * @generated from field: string caller = 4;
    */
   caller: string;
 
   /**
-   * When.
+   * When the change was made.
    *
    * @generated from field: google.protobuf.Timestamp change_time = 5;
    */
   changeTime?: Timestamp | undefined;
 
   /**
-   * SHA-256 over the row before, this one and the token's facts: it stands for the whole journal up to here.
+   * SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
    *
    * @generated from field: bytes hash = 6;
    */
@@ -638,16 +638,16 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   account: string;
 
   /**
-   * The token's name for people. It is not among the facts that the hash stands for.
+   * The token's name for people. The hash does not cover the name.
    *
    * @generated from field: string token_name = 8;
    */
   tokenName: string;
 
   /**
-   * Why the token was revoked, in the words of whoever did it. It is not among the facts that the hash stands for.
+   * Why the token was revoked, in the words of the caller. The hash does not cover the reason.
    *
-   * Empty when none was given, and for any other action.
+   * Empty when no reason was given, and for any other action.
    *
    * @generated from field: string revoke_reason = 9;
    */
@@ -679,7 +679,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
   /**
    * The next_page_token of an earlier answer to the same prefix.
    *
-   * Empty means the first page. It does not expire.
+   * Empty means the first page. A page token does not expire.
    *
    * @generated from field: string page_token = 2;
    */
@@ -688,7 +688,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
   /**
    * Only accounts whose name begins with this.
    *
-   * Empty means every account. At most 64 characters of [0-9A-Za-z_-]. A prefix that holds a key is refused, as no account does.
+   * Empty means every account. At most 64 characters of [0-9A-Za-z_-]. A prefix that holds a key is refused.
    *
    * @generated from field: string prefix = 3;
    */
@@ -716,9 +716,9 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
   accounts: Account[];
 
   /**
-   * Give it as page_token to get the page after this one.
+   * Send this as page_token to get the page after this one.
    *
-   * Empty means that there is none.
+   * Empty means that there is no such page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -733,36 +733,36 @@ export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@_
   messageDesc(file_casapay_token_v1_token_service, 14);
 
 /**
- * Account is an owner of tokens, and how many it has by their state now.
+ * Account is an owner of tokens, and how many tokens it has now in each state.
  *
- * Each count is exact below 10,000, which stands for that many or more. The counts of one account are of one moment.
+ * Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
  *
  * @generated from message casapay.token.v1.Account
  */
 export type Account = Message<"casapay.token.v1.Account"> & {
   /**
-   * Its name.
+   * The account's name.
    *
    * @generated from field: string account = 1;
    */
   account: string;
 
   /**
-   * How many of its tokens authenticate.
+   * How many of the account's tokens authenticate.
    *
    * @generated from field: int32 active_count = 2;
    */
   activeCount: number;
 
   /**
-   * How many have expired, and were not revoked.
+   * How many tokens have expired and were not revoked.
    *
    * @generated from field: int32 expired_count = 3;
    */
   expiredCount: number;
 
   /**
-   * How many were revoked.
+   * How many tokens were revoked.
    *
    * @generated from field: int32 revoked_count = 4;
    */
@@ -785,14 +785,14 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
   /**
    * The key, as the bearer sent it.
    *
-   * Anything may stand here: what is not a key is answered with the refusal KEY_MALFORMED, not with an error.
+   * Any text is allowed: a text that is not a key is answered with the refusal KEY_MALFORMED, not with an error.
    *
    * @generated from field: string key = 1;
    */
   key: string;
 
   /**
-   * What the bearer wants to do: see Token. The key must cover all of them.
+   * The permissions that the bearer's request needs: see Token. The key must cover all of them.
    *
    * At most 16. Empty asks for no permission.
    *
@@ -827,7 +827,7 @@ export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__P
   messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
- * AuthenticateResponse is a decision: the key may pass, or it may not.
+ * AuthenticateResponse is a decision: the key may pass or may not.
  *
  * @generated from message casapay.token.v1.AuthenticateResponse
  */
@@ -864,7 +864,7 @@ export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@_
   messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
- * Principal is who acts with an accepted key, and within which bounds.
+ * Principal says who acts with an accepted key, and within which bounds.
  *
  * @generated from message casapay.token.v1.Principal
  */
@@ -898,7 +898,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
   livemode: boolean;
 
   /**
-   * What a restricted key was given. Empty for the other types.
+   * The permissions of a restricted key. Empty for the other types.
    *
    * @generated from field: repeated string permissions = 5;
    */
@@ -922,7 +922,7 @@ export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
- * Refusal is a decided no, and why.
+ * Refusal is a decided no and its reason.
  *
  * @generated from message casapay.token.v1.Refusal
  */
@@ -946,7 +946,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
   /**
    * The id of the key's token, for support.
    *
-   * Empty with KEY_MALFORMED and KEY_UNKNOWN: then no token is known.
+   * Empty with KEY_MALFORMED and KEY_UNKNOWN, where no token is known.
    *
    * @generated from field: string token_id = 3;
    */
@@ -1024,14 +1024,15 @@ export const RefusalReason = {
   UNSPECIFIED: 0,
 
   /**
-   * Not of our format: another length, other characters, an unknown prefix, or a wrong checksum. Decided without looking it up.
+   * Not a key's format: another length, other characters, an unknown prefix, or a wrong checksum. Decided without a
+   * look-up.
    *
    * @generated from enum value: REFUSAL_REASON_KEY_MALFORMED = 1;
    */
   KEY_MALFORMED: 1,
 
   /**
-   * Well-formed, but no token has this key.
+   * The key is well-formed, but no token has this key.
    *
    * @generated from enum value: REFUSAL_REASON_KEY_UNKNOWN = 2;
    */
@@ -1052,7 +1053,7 @@ export const RefusalReason = {
   TOKEN_EXPIRED: 4,
 
   /**
-   * The key is of the other mode than the gateway's.
+   * The key's mode is not the gateway's.
    *
    * @generated from enum value: REFUSAL_REASON_LIVEMODE_MISMATCH = 5;
    */
@@ -1087,43 +1088,44 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 1);
 
 /**
- * TokenService issues API keys, lists, gets and revokes them, and decides whether a key on a request may pass.
+ * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
  *
  * # Callers
  *
- * A caller is known by its client certificate: its SPIFFE ID, which must be its only URI SAN, or else its first DNS SAN. The
- * callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket
- * only) is `local`.
+ * A client certificate says who a caller is: by its SPIFFE ID, which must be the only URI SAN, or else by its first DNS
+ * SAN. The callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback
+ * or unix socket only) is `local`.
  *
  * # Errors
  *
- * Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at fault, the
- * metadata `field` with its name. Reasons that any RPC may answer:
+ * Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at
+ * fault, the metadata `field` with its name. Reasons that any RPC may answer:
  *
- * - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names one identity.
- *   metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED, CERTIFICATE_NOT_YET_VALID,
- *   CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
+ * - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names an
+ *   identity. metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED,
+ *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
  * - PERMISSION_DENIED, CALLER_UNKNOWN: the identity is not in the callers file.
  * - PERMISSION_DENIED, ROLE_NOT_ALLOWED: the caller's role may not call this RPC.
  * - PERMISSION_DENIED, HOST_NOT_LOCAL: a plaintext request whose Host or :authority is not this machine.
  * - INVALID_ARGUMENT, REQUEST_MALFORMED: the message, or the request's timeout header, could not be decoded.
- * - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. They are refused, never ignored, so
- *   that an older server cannot drop a newer restriction.
+ * - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. Unknown fields are
+ *   refused, never ignored, so that an older server cannot drop a newer restriction.
  * - INVALID_ARGUMENT, FIELD_INVALID: a field breaks a rule that its comment states.
  * - RESOURCE_EXHAUSTED, REQUEST_TOO_LARGE: the message is longer than 64 KiB.
  * - UNIMPLEMENTED, REQUEST_NOT_SUPPORTED: an unknown compression, or not exactly one message.
  * - INTERNAL, COMPRESSION_UNNAMED: a message is marked as compressed, and the request names no compression.
- * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default (Authenticate 1
- *   second, others 10 seconds) has passed. A change may have happened all the same: ask again.
+ * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
+ *   (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
  * - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
- * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown: ask again.
- * - INTERNAL: a fault of the authority, described in its log alone.
+ * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+ *   ask again.
+ * - INTERNAL: a fault of the authority, described in its log only.
  *
  * @generated from service casapay.token.v1.TokenService
  */
 export const TokenService: GenService<{
   /**
-   * Create issues a token and shows its key, this once.
+   * Create issues a token and shows its key this once.
    *
    * Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
    *
@@ -1165,12 +1167,13 @@ export const TokenService: GenService<{
    *
    * Roles: service and dashboard (must name the account), operator. Changes nothing.
    *
-   * A page looks at 10,000 tokens at the most. When few of them match, it may be short or even empty and still have a
-   * next_page_token: go on until there is none. So it is with a page whose tokens come to about 1 MiB.
+   * A page looks at 10,000 tokens at the most, and holds about 1 MiB of tokens at the most. A page may therefore be
+   * short or even empty and still have a next_page_token: go on until there is none.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.
-   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
+   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
+   *   filters.
    *
    * @generated from rpc casapay.token.v1.TokenService.List
    */
@@ -1182,8 +1185,8 @@ export const TokenService: GenService<{
   /**
    * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
    *
-   * Roles: service, dashboard, operator. Appends one row to the journal, the first time only: again changes nothing and answers
-   * the first time, reason and revision.
+   * Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
+   * changes nothing and answers the time, reason and revision of the first.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -1199,8 +1202,8 @@ export const TokenService: GenService<{
   /**
    * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
    *
-   * Roles: dashboard, operator. Changes nothing. Whoever found a key computes its SHA-256 and sends that, so that the key, which may
-   * have leaked, travels no further.
+   * Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
+   * digest, so that a leaked key travels no further.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: digest.
@@ -1214,17 +1217,19 @@ export const TokenService: GenService<{
     output: typeof FindByDigestResponseSchema;
   },
   /**
-   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked what, and when.
+   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
+   * what, and when.
    *
-   * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without filter is the
-   * journal's head.
+   * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
+   * filter is the journal's head.
    *
-   * A page looks at 10,000 rows at the most. When few of them match, it may be short or even empty and still have a
-   * next_page_token: go on until there is none. So it is with a page whose changes come to about 1 MiB.
+   * A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
+   * short or even empty and still have a next_page_token: go on until there is none.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
-   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
+   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
+   *   filters.
    * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
    *
    * @generated from rpc casapay.token.v1.TokenService.ListChanges
@@ -1239,12 +1244,13 @@ export const TokenService: GenService<{
    *
    * Roles: operator. Changes nothing.
    *
-   * A page ends with the account that brings the tokens counted for it to 100,000. So it may be short and still have a
-   * next_page_token: go on until there is none.
+   * A page ends with the account that brings its counted tokens to 100,000. A page may therefore be short and still
+   * have a next_page_token: go on until there is none.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
-   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another prefix.
+   * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for another
+   *   prefix.
    *
    * @generated from rpc casapay.token.v1.TokenService.ListAccounts
    */
@@ -1258,8 +1264,8 @@ export const TokenService: GenService<{
    *
    * Roles: gateway, operator. Changes nothing but the token's last_use_time.
    *
-   * A decided no is an answer with status OK and a Refusal. An error always means "not decided": never tell the bearer that the
-   * key is bad because of one. The checks, in this order, the first that fails is answered:
+   * A decided no is an answer with status OK and a Refusal. An error always means "not decided": never tell the bearer
+   * because of an error that the key is bad. The checks are made in this order, and the first that fails is answered:
    *
    * 1. the request itself: INVALID_ARGUMENT
    * 2. the key's format and checksum: KEY_MALFORMED
@@ -1270,7 +1276,8 @@ export const TokenService: GenService<{
    * 7. the type: TYPE_NOT_ALLOWED
    * 8. the permissions: INSUFFICIENT_PERMISSIONS
    *
-   * It is IDEMPOTENT, and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels in a URL.
+   * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
+   * in a URL.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.

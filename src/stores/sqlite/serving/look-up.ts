@@ -25,7 +25,8 @@ export type SharingSignals = {
  */
 export function createLookUp(db: Database.Database, { changeSignal, isLogLong }: SharingSignals): LookUp {
   const begin = db.prepare("BEGIN");
-  const commit = db.prepare("COMMIT");
+  // Nothing was changed. A COMMIT would fail where a read has failed before it.
+  const end = db.prepare("ROLLBACK");
   const find = db.prepare<[Uint8Array], StoredTokenRow>(`SELECT ${storedTokenColumns} FROM token WHERE digest = ?`);
   let isSharing = false;
   let signalSeen = Number.NaN;
@@ -58,7 +59,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   function endSharing(): void {
     isSharing = false;
     if (db.inTransaction) {
-      commit.run();
+      end.run();
     }
   }
 

@@ -32,7 +32,7 @@ const (
 	TokenType_TOKEN_TYPE_UNSPECIFIED TokenType = 0
 	// `sk_`: for servers, covers every permission.
 	TokenType_TOKEN_TYPE_SECRET TokenType = 1
-	// `pk_`: may be seen by anybody, covers no permission. Passes only where a gateway says so.
+	// `pk_`: may be public, covers no permission. Passes only where a gateway says so.
 	TokenType_TOKEN_TYPE_PUBLISHABLE TokenType = 2
 	// `rk_`: covers the permissions that it was given.
 	TokenType_TOKEN_TYPE_RESTRICTED TokenType = 3
@@ -89,9 +89,9 @@ const (
 	TokenState_TOKEN_STATE_UNSPECIFIED TokenState = 0
 	// Neither expired nor revoked.
 	TokenState_TOKEN_STATE_ACTIVE TokenState = 1
-	// Its expire_time has come, and it was not revoked.
+	// The token's expire_time has come, and the token was not revoked.
 	TokenState_TOKEN_STATE_EXPIRED TokenState = 2
-	// It was revoked, whether or not its expire_time has come as well.
+	// The token was revoked, whether or not its expire_time has come as well.
 	TokenState_TOKEN_STATE_REVOKED TokenState = 3
 )
 
@@ -140,20 +140,22 @@ func (TokenState) EnumDescriptor() ([]byte, []int) {
 
 // Token is the record of one API key.
 //
-// It never holds the key: the key is shown once, in the answer to Create, and the authority keeps only its SHA-256 digest.
+// A token never holds the key: the answer to Create shows the key once, and the authority keeps only its SHA-256
+// digest.
 //
 // # The key
 //
-// A key is 46 characters of ASCII: a prefix of 8 (`sk_`, `pk_` or `rk_` by type, then `live_` or `test_` by mode), a body of
-// 32 characters of [0-9A-Za-z] from a cryptographic random source (190 bits), and a checksum of 6 characters of [0-9A-Za-z].
-// The checksum is the CRC-32 (ISO-HDLC, as in zlib) of prefix and body, in base 62 with the digits 0-9, A-Z, a-z, most
-// significant digit first, padded with `0`. For secret scanners: `\b(sk|pk|rk)_(live|test)_[0-9A-Za-z]{38}\b`, then the checksum.
+// A key is 46 characters of ASCII: a prefix of 8 (`sk_`, `pk_` or `rk_` by type, then `live_` or `test_` by mode), a
+// body of 32 characters of [0-9A-Za-z] from a cryptographic random source (190 bits), and a checksum of 6 characters of
+// [0-9A-Za-z]. The checksum is the CRC-32 (ISO-HDLC, as in zlib) of prefix and body, in base 62 with the digits 0-9,
+// A-Z, a-z, most significant digit first, padded with `0`. For secret scanners:
+// `\b(sk|pk|rk)_(live|test)_[0-9A-Za-z]{38}\b`, then the checksum.
 //
 // # Permissions
 //
 // A permission is `resource:action`. The resource matches `[a-z][a-z0-9_]{0,62}`, the action is `read` or `write`.
-// `write` covers `read` of the same resource. There are no wildcards. A secret key covers every permission, a publishable key
-// none, a restricted key those that it was given.
+// `write` covers `read` of the same resource. There are no wildcards. A secret key covers every permission, a
+// publishable key none, a restricted key the permissions that it was given.
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token's name for machines: `tok_` and at least 20 characters of [0-9A-Za-z].
@@ -166,9 +168,9 @@ type Token struct {
 	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// The token's name for people.
 	//
-	// 1 to 100 characters (Unicode code points), one of which at least can be seen, without blanks around them. Never a key.
+	// 1 to 100 characters (Unicode code points), at least one of them visible, without blanks at either end. Never a key.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// What kind of key it is. Decides what the key covers.
+	// The kind of key. Decides what the key covers.
 	Type TokenType `protobuf:"varint,4,opt,name=type,proto3,enum=casapay.token.v1.TokenType" json:"type,omitempty"`
 	// Whether the key acts on live data (true) or on test data (false).
 	Livemode bool `protobuf:"varint,5,opt,name=livemode,proto3" json:"livemode,omitempty"`
@@ -178,9 +180,9 @@ type Token struct {
 	KeyPrefix string `protobuf:"bytes,6,opt,name=key_prefix,json=keyPrefix,proto3" json:"key_prefix,omitempty"`
 	// The last 4 characters of the key, so that a person can tell two keys apart.
 	//
-	// Output only. They are part of the checksum and give away nothing of use about the key.
+	// Output only. These characters are part of the checksum and give away nothing of use about the key.
 	KeyHint string `protobuf:"bytes,7,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
-	// What a restricted key was given, in the order it was given.
+	// The permissions of a restricted key, in the order in which they were given.
 	//
 	// Empty for secret and publishable keys.
 	Permissions []string `protobuf:"bytes,8,rep,name=permissions,proto3" json:"permissions,omitempty"`
@@ -198,21 +200,22 @@ type Token struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// When the key was last accepted by Authenticate.
 	//
-	// Output only. Absent means never. Written behind: it moves when a use is at least 60 seconds later than the time stored, and
-	// is stored within about 5 seconds of that use. A crash may lose those seconds, and above
-	// 100,000 different keys a minute some uses are not noted. Refused keys do not move it.
+	// Output only. Absent means never. Written behind: a use moves the time only when it is at least 60 seconds later
+	// than the stored one, and is stored within about 5 seconds. A crash may lose those seconds. Above 100,000 different
+	// keys a minute, some uses are not noted. A refused key does not move the time.
 	LastUseTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
 	// When the token was revoked.
 	//
-	// Output only. Absent means not revoked. Once set it never changes: a revoked token never lives again.
+	// Output only. Absent means not revoked. Never changes once set: a revoked token never lives again.
 	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
-	// Why the token was revoked, in the words of whoever revoked it first.
+	// Why the token was revoked, in the words of the caller who revoked it first.
 	//
-	// Output only. Empty when none was given, or when the token is not revoked.
+	// Output only. Empty when no reason was given, or when the token is not revoked.
 	RevokeReason string `protobuf:"bytes,14,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
-	// Who created the token: the identity of the calling service, or the id of the token whose key did it over REST.
+	// Who created the token: the identity of the calling service, or over REST the id of the token whose key was used.
 	//
-	// Output only. The SPIFFE ID or DNS name of its certificate, or `local` for a plaintext caller on this machine.
+	// Output only. An identity is the SPIFFE ID or DNS name in a certificate, or `local` for a plaintext caller on this
+	// machine.
 	CreatedBy     string `protobuf:"bytes,15,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -81,15 +81,16 @@ type RefusalReason int32
 const (
 	// Not a reason. A client that does not know a reason treats it as a refusal all the same.
 	RefusalReason_REFUSAL_REASON_UNSPECIFIED RefusalReason = 0
-	// Not of our format: another length, other characters, an unknown prefix, or a wrong checksum. Decided without looking it up.
+	// Not a key's format: another length, other characters, an unknown prefix, or a wrong checksum. Decided without a
+	// look-up.
 	RefusalReason_REFUSAL_REASON_KEY_MALFORMED RefusalReason = 1
-	// Well-formed, but no token has this key.
+	// The key is well-formed, but no token has this key.
 	RefusalReason_REFUSAL_REASON_KEY_UNKNOWN RefusalReason = 2
 	// The token was revoked.
 	RefusalReason_REFUSAL_REASON_TOKEN_REVOKED RefusalReason = 3
 	// The token has expired.
 	RefusalReason_REFUSAL_REASON_TOKEN_EXPIRED RefusalReason = 4
-	// The key is of the other mode than the gateway's.
+	// The key's mode is not the gateway's.
 	RefusalReason_REFUSAL_REASON_LIVEMODE_MISMATCH RefusalReason = 5
 	// The key is of a type that this gateway does not let pass.
 	RefusalReason_REFUSAL_REASON_TYPE_NOT_ALLOWED RefusalReason = 6
@@ -157,10 +158,10 @@ type CreateRequest struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The token's name for people.
 	//
-	// Required. 1 to 100 characters (Unicode code points), one of which at least can be seen; blanks around them are cut off. None is a
-	// control character or an invisible one (Unicode categories Cc and Cf, Default_Ignorable_Code_Point, U+2028, U+2029), but for what
-	// shapes its neighbours: joiners between letters of scripts that join and between emoji, and selectors of variants. A name that
-	// holds a key is refused.
+	// Required. 1 to 100 characters (Unicode code points), at least one of them visible; blanks at either end are cut
+	// off. Control characters and invisible characters are refused (Unicode categories Cc and Cf,
+	// Default_Ignorable_Code_Point, U+2028, U+2029), except characters that shape their neighbours: joiners between
+	// letters of scripts that join and between emoji, and variation selectors. A name that holds a key is refused.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The kind of key.
 	//
@@ -168,20 +169,20 @@ type CreateRequest struct {
 	Type TokenType `protobuf:"varint,3,opt,name=type,proto3,enum=casapay.token.v1.TokenType" json:"type,omitempty"`
 	// Whether the key acts on live data (true) or on test data (false, the default).
 	Livemode bool `protobuf:"varint,4,opt,name=livemode,proto3" json:"livemode,omitempty"`
-	// What a restricted key may do: see Token.
+	// The permissions of a restricted key: see Token.
 	//
 	// Restricted: 1 to 100, all different. Secret and publishable: none.
 	Permissions []string `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// When the key stops authenticating.
 	//
-	// Absent means never. Must lie in the future, and before the year 10000; a part of a millisecond is cut off.
+	// Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// A UUID (RFC 9562) that makes it safe to send this request again.
 	//
-	// Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and the same
-	// key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret: the key is kept for
-	// this alone, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max UUID are refused: they are what a variable
-	// holds that nobody has set.
+	// Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and
+	// the same key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret:
+	// the key is kept for this purpose only, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max
+	// UUID are refused, because a variable that was never set may hold one of them.
 	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -269,13 +270,13 @@ func (x *CreateRequest) GetRequestId() string {
 // CreateResponse is the answer to Create.
 type CreateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The token as created; after a request_id was sent again, as it is now.
+	// The token as created; when request_id was sent again, as it is now.
 	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// The key. It is shown in this answer and never again: see Token for its format.
+	// The key. Shown in this answer and never again: see Token for its format.
 	//
 	// Empty only when request_id was sent again and the token has been revoked since.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	// The number of this change in the journal: every change has one, without gaps, from 1.
+	// The number of this change in the journal: every change has a number, from 1 and without gaps.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -426,8 +427,8 @@ func (x *GetResponse) GetToken() *Token {
 	return nil
 }
 
-// ListRequest says which tokens to list. Filters that are given must all hold. Of a filter's time, a part of a millisecond is cut
-// off: the times of tokens have none.
+// ListRequest says which tokens to list. All given filters must hold. A part of a millisecond in a filter's time is cut
+// off, because the times of tokens have none.
 type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many tokens a page has at the most.
@@ -436,7 +437,7 @@ type ListRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token or previous_page_token of an earlier answer to the same filters.
 	//
-	// Empty means the first page. Tokens that come and go do not disturb it. It does not expire.
+	// Empty means the first page. A page token does not expire, and tokens that come and go do not disturb it.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only tokens of this account.
 	//
@@ -470,21 +471,21 @@ type ListRequest struct {
 	//
 	// Absent means any.
 	ExpiresBefore *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_before,json=expiresBefore,proto3" json:"expires_before,omitempty"`
-	// Only tokens not used since this time: last used, or if never used created, before it.
+	// Only tokens not used since this time: last used before this time, or never used and created before this time.
 	//
 	// Absent means any.
 	UnusedSince *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=unused_since,json=unusedSince,proto3" json:"unused_since,omitempty"`
 	// Only tokens whose name contains this text. Upper and lower case of ASCII letters are alike.
 	//
-	// Empty means any. At most 100 characters (Unicode code points), of those that a name may have. A text that holds a key is refused,
-	// as no name does.
+	// Empty means any. At most 100 characters (Unicode code points) that a name may have. A text that holds a key is
+	// refused.
 	NameContains string `protobuf:"bytes,12,opt,name=name_contains,json=nameContains,proto3" json:"name_contains,omitempty"`
 	// Only tokens with this key_hint: the last 4 characters of the key.
 	//
-	// Empty means any. Else 4 characters of [0-9A-Za-z].
+	// Empty means any. Otherwise 4 characters of [0-9A-Za-z].
 	KeyHint string `protobuf:"bytes,13,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
-	// Only tokens with this created_by: the identity of a service, or the id of a token whose key made them over REST. What did a key
-	// that leaked make?
+	// Only tokens with this created_by: the identity of a service, or the id of a token whose key made them over REST.
+	// Which tokens did a leaked key make?
 	//
 	// Empty means any. At most 2048 characters of printable ASCII. A text that holds a key is refused.
 	CreatedBy     string `protobuf:"bytes,14,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
@@ -625,13 +626,13 @@ type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tokens, newest first.
 	Tokens []*Token `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
-	// Give it as page_token to get the page after this one, of older tokens.
+	// Send this as page_token to get the page after this one, of older tokens.
 	//
-	// Empty means that there is none.
+	// Empty means that there is no such page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// Give it as page_token to get the page before this one, of newer tokens.
+	// Send this as page_token to get the page before this one, of newer tokens.
 	//
-	// Empty means that there is none.
+	// Empty means that there is no such page.
 	PreviousPageToken string `protobuf:"bytes,3,opt,name=previous_page_token,json=previousPageToken,proto3" json:"previous_page_token,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -695,10 +696,10 @@ type RevokeRequest struct {
 	//
 	// Required.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Why it is revoked, for the people who ask later.
+	// Why the token is revoked, for people who ask later.
 	//
-	// At most 256 characters (Unicode code points), of those that a name may have; blanks around them are cut off. A reason that holds
-	// a key is refused.
+	// At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+	// holds a key is refused.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -753,7 +754,7 @@ type RevokeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token, revoked.
 	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// The number, in the journal, of the change that revoked it.
+	// The number in the journal of the change that revoked the token.
 	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -897,8 +898,8 @@ func (x *FindByDigestResponse) GetToken() *Token {
 	return nil
 }
 
-// ListChangesRequest says which changes to list. Filters that are given must all hold. Of a filter's time, a part of a millisecond is
-// cut off: the times of changes have none.
+// ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
+// time is cut off, because the times of changes have none.
 type ListChangesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many changes a page has at the most.
@@ -907,7 +908,7 @@ type ListChangesRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of an earlier answer to the same filters.
 	//
-	// Empty means the first page. It does not expire.
+	// Empty means the first page. A page token does not expire.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only changes of this token.
 	//
@@ -1028,9 +1029,9 @@ type ListChangesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The changes, newest first.
 	Changes []*Change `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	// Give it as page_token to get the page after this one, of older changes.
+	// Send this as page_token to get the page after this one, of older changes.
 	//
-	// Empty means that there is none.
+	// Empty means that there is no such page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1083,25 +1084,25 @@ func (x *ListChangesResponse) GetNextPageToken() string {
 // Change is one row of the journal: a token was created, or revoked.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its number. Every change has one, without gaps, from 1.
+	// The change's number. Every change has one, from 1 and without gaps.
 	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
 	// What was done.
 	Action ChangeAction `protobuf:"varint,2,opt,name=action,proto3,enum=casapay.token.v1.ChangeAction" json:"action,omitempty"`
-	// The token that it was done to.
+	// The id of the token that was changed.
 	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
-	// Who did it: the identity of the calling service, or the id of the token whose key did it over REST.
+	// Who made the change: the identity of the calling service, or over REST the id of the token whose key was used.
 	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
-	// When.
+	// When the change was made.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
-	// SHA-256 over the row before, this one and the token's facts: it stands for the whole journal up to here.
+	// SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
 	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
 	// The account that owns the token.
 	Account string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
-	// The token's name for people. It is not among the facts that the hash stands for.
+	// The token's name for people. The hash does not cover the name.
 	TokenName string `protobuf:"bytes,8,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"`
-	// Why the token was revoked, in the words of whoever did it. It is not among the facts that the hash stands for.
+	// Why the token was revoked, in the words of the caller. The hash does not cover the reason.
 	//
-	// Empty when none was given, and for any other action.
+	// Empty when no reason was given, and for any other action.
 	RevokeReason  string `protobuf:"bytes,9,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1209,11 +1210,11 @@ type ListAccountsRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of an earlier answer to the same prefix.
 	//
-	// Empty means the first page. It does not expire.
+	// Empty means the first page. A page token does not expire.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only accounts whose name begins with this.
 	//
-	// Empty means every account. At most 64 characters of [0-9A-Za-z_-]. A prefix that holds a key is refused, as no account does.
+	// Empty means every account. At most 64 characters of [0-9A-Za-z_-]. A prefix that holds a key is refused.
 	Prefix        string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1275,9 +1276,9 @@ type ListAccountsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The accounts, in the order of their names' bytes.
 	Accounts []*Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
-	// Give it as page_token to get the page after this one.
+	// Send this as page_token to get the page after this one.
 	//
-	// Empty means that there is none.
+	// Empty means that there is no such page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1327,18 +1328,18 @@ func (x *ListAccountsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Account is an owner of tokens, and how many it has by their state now.
+// Account is an owner of tokens, and how many tokens it has now in each state.
 //
-// Each count is exact below 10,000, which stands for that many or more. The counts of one account are of one moment.
+// Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name.
+	// The account's name.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// How many of its tokens authenticate.
+	// How many of the account's tokens authenticate.
 	ActiveCount int32 `protobuf:"varint,2,opt,name=active_count,json=activeCount,proto3" json:"active_count,omitempty"`
-	// How many have expired, and were not revoked.
+	// How many tokens have expired and were not revoked.
 	ExpiredCount int32 `protobuf:"varint,3,opt,name=expired_count,json=expiredCount,proto3" json:"expired_count,omitempty"`
-	// How many were revoked.
+	// How many tokens were revoked.
 	RevokedCount  int32 `protobuf:"varint,4,opt,name=revoked_count,json=revokedCount,proto3" json:"revoked_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1407,9 +1408,9 @@ type AuthenticateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key, as the bearer sent it.
 	//
-	// Anything may stand here: what is not a key is answered with the refusal KEY_MALFORMED, not with an error.
+	// Any text is allowed: a text that is not a key is answered with the refusal KEY_MALFORMED, not with an error.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// What the bearer wants to do: see Token. The key must cover all of them.
+	// The permissions that the bearer's request needs: see Token. The key must cover all of them.
 	//
 	// At most 16. Empty asks for no permission.
 	RequiredPermissions []string `protobuf:"bytes,2,rep,name=required_permissions,json=requiredPermissions,proto3" json:"required_permissions,omitempty"`
@@ -1483,7 +1484,7 @@ func (x *AuthenticateRequest) GetAllowedTypes() []TokenType {
 	return nil
 }
 
-// AuthenticateResponse is a decision: the key may pass, or it may not.
+// AuthenticateResponse is a decision: the key may pass or may not.
 type AuthenticateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The decision. Exactly one is set. Treat an answer with neither as not decided.
@@ -1570,7 +1571,7 @@ func (*AuthenticateResponse_Principal) isAuthenticateResponse_Outcome() {}
 
 func (*AuthenticateResponse_Refusal) isAuthenticateResponse_Outcome() {}
 
-// Principal is who acts with an accepted key, and within which bounds.
+// Principal says who acts with an accepted key, and within which bounds.
 type Principal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the key's token.
@@ -1581,7 +1582,7 @@ type Principal struct {
 	Type TokenType `protobuf:"varint,3,opt,name=type,proto3,enum=casapay.token.v1.TokenType" json:"type,omitempty"`
 	// Whether the key acts on live data.
 	Livemode bool `protobuf:"varint,4,opt,name=livemode,proto3" json:"livemode,omitempty"`
-	// What a restricted key was given. Empty for the other types.
+	// The permissions of a restricted key. Empty for the other types.
 	Permissions []string `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// When the key stops authenticating.
 	//
@@ -1663,7 +1664,7 @@ func (x *Principal) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// Refusal is a decided no, and why.
+// Refusal is a decided no and its reason.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first check that failed.
@@ -1674,7 +1675,7 @@ type Refusal struct {
 	MissingPermissions []string `protobuf:"bytes,2,rep,name=missing_permissions,json=missingPermissions,proto3" json:"missing_permissions,omitempty"`
 	// The id of the key's token, for support.
 	//
-	// Empty with KEY_MALFORMED and KEY_UNKNOWN: then no token is known.
+	// Empty with KEY_MALFORMED and KEY_UNKNOWN, where no token is known.
 	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	// The account that owns the token, for support.
 	//

@@ -33,39 +33,40 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TokenService issues API keys, lists, gets and revokes them, and decides whether a key on a request may pass.
+// TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
 //
 // # Callers
 //
-// A caller is known by its client certificate: its SPIFFE ID, which must be its only URI SAN, or else its first DNS SAN. The
-// callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket
-// only) is `local`.
+// A client certificate says who a caller is: by its SPIFFE ID, which must be the only URI SAN, or else by its first DNS
+// SAN. The callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback
+// or unix socket only) is `local`.
 //
 // # Errors
 //
-// Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at fault, the
-// metadata `field` with its name. Reasons that any RPC may answer:
+// Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at
+// fault, the metadata `field` with its name. Reasons that any RPC may answer:
 //
-//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names one identity.
-//     metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED, CERTIFICATE_NOT_YET_VALID,
-//     CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
+//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names an
+//     identity. metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED,
+//     CERTIFICATE_NOT_YET_VALID, CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
 //   - PERMISSION_DENIED, CALLER_UNKNOWN: the identity is not in the callers file.
 //   - PERMISSION_DENIED, ROLE_NOT_ALLOWED: the caller's role may not call this RPC.
 //   - PERMISSION_DENIED, HOST_NOT_LOCAL: a plaintext request whose Host or :authority is not this machine.
 //   - INVALID_ARGUMENT, REQUEST_MALFORMED: the message, or the request's timeout header, could not be decoded.
-//   - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. They are refused, never ignored, so
-//     that an older server cannot drop a newer restriction.
+//   - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. Unknown fields are
+//     refused, never ignored, so that an older server cannot drop a newer restriction.
 //   - INVALID_ARGUMENT, FIELD_INVALID: a field breaks a rule that its comment states.
 //   - RESOURCE_EXHAUSTED, REQUEST_TOO_LARGE: the message is longer than 64 KiB.
 //   - UNIMPLEMENTED, REQUEST_NOT_SUPPORTED: an unknown compression, or not exactly one message.
 //   - INTERNAL, COMPRESSION_UNNAMED: a message is marked as compressed, and the request names no compression.
-//   - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default (Authenticate 1
-//     second, others 10 seconds) has passed. A change may have happened all the same: ask again.
+//   - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
+//     (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
 //   - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
-//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown: ask again.
-//   - INTERNAL: a fault of the authority, described in its log alone.
+//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+//     ask again.
+//   - INTERNAL: a fault of the authority, described in its log only.
 type TokenServiceClient interface {
-	// Create issues a token and shows its key, this once.
+	// Create issues a token and shows its key this once.
 	//
 	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
 	//
@@ -91,17 +92,18 @@ type TokenServiceClient interface {
 	//
 	// Roles: service and dashboard (must name the account), operator. Changes nothing.
 	//
-	// A page looks at 10,000 tokens at the most. When few of them match, it may be short or even empty and still have a
-	// next_page_token: go on until there is none. So it is with a page whose tokens come to about 1 MiB.
+	// A page looks at 10,000 tokens at the most, and holds about 1 MiB of tokens at the most. A page may therefore be
+	// short or even empty and still have a next_page_token: go on until there is none.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
+	//   - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.
+	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
+	//     filters.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
 	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
 	//
-	// Roles: service, dashboard, operator. Appends one row to the journal, the first time only: again changes nothing and answers
-	// the first time, reason and revision.
+	// Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
+	// changes nothing and answers the time, reason and revision of the first.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -109,43 +111,46 @@ type TokenServiceClient interface {
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
 	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
 	//
-	// Roles: dashboard, operator. Changes nothing. Whoever found a key computes its SHA-256 and sends that, so that the key, which may
-	// have leaked, travels no further.
+	// Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
+	// digest, so that a leaked key travels no further.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: digest.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token's key has this digest.
 	FindByDigest(ctx context.Context, in *FindByDigestRequest, opts ...grpc.CallOption) (*FindByDigestResponse, error)
-	// ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked what, and when.
+	// ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
+	// what, and when.
 	//
-	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without filter is the
-	// journal's head.
+	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
+	// filter is the journal's head.
 	//
-	// A page looks at 10,000 rows at the most. When few of them match, it may be short or even empty and still have a
-	// next_page_token: go on until there is none. So it is with a page whose changes come to about 1 MiB.
+	// A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
+	// short or even empty and still have a next_page_token: go on until there is none.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
-	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+	//   - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
+	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
+	//     filters.
+	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(ctx context.Context, in *ListChangesRequest, opts ...grpc.CallOption) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
 	//
-	// A page ends with the account that brings the tokens counted for it to 100,000. So it may be short and still have a
-	// next_page_token: go on until there is none.
+	// A page ends with the account that brings its counted tokens to 100,000. A page may therefore be short and still
+	// have a next_page_token: go on until there is none.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another prefix.
+	//   - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
+	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for another
+	//     prefix.
 	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
 	// Authenticate decides whether a key may pass.
 	//
 	// Roles: gateway, operator. Changes nothing but the token's last_use_time.
 	//
-	// A decided no is an answer with status OK and a Refusal. An error always means "not decided": never tell the bearer that the
-	// key is bad because of one. The checks, in this order, the first that fails is answered:
+	// A decided no is an answer with status OK and a Refusal. An error always means "not decided": never tell the bearer
+	// because of an error that the key is bad. The checks are made in this order, and the first that fails is answered:
 	//
 	// 1. the request itself: INVALID_ARGUMENT
 	// 2. the key's format and checksum: KEY_MALFORMED
@@ -156,7 +161,8 @@ type TokenServiceClient interface {
 	// 7. the type: TYPE_NOT_ALLOWED
 	// 8. the permissions: INSUFFICIENT_PERMISSIONS
 	//
-	// It is IDEMPOTENT, and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels in a URL.
+	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
+	// in a URL.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.
@@ -255,39 +261,40 @@ func (c *tokenServiceClient) Authenticate(ctx context.Context, in *AuthenticateR
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
 //
-// TokenService issues API keys, lists, gets and revokes them, and decides whether a key on a request may pass.
+// TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
 //
 // # Callers
 //
-// A caller is known by its client certificate: its SPIFFE ID, which must be its only URI SAN, or else its first DNS SAN. The
-// callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback or unix socket
-// only) is `local`.
+// A client certificate says who a caller is: by its SPIFFE ID, which must be the only URI SAN, or else by its first DNS
+// SAN. The callers file gives that identity a role; each RPC says which roles may call it. A plaintext caller (loopback
+// or unix socket only) is `local`.
 //
 // # Errors
 //
-// Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at fault, the
-// metadata `field` with its name. Reasons that any RPC may answer:
+// Every error carries a google.rpc.ErrorInfo with domain `token.casapay.com`, a reason, and, where one field is at
+// fault, the metadata `field` with its name. Reasons that any RPC may answer:
 //
-//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names one identity.
-//     metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED, CERTIFICATE_NOT_YET_VALID,
-//     CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
+//   - UNAUTHENTICATED, CALLER_UNIDENTIFIED: the connection has no client certificate that is good now and names an
+//     identity. metadata.fault says what is wrong: CERTIFICATE_MISSING, CERTIFICATE_UNTRUSTED, CERTIFICATE_EXPIRED,
+//     CERTIFICATE_NOT_YET_VALID, CERTIFICATE_UNSUITABLE or CERTIFICATE_WITHOUT_IDENTITY.
 //   - PERMISSION_DENIED, CALLER_UNKNOWN: the identity is not in the callers file.
 //   - PERMISSION_DENIED, ROLE_NOT_ALLOWED: the caller's role may not call this RPC.
 //   - PERMISSION_DENIED, HOST_NOT_LOCAL: a plaintext request whose Host or :authority is not this machine.
 //   - INVALID_ARGUMENT, REQUEST_MALFORMED: the message, or the request's timeout header, could not be decoded.
-//   - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. They are refused, never ignored, so
-//     that an older server cannot drop a newer restriction.
+//   - INVALID_ARGUMENT, UNKNOWN_FIELD: the message has fields that this version does not know. Unknown fields are
+//     refused, never ignored, so that an older server cannot drop a newer restriction.
 //   - INVALID_ARGUMENT, FIELD_INVALID: a field breaks a rule that its comment states.
 //   - RESOURCE_EXHAUSTED, REQUEST_TOO_LARGE: the message is longer than 64 KiB.
 //   - UNIMPLEMENTED, REQUEST_NOT_SUPPORTED: an unknown compression, or not exactly one message.
 //   - INTERNAL, COMPRESSION_UNNAMED: a message is marked as compressed, and the request names no compression.
-//   - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default (Authenticate 1
-//     second, others 10 seconds) has passed. A change may have happened all the same: ask again.
+//   - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
+//     (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
 //   - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
-//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown: ask again.
-//   - INTERNAL: a fault of the authority, described in its log alone.
+//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+//     ask again.
+//   - INTERNAL: a fault of the authority, described in its log only.
 type TokenServiceServer interface {
-	// Create issues a token and shows its key, this once.
+	// Create issues a token and shows its key this once.
 	//
 	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
 	//
@@ -313,17 +320,18 @@ type TokenServiceServer interface {
 	//
 	// Roles: service and dashboard (must name the account), operator. Changes nothing.
 	//
-	// A page looks at 10,000 tokens at the most. When few of them match, it may be short or even empty and still have a
-	// next_page_token: go on until there is none. So it is with a page whose tokens come to about 1 MiB.
+	// A page looks at 10,000 tokens at the most, and holds about 1 MiB of tokens at the most. A page may therefore be
+	// short or even empty and still have a next_page_token: go on until there is none.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
+	//   - INVALID_ARGUMENT, FIELD_INVALID: any filter, page_size, or account where the role must name it.
+	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
+	//     filters.
 	List(context.Context, *ListRequest) (*ListResponse, error)
 	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
 	//
-	// Roles: service, dashboard, operator. Appends one row to the journal, the first time only: again changes nothing and answers
-	// the first time, reason and revision.
+	// Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
+	// changes nothing and answers the time, reason and revision of the first.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -331,43 +339,46 @@ type TokenServiceServer interface {
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
 	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
 	//
-	// Roles: dashboard, operator. Changes nothing. Whoever found a key computes its SHA-256 and sends that, so that the key, which may
-	// have leaked, travels no further.
+	// Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
+	// digest, so that a leaked key travels no further.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: digest.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token's key has this digest.
 	FindByDigest(context.Context, *FindByDigestRequest) (*FindByDigestResponse, error)
-	// ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked what, and when.
+	// ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
+	// what, and when.
 	//
-	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without filter is the
-	// journal's head.
+	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
+	// filter is the journal's head.
 	//
-	// A page looks at 10,000 rows at the most. When few of them match, it may be short or even empty and still have a
-	// next_page_token: go on until there is none. So it is with a page whose changes come to about 1 MiB.
+	// A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
+	// short or even empty and still have a next_page_token: go on until there is none.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for other filters.
-	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+	//   - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
+	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
+	//     filters.
+	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(context.Context, *ListChangesRequest) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
 	//
-	// A page ends with the account that brings the tokens counted for it to 100,000. So it may be short and still have a
-	// next_page_token: go on until there is none.
+	// A page ends with the account that brings its counted tokens to 100,000. A page may therefore be short and still
+	// have a next_page_token: go on until there is none.
 	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
-	// - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token is not one of ours, or was given for another prefix.
+	//   - INVALID_ARGUMENT, FIELD_INVALID: page_size or prefix.
+	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for another
+	//     prefix.
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
 	// Authenticate decides whether a key may pass.
 	//
 	// Roles: gateway, operator. Changes nothing but the token's last_use_time.
 	//
-	// A decided no is an answer with status OK and a Refusal. An error always means "not decided": never tell the bearer that the
-	// key is bad because of one. The checks, in this order, the first that fails is answered:
+	// A decided no is an answer with status OK and a Refusal. An error always means "not decided": never tell the bearer
+	// because of an error that the key is bad. The checks are made in this order, and the first that fails is answered:
 	//
 	// 1. the request itself: INVALID_ARGUMENT
 	// 2. the key's format and checksum: KEY_MALFORMED
@@ -378,7 +389,8 @@ type TokenServiceServer interface {
 	// 7. the type: TYPE_NOT_ALLOWED
 	// 8. the permissions: INSUFFICIENT_PERMISSIONS
 	//
-	// It is IDEMPOTENT, and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels in a URL.
+	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
+	// in a URL.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.

@@ -19,20 +19,22 @@ export const file_casapay_token_v1_token: GenFile = /*@__PURE__*/
 /**
  * Token is the record of one API key.
  *
- * It never holds the key: the key is shown once, in the answer to Create, and the authority keeps only its SHA-256 digest.
+ * A token never holds the key: the answer to Create shows the key once, and the authority keeps only its SHA-256
+ * digest.
  *
  * # The key
  *
- * A key is 46 characters of ASCII: a prefix of 8 (`sk_`, `pk_` or `rk_` by type, then `live_` or `test_` by mode), a body of
- * 32 characters of [0-9A-Za-z] from a cryptographic random source (190 bits), and a checksum of 6 characters of [0-9A-Za-z].
- * The checksum is the CRC-32 (ISO-HDLC, as in zlib) of prefix and body, in base 62 with the digits 0-9, A-Z, a-z, most
- * significant digit first, padded with `0`. For secret scanners: `\b(sk|pk|rk)_(live|test)_[0-9A-Za-z]{38}\b`, then the checksum.
+ * A key is 46 characters of ASCII: a prefix of 8 (`sk_`, `pk_` or `rk_` by type, then `live_` or `test_` by mode), a
+ * body of 32 characters of [0-9A-Za-z] from a cryptographic random source (190 bits), and a checksum of 6 characters of
+ * [0-9A-Za-z]. The checksum is the CRC-32 (ISO-HDLC, as in zlib) of prefix and body, in base 62 with the digits 0-9,
+ * A-Z, a-z, most significant digit first, padded with `0`. For secret scanners:
+ * `\b(sk|pk|rk)_(live|test)_[0-9A-Za-z]{38}\b`, then the checksum.
  *
  * # Permissions
  *
  * A permission is `resource:action`. The resource matches `[a-z][a-z0-9_]{0,62}`, the action is `read` or `write`.
- * `write` covers `read` of the same resource. There are no wildcards. A secret key covers every permission, a publishable key
- * none, a restricted key those that it was given.
+ * `write` covers `read` of the same resource. There are no wildcards. A secret key covers every permission, a
+ * publishable key none, a restricted key the permissions that it was given.
  *
  * @generated from message casapay.token.v1.Token
  */
@@ -58,14 +60,14 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   /**
    * The token's name for people.
    *
-   * 1 to 100 characters (Unicode code points), one of which at least can be seen, without blanks around them. Never a key.
+   * 1 to 100 characters (Unicode code points), at least one of them visible, without blanks at either end. Never a key.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * What kind of key it is. Decides what the key covers.
+   * The kind of key. Decides what the key covers.
    *
    * @generated from field: casapay.token.v1.TokenType type = 4;
    */
@@ -90,14 +92,14 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   /**
    * The last 4 characters of the key, so that a person can tell two keys apart.
    *
-   * Output only. They are part of the checksum and give away nothing of use about the key.
+   * Output only. These characters are part of the checksum and give away nothing of use about the key.
    *
    * @generated from field: string key_hint = 7;
    */
   keyHint: string;
 
   /**
-   * What a restricted key was given, in the order it was given.
+   * The permissions of a restricted key, in the order in which they were given.
    *
    * Empty for secret and publishable keys.
    *
@@ -135,9 +137,9 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   /**
    * When the key was last accepted by Authenticate.
    *
-   * Output only. Absent means never. Written behind: it moves when a use is at least 60 seconds later than the time stored, and
-   * is stored within about 5 seconds of that use. A crash may lose those seconds, and above
-   * 100,000 different keys a minute some uses are not noted. Refused keys do not move it.
+   * Output only. Absent means never. Written behind: a use moves the time only when it is at least 60 seconds later
+   * than the stored one, and is stored within about 5 seconds. A crash may lose those seconds. Above 100,000 different
+   * keys a minute, some uses are not noted. A refused key does not move the time.
    *
    * @generated from field: google.protobuf.Timestamp last_use_time = 12;
    */
@@ -146,25 +148,26 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   /**
    * When the token was revoked.
    *
-   * Output only. Absent means not revoked. Once set it never changes: a revoked token never lives again.
+   * Output only. Absent means not revoked. Never changes once set: a revoked token never lives again.
    *
    * @generated from field: google.protobuf.Timestamp revoke_time = 13;
    */
   revokeTime?: Timestamp | undefined;
 
   /**
-   * Why the token was revoked, in the words of whoever revoked it first.
+   * Why the token was revoked, in the words of the caller who revoked it first.
    *
-   * Output only. Empty when none was given, or when the token is not revoked.
+   * Output only. Empty when no reason was given, or when the token is not revoked.
    *
    * @generated from field: string revoke_reason = 14;
    */
   revokeReason: string;
 
   /**
-   * Who created the token: the identity of the calling service, or the id of the token whose key did it over REST.
+   * Who created the token: the identity of the calling service, or over REST the id of the token whose key was used.
    *
-   * Output only. The SPIFFE ID or DNS name of its certificate, or `local` for a plaintext caller on this machine.
+   * Output only. An identity is the SPIFFE ID or DNS name in a certificate, or `local` for a plaintext caller on this
+   * machine.
    *
    * @generated from field: string created_by = 15;
    */
@@ -199,7 +202,7 @@ export const TokenType = {
   SECRET: 1,
 
   /**
-   * `pk_`: may be seen by anybody, covers no permission. Passes only where a gateway says so.
+   * `pk_`: may be public, covers no permission. Passes only where a gateway says so.
    *
    * @generated from enum value: TOKEN_TYPE_PUBLISHABLE = 2;
    */
@@ -247,14 +250,14 @@ export const TokenState = {
   ACTIVE: 1,
 
   /**
-   * Its expire_time has come, and it was not revoked.
+   * The token's expire_time has come, and the token was not revoked.
    *
    * @generated from enum value: TOKEN_STATE_EXPIRED = 2;
    */
   EXPIRED: 2,
 
   /**
-   * It was revoked, whether or not its expire_time has come as well.
+   * The token was revoked, whether or not its expire_time has come as well.
    *
    * @generated from enum value: TOKEN_STATE_REVOKED = 3;
    */
