@@ -1,8 +1,7 @@
+import { decidingRpcs } from "./calls/rpcs.ts";
 import { type PortName, soonest } from "./calls/unknown-callers.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import type { CertificateEnd } from "./doors/console/service-state.ts";
-import { checkPath } from "./doors/gateway/check-lane.ts";
-import { authenticatePath } from "./doors/rpc/lanes/authenticate-lane.ts";
 import type { SqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
@@ -138,15 +137,12 @@ export function certificateEnds(readings: readonly ThreadReadings[]): readonly C
   ].sort((one, other) => one.endsAtMs - other.endsAtMs);
 }
 
-/** Where gateways ask for a decision. */
-const decisions: readonly string[] = [authenticatePath.slice(1), checkPath.slice(1), "forward-auth/authorize"];
-
 /** What the console plots, of everything that is measured. */
 export function countsOf({ durations, refusals }: CallMeasures): Counts {
   const decided = Array.from({ length: bucketsMs.length + 1 }, () => 0);
   let undecided = 0;
   for (const { rpc, code, counts } of durations) {
-    if (!decisions.includes(rpc)) {
+    if (!decidingRpcs.has(rpc)) {
       continue;
     }
     for (const [at, count] of counts.entries()) {

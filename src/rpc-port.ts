@@ -1,25 +1,21 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
-import { defaultDeadlines } from "./calls/deadline.ts";
 import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
-import { createUnaryLane, laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { checkRpc, tokenRpcs } from "./calls/rpcs.ts";
 import { type Port, startPort } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
 import { createPeerWatch } from "./calls/unknown-callers.ts";
 import type { RpcConfig } from "./config.ts";
-import { createCheck, requestIdOf } from "./doors/gateway/check.ts";
-import { checkPath, createCheckLane } from "./doors/gateway/check-lane.ts";
+import { createCheck } from "./doors/gateway/check.ts";
+import { createCheckLane } from "./doors/gateway/check-lane.ts";
 import { createForwardAuth, isForwardAuth } from "./doors/gateway/forward-auth.ts";
-import { identityHeaders } from "./doors/gateway/identity-headers.ts";
 import { createConnectHandler } from "./doors/rpc/connect/connect-handler.ts";
-import { authenticatePath, createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
-import { createAuthenticateStatuses } from "./doors/rpc/lanes/authenticate-statuses.ts";
-import { createCheckStatuses } from "./doors/rpc/lanes/check-statuses.ts";
-import { createManagementCalls } from "./doors/rpc/lanes/management-calls.ts";
-import { maxMessageBytes } from "./doors/rpc/limits.ts";
+import { createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
+import { createManagementLanes } from "./doors/rpc/lanes/management-lanes.ts";
 import type { Log } from "./machine/log.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
 import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
@@ -101,35 +97,9 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
 
   // One for all: each would write its 10 lines a second.
   const reportFault = createFaultLog(log);
-  const { authenticateMs, unaryMs, greatestUnaryMs: greatestMs } = defaultDeadlines;
-  const shared = { prepareBlock: encodePreparedBlock, onCall, isTraced, maxMessageBytes };
-  const laneOptions = { ...shared, deadlines: { defaultMs: authenticateMs, greatestMs } };
-  const authenticateLane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, reportFault }),
-    ...laneOptions,
-    authenticate: authority.authenticate,
-  });
+  const laneOptions = { roleOf, reportFault, prepareBlock: encodePreparedBlock, onCall, isTraced };
   const check = createCheck(authority.authenticate);
-  const checkStatuses = createCheckStatuses({ roleOf, reportFault });
-  const checkLane = createCheckLane({
-    ...checkStatuses,
-    ...laneOptions,
-    check,
-    requestIdOf,
-    identityHeaders,
-    maxPreparedBytes: share.preparedBytes,
-  });
-  const forwardAuth = createForwardAuth({
-    ...checkStatuses,
-    check,
-    onCall,
-    readTrace,
-    deadlineMs: authenticateMs,
-  });
-  const managementLanes = createManagementCalls(authority, clock, { roleOf, reportFault }).map(
-    (call) =>
-      [`/${call.rpc}`, createUnaryLane({ ...shared, ...call, deadlines: { defaultMs: unaryMs, greatestMs } })] as const,
-  );
+  const forwardAuth = createForwardAuth({ check, roleOf, reportFault, onCall, readTrace });
   const { isServing, shutdownSignal } = options;
   const answerRpc = createConnectHandler({
     authority,
@@ -151,7 +121,11 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
     handler: (request) => (isForwardAuth(request.url) ? forwardAuth(request) : answerRpc(request)),
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
-      paths: new Map([[authenticatePath, authenticateLane], [checkPath, checkLane], ...managementLanes]),
+      paths: new Map([
+        [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority.authenticate, laneOptions)],
+        [`/${checkRpc}`, createCheckLane(check, share.preparedBytes, laneOptions)],
+        ...createManagementLanes(authority, clock, laneOptions),
+      ]),
     },
     maxConnections: share.maxConnections,
     maxConcurrentStreams: share.maxConcurrentStreams,

@@ -5,9 +5,9 @@ import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { Log } from "./machine/log.ts";
+import { makeSecretFile, readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
 import { certificateEnds, countsOf, type GaugedParts, gaugeSources } from "./readings.ts";
-import { readSealingSecret } from "./sealing-secret.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
 import { openSqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
 import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
@@ -29,6 +29,7 @@ import { formatListenAddress, type ListenAddress } from "./wire/port/listen-addr
 import { requireFreePort } from "./wire/port/require-free-port.ts";
 
 const maxClockBackMs = 5 * 60 * 1000;
+const sealingSecretBytes = 32;
 const forgetRequestsEveryMs = 60 * 1000;
 
 export type ServerOptions = {
@@ -296,6 +297,23 @@ async function requireFreePorts(places: readonly (readonly [ListenSetting, Liste
       throw address === null ? error : explainListenError(name, address, error);
     }
   }
+}
+
+/** The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done. */
+function readSealingSecret({ file, create }: Config["sealingSecret"], log: Log): Uint8Array | null {
+  const secret = { file, what: "the sealing secret", lengthBytes: sealingSecretBytes };
+  if (create) {
+    try {
+      makeSecretFile(secret);
+    } catch (error) {
+      log.warn(
+        { file, err: error },
+        `no sealing secret could be made, so that request_id is refused: set TOKEN_AUTHORITY_SEALING_SECRET to a file of ${sealingSecretBytes} random bytes`,
+      );
+      return null;
+    }
+  }
+  return readSecretFile(secret);
 }
 
 /** Several threads share a port only where the system spreads its connections among them. */

@@ -1,6 +1,7 @@
 import type { Log } from "../machine/log.ts";
 import { type Allowance, createSampler } from "../machine/sampler.ts";
-import { type FinishedCall, isManagement } from "./finished-call.ts";
+import type { FinishedCall } from "./finished-call.ts";
+import { managementRpcs } from "./rpcs.ts";
 
 /** Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by. */
 const findable: Allowance = { lines: 100, everyMs: 1000 };
@@ -32,7 +33,7 @@ export function createCallLog(
   }
 
   return (call, span) => {
-    if (isManagement(call) && call.role !== null) {
+    if (call.role !== null && managementRpcs.has(call.rpc)) {
       log.info(fieldsOf(call, span), "call");
     } else if (call.refusal !== null) {
       logSample(call.refusal, call, span, "key refused");

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { grpcTypeOf } from "../wire/media-type.ts";
 import { grpcTimeoutMs } from "../wire/protobuf/grpc-timeout.ts";
+import { decidingRpcs, rpcName } from "./rpcs.ts";
 
 /** How long calls may take. A caller's own timeout replaces the default, and is cut to the greatest. */
 export type Deadlines = {
@@ -11,6 +11,14 @@ export type Deadlines = {
 };
 
 export const defaultDeadlines: Deadlines = { authenticateMs: 1000, unaryMs: 10_000, greatestUnaryMs: 60_000 };
+
+/** How long a call of one RPC may take, in milliseconds. */
+export type CallDeadline = { readonly defaultMs: number; readonly greatestMs: number };
+
+/** The deadline of one RPC, by its full name. */
+export function deadlineOf(rpc: string, { authenticateMs, unaryMs, greatestUnaryMs }: Deadlines): CallDeadline {
+  return { defaultMs: decidingRpcs.has(rpc) ? authenticateMs : unaryMs, greatestMs: greatestUnaryMs };
+}
 
 // setTimeout turns a longer wait into none.
 const longestTimerMs = 2 ** 31 - 1;
@@ -29,8 +37,8 @@ export function timeoutMs(method: DescMethod, requestedMs: number | null, deadli
   if (method.methodKind !== "unary") {
     return requestedMs === null ? null : Math.min(requestedMs, longestTimerMs);
   }
-  const fallbackMs = method === TokenService.method.authenticate ? deadlines.authenticateMs : deadlines.unaryMs;
-  return Math.min(requestedMs ?? fallbackMs, deadlines.greatestUnaryMs);
+  const { defaultMs, greatestMs } = deadlineOf(rpcName(method), deadlines);
+  return Math.min(requestedMs ?? defaultMs, greatestMs);
 }
 
 /** The headers without timeouts: Connect would start a second timer, refuse long ones, and repeat malformed ones in errors. */

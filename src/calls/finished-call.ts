@@ -1,4 +1,5 @@
 import type { Caller } from "../authority/caller.ts";
+import type { Call } from "./call.ts";
 import type { TraceHeaders } from "./trace-headers.ts";
 
 /**
@@ -32,15 +33,29 @@ export type FinishedCall = {
   /** What the log has beside it, for whoever is to mend it. */
   readonly details?: Readonly<Record<string, string>> | null;
   /** How HTTP had it, of a call that is no RPC on the wire. The method is one of HTTP's own, or `_OTHER`. */
-  readonly http?: { readonly method: string; readonly route: string; readonly status: number };
+  readonly http?: Call["http"];
   /** Null when it told nothing of a trace, and where calls are not traced. */
   readonly trace: TraceHeaders | null;
 };
 
-const tokenService = "casapay.token.v1.TokenService/";
-const authenticate: string = `${tokenService}Authenticate`;
-
-/** Whether the call looks at tokens or changes them, and does not decide on a key. Hot path. */
-export function isManagement({ rpc }: FinishedCall): boolean {
-  return rpc !== authenticate && rpc.startsWith(tokenService);
+/** Sums up a call that has ended just now. Hot path. */
+export function finishedCall(rpc: string, call: Call): FinishedCall {
+  const { status } = call;
+  return {
+    rpc,
+    protocol: call.protocol,
+    caller: call.identity,
+    role: call.role,
+    code: status === null ? "OK" : status.code,
+    reason: status === null ? null : status.reason,
+    durationMs: performance.now() - call.startedAtMs,
+    tokenId: call.tokenId,
+    revision: call.revision,
+    refusal: call.refusal,
+    requestId: call.requestId,
+    error: status === null ? null : status.message,
+    details: status === null ? null : status.details,
+    http: call.http,
+    trace: call.trace,
+  };
 }

@@ -61,6 +61,16 @@ export function createPrivateFile(path: string, content: Uint8Array = new Uint8A
   }
 }
 
+/** Makes the names in a directory survive a power cut. */
+export function syncDirectory(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** Throws a StartError on anything but a regular file, a link to one included. Does not open it. */
 export function requireRegularFile(path: string): void {
   const stats = lstatSync(path);

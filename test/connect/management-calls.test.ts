@@ -10,11 +10,12 @@ import {
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
+import { defaultDeadlines } from "../../src/calls/deadline.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
-import { createUnaryLane, laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
-import { createManagementCalls } from "../../src/doors/rpc/lanes/management-calls.ts";
-import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
+import { maxMessageBytes } from "../../src/calls/limits.ts";
+import { createManagementLanes } from "../../src/doors/rpc/lanes/management-lanes.ts";
 import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
@@ -42,20 +43,17 @@ beforeAll(async () => {
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
-function lanesOf(over: TokenAuthority, defaultMs = 10_000): Map<string, Lane<Peer>> {
+function lanesOf(over: TokenAuthority, unaryMs = 10_000): Map<string, Lane<Peer>> {
   const log = { info() {}, warn() {}, error() {} };
   const roleOf = (identity: string) => rig.roles.get(identity) ?? null;
   return new Map(
-    createManagementCalls(over, () => rig.nowMs, { roleOf, reportFault: createFaultLog(log) }).map((call) => [
-      `/${call.rpc}`,
-      createUnaryLane({
-        ...call,
-        prepareBlock,
-        onCall: (finished) => laneCalls.push(finished),
-        maxMessageBytes,
-        deadlines: { defaultMs, greatestMs: 60_000 },
-      }),
-    ]),
+    createManagementLanes(over, () => rig.nowMs, {
+      roleOf,
+      reportFault: createFaultLog(log),
+      prepareBlock,
+      onCall: (finished) => laneCalls.push(finished),
+      deadlines: { ...defaultDeadlines, unaryMs },
+    }),
   );
 }
 

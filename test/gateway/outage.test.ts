@@ -1,12 +1,9 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
-import { type Authenticate, createCheck, requestIdOf } from "../../src/doors/gateway/check.ts";
+import { type Authenticate, createCheck } from "../../src/doors/gateway/check.ts";
 import { createCheckLane } from "../../src/doors/gateway/check-lane.ts";
 import { createForwardAuth } from "../../src/doors/gateway/forward-auth.ts";
-import { identityHeaders } from "../../src/doors/gateway/identity-headers.ts";
-import { createCheckStatuses } from "../../src/doors/rpc/lanes/check-statuses.ts";
-import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
 import { peerOf, rawRequest } from "../connect/connect-rig.ts";
 import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
 import { bodyOf } from "../support/exchange.ts";
@@ -22,20 +19,16 @@ function createDoors(authenticate: Authenticate) {
   const log = { info() {}, warn() {}, error: (fields: object) => reported.push(fields) };
   const check = createCheck(authenticate);
   const options = {
-    ...createCheckStatuses({ roleOf: () => "gateway", reportFault: createFaultLog(log) }),
+    roleOf: () => "gateway" as const,
+    reportFault: createFaultLog(log),
     onCall: (call: FinishedCall) => calls.push(call),
   };
-  const forwardAuth = createForwardAuth({ ...options, check, deadlineMs: 1000 });
-  const lane = createCheckLane({
-    ...options,
-    check: () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
-    requestIdOf,
-    identityHeaders,
-    maxPreparedBytes: 1_000_000,
-    prepareBlock,
-    maxMessageBytes,
-    deadlines: { defaultMs: 1000, greatestMs: 60_000 },
-  });
+  const forwardAuth = createForwardAuth({ ...options, check });
+  const lane = createCheckLane(
+    () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
+    1_000_000,
+    { ...options, prepareBlock },
+  );
   return {
     calls,
     reported,

@@ -9,7 +9,7 @@ import type { Outcome } from "../../src/authority/judge.ts";
 import { mintKey } from "../../src/authority/key.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
-import { authenticatePath } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
+import { tokenRpcs } from "../../src/calls/rpcs.ts";
 import type { LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "../connect/connect-rig.ts";
@@ -144,7 +144,7 @@ describe("beside the general way", () => {
   /** Sends one body both ways; the answers must say the same, and logs and metrics must hear the same. */
   async function compare(body: Uint8Array, peer: Peer = gateway): Promise<string> {
     const general = await rig.send({
-      path: authenticatePath,
+      path: `/${tokenRpcs.authenticate}`,
       header: { "content-type": "application/grpc" },
       body,
       peer,
@@ -391,7 +391,7 @@ describe("an answer that comes later", () => {
 
   it("is told once, and a failure after the deadline goes to the log alone", async () => {
     const { promise, reject } = Promise.withResolvers<never>();
-    const rig = createLaneRig(() => promise, { deadlines: { defaultMs: 5, greatestMs: 5 } });
+    const rig = createLaneRig(() => promise, { deadlines: { authenticateMs: 5, unaryMs: 5, greatestUnaryMs: 5 } });
     await ask(rig, body);
     reject(new Error("disk I/O error"));
     await new Promise(setImmediate);

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { HeaderValueOption_HeaderAppendAction as Append } from "#gen/envoy/config/core/v3/base_pb.ts";
 import { CheckRequestSchema, CheckResponseSchema } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
 import {
-  type CheckRequest,
+  type DecodedCheckRequest,
   decodeCheckRequest,
   type KnownWords,
 } from "../../src/doors/gateway/decode-check-request.ts";
@@ -12,7 +12,7 @@ import { encodeAccepted, encodeDenied } from "../../src/doors/gateway/encode-che
 import { prefixBytes } from "../../src/wire/protobuf/length-prefixed.ts";
 
 /** What protobuf-es reads in the same bytes. */
-function decodeGenerally(bytes: Uint8Array): CheckRequest {
+function decodeGenerally(bytes: Uint8Array): DecodedCheckRequest {
   const { attributes } = fromBinary(CheckRequestSchema, bytes);
   const http = attributes?.request?.http;
   const raw = (http?.headerMap?.headers ?? []).map(({ key, value, rawValue }) => ({
@@ -36,7 +36,7 @@ function decodeGenerally(bytes: Uint8Array): CheckRequest {
 const known: KnownWords = [];
 
 /** Decodes from the middle of a buffer whose other bytes would make sense as well, and again, when its words are known. */
-function decode(bytes: Uint8Array): CheckRequest | null {
+function decode(bytes: Uint8Array): DecodedCheckRequest | null {
   const buffer = Buffer.alloc(bytes.length + 40, 0x0a);
   buffer.set(bytes, 7);
   const found = decodeCheckRequest(buffer, 7, 7 + bytes.length);
@@ -164,7 +164,7 @@ describe("CheckRequest in the lane", () => {
       [none, request, none.subarray(0, -1)],
     ]) {
       const bytes = nested(0x0a, Buffer.concat(words));
-      let expected: CheckRequest | null;
+      let expected: DecodedCheckRequest | null;
       try {
         expected = decodeGenerally(bytes);
       } catch {

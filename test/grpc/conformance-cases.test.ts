@@ -10,8 +10,8 @@ import { AuthenticateRequestSchema } from "#gen/casapay/token/v1/token_service_p
 import { fieldInvalid } from "../../src/authority/errors.ts";
 import type { Outcome } from "../../src/authority/judge.ts";
 import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
-import { authenticatePath } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
-import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
+import { maxMessageBytes } from "../../src/calls/limits.ts";
+import { tokenRpcs } from "../../src/calls/rpcs.ts";
 import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
 import { Http2Server } from "../../src/wire/http2/http2-server.ts";
 import { createHttp2Handler } from "../../src/wire/port/http2-handler.ts";
@@ -19,6 +19,7 @@ import type { Peer } from "../../src/wire/port/peer.ts";
 import { ConnectRig, enveloped, peerOf } from "../connect/connect-rig.ts";
 import { createLaneRig, type LaneRig } from "./lane-rig.ts";
 
+const authenticatePath = `/${tokenRpcs.authenticate}`;
 const unknownKey: Outcome = { kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] };
 const plainHeaders = {
   ":method": "POST",

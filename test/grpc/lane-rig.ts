@@ -3,11 +3,9 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
-import type { RoleOf } from "../../src/doors/rpc/connect/gate.ts";
-import { type AuthenticateLaneOptions, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
-import { createAuthenticateStatuses } from "../../src/doors/rpc/lanes/authenticate-statuses.ts";
+import type { LaneOptions } from "../../src/calls/grpc/unary-lane.ts";
+import { type Authenticate, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
 import { preparePrincipal } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
-import { maxMessageBytes } from "../../src/doors/rpc/limits.ts";
 import type { Lane, LaneAnswer, PrepareBlock } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 
@@ -41,24 +39,20 @@ export type LaneRig = {
 };
 
 /** A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says otherwise. */
-export function createLaneRig(
-  decide: AuthenticateLaneOptions["authenticate"],
-  { roleOf = () => "gateway", ...options }: Partial<AuthenticateLaneOptions> & { readonly roleOf?: RoleOf } = {},
-): LaneRig {
+export function createLaneRig(decide: Authenticate, options: Partial<LaneOptions> = {}): LaneRig {
   const calls: FinishedCall[] = [];
   const reported: unknown[] = [];
   const requests: AuthenticateRequest[] = [];
   const log = { info() {}, warn() {}, error: (fields: object) => reported.push("err" in fields ? fields.err : fields) };
-  const lane = createAuthenticateLane({
-    ...createAuthenticateStatuses({ roleOf, reportFault: createFaultLog(log) }),
-    authenticate(request) {
-      requests.push(request);
-      return decide(request);
-    },
+  const authenticate = (request: AuthenticateRequest) => {
+    requests.push(request);
+    return decide(request);
+  };
+  const lane = createAuthenticateLane(authenticate, {
+    roleOf: () => "gateway",
+    reportFault: createFaultLog(log),
     prepareBlock,
     onCall: (call) => calls.push(call),
-    maxMessageBytes,
-    deadlines: { defaultMs: 1000, greatestMs: 60_000 },
     ...options,
   });
   return { lane, calls, reported, requests };

@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trailersOnly } from "../../src/calls/grpc/trailers-only.ts";
-import { fieldsIn, prepareBlock } from "./lane-rig.ts";
+import type { Status } from "../../src/calls/status.ts";
+import { errorOf } from "../connect/connect-rig.ts";
+import { errorIn, fieldsIn, prepareBlock } from "./lane-rig.ts";
 
 const anyCharacter = fc.integer({ min: 0, max: 0x10ffff }).map((code) => String.fromCodePoint(code));
-const status = { code: 3, codeName: "invalid_argument", reason: null, message: "m", detailsBin: new Uint8Array(0) };
+const status: Status = { code: "INVALID_ARGUMENT", reason: null, message: "m", metadata: {}, details: null };
 
 describe("an error as Trailers-Only", () => {
   it("is one header block of printable ASCII, from which the message can be read again", () => {
@@ -30,7 +32,18 @@ describe("an error as Trailers-Only", () => {
   });
 
   it("has the details in base64 without padding", () => {
-    const answer = trailersOnly({ ...status, detailsBin: Uint8Array.of(0xfb, 0xff) }, prepareBlock);
-    expect(fieldsIn(answer.head)["grpc-status-details-bin"]).toBe("+/8");
+    // Of each length that base64 would pad, and the one that it would not.
+    for (const reason of ["A", "AB", "ABC"]) {
+      const answer = trailersOnly({ ...status, reason, metadata: { field: "name" } }, prepareBlock);
+      expect(fieldsIn(answer.head)["grpc-status-details-bin"]).toMatch(/^[A-Za-z0-9+/]+$/);
+      expect(errorOf(errorIn(answer))).toMatchObject({
+        ...{ code: "InvalidArgument", message: "m", domain: "token.casapay.com" },
+        ...{ reason, metadata: { field: "name" } },
+      });
+    }
+  });
+
+  it("has no details where the error has no reason", () => {
+    expect(fieldsIn(trailersOnly(status, prepareBlock).head)).not.toHaveProperty("grpc-status-details-bin");
   });
 });

@@ -1,18 +1,29 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "#gen/google/rpc/status_pb.ts";
 import type { LaneAnswer, PrepareBlock } from "../../wire/http2/lane.ts";
-import type { Status } from "./status.ts";
+import { codeNumbers, errorDomain, type Status } from "../status.ts";
 
 /** A response that is one header block and tells an error (gRPC over HTTP/2: Trailers-Only). */
 export function trailersOnly(status: Status, prepareBlock: PrepareBlock): LaneAnswer {
   const fields: [string, string][] = [
     [":status", "200"],
     ["content-type", "application/grpc"],
-    ["grpc-status", String(status.code)],
+    ["grpc-status", String(codeNumbers[status.code])],
     ["grpc-message", percentEncoded(status.message)],
   ];
-  if (status.detailsBin.length > 0) {
-    fields.push(["grpc-status-details-bin", status.detailsBin.toBase64({ omitPadding: true })]);
+  if (status.reason !== null) {
+    fields.push(["grpc-status-details-bin", detailsOf(status, status.reason).toBase64({ omitPadding: true })]);
   }
   return { head: prepareBlock(fields), body: null, trailer: null };
+}
+
+/** The google.rpc.Status with its ErrorInfo, encoded. */
+function detailsOf({ code, message, metadata }: Status, reason: string): Uint8Array {
+  const info = create(ErrorInfoSchema, { domain: errorDomain, reason, metadata: { ...metadata } });
+  const details = [anyPack(ErrorInfoSchema, info)];
+  return toBinary(StatusSchema, create(StatusSchema, { code: codeNumbers[code], message, details }));
 }
 
 /** The message as gRPC's Percent-Encoded: visible ASCII and space stand for themselves, but for the percent sign. */

@@ -1,51 +1,22 @@
+import { Authorization, CheckRequestSchema } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { GenerationalCache } from "../../authority/generational-cache.ts";
 import type { StoredToken } from "../../authority/token.ts";
-import type { Status } from "../../calls/grpc/status.ts";
-import { createUnaryLane, type Reply, type UnaryLaneOptions } from "../../calls/grpc/unary-lane.ts";
-import type { HeaderFields } from "../../wire/exchange.ts";
+import { type Call, fail } from "../../calls/call.ts";
+import { createUnaryLane, type LaneOptions } from "../../calls/grpc/unary-lane.ts";
+import { messageUndecodable } from "../../calls/request-errors.ts";
 import type { Lane } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { type CheckRequest, decodeCheckRequest, type KnownWords } from "./decode-check-request.ts";
+import { type Check, type CheckVerdict, requestIdOf } from "./check.ts";
+import { decodeCheckRequest, type KnownWords } from "./decode-check-request.ts";
 import { encodeAccepted, encodeDenied } from "./encode-check-response.ts";
-
-/** The `:path` of Envoy's external authorization. */
-export const checkPath = "/envoy.service.auth.v3.Authorization/Check";
-
-/** What Envoy is to do with a request. The same as `src/doors/gateway/` has it. */
-export type CheckVerdict =
-  | { readonly kind: "accepted"; readonly token: StoredToken }
-  | {
-      readonly kind: "refused";
-      readonly status: 401 | 403;
-      readonly headers: HeaderFields;
-      readonly body: string;
-      readonly refusal: string;
-      readonly requestId: string;
-      readonly tokenId: string | null;
-    };
-
-export type CheckLaneOptions = Omit<UnaryLaneOptions, "rpc" | "respond"> & {
-  /** Throws or rejects where nothing is decided. */
-  readonly check: (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
-  /** The gateway's name for the request, where it may be told. */
-  readonly requestIdOf: (request: CheckRequest) => string | null;
-  /** What the upstream learns of who calls: of the token alone, and always the same. */
-  readonly identityHeaders: (token: StoredToken) => HeaderFields;
-  /** For the answers to accepted keys, which are kept. */
-  readonly maxPreparedBytes: number;
-};
+import { identityHeaders } from "./identity-headers.ts";
 
 // A map's entry and a small buffer.
 const entryBytes = 250;
 
-/** The lane of Envoy's Check. */
-export function createCheckLane({
-  check,
-  requestIdOf,
-  identityHeaders,
-  maxPreparedBytes,
-  ...options
-}: CheckLaneOptions): Lane<Peer> {
+/** The lane of Envoy's Check. Answers to accepted keys are kept, up to `maxPreparedBytes`. */
+export function createCheckLane(check: Check, maxPreparedBytes: number, options: LaneOptions): Lane<Peer> {
+  const undecodable = messageUndecodable(CheckRequestSchema);
   const prepared = new GenerationalCache<string, Uint8Array>(
     maxPreparedBytes,
     (answer) => entryBytes + answer.byteLength,
@@ -53,27 +24,37 @@ export function createCheckLane({
   const known: KnownWords = [];
 
   /** Hot path. */
-  function respond(bytes: Buffer, start: number, end: number): Reply | Status | Promise<Reply> {
+  function respond(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    call: Call,
+  ): Uint8Array | null | Promise<Uint8Array | null> {
     const request = decodeCheckRequest(bytes, start, end, known);
     if (request === null) {
-      return options.statuses.malformed;
+      return fail(call, undecodable);
     }
     let verdict: CheckVerdict | Promise<CheckVerdict>;
     try {
       verdict = check(request);
     } catch (error) {
-      return { ...options.statuses.ofError(error), requestId: requestIdOf(request) };
+      call.requestId = requestIdOf(request);
+      throw error;
     }
-    return verdict instanceof Promise ? verdict.then(toReply) : toReply(verdict);
+    return verdict instanceof Promise ? verdict.then((late) => answer(late, call)) : answer(verdict, call);
   }
 
   /** Hot path. */
-  function toReply(verdict: CheckVerdict): Reply {
+  function answer(verdict: CheckVerdict, call: Call): Uint8Array {
     if (verdict.kind === "accepted") {
-      return { body: acceptedAnswer(verdict.token), tokenId: verdict.token.id, refusal: null, revision: null };
+      call.tokenId = verdict.token.id;
+      return acceptedAnswer(verdict.token);
     }
-    const { status, headers, body, tokenId, refusal, requestId } = verdict;
-    return { body: encodeDenied(status, headers, body), tokenId, refusal, requestId, revision: null };
+    const { status, headers, body } = verdict;
+    call.tokenId = verdict.tokenId;
+    call.refusal = verdict.refusal;
+    call.requestId = verdict.requestId;
+    return encodeDenied(status, headers, body);
   }
 
   /** Hot path. From memory: to encode it takes as long as all the rest. */
@@ -82,10 +63,10 @@ export function createCheckLane({
     if (known !== undefined) {
       return known;
     }
-    const answer = encodeAccepted(identityHeaders(token));
-    prepared.set(token.id, answer);
-    return answer;
+    const made = encodeAccepted(identityHeaders(token));
+    prepared.set(token.id, made);
+    return made;
   }
 
-  return createUnaryLane({ ...options, rpc: checkPath.slice(1), respond });
+  return createUnaryLane(Authorization.method.check, respond, options);
 }

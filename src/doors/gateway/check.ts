@@ -34,13 +34,14 @@ export type CheckVerdict =
 
 export type Authenticate = (request: AuthenticateRequest) => Outcome | Promise<Outcome>;
 
+/** Throws or rejects where nothing is decided. */
+export type Check = (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
+
 /**
  * Answers gateways from Authenticate. It throws or rejects as that does, and with FIELD_INVALID for a route that makes no sense: then
  * nothing is decided. Hot path.
  */
-export function createCheck(
-  authenticate: Authenticate,
-): (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict> {
+export function createCheck(authenticate: Authenticate): Check {
   return (request) => {
     const { requiredPermissions, livemode, allowedTypes } = parseQuestion(request.words);
     const key = presentedKey(request.authorization, request.apiKey);

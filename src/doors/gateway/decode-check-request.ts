@@ -1,16 +1,11 @@
 import { malformed, WireReader } from "../../wire/protobuf/wire-reader.ts";
+import type { CheckRequest } from "./check.ts";
 
 /** The request headers that may hold a key. */
 export const credentialHeaders = ["authorization", "x-api-key"] as const;
 
-/** What is read of a CheckRequest. A header that is there several times is one, its values joined by commas. */
-export type CheckRequest = {
-  /** The route's `context_extensions`. */
-  readonly words: ReadonlyMap<string, string>;
-  readonly authorization: string | null;
-  readonly apiKey: string | null;
-  readonly requestId: string | null;
-};
+/** What is read of a CheckRequest. */
+export type DecodedCheckRequest = CheckRequest & { readonly words: ReadonlyMap<string, string> };
 
 /** Words by the bytes that they came as: a route says the same with each call, and to read them takes as long as the rest of a request. */
 export type KnownWords = { readonly coded: Buffer; readonly words: ReadonlyMap<string, string> }[];
@@ -77,7 +72,7 @@ export function decodeCheckRequest(
   start: number,
   end: number,
   known: KnownWords = [],
-): CheckRequest | null {
+): DecodedCheckRequest | null {
   const reading: Reading = {
     reader: new WireReader(bytes, start, end),
     bytes,

@@ -1,12 +1,16 @@
-import type { Role } from "../../authority/caller.ts";
+import { createAdmission, hostRefusal, type RoleOf } from "../../calls/admission.ts";
+import type { Call } from "../../calls/call.ts";
+import { type Deadlines, deadlineOf, defaultDeadlines } from "../../calls/deadline.ts";
+import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { type PublicError, publicErrorBody, undecided } from "../../calls/public-error.ts";
+import { checkRpc, forwardAuthRpc } from "../../calls/rpcs.ts";
+import { createRunCall } from "../../calls/run-call.ts";
+import { type Status, statusOfError } from "../../calls/status.ts";
 import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
 import type { HeaderFields, HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
-import type { Peer } from "../../wire/port/peer.ts";
-import { isForAnotherHost } from "../../wire/port/this-machine.ts";
 import { rawPath, rawQuery } from "../../wire/raw-path.ts";
-import { type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
+import { type Check, type CheckRequest, type CheckVerdict, newRequestId, requestIdOf } from "./check.ts";
 import { identityHeaders } from "./identity-headers.ts";
 
 /** Where gateways that know nothing but HTTP ask. */
@@ -14,34 +18,16 @@ const path = "/authorize";
 
 const httpMethods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
 
-/** Why nothing was decided, as logs have it. */
-type Status = {
-  readonly codeName: string;
-  readonly reason: string | null;
-  readonly message: string;
-  readonly details?: Readonly<Record<string, string>> | null;
-};
-
 export type ForwardAuthOptions = {
-  /** Throws or rejects where nothing is decided. */
-  readonly check: (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
-  /** Asked for every request, before anything else of it is looked at. */
-  readonly admit: (peer: Peer) => {
-    readonly identity: string | null;
-    readonly role: Role | null;
-    readonly refusal: Status | null;
-  };
-  readonly statuses: {
-    readonly hostNotLocal: Status;
-    readonly deadlineExceeded: Status;
-    /** The error that a question failed with; told to the log where the gateway learns nothing of it. */
-    ofError(error: unknown): Status;
-  };
+  readonly check: Check;
+  /** Asked for every request. */
+  readonly roleOf: RoleOf;
+  readonly reportFault: ReportFault;
   /** Told of every question that was answered. */
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
   readonly readTrace?: ReadTrace;
-  readonly deadlineMs: number;
+  readonly deadlines?: Deadlines;
 };
 
 /** Whether a request is a gateway's question. The path is compared as it was sent. */
@@ -56,82 +42,57 @@ export function isForwardAuth(url: string): boolean {
  * carried the request reads past it, within its limits.
  */
 export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
-  const { check, admit, statuses, onCall, readTrace = readNoTrace, deadlineMs } = options;
+  const { check, roleOf, reportFault, onCall, readTrace = readNoTrace, deadlines = defaultDeadlines } = options;
+  const admit = createAdmission(checkRpc, roleOf);
+  const { defaultMs } = deadlineOf(forwardAuthRpc, deadlines);
+  const { run } = createRunCall<HttpRequest, CheckVerdict, HttpResponse>({
+    rpc: forwardAuthRpc,
+    admit(call, request) {
+      const refusal = admit(call);
+      return hostRefusal(request) ?? refusal;
+    },
+    respond: (request) => check(questionOf(request)),
+    statusOf: (error) => statusOfError(error, forwardAuthRpc, reportFault),
+    succeed: respond,
+    fail: refuse,
+    waitMs: () => defaultMs,
+    // A gateway that has gone is answered all the same: nothing was made that it should know of.
+    isGone: () => false,
+    onCall,
+  });
 
-  return async (request) => {
-    const startedAtMs = performance.now();
-    const { identity, role, refusal } = admit(request.peer);
-    const answer = isForAnotherHost(request) ? statuses.hostNotLocal : (refusal ?? (await ask(request)));
-    const [status, verdict] = "kind" in answer ? [null, answer] : [answer, null];
-    const requestId = idOf(answer, request);
-    const response = "kind" in answer ? respond(answer) : fail(answer, requestId);
-    onCall({
-      rpc: "forward-auth/authorize",
-      protocol: "http",
-      caller: identity,
-      role,
-      code: status?.codeName ?? "OK",
-      reason: status?.reason ?? null,
-      durationMs: performance.now() - startedAtMs,
-      tokenId: verdict === null ? null : verdict.kind === "accepted" ? verdict.token.id : verdict.tokenId,
-      revision: null,
-      refusal: verdict?.kind === "refused" ? verdict.refusal : null,
-      requestId: requestId === "" ? null : requestId,
-      error: status?.message ?? null,
-      details: status?.details ?? null,
-      http: { method: knownMethod(request.method), route: path, status: response.status },
-      trace: readTrace(request.header),
-    });
-    return response;
-  };
-
-  async function ask({ url, header }: HttpRequest): Promise<CheckVerdict | Status> {
-    const { promise: deadline, resolve } = Promise.withResolvers<Status>();
-    const timer = setTimeout(resolve, deadlineMs, statuses.deadlineExceeded);
-    const deciding = decide({
-      words: new URLSearchParams(rawQuery(url)),
-      authorization: header.get("authorization"),
-      apiKey: header.get("x-api-key"),
-      requestId: header.get("x-request-id"),
-    });
-    try {
-      return await Promise.race([deciding, deadline]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** Never rejects: what comes after the deadline is told to the log all the same. */
-  async function decide(request: CheckRequest): Promise<CheckVerdict | Status> {
-    try {
-      return await check(request);
-    } catch (error) {
-      return statuses.ofError(error);
-    }
-  }
+  return async (request) => await run(request, request.peer, "http", readTrace(request.header));
 }
 
-function respond(verdict: CheckVerdict): HttpResponse {
+function questionOf({ url, header }: HttpRequest): CheckRequest {
+  return {
+    words: new URLSearchParams(rawQuery(url)),
+    authorization: header.get("authorization"),
+    apiKey: header.get("x-api-key"),
+    requestId: header.get("x-request-id"),
+  };
+}
+
+/** The answer to a key that was decided on. One that is accepted has no request_id, and costs none. */
+function respond(verdict: CheckVerdict, call: Call, request: HttpRequest): HttpResponse {
   if (verdict.kind === "accepted") {
+    call.tokenId = verdict.token.id;
+    noteHttp(call, request, 200);
     return { status: 200, header: headerOf([...identityHeaders(verdict.token), ["cache-control", "no-store"]]) };
   }
+  call.tokenId = verdict.tokenId;
+  call.refusal = verdict.refusal;
+  call.requestId = verdict.requestId;
+  noteHttp(call, request, verdict.status);
   return { status: verdict.status, header: headerOf(verdict.headers), body: Buffer.from(verdict.body) };
 }
 
-function headerOf(fields: HeaderFields): Headers {
-  return new Headers(fields.map(([name, value]) => [name, value]));
-}
-
-/** The request_id of the answer. One that is accepted has none, and costs none. */
-function idOf(answer: CheckVerdict | Status, { header }: HttpRequest): string {
-  if ("kind" in answer) {
-    return answer.kind === "refused" ? answer.requestId : "";
-  }
-  return requestIdOf({ requestId: header.get("x-request-id") }) ?? newRequestId();
-}
-
-function fail(status: Status, requestId: string): HttpResponse {
+/** The answer where nothing was decided. */
+function refuse(status: Status, call: Call, request: HttpRequest): HttpResponse {
   const error = isOutage(status) ? undecided : misconfigured(status);
+  const requestId = requestIdOf({ requestId: request.header.get("x-request-id") }) ?? newRequestId();
+  call.requestId = requestId;
+  noteHttp(call, request, error.status);
   return {
     status: error.status,
     header: new Headers({ "content-type": "application/json", "cache-control": "no-store" }),
@@ -139,8 +100,17 @@ function fail(status: Status, requestId: string): HttpResponse {
   };
 }
 
-function isOutage({ codeName }: Status): boolean {
-  return codeName === "UNAVAILABLE" || codeName === "DEADLINE_EXCEEDED" || codeName === "INTERNAL";
+/** A client may send any method: what is told of it is one of a few words. */
+function noteHttp(call: Call, { method }: HttpRequest, status: number): void {
+  call.http = { method: httpMethods.includes(method) ? method : "_OTHER", route: path, status };
+}
+
+function headerOf(fields: HeaderFields): Headers {
+  return new Headers(fields.map(([name, value]) => [name, value]));
+}
+
+function isOutage({ code }: Status): boolean {
+  return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "INTERNAL";
 }
 
 /** The gateway asks for what makes no sense, or may not ask at all. */
@@ -152,9 +122,4 @@ function misconfigured({ message }: Status): PublicError {
     message: `The gateway is not set up for this: ${message}.`,
     param: null,
   };
-}
-
-/** A client may send any method: what is told of it is one of a few words. */
-function knownMethod(method: string): string {
-  return httpMethods.includes(method) ? method : "_OTHER";
 }

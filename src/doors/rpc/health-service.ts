@@ -1,9 +1,10 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type Health, HealthCheckResponse_ServingStatus as ServingStatus } from "#gen/grpc/health/v1/health_pb.ts";
-import { callOf } from "./connect/call.ts";
-import type { JudgeAgain } from "./connect/gate.ts";
+import { statusOf } from "../../calls/status.ts";
+import { toConnectError } from "./connect/connect-error.ts";
+import { judgeAgain } from "./connect/gate.ts";
+import { passageOf } from "./connect/passage.ts";
 import { createStreamSlots } from "./connect/stream-slots.ts";
-import { wireError } from "./errors.ts";
 
 const maxWatchesPerCaller = 100;
 const probeIntervalMs = 1000;
@@ -12,13 +13,12 @@ export type HealthOptions = {
   /** The full names of the services that are served, apart from "", which means all. */
   readonly serviceNames: readonly string[];
   readonly isServing: () => boolean;
-  readonly judgeAgain: JudgeAgain;
   readonly shutdownSignal: AbortSignal;
 };
 
 /** grpc.health.v1. Every service has the same health: they share the store. */
 export function createHealthService(options: HealthOptions): ServiceImpl<typeof Health> {
-  const { isServing, judgeAgain, shutdownSignal } = options;
+  const { isServing, shutdownSignal } = options;
   const serviceNames = ["", ...options.serviceNames];
   const slots = createStreamSlots(maxWatchesPerCaller);
 
@@ -29,7 +29,7 @@ export function createHealthService(options: HealthOptions): ServiceImpl<typeof 
   return {
     check({ service }) {
       if (!serviceNames.includes(service)) {
-        throw wireError("SERVICE_NOT_FOUND", "no such service is served here", { field: "service" });
+        throw toConnectError(statusOf("SERVICE_NOT_FOUND", "no such service is served here", { field: "service" }));
       }
       return { status: status() };
     },
@@ -40,13 +40,13 @@ export function createHealthService(options: HealthOptions): ServiceImpl<typeof 
     },
 
     async *watch({ service }, { values }) {
-      const call = callOf(values);
-      using _slot = slots.take(call);
-      const { signal } = call;
+      const passage = passageOf(values);
+      using _slot = slots.take(passage.call);
+      const { signal } = passage.request.giving;
       const isKnown = serviceNames.includes(service);
       let told: ServingStatus | null = null;
       while (true) {
-        judgeAgain(call);
+        judgeAgain(passage);
         const now = isKnown ? status() : ServingStatus.SERVICE_UNKNOWN;
         if (now !== told) {
           told = now;

@@ -1,9 +1,10 @@
 import { Code, type HandlerContext } from "@connectrpc/connect";
+import { statusOf } from "../../calls/status.ts";
 import { abortableIterable } from "./connect/abortable-iterable.ts";
-import { callOf } from "./connect/call.ts";
+import { toConnectError } from "./connect/connect-error.ts";
+import { callOf } from "./connect/passage.ts";
 import { createStreamSlots } from "./connect/stream-slots.ts";
 import type { DescriptorIndex } from "./descriptor-index.ts";
-import { wireError } from "./errors.ts";
 
 const maxStreamsPerCaller = 100;
 const maxQuestionsPerStream = 1000;
@@ -59,7 +60,8 @@ export function createReflectionService({ index, serviceNames, shutdownSignal }:
           timer.refresh();
           questions += 1;
           if (questions > maxQuestionsPerStream) {
-            throw wireError("TOO_MANY_REQUESTS", `a stream may ask ${maxQuestionsPerStream} questions: open another`);
+            const message = `a stream may ask ${maxQuestionsPerStream} questions: open another`;
+            throw toConnectError(statusOf("TOO_MANY_REQUESTS", message));
           }
           yield { messageResponse: answer(messageRequest) };
         }

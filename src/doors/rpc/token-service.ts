@@ -20,10 +20,9 @@ import type {
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../../authority/clock.ts";
-import { AuthorityError, undecided } from "../../authority/errors.ts";
-import type { AuthenticateRequest, Outcome } from "../../authority/judge.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
-import { callerOf, callOf, type NotedCall } from "./connect/call.ts";
+import { type Call, callerOf } from "../../calls/call.ts";
+import { callOf } from "./connect/passage.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
@@ -32,20 +31,20 @@ export type TokenMethods = ReturnType<typeof createTokenMethods>;
 
 export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
   return {
-    async create(request: CreateRequest, call: NotedCall): Promise<MessageInitShape<typeof CreateResponseSchema>> {
+    async create(request: CreateRequest, call: Call): Promise<MessageInitShape<typeof CreateResponseSchema>> {
       const { token, key, revision } = await authority.create(callerOf(call), fromCreateRequest(request));
       call.tokenId = token.id;
       call.revision = revision;
       return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
     },
 
-    async get({ id }: GetRequest, call: NotedCall): Promise<MessageInitShape<typeof GetResponseSchema>> {
+    async get({ id }: GetRequest, call: Call): Promise<MessageInitShape<typeof GetResponseSchema>> {
       const token = await authority.get(id);
       call.tokenId = token.id;
       return { token: toTokenMessage(token, clock()) };
     },
 
-    async list(request: ListRequest, call: NotedCall): Promise<MessageInitShape<typeof ListResponseSchema>> {
+    async list(request: ListRequest, call: Call): Promise<MessageInitShape<typeof ListResponseSchema>> {
       const answer = await authority.list(callerOf(call), fromListRequest(request));
       const nowMs = clock();
       return {
@@ -55,10 +54,7 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       };
     },
 
-    async revoke(
-      { id, reason }: RevokeRequest,
-      call: NotedCall,
-    ): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
+    async revoke({ id, reason }: RevokeRequest, call: Call): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
       const { token, revision } = await authority.revoke(callerOf(call), id, reason);
       call.tokenId = token.id;
       call.revision = revision;
@@ -67,7 +63,7 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
 
     async findByDigest(
       { digest }: FindByDigestRequest,
-      call: NotedCall,
+      call: Call,
     ): Promise<MessageInitShape<typeof FindByDigestResponseSchema>> {
       const token = await authority.findByDigest(digest);
       call.tokenId = token.id;
@@ -76,7 +72,7 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
 
     async listChanges(
       request: ListChangesRequest,
-      call: NotedCall,
+      call: Call,
     ): Promise<MessageInitShape<typeof ListChangesResponseSchema>> {
       const answer = await authority.listChanges(callerOf(call), fromListChangesRequest(request));
       call.tokenId = request.tokenId === "" ? null : request.tokenId;
@@ -93,10 +89,10 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     },
 
     /** Hot path. */
-    async authenticate(request: AuthenticateRequestMessage, call: NotedCall): Promise<AuthenticateResponse> {
-      const outcome = await decide(authority, fromAuthenticateRequest(request));
+    async authenticate(request: AuthenticateRequestMessage, call: Call): Promise<AuthenticateResponse> {
+      const outcome = await authority.authenticate(fromAuthenticateRequest(request));
       call.tokenId = outcome.token?.id ?? null;
-      call.refusalReason = outcome.kind === "refusal" ? outcome.reason : null;
+      call.refusal = outcome.kind === "refusal" ? outcome.reason : null;
       return toAuthenticateResponse(outcome);
     },
   };
@@ -114,13 +110,4 @@ export function createTokenService(methods: TokenMethods): ServiceImpl<typeof To
     listAccounts: (request) => methods.listAccounts(request),
     authenticate: (request, { values }) => methods.authenticate(request, callOf(values)),
   };
-}
-
-/** An outage must never look like a bad key, nor like anything but an outage. Hot path. */
-async function decide(authority: TokenAuthority, request: AuthenticateRequest): Promise<Outcome> {
-  try {
-    return await authority.authenticate(request);
-  } catch (error) {
-    throw error instanceof AuthorityError ? error : undecided(error);
-  }
 }

@@ -1,6 +1,6 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { createPrivateFile, requireRegularFile } from "../../machine/private-file.ts";
+import { createPrivateFile, requireRegularFile, syncDirectory } from "../../machine/private-file.ts";
 import { StartError } from "../../machine/start-error.ts";
 
 const lockName = "lock.db";
@@ -105,16 +105,6 @@ export function readFreeBytes(directory: string): number {
 /** Makes what is in a file survive a power cut. */
 export function syncFile(path: string): void {
   const descriptor = openSync(path, "r+");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Makes the names in a directory survive a power cut. */
-export function syncDirectory(path: string): void {
-  const descriptor = openSync(path, "r");
   try {
     fsyncSync(descriptor);
   } finally {

@@ -13,12 +13,14 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { AlwaysOnSampler, BatchSpanProcessor, type SpanExporter, TracerProvider } from "@opentelemetry/sdk-trace";
 import type { Clock } from "../../authority/clock.ts";
-import { type FinishedCall, isManagement } from "../../calls/finished-call.ts";
+import type { FinishedCall } from "../../calls/finished-call.ts";
+import { managementRpcs } from "../../calls/rpcs.ts";
 import type { Log } from "../../machine/log.ts";
+import { type Allowance, createSampler } from "../../machine/sampler.ts";
 import { StartError } from "../../machine/start-error.ts";
-import { createSampler } from "./sampler.ts";
 import { spanOfCall } from "./span-of-call.ts";
 import { parseTraceParent, type TraceParent } from "./trace-parent.ts";
+import { createTraceSampler } from "./trace-sampler.ts";
 import type { TracingSettings } from "./tracing-settings.ts";
 
 /** Makes spans of calls, and sends them in batches. Disposed, it sends what is left, and waits a second for it at most. */
@@ -28,7 +30,7 @@ export type Tracing = AsyncDisposable & {
 };
 
 const maxFlushMs = 1000;
-const complainEveryMs = 60_000;
+const complaints: Allowance = { lines: 1, everyMs: 60_000 };
 // What W3C Trace Context, 3.3.1.5 asks to pass on at the least.
 const maxTraceStateLength = 512;
 // A caller may send anything in it: what may be a key is not passed on.
@@ -52,13 +54,13 @@ export function startTracing(settings: TracingSettings, parts: { readonly clock:
     spanProcessors: [processor],
   });
   const tracer = provider.getTracer("casapay-token-authority");
-  const isSampled = createSampler(settings.sampling);
+  const isSampled = createTraceSampler(settings.sampling);
 
   return {
     record(call) {
       const parent = call.trace === null ? null : parseTraceParent(call.trace.traceparent);
       const isCaller = call.role !== null;
-      if (!(isCaller && isManagement(call)) && !isSampled(parent, isCaller)) {
+      if (!(isCaller && managementRpcs.has(call.rpc)) && !isSampled(parent, isCaller)) {
         return null;
       }
       const { name, attributes, status } = spanOfCall(call);
@@ -108,18 +110,16 @@ function read(name: string, file: string): Buffer {
 
 /** The same exporter, whose failures are told to the log, once a minute. The SDK would say nothing of them. */
 function telling(exporter: SpanExporter, log: Log): SpanExporter {
-  // By performance.now(): the system's clock may be ahead for a moment.
-  let nextAtMs = 0;
+  const sample = createSampler();
   let lost = 0;
   return {
     export(spans, report) {
       exporter.export(spans, (result) => {
         if (result.error !== undefined) {
           lost += spans.length;
-          if (performance.now() >= nextAtMs) {
+          if (sample("lost", complaints) !== null) {
             // Not its message: it repeats what the collector answered, which may be anything.
             log.warn({ error: result.error.name, spans: lost }, "spans could not be sent");
-            nextAtMs = performance.now() + complainEveryMs;
             lost = 0;
           }
         }

@@ -1,12 +1,14 @@
 import { ConnectError, createConnectRouter, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import { callerUnidentified } from "../../../src/calls/admission.ts";
+import type { Call } from "../../../src/calls/call.ts";
 import { defaultDeadlines, requestedTimeoutMs } from "../../../src/calls/deadline.ts";
 import { createFaultLog } from "../../../src/calls/fault-log.ts";
-import { callOf } from "../../../src/doors/rpc/connect/call.ts";
 import { createCallInterceptor } from "../../../src/doors/rpc/connect/call-interceptor.ts";
+import { toConnectError } from "../../../src/doors/rpc/connect/connect-error.ts";
+import { passageOf } from "../../../src/doors/rpc/connect/passage.ts";
 import { createRpcHandler } from "../../../src/doors/rpc/connect/rpc-handler.ts";
-import { callerUnidentified } from "../../../src/doors/rpc/errors.ts";
 import type { Log } from "../../../src/machine/log.ts";
 import type { HttpHandler } from "../../../src/wire/exchange.ts";
 import { createConformanceService, requestedTimeoutHeader } from "./conformance-service.ts";
@@ -30,12 +32,15 @@ export function createConformanceHandler(options: ConformanceHandlerOptions): Ht
     // Every answer, unlike the product, which compresses long ones only: so that compressed answers are seen.
     compressMinBytes: 0,
     readMaxBytes: maxMessageBytes,
-    requestGate: createGate(requireIdentity),
-    interceptors: [withoutInfo, createCallInterceptor(() => {}, reportFault), withInfo],
+    requestGate: gate,
+    interceptors: [withoutInfo, createCallInterceptor(reportFault), withInfo],
     jsonOptions: { registry: schema.registry },
   }).service(schema.service, createConformanceService(schema));
   const routes = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  return adjusted(createRpcHandler({ routes, deadlines: defaultDeadlines, onCall() {}, reportFault }));
+  // The product's policy has no row for this service.
+  const admissionTo = () => (call: Call) =>
+    requireIdentity && call.peer.identity === null ? callerUnidentified("CERTIFICATE_MISSING") : null;
+  return adjusted(createRpcHandler({ routes, admissionTo, deadlines: defaultDeadlines, onCall() {}, reportFault }));
 }
 
 /**
@@ -54,19 +59,13 @@ function adjusted(handler: HttpHandler): HttpHandler {
   };
 }
 
-/** What the product's gate does, with a policy for services that it does not know. */
-function createGate(requireIdentity: boolean): (context: HandlerContext) => void {
-  return (context) => {
-    const call = callOf(context.values);
-    call.context = context;
-    const unidentified =
-      requireIdentity && call.peer.identity === null ? callerUnidentified("CERTIFICATE_MISSING") : null;
-    call.error = call.refusal ?? unidentified ?? call.malformed;
-    if (call.error !== null) {
-      throw bare(call.error);
-    }
-    call.admitted = true;
-  };
+/** What the product's gate does, with errors that the runner takes. */
+function gate(context: HandlerContext): void {
+  const passage = passageOf(context.values);
+  passage.context = context;
+  if (passage.refusal !== null) {
+    throw bare(toConnectError(passage.refusal));
+  }
 }
 
 // The product answers no error that lacks an ErrorInfo: it takes it for a fault of its own, and hides it. So the service's errors

@@ -31,8 +31,8 @@ export const plantedGateways = [
   {
     name: "the request_id of a refused Check is not logged",
     file: "src/doors/gateway/check-lane.ts",
-    from: "refusal, requestId, revision: null }",
-    to: "refusal, revision: null }",
+    from: "    call.requestId = verdict.requestId;\n",
+    to: "",
     tests: ["test/gateway/gateway.test.ts"],
   },
   {

@@ -3,7 +3,7 @@ export const plantedTls = [
   {
     name: "a call is not judged again once its body is there",
     file: "src/doors/rpc/connect/call-interceptor.ts",
-    from: `      judgeAgain(call);
+    from: `      judgeAgain(passage);
       return await next(request);`,
     to: "      return await next(request);",
     tests: ["test/mutual-tls.test.ts"],
@@ -18,15 +18,15 @@ export const plantedTls = [
   {
     name: "a stream of health outlives its caller's identity",
     file: "src/doors/rpc/health-service.ts",
-    from: "        judgeAgain(call);\n",
+    from: "        judgeAgain(passage);\n",
     to: "",
     tests: ["test/mutual-tls.test.ts"],
   },
   {
     name: "a management call is not judged once its turn has come",
     file: "src/doors/rpc/lanes/message-answer.ts",
-    from: "    if (objection !== null) {",
-    to: "    if (objection !== null && turn === null) {",
+    from: "    if (refusal !== null) {",
+    to: "    if (refusal !== null && turn === null) {",
     tests: ["test/connect/management-calls.test.ts"],
   },
   {

@@ -1,11 +1,12 @@
 import type { Clock } from "../../../authority/clock.ts";
 import type { TokenAuthority } from "../../../authority/token-authority.ts";
+import { createAdmission, type RoleOf } from "../../../calls/admission.ts";
 import { type Deadlines, defaultDeadlines } from "../../../calls/deadline.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
 import type { FinishedCall } from "../../../calls/finished-call.ts";
+import { rpcName } from "../../../calls/rpcs.ts";
 import type { ReadTrace } from "../../../calls/trace-headers.ts";
 import type { HttpHandler } from "../../../wire/exchange.ts";
-import type { RoleOf } from "./gate.ts";
 import { createRoutes } from "./routes.ts";
 import { createRpcHandler } from "./rpc-handler.ts";
 
@@ -28,7 +29,13 @@ export type ConnectHandlerOptions = {
 
 /** Serves TokenService, health and reflection over gRPC, gRPC-Web and Connect, to whatever speaks HTTP. */
 export function createConnectHandler(options: ConnectHandlerOptions): HttpHandler {
-  const { onCall, readTrace, deadlines = defaultDeadlines, reportFault } = options;
-  const routes = createRoutes(options);
-  return createRpcHandler({ routes, deadlines, onCall, readTrace, reportFault });
+  const { roleOf, onCall, readTrace, deadlines = defaultDeadlines, reportFault } = options;
+  return createRpcHandler({
+    routes: createRoutes(options),
+    admissionTo: (method) => createAdmission(rpcName(method), roleOf),
+    deadlines,
+    onCall,
+    readTrace,
+    reportFault,
+  });
 }

@@ -1,9 +1,9 @@
 import { gunzipSync } from "node:zlib";
 import { type DescMessage, type DescMethod, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { maxMessageBytes } from "../../../calls/limits.ts";
 import { grpcTypeOf } from "../../../wire/media-type.ts";
 import { prefixBytes } from "../../../wire/protobuf/length-prefixed.ts";
-import { maxMessageBytes } from "../limits.ts";
 
 const gzipMark = 0x1f;
 

@@ -24,6 +24,11 @@ export function unsupportedMediaType(): HttpResponse {
   });
 }
 
+/** Both sides of the RPC's stream talk at once, which HTTP/1.1 cannot. A client that waits for the other side learns so from the end. */
+export function httpVersionNotSupported(): HttpResponse {
+  return { status: 505, header: { connection: "close" } };
+}
+
 /** A fault of ours outside any protocol. */
 export function internalServerError(): HttpResponse {
   return text(500, "internal error");

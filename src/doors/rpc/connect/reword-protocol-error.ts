@@ -2,17 +2,14 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
-  callCanceled,
   compressionUnnamed,
-  deadlineExceeded,
   messageUndecodable,
-  reasonOf,
   requestMalformed,
   requestNotSupported,
   requestTooLarge,
-  wireError,
-} from "../errors.ts";
-import { maxMessageBytes } from "../limits.ts";
+} from "../../../calls/request-errors.ts";
+import { callCanceled, deadlineExceeded, type Status, statusOf } from "../../../calls/status.ts";
+import { statusOfConnectError } from "./connect-error.ts";
 
 /**
  * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers, and any of
@@ -22,24 +19,25 @@ export function rewordProtocolError(
   error: unknown,
   input: DescMessage,
   findField: () => string | null = () => null,
-): ConnectError {
+): Status {
   if (!(error instanceof ConnectError)) {
     return requestMalformed("the request's body could not be read");
   }
-  if (reasonOf(error) !== null) {
-    return error;
+  const ours = statusOfConnectError(error);
+  if (ours !== null) {
+    return ours;
   }
   switch (error.code) {
     case Code.ResourceExhausted:
-      return requestTooLarge(maxMessageBytes);
+      return requestTooLarge;
     case Code.Unimplemented:
-      return requestNotSupported();
+      return requestNotSupported;
     case Code.DeadlineExceeded:
-      return deadlineExceeded();
+      return deadlineExceeded;
     case Code.Canceled:
-      return callCanceled();
+      return callCanceled;
     case Code.Internal:
-      return isCompressionUnnamed(error) ? compressionUnnamed() : undecodable(error, input, findField);
+      return isCompressionUnnamed(error) ? compressionUnnamed : undecodable(error, input, findField);
     default:
       return undecodable(error, input, findField);
   }
@@ -50,12 +48,12 @@ function isCompressionUnnamed(error: ConnectError): boolean {
   return error.rawMessage === "received compressed envelope, but do not know how to decompress";
 }
 
-function undecodable(error: ConnectError, input: DescMessage, findField: () => string | null): ConnectError {
+function undecodable(error: ConnectError, input: DescMessage, findField: () => string | null): Status {
   const key = unknownJsonKey(error);
   if (key !== null) {
     return isSafeName(key)
-      ? wireError("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
-      : wireError("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
+      ? statusOf("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
+      : statusOf("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
   }
   const field = faultyField(error) ?? findField();
   return field === null ? messageUndecodable(input) : requestMalformed(`${field} could not be decoded`, field);

@@ -10,13 +10,13 @@ import { ServerReflection as ServerReflectionAlpha } from "#gen/grpc/reflection/
 import type { Clock } from "../../../authority/clock.ts";
 import type { TokenAuthority } from "../../../authority/token-authority.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
+import { maxMessageBytes } from "../../../calls/limits.ts";
 import { createDescriptorIndex } from "../descriptor-index.ts";
 import { createHealthService } from "../health-service.ts";
-import { maxMessageBytes } from "../limits.ts";
 import { createReflectionService } from "../reflection-service.ts";
 import { createTokenMethods, createTokenService } from "../token-service.ts";
 import { createCallInterceptor } from "./call-interceptor.ts";
-import { createGate, createJudge, type RoleOf } from "./gate.ts";
+import { gate } from "./gate.ts";
 
 // A page of List comes to about 1 MiB; JSON makes it longer, and at the worst doubles its texts.
 const maxAnswerBytes = 4 * 1024 * 1024;
@@ -29,7 +29,6 @@ const services = [TokenService, Authorization, Health, ServerReflection, ServerR
 export type RouteOptions = {
   readonly authority: TokenAuthority;
   readonly clock: Clock;
-  readonly roleOf: RoleOf;
   /** Whether the store can answer now, from a real read. */
   readonly isServing: () => boolean;
   readonly reportFault: ReportFault;
@@ -38,8 +37,7 @@ export type RouteOptions = {
 
 /** Connect's handlers for gRPC, gRPC-Web and Connect, by the path of their RPC. */
 export function createRoutes(options: RouteOptions): ReadonlyMap<string, UniversalHandler> {
-  const { authority, clock, roleOf, isServing, reportFault, shutdownSignal } = options;
-  const judgeAgain = createJudge(roleOf);
+  const { authority, clock, isServing, reportFault, shutdownSignal } = options;
   const serviceNames = services.map((service) => service.typeName);
   const index = createDescriptorIndex([...services.map((service) => service.file), file_google_rpc_error_details]);
   const reflection = createReflectionService({ index, serviceNames, shutdownSignal });
@@ -49,13 +47,13 @@ export function createRoutes(options: RouteOptions): ReadonlyMap<string, Univers
     compressMinBytes: compressFromBytes,
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxAnswerBytes,
-    requestGate: createGate(roleOf),
-    interceptors: [createCallInterceptor(judgeAgain, reportFault)],
+    requestGate: gate,
+    interceptors: [createCallInterceptor(reportFault)],
   })
     .service(TokenService, createTokenService(createTokenMethods(authority, clock)), {
       jsonOptions: { ignoreUnknownFields: false },
     })
-    .service(Health, createHealthService({ serviceNames, isServing, judgeAgain, shutdownSignal }))
+    .service(Health, createHealthService({ serviceNames, isServing, shutdownSignal }))
     .service(ServerReflection, reflection)
     .service(ServerReflectionAlpha, reflection);
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

@@ -1,22 +1,24 @@
-import { type ConnectError, createContextValues } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
-import { type Deadlines, requestedTimeoutMs, timeoutMs, withoutTimeouts } from "../../../calls/deadline.ts";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { type Admit, hostRefusal } from "../../../calls/admission.ts";
+import { fail } from "../../../calls/call.ts";
+import { type Deadlines, requestedTimeoutMs, timeoutMs } from "../../../calls/deadline.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
 import type { FinishedCall } from "../../../calls/finished-call.ts";
+import { maxMessageBytes } from "../../../calls/limits.ts";
+import { requestMalformed } from "../../../calls/request-errors.ts";
+import { rpcName } from "../../../calls/rpcs.ts";
+import { createRunCall, type RunCall } from "../../../calls/run-call.ts";
+import { deadlineExceeded, statusOfError } from "../../../calls/status.ts";
 import { type ReadTrace, readNoTrace } from "../../../calls/trace-headers.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
-import { isUnencoded, isUtf8, parseMediaType } from "../../../wire/media-type.ts";
-import { isForAnotherHost } from "../../../wire/port/this-machine.ts";
 import { rawPath } from "../../../wire/raw-path.ts";
-import { hostNotLocal, requestMalformed } from "../errors.ts";
-import { maxMessageBytes } from "../limits.ts";
-import { abortableIterable } from "./abortable-iterable.ts";
-import { answerStream, answerUnary } from "./answer-call.ts";
-import { type Call, setCall, startCall } from "./call.ts";
-import { finishedCall } from "./finished-call.ts";
-import { keeping } from "./json-body.ts";
+import { answerRefusal, answerStream, answerUnary, type ConnectAnswer, plainlyTyped } from "./connect-answer.ts";
+import { toConnectError } from "./connect-error.ts";
+import { createPassage, type RpcRequest } from "./passage.ts";
 import {
   forbiddenHost,
+  httpVersionNotSupported,
   internalServerError,
   methodNotAllowed,
   notFound,
@@ -26,6 +28,8 @@ import {
 export type RpcHandlerOptions = {
   /** Connect's handlers by the path of their RPC. Their gate and interceptors are those of this folder, or do the same. */
   readonly routes: ReadonlyMap<string, UniversalHandler>;
+  /** Makes the decision who may call an RPC. */
+  readonly admissionTo: (method: DescMethod) => Admit;
   readonly deadlines: Deadlines;
   /** Told of every call of an RPC once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
@@ -34,94 +38,103 @@ export type RpcHandlerOptions = {
   readonly reportFault: ReportFault;
 };
 
+/** One RPC. */
+type Route = {
+  readonly handler: UniversalHandler;
+  readonly runCall: RunCall<RpcRequest, Promise<HttpResponse>>;
+};
+
 /** Drives Connect's handlers from whatever speaks HTTP. */
 export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
-  const { routes, deadlines, onCall, readTrace = readNoTrace, reportFault } = options;
+  const { deadlines, readTrace = readNoTrace, reportFault } = options;
+  const routes = new Map(Array.from(options.routes, ([path, handler]) => [path, createRoute(handler, options)]));
 
   return async (request) => {
     try {
-      return await route(request);
+      return await answer(request);
     } catch (error) {
       reportFault(error, "none");
       return internalServerError();
     }
   };
 
-  async function route(request: HttpRequest): Promise<HttpResponse> {
-    const refusal = isForAnotherHost(request) ? hostNotLocal() : null;
-    const handler = routes.get(rawPath(request.url));
-    if (handler === undefined) {
-      const response = refusal === null ? notFound(request) : forbiddenHost(request);
+  async function answer(request: HttpRequest): Promise<HttpResponse> {
+    const route = routes.get(rawPath(request.url));
+    if (route === undefined) {
+      const isForbidden = hostRefusal(request) !== null;
+      const response = isForbidden ? forbiddenHost(request) : notFound(request);
       return response.body === undefined ? response : await afterRequest(request, response);
     }
+    const { handler, runCall } = route;
     if (!handler.allowedMethods.includes(request.method)) {
       return methodNotAllowed();
     }
-    return answer(handler, request, refusal);
-  }
-
-  async function answer(
-    handler: UniversalHandler,
-    request: HttpRequest,
-    refusal: ConnectError | null,
-  ): Promise<HttpResponse> {
+    // Without a protocol a request is no call.
+    const protocol = protocolOf(handler.method, plainlyTyped(request.header).get("content-type") ?? "");
+    if (protocol === null) {
+      return unsupportedMediaType();
+    }
+    if (handler.method.methodKind === "bidi_streaming" && request.httpVersion.startsWith("1.")) {
+      return httpVersionNotSupported();
+    }
     const requestedMs = requestedTimeoutMs(request.header);
-    const isMalformed = requestedMs === "malformed";
-    const { call, release } = startCall(
-      handler.method,
-      request,
-      timeoutMs(handler.method, isMalformed ? null : requestedMs, deadlines),
-      readTrace(request.header),
-    );
-    call.refusal = refusal;
-    call.malformed = isMalformed ? requestMalformed("the timeout header is malformed") : null;
-
-    const finish = (error: ConnectError | null) => {
-      release();
-      // Without a context, Connect found no protocol: what it answers then is HTTP's, and no call.
-      if (call.context !== null) {
-        onCall(finishedCall(call, call.context.protocolName, error));
-      }
+    const ask: RpcRequest = {
+      http: request,
+      timeoutMs: requestedMs === "malformed" ? requestedMs : timeoutMs(handler.method, requestedMs, deadlines),
+      giving: new AbortController(),
     };
-    const respond = () => handler(toUniversalRequest(request, call));
-    const response =
-      handler.method.methodKind === "unary"
-        ? await answerUnary(call, respond, reportFault, finish)
-        : await answerStream(call, respond, finish);
-    return response.status === 415 ? unsupportedMediaType() : response;
+    return await runCall.run(ask, request.peer, protocol, readTrace(request.header));
   }
 }
 
-function toUniversalRequest(request: HttpRequest, call: Call): UniversalServerRequest {
-  const body = abortableIterable(request.body, call.signal);
-  return {
-    httpVersion: request.httpVersion,
-    method: request.method,
-    url: request.url,
-    header: plainlyTyped(withoutTimeouts(request.header)),
-    body: call.jsonBody === null ? body : keeping(body, call.jsonBody),
-    signal: call.signal,
-    contextValues: setCall(createContextValues(), call),
-  };
+function createRoute(handler: UniversalHandler, { admissionTo, onCall, reportFault }: RpcHandlerOptions): Route {
+  const { method } = handler;
+  const rpc = rpcName(method);
+  const admit = admissionTo(method);
+  const runCall = createRunCall<RpcRequest, ConnectAnswer, Promise<HttpResponse>>({
+    rpc,
+    admit(call, { http }) {
+      const refusal = admit(call);
+      return hostRefusal(http) ?? refusal;
+    },
+    respond(request, call) {
+      if (request.timeoutMs === "malformed") {
+        return fail(call, requestMalformed("the timeout header is malformed"));
+      }
+      if (request.timeoutMs === 0) {
+        // A timer would let what is quick win the race.
+        return fail(call, deadlineExceeded);
+      }
+      const passage = createPassage(call, method, request, admit, null);
+      return method.methodKind === "unary"
+        ? answerUnary(handler, passage, reportFault)
+        : answerStream(handler, passage);
+    },
+    statusOf: (error) => statusOfError(error, rpc, reportFault),
+    succeed: async ({ response }) => response,
+    fail: (status, call, request) => answerRefusal(handler, createPassage(call, method, request, admit, status)),
+    waitMs: ({ timeoutMs: waitMs }) => (waitMs === "malformed" ? null : waitMs),
+    isGone: ({ http }) => http.signal.aborted,
+    gone: ({ http }) => http.signal,
+    giveUp: (status, { giving }) => giving.abort(toConnectError(status)),
+    rest: ({ rest }) => rest,
+    onCall,
+  });
+  return { handler, runCall };
 }
 
-/** The same headers, with type and encoding in the one form that Connect reads: it knows no quoted charset, and no identity. */
-function plainlyTyped(header: Headers): Headers {
-  const contentType = header.get("content-type");
-  const type = contentType === null ? null : parseMediaType(contentType);
-  const name = type !== null && isUtf8(type) ? type.name : contentType;
-  const encoding = header.get("content-encoding");
-  if (name === contentType && (encoding === null || !isUnencoded(encoding))) {
-    return header;
+type Protocol = "grpc" | "grpc-web" | "connect";
+
+/** The protocol that has this content type, for an RPC of this kind; null for none. */
+function protocolOf({ methodKind }: DescMethod, contentType: string): Protocol | null {
+  if (/^application\/grpc(?:\+(?:proto|json))?$/i.test(contentType)) {
+    return "grpc";
   }
-  const plain = new Headers(header);
-  if (name !== null) {
-    plain.set("content-type", name);
+  if (/^application\/grpc-web(?:\+(?:proto|json))?$/i.test(contentType)) {
+    return "grpc-web";
   }
-  if (isUnencoded(encoding)) {
-    plain.delete("content-encoding");
-  }
-  return plain;
+  const connect = methodKind === "unary" ? /^application\/(?:proto|json)$/i : /^application\/connect\+(?:proto|json)$/i;
+  return connect.test(contentType) ? "connect" : null;
 }
 
 /**

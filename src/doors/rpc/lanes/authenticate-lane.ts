@@ -1,54 +1,55 @@
+import { AuthenticateRequestSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { AuthenticateRequest, Outcome } from "../../../authority/judge.ts";
-import type { AuthenticateStatuses, Status } from "../../../calls/grpc/status.ts";
-import { createUnaryLane, type Reply, type UnaryLaneOptions } from "../../../calls/grpc/unary-lane.ts";
+import { type Call, fail } from "../../../calls/call.ts";
+import { createUnaryLane, type LaneOptions } from "../../../calls/grpc/unary-lane.ts";
+import { messageUndecodable, unknownFieldNumber } from "../../../calls/request-errors.ts";
+import { type Status, statusOfAuthorityError } from "../../../calls/status.ts";
 import type { Lane } from "../../../wire/http2/lane.ts";
 import type { Peer } from "../../../wire/port/peer.ts";
+import { typesInvalid } from "../from-message.ts";
 import { decodeAuthenticateRequest, type RequestFault } from "./decode-authenticate-request.ts";
 import { encodeAuthenticateResponse } from "./encode-authenticate-response.ts";
 
-/** The `:path` that the lane is for. */
-export const authenticatePath = "/casapay.token.v1.TokenService/Authenticate";
-
-export type AuthenticateLaneOptions = Omit<UnaryLaneOptions, "rpc" | "respond" | "statuses"> & {
-  /** The domain's. What it throws or rejects with is answered. */
-  readonly authenticate: (request: AuthenticateRequest) => Outcome | Promise<Outcome>;
-  readonly statuses: AuthenticateStatuses;
-};
+/** The domain's. What it throws or rejects with is answered. */
+export type Authenticate = (request: AuthenticateRequest) => Outcome | Promise<Outcome>;
 
 /** The lane of Authenticate. */
-export function createAuthenticateLane({ authenticate, ...options }: AuthenticateLaneOptions): Lane<Peer> {
-  const { statuses } = options;
+export function createAuthenticateLane(authenticate: Authenticate, options: LaneOptions): Lane<Peer> {
+  const undecodable = messageUndecodable(AuthenticateRequestSchema);
+  const unknownType = statusOfAuthorityError(typesInvalid("allowed_types"));
 
   /** Hot path. */
-  function respond(bytes: Buffer, start: number, end: number): Reply | Status | Promise<Reply> {
+  function respond(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    call: Call,
+  ): Uint8Array | null | Promise<Uint8Array | null> {
     const request = decodeAuthenticateRequest(bytes, start, end);
     if ("fault" in request) {
-      return statusOfRequest(request);
+      return fail(call, statusOfRequest(request));
     }
     const outcome = authenticate(request);
-    return outcome instanceof Promise ? outcome.then(toReply) : toReply(outcome);
+    return outcome instanceof Promise ? outcome.then((late) => answer(late, call)) : answer(outcome, call);
   }
 
   function statusOfRequest(fault: RequestFault): Status {
     switch (fault.fault) {
       case "malformed":
-        return statuses.malformed;
+        return undecodable;
       case "unknown_field":
-        return statuses.unknownField(fault.number);
+        return unknownFieldNumber(AuthenticateRequestSchema, String(fault.number));
       case "types_invalid":
-        return statuses.typesInvalid;
+        return unknownType;
     }
   }
 
-  return createUnaryLane({ ...options, rpc: authenticatePath.slice(1), respond });
+  return createUnaryLane(TokenService.method.authenticate, respond, options);
 }
 
 /** Hot path. */
-function toReply(outcome: Outcome): Reply {
-  return {
-    body: encodeAuthenticateResponse(outcome),
-    tokenId: outcome.token === null ? null : outcome.token.id,
-    refusal: outcome.kind === "refusal" ? outcome.reason : null,
-    revision: null,
-  };
+function answer(outcome: Outcome, call: Call): Uint8Array {
+  call.tokenId = outcome.token === null ? null : outcome.token.id;
+  call.refusal = outcome.kind === "refusal" ? outcome.reason : null;
+  return encodeAuthenticateResponse(outcome);
 }

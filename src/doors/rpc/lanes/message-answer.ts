@@ -7,71 +7,53 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import type { Admit } from "../../../calls/admission.ts";
+import { type Call, fail } from "../../../calls/call.ts";
+import type { RespondInLane } from "../../../calls/grpc/unary-lane.ts";
+import { messageUndecodable, unknownFieldNumber } from "../../../calls/request-errors.ts";
+import { callCanceled } from "../../../calls/status.ts";
 import type { Turns } from "../../../machine/turns.ts";
-import type { Peer } from "../../../wire/port/peer.ts";
 import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
-import type { NotedCall } from "../connect/call.ts";
-import { objectionTo, type RoleOf } from "../connect/gate.ts";
 import { unknownFieldPath } from "../connect/unknown-field-path.ts";
-import { callCanceled, messageUndecodable, unknownFieldNumber } from "../errors.ts";
-
-/** The answer with gRPC's prefix, and what logs and metrics learn of it. */
-export type MessageReply = {
-  readonly body: Uint8Array;
-  readonly tokenId: string | null;
-  readonly refusal: string | null;
-  readonly revision: number | null;
-};
 
 /**
  * Answers the message of an RPC from bytes to bytes, as the general way does without compression. The bytes are read until this
- * returns. Rejects in the words of the general way, and with whatever the method rejects with.
+ * returns. Rejects with whatever the method rejects with.
  */
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,
-  answer: (request: MessageShape<Input>, call: NotedCall) => Promise<MessageInitShape<Output>>,
-  { turns, roleOf }: { readonly turns: Turns; readonly roleOf: RoleOf },
-) {
-  async function respond(
-    bytes: Buffer,
-    start: number,
-    end: number,
-    { peer, stream }: { readonly peer: Peer; readonly stream: { readonly isClosed: boolean } },
-  ): Promise<MessageReply> {
-    const request = decode(bytes, start, end);
+  answer: (request: MessageShape<Input>, call: Call) => Promise<MessageInitShape<Output>>,
+  { turns, admit }: { readonly turns: Turns; readonly admit: Admit },
+): RespondInLane {
+  return (bytes, start, end, call, stream) => {
+    const request = readMessage(bytes, start, end);
+    if (request === null) {
+      return fail(call, messageUndecodable(method.input));
+    }
+    const path = unknownFieldPath(method.input, request);
+    return path === null ? answerInTurn(request, call, stream) : fail(call, unknownFieldNumber(method.input, path));
+  };
+
+  async function answerInTurn(
+    request: MessageShape<Input>,
+    call: Call,
+    stream: { readonly isClosed: boolean },
+  ): Promise<Uint8Array | null> {
     const turn = turns.begin();
     if (turn !== null) {
       await turn;
       if (stream.isClosed) {
         // Nothing was done, and nobody waits for it: the turns of those who do come sooner.
-        throw callCanceled();
+        return fail(call, callCanceled);
       }
     }
     // Once its turn has come: the identity may have been taken away while it waited.
-    const { identity, role, objection } = objectionTo(method, peer, roleOf);
-    if (objection !== null) {
-      throw objection;
+    const refusal = admit(call);
+    if (refusal !== null) {
+      return fail(call, refusal);
     }
-    const call: NotedCall = { identity, role, tokenId: null, revision: null, refusalReason: null };
     const response = create(method.output, await answer(request, call));
-    return {
-      body: lengthPrefixed(toBinary(method.output, response)),
-      tokenId: call.tokenId,
-      refusal: call.refusalReason,
-      revision: call.revision,
-    };
-  }
-
-  function decode(bytes: Buffer, start: number, end: number): MessageShape<Input> {
-    const request = readMessage(bytes, start, end);
-    if (request === null) {
-      throw messageUndecodable(method.input);
-    }
-    const path = unknownFieldPath(method.input, request);
-    if (path !== null) {
-      throw unknownFieldNumber(method.input, path);
-    }
-    return request;
+    return lengthPrefixed(toBinary(method.output, response));
   }
 
   /** Null when the bytes are not such a message. What protobuf-es says of them may quote them, and goes nowhere. */
@@ -83,6 +65,4 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
       return null;
     }
   }
-
-  return respond;
 }

@@ -2,8 +2,9 @@ import { chmodSync, constants, copyFileSync, existsSync, renameSync, rmSync, sta
 import { dirname, resolve } from "node:path";
 import type Database from "better-sqlite3";
 import type { JournalHead } from "../../../authority/journal.ts";
+import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
-import { type DataFiles, dataFiles, syncDirectory, syncFile } from "../data-directory.ts";
+import { type DataFiles, dataFiles, syncFile } from "../data-directory.ts";
 import { lockDataDirectory } from "../data-directory-lock.ts";
 import { openCopy } from "../open-database.ts";
 import { unmarkBackup } from "../schema.ts";

@@ -14,8 +14,9 @@ import {
 import { dirname } from "node:path";
 import type Database from "better-sqlite3";
 import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
-import { type DataFiles, syncDirectory } from "../data-directory.ts";
+import type { DataFiles } from "../data-directory.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { isFullDisk, systemCodeOf } from "../system-error.ts";

@@ -4,10 +4,10 @@ import type { TraceParent } from "./trace-parent.ts";
 import type { Sampling } from "./tracing-settings.ts";
 
 /** Whether a call that is sampled is to be recorded. Who is not known, or has no role, has no say in it: the ratio decides. */
-export type Sampler = (parent: TraceParent | null, hasRole: boolean) => boolean;
+export type TraceSampler = (parent: TraceParent | null, hasRole: boolean) => boolean;
 
 /** Asked for every call that is answered: it makes nothing. */
-export function createSampler({ isParentBased, ratio }: Sampling): Sampler {
+export function createTraceSampler({ isParentBased, ratio }: Sampling): TraceSampler {
   const byTraceId = new TraceIdRatioBasedSampler(ratio);
 
   return (parent, hasRole) => {
