@@ -10,7 +10,7 @@ const permission = fc
   .tuple(fc.constantFrom(...resources), fc.constantFrom("read", "write"))
   .map((two) => two.join(":"));
 export const account = fc.constantFrom("a", "b", "c");
-export const hints = ["Zz09", "zz09", "0000"] as const;
+const hints = ["Zz09", "zz09", "0000"] as const;
 const names = ["Till 7", "till 70%", "TILL_7", "Ünï 💶", "ünï 💶"] as const;
 export const callers = ["local", "spiffe://casapay/till", "tok_1"] as const;
 const partsOfNames = ["till", "L 7", "%", "_", "7", "ü", "Ü", "💶", "\\", "'"] as const;
