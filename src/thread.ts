@@ -121,7 +121,12 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   const lastUse = starting.use(startLastUse(store, log));
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: config.cacheBytes }),
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      prepare: preparePrincipal,
+      maxBytes: config.cacheBytes,
+    }),
     clock: clock.now,
     lastUse,
     sealer: sealingSecret === null ? null : createSealer(sealingSecret),

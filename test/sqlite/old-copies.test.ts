@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { createTimeSeen } from "../../src/authority/clock.ts";
 import type { Log } from "../../src/machine/log.ts";
 import { readMarker } from "../../src/stores/sqlite/writer/marker.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { openStore, quietLog, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;

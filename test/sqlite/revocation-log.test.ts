@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aNewToken, at, revokedIn } from "../support/describe-token-store.ts";
+import { aNewToken, at, revokedIn } from "../support/token-store/builders.ts";
 import { editByHand, openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;
