@@ -12,7 +12,10 @@ import { stateParts } from "./state-card.js";
  * @property {number} undecided
  * @property {Readonly<Record<string, number>>} refusals
  */
-/** @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[], readonly state: import("./state-card.js").ServiceState | null }} Figures */
+/**
+ * @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[],
+ * readonly state: import("./state-card.js").ServiceState | null }} Figures
+ */
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
@@ -29,7 +32,8 @@ const reasons = [
 ];
 
 /**
- * The last hour: what was refused and why, and how long decisions took; for operators the state of the server. Fetched anew as often as there is something new.
+ * The last hour: what was refused and why, and how long decisions took; for operators the state of the server. Fetched
+ * anew as often as there is something new.
  *
  * @param {import("./load.js").View} view
  */
