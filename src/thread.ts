@@ -32,9 +32,9 @@ const flushUsesEveryMs = 5000;
 
 /** What one thread has of the configuration. Can be sent to another thread. */
 export type ThreadConfig = {
-  /** Null in the thread of the REST face. */
+  /** Null in the thread of the REST API. */
   readonly rpc: RpcShare | null;
-  /** Where to serve the public REST face, which has a thread of its own; null in the others. */
+  /** Where to serve the public REST API, which has a thread of its own; null in the others. */
   readonly rest: ListenAddress | null;
   readonly maxTokensPerAccount: number;
   /** For the keys that are kept. */
@@ -60,7 +60,7 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
     rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads, cacheBytes),
     rest,
     maxTokensPerAccount: config.maxTokensPerAccount,
-    // The REST face, which few keys come to, has an eighth besides.
+    // The REST API, which few keys come to, has an eighth besides.
     cacheBytes: rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads,
     heldBytes: rpc === null ? halfHeldBytes : halfHeldBytes / rpcThreads,
     shutdownGraceMs: config.shutdownGraceMs,
@@ -122,7 +122,12 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   const lastUse = starting.use(startLastUse(store, log));
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: preparePrincipal, maxBytes: config.cacheBytes }),
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      prepare: preparePrincipal,
+      maxBytes: config.cacheBytes,
+    }),
     clock: clock.now,
     lastUse,
     sealer: sealingSecret === null ? null : createSealer(sealingSecret),

@@ -21,7 +21,12 @@ async function startHandler(
   const store = await openStore(temporaryDataDirectory());
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: () => new Uint8Array(0), maxBytes: 1_000_000 }),
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      prepare: () => new Uint8Array(0),
+      maxBytes: 1_000_000,
+    }),
     clock: Date.now,
     lastUse: createLastUseRecorder(store, () => {}),
     sealer: null,

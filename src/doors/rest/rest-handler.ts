@@ -62,7 +62,7 @@ type Exchange = {
   leave: () => void;
 };
 
-/** The public REST face: who holds a key manages the tokens of its account. */
+/** The public REST API: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   const {
     authenticate,

@@ -42,7 +42,7 @@ export type RestPort = {
   replaceTls(certificates: Certificates | null): void;
 };
 
-/** Starts the public REST face. */
+/** Starts the public REST API. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { address, authority, store, clock, log } = options;
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
