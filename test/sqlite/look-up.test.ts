@@ -1,11 +1,16 @@
 import { mkdirSync } from "node:fs";
+import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished } from "vitest";
+import { digestKey, mintKey } from "../../src/authority/key.ts";
+import { createKeyIndex } from "../../src/authority/key-index.ts";
+import { createChangeSignal, createSignalBump } from "../../src/stores/sqlite/change-signal.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { createLookUp } from "../../src/stores/sqlite/serving/look-up.ts";
+import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
 import { checkpointAll, checkpointWhenLong } from "../../src/stores/sqlite/writer/checkpoint.ts";
 import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 /** A database, its writer, and look-ups beside it, with the signals that the writer's thread would give moved by hand. */
@@ -55,6 +60,40 @@ it("a look-up sees every change that was told of, also within a turn", () => {
     expect(lookUp.findByDigest(digest)).not.toBeNull();
     expect(lookUp.findByDigest(digest)).not.toBeNull();
   }
+});
+
+it("a key that is looked up in a turn is forgotten with a change that was read in that turn before it was told of", async () => {
+  const { directory, database } = dataFiles(temporaryDataDirectory());
+  mkdirSync(directory);
+  const db = openWriterDatabase(database);
+  const writer = createWriter(db);
+  const changeSignal = createChangeSignal();
+  const tell = createSignalBump(changeSignal);
+  const { port1: port } = new MessageChannel();
+  const store = openServingStore({ database, port, changeSignal });
+  onTestFinished(async () => {
+    await store[Symbol.asyncDispose]();
+    db.close();
+  });
+  const { freshness, findByDigest } = store;
+  const keys = createKeyIndex({ freshness, findByDigest, prepare: () => new Uint8Array(), maxBytes: 1_000_000 });
+  const key = mintKey("secret", true);
+  const token = aNewToken({ digest: digestKey(key) });
+  const context = at(1);
+  writer.transact(() =>
+    writer.create({ method: "create", token, request: null, maxLiveTokens: 10, context }, () => false),
+  );
+  tell();
+  await keys.find(key);
+  await turn();
+  // Something was told of, and one who does not remember looks a key up: the turn has its read transaction.
+  tell();
+  await store.findByDigest(token.digest);
+  writer.transact(() => writer.revoke({ method: "revoke", id: token.id, reason: "", context }));
+  // Reads the revocation, and asks for the key, before it is told of: either answer is right.
+  await keys.find(key);
+  tell();
+  expect((await keys.find(key))?.token.revokedAtMs).toBe(1);
 });
 
 it("look-ups hold no read transaction beyond their turn", async () => {

@@ -10,7 +10,7 @@ export const plantedHttp2 = [
   {
     name: "the HPACK decoder keeps a credential beyond its request",
     file: "src/wire/http2/hpack-decoder.ts",
-    from: " && !isCredential(name)",
+    from: " && !isCredential(named.name)",
     to: "",
     tests: ["test/http2/hpack.test.ts"],
   },
@@ -170,16 +170,16 @@ export const plantedHttp2 = [
   },
   {
     name: "time in which we were stopped is a peer's silence over HTTP/1.1",
-    file: "src/wire/port/silence-timer.ts",
+    file: "src/wire/silence-timer.ts",
     from: "immediate = setImmediate(onSilence);",
     to: "immediate = undefined;\n    onSilence();",
     tests: ["test/http/limits.test.ts"],
   },
   {
     name: "gRPC reads 431",
-    file: "src/calls/start-port.ts",
-    from: "if (grpcFields !== null) {",
-    to: "if (grpcFields === undefined) {",
+    file: "src/calls/large-header.ts",
+    from: "return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);",
+    to: "return grpcType === undefined ? inGrpc(grpcType, requestId) : inJson(requestId);",
     tests: ["test/server.test.ts"],
   },
   {

@@ -9,6 +9,8 @@ const cacheKib = 8192;
 export type LookUp = Disposable & {
   /** Hot path. */
   findByDigest(digest: Uint8Array): StoredToken | null;
+  /** Look-ups after this call see the database as it is then, or newer. */
+  renew(): void;
 };
 
 /** What tells whether look-ups may share what they see of the database. */
@@ -27,7 +29,8 @@ export type SharingSignals = {
 export function createLookUp(db: Database.Database, { changeSignal, isLogLong }: SharingSignals): LookUp {
   db.pragma(`cache_size = -${cacheKib}`);
   const begin = db.prepare("BEGIN");
-  const commit = db.prepare("COMMIT");
+  // Nothing was changed. A COMMIT would fail where a read has failed before it.
+  const end = db.prepare("ROLLBACK");
   const find = db.prepare<[Uint8Array], StoredTokenRow>(`SELECT ${storedTokenColumns} FROM token WHERE digest = ?`);
   let isSharing = false;
   let signalSeen = Number.NaN;
@@ -64,7 +67,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   function endSharing(): void {
     isSharing = false;
     if (db.inTransaction) {
-      commit.run();
+      end.run();
     }
   }
 
@@ -74,6 +77,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
       const row = find.get(digest);
       return row === undefined ? null : toStoredToken(row);
     },
+    renew: endSharing,
     [Symbol.dispose]() {
       db.close();
     },
