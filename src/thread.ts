@@ -6,6 +6,7 @@ import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
+import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import type { Port, PortReadings } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
@@ -144,6 +145,9 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     logCall(call, tracing === null ? null : tracing.record(call));
   };
 
+  // One for all ports: each would write its own ten lines a second.
+  const reportFault = createFaultLog(log);
+
   const ports = new Map<PortName, Port>();
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
@@ -162,6 +166,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
           isServing: () => !shutdown.signal.aborted && store.isServing(),
           shutdownSignal: shutdown.signal,
           onCall,
+          reportFault,
           isTraced: tracing !== null,
           budget,
           log,
@@ -179,6 +184,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
           store,
           clock: clock.now,
           onCall,
+          reportFault,
           isTraced: tracing !== null,
           budget,
           log,

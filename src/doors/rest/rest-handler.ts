@@ -5,12 +5,11 @@ import { DelegationError, MakerRefusedError } from "../../authority/delegation.t
 import { AuthorityError } from "../../authority/errors.ts";
 import type { StoredToken } from "../../authority/token.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
-import { createFaultLog } from "../../calls/fault-log.ts";
+import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecided } from "../../calls/public-error.ts";
 import { type ReadTrace, readNoTrace, type TraceHeaders } from "../../calls/trace-headers.ts";
-import type { Log } from "../../machine/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { rawQuery } from "../../wire/raw-path.ts";
 import { createAccountPlaces } from "./account-places.ts";
@@ -39,7 +38,7 @@ export type RestHandlerOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
   readonly readTrace?: ReadTrace;
-  readonly log: Log;
+  readonly reportFault: ReportFault;
   /** Default: 10 seconds, as the RPCs that do the same. */
   readonly deadlineMs?: number;
   /** How long a body may take. Default: 8 seconds, less than what the port waits for one that stops. */
@@ -65,11 +64,17 @@ type Exchange = {
 
 /** The public REST API: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
-  const { authenticate, onCall, readTrace = readNoTrace, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
+  const {
+    authenticate,
+    onCall,
+    reportFault,
+    readTrace = readNoTrace,
+    deadlineMs = 10_000,
+    bodyDeadlineMs = 8000,
+  } = options;
   const operations = createOperations(options);
   const requests = createAccountPlaces(maxUnderWay, maxWaiting);
   const revocations = createAccountPlaces(maxUnderWay, maxWaiting);
-  const reportFault = createFaultLog(options.log);
   const document = Buffer.from(JSON.stringify(openApiDocument));
 
   return async (request) => {
