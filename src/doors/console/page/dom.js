@@ -1,7 +1,5 @@
 /** @typedef {Node | string | number | null | undefined | false | readonly Child[]} Child */
-/**
- * @typedef {Readonly<Record<string, string | number | boolean | null | undefined | ((event: Event) => void)>>} Props
- */
+/** @typedef {Readonly<Record<string, string | number | boolean | null | undefined | ((event: Event) => void)>>} Props */
 
 /**
  * Makes an element. A function is a listener of the event that its name says (`onclick`), true an attribute without a

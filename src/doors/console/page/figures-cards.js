@@ -12,10 +12,7 @@ import { stateParts } from "./state-card.js";
  * @property {number} undecided
  * @property {Readonly<Record<string, number>>} refusals
  */
-/**
- * @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[],
- * readonly state: import("./state-card.js").ServiceState | null }} Figures
- */
+/** @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[], readonly state: import("./state-card.js").ServiceState | null }} Figures */
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;

@@ -10,8 +10,7 @@ export const undecided = "NOT_DECIDED";
 /**
  * What each reason means, what to do, and which tokens it can be about.
  *
- * @type {Readonly<Record<string, { readonly means: string, readonly todo: string, readonly tokens: readonly (readonly
- * [string, Readonly<Record<string, string>>])[] }>>}
+ * @type {Readonly<Record<string, { readonly means: string, readonly todo: string, readonly tokens: readonly (readonly [string, Readonly<Record<string, string>>])[] }>>}
  */
 const meanings = {
   KEY_MALFORMED: {

@@ -38,16 +38,16 @@
 /**
  * What each RPC answers. Proto's JSON leaves out what is empty.
  *
- * @typedef {object} Answers @property {{ readonly token: Token, readonly key?: string, readonly revision: string }}
- * Create @property {{ readonly token: Token }} Get @property {{ readonly tokens?: readonly Token[], readonly
- * nextPageToken?: string, readonly previousPageToken?: string }} List @property {{ readonly token: Token, readonly
- * revision: string }} Revoke @property {{ readonly token: Token }} FindByDigest @property {{ readonly changes?:
- * readonly Change[], readonly nextPageToken?: string }} ListChanges @property {{ readonly accounts?: readonly
- * Account[], readonly nextPageToken?: string }} ListAccounts
+ * @typedef {object} Answers
+ * @property {{ readonly token: Token, readonly key?: string, readonly revision: string }} Create
+ * @property {{ readonly token: Token }} Get
+ * @property {{ readonly tokens?: readonly Token[], readonly nextPageToken?: string, readonly previousPageToken?: string }} List
+ * @property {{ readonly token: Token, readonly revision: string }} Revoke
+ * @property {{ readonly token: Token }} FindByDigest
+ * @property {{ readonly changes?: readonly Change[], readonly nextPageToken?: string }} ListChanges
+ * @property {{ readonly accounts?: readonly Account[], readonly nextPageToken?: string }} ListAccounts
  */
-/**
- * @typedef {{ readonly identity: string | null, readonly role: string | null, readonly fault: string | null }} Caller
- */
+/** @typedef {{ readonly identity: string | null, readonly role: string | null, readonly fault: string | null }} Caller */
 
 // The authority gives up after 10 seconds by itself.
 const timeoutMs = 12_000;
@@ -141,10 +141,7 @@ async function ask(path, options, signal) {
   return answer;
 }
 
-/**
- * @param {{ readonly code?: string, readonly message?: string, readonly details?: readonly { readonly debug?: {
- * readonly reason?: string, readonly metadata?: Record<string, string> } }[] }} answer
- */
+/** @param {{ readonly code?: string, readonly message?: string, readonly details?: readonly { readonly debug?: { readonly reason?: string, readonly metadata?: Record<string, string> } }[] }} answer */
 function errorIn({ code = "unknown", message = "", details = [] }) {
   const info = details[0]?.debug ?? {};
   return new RpcError(message, { code, reason: info.reason, metadata: info.metadata });

@@ -16,14 +16,8 @@ import { distance, timeOf } from "./words.js";
  * @property {readonly CertificateEnd[]} certificates
  * @property {readonly RefusedRow[]} refused
  */
-/**
- * @typedef {{ readonly of: "server" | "rest" | "caller", readonly caller: string | null, readonly endsAtMs: number }}
- * CertificateEnd
- */
-/**
- * @typedef {{ readonly reason: string, readonly caller: string | null, readonly tokenId: string | null, readonly count:
- * number, readonly lastMs: number }} RefusedRow
- */
+/** @typedef {{ readonly of: "server" | "rest" | "caller", readonly caller: string | null, readonly endsAtMs: number }} CertificateEnd */
+/** @typedef {{ readonly reason: string, readonly caller: string | null, readonly tokenId: string | null, readonly count: number, readonly lastMs: number }} RefusedRow */
 
 const dayMs = 86_400_000;
 const endsSoonMs = 14 * dayMs;
