@@ -18,7 +18,7 @@ const steps: readonly Step[] = [
     run: () => complaintOf("biome", "ci", "--colors=off", "--error-on-warnings"),
   },
   { name: "tsc: types", run: () => complaintOf("tsc", "--noEmit") },
-  { name: "tsc: types of the operator's page", run: () => complaintOf("tsc", "--project", "src/doors/console") },
+  { name: "tsc: types of the console", run: () => complaintOf("tsc", "--project", "src/doors/console") },
   { name: "buf: lint", run: () => complaintOf("buf", "lint") },
   { name: "buf: format", run: () => complaintOf("buf", "format", "--diff", "--exit-code", "proto") },
   { name: "buf: breaking, against main", run: findBreaking },

@@ -295,7 +295,7 @@ describe("a restore", () => {
     expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
   });
 
-  it("is refused when the files end before the backup, or are of another authority", async () => {
+  it("is refused when the files end before the backup, or are of another installation", async () => {
     using here = temporaryDirectory();
     const lines = readFileSync(scene.log, "utf8").split(/(?<=\n)/);
     writeFileSync(join(here.path, "old"), lines.slice(0, 2).join(""));

@@ -53,11 +53,11 @@ it("100 lines a second tell of it, which count those left out", () => {
   const write = (fields: object) => lines.push(fields);
   const large = createLargeHeaders({ info: write, warn: write, error: write }, () => nowMs);
   for (let round = 0; round < 125; round += 1) {
-    large.refuse({ transport: "tls", identity: "spiffe://casapay/gateway" });
+    large.refuse({ transport: "tls", identity: "spiffe://casapay/gateway" }, "");
   }
   expect(lines).toHaveLength(100);
   nowMs += 1000;
-  large.refuse({ transport: "tls", identity: null });
+  large.refuse({ transport: "tls", identity: null }, "");
   expect(lines.at(-1)).toMatchObject({ caller: null, suppressed: 25 });
   expect(large.count()).toBe(126);
 });

@@ -29,7 +29,7 @@ func Plaintext() Security {
 	return Security{credentials: insecure.NewCredentials(), isPlaintext: true}
 }
 
-// MutualTLS takes PEM: the authorities that sign the server's certificate, and the certificate and private key that the caller is known by.
+// MutualTLS takes PEM: the CAs that sign the server's certificate, and the certificate and private key that the caller is known by.
 func MutualTLS(ca, certificate, key []byte) Security {
 	loaded, err := mutualTLS(ca, certificate, key)
 	return Security{credentials: loaded, err: err}

@@ -1,9 +1,10 @@
 import { undecided } from "./errors.ts";
+import type { Freshness } from "./freshness.ts";
 import { GenerationalCache } from "./generational-cache.ts";
 import { digestText, digestWord, hasKeyLength, isKey } from "./key.ts";
 import { createSecondTimes } from "./second-times.ts";
 import type { StoredToken } from "./token.ts";
-import type { TokenStore } from "./token-store.ts";
+import type { TokenReads } from "./token-store.ts";
 
 /** A token that a key was proven to belong to, with the answer that accepting it gives. Made once for each time it is read. */
 export type Principal = {
@@ -23,7 +24,9 @@ export type KeyIndex = {
 };
 
 export type KeyIndexOptions = {
-  readonly store: Pick<TokenStore, "findByDigest" | "changeSignal" | "changesAfter" | "head">;
+  /** Says when what was found before may still be answered. */
+  readonly freshness: Freshness;
+  readonly findByDigest: TokenReads["findByDigest"];
   /** Makes the answer that accepting a token gives; the index keeps it with the token. */
   readonly prepare: (token: StoredToken) => Uint8Array;
   /** For proven and unknown keys together: an eighth of it is for unknown ones. */
@@ -51,14 +54,13 @@ type Probe = {
 };
 
 /** Keeps proven keys and unknown keys apart, so that a flood of unknown ones cannot push out the proven. */
-export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): KeyIndex {
+export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: KeyIndexOptions): KeyIndex {
   // By four bytes of the digest, and compared with all of it: asked for a text, a map first looks for it among all texts that V8 knows.
   const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal));
   const unknown = new GenerationalCache<number, string>(maxBytes / 8, () => unknownBytes);
   const isSecondTime = createSecondTimes();
-  // The signal is read first: a change between the two reads is then seen twice rather than not at all.
-  let signal = store.changeSignal();
-  let revision = store.head().revision;
+  /** What is remembered has every change up to here. */
+  let mark = freshness.mark();
   /** Below zero when the last one was unknown. */
   let probesLeft = maxProbesPerTurn;
   let isTurnScheduled = false;
@@ -69,16 +71,16 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
     if (!hasKeyLength(text)) {
       return undefined;
     }
-    catchUp();
+    const isFresh = isCaughtUp();
     const digest = digestText(text);
-    const known = remembered(digest);
+    const known = isFresh ? remembered(digest) : undefined;
     if (known !== undefined) {
       return known;
     }
     if (!isKey(text)) {
       return undefined;
     }
-    return probesLeft > 0 && waiting.length === 0 ? probe(digest) : probeLater(digest);
+    return isFresh && probesLeft > 0 && waiting.length === 0 ? probe(digest) : probeLater(digest);
   }
 
   /** Hot path. Undefined when it must be looked up. */
@@ -91,34 +93,33 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
     return unknown.get(place) === digest ? null : undefined;
   }
 
-  /** Forgets what has changed since the last look. Hot path: one load when nothing has. */
-  function catchUp(): void {
-    const current = store.changeSignal();
-    if (current === signal) {
-      return;
-    }
-    const changes = store.changesAfter(revision, maxChanges);
-    if (changes === null) {
-      const { revision: newest } = store.head();
+  /** Whether memory may be decided from. Hot path: one load when nothing has changed. */
+  function isCaughtUp(): boolean {
+    return freshness.isFresh(mark) || catchUp();
+  }
+
+  /** Forgets what has changed since the mark. False when the store cannot tell, or something else has changed meanwhile. */
+  function catchUp(): boolean {
+    const since = freshness.changesSince(mark, maxChanges);
+    if (since.changes === null) {
       proven.clear();
       unknown.clear();
-      revision = newest;
     } else {
-      for (const change of changes) {
+      for (const change of since.changes) {
         const place = digestWord(textOf(change.digest), 0);
         proven.delete(place);
         unknown.delete(place);
-        revision = change.revision;
       }
     }
-    signal = current;
+    mark = since.mark;
+    return freshness.isFresh(mark);
   }
 
   function probe(digest: string): Principal | null | Promise<Principal | null> {
     probesLeft -= 1;
     scheduleTurn();
-    const found = store.findByDigest(Buffer.from(digest, "latin1"));
-    return found instanceof Promise ? settle(digest, found, signal) : remember(digest, found);
+    const found = findByDigest(Buffer.from(digest, "latin1"));
+    return found instanceof Promise ? settle(digest, found, mark.revision) : remember(digest, found);
   }
 
   function remember(digest: string, token: StoredToken | null): Principal | null {
@@ -136,18 +137,23 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
     return found;
   }
 
-  /** A look-up that takes time may have begun before a change that was answered since: then it is made again. */
+  /**
+   * A look-up that takes time may have begun before a change that was answered since: then it is made again. `begunAt` is the revision up to
+   * which everything was known when it began.
+   */
   async function settle(
     digest: string,
     lookup: Promise<StoredToken | null>,
     begunAt: number,
   ): Promise<Principal | null> {
     const token = await lookup;
-    catchUp();
-    if (signal === begunAt) {
+    while (!isCaughtUp()) {
+      await freshness.untilFresh();
+    }
+    if (mark.revision === begunAt) {
       return remember(digest, token);
     }
-    return settle(digest, Promise.resolve(store.findByDigest(Buffer.from(digest, "latin1"))), signal);
+    return settle(digest, Promise.resolve(findByDigest(Buffer.from(digest, "latin1"))), mark.revision);
   }
 
   function probeLater(digest: string): Promise<Principal | null> {
@@ -171,22 +177,42 @@ export function createKeyIndex({ store, prepare, maxBytes }: KeyIndexOptions): K
     const now = waiting;
     waiting = [];
     let answered = 0;
+    let isFresh = true;
     for (const { digest, resolve, reject } of now) {
       if (probesLeft <= 0) {
         break;
       }
-      answered += 1;
       try {
-        catchUp();
+        isFresh = isCaughtUp();
+        if (!isFresh) {
+          break;
+        }
         const known = remembered(digest);
         resolve(known === undefined ? probe(digest) : known);
       } catch (error) {
         reject(error);
       }
+      answered += 1;
     }
     waiting = now.slice(answered);
-    if (waiting.length > 0) {
+    if (!isFresh) {
+      void waitUntilFresh();
+    } else if (waiting.length > 0) {
       scheduleTurn();
+    }
+  }
+
+  /** Those that wait have their turn when the store can tell again what has changed. When it cannot soon, they are given up. */
+  async function waitUntilFresh(): Promise<void> {
+    isTurnScheduled = true;
+    try {
+      await freshness.untilFresh();
+      setImmediate(beginTurn);
+    } catch (error) {
+      isTurnScheduled = false;
+      for (const { reject } of waiting.splice(0)) {
+        reject(error);
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 import type { MakerRefusal } from "./delegation.ts";
+import type { Freshness } from "./freshness.ts";
 import type { Action, Change, ChangeContext, JournalHead } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
@@ -142,27 +143,22 @@ export type AccountPage = {
   readonly next: string | null;
 };
 
-/** One row of the journal, as far as those need it who keep tokens in memory. */
-export type TokenChange = {
-  readonly revision: number;
-  /** Of the token that was created or revoked. */
-  readonly digest: Uint8Array;
-};
-
 export type TokenUse = {
   readonly createRevision: number;
   readonly usedAtMs: number;
 };
 
 /**
- * Keeps tokens and their journal.
+ * Keeps tokens and their journal, in three promises: reads, writes, and whether memory may be decided from.
  *
- * Each method is one atomic step: it happens as a whole, or not at all. A change is answered only once it would survive a power
- * cut, and any read that starts after that answer sees it. As long as a store is open, the times of its changes never fall: one that
- * is asked for with an earlier time than the change before it has that one's. Rejects with UNDECIDED when it could not do its work; after a change
- * the outcome is then unknown.
+ * Each read and each write is one atomic step: it happens as a whole, or not at all. A change is answered only once it would survive a
+ * power cut, and any read that starts after that answer sees it. A read or a write rejects with UNDECIDED when it could not do its work;
+ * after a write the outcome is then unknown.
  */
-export interface TokenStore {
+export type TokenStore = TokenReads & TokenWrites & { readonly freshness: Freshness };
+
+/** What a store answers about tokens and their journal. */
+export interface TokenReads {
   /** Returns the token whose key has this digest, live or not, or null. Hot path. */
   findByDigest(digest: Uint8Array): StoredToken | null | Promise<StoredToken | null>;
 
@@ -170,9 +166,9 @@ export interface TokenStore {
   get(id: string): Promise<Token | null>;
 
   /**
-   * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no more than
-   * `scanLimit` tokens, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a `next`. A `next` is never given when no matching token is left
-   * among those looked at and none are left to look at.
+   * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no more than `scanLimit`
+   * tokens, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a `next`. A `next` is never
+   * given when no matching token is left among those looked at and none are left to look at.
    */
   list(query: TokenQuery): Promise<TokenPage>;
 
@@ -190,6 +186,18 @@ export interface TokenStore {
    */
   listAccounts(query: AccountQuery): Promise<AccountPage>;
 
+  /** Returns the newest change that this view of the store knows of. No change that it answered is newer. */
+  head(): JournalHead;
+
+  /** Returns whether reads and writes can be answered now: from what a read found, and not from hope. */
+  isServing(): boolean;
+}
+
+/**
+ * What a store changes. The times of changes never fall as long as the store is open: a change that is asked for with an earlier time than
+ * that of the change before it is given the time of the one before it.
+ */
+export interface TokenWrites {
   /**
    * Creates the token and appends to the journal, or does neither.
    *
@@ -209,8 +217,8 @@ export interface TokenStore {
 
   /**
    * Revokes the token and appends to the journal; null when no token has this id. Again changes nothing, and answers the first
-   * time, reason and revision. Erases the sealed key of the token. Works even when the disk is full. What a bearer asks for is judged
-   * first, in the same step, as in `create`.
+   * time, reason and revision. The sealed key of the token is never answered again. What a bearer asks for is judged first, in the same
+   * step, as in `create`.
    */
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
 
@@ -219,21 +227,6 @@ export interface TokenStore {
 
   /** Forgets request ids, and with them sealed keys, of 24 hours before or earlier. */
   forgetRequests(nowMs: number): Promise<void>;
-
-  /** Returns the newest change. */
-  head(): JournalHead;
-
-  /**
-   * Returns a number that is another one after each change that was answered, whoever asked for it. It says nothing else. It
-   * is also another one once the store has failed. Hot path.
-   */
-  changeSignal(): number;
-
-  /** Returns the changes after this revision, oldest first, or null when there are more than `limit`. */
-  changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
-
-  /** Returns whether reads and changes can be answered now, from a real read. */
-  isServing(): boolean;
 }
 
 /** How long a request id is remembered. */

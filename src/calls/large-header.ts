@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Log } from "../machine/log.ts";
 import { type Allowance, createSampler } from "../machine/sampler.ts";
 import type { ShortResponse } from "../wire/exchange.ts";
+import { grpcTypeOf } from "../wire/media-type.ts";
 import { headerTooLarge, publicErrorBody } from "./public-error.ts";
 
 const allowance: Allowance = { lines: 100, everyMs: 1000 };
@@ -12,7 +13,7 @@ type Sender = { readonly transport: string; readonly identity: string | null };
 /** What is told to requests whose header is larger than is read: of such a request nothing else is known, whatever the door. */
 export type LargeHeaders = {
   /** Counts and logs one, and returns its answer. */
-  refuse(sender: Sender): ShortResponse;
+  refuse(sender: Sender, contentType: string): ShortResponse;
   /** How many there were since the start. */
   count(): number;
 };
@@ -30,16 +31,35 @@ export function createLargeHeaders(log: Log, steadyNowMs?: () => number): LargeH
   }
 
   return {
-    refuse(sender) {
+    refuse(sender, contentType) {
       count += 1;
       const requestId = `req_${randomBytes(12).toString("hex")}`;
       tell(sender, requestId);
-      return {
-        status: 431,
-        header: { "content-type": "application/json", "cache-control": "no-store", "request-id": requestId },
-        body: Buffer.from(publicErrorBody(headerTooLarge, requestId)),
-      };
+      const grpcType = grpcTypeOf(contentType);
+      return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);
     },
     count: () => count,
+  };
+}
+
+function inJson(requestId: string): ShortResponse {
+  return {
+    status: 431,
+    header: { "content-type": "application/json", "cache-control": "no-store", "request-id": requestId },
+    body: Buffer.from(publicErrorBody(headerTooLarge, requestId)),
+  };
+}
+
+/** A client of gRPC would make UNKNOWN of 431. */
+function inGrpc(grpcType: string, requestId: string): ShortResponse {
+  return {
+    status: 200,
+    header: {
+      "content-type": grpcType,
+      "grpc-status": "8",
+      "grpc-message": "the metadata is longer than 16384 bytes or has more than 128 fields",
+      "request-id": requestId,
+    },
+    body: new Uint8Array(0),
   };
 }

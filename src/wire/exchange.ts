@@ -36,5 +36,8 @@ export type ShortResponse = {
   readonly body: Uint8Array;
 };
 
+/** Answers a request whose header is larger than is read. `contentType` is its own, or empty where that is not known. */
+export type RefuseLargeHeader = (peer: Peer, contentType: string) => ShortResponse;
+
 /** Answers one request. What it throws is logged and answered with 500, and nothing of it is echoed. */
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;

@@ -1,27 +1,33 @@
 import { describe, expect, it } from "vitest";
+import { undecided } from "../../src/authority/errors.ts";
+import type { Freshness } from "../../src/authority/freshness.ts";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
-import type { TokenChange, TokenStore } from "../../src/authority/token-store.ts";
+import { createSharedFreshness } from "../../src/stores/sqlite/serving/shared-freshness.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 
 /** A real store, with its look-ups counted. */
 async function countingStore() {
   const store = await openStore(temporaryDataDirectory());
   const counted = { lookUps: 0, catchUps: 0 };
-  const view: Pick<TokenStore, "findByDigest" | "changeSignal" | "changesAfter" | "head"> = {
-    findByDigest(digest) {
-      counted.lookUps += 1;
-      return store.findByDigest(digest);
-    },
-    changesAfter(revision, limit) {
+  const freshness: Freshness = {
+    ...store.freshness,
+    changesSince(mark, limit) {
       counted.catchUps += 1;
-      return store.changesAfter(revision, limit);
+      return store.freshness.changesSince(mark, limit);
     },
-    changeSignal: store.changeSignal,
-    head: store.head,
   };
-  const keys = createKeyIndex({ store: view, prepare: () => Buffer.from("an answer"), maxBytes: 1_000_000 });
+  const findByDigest = (digest: Uint8Array) => {
+    counted.lookUps += 1;
+    return store.findByDigest(digest);
+  };
+  const keys = createKeyIndex({
+    freshness,
+    findByDigest,
+    prepare: () => Buffer.from("an answer"),
+    maxBytes: 1_000_000,
+  });
   /** A key is kept from the second time on. */
   async function findTwice(key: string) {
     await keys.find(key);
@@ -238,16 +244,12 @@ describe("the key index", () => {
     const gate = Promise.withResolvers<void>();
     const lookUps: number[] = [];
     const keys = createKeyIndex({
-      store: {
-        async findByDigest(digest) {
-          const token = await store.findByDigest(digest);
-          lookUps.push(lookUps.length);
-          await gate.promise;
-          return token;
-        },
-        changeSignal: store.changeSignal,
-        changesAfter: store.changesAfter,
-        head: store.head,
+      freshness: store.freshness,
+      async findByDigest(digest) {
+        const token = await store.findByDigest(digest);
+        lookUps.push(lookUps.length);
+        await gate.promise;
+        return token;
       },
       prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
@@ -264,16 +266,15 @@ describe("the key index", () => {
     const { key, id } = await create();
     let fails = false;
     const keys = createKeyIndex({
-      store: {
-        findByDigest: store.findByDigest,
-        changeSignal: store.changeSignal,
-        changesAfter(revision, limit) {
+      findByDigest: store.findByDigest,
+      freshness: {
+        ...store.freshness,
+        changesSince(mark, limit) {
           if (fails) {
             throw new Error("the journal could not be read");
           }
-          return store.changesAfter(revision, limit);
+          return store.freshness.changesSince(mark, limit);
         },
-        head: store.head,
       },
       prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
@@ -291,28 +292,35 @@ describe("the key index", () => {
     const { store, create } = await countingStore();
     const { key, id } = await create();
     let signal = 0;
-    let whileReading: (() => readonly TokenChange[]) | null = null;
+    let whileReading: (() => void) | null = null;
     const keys = createKeyIndex({
-      store: {
-        findByDigest: store.findByDigest,
-        changeSignal: () => signal,
-        changesAfter: (revision, limit) => whileReading?.() ?? store.changesAfter(revision, limit),
-        head: store.head,
-      },
+      findByDigest: store.findByDigest,
+      freshness: createSharedFreshness({
+        readSignal: () => signal,
+        journal: {
+          head: store.head,
+          changesAfter(revision) {
+            const changes = before ?? [];
+            whileReading?.();
+            return changes.filter((change) => change.revision > revision);
+          },
+        },
+        isServing: () => true,
+      }),
       prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
     });
     await keys.find(key);
     await keys.find(key);
-    const { revision } = store.head();
+    const mark = store.freshness.mark();
     await create();
-    const before = store.changesAfter(revision, 10) ?? [];
+    let before = store.freshness.changesSince(mark, 10).changes;
     await store.revoke(id, "", at(2));
     signal = 1;
     whileReading = () => {
       whileReading = null;
       signal = 2;
-      return before;
+      before = store.freshness.changesSince(mark, 10).changes;
     };
     // Asked for before that answer: either is right.
     await keys.find(key);
@@ -326,5 +334,98 @@ describe("the key index", () => {
     const token = aNewToken({ digest: digestKey(key) });
     await Promise.all([store.create(token, null, 10_000, at(1)), ...Array.from({ length: 1001 }, create)]);
     expect((await keys.find(key))?.token.id).toBe(token.id);
+  });
+
+  describe("where the store cannot tell for a while what has changed", () => {
+    /** A store whose freshness lapses, as a lease does, and comes back or does not. */
+    async function lapsingStore() {
+      const { store, create } = await countingStore();
+      let lapsed: PromiseWithResolvers<void> | null = null;
+      const freshness: Freshness = {
+        ...store.freshness,
+        isFresh: (mark) => lapsed === null && store.freshness.isFresh(mark),
+        untilFresh: () => lapsed?.promise ?? Promise.resolve(),
+      };
+      const gate = { open: Promise.resolve() };
+      const keys = createKeyIndex({
+        freshness,
+        async findByDigest(digest) {
+          const token = await store.findByDigest(digest);
+          await gate.open;
+          return token;
+        },
+        prepare: () => new Uint8Array(),
+        maxBytes: 1_000_000,
+      });
+      return {
+        ...{ store, create, keys, gate },
+        lapse() {
+          const comingBack = Promise.withResolvers<void>();
+          lapsed = comingBack;
+          return {
+            comeBack() {
+              lapsed = null;
+              comingBack.resolve();
+            },
+            giveUp: () => comingBack.reject(undecided(new Error("no lease"))),
+          };
+        },
+      };
+    }
+
+    it("answers nothing, from memory or from the store, and everything once it can tell", async () => {
+      const { store, create, keys, lapse } = await lapsingStore();
+      const [known, other] = [await create(), await create()];
+      await keys.find(known.key);
+      await keys.find(known.key);
+      const { comeBack } = lapse();
+      const asked = [known, other].map(({ key }) => keys.find(key));
+      let answered = 0;
+      for (const one of asked) {
+        void Promise.resolve(one).then(() => {
+          answered += 1;
+        });
+      }
+      await turn();
+      await turn();
+      expect(answered).toBe(0);
+      await store.revoke(known.id, "", at(2));
+      comeBack();
+      expect((await Promise.all(asked)).map((found) => found?.token.revokedAtMs)).toEqual([2, null]);
+    });
+
+    it("tells at once what is no key by its form", async () => {
+      const { keys, lapse } = await lapsingStore();
+      const key = mintKey("secret", true);
+      lapse();
+      expect(keys.find(key.slice(0, 20) + (key[20] === "A" ? "B" : "A") + key.slice(21))).toBeUndefined();
+    });
+
+    it("holds back a look-up that was under way, and answers it as of when it can tell again", async () => {
+      const { store, create, keys, gate, lapse } = await lapsingStore();
+      const { key, id } = await create();
+      const opening = Promise.withResolvers<void>();
+      gate.open = opening.promise;
+      const finding = keys.find(key);
+      const { comeBack } = lapse();
+      opening.resolve();
+      await turn();
+      await store.revoke(id, "", at(2));
+      comeBack();
+      expect((await finding)?.token.revokedAtMs).toBe(2);
+    });
+
+    it("is undecided about those that wait when it cannot tell soon, and goes on once it can", async () => {
+      const { create, keys, lapse } = await lapsingStore();
+      const { key, id } = await create();
+      const { giveUp } = lapse();
+      const waiting = Promise.allSettled([keys.find(key), keys.find(mintKey("secret", true))]);
+      await turn();
+      giveUp();
+      const outcomes = (await waiting).map((one) => (one.status === "rejected" ? one.reason.reason : one.status));
+      expect(outcomes).toEqual(["UNDECIDED", "UNDECIDED"]);
+      lapse().comeBack();
+      expect((await keys.find(key))?.token.id).toBe(id);
+    });
   });
 });

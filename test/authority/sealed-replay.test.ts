@@ -31,7 +31,12 @@ it.each([
   const store = await openStore(directory);
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: () => new Uint8Array(), maxBytes: 1_000_000 }),
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      prepare: () => new Uint8Array(),
+      maxBytes: 1_000_000,
+    }),
     clock: Date.now,
     lastUse: createLastUseRecorder(store, () => {}),
     sealer: createSealer(randomBytes(32)),

@@ -98,7 +98,12 @@ export class ConnectRig implements AsyncDisposable {
     );
     const authority = createTokenAuthority({
       store,
-      keys: createKeyIndex({ store, prepare: () => new Uint8Array(), maxBytes: 1_000_000 }),
+      keys: createKeyIndex({
+        freshness: store.freshness,
+        findByDigest: store.findByDigest,
+        prepare: () => new Uint8Array(),
+        maxBytes: 1_000_000,
+      }),
       clock,
       lastUse: createLastUseRecorder(store, () => {}),
       sealer: options.hasSealingSecret === false ? null : createSealer(new Uint8Array(32).fill(7)),

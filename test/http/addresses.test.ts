@@ -1,8 +1,8 @@
 import { networkInterfaces } from "node:os";
 import { describe, expect, it } from "vitest";
-import { requestUrl } from "../../src/wire/http1/request-target.ts";
 import { formatListenAddress, parseListenAddress } from "../../src/wire/port/listen-address.ts";
 import { plaintextPeer } from "../../src/wire/port/plaintext-peer.ts";
+import { requestUrl } from "../../src/wire/request-target.ts";
 import { connectRaw, readToEnd, startRig } from "./http-rig.ts";
 
 describe("parseListenAddress", () => {

@@ -1,17 +1,11 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
 import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
-import type { Log } from "../../src/machine/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../src/wire/exchange.ts";
-import { Http2Server } from "../../src/wire/http2/http2-server.ts";
 import type { Limits as Http2Limits } from "../../src/wire/http2/limits.ts";
-import { connectionOf } from "../../src/wire/port/connection.ts";
-import { describeError } from "../../src/wire/port/describe-error.ts";
-import { createHttp2Handler } from "../../src/wire/port/http2-handler.ts";
 import type { HttpLimits } from "../../src/wire/port/limits.ts";
 import type { ListenAddress } from "../../src/wire/port/listen-address.ts";
-import { type Listener, type ServeHttp2, startListener } from "../../src/wire/port/listener.ts";
-import type { Peer } from "../../src/wire/port/peer.ts";
+import { type Listener, startListener } from "../../src/wire/port/listener.ts";
 import type { PeerWatch } from "../../src/wire/port/peer-watch.ts";
 import type { TlsSource } from "../../src/wire/port/tls-source.ts";
 import { firstOf } from "../support/eventually.ts";
@@ -45,14 +39,14 @@ export async function startRig(
     requests.push(request);
     return handler(request);
   };
-  const http2 = createHttp2(noting, options.tls === undefined ? "http" : "https", memoryLog(log), options.http2Limits);
   const listener = await startListener({
     address: options.address ?? { host: "127.0.0.1", port: 0 },
     handler: noting,
-    serveHttp2: serveWith(http2),
     tls: options.tls === undefined ? null : { source: options.tls, watch: { ...deafWatch, ...options.watch } },
     knowsCallers: options.knowsCallers ?? false,
     limits: options.limits ?? {},
+    // It looks at its deadlines more often.
+    http2Limits: { sweepMs: 20, ...options.http2Limits },
     log: memoryLog(log),
   });
   const port = "port" in listener.address ? listener.address.port : 0;
@@ -62,34 +56,12 @@ export async function startRig(
     origin: `${options.tls === undefined ? "http" : "https"}://localhost:${port}`,
     log,
     requests,
-    async [Symbol.asyncDispose]() {
-      await listener.close(0);
-      await http2.close(0);
-    },
+    [Symbol.asyncDispose]: () => listener.close(0),
   };
 }
 
 /** Hears of peers and tells nobody. */
 export const deafWatch: PeerWatch = { failed() {}, came() {}, stays() {}, goes() {} };
-
-/** HTTP/2 as the product serves it, without lanes; it looks at its deadlines more often. */
-export function createHttp2(
-  handler: HttpHandler,
-  scheme: "http" | "https",
-  log: Log,
-  limits: Partial<Http2Limits> = {},
-): Http2Server<Peer> {
-  return new Http2Server<Peer>({
-    lanes: { headers: [], paths: new Map() },
-    handle: createHttp2Handler(handler, { scheme, log }),
-    onError: (error) => log.error(describeError(error), "an HTTP/2 stream failed"),
-    limits: { sweepMs: 20, ...limits },
-  });
-}
-
-export function serveWith(http2: Http2Server<Peer>): ServeHttp2 {
-  return (socket, peer) => connectionOf(http2.accept(socket, peer));
-}
 
 function memoryLog(lines: LogLine[]) {
   return {

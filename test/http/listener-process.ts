@@ -1,5 +1,4 @@
 import { startListener } from "../../src/wire/port/listener.ts";
-import { createHttp2, serveWith } from "./http-rig.ts";
 
 // A listener in a process of its own, for tests that starve it of something. Prints its port and what it logs.
 const print = (fields: object, message: string) => void process.stdout.write(`${message} ${JSON.stringify(fields)}\n`);
@@ -8,7 +7,6 @@ const handler = async () => ({ status: 200, body: new Uint8Array(1) });
 const listener = await startListener({
   address: { host: "127.0.0.1", port: 0 },
   handler,
-  serveHttp2: serveWith(createHttp2(handler, "http", log)),
   tls: null,
   knowsCallers: false,
   log,

@@ -5,7 +5,7 @@ import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts"
 import { createTokenAuthority } from "../../src/authority/token-authority.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import { createRestHandler, type RestHandlerOptions } from "../../src/doors/rest/rest-handler.ts";
-import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { bodyOf } from "../support/exchange.ts";
 import { undocumentedIn } from "./documented.ts";
 
@@ -21,7 +21,12 @@ async function startHandler(
   const store = await openStore(temporaryDataDirectory());
   const authority = createTokenAuthority({
     store,
-    keys: createKeyIndex({ store, prepare: () => new Uint8Array(0), maxBytes: 1_000_000 }),
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      prepare: () => new Uint8Array(0),
+      maxBytes: 1_000_000,
+    }),
     clock: Date.now,
     lastUse: createLastUseRecorder(store, () => {}),
     sealer: null,
@@ -39,7 +44,7 @@ async function startHandler(
     tokens: typeof replace === "function" ? replace(tokens) : tokens,
     clock: Date.now,
     onCall: (call) => calls.push(call),
-    log: quietLog,
+    reportFault() {},
     ...(typeof replace === "function" ? {} : replace),
   });
 

@@ -39,7 +39,7 @@ export type RestAnswer = {
 // The thread of the face has the system's clock, and the greatest time that another thread has seen: in the future, that is a test's.
 const aheadMs = 30 * 60 * 1000;
 
-/** The whole authority with its REST face. Holds every answer against the OpenAPI document. */
+/** The whole authority with its REST API. Holds every answer against the OpenAPI document. */
 export class RestRig extends TestServer {
   override readonly clock = { nowMs: Date.now() + aheadMs };
 

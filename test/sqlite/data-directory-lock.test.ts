@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { StartError } from "../../src/machine/start-error.ts";
 import { lockDataDirectory } from "../../src/stores/sqlite/data-directory-lock.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 it("makes the directory and every file in it for its owner alone, whatever the umask", async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { aNewToken, aRequest, at } from "../support/describe-token-store.ts";
+import { aNewToken, aRequest, at } from "../support/token-store/builders.ts";
 import { openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 it("refuses to create before the disk is full, and still revokes and replays", async () => {

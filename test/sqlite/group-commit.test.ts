@@ -8,7 +8,7 @@ import { commitTogether } from "../../src/stores/sqlite/writer/group-commit.ts";
 import { createStorageRoom, type StorageRoom } from "../../src/stores/sqlite/writer/storage-room.ts";
 import { createWriter, type Writer } from "../../src/stores/sqlite/writer/writer.ts";
 import type { CreateCall, ManagementCall, RevokeCall, WriterAnswer } from "../../src/stores/sqlite/writer-call.ts";
-import { aNewToken, aRequest, at } from "../support/describe-token-store.ts";
+import { aNewToken, aRequest, at } from "../support/token-store/builders.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 type Rig = {

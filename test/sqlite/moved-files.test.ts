@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 const ways: readonly (readonly [string, (directory: string) => void])[] = [

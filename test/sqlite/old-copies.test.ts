@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { createTimeSeen } from "../../src/authority/clock.ts";
 import type { Log } from "../../src/machine/log.ts";
 import { readMarker } from "../../src/stores/sqlite/writer/marker.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { openStore, quietLog, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;
@@ -143,11 +143,11 @@ it("does not begin with an empty database beside a log that tells of changes, th
   expect(readFileSync(log)).toEqual(before);
 });
 
-it("does not serve a database of another authority, nor one of another history", async () => {
+it("does not serve a database of another installation, nor one of another history", async () => {
   const { directory, copy } = await aRevokedDirectory();
   const other = await aRevokedDirectory();
   await expect(openStore(other.directory, 0, { marker: `${directory}.marker` })).rejects.toThrow(
-    /tells of revision 2 of another authority than the database/,
+    /tells of revision 2 of another installation than the database/,
   );
   // As a restore of the copy would: the same revision, another change.
   await change(copy, (store) => store.create(aNewToken({ id: second }), null, 10, at(3000)), { makeAnew: ["marker"] });

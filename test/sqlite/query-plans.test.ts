@@ -115,12 +115,12 @@ it("reads along an index, always", () => {
         "SEARCH token USING INTEGER PRIMARY KEY (rowid<?)",
         "SCAN (subquery-1)",
       ],
-      "SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.token_id, journal.hash, token.account, token.name, CASE journal.action WHEN 'revoke' THEN token.revoke_reason ELSE '' END AS revoke_reason FROM journal CROSS JOIN token ON token.id = journal.token_id WHERE journal.revision < :before AND journal.revision >= :from AND (:caller IS NULL OR journal.caller = :caller) AND (:action IS NULL OR journal.action = :action) AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms) AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms) AND (:account IS NULL OR token.account = :account) ORDER BY journal.revision DESC": [
-        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+      "SELECT journal.revision, journal.action, token.digest FROM journal JOIN token ON token.id = journal.token_id WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)",
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
       ],
-      "SELECT journal.revision, token.digest FROM journal JOIN token ON token.id = journal.token_id WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?": [
-        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)",
+      "SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.token_id, journal.hash, token.account, token.name, CASE journal.action WHEN 'revoke' THEN token.revoke_reason ELSE '' END AS revoke_reason FROM journal CROSS JOIN token ON token.id = journal.token_id WHERE journal.revision < :before AND journal.revision >= :from AND (:caller IS NULL OR journal.caller = :caller) AND (:action IS NULL OR journal.action = :action) AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms) AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms) AND (:account IS NULL OR token.account = :account) ORDER BY journal.revision DESC": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
       ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [

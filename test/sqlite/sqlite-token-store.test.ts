@@ -2,18 +2,23 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
-import { aNewToken, aQuery, at, describeTokenStore } from "../support/describe-token-store.ts";
+import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
+import { aNewToken, aQuery, at } from "../support/token-store/builders.ts";
+import { describeTokenStore } from "../support/token-store/describe-token-store.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
-describeTokenStore("sqlite", (directory) =>
-  openSqliteTokenStore(join(directory, "data"), {
-    minFreeBytes: 0,
-    log: quietLog,
-    onFatal(error) {
-      throw error;
-    },
-  }),
-);
+describeTokenStore({
+  name: "sqlite",
+  open: (directory) =>
+    openSqliteTokenStore(join(directory, "data"), {
+      minFreeBytes: 0,
+      log: quietLog,
+      onFatal(error) {
+        throw error;
+      },
+    }),
+  openView: (store) => openServingStore(store.seed()),
+});
 
 it("answers what was committed together a few at a time: other calls have their turns between", async () => {
   const store = await openStore(temporaryDataDirectory());
@@ -47,4 +52,17 @@ it("gives each slice of lists that come together a turn of the event loop, so th
   }
   expect(new Set((await lists).map(({ tokens }) => tokens.length))).toEqual(new Set([1]));
   expect(turns).toBeGreaterThanOrEqual(30);
+});
+
+it("is fresh for nobody at a view that has lost its writer, and the other views go on", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  const view = openServingStore(store.seed());
+  const [mark, viewMark] = [store.freshness.mark(), view.freshness.mark()];
+  expect(view.freshness.isFresh(viewMark)).toBe(true);
+  view.fail(new Error("the writer is gone"));
+  expect(view.freshness.isFresh(viewMark)).toBe(false);
+  expect(() => view.freshness.changesSince(viewMark, 10)).toThrow(expect.objectContaining({ reason: "UNDECIDED" }));
+  await expect(view.freshness.untilFresh()).rejects.toMatchObject({ reason: "UNDECIDED" });
+  expect(store.freshness.isFresh(mark)).toBe(true);
+  await view[Symbol.asyncDispose]();
 });

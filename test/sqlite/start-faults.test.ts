@@ -3,7 +3,7 @@ import { chmodSync, closeSync, openSync, readFileSync, statSync, writeFileSync, 
 import { join } from "node:path";
 import { expect, it, type TestContext } from "vitest";
 import { StartError } from "../../src/machine/start-error.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { childFile, openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 /** What a process with a store says when it cannot start, under another command. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { emptyHead, hashJournalRow, type JournalHead } from "../../src/authority/journal.ts";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
 import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { editByHand, openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 type Scene = { readonly directory: string; readonly head: JournalHead };

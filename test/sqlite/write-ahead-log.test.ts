@@ -9,7 +9,7 @@ import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { checkpointWhenLong, warnWhenHeld } from "../../src/stores/sqlite/writer/checkpoint.ts";
 import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 const mebibyte = 1024 * 1024;

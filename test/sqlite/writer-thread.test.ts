@@ -8,7 +8,7 @@ import { type DataDirectoryLock, lockDataDirectory } from "../../src/stores/sqli
 import { createWriterClient } from "../../src/stores/sqlite/serving/writer-client.ts";
 import { startWriterThread } from "../../src/stores/sqlite/start-writer-thread.ts";
 import type { WriterThreadData } from "../../src/stores/sqlite/writer/writer-thread.ts";
-import { aNewToken, at } from "../support/describe-token-store.ts";
+import { aNewToken, at } from "../support/token-store/builders.ts";
 import { openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 function dataOf(directory: string, lock: DataDirectoryLock): WriterThreadData {

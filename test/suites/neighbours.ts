@@ -156,7 +156,7 @@ await report.step(`unfinished bodies, unread lists, idle and silent connections,
   assert.ok(heldBytes <= maxHeldMib * mebibyte, `connections hold ${heldBytes} bytes`);
 });
 
-await report.step("twelve loops of handshakes at the REST face", async () => {
+await report.step("twelve loops of handshakes at the REST API", async () => {
   const figures = await beside([["handshakes", restPort]], key, () => callFor((seconds * 1000) / 4, key));
   judge("beside them", figures);
 });

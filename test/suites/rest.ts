@@ -1,4 +1,4 @@
-// The public page's curl commands, with host, key and id changed, and schemathesis, against the REST face of a real process.
+// The public page's curl commands, with host, key and id changed, and schemathesis, against the REST API of a real process.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";

@@ -33,6 +33,19 @@ describe("peers without an identity", () => {
     await Promise.all([once(stranger, "close"), closed(silent)]);
     expect((await callHttp2(caller, get)).body).toContain("spiffe://casapay/gateway");
   });
+
+  it("are granted ten requests over HTTP/2, of a KiB each; callers have what the port grants", async () => {
+    await using rig = await startTlsRig();
+    await using caller = await openTlsSession(rig, rig.clientAuthority.issue({ names: gateway }));
+    await using stranger = await openTlsSession(rig, null);
+    await Promise.all([caller, stranger].map((session) => callHttp2(session, get)));
+    const granted = ({ remoteSettings }: typeof caller) => [
+      remoteSettings.maxConcurrentStreams,
+      remoteSettings.initialWindowSize,
+    ];
+    expect(granted(stranger)).toEqual([10, 1024]);
+    expect(granted(caller)).toEqual([1000, 65_535]);
+  });
 });
 
 describe("handshakes", () => {

@@ -58,7 +58,7 @@ func readOptions() options {
 	flag.IntVar(&o.firstKey, "first-key", 0, "the place in the file to begin at")
 	flag.StringVar(&o.unknown, "unknown", "none", "well-formed keys that nobody has, each another: none, connections (every second connection sends them) or calls (every second call)")
 	flag.IntVar(&o.serverPID, "server-pid", 0, "the process whose CPU time is measured")
-	flag.StringVar(&o.tls.ca, "tls-ca", "", "PEM file of authorities: TLS 1.3, and no cleartext")
+	flag.StringVar(&o.tls.ca, "tls-ca", "", "PEM file of CAs: TLS 1.3, and no cleartext")
 	flag.StringVar(&o.tls.cert, "tls-cert", "", "PEM file of the caller's certificate")
 	flag.StringVar(&o.tls.key, "tls-key", "", "PEM file of its private key")
 	flag.IntVar(&o.rawRequest, "raw-request", 0, "no HTTP/2: send so many bytes, one call at a time on each connection")

@@ -6,13 +6,12 @@ import { AuthorityError } from "../../authority/errors.ts";
 import type { StoredToken } from "../../authority/token.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import type { Call } from "../../calls/call.ts";
-import { createFaultLog } from "../../calls/fault-log.ts";
+import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
 import { type PublicError, publicRefusal, undecided } from "../../calls/public-error.ts";
 import { createRunCall, type RunCall } from "../../calls/run-call.ts";
 import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
-import type { Log } from "../../machine/log.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { rawQuery } from "../../wire/raw-path.ts";
 import { createAccountPlaces } from "./account-places.ts";
@@ -33,7 +32,7 @@ export type RestHandlerOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
   readonly readTrace?: ReadTrace;
-  readonly log: Log;
+  readonly reportFault: ReportFault;
   /** Default: 10 seconds, as the RPCs that do the same. */
   readonly deadlineMs?: number;
   /** How long a body may take. Default: 8 seconds, less than what the port waits for one that stops. */
@@ -55,13 +54,19 @@ type RestRequest = {
   leave: () => void;
 };
 
-/** The public REST face: who holds a key manages the tokens of its account. */
+/** The public REST API: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
-  const { authenticate, onCall, readTrace = readNoTrace, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
+  const {
+    authenticate,
+    onCall,
+    reportFault,
+    readTrace = readNoTrace,
+    deadlineMs = 10_000,
+    bodyDeadlineMs = 8000,
+  } = options;
   const operations = createOperations(options);
   const requests = createAccountPlaces(maxUnderWay, maxWaiting);
   const revocations = createAccountPlaces(maxUnderWay, maxWaiting);
-  const reportFault = createFaultLog(options.log);
   const document = Buffer.from(JSON.stringify(openApiDocument));
   const calls: Readonly<Record<keyof Operations, RunCall<RestRequest, HttpResponse>>> = {
     create: callOf(operations.create),

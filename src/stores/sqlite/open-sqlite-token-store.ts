@@ -36,7 +36,10 @@ export type StorageStats = {
   readonly freeBytes: number;
 };
 
-/** Disposed, it finishes the waiting changes and gives the directory back. */
+/**
+ * What this store promises beyond every store: a revocation works even when the disk is full, and overwrites the sealed key of its token.
+ * Disposed, it finishes the waiting changes and gives the directory back.
+ */
 export type SqliteTokenStore = TokenStore &
   AsyncDisposable & {
     /** What was found when it was opened. */

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ShortResponse } from "../exchange.ts";
-import type { Connection } from "../port/connection.ts";
+import type { Connection, Connections } from "../port/connection.ts";
 import type { Peer } from "../port/peer.ts";
 import { answerHttp1Request, type Http1Context } from "./http1-exchange.ts";
 
@@ -11,15 +11,8 @@ const lingerMs = 1_000;
 /** Connections that came together do not leave together. */
 const ageJitter = 0.1;
 
-/** Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. */
-export type Http1Connections = {
-  serve(socket: Socket, peer: Peer): Connection;
-  /** Stops watching times. Connections are closed by their owner. */
-  close(): void;
-};
-
-/** All HTTP/1.1 connections of a listener share one node:http server, which never listens itself. */
-export function createHttp1Connections(context: Http1Context): Http1Connections {
+/** Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. All share one node:http server, which never listens itself. */
+export function createHttp1Connections(context: Http1Context): Connections {
   const { limits } = context;
   const states = new WeakMap<Duplex, Http1State>();
   const server = createServer({
@@ -68,7 +61,7 @@ export function createHttp1Connections(context: Http1Context): Http1Connections 
       server.emit("connection", socket);
       return state;
     },
-    close() {
+    async close() {
       server.close(ignore);
     },
   };
@@ -146,7 +139,7 @@ class Http1State implements Connection {
   #refusalOf(error: ParseError): string {
     const status = statusOf(error);
     return error.code === "HPE_HEADER_OVERFLOW"
-      ? lastResponse(status, this.#context.refuseLargeHeader(this.#peer))
+      ? lastResponse(status, this.#context.refuseLargeHeader(this.#peer, ""))
       : lastResponse(status);
   }
 

@@ -1,22 +1,21 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
-import type { HttpHandler, HttpRequest, HttpResponse, ShortResponse } from "../exchange.ts";
-import { closeIterator } from "../port/close-iterator.ts";
-import { describeError } from "../port/describe-error.ts";
+import { closeIterator } from "../close-iterator.ts";
+import type { HttpHandler, HttpRequest, HttpResponse, RefuseLargeHeader } from "../exchange.ts";
 import type { HttpLimits } from "../port/limits.ts";
 import type { Peer } from "../port/peer.ts";
+import { requestUrl, splitTarget, unixAuthority, unnamedAuthority } from "../request-target.ts";
+import { textResponse } from "../text-response.ts";
 import { Http1Reply, PeerGoneError } from "./http1-reply.ts";
 import { Http1RequestBody } from "./http1-request-body.ts";
 import { requestHeader, valuesOf } from "./request-header.ts";
-import { requestUrl, splitTarget, unixAuthority, unnamedAuthority } from "./request-target.ts";
-import { textResponse } from "./text-response.ts";
 
 /** What all HTTP/1.1 connections of a listener share. */
 export type Http1Context = {
   readonly scheme: "http" | "https";
   readonly handler: HttpHandler;
-  /** What is told to a request whose header is too large to be read, of which little else is known. */
-  readonly refuseLargeHeader: (peer: Peer) => ShortResponse;
+  readonly refuseLargeHeader: RefuseLargeHeader;
   readonly limits: HttpLimits;
   readonly log: Log;
 };
@@ -79,7 +78,7 @@ function refusalOf(
   context: Http1Context,
 ): HttpResponse | null {
   if (message.rawHeaders.length / 2 > context.limits.maxHeaderCount) {
-    return context.refuseLargeHeader(peer);
+    return context.refuseLargeHeader(peer, "");
   }
   const codings = message.headers["transfer-encoding"];
   if (codings !== undefined && codings.trim().toLowerCase() !== "chunked") {

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { closeIterator } from "../close-iterator.ts";
 import type { HttpRequest, HttpResponse } from "../exchange.ts";
-import { closeIterator } from "../port/close-iterator.ts";
 import type { HttpLimits } from "../port/limits.ts";
-import { untilAborted } from "../port/until-aborted.ts";
-import { waitForEvent } from "../port/wait-for-event.ts";
 import type { Http1RequestBody } from "./http1-request-body.ts";
+import { untilAborted } from "./until-aborted.ts";
+import { waitForEvent } from "./wait-for-event.ts";
 
 /** Thrown where the peer is gone or does not read: no fault of the handler's, and not worth a log line. */
 export class PeerGoneError extends Error {

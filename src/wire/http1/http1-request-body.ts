@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { startSilenceTimer } from "../port/silence-timer.ts";
+import { startSilenceTimer } from "../silence-timer.ts";
 
 type Wake = () => void;
 

@@ -1,3 +1,17 @@
+import type { Socket } from "node:net";
+import type { Peer } from "./peer.ts";
+
+/** All connections of a listener that speak one protocol. */
+export type Connections = {
+  /**
+   * Speaks on a socket, of whose bytes none is read yet, until it closes. A stranger, for whom nothing will be done, is granted as little as
+   * it takes to tell it so.
+   */
+  serve(socket: Socket, peer: Peer, isStranger: boolean): Connection;
+  /** Gives back what they share, once their owner has closed them all. */
+  close(): Promise<void>;
+};
+
 /** One accepted socket that speaks a protocol. */
 export type Connection = {
   /** Takes no new request, lets those under way end, then closes. Calling again changes nothing. */
@@ -7,16 +21,3 @@ export type Connection = {
   /** Since when no request is under way, by `performance.now()`; null while one is. */
   readonly idleSinceMs: number | null;
 };
-
-/** A connection of `http2/`, as the listener knows connections. */
-export function connectionOf(served: Omit<Connection, "closeGracefully"> & { leave(): void }): Connection {
-  return {
-    closeGracefully: () => served.leave(),
-    get heldBytes() {
-      return served.heldBytes;
-    },
-    get idleSinceMs() {
-      return served.idleSinceMs;
-    },
-  };
-}

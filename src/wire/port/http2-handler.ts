@@ -1,45 +1,26 @@
+import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
+import { closeIterator } from "../close-iterator.ts";
 import type { HttpHandler, HttpResponse } from "../exchange.ts";
-import { requestUrl, unixAuthority, unnamedAuthority } from "../http1/request-target.ts";
-import { textResponse } from "../http1/text-response.ts";
-import { closeIterator } from "./close-iterator.ts";
-import { describeError } from "./describe-error.ts";
+import type { GeneralRequest, GeneralResponse, Handler } from "../http2/general.ts";
+import { requestUrl, unixAuthority, unnamedAuthority } from "../request-target.ts";
+import { textResponse } from "../text-response.ts";
 import type { Peer } from "./peer.ts";
-
-/** A request as HTTP/2 hands it on. */
-export type Http2Request = {
-  readonly method: string;
-  /** Empty where the request names none. */
-  readonly authority: string;
-  readonly path: string;
-  readonly headers: Headers;
-  readonly body: AsyncIterable<Uint8Array>;
-  /** Aborts when the stream ends before its response does. */
-  readonly signal: AbortSignal;
-};
-
-/** A response as HTTP/2 takes it. The trailer is read once the body has ended; a body that throws resets the stream. */
-export type Http2Response = {
-  readonly status: number;
-  readonly header: Headers;
-  readonly body?: AsyncIterable<Uint8Array> | Uint8Array;
-  readonly trailer?: Headers;
-};
 
 /** Answers HTTP/2 requests with a handler. What fails before the response has begun is logged, and answered with 500. */
 export function createHttp2Handler(
   handler: HttpHandler,
   { scheme, log }: { readonly scheme: "http" | "https"; readonly log: Log },
-): (request: Http2Request, peer: Peer) => Promise<Http2Response> {
+): Handler<Peer> {
   return async (request, peer) => {
     try {
-      return await toHttp2Response(await respond(handler, scheme, request, peer), request);
+      return await toGeneralResponse(await respond(handler, scheme, request, peer), request);
     } catch (error) {
       // What fails because the peer is gone is no news, and nobody reads the answer.
       if (!request.signal.aborted) {
         log.error(describeError(error), "a response failed");
       }
-      return toHttp2Response(textResponse(500, "internal error"), request);
+      return toGeneralResponse(textResponse(500, "internal error"), request);
     }
   };
 }
@@ -47,7 +28,7 @@ export function createHttp2Handler(
 async function respond(
   handler: HttpHandler,
   scheme: string,
-  { method, authority, path, headers, body, signal }: Http2Request,
+  { method, authority, path, headers, body, signal }: GeneralRequest,
   peer: Peer,
 ): Promise<HttpResponse> {
   const named = authority === "" ? unnamedAuthority : authority;
@@ -59,10 +40,10 @@ async function respond(
 }
 
 /** Throws what HTTP/2 cannot carry: what a Headers object takes, it can. */
-async function toHttp2Response(
+async function toGeneralResponse(
   { status, header, body, trailer }: HttpResponse,
-  { method, signal }: Http2Request,
-): Promise<Http2Response> {
+  { method, signal }: GeneralRequest,
+): Promise<GeneralResponse> {
   if (!Number.isInteger(status) || status < 200 || status > 599) {
     throw new RangeError("a response's status is a number from 200 to 599");
   }

@@ -1,14 +1,18 @@
 import { createServer as createNetServer, type Server, Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
+import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
-import type { HttpHandler } from "../exchange.ts";
-import { createHttp1Connections, type Http1Connections } from "../http1/http1-connections.ts";
-import type { Http1Context } from "../http1/http1-exchange.ts";
-import { textResponse } from "../http1/text-response.ts";
-import type { Connection } from "./connection.ts";
+import { createSampler } from "../../machine/sampler.ts";
+import type { HttpHandler, RefuseLargeHeader } from "../exchange.ts";
+import { createHttp1Connections } from "../http1/http1-connections.ts";
+import type { Account } from "../http2/account.ts";
+import type { Lanes } from "../http2/lane.ts";
+import type { Limits as Http2Limits } from "../http2/limits.ts";
+import { textResponse } from "../text-response.ts";
+import type { Connections } from "./connection.ts";
 import { type ConnectionCounts, ConnectionRegistry, type Entry, type Holder } from "./connection-registry.ts";
-import { describeError } from "./describe-error.ts";
 import { Handshakes } from "./handshakes.ts";
+import { createHttp2Connections } from "./http2-connections.ts";
 import { defaultHttpLimits, type HttpLimits } from "./limits.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import type { Peer } from "./peer.ts";
@@ -38,16 +42,18 @@ export type ListenerTls = { readonly source: TlsSource; readonly watch: PeerWatc
 /** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
 export async function startListener(options: {
   readonly address: ListenAddress;
-  /** Answers HTTP/1.1 requests. */
   readonly handler: HttpHandler;
-  /** Answers those whose header is too large to be read. Default: in plain text. */
-  readonly refuseLargeHeader?: Http1Context["refuseLargeHeader"];
-  /** Speaks HTTP/2; made of the same handler by `createHttp2Handler`, where the two are to answer alike. */
-  readonly serveHttp2: ServeHttp2;
+  /** The paths that HTTP/2 answers without the handler. Default: none. */
+  readonly lanes?: Lanes<Peer>;
+  /** Default: in plain text. */
+  readonly refuseLargeHeader?: RefuseLargeHeader;
   readonly tls: ListenerTls | null;
   /** Whether peers have identities here. Who has none is a stranger then, which is told so and soon cut. */
   readonly knowsCallers: boolean;
   readonly limits?: Partial<HttpLimits>;
+  readonly http2Limits?: Partial<Http2Limits>;
+  /** Counts what the connections of HTTP/2 hold. Default: one of their own, which bounds nothing. */
+  readonly account?: Account;
   readonly log: Log;
   /** Lets other threads listen on the same port: the system spreads the connections (Linux). */
   readonly reusePort?: boolean;
@@ -60,15 +66,26 @@ export async function startListener(options: {
   const registry = new ConnectionRegistry({ ...limits, cutsIdle: !options.knowsCallers });
   const handshakes = new Handshakes(limits, tls !== null);
   const scheme = tls === null ? "http" : "https";
-  const http1 = createHttp1Connections({
+  const { handler, knowsCallers } = options;
+  const refuseLargeHeader =
+    options.refuseLargeHeader ?? (() => textResponse(431, "the header of the request is too large"));
+  const http1 = createHttp1Connections({ scheme, handler, refuseLargeHeader, limits, log });
+  const http2 = createHttp2Connections({
     scheme,
-    handler: options.handler,
-    refuseLargeHeader: options.refuseLargeHeader ?? (() => textResponse(431, "the header of the request is too large")),
-    limits,
+    handler,
+    lanes: options.lanes ?? { headers: [], paths: new Map() },
+    refuseLargeHeader,
+    account: options.account ?? null,
+    limits: options.http2Limits ?? {},
     log,
   });
-  const { knowsCallers } = options;
-  const serve = createProtocolServer({ registry, handshakes, http1, serveHttp2: options.serveHttp2, knowsCallers });
+  const closeProtocols = () => Promise.all([http1.close(), http2.close()]);
+  const serve = createProtocolServer({
+    registry,
+    handshakes,
+    protocols: { "http/1.1": http1, h2: http2 },
+    knowsCallers,
+  });
   const start = tls === null ? plaintextStart(address, limits, serve) : tlsStart(tls, limits, registry, serve);
   const warnOfSilence = sampledWarning(log, "too many connections do not say what they speak: the oldest are cut");
   // What is under TLS is not read before its handshake may begin.
@@ -83,10 +100,10 @@ export async function startListener(options: {
   });
   const sweeping = setInterval(() => registry.cutStrangers(), limits.strangerMs / 10);
   sweeping.unref();
-  const removeAddress = await listen(server, address, options.reusePort ?? false).catch((error) => {
+  const removeAddress = await listen(server, address, options.reusePort ?? false).catch(async (error) => {
     start.stop();
     clearInterval(sweeping);
-    http1.close();
+    await closeProtocols();
     throw error;
   });
   surviveAcceptErrors(server, log);
@@ -103,7 +120,7 @@ export async function startListener(options: {
     await registry.empty();
     clearTimeout(timer);
     clearInterval(sweeping);
-    http1.close();
+    await closeProtocols();
   };
   const close = (graceMs: number) => {
     closed ??= cease(graceMs);
@@ -123,27 +140,19 @@ export async function startListener(options: {
 // A client may close its sending side behind its request, and read the answer (RFC 9112, 9.6).
 const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, allowHalfOpen: true };
 
-/**
- * Speaks HTTP/2 on a socket from its client preface on, which is yet unread (RFC 9113, 3.4), until it closes. Of a stranger, as little as
- * it takes to tell it so.
- */
-export type ServeHttp2 = (socket: Socket, peer: Peer, isStranger: boolean) => Connection;
-
-type Protocol = "h2" | "http/1.1";
 /** Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one under TLS. */
-type Serve = (accepted: Socket, socket: Socket, protocol: Protocol, peer: Entry["peer"]) => void;
+type Serve = (accepted: Socket, socket: Socket, protocol: Entry["protocol"], peer: Entry["peer"]) => void;
 /** What happens to an accepted socket until its protocol is known. */
 type Start = { begin(socket: Socket): void; stop(): void };
 
 type ServerParts = {
   readonly registry: ConnectionRegistry;
   readonly handshakes: Handshakes;
-  readonly http1: Http1Connections;
-  readonly serveHttp2: ServeHttp2;
+  readonly protocols: Readonly<Record<Entry["protocol"], Connections>>;
   readonly knowsCallers: boolean;
 };
 
-function createProtocolServer({ registry, handshakes, http1, serveHttp2, knowsCallers }: ServerParts): Serve {
+function createProtocolServer({ registry, handshakes, protocols, knowsCallers }: ServerParts): Serve {
   return (accepted, socket, protocol, peer) => {
     handshakes.end(accepted);
     if (socket.destroyed || accepted.destroyed) {
@@ -154,7 +163,7 @@ function createProtocolServer({ registry, handshakes, http1, serveHttp2, knowsCa
       accepted.destroy();
       return;
     }
-    const connection = protocol === "h2" ? serveHttp2(socket, peer, isStranger) : http1.serve(socket, peer);
+    const connection = protocols[protocol].serve(socket, peer, isStranger);
     // The sniffer paused it, and listening for data does not wake what was paused on purpose.
     socket.resume();
     registry.add(accepted, { protocol, connection, peer, isStranger });
@@ -293,11 +302,9 @@ function surviveAcceptErrors(server: Server, log: Log): void {
 
 /** Warns once a second at most. */
 function sampledWarning(log: Log, message: string): (fields: object) => void {
-  let quietUntilMs = 0;
+  const sample = createSampler();
   return (fields) => {
-    const nowMs = performance.now();
-    if (nowMs >= quietUntilMs) {
-      quietUntilMs = nowMs + 1_000;
+    if (sample(message, { lines: 1, everyMs: 1000 }) !== null) {
       log.warn(fields, message);
     }
   };

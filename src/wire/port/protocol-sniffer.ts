@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { startSilenceTimer } from "./silence-timer.ts";
+import { startSilenceTimer } from "../silence-timer.ts";
 
 // The client connection preface (RFC 9113, 3.4).
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { startSilenceTimer } from "./silence-timer.ts";
+import { startSilenceTimer } from "../silence-timer.ts";
 
 const words = "this port speaks TLS";
 const http1Answer = `HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${words.length + 1}\r\n\r\n${words}\n`;

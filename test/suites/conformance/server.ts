@@ -3,11 +3,7 @@
 import { once } from "node:events";
 import { buffer } from "node:stream/consumers";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Http2Server } from "../../../src/wire/http2/http2-server.ts";
-import { connectionOf } from "../../../src/wire/port/connection.ts";
-import { createHttp2Handler } from "../../../src/wire/port/http2-handler.ts";
 import { startListener } from "../../../src/wire/port/listener.ts";
-import type { Peer } from "../../../src/wire/port/peer.ts";
 import { deafWatch } from "../../http/http-rig.ts";
 import { createConformanceHandler } from "./conformance-handler.ts";
 import { readSchema } from "./schema.ts";
@@ -40,19 +36,11 @@ const handler = createConformanceHandler({
   requireIdentity: clientTlsCert.byteLength > 0,
   log,
 });
-const http2 = new Http2Server<Peer>({
-  lanes: { headers: [], paths: new Map() },
-  handle: createHttp2Handler(handler, { scheme: tls === null ? "http" : "https", log }),
-  onError: (error) => print({ error }, "an HTTP/2 stream failed"),
-});
 await using listener = await startListener({
   knowsCallers: false,
   address: { host: "127.0.0.1", port: 0 },
   tls: tls === null ? null : { source: tls, watch: deafWatch },
   handler,
-  serveHttp2(socket, peer) {
-    return connectionOf(http2.accept(socket, peer));
-  },
   log,
 });
 const stopped = once(process, "SIGTERM");

@@ -170,16 +170,16 @@ export const plantedHttp2 = [
   },
   {
     name: "time in which we were stopped is a peer's silence over HTTP/1.1",
-    file: "src/wire/port/silence-timer.ts",
+    file: "src/wire/silence-timer.ts",
     from: "immediate = setImmediate(onSilence);",
     to: "immediate = undefined;\n    onSilence();",
     tests: ["test/http/limits.test.ts"],
   },
   {
     name: "gRPC reads 431",
-    file: "src/calls/start-port.ts",
-    from: "if (grpcFields !== null) {",
-    to: "if (grpcFields === undefined) {",
+    file: "src/calls/large-header.ts",
+    from: "return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);",
+    to: "return grpcType === undefined ? inGrpc(grpcType, requestId) : inJson(requestId);",
     tests: ["test/server.test.ts"],
   },
   {

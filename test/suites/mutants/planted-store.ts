@@ -1,17 +1,38 @@
 /** Small bugs in what survives and who is believed, each with the tests that must go red when it is planted. */
 export const plantedStore = [
   {
-    name: "the key index takes the signal as seen before the changes are read",
+    name: "the key index takes a mark as reached before the changes are read",
     file: "src/authority/key-index.ts",
-    from: "    const changes = store.changesAfter(revision, maxChanges);",
-    to: "    signal = current;\n    const changes = store.changesAfter(revision, maxChanges);",
+    from: "    const since = freshness.changesSince(mark, maxChanges);",
+    to: "    const from = mark;\n    mark = freshness.mark();\n    const since = freshness.changesSince(from, maxChanges);",
     tests: ["test/authority/key-index.test.ts"],
   },
   {
-    name: "the key index reads the signal again at the end of the catch-up",
+    name: "the signal of a mark is read after the changes",
+    file: "src/stores/sqlite/serving/shared-freshness.ts",
+    from: "mark: { revision: reached, signal } };",
+    to: "mark: { revision: reached, signal: readSignal() } };",
+    tests: ["test/authority/key-index.test.ts"],
+  },
+  {
+    name: "a view that has lost its writer is fresh",
+    file: "src/stores/sqlite/serving/shared-freshness.ts",
+    from: "isServing() && readSignal() === mark.signal",
+    to: "readSignal() === mark.signal",
+    tests: ["test/sqlite/sqlite-token-store.test.ts"],
+  },
+  {
+    name: "the key index answers from memory while the store cannot tell what has changed",
     file: "src/authority/key-index.ts",
-    from: "    signal = current;\n  }",
-    to: "    signal = store.changeSignal();\n  }",
+    from: "const known = isFresh ? remembered(digest) : undefined;",
+    to: "const known = remembered(digest);",
+    tests: ["test/authority/key-index.test.ts"],
+  },
+  {
+    name: "the key index answers a look-up that ended while the store cannot tell what has changed",
+    file: "src/authority/key-index.ts",
+    from: "    while (!isCaughtUp()) {\n      await freshness.untilFresh();\n    }\n",
+    to: "    isCaughtUp();\n",
     tests: ["test/authority/key-index.test.ts"],
   },
   {

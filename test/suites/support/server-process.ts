@@ -18,9 +18,9 @@ export type ServerProcess = AsyncDisposable & {
   readonly port: number;
   /** HOST:PORT of metrics and probes, or `off`. */
   readonly adminAddress: string;
-  /** HOST:PORT of the public REST face, or `off`. */
+  /** HOST:PORT of the public REST API, or `off`. */
   readonly restAddress: string;
-  /** HOST:PORT of the operator's page, or `off`. */
+  /** HOST:PORT of the console, or `off`. */
   readonly consoleAddress: string;
   isRunning(): boolean;
   /** What it printed last. */

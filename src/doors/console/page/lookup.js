@@ -139,7 +139,7 @@ export function lookupForm(caller) {
       const missing = found.length - tokens.length;
       show(
         missing > 0 &&
-          `${missing === 1 && found.length === 1 ? "The key is well-formed" : `${missing} of ${found.length} keys are well-formed`}, but no token here has it: it may be of another authority.`,
+          `${missing === 1 && found.length === 1 ? "The key is well-formed" : `${missing} of ${found.length} keys are well-formed`}, but no token here has it: it may be of another installation.`,
         tokens.length > 0 &&
           h(
             "ul",

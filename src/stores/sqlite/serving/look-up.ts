@@ -2,10 +2,15 @@ import type Database from "better-sqlite3";
 import type { StoredToken } from "../../../authority/token.ts";
 import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "../token-row.ts";
 
+/** Of pages, in KiB. The upper pages of ten million tokens' index and table fit in; the lower ones hardly come again. */
+const cacheKib = 8192;
+
 /** Looks keys up for one serving thread. Throws what the driver throws. */
 export type LookUp = Disposable & {
   /** Hot path. */
   findByDigest(digest: Uint8Array): StoredToken | null;
+  /** Look-ups after this call see the database as it is then, or newer. */
+  renew(): void;
 };
 
 /** What tells whether look-ups may share what they see of the database. */
@@ -22,8 +27,10 @@ export type SharingSignals = {
  * by itself; and there is none while the write-ahead log is long, so that the log starts anew.
  */
 export function createLookUp(db: Database.Database, { changeSignal, isLogLong }: SharingSignals): LookUp {
+  db.pragma(`cache_size = -${cacheKib}`);
   const begin = db.prepare("BEGIN");
-  const commit = db.prepare("COMMIT");
+  // Nothing was changed. A COMMIT would fail where a read has failed before it.
+  const end = db.prepare("ROLLBACK");
   const find = db.prepare<[Uint8Array], StoredTokenRow>(`SELECT ${storedTokenColumns} FROM token WHERE digest = ?`);
   let isSharing = false;
   let signalSeen = Number.NaN;
@@ -56,7 +63,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   function endSharing(): void {
     isSharing = false;
     if (db.inTransaction) {
-      commit.run();
+      end.run();
     }
   }
 
@@ -66,6 +73,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
       const row = find.get(digest);
       return row === undefined ? null : toStoredToken(row);
     },
+    renew: endSharing,
     [Symbol.dispose]() {
       db.close();
     },

@@ -1,4 +1,5 @@
 import type Database from "better-sqlite3";
+import type { TokenChange } from "../../../authority/freshness.ts";
 import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Token } from "../../../authority/token.ts";
 import type {
@@ -6,7 +7,6 @@ import type {
   AccountQuery,
   ChangePage,
   ChangeQuery,
-  TokenChange,
   TokenPage,
   TokenQuery,
 } from "../../../authority/token-store.ts";
@@ -27,7 +27,7 @@ export type Reader = Disposable & {
   changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 };
 
-const changesAfterSql = `SELECT journal.revision, token.digest
+const changesAfterSql = `SELECT journal.revision, journal.action, token.digest
   FROM journal JOIN token ON token.id = journal.token_id
   WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?`;
 

@@ -7,6 +7,7 @@ import { isLost } from "../sqlite-error.ts";
 import { explainDamage } from "../store-fault.ts";
 import { createLookUp } from "./look-up.ts";
 import { createReader } from "./reader.ts";
+import { createSharedFreshness } from "./shared-freshness.ts";
 import { createWriterClient } from "./writer-client.ts";
 
 /** What a serving thread needs to open its own view of the store. May be sent to another thread, with `port` transferred. */
@@ -61,6 +62,24 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     }
   }
 
+  const head = () => read(() => reader.head());
+  const freshness = createSharedFreshness({
+    readSignal,
+    journal: {
+      // What is known of the journal is seen by look-ups: else a key that is found after this would be remembered as before a change that
+      // nobody tells of again.
+      head() {
+        lookUp.renew();
+        return head();
+      },
+      changesAfter(revision, limit) {
+        lookUp.renew();
+        return read(() => reader.changesAfter(revision, limit));
+      },
+    },
+    isServing: writer.isServing,
+  });
+
   return {
     findByDigest: (digest) => read(() => lookUp.findByDigest(digest)),
     get: async (id) => read(() => reader.get(id)),
@@ -71,13 +90,11 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     revoke: writer.revoke,
     recordUses: writer.recordUses,
     forgetRequests: writer.forgetRequests,
-    head: () => read(() => reader.head()),
-    // NaN equals nothing, itself included: nobody decides from memory once the writer has failed.
-    changeSignal: () => (writer.isServing() ? readSignal() : Number.NaN),
-    changesAfter: (revision, limit) => read(() => reader.changesAfter(revision, limit)),
+    head,
+    freshness,
     isServing() {
       try {
-        read(() => reader.head());
+        head();
         return true;
       } catch {
         return false;

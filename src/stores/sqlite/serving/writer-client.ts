@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { undecided } from "../../../authority/errors.ts";
-import type { TokenStore } from "../../../authority/token-store.ts";
+import type { TokenWrites } from "../../../authority/token-store.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
 
@@ -9,7 +9,7 @@ const maxWaitingCalls = 10_000;
 const maxSettledPerTurn = 2;
 
 /** The changes of one serving thread, done by the writer thread. Disposed, it waits for the answers to what was asked. */
-export type WriterClient = Pick<TokenStore, "create" | "revoke" | "recordUses" | "forgetRequests"> &
+export type WriterClient = TokenWrites &
   AsyncDisposable & {
     /** Whether the writer is there to answer. */
     isServing(): boolean;

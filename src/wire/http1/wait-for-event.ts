@@ -1,5 +1,5 @@
 import type { EventEmitter } from "node:events";
-import { startSilenceTimer } from "./silence-timer.ts";
+import { startSilenceTimer } from "../silence-timer.ts";
 
 /** Waits for the first of some events; false when none came within the time. Leaves no listener behind. */
 export function waitForEvent(emitter: EventEmitter, events: readonly string[], ms: number): Promise<boolean> {

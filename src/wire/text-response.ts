@@ -1,4 +1,4 @@
-import type { ShortResponse } from "../exchange.ts";
+import type { ShortResponse } from "./exchange.ts";
 
 const encoder = new TextEncoder();
 
