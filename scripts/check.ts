@@ -1,4 +1,5 @@
-// Everything that is checked without running the product. Changes nothing in the tree. One line a step, with what it took.
+// Everything that is checked without running the product. Changes nothing in the tree. One line a step, with what it
+// took.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -18,7 +18,6 @@ import { createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
 import { createManagementLanes } from "./doors/rpc/lanes/management-lanes.ts";
 import type { Log } from "./machine/log.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
-import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
 import type { ByteBudget } from "./wire/port/byte-budget.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 import { type CertificateSource, createCertificateSource } from "./wire/tls/certificate-source.ts";
@@ -96,7 +95,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
     options.onCall(call);
   };
 
-  const laneOptions = { roleOf, reportFault, prepareBlock: encodePreparedBlock, onCall, isTraced };
+  const laneOptions = { roleOf, reportFault, onCall, isTraced };
   const check = createCheck(authority.authenticate);
   const forwardAuth = createForwardAuth({ check, roleOf, reportFault, onCall, readTrace });
   const { isServing, shutdownSignal } = options;

@@ -1,9 +1,11 @@
-// Hostile neighbours beside a good gateway: strangers with unfinished bodies, unread lists of a leaked key, idle connections, silent ones,
-// loops of handshakes. The process lives on within its memory, and no call of the gateway fails.
+// Hostile neighbours beside a good gateway: strangers with unfinished bodies, unread lists of a leaked key, idle
+// connections, silent ones, loops of handshakes. The process lives on within its memory, and no call of the gateway
+// fails.
 //
 //   npm run suite:neighbours -- [--seconds 60]
 //
-// Latencies are printed and not judged: who else is on the machine decides over them. Memory, failed calls and the process are judged.
+// Latencies are printed and not judged: who else is on the machine decides over them. Memory, failed calls and the
+// process are judged.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";

@@ -1,4 +1,5 @@
-// Grpc-server is a baseline: a stock grpc-go server that finds keys in a map by their SHA-256. It prints where it listens.
+// Grpc-server is a baseline: a stock grpc-go server that finds keys in a map by their SHA-256. It prints where it
+// listens.
 package main
 
 import (

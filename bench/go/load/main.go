@@ -1,7 +1,8 @@
 // Load makes unary gRPC calls that each carry a key, for a bounded time, and prints what it saw as one line of JSON.
 //
-// It exists because h2load repeats one header block, which flatters a server that knows the block by its bytes. Here every call
-// has its own grpc-timeout, traceparent and x-request-id, inserted into HPACK's dynamic table as grpc-go and Envoy do.
+// It exists because h2load repeats one header block, which flatters a server that knows the block by its bytes. Here
+// every call has its own grpc-timeout, traceparent and x-request-id, inserted into HPACK's dynamic table as grpc-go and
+// Envoy do.
 package main
 
 import (

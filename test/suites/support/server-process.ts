@@ -53,7 +53,10 @@ export type ServerProcessOptions = {
   readonly killAfterMs?: number;
 };
 
-/** Starts a server on free ports of 127.0.0.1 and resolves when it serves; rejects with its output when it ends before that. */
+/**
+ * Starts a server on free ports of 127.0.0.1 and resolves when it serves; rejects with its output when it ends before
+ * that.
+ */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const child = spawnServer(options);
   const lines: string[] = [];
