@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import type { JournalHead } from "./authority/journal.ts";
-import { marker, revocationLog } from "./config.ts";
+import { filesElsewhere } from "./config.ts";
 import { StartError } from "./machine/start-error.ts";
+import { dataFiles } from "./stores/sqlite/data-directory.ts";
 import { backUp } from "./stores/sqlite/offline/back-up.ts";
 import { type Restored, restore } from "./stores/sqlite/offline/restore.ts";
 import { verifyJournal } from "./stores/sqlite/offline/verify-journal.ts";
@@ -56,11 +57,12 @@ const commands = {
       if (moreFiles.length > 0 && revocations.length === 0) {
         throw new StartError(usageOf("restore"));
       }
+      const [elsewhere, places] = [filesElsewhere(env), dataFiles(directory)];
       const order = {
         backup,
         directory,
-        revocationLog: revocationLog(env, directory),
-        marker: marker(env, directory),
+        revocationLog: elsewhere.revocationLog ?? places.revocationLog,
+        marker: elsewhere.marker ?? places.marker,
         revocations: [...revocations, ...moreFiles],
         acceptLost: options["accept-lost-revocations"] ?? false,
       };

@@ -16,10 +16,10 @@ import type { Missing, OpenedDatabase } from "./writer/writer-thread.ts";
 export type SqliteTokenStoreOptions = {
   /** Below this much free room on the disk, nothing is created. */
   readonly minFreeBytes: number;
-  /** Default: in the data directory. */
-  readonly revocationLog?: string;
-  /** Default: beside the data directory. */
-  readonly marker?: string;
+  /** Default, and null: in the data directory. */
+  readonly revocationLog?: string | null;
+  /** Default, and null: beside the data directory. */
+  readonly marker?: string | null;
   /** What is missing and shall be made anew; otherwise the start is refused. */
   readonly makeAnew?: readonly Missing[];
   /** The greatest time seen is noted for the next start. Default: none. */
