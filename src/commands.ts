@@ -59,8 +59,8 @@ const commands = {
       const order = {
         backup,
         directory,
-        revocationLog: revocationLog(env, directory),
-        marker: marker(env, directory),
+        revocationLog: revocationLog(env),
+        marker: marker(env),
         revocations: [...revocations, ...moreFiles],
         acceptLost: options["accept-lost-revocations"] ?? false,
       };

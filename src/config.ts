@@ -4,7 +4,6 @@ import type { TlsFiles } from "./calls/tls-set.ts";
 import { nearestWord } from "./machine/nearest-word.ts";
 import { oneOf, path, type SettingKind, wholeNumber } from "./machine/setting-kind.ts";
 import { StartError } from "./machine/start-error.ts";
-import { dataFiles } from "./stores/sqlite/data-directory.ts";
 import { readTracingSettings } from "./telemetry/opentelemetry/read-tracing-settings.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { version } from "./version.ts";
@@ -35,10 +34,10 @@ export type RestConfig = {
 
 export type StoreConfig = {
   readonly directory: string;
-  /** The file that keeps every revocation outside the database. */
-  readonly revocationLog: string;
-  /** The file that knows what the database was last. */
-  readonly marker: string;
+  /** The file that keeps every revocation outside the database. Null means where the store puts it: in the directory. */
+  readonly revocationLog: string | null;
+  /** The file that knows what the database was last. Null means where the store puts it: beside the directory. */
+  readonly marker: string | null;
   readonly minFreeBytes: number;
 };
 
@@ -437,16 +436,16 @@ function tlsFiles(env: Environment): TlsFiles | null {
   return null;
 }
 
-/** Where the environment says that a data directory's revocation log is, or else in the directory itself. */
-export function revocationLog(env: Environment, dataDirectory = storage.directory.read(env)): string {
+/** Where the environment says that the revocation log is. Null means where the store puts it. */
+export function revocationLog(env: Environment): string | null {
   const file = storage.revocationLog.read(env);
-  return file === null ? dataFiles(dataDirectory).revocationLog : resolve(file);
+  return file === null ? null : resolve(file);
 }
 
-/** Where the environment says that a data directory's marker is, or else beside the directory. */
-export function marker(env: Environment, dataDirectory = storage.directory.read(env)): string {
+/** Where the environment says that the marker is. Null means where the store puts it. */
+export function marker(env: Environment): string | null {
   const file = storage.marker.read(env);
-  return file === null ? dataFiles(dataDirectory).marker : resolve(file);
+  return file === null ? null : resolve(file);
 }
 
 /** Beside the data directory when no setting says where: a copy of the directory must not hold it. */
