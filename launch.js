@@ -1,4 +1,5 @@
-// Runs a program with the Node 26 that the packages bring, whatever Node runs this file: node launch.js FILE [ARGUMENT…]
+// Runs a program with the Node 26 that the packages bring, whatever Node runs this file: node launch.js FILE
+// [ARGUMENT…]
 //
 // Five packages have a program of one name, and some versions of npm then make no link to it in node_modules/.bin.
 // So this file asks the package itself. It is JavaScript that Node 18 understands, and needs no package.

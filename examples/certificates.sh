@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes certificates/ beside this script, for trying out: a CA, the token authority's certificate, and one for each caller, valid for
-# 30 days. Needs openssl.
+# Makes certificates/ beside this script, for trying out: a CA, the token authority's certificate, and one for each
+# caller, valid for 30 days. Needs openssl.
 set -eu
 umask 077
 mkdir -p "$(dirname "$0")/certificates"

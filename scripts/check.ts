@@ -1,4 +1,5 @@
-// Everything that is checked without running the product. Changes nothing in the tree. One line a step, with what it took.
+// Everything that is checked without running the product. Changes nothing in the tree. One line a step, with what it
+// took.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +19,7 @@ const steps: readonly Step[] = [
     run: () => complaintOf("biome", "ci", "--colors=off", "--error-on-warnings"),
   },
   { name: "tsc: types", run: () => complaintOf("tsc", "--noEmit") },
-  { name: "tsc: types of the operator's page", run: () => complaintOf("tsc", "--project", "src/doors/console") },
+  { name: "tsc: types of the console", run: () => complaintOf("tsc", "--project", "src/doors/console") },
   { name: "buf: lint", run: () => complaintOf("buf", "lint") },
   { name: "buf: format", run: () => complaintOf("buf", "format", "--diff", "--exit-code", "proto") },
   { name: "buf: breaking, against main", run: findBreaking },

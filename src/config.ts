@@ -25,7 +25,7 @@ export type RpcConfig = {
   readonly threads: number;
 };
 
-/** The public REST face, which no client certificate is asked for at. */
+/** The public REST API, which no client certificate is asked for at. */
 export type RestConfig = {
   readonly listen: TcpAddress;
   /** Null means plaintext. */
@@ -44,9 +44,9 @@ export type StoreConfig = {
 /** Every setting, cut as the parts take them. */
 export type Config = {
   readonly rpc: RpcConfig;
-  /** Null turns the public REST face off. */
+  /** Null turns the public REST API off. */
   readonly rest: RestConfig | null;
-  /** Null turns the operator's page off. */
+  /** Null turns the console off. */
   readonly console: { readonly listen: TcpAddress } | null;
   /** Null turns the admin listener off. */
   readonly admin: { readonly listen: TcpAddress } | null;
@@ -154,10 +154,10 @@ const listening = {
     help: "where /metrics, /livez and /readyz are served, in plaintext",
   }),
   rest: setting("REST_LISTEN", tcpAddressOrOff, "off", {
-    help: "where the public REST face is served; plaintext on loopback only",
+    help: "where the public REST API is served; plaintext on loopback only",
   }),
   console: setting("CONSOLE_LISTEN", tcpAddressOrOff, "off", {
-    help: "where the operator's page is served, on loopback only; with the TLS and the callers of the RPCs",
+    help: "where the console is served, on loopback only; with the TLS and the callers of the RPCs",
   }),
 };
 
@@ -174,13 +174,13 @@ const callers = {
     help: "the server's certificate and its chain; the four TLS settings go together",
   }),
   key: optional("TLS_KEY", pemFile, { help: "the private key of TLS_CERT" }),
-  clientCa: optional("TLS_CLIENT_CA", pemFile, { help: "the authorities that sign callers' certificates" }),
+  clientCa: optional("TLS_CLIENT_CA", pemFile, { help: "the CAs that sign callers' certificates" }),
   callers: optional("CALLERS", path("a JSON file"), {
     help: `{"IDENTITY": "ROLE"}, an identity being a SPIFFE ID or DNS name, a role one of ${roles.join(", ")}`,
   }),
   plaintextRole: setting("PLAINTEXT_ROLE", oneOf(roles), "operator", { help: "the role of plaintext callers" }),
   restCertificate: optional("REST_TLS_CERT", pemFile, {
-    help: "the certificate of the REST face and its chain; goes with REST_TLS_KEY",
+    help: "the certificate of the REST API and its chain; goes with REST_TLS_KEY",
   }),
   restKey: optional("REST_TLS_KEY", pemFile, { help: "the private key of REST_TLS_CERT" }),
 };
@@ -214,18 +214,18 @@ const limits = {
   maxConnections: optional("MAX_CONNECTIONS", wholeNumber(1, 1_000_000), {
     help: "connections at once on the port of RPCs",
     whenNotSet: `as many as a quarter of the memory has room for, at ${affordable.kibibytesEach} KiB each, from ${affordable.least} to ${affordable.most}`,
-    more: "Fixed: 1000 on the port of the REST face, 100 on that of the operator's page, and 100 of callers without an identity.",
+    more: "Fixed: 1000 on the port of the REST API, 100 on that of the console, and 100 of callers without an identity.",
   }),
   maxConcurrentStreams: setting("MAX_CONCURRENT_STREAMS", wholeNumber(1, 100_000), "1000", {
     help: "RPCs at once on one HTTP/2 connection",
   }),
   threads: setting("THREADS", wholeNumber(1, 64), "1", {
     help: "threads that serve RPCs; more than 1 needs Linux and a TCP address",
-    more: "The REST face has a thread of its own.",
+    more: "The REST API has a thread of its own.",
   }),
   cache: setting("CACHE_MIB", wholeNumber(1, 65_536), "64", {
     help: "memory for keys that were decided on, in MiB, all threads together",
-    more: "An eighth of it is for unknown keys. Answers to Envoy take an eighth more, and the REST face another.",
+    more: "An eighth of it is for unknown keys. Answers to Envoy take an eighth more, and the REST API another.",
   }),
 };
 
@@ -418,7 +418,7 @@ function areOneHost(one: string, other: string): boolean {
 function consoleAddress(env: Environment): TcpAddress | null {
   const listen = tcpAddress(env, listening.console);
   if (listen !== null && !isThisMachine(listen.host)) {
-    throw new StartError(`${listening.console.name}: the operator's page is served on loopback addresses only`);
+    throw new StartError(`${listening.console.name}: the console is served on loopback addresses only`);
   }
   return listen;
 }

@@ -111,7 +111,7 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
     ...(hasRestTls
       ? {
           token_authority_rest_certificate_expiry_timestamp_seconds: {
-            help: "When the certificate of the REST face expires, in Unix seconds.",
+            help: "When the certificate of the REST API expires, in Unix seconds.",
             read: () => (certificateEndOf("rest", readings()) ?? 0) / 1000,
           },
         }

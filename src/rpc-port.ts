@@ -1,7 +1,7 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
-import { createFaultLog } from "./calls/fault-log.ts";
+import type { ReportFault } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
 import { checkRpc, tokenRpcs } from "./calls/rpcs.ts";
@@ -18,7 +18,6 @@ import { createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
 import { createManagementLanes } from "./doors/rpc/lanes/management-lanes.ts";
 import type { Log } from "./machine/log.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
-import { encodePreparedBlock } from "./wire/http2/hpack-encoder.ts";
 import type { ByteBudget } from "./wire/port/byte-budget.ts";
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 import { type CertificateSource, createCertificateSource } from "./wire/tls/certificate-source.ts";
@@ -63,6 +62,7 @@ export type RpcPortOptions = {
   /** Turns health to NOT_SERVING and ends the streams. */
   readonly shutdownSignal: AbortSignal;
   readonly onCall: (call: FinishedCall) => void;
+  readonly reportFault: ReportFault;
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
   readonly budget: ByteBudget;
@@ -82,7 +82,7 @@ export type RpcPort = {
 
 /** Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
 export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
-  const { share, authority, clock, isTraced, log } = options;
+  const { share, authority, clock, reportFault, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
@@ -95,9 +95,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
     options.onCall(call);
   };
 
-  // One for all: each would write its 10 lines a second.
-  const reportFault = createFaultLog(log);
-  const laneOptions = { roleOf, reportFault, prepareBlock: encodePreparedBlock, onCall, isTraced };
+  const laneOptions = { roleOf, reportFault, onCall, isTraced };
   const check = createCheck(authority.authenticate);
   const forwardAuth = createForwardAuth({ check, roleOf, reportFault, onCall, readTrace });
   const { isServing, shutdownSignal } = options;

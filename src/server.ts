@@ -48,9 +48,9 @@ export type Server = AsyncDisposable & {
   readonly address: string;
   /** Where metrics are served, or null. */
   readonly adminAddress: string | null;
-  /** Where the public REST face is served, or null. */
+  /** Where the public REST API is served, or null. */
   readonly restAddress: string | null;
-  /** Where the operator's page is served, or null. */
+  /** Where the console is served, or null. */
   readonly consoleAddress: string | null;
   /** Whether nothing was ever changed, so that there is no key yet. */
   readonly isEmpty: boolean;
@@ -94,7 +94,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const sealingSecret = readSealingSecret(config.sealingSecret, log);
 
   const threads = createThreads();
-  // The REST face has a thread of its own: what strangers cost there is not taken from decisions.
+  // The REST API has a thread of its own: what strangers cost there is not taken from decisions.
   const wantedThreads = rpcThreads + (config.rest === null ? 0 : 1);
   let isEnding = false;
   const isServing = () => !isEnding && threads.count() === wantedThreads && store.isServing();

@@ -6,6 +6,7 @@ import { createTokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
+import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import type { Port, PortReadings } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
@@ -31,9 +32,9 @@ const flushUsesEveryMs = 5000;
 
 /** What one thread has of the configuration. Can be sent to another thread. */
 export type ThreadConfig = {
-  /** Null in the thread of the REST face. */
+  /** Null in the thread of the REST API. */
   readonly rpc: RpcShare | null;
-  /** Where to serve the public REST face, which has a thread of its own; null in the others. */
+  /** Where to serve the public REST API, which has a thread of its own; null in the others. */
   readonly rest: ListenAddress | null;
   readonly maxTokensPerAccount: number;
   /** For the keys that are kept. */
@@ -59,7 +60,7 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
     rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads, cacheBytes),
     rest,
     maxTokensPerAccount: config.maxTokensPerAccount,
-    // The REST face, which few keys come to, has an eighth besides.
+    // The REST API, which few keys come to, has an eighth besides.
     cacheBytes: rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads,
     heldBytes: rpc === null ? halfHeldBytes : halfHeldBytes / rpcThreads,
     shutdownGraceMs: config.shutdownGraceMs,
@@ -144,6 +145,9 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     logCall(call, tracing === null ? null : tracing.record(call));
   };
 
+  // One for all ports: each would write its own ten lines a second.
+  const reportFault = createFaultLog(log);
+
   const ports = new Map<PortName, Port>();
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
@@ -162,6 +166,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
           isServing: () => !shutdown.signal.aborted && store.isServing(),
           shutdownSignal: shutdown.signal,
           onCall,
+          reportFault,
           isTraced: tracing !== null,
           budget,
           log,
@@ -179,6 +184,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
           store,
           clock: clock.now,
           onCall,
+          reportFault,
           isTraced: tracing !== null,
           budget,
           log,

@@ -23,8 +23,8 @@ const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
 type Issued = { readonly key: string; readonly id: string };
 
 /**
- * What one authority left behind: a backup, made while it served, of two live keys and one that was revoked; then `leaked` was revoked,
- * one more key was created and revoked, and the process killed.
+ * What one authority left behind: a backup, made while it served, of two live keys and one that was revoked; then
+ * `leaked` was revoked, one more key was created and revoked, and the process killed.
  */
 type Scene = ReturnType<typeof temporaryDirectory> & {
   readonly backup: string;
@@ -295,7 +295,7 @@ describe("a restore", () => {
     expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
   });
 
-  it("is refused when the files end before the backup, or are of another authority", async () => {
+  it("is refused when the files end before the backup, or are of another installation", async () => {
     using here = temporaryDirectory();
     const lines = readFileSync(scene.log, "utf8").split(/(?<=\n)/);
     writeFileSync(join(here.path, "old"), lines.slice(0, 2).join(""));

@@ -124,7 +124,7 @@ describe("the configuration", () => {
     );
   });
 
-  it("serves no REST face unless it is said where, and beyond loopback with its own TLS alone", () => {
+  it("serves no REST API unless it is said where, and beyond loopback with its own TLS alone", () => {
     const rest = { TOKEN_AUTHORITY_REST_LISTEN: "0.0.0.0:443" };
     const restTls = { TOKEN_AUTHORITY_REST_TLS_CERT: "rest.pem", TOKEN_AUTHORITY_REST_TLS_KEY: "rest-key.pem" };
     expect(readConfig(restTls).rest).toBeNull();
@@ -139,14 +139,14 @@ describe("the configuration", () => {
     }
   });
 
-  it("serves the operator's page on loopback alone, whatever the TLS", () => {
+  it("serves the console on loopback alone, whatever the TLS", () => {
     expect(readConfig({}).console).toBeNull();
     expect(readConfig({ TOKEN_AUTHORITY_CONSOLE_LISTEN: "[::1]:8081" }).console?.listen).toEqual({
       host: "::1",
       port: 8081,
     });
     const env = { ...tls, TOKEN_AUTHORITY_CONSOLE_LISTEN: "10.0.0.1:8081" };
-    expect(() => readConfig(env)).toThrow("TOKEN_AUTHORITY_CONSOLE_LISTEN: the operator's page is served on loopback");
+    expect(() => readConfig(env)).toThrow("TOKEN_AUTHORITY_CONSOLE_LISTEN: the console is served on loopback");
   });
 
   it("refuses a name that is no setting, so that a typing error is not a default", () => {

@@ -305,7 +305,7 @@ describe("a caller that may not call", () => {
     [
       "CERTIFICATE_UNTRUSTED",
       strangers.issue({ names: gateway, commonName: "them" }),
-      "not issued by an authority",
+      "not issued by a CA",
       {
         // Anybody can write that name.
         caller: undefined,

@@ -1,4 +1,5 @@
-// A baseline: node:http2 alone, which reads a call and answers the same bytes to each. Says where it listens, ends on SIGTERM.
+// A baseline: node:http2 alone, which reads a call and answers the same bytes to each. Says where it listens, ends on
+// SIGTERM.
 //
 //   node http2-echo-server.ts [CERTIFICATE KEY CLIENT_CA]
 import { readFileSync } from "node:fs";

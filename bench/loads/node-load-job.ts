@@ -1,6 +1,8 @@
 import type { CallPlan } from "./calls.ts";
 
-/** Load for one server: each of `connections` has `streams` calls under way, and makes the next when one is answered. */
+/**
+ * Load for one server: each of `connections` has `streams` calls under way, and makes the next when one is answered.
+ */
 export type LoadJob = {
   readonly address: string;
   readonly serverPid: number;

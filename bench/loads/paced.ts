@@ -4,7 +4,9 @@ import type { Cost } from "./h2load.ts";
 /** What a server is given first, when nobody knows yet how fast it is. */
 const firstCalls = 2000;
 
-/** Makes a load that is told how many calls to make last about as long as it should, by how fast the server was before. */
+/**
+ * Makes a load that is told how many calls to make last about as long as it should, by how fast the server was before.
+ */
 export function paced(
   durationMs: number,
   run: (way: RunningWay, calls: number) => Promise<Cost>,

@@ -6,7 +6,9 @@ import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { createCall } from "./seed.ts";
 import { type Population, randomSmallAccount, unrevokedTokens } from "./seeded-token.ts";
 
-/** The store's own statements in a loop: no thread, no message, no RPC. A baseline for what the disk and SQLite allow. */
+/**
+ * The store's own statements in a loop: no thread, no message, no RPC. A baseline for what the disk and SQLite allow.
+ */
 export type BareStore = Disposable & {
   /** Creates tokens for so long, so many in a transaction, with synchronous=FULL. Returns how many a second. */
   createFor(durationMs: number, inTransaction: number): number;

@@ -21,8 +21,8 @@ const caller = "bench";
 export const maxLiveTokens = 1_000_000;
 
 /**
- * Fills a data directory with the population, straight into the tables: rows, digests, indexes and the journal's chain of hashes are
- * what the server would have made. Returns the bytes of the database.
+ * Fills a data directory with the population, straight into the tables: rows, digests, indexes and the journal's chain
+ * of hashes are what the server would have made. Returns the bytes of the database.
  */
 export function seed(directory: string, population: Population): number {
   prepareDataDirectory(directory);

@@ -10,7 +10,10 @@ type Disturbance = {
   readonly readBytes: number;
 };
 
-/** Measures rounds, and says in one line what disturbed them. Where the system does not tell, the line says so with dashes. */
+/**
+ * Measures rounds, and says in one line what disturbed them. Where the system does not tell, the line says so with
+ * dashes.
+ */
 export function watchDisturbance(): { endRound(): void; describe(): string } {
   let before = readDisturbance();
   const rounds: Disturbance[] = [];

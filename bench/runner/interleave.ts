@@ -1,6 +1,9 @@
 import { watchDisturbance } from "./disturbance.ts";
 
-/** Runs each arm once a round, after a round 0 that is not counted. What the machine does meanwhile meets all arms alike, and is printed. */
+/**
+ * Runs each arm once a round, after a round 0 that is not counted. What the machine does meanwhile meets all arms
+ * alike, and is printed.
+ */
 export async function interleave<Name extends string, T>(
   rounds: number,
   arms: Readonly<Record<Name, (round: number) => Promise<T>>>,

@@ -13,8 +13,8 @@ const atMost = 2;
 type Result = LaneResult & { readonly otherCallsPerSecond: number };
 
 /**
- * Authenticate, one at a time, while the authority is idle, and while it has other work: on one core, where the writer's thread must
- * share it; and on all cores, where the writer can have another, which the load uses too.
+ * Authenticate, one at a time, while the authority is idle, and while it has other work: on one core, where the
+ * writer's thread must share it; and on all cores, where the writer can have another, which the load uses too.
  */
 export async function measureBeside(context: BenchContext): Promise<void> {
   context.requireLaneLoad();

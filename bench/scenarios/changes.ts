@@ -18,8 +18,8 @@ const maxInBigAccount = 500;
 const revocableShare = 0.8;
 
 /**
- * Create and Revoke, 64 at a time and alone, beside one transaction for each call on the same disk: in grpc-js over the same
- * statements, and in those statements with nothing around them.
+ * Create and Revoke, 64 at a time and alone, beside one transaction for each call on the same disk: in grpc-js over the
+ * same statements, and in those statements with nothing around them.
  */
 export async function measureChanges(context: BenchContext): Promise<void> {
   const { setup } = context;

@@ -20,8 +20,8 @@ export function costFigures(name: string, costs: readonly Cost[]): readonly Figu
 }
 
 /**
- * How many times the calls of a baseline, and how many times less CPU for each. The target is for the first; for the second where the
- * load was the limit.
+ * How many times the calls of a baseline, and how many times less CPU for each. The target is for the first; for the
+ * second where the load was the limit.
  */
 export function speedUp(
   { load, name, ours, theirs }: Against,

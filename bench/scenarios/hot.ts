@@ -94,7 +94,10 @@ function ratiosTo(against: Against, { keptShare }: Load, { speedUp: least, cpuOf
   return speedUp(against, atLeast === undefined ? undefined : atLeast * keptShare);
 }
 
-/** h2load has no certificate to show, and speaks nothing but HTTP: what it cannot do, and differing headers, are left to go/load. */
+/**
+ * h2load has no certificate to show, and speaks nothing but HTTP: what it cannot do, and differing headers, are left to
+ * go/load.
+ */
 function loadsOf(context: BenchContext, ways: readonly RunningWay[], shape: Shape): readonly Load[] {
   const isForH2load = ways.every(({ transport, raw }) => transport === "cleartext" && raw === undefined);
   function byLane(headers: LaneLoad["headers"]): Load["run"] {

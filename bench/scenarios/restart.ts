@@ -5,7 +5,10 @@ import type { BenchContext } from "../runner/bench-context.ts";
 import { formatNumber } from "../runner/figures.ts";
 import { interleave } from "../runner/interleave.ts";
 
-/** An upgrade, as its callers see it: from SIGTERM until the successor, which starts once the process has ended, answers. */
+/**
+ * An upgrade, as its callers see it: from SIGTERM until the successor, which starts once the process has ended,
+ * answers.
+ */
 export async function measureRestart(context: BenchContext): Promise<void> {
   // The very first start after an installation compiles what later ones find compiled.
   await answeringServer(context).then((server) => server[Symbol.asyncDispose]());

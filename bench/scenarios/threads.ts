@@ -30,7 +30,10 @@ export async function measureThreads(context: BenchContext): Promise<void> {
   ]);
 }
 
-/** Of the work of the two busiest threads, which are those that serve, what the busier did. Each round has new connections. */
+/**
+ * Of the work of the two busiest threads, which are those that serve, what the busier did. Each round has new
+ * connections.
+ */
 function spread(results: readonly LaneResult[]): readonly number[] {
   return results.map(({ threadShares: [first = 0, second = 0] }) => (100 * first) / (first + second));
 }

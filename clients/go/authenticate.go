@@ -75,7 +75,8 @@ type Refusal struct {
 	Account string
 }
 
-// Reason is which check a key failed. One that this package does not know, from a newer authority, is a refusal all the same.
+// Reason is which check a key failed. One that this package does not know, from a newer authority, is a refusal all the
+// same.
 type Reason string
 
 // The reasons, in the order of the checks.
@@ -91,7 +92,8 @@ const (
 
 // Authenticate decides whether the key may pass. An error, always an [*Error], means that nothing was decided.
 //
-// What cannot be a key, being empty, longer than 512 bytes, or not of printable ASCII, is refused as KeyMalformed without a call.
+// What cannot be a key, being empty, longer than 512 bytes, or not of printable ASCII, is refused as KeyMalformed
+// without a call.
 func (c *Client) Authenticate(ctx context.Context, key string, question Question) (Decision, error) {
 	if !mayBeKey(key) {
 		return Decision{Refusal: &Refusal{Reason: KeyMalformed}}, nil

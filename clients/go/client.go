@@ -1,7 +1,9 @@
-// Package tokenauthority asks CasaPay's token authority: whether an API key may pass, and everything else that its contract offers.
+// Package tokenauthority asks CasaPay's token authority: whether an API key may pass, and everything else that its
+// contract offers.
 //
-// A key that may not pass is a value, a [Refusal]. Whatever could not be decided is an [*Error], so that an outage never looks like a
-// bad key. Nothing is cached: each Authenticate asks the authority, so that a revoked key is refused from the moment of its revocation.
+// A key that may not pass is a value, a [Refusal]. Whatever could not be decided is an [*Error], so that an outage
+// never looks like a bad key. Nothing is cached: each Authenticate asks the authority, so that a revoked key is refused
+// from the moment of its revocation.
 package tokenauthority
 
 import (
@@ -61,7 +63,8 @@ type settings struct {
 // Option changes a setting of a Client.
 type Option func(*settings)
 
-// WithAuthenticateTimeout bounds every Authenticate, its retries included. Default: 3 s. A context may shorten it for one call.
+// WithAuthenticateTimeout bounds every Authenticate, its retries included. Default: 3 s. A context may shorten it for
+// one call.
 func WithAuthenticateTimeout(timeout time.Duration) Option {
 	return func(s *settings) { s.authenticateTimeout = timeout }
 }
@@ -71,16 +74,17 @@ func WithTimeout(timeout time.Duration) Option {
 	return func(s *settings) { s.timeout = timeout }
 }
 
-// WithKeepalive says after how much silence the connection is probed, with or without calls under way, and how long the answer may take
-// before the connection is made again. Default: 30 s and 10 s. The least time is 10 s. Stay below the silence after which anything
-// between here and the authority drops a connection.
+// WithKeepalive says after how much silence the connection is probed, with or without calls under way, and how long the
+// answer may take before the connection is made again. Default: 30 s and 10 s. The least time is 10 s. Stay below the
+// silence after which anything between here and the authority drops a connection.
 func WithKeepalive(time, timeout time.Duration) Option {
 	return func(s *settings) {
 		s.keepalive.Time, s.keepalive.Timeout = time, timeout
 	}
 }
 
-// WithoutRequestIDs is for an authority without a sealing secret: Create sends no request_id of its own, and is then never sent twice.
+// WithoutRequestIDs is for an authority without a sealing secret: Create sends no request_id of its own, and is then
+// never sent twice.
 func WithoutRequestIDs() Option {
 	return func(s *settings) { s.withoutRequestIDs = true }
 }
@@ -90,7 +94,8 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 	return func(s *settings) { s.dialOptions = append(s.dialOptions, options...) }
 }
 
-// Dial makes a Client. It does not wait for the authority: calls do, within their deadlines. The address is HOST:PORT, or unix:/PATH.
+// Dial makes a Client. It does not wait for the authority: calls do, within their deadlines. The address is HOST:PORT,
+// or unix:/PATH.
 func Dial(address string, security Security, options ...Option) (*Client, error) {
 	s := settings{
 		authenticateTimeout: defaultAuthenticateTimeout,
@@ -115,8 +120,8 @@ func Dial(address string, security Security, options ...Option) (*Client, error)
 			Backoff:           backoff.Config{BaseDelay: firstDelay, Multiplier: 2, Jitter: 0.2, MaxDelay: maxDelay},
 			MinConnectTimeout: connectTimeout,
 		}),
-		// Its retries know methods but not requests, so that Create could not be told from Create with a request_id; its attempts are
-		// counted, where ours end at the deadline; and it cannot hedge.
+		// Its retries know methods but not requests, so that Create could not be told from Create with a request_id; its
+		// attempts are counted, where ours end at the deadline; and it cannot hedge.
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		// Keys go nowhere else because of a variable in the environment.
@@ -148,7 +153,8 @@ func (c *Client) Close() error {
 	return c.connection.Close()
 }
 
-// keepConnected spares the next call the making of a connection: grpc-go makes the first, and one that ended, only for a call.
+// keepConnected spares the next call the making of a connection: grpc-go makes the first, and one that ended, only for
+// a call.
 func (c *Client) keepConnected(ctx context.Context) {
 	c.connection.Connect()
 	for {
@@ -207,7 +213,8 @@ func invoke[Request, Response proto.Message](
 	}
 }
 
-// pause waits for a half to the whole of the delay, so that many callers do not ask at once. False where the context ends before that.
+// pause waits for a half to the whole of the delay, so that many callers do not ask at once. False where the context
+// ends before that.
 func pause(ctx context.Context, delay time.Duration) bool {
 	delay = delay/2 + rand.N(delay/2)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {

@@ -193,7 +193,8 @@ func TestAConnectionThatWasDroppedSilentlyIsMadeAgainWithoutACall(t *testing.T) 
 	}
 }
 
-// proxy hands on bytes as load balancers do, also in that it forgets connections and says nothing: the bytes then go nowhere.
+// proxy hands on bytes as load balancers do, also in that it forgets connections and says nothing: the bytes then go
+// nowhere.
 type proxy struct {
 	address string
 	// dropAfterSilence forgets a connection of which nothing was heard for so long. 0 means never.

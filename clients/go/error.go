@@ -11,16 +11,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Error is why a call was not answered. From Authenticate it always means "not decided", never that a key is bad. It holds no key.
+// Error is why a call was not answered. From Authenticate it always means "not decided", never that a key is bad. It
+// holds no key.
 //
-// It is not a status of grpc-go, so that a service which returns it by mistake does not answer its own caller with the authority's code.
+// It is not a status of grpc-go, so that a service which returns it by mistake does not answer its own caller with the
+// authority's code.
 type Error struct {
 	// RPC is the method, such as "Authenticate".
 	RPC string
-	// Code is Unavailable where the authority could not be reached in time, DeadlineExceeded where it did not answer in time, and
-	// Canceled where the context was. What something in this program returned, such as an interceptor, is Internal.
+	// Code is Unavailable where the authority could not be reached in time, DeadlineExceeded where it did not answer in
+	// time, and Canceled where the context was. What something in this program returned, such as an interceptor, is
+	// Internal.
 	Code codes.Code
-	// Reason is that of the google.rpc.ErrorInfo, such as "FIELD_INVALID". Empty where the error does not come from the authority.
+	// Reason is that of the google.rpc.ErrorInfo, such as "FIELD_INVALID". Empty where the error does not come from the
+	// authority.
 	Reason string
 	// Field is the field that is at fault, or empty.
 	Field string
@@ -28,8 +32,8 @@ type Error struct {
 	Message string
 	// Metadata is that of the google.rpc.ErrorInfo.
 	Metadata map[string]string
-	// RequestID is, for Create, what was sent as request_id. After an outage the token may exist: Create with the same request and this
-	// id answers it, for 24 hours.
+	// RequestID is, for Create, what was sent as request_id. After an outage the token may exist: Create with the same
+	// request and this id answers it, for 24 hours.
 	RequestID string
 	// ofProgram: nothing between this program and the authority is at fault.
 	ofProgram bool

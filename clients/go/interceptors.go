@@ -17,17 +17,18 @@ import (
 // errorDomain is that of the google.rpc.ErrorInfo in what the authority and the interceptors answer.
 const errorDomain = "token.casapay.com"
 
-// Methods says what the methods of a gRPC service ask of a key, by their full names: "/casapay.charges.v1.ChargeService/Get". A method
-// that stands in neither is answered INTERNAL: a forgotten one is not open.
+// Methods says what the methods of a gRPC service ask of a key, by their full names:
+// "/casapay.charges.v1.ChargeService/Get". A method that stands in neither is answered INTERNAL: a forgotten one is not
+// open.
 type Methods struct {
 	Questions map[string]Question
 	// Open are the methods that need no key, such as "/grpc.health.v1.Health/Check".
 	Open []string
 }
 
-// UnaryServerInterceptor is RequireKey for unary methods of a grpc-go server. The key is taken from the metadata `authorization` or
-// `x-api-key`. Refusals are answered UNAUTHENTICATED or PERMISSION_DENIED, with the reason in a google.rpc.ErrorInfo; where nothing
-// was decided it is UNAVAILABLE, and INTERNAL for a mistake of this program.
+// UnaryServerInterceptor is RequireKey for unary methods of a grpc-go server. The key is taken from the metadata
+// `authorization` or `x-api-key`. Refusals are answered UNAUTHENTICATED or PERMISSION_DENIED, with the reason in a
+// google.rpc.ErrorInfo; where nothing was decided it is UNAVAILABLE, and INTERNAL for a mistake of this program.
 func UnaryServerInterceptor(authenticator Authenticator, methods Methods) grpc.UnaryServerInterceptor {
 	methods.mustAsk(authenticator)
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {

@@ -17,7 +17,8 @@ func newKey(value string) Key {
 	return Key{&value}
 }
 
-// Reveal returns the key, for the one who is to have it. Empty when Create was sent again and the token has been revoked since.
+// Reveal returns the key, for the one who is to have it. Empty when Create was sent again and the token has been
+// revoked since.
 func (k Key) Reveal() string {
 	if k.value == nil {
 		return ""

@@ -21,12 +21,12 @@ func ContextWithPrincipal(ctx context.Context, principal *Principal) context.Con
 	return context.WithValue(ctx, principalKey{}, principal)
 }
 
-// RequireKey is middleware for net/http: the next handler serves only requests with a key that the authority accepts for this question,
-// finds the Principal in their context, and does not see the key.
+// RequireKey is middleware for net/http: the next handler serves only requests with a key that the authority accepts
+// for this question, finds the Principal in their context, and does not see the key.
 //
-// The key is taken from Authorization (Bearer, or Basic as user name) or X-API-Key, never from a URL; two different ones are refused.
-// Refusals are answered with 401 or 403. Where nothing was decided it is 503 with Retry-After, and 500 for a mistake of this
-// program: never 401. Both are logged by slog.Default.
+// The key is taken from Authorization (Bearer, or Basic as user name) or X-API-Key, never from a URL; two different
+// ones are refused. Refusals are answered with 401 or 403. Where nothing was decided it is 503 with Retry-After, and
+// 500 for a mistake of this program: never 401. Both are logged by slog.Default.
 //
 // It panics when the question has no Permissions: a route that any key may pass says [NoPermission].
 func RequireKey(authenticator Authenticator, question Question) func(http.Handler) http.Handler {

@@ -14,9 +14,10 @@ const (
 // HTTP's blanks (OWS, RFC 9110 section 5.6.3), and no others.
 const blanks = " \t"
 
-// presentedKey is the one key that a request presents, in Authorization (Bearer, or Basic as user name) or in X-API-Key, or else why
-// there is none. The same key may come twice. Beside a key nothing else may stand, readable or not: whatever reads it after us might
-// take the other. Held by clients/vectors/credentials.json, as the authority's own doors are.
+// presentedKey is the one key that a request presents, in Authorization (Bearer, or Basic as user name) or in
+// X-API-Key, or else why there is none. The same key may come twice. Beside a key nothing else may stand, readable or
+// not: whatever reads it after us might take the other. Held by clients/vectors/credentials.json, as the authority's
+// own doors are.
 func presentedKey(authorization, apiKey []string) (string, *publicError) {
 	// What cannot be read counts as well, as the empty text.
 	distinct := map[string]bool{}
@@ -51,7 +52,8 @@ func presentations(values []string) []string {
 	return found
 }
 
-// keyOfAuthorization reads `Bearer KEY` (RFC 6750), or `Basic` with the key as user name and no password (RFC 7617). Empty for all else.
+// keyOfAuthorization reads `Bearer KEY` (RFC 6750), or `Basic` with the key as user name and no password (RFC 7617).
+// Empty for all else.
 func keyOfAuthorization(value string) string {
 	scheme, rest, _ := strings.Cut(value, " ")
 	credentials := strings.TrimLeft(rest, " ")

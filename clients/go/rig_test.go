@@ -52,7 +52,8 @@ func rigFile(t *testing.T, name string) string {
 	return filepath.Join(rigSetting(t, "DIRECTORY"), name)
 }
 
-// startAuthority starts one on a free port of 127.0.0.1, with settings such as "PLAINTEXT_ROLE=gateway", and waits until it serves.
+// startAuthority starts one on a free port of 127.0.0.1, with settings such as "PLAINTEXT_ROLE=gateway", and waits
+// until it serves.
 func startAuthority(t *testing.T, settings ...string) *authority {
 	t.Helper()
 	a := &authority{t: t, settings: append([]string{
@@ -155,8 +156,8 @@ func (a *authority) kill() {
 	}
 }
 
-// freeAddress is outside of the range that the system takes ports for clients from: a client that tries to reach an authority which is
-// not there must not take its port, or connect to itself.
+// freeAddress is outside of the range that the system takes ports for clients from: a client that tries to reach an
+// authority which is not there must not take its port, or connect to itself.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// Security says how a connection is protected: [Plaintext], [MutualTLS] or [MutualTLSFiles]. There is no default, and no way from one to
-// another.
+// Security says how a connection is protected: [Plaintext], [MutualTLS] or [MutualTLSFiles]. There is no default, and
+// no way from one to another.
 type Security struct {
 	credentials credentials.TransportCredentials
 	isPlaintext bool
@@ -29,14 +29,15 @@ func Plaintext() Security {
 	return Security{credentials: insecure.NewCredentials(), isPlaintext: true}
 }
 
-// MutualTLS takes PEM: the authorities that sign the server's certificate, and the certificate and private key that the caller is known by.
+// MutualTLS takes PEM: the CAs that sign the server's certificate, and the certificate and private key that the caller
+// is known by.
 func MutualTLS(ca, certificate, key []byte) Security {
 	loaded, err := mutualTLS(ca, certificate, key)
 	return Security{credentials: loaded, err: err}
 }
 
-// MutualTLSFiles is MutualTLS with PEM files. They are read again for every new connection, so that certificates can be replaced
-// while the program runs; files that cannot be used then keep those before.
+// MutualTLSFiles is MutualTLS with PEM files. They are read again for every new connection, so that certificates can be
+// replaced while the program runs; files that cannot be used then keep those before.
 func MutualTLSFiles(ca, certificate, key string) Security {
 	files := tlsFiles{ca, certificate, key}
 	loaded, err := files.load()

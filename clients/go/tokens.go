@@ -22,8 +22,9 @@ type Created struct {
 
 // Create issues a token and its key.
 //
-// A request without a request_id is sent with one of our own, which is kept over all retries: however often it is sent, one token comes
-// of it. An authority without a sealing secret refuses that (FailedPrecondition, SEALING_SECRET_MISSING): see [WithoutRequestIDs].
+// A request without a request_id is sent with one of our own, which is kept over all retries: however often it is sent,
+// one token comes of it. An authority without a sealing secret refuses that (FailedPrecondition,
+// SEALING_SECRET_MISSING): see [WithoutRequestIDs].
 func (c *Client) Create(ctx context.Context, request *tokenv1.CreateRequest) (*Created, error) {
 	if request.GetRequestId() == "" && !c.settings.withoutRequestIDs {
 		request = clone(request)

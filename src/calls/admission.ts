@@ -17,7 +17,7 @@ export type Admit = (call: Call) => Status | null;
 
 const faultMessages = {
   CERTIFICATE_MISSING: "a client certificate that names one identity is required, and none was shown",
-  CERTIFICATE_UNTRUSTED: "the client certificate was not issued by an authority that is trusted here now",
+  CERTIFICATE_UNTRUSTED: "the client certificate was not issued by a CA that is trusted here now",
   CERTIFICATE_EXPIRED: "the client certificate, or one of those that issued it, has expired",
   CERTIFICATE_NOT_YET_VALID: "the client certificate, or one of those that issued it, is not valid yet",
   CERTIFICATE_UNSUITABLE: "the client certificate is not good for a client: its usage, key or signature",

@@ -6,7 +6,7 @@ import { type Callers, readCallers } from "./callers.ts";
 export type TlsSet = {
   /** Null in plaintext. */
   readonly rpc: { readonly certificates: Certificates; readonly callers: Callers } | null;
-  /** Null where the REST face is off, or in plaintext. */
+  /** Null where the REST API is off, or in plaintext. */
   readonly rest: Certificates | null;
 };
 
@@ -18,7 +18,7 @@ export type TlsFiles = {
   readonly callers: string;
 };
 
-/** Where TLS is served, and with which files; null means plaintext, or that the REST face is off. */
+/** Where TLS is served, and with which files; null means plaintext, or that the REST API is off. */
 type TlsPlaces = {
   readonly rpc: { readonly tls: TlsFiles | null };
   readonly rest: { readonly tls: Pick<TlsFiles, "certificate" | "key"> | null } | null;

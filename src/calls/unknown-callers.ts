@@ -81,7 +81,7 @@ export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): Calle
     }
   }
 
-  /** The known caller that a certificate names which a trusted authority issued: others could name it as well. */
+  /** The known caller that a certificate names which a trusted CA issued: others could name it as well. */
   function knownName({ claimedIdentity, fault }: TlsPeer): string | null {
     const isIssued = fault !== "CERTIFICATE_UNTRUSTED";
     return isIssued && claimedIdentity !== null && isKnown?.(claimedIdentity) === true ? claimedIdentity : null;

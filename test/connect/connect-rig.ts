@@ -62,7 +62,9 @@ export type RawResponse = {
   readonly trailer: Headers;
 };
 
-/** The real handler over the real authority and a SQLite store of its own, with a clock moved by hand and no network. */
+/**
+ * The real handler over the real authority and a SQLite store of its own, with a clock moved by hand and no network.
+ */
 export class ConnectRig implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   readonly calls: FinishedCall[] = [];

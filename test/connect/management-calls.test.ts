@@ -18,7 +18,7 @@ import { maxMessageBytes } from "../../src/calls/limits.ts";
 import { createManagementLanes } from "../../src/doors/rpc/lanes/management-lanes.ts";
 import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
-import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
+import { errorIn } from "../grpc/lane-rig.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "./connect-rig.ts";
 import { rawError } from "./raw-call.ts";
 
@@ -50,7 +50,6 @@ function lanesOf(over: TokenAuthority, unaryMs = 10_000): Map<string, Lane<Peer>
     createManagementLanes(over, () => rig.nowMs, {
       roleOf,
       reportFault: createFaultLog(log),
-      prepareBlock,
       onCall: (finished) => laneCalls.push(finished),
       deadlines: { ...defaultDeadlines, unaryMs },
     }),

@@ -45,7 +45,7 @@ function list(server: TestServer, header: Record<string, string> = {}) {
   return ask(server, `${service}/List`, { method: "POST", header: { ...json, ...header }, body: "{}" });
 }
 
-describe("the operator's page", () => {
+describe("the console", () => {
   it("is not there unless it is asked for", async () => {
     await using server = await TestServer.start();
     expect(server.server.consoleAddress).toBeNull();

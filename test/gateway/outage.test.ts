@@ -5,7 +5,7 @@ import { type Authenticate, createCheck } from "../../src/doors/gateway/check.ts
 import { createCheckLane } from "../../src/doors/gateway/check-lane.ts";
 import { createForwardAuth } from "../../src/doors/gateway/forward-auth.ts";
 import { peerOf, rawRequest } from "../connect/connect-rig.ts";
-import { errorIn, prepareBlock } from "../grpc/lane-rig.ts";
+import { errorIn } from "../grpc/lane-rig.ts";
 import { bodyOf } from "../support/exchange.ts";
 
 const key = "sk_live_anything";
@@ -27,7 +27,7 @@ function createDoors(authenticate: Authenticate) {
   const lane = createCheckLane(
     () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
     1_000_000,
-    { ...options, prepareBlock },
+    options,
   );
   return {
     calls,

@@ -35,7 +35,9 @@ function decodeGenerally(bytes: Uint8Array): DecodedCheckRequest {
 /** The words of all messages that were decoded here. */
 const known: KnownWords = [];
 
-/** Decodes from the middle of a buffer whose other bytes would make sense as well, and again, when its words are known. */
+/**
+ * Decodes from the middle of a buffer whose other bytes would make sense as well, and again, when its words are known.
+ */
 function decode(bytes: Uint8Array): DecodedCheckRequest | null {
   const buffer = Buffer.alloc(bytes.length + 40, 0x0a);
   buffer.set(bytes, 7);
@@ -187,7 +189,8 @@ describe("CheckRequest in the lane", () => {
   it("may come in parts, which are merged", () => {
     fc.assert(
       fc.property(anyRequest, anyRequest, (one, other) => {
-        // Of a header that two maps have, the later value replaces the first in a map, and joins it in the lane: two keys stay two.
+        // Of a header that two maps have, the later value replaces the first in a map, and joins it in the lane: two
+        // keys stay two.
         const bytes = Buffer.concat([bytesOf(one), bytesOf(other)]);
         expect(decode(bytes)?.words).toEqual(decodeGenerally(bytes).words);
       }),

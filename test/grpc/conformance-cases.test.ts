@@ -12,7 +12,6 @@ import type { Outcome } from "../../src/authority/judge.ts";
 import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
 import { maxMessageBytes } from "../../src/calls/limits.ts";
 import { tokenRpcs } from "../../src/calls/rpcs.ts";
-import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
 import { Http2Server } from "../../src/wire/http2/http2-server.ts";
 import { createHttp2Handler } from "../../src/wire/port/http2-handler.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
@@ -41,7 +40,7 @@ beforeAll(async () => {
       replaceAuthority: (authority) => ({ ...authority, authenticate: () => decide() }),
     }),
   );
-  lane = createLaneRig(() => decide(), { prepareBlock: encodePreparedBlock });
+  lane = createLaneRig(() => decide());
   const errors: unknown[] = [];
   const http2 = new Http2Server<Peer>({
     lanes: { headers: laneHeaders, paths: new Map([[authenticatePath, lane.lane]]) },

@@ -6,15 +6,16 @@ import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import type { LaneOptions } from "../../src/calls/grpc/unary-lane.ts";
 import { type Authenticate, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
 import { preparePrincipal } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
-import type { Lane, LaneAnswer, PrepareBlock } from "../../src/wire/http2/lane.ts";
+import { FieldFactory } from "../../src/wire/http2/field.ts";
+import { HpackDecoder } from "../../src/wire/http2/hpack-decoder.ts";
+import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 
-/** Header blocks that a test can read. */
-export const prepareBlock: PrepareBlock = (fields) => Buffer.from(JSON.stringify(fields));
-
-/** The fields of such a block. */
+/** The fields of a header block. */
 export function fieldsIn(block: Uint8Array): Record<string, string> {
-  return Object.fromEntries(JSON.parse(Buffer.from(block).toString()));
+  const decoder = new HpackDecoder(new FieldFactory([]), { maxHeaderListBytes: 1e6, maxHeaderFields: 100 });
+  decoder.decode(Buffer.from(block), 0, block.length);
+  return Object.fromEntries(decoder.fields.slice(0, decoder.count).map(({ name, value }) => [name, value]));
 }
 
 /** The error in a lane's answer, or null. */
@@ -51,7 +52,6 @@ export function createLaneRig(decide: Authenticate, options: Partial<LaneOptions
   const lane = createAuthenticateLane(authenticate, {
     roleOf: () => "gateway",
     reportFault: createFaultLog(log),
-    prepareBlock,
     onCall: (call) => calls.push(call),
     ...options,
   });

@@ -31,7 +31,10 @@ async function speakTo(rig: HttpRig): Promise<Socket> {
   return socket;
 }
 
-/** From here on the test's clock stands still, but where it is told to advance. What Node times itself, for HTTP/1.1, goes on. */
+/**
+ * From here on the test's clock stands still, but where it is told to advance. What Node times itself, for HTTP/1.1,
+ * goes on.
+ */
 function stopClock(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
 }

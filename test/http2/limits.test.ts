@@ -53,7 +53,9 @@ async function arrived({ socket }: RawClient): Promise<void> {
   await eventually(() => theirs()?.bytesRead === socket.bytesWritten);
 }
 
-/** Resolves once the client, which does not read, has let the server come to a stop: all that lies between them is full. */
+/**
+ * Resolves once the client, which does not read, has let the server come to a stop: all that lies between them is full.
+ */
 async function stuck({ socket }: RawClient): Promise<void> {
   const theirs = [...server.sockets].find(({ remotePort }) => remotePort === socket.localPort);
   const state = () => `${theirs?.bytesRead} ${theirs?.writableLength}`;

@@ -76,7 +76,7 @@ describe("a traced call", () => {
     },
   );
 
-  it("of the REST face has HTTP's names", async () => {
+  it("of the REST API has HTTP's names", async () => {
     await using traced = await startTraced();
     const { authority, collector } = traced;
     const { key, id } = await authority.issue();

@@ -101,7 +101,10 @@ describe("an Idempotency-Key", () => {
   });
 });
 
-/** Sends as fast as it goes, without a look at each answer: a slow flood is none, so that on a busy machine it takes several. */
+/**
+ * Sends as fast as it goes, without a look at each answer: a slow flood is none, so that on a busy machine it takes
+ * several.
+ */
 async function floodUntilRefused(flood: () => readonly Promise<Response>[]) {
   const startedAtMs = performance.now();
   const many: Response[] = [];

@@ -17,7 +17,10 @@ const document: { readonly paths: Readonly<Record<string, Readonly<Record<string
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 ajv.addSchema(openApiDocument, "openapi.json");
 
-/** What of an answer the OpenAPI document does not say; null when it says all. Paths and methods that it does not have are not its to say. */
+/**
+ * What of an answer the OpenAPI document does not say; null when it says all. Paths and methods that it does not have
+ * are not its to say.
+ */
 export function undocumentedIn(method: string, path: string, answer: Answer): string | null {
   const operation = operationOf(method, path);
   if (operation === null) {

@@ -5,7 +5,7 @@ import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts"
 import { createTokenAuthority } from "../../src/authority/token-authority.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import { createRestHandler, type RestHandlerOptions } from "../../src/doors/rest/rest-handler.ts";
-import { openStore, quietLog, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { bodyOf } from "../support/exchange.ts";
 import { undocumentedIn } from "./documented.ts";
 
@@ -44,7 +44,7 @@ async function startHandler(
     tokens: typeof replace === "function" ? replace(tokens) : tokens,
     clock: Date.now,
     onCall: (call) => calls.push(call),
-    log: quietLog,
+    reportFault() {},
     ...(typeof replace === "function" ? {} : replace),
   });
 

@@ -9,7 +9,7 @@ import { RestRig } from "./rest-rig.ts";
 
 const root = createAuthority();
 
-/** The REST face behind TLS, with its files where a test may change them. */
+/** The REST API behind TLS, with its files where a test may change them. */
 async function startTls() {
   const rig = new RestRig();
   const certificate = join(rig.directory, "rest.pem");
@@ -59,7 +59,7 @@ function statusOverHttp2(url: string, key: string, ca?: string): Promise<number>
   });
 }
 
-describe("the port of the REST face", () => {
+describe("the port of the REST API", () => {
   it("is not there unless it is asked for", async () => {
     await using server = await TestServer.start();
     expect(server.server.restAddress).toBeNull();

@@ -36,10 +36,11 @@ export type RestAnswer = {
   };
 };
 
-// The thread of the face has the system's clock, and the greatest time that another thread has seen: in the future, that is a test's.
+// The thread of the face has the system's clock, and the greatest time that another thread has seen: in the future,
+// that is a test's.
 const aheadMs = 30 * 60 * 1000;
 
-/** The whole authority with its REST face. Holds every answer against the OpenAPI document. */
+/** The whole authority with its REST API. Holds every answer against the OpenAPI document. */
 export class RestRig extends TestServer {
   override readonly clock = { nowMs: Date.now() + aheadMs };
 
@@ -98,7 +99,9 @@ export class RestRig extends TestServer {
     return status === 200 ? "200 ok" : `${status} ${json.error.code}`;
   }
 
-  /** What is measured. Behind it, everything that was logged until now is there: a thread's readings follow its lines. */
+  /**
+   * What is measured. Behind it, everything that was logged until now is there: a thread's readings follow its lines.
+   */
   async metrics(): Promise<string> {
     return await (await fetch(`http://${this.server.adminAddress}/metrics`)).text();
   }

@@ -13,7 +13,9 @@ import { createWriter } from "../../src/stores/sqlite/writer/writer.ts";
 import { aNewToken, at } from "../support/token-store/builders.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
-/** A database, its writer, and look-ups beside it, with the signals that the writer's thread would give moved by hand. */
+/**
+ * A database, its writer, and look-ups beside it, with the signals that the writer's thread would give moved by hand.
+ */
 function aLookUp() {
   const { directory, database } = dataFiles(temporaryDataDirectory());
   mkdirSync(directory);

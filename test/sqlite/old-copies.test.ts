@@ -143,11 +143,11 @@ it("does not begin with an empty database beside a log that tells of changes, th
   expect(readFileSync(log)).toEqual(before);
 });
 
-it("does not serve a database of another authority, nor one of another history", async () => {
+it("does not serve a database of another installation, nor one of another history", async () => {
   const { directory, copy } = await aRevokedDirectory();
   const other = await aRevokedDirectory();
   await expect(openStore(other.directory, 0, { marker: `${directory}.marker` })).rejects.toThrow(
-    /tells of revision 2 of another authority than the database/,
+    /tells of revision 2 of another installation than the database/,
   );
   // As a restore of the copy would: the same revision, another change.
   await change(copy, (store) => store.create(aNewToken({ id: second }), null, 10, at(3000)), { makeAnew: ["marker"] });

@@ -142,13 +142,13 @@ it("is taken from beside its place when a restore was killed before it could put
   expect(existsSync(log)).toBe(false);
 });
 
-it("stops the start when it is the new log of another authority", async () => {
+it("stops the start when it is the new log of another installation", async () => {
   const { directory, log } = await aRevokedDirectory();
   const other = temporaryDataDirectory();
   await restart(other);
   cpSync(join(other, "revocations.log"), log);
   await expect(openStore(directory)).rejects.toThrow(
-    /^the revocation log .* is of another authority than the database/,
+    /^the revocation log .* is of another installation than the database/,
   );
 });
 

@@ -1,5 +1,6 @@
-// A process with a store in the directory that its first argument names, and its revocation log where the second does. It takes orders, a line of JSON each, and says what came of
-// them, a line each. When the store fails it says so and ends with 70, as the server would.
+// A process with a store in the directory that its first argument names, and its revocation log where the second does.
+// It takes orders, a line of JSON each, and says what came of them, a line each. When the store fails it says so and
+// ends with 70, as the server would.
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";

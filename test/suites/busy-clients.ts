@@ -1,5 +1,6 @@
-// Busy clients of the kinds that gateways are made of, against a real process, in plaintext and over mTLS: grpc-go that cancels and
-// pings much, nghttp and h2load with the smallest and the largest windows, and Envoy between client and server.
+// Busy clients of the kinds that gateways are made of, against a real process, in plaintext and over mTLS: grpc-go that
+// cancels and pings much, nghttp and h2load with the smallest and the largest windows, and Envoy between client and
+// server.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";
@@ -26,7 +27,9 @@ const grpcHeaders = ["-H", "content-type: application/grpc", "-H", "te: trailers
 const authenticatePath = `/${TokenService.typeName}/Authenticate`;
 
 type Tools = { readonly grpcGo: string; readonly envoy: string };
-/** What clients ask for: a good key, a file with a gRPC message that asks for it, and an account with a page of tokens. */
+/**
+ * What clients ask for: a good key, a file with a gRPC message that asks for it, and an account with a page of tokens.
+ */
 type Subject = { readonly key: string; readonly body: string; readonly account: string };
 
 const report = createReport("busy-clients");

@@ -1,4 +1,5 @@
-// The clients that other services use, by their own tests in their own languages, against real processes of the authority.
+// The clients that other services use, by their own tests in their own languages, against real processes of the
+// authority.
 import { mkdtempDisposableSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
-// Runs connectconformance, whose reference clients call ConformanceService on our listener: gRPC, gRPC-Web and Connect, in every
-// configuration of conformance/config.yaml. What fails for reasons of others stands in conformance/known-failing.txt; another failure,
-// or a known one that does not happen, fails this suite. Authenticate's lane cannot carry ConformanceService: the cases that make sense
-// for it are in test/grpc/conformance-cases.test.ts.
+// Runs connectconformance, whose reference clients call ConformanceService on our listener: gRPC, gRPC-Web and Connect,
+// in every configuration of conformance/config.yaml. What fails for reasons of others stands in
+// conformance/known-failing.txt; another failure, or a known one that does not happen, fails this suite. Authenticate's
+// lane cannot carry ConformanceService: the cases that make sense for it are in test/grpc/conformance-cases.test.ts.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,5 @@
-// The operator's page in Chromium, over real processes: every task, with keyboard, screen reader rules, a phone, wrong roles and an outage.
+// The console in Chromium, over real processes: every task, with keyboard, screen reader rules, a phone, wrong roles
+// and an outage.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempDisposableSync, writeFileSync } from "node:fs";

@@ -1,9 +1,10 @@
-// Kills the server with kill -9 at random moments, load running, and holds it to what it had answered. One data directory
-// lives through all rounds.
+// Kills the server with kill -9 at random moments, load running, and holds it to what it had answered. One data
+// directory lives through all rounds.
 //
 //   npm run suite:crash -- [--rounds 200] [--seed N] [--planted-bug]
 //
-// --planted-bug shows that this suite would see it: it runs a copy of src/ that answers before COMMIT, and expects faults.
+// --planted-bug shows that this suite would see it: it runs a copy of src/ that answers before COMMIT, and expects
+// faults.
 import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -51,7 +51,9 @@ async function compare(): Promise<void> {
   console.log(`${last - first + 1} inputs from seed ${first}: node:http2 agrees wherever RFC 9113 leaves no choice`);
 }
 
-/** One reading may hold what is about to be freed, by some 20 MB. What leaks stays, and so raises the lowest of many. */
+/**
+ * One reading may hold what is about to be freed, by some 20 MB. What leaks stays, and so raises the lowest of many.
+ */
 function requireSteady(readings: readonly number[]): void {
   const half = Math.floor(readings.length / 2);
   if (half > 0 && Math.min(...readings.slice(half)) > Math.min(...readings.slice(0, half)) + maxGrowthBytes) {

@@ -59,7 +59,10 @@ const hopByHop: readonly Readonly<Record<string, string>>[] = [
   { connection: "close, x-permissions, x-token-type" },
 ];
 
-/** What becomes of a header of 30 KB, and of one of 200 fields. 200 where the gateway takes it and asks with what matters alone. */
+/**
+ * What becomes of a header of 30 KB, and of one of 200 fields. 200 where the gateway takes it and asks with what
+ * matters alone.
+ */
 const largeHeaderStatuses: Readonly<Record<Gateway, readonly [long: number, many: number]>> = {
   envoy: [431, 431],
   nginx: [400, 431],

@@ -1,5 +1,6 @@
-// The commands of README's five minutes, docs/getting-started.md and docs/operating.md, as they stand there, one after the other in one
-// shell, in a copy of the project. What stands behind "# prints" must be in the answer. Only the ports are others.
+// The commands of README's five minutes, docs/getting-started.md and docs/operating.md, as they stand there, one after
+// the other in one shell, in a copy of the project. What stands behind "# prints" must be in the answer. Only the ports
+// are others.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,5 +1,5 @@
-// Runs h2spec --strict against the port, in cleartext and over TLS: every case passes, and none is skipped. The Go module proxy
-// serves no later version of h2spec than this.
+// Runs h2spec --strict against the port, in cleartext and over TLS: every case passes, and none is skipped. The Go
+// module proxy serves no later version of h2spec than this.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Our HPACK against PyPI `hpack`, both ways: random header lists with table-size changes. hpack.ts [LISTS [SEED]], default 100000 1.
+// Our HPACK against PyPI `hpack`, both ways: random header lists with table-size changes. hpack.ts [LISTS [SEED]],
+// default 100000 1.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createReport } from "./support/report.ts";

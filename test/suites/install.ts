@@ -1,8 +1,10 @@
-// README's two commands as newcomers give them: a fresh clone, an empty cache, and the npm and Node that they happen to have.
+// README's two commands as newcomers give them: a fresh clone, an empty cache, and the npm and Node that they happen to
+// have.
 //
 //   npm run suite:install -- [--npm 10.8.2]… [--node 22]… [--all-tests]
 //
-// Each npm is tried with each Node; with this machine's own where none is named. The last steps are about hosts that give less.
+// Each npm is tried with each Node; with this machine's own where none is named. The last steps are about hosts that
+// give less.
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,10 +1,11 @@
-// Thieves make keys with a leaked key over REST, as fast as they can, while an operator or the merchant revokes it: no token of theirs
-// is there that was not there when the revocation was answered. Half of the rounds have a slow disk. Some thieves leave before they
-// are answered, and the process stops under load: still each change has its log line.
+// Thieves make keys with a leaked key over REST, as fast as they can, while an operator or the merchant revokes it: no
+// token of theirs is there that was not there when the revocation was answered. Half of the rounds have a slow disk.
+// Some thieves leave before they are answered, and the process stops under load: still each change has its log line.
 //
 //   npm run suite:leaked-key -- [--rounds 200] [--seed N] [--planted-bug]
 //
-// --planted-bug shows that this suite would see it: it runs a copy of src/ that judges a key when its request comes, and no more.
+// --planted-bug shows that this suite would see it: it runs a copy of src/ that judges a key when its request comes,
+// and no more.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";

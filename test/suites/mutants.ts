@@ -1,5 +1,6 @@
-// Bugs that the tests must see. First small ones that were thought of, planted one by one in a copy of the tree: each must turn one of
-// its tests red. Then those that Stryker makes of the rules, of who may call, and of the readers of bytes.
+// Bugs that the tests must see. First small ones that were thought of, planted one by one in a copy of the tree: each
+// must turn one of its tests red. Then those that Stryker makes of the rules, of who may call, and of the readers of
+// bytes.
 //
 //   npm run suite:mutants -- [--only TEXT] [--planted] [--stryker]
 import assert from "node:assert/strict";
@@ -69,14 +70,16 @@ async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   await report.step("as it stands, every test that a planted bug must turn red is green", async () => {
     const tests = [...new Set(bugs.flatMap((bug) => bug.tests))];
-    // What is red here only while the machine is busy elsewhere may try again: the tests themselves are judged by `npm test`.
+    // What is red here only while the machine is busy elsewhere may try again: the tests themselves are judged by
+    // `npm test`.
     const { passed, failed, output } = await runTests(copy, tests, ["--retry=2"]);
     assert.ok(passed > 0 && failed.length === 0, `${failed.join("\n")}\n${output}`);
   });
   for (const { name, tests, ...edit } of bugs) {
     await report.step(`${name} (${edit.file})`, async () => {
       const takeBack = plant(copy, edit);
-      // What does not come within seconds does not come: most of these tests wait for something that the bug keeps away.
+      // What does not come within seconds does not come: most of these tests wait for something that the bug keeps
+      // away.
       const { failed, output } = await runTests(copy, tests, ["--testTimeout=15000", "--expect.poll.timeout=5000"]);
       takeBack();
       assert.ok(failed.length > 0, `no test saw it:\n${output}`);

@@ -1,9 +1,11 @@
-// Hostile neighbours beside a good gateway: strangers with unfinished bodies, unread lists of a leaked key, idle connections, silent ones,
-// loops of handshakes. The process lives on within its memory, and no call of the gateway fails.
+// Hostile neighbours beside a good gateway: strangers with unfinished bodies, unread lists of a leaked key, idle
+// connections, silent ones, loops of handshakes. The process lives on within its memory, and no call of the gateway
+// fails.
 //
 //   npm run suite:neighbours -- [--seconds 60]
 //
-// Latencies are printed and not judged: who else is on the machine decides over them. Memory, failed calls and the process are judged.
+// Latencies are printed and not judged: who else is on the machine decides over them. Memory, failed calls and the
+// process are judged.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -156,7 +158,7 @@ await report.step(`unfinished bodies, unread lists, idle and silent connections,
   assert.ok(heldBytes <= maxHeldMib * mebibyte, `connections hold ${heldBytes} bytes`);
 });
 
-await report.step("twelve loops of handshakes at the REST face", async () => {
+await report.step("twelve loops of handshakes at the REST API", async () => {
   const figures = await beside([["handshakes", restPort]], key, () => callFor((seconds * 1000) / 4, key));
   judge("beside them", figures);
 });

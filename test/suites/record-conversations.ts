@@ -1,5 +1,6 @@
-// Records what clients that nobody here wrote say over HTTP/2 to the echo server of test/http2, and writes it to test/http2/recordings/,
-// from where the fuzzer takes it. No key is in it: the echo server knows none. Run it again when a client's version changes.
+// Records what clients that nobody here wrote say over HTTP/2 to the echo server of test/http2, and writes it to
+// test/http2/recordings/, from where the fuzzer takes it. No key is in it: the echo server knows none. Run it again
+// when a client's version changes.
 import assert from "node:assert/strict";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

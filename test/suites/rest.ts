@@ -1,4 +1,5 @@
-// The public page's curl commands, with host, key and id changed, and schemathesis, against the REST face of a real process.
+// The public page's curl commands, with host, key and id changed, and schemathesis, against the REST API of a real
+// process.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, writeFileSync } from "node:fs";
@@ -107,7 +108,10 @@ await report.step("the server ends in good order, and has logged no error and no
 });
 report.close();
 
-/** A secret key, with so many tokens made after it that none who lists them and revokes what it finds comes upon it soon. */
+/**
+ * A secret key, with so many tokens made after it that none who lists them and revokes what it finds comes upon it
+ * soon.
+ */
 async function issueSecretKey(): Promise<string> {
   const inside = createCurl("1.1", { host: "127.0.0.1", port: server.port, tls: null });
   const issue = async (): Promise<string> => {
@@ -149,7 +153,8 @@ async function explore(program: string): Promise<void> {
     program,
     [
       ...["run", `${host}/v1/openapi.json`, "--header", `Authorization: Bearer ${key}`],
-      // That expires_at lies in the future, and that a cursor is there, no schema can say: what is valid by the schema may be refused.
+      // That expires_at lies in the future, and that a cursor is there, no schema can say: what is valid by the schema
+      // may be refused.
       ...["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--continue-on-failure"],
       ...["--max-examples", String(maxExamples), "--max-time", String(maxSeconds), "--no-color"],
     ],

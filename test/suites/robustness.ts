@@ -1,5 +1,6 @@
-// Sends the server what no good client sends: a corpus of malformed, huge and slow connections, then mutated requests. After each
-// batch it must be the same process, answer a good Authenticate, hold bounded memory, and have let go of every connection.
+// Sends the server what no good client sends: a corpus of malformed, huge and slow connections, then mutated requests.
+// After each batch it must be the same process, answer a good Authenticate, hold bounded memory, and have let go of
+// every connection.
 //
 //   npm run suite:robustness -- [--mutations 100000] [--seed N]
 import assert from "node:assert/strict";
@@ -26,7 +27,10 @@ import { createTokenClient } from "./support/token-client.ts";
 
 const maxRssBytes = 512 * 1024 * 1024;
 const megabyte = 1024 * 1024;
-/** From our half-close to the server's end of the connection: it may have 10 000 requests to work off before it sees that. */
+/**
+ * From our half-close to the server's end of the connection: it may have 10 000 requests to work off before it sees
+ * that.
+ */
 const endTimeoutMs = 60_000;
 /** The longest that the server waits is for the answer to a PING, which it sends after 60 s: 80 s in all. */
 const slowTimeoutMs = 95_000;

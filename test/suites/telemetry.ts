@@ -1,5 +1,5 @@
-// What is seen of the authority from outside: spans through the OpenTelemetry Collector, the dashboard and the alert rules against the
-// metrics that a real server serves, by promtool.
+// What is seen of the authority from outside: spans through the OpenTelemetry Collector, the dashboard and the alert
+// rules against the metrics that a real server serves, by promtool.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";

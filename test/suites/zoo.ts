@@ -1,7 +1,8 @@
-// Client stacks that nobody here wrote, each as busy as a gateway gets: a third of its calls cancelled, a third with deadlines of 1 to
-// 5 ms, every tenth with a body of 60 kB, half of them compressed where the library can, over four connections, while the server is
-// stopped for two seconds. Beside them two witnesses call one after the other, one on a connection of the busy and one apart: none of
-// their calls may fail or be answered wrong. Where one does by the client's own fault, the row says so and shows it against grpc-go.
+// Client stacks that nobody here wrote, each as busy as a gateway gets: a third of its calls cancelled, a third with
+// deadlines of 1 to 5 ms, every tenth with a body of 60 kB, half of them compressed where the library can, over four
+// connections, while the server is stopped for two seconds. Beside them two witnesses call one after the other, one on
+// a connection of the busy and one apart: none of their calls may fail or be answered wrong. Where one does by the
+// client's own fault, the row says so and shows it against grpc-go.
 //
 //   npm run suite:zoo -- [--seconds N] [--only NAME,…] [--compare] [--table]
 //

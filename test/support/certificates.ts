@@ -180,7 +180,7 @@ function extension(id: string, value: Buffer, isCritical: boolean): Buffer {
 }
 
 function distinguishedName(commonName: string): Buffer {
-  // Unique, so that two authorities with one name are not taken for each other by name alone.
+  // Unique, so that two CAs with one name are not taken for each other by name alone.
   const serial = createHash("sha256").update(randomBytes(16)).digest("hex").slice(0, 8);
   const attribute = sequence(objectIdentifier("2.5.4.3"), tagged(0x0c, Buffer.from(`${commonName} ${serial}`)));
   return sequence(tagged(0x31, attribute));

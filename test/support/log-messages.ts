@@ -5,8 +5,9 @@ type Source = { readonly path: string; readonly text: string };
 /**
  * Every message that these sources give to a log, once and in order; `…` stands for what is put into one.
  *
- * A message is the last argument of `log.info`, `log.warn` or `log.error`: a literal, a choice of literals, or a parameter of the function
- * around it, whose callers are then read instead. Anything else throws, so that no message goes by unread.
+ * A message is the last argument of `log.info`, `log.warn` or `log.error`: a literal, a choice of literals, or a
+ * parameter of the function around it, whose callers are then read instead. Anything else throws, so that no message
+ * goes by unread.
  */
 export function logMessages(paths: readonly string[]): readonly string[] {
   const sources = paths.map((path) => ({ path, text: withoutComments(readFileSync(path, "utf8")) }));

@@ -83,7 +83,8 @@ export class OtlpReceiver implements AsyncDisposable {
   }
 }
 
-// The numbers of the fields are those of opentelemetry/proto/collector/trace/v1/trace_service.proto and what it imports.
+// The numbers of the fields are those of opentelemetry/proto/collector/trace/v1/trace_service.proto and what it
+// imports.
 function spansOfBinary(body: Uint8Array): ReceivedSpan[] {
   return all(read(body), 1).flatMap((resourceSpans) => {
     const resource = all(read(resourceSpans), 1).flatMap((bytes) => all(read(bytes), 1));

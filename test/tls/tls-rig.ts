@@ -13,7 +13,9 @@ import { type CertificatePaths, readCertificates } from "../../src/wire/tls/cert
 import { type HttpRig, startRig } from "../http/http-rig.ts";
 import { createAuthority, type TestAuthority, type TestCertificate } from "../support/certificates.ts";
 
-/** Certificate files in a directory of their own, and a listener on them whose handler answers with the peer's identity. */
+/**
+ * Certificate files in a directory of their own, and a listener on them whose handler answers with the peer's identity.
+ */
 export type TlsRig = AsyncDisposable & {
   readonly http: HttpRig;
   readonly source: CertificateSource;

@@ -1,4 +1,5 @@
-// Grpc-server is a baseline: a stock grpc-go server that finds keys in a map by their SHA-256. It prints where it listens.
+// Grpc-server is a baseline: a stock grpc-go server that finds keys in a map by their SHA-256. It prints where it
+// listens.
 package main
 
 import (
@@ -52,7 +53,7 @@ func main() {
 	keys := flag.String("keys", "", "file of keys, one a line")
 	cert := flag.String("tls-cert", "", "PEM file of the server's certificate: TLS, and no cleartext")
 	key := flag.String("tls-key", "", "PEM file of its private key")
-	ca := flag.String("tls-ca", "", "PEM file of the authorities of callers")
+	ca := flag.String("tls-ca", "", "PEM file of the CAs of callers")
 	flag.Parse()
 
 	server := grpc.NewServer(grpc.Creds(must(transport(*cert, *key, *ca))))

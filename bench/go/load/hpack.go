@@ -2,7 +2,8 @@ package main
 
 import "golang.org/x/net/http2/hpack"
 
-// The encoder's side of HPACK's dynamic table (RFC 7541, 2.3.2): only how large each entry is, and which are still there.
+// The encoder's side of HPACK's dynamic table (RFC 7541, 2.3.2): only how large each entry is, and which are still
+// there.
 type dynamicTable struct {
 	sizes    [maxEntries]int
 	inserted int

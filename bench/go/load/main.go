@@ -1,7 +1,8 @@
 // Load makes unary gRPC calls that each carry a key, for a bounded time, and prints what it saw as one line of JSON.
 //
-// It exists because h2load repeats one header block, which flatters a server that knows the block by its bytes. Here every call
-// has its own grpc-timeout, traceparent and x-request-id, inserted into HPACK's dynamic table as grpc-go and Envoy do.
+// It exists because h2load repeats one header block, which flatters a server that knows the block by its bytes. Here
+// every call has its own grpc-timeout, traceparent and x-request-id, inserted into HPACK's dynamic table as grpc-go and
+// Envoy do.
 package main
 
 import (
@@ -58,7 +59,7 @@ func readOptions() options {
 	flag.IntVar(&o.firstKey, "first-key", 0, "the place in the file to begin at")
 	flag.StringVar(&o.unknown, "unknown", "none", "well-formed keys that nobody has, each another: none, connections (every second connection sends them) or calls (every second call)")
 	flag.IntVar(&o.serverPID, "server-pid", 0, "the process whose CPU time is measured")
-	flag.StringVar(&o.tls.ca, "tls-ca", "", "PEM file of authorities: TLS 1.3, and no cleartext")
+	flag.StringVar(&o.tls.ca, "tls-ca", "", "PEM file of CAs: TLS 1.3, and no cleartext")
 	flag.StringVar(&o.tls.cert, "tls-cert", "", "PEM file of the caller's certificate")
 	flag.StringVar(&o.tls.key, "tls-key", "", "PEM file of its private key")
 	flag.IntVar(&o.rawRequest, "raw-request", 0, "no HTTP/2: send so many bytes, one call at a time on each connection")

@@ -19,8 +19,9 @@ const timeout = 500 * time.Millisecond
 
 // Fake is a client whose authority is in this process and in memory: empty at first, it decides as the real one does.
 //
-// Every caller may do everything. It has one page of everything, and refuses filters that it does not know as Unimplemented: Account,
-// Types, Livemode, States and Permission of tokens, TokenId of changes and Prefix of accounts are known. Changes have no hash.
+// Every caller may do everything. It has one page of everything, and refuses filters that it does not know as
+// Unimplemented: Account, Types, Livemode, States and Permission of tokens, TokenId of changes and Prefix of accounts
+// are known. Changes have no hash.
 type Fake struct {
 	*tokenauthority.Client
 	service *service

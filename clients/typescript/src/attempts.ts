@@ -16,8 +16,8 @@ export type AttemptOptions = {
 export type Outcome<Response> = { readonly response: Response } | { readonly failure: Failure };
 
 /**
- * Calls until there is an answer: after UNAVAILABLE again, with pauses that double and are drawn at random, so that the callers of an
- * authority that starts again do not all come at once. Takes no longer than `timeoutMs`.
+ * Calls until there is an answer: after UNAVAILABLE again, with pauses that double and are drawn at random, so that the
+ * callers of an authority that starts again do not all come at once. Takes no longer than `timeoutMs`.
  */
 export async function attempt<Response>(
   call: (timeoutMs: number) => Promise<Response>,

@@ -34,7 +34,10 @@ export type CallDefaults = {
   readonly authenticateTimeoutMs?: number;
   /** What any other call may take. Default: 10,000. */
   readonly timeoutMs?: number;
-  /** Whether Create gets a request id, without which it is never repeated. Default: true. False for an authority without a sealing secret. */
+  /**
+   * Whether Create gets a request id, without which it is never repeated. Default: true. False for an authority without
+   * a sealing secret.
+   */
   readonly requestIds?: boolean;
 };
 

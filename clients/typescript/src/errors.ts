@@ -80,7 +80,10 @@ export class AuthorityError extends Error {
   readonly field: string | null;
   /** All that ErrorInfo says: `token_id` beside REPLAY_UNREADABLE. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** What Create was sent with. After an outage the token may exist: Create with the same request and this id answers it, for 24 hours. */
+  /**
+   * What Create was sent with. After an outage the token may exist: Create with the same request and this id answers
+   * it, for 24 hours.
+   */
   readonly requestId: string | null;
   readonly #ofProgram: boolean;
 
@@ -114,8 +117,8 @@ export function failure(code: StatusCode, message: string, cause?: unknown): Fai
 }
 
 /**
- * What a failed attempt tells. What no peer answered was lost on the way, which is UNAVAILABLE whatever the library calls it. What
- * something in this program threw is neither: it is INTERNAL, and is not tried again.
+ * What a failed attempt tells. What no peer answered was lost on the way, which is UNAVAILABLE whatever the library
+ * calls it. What something in this program threw is neither: it is INTERNAL, and is not tried again.
  */
 export function failureOf(error: unknown): Failure {
   const thrown = thrownBy(error);
@@ -139,7 +142,10 @@ export function failureOf(error: unknown): Failure {
   };
 }
 
-/** What an error is called that no peer and no network made, or null. Node gives those of its networks a code; ours have a class. */
+/**
+ * What an error is called that no peer and no network made, or null. Node gives those of its networks a code; ours have
+ * a class.
+ */
 function thrownBy(error: unknown): string | null {
   if (!(error instanceof Error)) {
     return String(typeof error);

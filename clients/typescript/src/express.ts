@@ -13,8 +13,8 @@ declare global {
 }
 
 /**
- * Express middleware that lets a request pass with a principal, `request.principal`, and without its key; else it answers itself. It
- * fits whatever has Node's requests and `next`.
+ * Express middleware that lets a request pass with a principal, `request.principal`, and without its key; else it
+ * answers itself. It fits whatever has Node's requests and `next`.
  */
 export function requireKey(
   authority: Authenticator,

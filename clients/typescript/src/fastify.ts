@@ -10,7 +10,10 @@ declare module "fastify" {
   }
 }
 
-/** A Fastify hook, for `onRequest`: a request passes with a principal, `request.principal`, and without its key; else it is answered. */
+/**
+ * A Fastify hook, for `onRequest`: a request passes with a principal, `request.principal`, and without its key; else it
+ * is answered.
+ */
 export function requireKey(
   authority: Authenticator,
   options: RouteOptions,

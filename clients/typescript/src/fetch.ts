@@ -2,8 +2,8 @@ import type { Principal } from "./decision.ts";
 import { type Authenticator, createGuard, credentialHeaders, type RouteOptions } from "./guard.ts";
 
 /**
- * Puts a guard before a handler of fetch's Request and Response: Hono, Next, Bun, Deno. The handler is called with the principal, and
- * with a request that has no key in it; never when no principal was decided.
+ * Puts a guard before a handler of fetch's Request and Response: Hono, Next, Bun, Deno. The handler is called with the
+ * principal, and with a request that has no key in it; never when no principal was decided.
  */
 export function withKey<Args extends readonly unknown[]>(
   authority: Authenticator,

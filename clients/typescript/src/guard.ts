@@ -76,7 +76,10 @@ const misconfigured: PublicError = {
   message: "The API key could not be checked: this service is not set up for it.",
 };
 
-/** Guards routes that ask this. Throws a TypeError when they say no permissions. Never rejects: whatever goes wrong is an answer. */
+/**
+ * Guards routes that ask this. Throws a TypeError when they say no permissions. Never rejects: whatever goes wrong is
+ * an answer.
+ */
 export function createGuard(
   authority: Authenticator,
   options: RouteOptions,

@@ -4,10 +4,10 @@ const maxKeyLength = 512;
 const maxHeaderLength = 4096;
 
 /**
- * The one key that a request presents: in Authorization, as `Bearer KEY` (RFC 6750) or as user name of `Basic` without a password
- * (RFC 7617), or in X-API-Key. Beside a key nothing else may stand, readable or not: whatever reads it after us might take the other.
- * A header that came several times is its values joined by commas. Held by `clients/vectors/credentials.json`, as the authority's own
- * doors are.
+ * The one key that a request presents: in Authorization, as `Bearer KEY` (RFC 6750) or as user name of `Basic` without
+ * a password (RFC 7617), or in X-API-Key. Beside a key nothing else may stand, readable or not: whatever reads it after
+ * us might take the other. A header that came several times is its values joined by commas. Held by
+ * `clients/vectors/credentials.json`, as the authority's own doors are.
  */
 export function presentedKey(
   authorization: string | null,
@@ -50,7 +50,8 @@ function userNameOf(credentials: string): string | null {
   } catch {
     return null;
   }
-  // Padded or not, but in no other way (RFC 4648): other texts mean the same bytes, and two readers might differ about them.
+  // Padded or not, but in no other way (RFC 4648): other texts mean the same bytes, and two readers might differ about
+  // them.
   const written = btoa(pair);
   if (credentials !== written && credentials !== written.replace(/=+$/, "")) {
     return null;

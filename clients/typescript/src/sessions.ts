@@ -25,10 +25,11 @@ export class ConnectionLost extends Error {
 const connectTimeoutMs = 5_000;
 
 /**
- * One HTTP/2 session at a time: the first request opens it, and the first request after its end, or after the peer's GOAWAY, another.
+ * One HTTP/2 session at a time: the first request opens it, and the first request after its end, or after the peer's
+ * GOAWAY, another.
  *
- * It stands in for the one of connect-node 2.2, whose timer pings a session that died under a request: an exception that nobody can
- * catch, and the end of the process.
+ * It stands in for the one of connect-node 2.2, whose timer pings a session that died under a request: an exception
+ * that nobody can catch, and the end of the process.
  */
 export class Sessions {
   /** As connect-node names the origin. */
@@ -115,7 +116,8 @@ class Session {
     });
     // Whoever waits for it is told; when nobody does, nobody needs to be.
     this.connected.catch(() => {});
-    // A host that swallows packets, or accepts and then says nothing, would else keep all calls waiting for one connection.
+    // A host that swallows packets, or accepts and then says nothing, would else keep all calls waiting for one
+    // connection.
     const tooLong = () => this.destroy(new ConnectionLost(`no connection within ${connectTimeoutMs} ms`));
     this.#timer = setTimeout(tooLong, connectTimeoutMs);
     this.#session = connect(options.origin, { createConnection: options.openSocket });

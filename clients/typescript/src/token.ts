@@ -14,7 +14,9 @@ export type TokenType = "secret" | "publishable" | "restricted";
 export type TokenState = "active" | "expired" | "revoked";
 export type ChangeAction = "create" | "revoke";
 
-/** The record of one API key. It never holds the key. What is `unknown` is something that this client does not know yet. */
+/**
+ * The record of one API key. It never holds the key. What is `unknown` is something that this client does not know yet.
+ */
 export type Token = {
   readonly id: string;
   readonly account: string;

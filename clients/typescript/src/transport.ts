@@ -19,7 +19,10 @@ export type MutualTls = {
 };
 
 export type Keepalive = {
-  /** Silence, in calls or between them, after which the authority is asked whether it is there. Default: 30,000; at least 1,000. */
+  /**
+   * Silence, in calls or between them, after which the authority is asked whether it is there. Default: 30,000; at
+   * least 1,000.
+   */
   readonly intervalMs?: number;
   /** How long it may take to answer; then the connection is given up. Default: 10,000. */
   readonly timeoutMs?: number;
@@ -108,7 +111,8 @@ function mutualTls(target: Target, { ca, cert, key, serverName }: MutualTls): ()
     const socket = connectTls({
       ...where,
       ...read(),
-      // A server name is never an address (RFC 6066 section 3): such a host is compared with the addresses in the certificate.
+      // A server name is never an address (RFC 6066 section 3): such a host is compared with the addresses in the
+      // certificate.
       servername: isIP(name) === 0 ? name : "",
       ALPNProtocols: ["h2"],
       minVersion: "TLSv1.2",

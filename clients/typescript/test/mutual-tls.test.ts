@@ -57,7 +57,7 @@ it("tells a stranger that it is one, which is no refusal of a key", async () => 
   });
 });
 
-it("trusts nobody but the authorities it is given, and no certificate of another name", async () => {
+it("trusts nobody but the CAs it is given, and no certificate of another name", async () => {
   const own = { cert: readFileSync(rigFile("gateway.pem")), key: readFileSync(rigFile("gateway.key")) };
   // A certificate that signed nothing.
   using other = connect(server.address, {

@@ -2,11 +2,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "#gen/google/rpc/status_pb.ts";
-import type { LaneAnswer, PrepareBlock } from "../../wire/http2/lane.ts";
+import { encodePreparedBlock } from "../../wire/http2/hpack-encoder.ts";
+import type { LaneAnswer } from "../../wire/http2/lane.ts";
 import { codeNumbers, errorDomain, type Status } from "../status.ts";
 
 /** A response that is one header block and tells an error (gRPC over HTTP/2: Trailers-Only). */
-export function trailersOnly(status: Status, prepareBlock: PrepareBlock): LaneAnswer {
+export function trailersOnly(status: Status): LaneAnswer {
   const fields: [string, string][] = [
     [":status", "200"],
     ["content-type", "application/grpc"],
@@ -16,7 +17,7 @@ export function trailersOnly(status: Status, prepareBlock: PrepareBlock): LaneAn
   if (status.reason !== null) {
     fields.push(["grpc-status-details-bin", detailsOf(status, status.reason).toBase64({ omitPadding: true })]);
   }
-  return { head: prepareBlock(fields), body: null, trailer: null };
+  return { head: encodePreparedBlock(fields), body: null, trailer: null };
 }
 
 /** The google.rpc.Status with its ErrorInfo, encoded. */

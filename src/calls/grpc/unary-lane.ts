@@ -1,5 +1,6 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
-import type { Lane, LaneAnswer, LaneHeaders, LaneStream, PrepareBlock } from "../../wire/http2/lane.ts";
+import { encodePreparedBlock } from "../../wire/http2/hpack-encoder.ts";
+import type { Lane, LaneAnswer, LaneHeaders, LaneStream } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
 import { isSurelyForThisHost } from "../../wire/port/this-machine.ts";
 import { grpcTimeoutMs } from "../../wire/protobuf/grpc-timeout.ts";
@@ -41,7 +42,6 @@ export type LaneOptions = {
   /** Asked for every call. */
   readonly roleOf: RoleOf;
   readonly reportFault: ReportFault;
-  readonly prepareBlock: PrepareBlock;
   /** Told of every call that a lane has answered. */
   readonly onCall: (call: FinishedCall) => void;
   /** Whether the headers are those of `tracedLaneHeaders`. Default: they are those of `laneHeaders`. */
@@ -68,15 +68,15 @@ const nothing: Ask = { bytes: noBytes, start: 0, end: 0, headers: [], stream: { 
  * `reportFault` throw.
  */
 export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane, options: LaneOptions): Lane<Peer> {
-  const { roleOf, reportFault, prepareBlock, onCall, isTraced = false, deadlines = defaultDeadlines } = options;
+  const { roleOf, reportFault, onCall, isTraced = false, deadlines = defaultDeadlines } = options;
   const rpc = rpcName(method);
   const deadline = deadlineOf(rpc, deadlines);
   const undecodable = messageUndecodable(method.input);
-  const head = prepareBlock([
+  const head = encodePreparedBlock([
     [":status", "200"],
     ["content-type", "application/grpc"],
   ]);
-  const trailer = prepareBlock([["grpc-status", "0"]]);
+  const trailer = encodePreparedBlock([["grpc-status", "0"]]);
   // Most statuses are made once, and anybody can cause them in any number.
   const prepared = new WeakMap<Status, LaneAnswer>();
   const { run, refuse, reject } = createRunCall<Ask, Uint8Array, LaneAnswer>({
@@ -136,7 +136,7 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
     if (known !== undefined) {
       return known;
     }
-    const answer = trailersOnly(status, prepareBlock);
+    const answer = trailersOnly(status);
     prepared.set(status, answer);
     return answer;
   }

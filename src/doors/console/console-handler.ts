@@ -40,7 +40,7 @@ const securityHeaders = {
   "cache-control": "no-store",
 };
 
-/** The operator's page: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state (`/figures`). */
+/** The console: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state (`/figures`). */
 export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   const { files, answerRpc, roleOf, figures, readState } = options;
 

@@ -5,7 +5,7 @@ import type { FinishedCall } from "../../calls/finished-call.ts";
 export type RefusedRow = {
   /** Why: `TOKEN_REVOKED`. */
   readonly reason: string;
-  /** The gateway that asked; null for the REST face, where the bearer itself calls. */
+  /** The gateway that asked; null for the REST API, where the bearer itself calls. */
   readonly caller: string | null;
   /** Null when no token has the key. */
   readonly tokenId: string | null;

@@ -150,7 +150,7 @@ const document = {
   },
 };
 
-/** What the public REST face does, as OpenAPI 3.1 has it. The tests hold every answer against it. */
+/** What the public REST API does, as OpenAPI 3.1 has it. The tests hold every answer against it. */
 export const openApiDocument = {
   openapi: "3.1.0",
   info: {

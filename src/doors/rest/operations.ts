@@ -2,6 +2,7 @@ import type { Clock } from "../../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../../authority/delegated-tokens.ts";
 import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
 import type { PublicError } from "../../calls/public-error.ts";
+import { tokenRpcs } from "../../calls/rpcs.ts";
 import { createAccountPlaces } from "./account-places.ts";
 import { type AccountRate, createAccountRate } from "./account-rate.ts";
 import { creationsLimited, parameterInvalid, RestError, readsLimited } from "./errors.ts";
@@ -57,8 +58,6 @@ const creationsPerSecond = 25;
 const readsPerSecond = 100;
 // More than the requests of one account that may be under way.
 const maxWaitingLists = 100;
-
-const service = "casapay.token.v1.TokenService";
 
 export function createOperations({ tokens, clock }: OperationsOptions): Operations {
   const creations = createAccountRate(creationsPerSecond);
@@ -123,10 +122,10 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
   }
 
   return {
-    create: { rpc: `${service}/Create`, route: "/v1/tokens", permission: "tokens:write", run: create },
-    get: { rpc: `${service}/Get`, route: "/v1/tokens/{id}", permission: "tokens:read", run: get },
-    list: { rpc: `${service}/List`, route: "/v1/tokens", permission: "tokens:read", run: list },
-    revoke: { rpc: `${service}/Revoke`, route: "/v1/tokens/{id}/revoke", permission: "tokens:write", run: revoke },
+    create: { rpc: tokenRpcs.create, route: "/v1/tokens", permission: "tokens:write", run: create },
+    get: { rpc: tokenRpcs.get, route: "/v1/tokens/{id}", permission: "tokens:read", run: get },
+    list: { rpc: tokenRpcs.list, route: "/v1/tokens", permission: "tokens:read", run: list },
+    revoke: { rpc: tokenRpcs.revoke, route: "/v1/tokens/{id}/revoke", permission: "tokens:write", run: revoke },
   };
 }
 

@@ -5,31 +5,24 @@ import { DelegationError, MakerRefusedError } from "../../authority/delegation.t
 import { AuthorityError } from "../../authority/errors.ts";
 import type { StoredToken } from "../../authority/token.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
-import { createFaultLog } from "../../calls/fault-log.ts";
+import type { Call } from "../../calls/call.ts";
+import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
-import { challengeOf, type PublicError, publicErrorBody, publicRefusal, undecided } from "../../calls/public-error.ts";
-import { type ReadTrace, readNoTrace, type TraceHeaders } from "../../calls/trace-headers.ts";
-import type { Log } from "../../machine/log.ts";
+import { type PublicError, publicRefusal, undecided } from "../../calls/public-error.ts";
+import { createRunCall, type RunCall } from "../../calls/run-call.ts";
+import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { rawQuery } from "../../wire/raw-path.ts";
 import { createAccountPlaces } from "./account-places.ts";
-import { bodyWithEnd } from "./body-with-end.ts";
-import {
-  bodyLate,
-  clientGone,
-  fromAuthority,
-  fromDelegation,
-  internal,
-  RestError,
-  tooManyAtOnce,
-  unavailable,
-} from "./errors.ts";
+import { bodyLate, fromAuthority, fromDelegation, internal, RestError, tooManyAtOnce, unavailable } from "./errors.ts";
 import { openApiDocument } from "./openapi.ts";
-import { createOperations, type Operation, type OperationAnswer } from "./operations.ts";
+import { createOperations, type Operation, type Operations } from "./operations.ts";
 import { fromForm } from "./parameters.ts";
 import { noBody, parseBody, readBody } from "./read-body.ts";
+import { documentResponse, errorResponse, jsonResponse, statusOf } from "./responses.ts";
 import { routeOf } from "./routes.ts";
+import { waitFor } from "./wait-for.ts";
 
 export type RestHandlerOptions = {
   readonly authenticate: TokenAuthority["authenticate"];
@@ -39,7 +32,7 @@ export type RestHandlerOptions = {
   readonly onCall: (call: FinishedCall) => void;
   /** Default: looks at nothing. */
   readonly readTrace?: ReadTrace;
-  readonly log: Log;
+  readonly reportFault: ReportFault;
   /** Default: 10 seconds, as the RPCs that do the same. */
   readonly deadlineMs?: number;
   /** How long a body may take. Default: 8 seconds, less than what the port waits for one that stops. */
@@ -50,27 +43,37 @@ export type RestHandlerOptions = {
 const maxUnderWay = 4;
 const maxWaiting = 100;
 
-/** What is learned of a request while it is answered. */
-type Exchange = {
+/** A request for an operation. */
+type RestRequest = {
+  readonly http: HttpRequest;
+  /** The token that the path names; empty where it names none. */
+  readonly id: string;
+  /** The request_id of its answer. */
   readonly requestId: string;
-  readonly startedAtMs: number;
-  readonly method: string;
-  readonly trace: TraceHeaders | null;
-  bearer: StoredToken | null;
-  /** As logs and metrics have it: `TOKEN_EXPIRED`. */
-  refusal: string | null;
   /** Gives the place of the request back. Does nothing before there is one, nor again. */
   leave: () => void;
 };
 
-/** The public REST face: who holds a key manages the tokens of its account. */
+/** The public REST API: who holds a key manages the tokens of its account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
-  const { authenticate, onCall, readTrace = readNoTrace, deadlineMs = 10_000, bodyDeadlineMs = 8000 } = options;
+  const {
+    authenticate,
+    onCall,
+    reportFault,
+    readTrace = readNoTrace,
+    deadlineMs = 10_000,
+    bodyDeadlineMs = 8000,
+  } = options;
   const operations = createOperations(options);
   const requests = createAccountPlaces(maxUnderWay, maxWaiting);
   const revocations = createAccountPlaces(maxUnderWay, maxWaiting);
-  const reportFault = createFaultLog(options.log);
   const document = Buffer.from(JSON.stringify(openApiDocument));
+  const calls: Readonly<Record<keyof Operations, RunCall<RestRequest, HttpResponse>>> = {
+    create: callOf(operations.create),
+    get: callOf(operations.get),
+    list: callOf(operations.list),
+    revoke: callOf(operations.revoke),
+  };
 
   return async (request) => {
     const requestId = `req_${randomBytes(12).toString("hex")}`;
@@ -79,90 +82,108 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
       case "refused":
         return errorResponse(route.error, requestId, route.header);
       case "document":
-        return { status: 200, header: headerOf(requestId), body: document };
-      case "operation":
-        return await answer(operations[route.operation], route.id, request, {
-          requestId,
-          startedAtMs: performance.now(),
-          method: request.method,
-          trace: readTrace(request.header),
-          bearer: null,
-          refusal: null,
-          leave: () => {},
-        });
+        return documentResponse(document, requestId);
+      case "operation": {
+        const ask = { http: request, id: route.id, requestId, leave: () => {} };
+        return await calls[route.operation].run(ask, request.peer, "rest", readTrace(request.header));
+      }
     }
   };
 
-  async function answer(operation: Operation, id: string, request: HttpRequest, exchange: Exchange) {
+  /** The peer is nobody here: who calls is told by the key, on which `answer` decides. */
+  function callOf(operation: Operation): RunCall<RestRequest, HttpResponse> {
+    return createRunCall<RestRequest, HttpResponse, HttpResponse>({
+      rpc: operation.rpc,
+      admit(call, { requestId }) {
+        call.requestId = requestId;
+        return null;
+      },
+      respond: (request, call) => answer(operation, request, call),
+      statusOf: (error) => statusOf(publicErrorOf(error, operation)),
+      succeed(response, call, { http }) {
+        call.http = { method: http.method, route: operation.route, status: response.status };
+        return response;
+      },
+      fail: (_, call, { http, requestId }) => {
+        call.http = { method: http.method, route: operation.route, status: internal.status };
+        return errorResponse(internal, requestId);
+      },
+      // Each step of an answer has its own time, and words for when that is over.
+      waitMs: () => null,
+      isGone: () => false,
+      onCall,
+    });
+  }
+
+  /** Errors are answers too, which the call notes. */
+  async function answer(operation: Operation, request: RestRequest, call: Call): Promise<HttpResponse> {
     try {
-      const outcome = await run(operation, id, request, exchange);
-      onCall(finishedCall(operation, exchange, null, outcome));
-      return jsonResponse(outcome.json, exchange, request.signal);
+      return jsonResponse(await run(operation, request, call), request.requestId, request.http.signal, request.leave);
     } catch (error) {
-      exchange.leave();
+      request.leave();
       if (error instanceof MakerRefusedError) {
         // Its key was accepted, and then revoked, or its time came.
-        exchange.bearer = null;
-        exchange.refusal = error.reason;
+        noteRefusal(call, error.reason);
       }
       const told = publicErrorOf(error, operation);
-      onCall(finishedCall(operation, exchange, told, null));
+      call.status = statusOf(told);
       const retryAfterSeconds = (error instanceof RestError ? error.retryAfterSeconds : null) ?? defaultRetryOf(told);
       return errorResponse(
         told,
-        exchange.requestId,
+        request.requestId,
         retryAfterSeconds === null ? {} : { "retry-after": String(retryAfterSeconds) },
       );
     }
   }
 
-  async function run(
-    operation: Operation,
-    id: string,
-    request: HttpRequest,
-    exchange: Exchange,
-  ): Promise<OperationAnswer> {
-    const { header, signal: gone } = request;
-    const patience = { gone, ms: deadlineMs, late: unavailable };
+  /** Returns the JSON of the answer, or throws. */
+  async function run(operation: Operation, request: RestRequest, call: Call): Promise<object> {
+    const { http, id } = request;
+    const { header, signal: gone } = http;
+    const onLateFault = (error: unknown) => publicErrorOf(error, operation);
+    const patience = { gone, ms: deadlineMs, late: unavailable, onLateFault };
     // Before the body is read: nobody else is let send one.
-    const { account, id: own } = await waitFor(patience, () => accept(operation, request, exchange));
+    const { account, id: own } = await waitFor(patience, () => accept(operation, http, call));
     // Whoever holds another key of the account can revoke this one, however much it asks for.
     const [places, holder] = operation === operations.revoke ? [revocations, own] : [requests, account];
-    await waitFor({ gone, ms: deadlineMs, late: tooManyAtOnce }, async (signal) => {
+    await waitFor({ ...patience, late: tooManyAtOnce }, async (signal) => {
       const leave = await places.take(holder, signal);
       if (signal.aborted) {
         leave();
       }
-      exchange.leave = leave;
+      request.leave = leave;
     });
     const body =
-      request.method === "POST"
-        ? await waitFor({ gone, ms: bodyDeadlineMs, late: bodyLate }, () => readBody(request))
+      http.method === "POST"
+        ? await waitFor({ ...patience, ms: bodyDeadlineMs, late: bodyLate }, () => readBody(http))
         : noBody;
-    return await waitFor(patience, async (signal) => {
+    const { json, tokenId, revision } = await waitFor(patience, async (signal) => {
       // Again: the body may have been long in coming, and the key revoked since.
-      const bearer = await accept(operation, request, exchange);
+      const bearer = await accept(operation, http, call);
       signal.throwIfAborted();
-      const query = fromForm(rawQuery(request.url));
+      const query = fromForm(rawQuery(http.url));
       return await operation.run({ bearer, id, query, body: parseBody(body), header, signal });
     });
+    call.tokenId = tokenId;
+    call.revision = revision;
+    return json;
   }
 
   /** Returns the token of the key that the request presents, or throws. */
-  async function accept(operation: Operation, { header }: HttpRequest, exchange: Exchange): Promise<StoredToken> {
+  async function accept(operation: Operation, { header }: HttpRequest, call: Call): Promise<StoredToken> {
     const key = presentedKey(header.get("authorization"), header.get("x-api-key"));
     if (typeof key !== "string") {
-      exchange.bearer = null;
-      exchange.refusal = key.code.toUpperCase();
+      noteRefusal(call, key.code.toUpperCase());
       throw new RestError(key);
     }
     const outcome = await decide(key, operation);
     if (outcome.kind === "refusal") {
-      exchange.bearer = null;
-      exchange.refusal = outcome.reason;
+      noteRefusal(call, outcome.reason);
       throw new RestError(publicRefusal(outcome.reason));
     }
-    exchange.bearer = outcome.token;
+    const { identity, role } = callerOf(outcome.token);
+    call.identity = identity;
+    call.role = role;
     return outcome.token;
   }
 
@@ -193,99 +214,13 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   }
 }
 
-type Patience = {
-  /** Aborts when the client is gone. */
-  readonly gone: AbortSignal;
-  readonly ms: number;
-  /** What is told once the time is over. */
-  readonly late: PublicError;
-};
-
-/** Waits for work, but no longer than until the time is over or the client is gone: then the work's signal aborts. */
-async function waitFor<T>({ gone, ms, late }: Patience, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const { promise: givenUp, reject } = Promise.withResolvers<never>();
-  const giveUp = (told: PublicError) => {
-    controller.abort();
-    reject(new RestError(told));
-  };
-  const leave = () => giveUp(clientGone);
-  const timer = setTimeout(() => giveUp(late), ms);
-  gone.addEventListener("abort", leave);
-  if (gone.aborted) {
-    leave();
-  }
-  try {
-    return await Promise.race([work(controller.signal), givenUp]);
-  } finally {
-    clearTimeout(timer);
-    gone.removeEventListener("abort", leave);
-  }
-}
-
-/** Counts as under way until it was taken whole. */
-function jsonResponse(json: object, { requestId, leave }: Exchange, gone: AbortSignal): HttpResponse {
-  const bytes = Buffer.from(JSON.stringify(json));
-  const header = { ...headerOf(requestId), "content-length": String(bytes.byteLength) };
-  return { status: 200, header, body: bodyWithEnd(bytes, gone, leave) };
+/** Whose key is refused is nobody. */
+function noteRefusal(call: Call, refusal: string): void {
+  call.identity = null;
+  call.role = null;
+  call.refusal = refusal;
 }
 
 function defaultRetryOf({ status }: PublicError): number | null {
   return status === 429 ? 1 : null;
-}
-
-function errorResponse(
-  error: PublicError,
-  requestId: string,
-  more: Readonly<Record<string, string>> = {},
-): HttpResponse {
-  const challenge = challengeOf(error);
-  return {
-    status: error.status,
-    header: { ...headerOf(requestId), ...(challenge === null ? {} : { "www-authenticate": challenge }), ...more },
-    body: Buffer.from(publicErrorBody(error, requestId)),
-  };
-}
-
-function headerOf(requestId: string) {
-  return { "content-type": "application/json", "cache-control": "no-store", "request-id": requestId };
-}
-
-const codeOfStatus: Readonly<Record<number, string>> = {
-  400: "INVALID_ARGUMENT",
-  401: "UNAUTHENTICATED",
-  403: "PERMISSION_DENIED",
-  404: "NOT_FOUND",
-  408: "DEADLINE_EXCEEDED",
-  409: "ALREADY_EXISTS",
-  413: "RESOURCE_EXHAUSTED",
-  415: "INVALID_ARGUMENT",
-  429: "RESOURCE_EXHAUSTED",
-  499: "CANCELLED",
-  503: "UNAVAILABLE",
-};
-
-function finishedCall(
-  { rpc, route }: Operation,
-  { requestId, startedAtMs, method, trace, bearer, refusal }: Exchange,
-  error: PublicError | null,
-  answer: OperationAnswer | null,
-): FinishedCall {
-  const caller = bearer === null ? null : callerOf(bearer);
-  return {
-    rpc,
-    protocol: "rest",
-    caller: caller?.identity ?? null,
-    role: caller?.role ?? null,
-    code: error === null ? "OK" : (codeOfStatus[error.status] ?? "INTERNAL"),
-    reason: error?.code.toUpperCase() ?? null,
-    durationMs: performance.now() - startedAtMs,
-    tokenId: answer?.tokenId ?? null,
-    revision: answer?.revision ?? null,
-    refusal,
-    requestId,
-    error: error?.message ?? null,
-    http: { method, route, status: error?.status ?? 200 },
-    trace,
-  };
 }

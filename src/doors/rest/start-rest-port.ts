@@ -2,6 +2,7 @@ import type { Clock } from "../../authority/clock.ts";
 import { createDelegatedTokens } from "../../authority/delegated-tokens.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import type { TokenStore } from "../../authority/token-store.ts";
+import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { type Port, startPort } from "../../calls/start-port.ts";
 import { readNoTrace, readTrace } from "../../calls/trace-headers.ts";
@@ -31,6 +32,7 @@ export type RestPortOptions = {
   /** Whether `onCall` wants to know of traces. */
   readonly isTraced: boolean;
   readonly budget: ByteBudget;
+  readonly reportFault: ReportFault;
   readonly log: Log;
 };
 
@@ -40,7 +42,7 @@ export type RestPort = {
   replaceTls(certificates: Certificates | null): void;
 };
 
-/** Starts the public REST face. */
+/** Starts the public REST API. */
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { address, authority, store, clock, log } = options;
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
@@ -57,7 +59,7 @@ export async function startRestPort(options: RestPortOptions): Promise<RestPort>
       clock,
       onCall: options.onCall,
       readTrace: options.isTraced ? readTrace : readNoTrace,
-      log,
+      reportFault: options.reportFault,
     }),
     lanes: { headers: [], paths: new Map() },
     maxConnections,

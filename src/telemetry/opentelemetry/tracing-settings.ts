@@ -5,7 +5,7 @@ export type TracingSettings = {
   /** May hold a credential. */
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
-  /** PEM files, each null when it is not set: the collector's authorities, and our certificate and key for it. */
+  /** PEM files, each null when it is not set: the collector's CAs, and our certificate and key for it. */
   readonly tlsFiles: { readonly ca: string | null; readonly certificate: string | null; readonly key: string | null };
   /** What every span says of who made it; `service.name` is among them. */
   readonly resource: Readonly<Record<string, string>>;

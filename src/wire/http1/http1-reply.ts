@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { closeIterator } from "../close-iterator.ts";
 import type { HttpRequest, HttpResponse } from "../exchange.ts";
 import type { HttpLimits } from "../port/limits.ts";
+import { untilAborted } from "../until-aborted.ts";
 import type { Http1RequestBody } from "./http1-request-body.ts";
-import { untilAborted } from "./until-aborted.ts";
 import { waitForEvent } from "./wait-for-event.ts";
 
 /** Thrown where the peer is gone or does not read: no fault of the handler's, and not worth a log line. */

@@ -1,5 +1,3 @@
-import type { HeaderPair } from "./hpack-encoder.ts";
-
 /** A response whose parts are bytes: header blocks (`encodePreparedBlock`) and a body between them. Made once, sent often: the bytes must not change. */
 export type LaneAnswer = {
   readonly head: Uint8Array;
@@ -44,6 +42,3 @@ export type Lanes<Context> = {
   /** By the exact `:path`. */
   readonly paths: ReadonlyMap<string, Lane<Context>>;
 };
-
-/** Makes a header block of these fields, once for many answers: `encodePreparedBlock`. */
-export type PrepareBlock = (fields: Iterable<HeaderPair>) => Uint8Array;

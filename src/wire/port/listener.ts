@@ -2,6 +2,7 @@ import { createServer as createNetServer, type Server, Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
+import { createSampler } from "../../machine/sampler.ts";
 import type { HttpHandler, RefuseLargeHeader } from "../exchange.ts";
 import { createHttp1Connections } from "../http1/http1-connections.ts";
 import type { Account } from "../http2/account.ts";
@@ -301,11 +302,9 @@ function surviveAcceptErrors(server: Server, log: Log): void {
 
 /** Warns once a second at most. */
 function sampledWarning(log: Log, message: string): (fields: object) => void {
-  let quietUntilMs = 0;
+  const sample = createSampler();
   return (fields) => {
-    const nowMs = performance.now();
-    if (nowMs >= quietUntilMs) {
-      quietUntilMs = nowMs + 1_000;
+    if (sample(message, { lines: 1, everyMs: 1000 }) !== null) {
       log.warn(fields, message);
     }
   };

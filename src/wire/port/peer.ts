@@ -1,7 +1,7 @@
 /** Why a peer is nobody. */
 export type IdentityFault =
   | "CERTIFICATE_MISSING"
-  /** No authority that is trusted now issued it. */
+  /** No CA that is trusted now issued it. */
   | "CERTIFICATE_UNTRUSTED"
   | "CERTIFICATE_EXPIRED"
   | "CERTIFICATE_NOT_YET_VALID"

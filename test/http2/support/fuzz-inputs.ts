@@ -37,7 +37,10 @@ export class Random {
   }
 }
 
-/** A frame sequence that mostly makes sense. Returns it with the streams that it begins and ends as the RFC wants: each must be answered or reset. */
+/**
+ * A frame sequence that mostly makes sense. Returns it with the streams that it begins and ends as the RFC wants: each
+ * must be answered or reset.
+ */
 export function compose(random: Random): { readonly bytes: Buffer; readonly wellFormed: Set<number> } {
   const out: Buffer[] = [
     clientPreface,

@@ -215,7 +215,10 @@ function must(holds: boolean, what: string): void {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Runs one input, told by its seed: throws if the server says what it may not, or leaves a stream neither answered nor reset. */
+/**
+ * Runs one input, told by its seed: throws if the server says what it may not, or leaves a stream neither answered nor
+ * reset.
+ */
 export async function fuzzOnce(target: FuzzTarget, seed: number, recordings: readonly Buffer[]): Promise<void> {
   const random = new Random(seed);
   const composed = compose(random);

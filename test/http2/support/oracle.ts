@@ -43,8 +43,9 @@ const weAreStricter: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Settings of other RFCs whose values nghttp2 checks, and ends the connection: SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 section 3) and
- * SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218 section 2.1). We do not know them, and so ignore them (RFC 9113 section 6.5.2).
+ * Settings of other RFCs whose values nghttp2 checks, and ends the connection: SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC
+ * 8441 section 3) and SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218 section 2.1). We do not know them, and so ignore them
+ * (RFC 9113 section 6.5.2).
  */
 const settingsOfOthers: ReadonlySet<number> = new Set([8, 9]);
 
@@ -63,8 +64,8 @@ export type Oracle = AsyncDisposable & {
    * Says the same to both. Throws where they disagree though RFC 9113 leaves them no choice:
    * - a conversation without an error: `owed` streams have the same status, body and trailers;
    * - a response that both sent to its end is the same, whatever came after it;
-   * - where one ends the connection, the other ends it too, or we reset a stream where the RFC has it a stream error (section 5.4.2:
-   *   nghttp2 makes a connection error of some), or it is one of the named differences.
+   * - where one ends the connection, the other ends it too, or we reset a stream where the RFC has it a stream error
+   *   (section 5.4.2: nghttp2 makes a connection error of some), or it is one of the named differences.
    */
   compare(conversation: Buffer, owed: Iterable<number>): Promise<void>;
 };
@@ -119,7 +120,9 @@ function hasReset({ streams }: Outcome): boolean {
   return [...streams.values()].some((stream) => stream.endsWith(reset));
 }
 
-/** The whole frames behind the preface, without GOAWAY: how soon to leave after it is for each to choose (section 6.8). */
+/**
+ * The whole frames behind the preface, without GOAWAY: how soon to leave after it is for each to choose (section 6.8).
+ */
 function framesOf(conversation: Buffer): Buffer[] {
   const frames: Buffer[] = [];
   for (let at = clientPreface.length; at + 9 <= conversation.length; ) {
@@ -136,8 +139,8 @@ function framesOf(conversation: Buffer): Buffer[] {
 }
 
 /**
- * Whether this is a WINDOW_UPDATE of 0 or too much (section 6.9), on a stream that we have answered to its end: then it is ignored
- * (section 5.1, closed). node:http2 answers later, and for it the stream is still open.
+ * Whether this is a WINDOW_UPDATE of 0 or too much (section 6.9), on a stream that we have answered to its end: then it
+ * is ignored (section 5.1, closed). node:http2 answers later, and for it the stream is still open.
  */
 function isWrongUpdateOfClosed(bytes: Buffer, { streams }: Outcome): boolean {
   if (bytes[3] !== FrameType.WindowUpdate || bytes.length !== 13) {

@@ -123,7 +123,10 @@ export class RawClient {
     this.socket.write(Buffer.concat(bytes));
   }
 
-  /** Resolves with the first frame, from the first ever heard, that is as asked. Fails if the connection closes without it. */
+  /**
+   * Resolves with the first frame, from the first ever heard, that is as asked. Fails if the connection closes without
+   * it.
+   */
   async frame(isWanted: (frame: RawFrame) => boolean): Promise<RawFrame> {
     const deadline = Date.now() + patienceMs;
     for (;;) {

@@ -6,7 +6,10 @@ import { lanePath, laterPath, startTestServer } from "./test-server.ts";
 
 const directory = join(import.meta.dirname, "..", "recordings");
 
-/** What other people's programs said, as test/suites/record-conversations.ts recorded it: by name, from their first byte to their last. */
+/**
+ * What other people's programs said, as test/suites/record-conversations.ts recorded it: by name, from their first byte
+ * to their last.
+ */
 export function readRecordings(): ReadonlyMap<string, Buffer> {
   const files = readdirSync(directory).filter((file) => file.endsWith(".bin"));
   return new Map(files.map((file) => [file, readFileSync(join(directory, file))]));

@@ -13,7 +13,10 @@ const generators = [
   ["google.golang.org/grpc/cmd/protoc-gen-go-grpc", "v1.6.2"],
 ] as const;
 
-/** Checks clients/go: generated code, format, vet, and its tests, with the race detector where there is a C compiler for it. */
+/**
+ * Checks clients/go: generated code, format, vet, and its tests, with the race detector where there is a C compiler for
+ * it.
+ */
 export async function checkGoClient(rig: Rig, scratch: string): Promise<void> {
   await checkGenerated(folder, "gen", await installGenerators(), join(scratch, "go"));
   assert.equal((await run("gofmt", ["-l", "."])).stdout, "", "gofmt would change these files");

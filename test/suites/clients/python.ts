@@ -28,7 +28,10 @@ const packages = [
   "websockets==17.4",
 ];
 
-/** Checks the Python client: its generated code, style and types, and its tests against the package as it would be installed. */
+/**
+ * Checks the Python client: its generated code, style and types, and its tests against the package as it would be
+ * installed.
+ */
 export async function checkPythonClient({ environment }: Rig, scratch: string): Promise<void> {
   const interpreter = await installPython("python-client", packages);
   const programs = [dirname(interpreter), join(root, "node_modules/.bin"), process.env.PATH ?? ""].join(delimiter);

@@ -10,8 +10,9 @@ const roles = ["gateway", "service", "dashboard", "operator"] as const;
  * What a client's tests start authorities with, named in the environment that they get:
  *
  * - AUTHORITY_RIG_NODE and AUTHORITY_RIG_MAIN: the program and its first argument. Settings go in the environment.
- * - AUTHORITY_RIG_DIRECTORY: a folder with `ca.pem`, which signed all; `server.pem` and `.key` (localhost, 127.0.0.1); `callers.json`;
- *   a pair for each role (`gateway.pem`, `gateway.key`, …), and `stranger`, whom the callers file does not name; `sealing-secret`.
+ * - AUTHORITY_RIG_DIRECTORY: a folder with `ca.pem`, which signed all; `server.pem` and `.key` (localhost, 127.0.0.1);
+ *   `callers.json`; a pair for each role (`gateway.pem`, `gateway.key`, …), and `stranger`, whom the callers file does
+ *   not name; `sealing-secret`.
  */
 export type Rig = { readonly environment: Readonly<Record<string, string>> };
 

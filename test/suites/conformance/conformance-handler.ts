@@ -44,9 +44,9 @@ export function createConformanceHandler(options: ConformanceHandlerOptions): Ht
 }
 
 /**
- * Two things that the product has no use for. The adapter keeps timeouts to itself, and the service is asked to repeat them. And
- * Connect answers 505 to every bidirectional stream over HTTP/1.1: in half duplex, which is all that the runner tries there,
- * the listener can carry one.
+ * Two things that the product has no use for. The adapter keeps timeouts to itself, and the service is asked to repeat
+ * them. And Connect answers 505 to every bidirectional stream over HTTP/1.1: in half duplex, which is all that the
+ * runner tries there, the listener can carry one.
  */
 function adjusted(handler: HttpHandler): HttpHandler {
   return (request) => {
@@ -68,8 +68,8 @@ function gate(context: HandlerContext): void {
   }
 }
 
-// The product answers no error that lacks an ErrorInfo: it takes it for a fault of its own, and hides it. So the service's errors
-// get one before the product sees them.
+// The product answers no error that lacks an ErrorInfo: it takes it for a fault of its own, and hides it. So the
+// service's errors get one before the product sees them.
 const withInfo = mappingErrors((error) => {
   error.details.push({ desc: ErrorInfoSchema, value: { reason: "CONFORMANCE" } });
   return error;

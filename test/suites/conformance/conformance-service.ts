@@ -11,7 +11,9 @@ import type {
   UnaryResponseDefinition,
 } from "./schema.ts";
 
-/** The header that tells the service the timeout in milliseconds that its caller asked for. Absent when there was none. */
+/**
+ * The header that tells the service the timeout in milliseconds that its caller asked for. Absent when there was none.
+ */
 export const requestedTimeoutHeader = "x-requested-timeout-ms";
 
 /** ConformanceService as service.proto describes it, but for Unimplemented, which is Connect's to answer. */
@@ -82,7 +84,10 @@ export function createConformanceService({ service, requestInfo }: Schema): Serv
     return { data: response?.value ?? new Uint8Array(0), requestInfo: infoOf(requests, context) };
   }
 
-  /** The answers that are left after the first few, then the error if there is one. What comes first of all tells of the request. */
+  /**
+   * The answers that are left after the first few, then the error if there is one. What comes first of all tells of the
+   * request.
+   */
   async function* answers(
     { responseData, error, ...metadata }: StreamResponseDefinition,
     answered: number,

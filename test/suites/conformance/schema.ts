@@ -10,7 +10,10 @@ import {
 import type { GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { type Any, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-/** What is used of connectrpc.conformance.v1. The descriptors come with the runner; these are the shapes that they give messages. */
+/**
+ * What is used of connectrpc.conformance.v1. The descriptors come with the runner; these are the shapes that they give
+ * messages.
+ */
 export type Schema = {
   readonly registry: Registry;
   readonly service: ConformanceService;

@@ -1,4 +1,5 @@
-// The server under test. The runner starts one for each configuration, and gives it a ServerCompatRequest on standard input.
+// The server under test. The runner starts one for each configuration, and gives it a ServerCompatRequest on standard
+// input.
 
 import { once } from "node:events";
 import { buffer } from "node:stream/consumers";

@@ -15,8 +15,8 @@ export type Credentials = {
 };
 
 /**
- * The product's way to speak TLS, with the runner's certificates. That of its clients is self-signed, no CA's and without any
- * name, which the product would not take: so who is trusted, and what they are called, is decided here.
+ * The product's way to speak TLS, with the runner's certificates. That of its clients is self-signed, no CA's and
+ * without any name, which the product would not take: so who is trusted, and what they are called, is decided here.
  */
 export function createTlsSource(credentials: Credentials): TlsSource {
   const { certificatePem, keyPem, clientCertificatePem } = credentials;

@@ -45,7 +45,10 @@ export async function openContext(browser: Browser, options: BrowserContextOptio
   return { page, context, watch, [Symbol.asyncDispose]: () => context.close() };
 }
 
-/** What axe finds that is serious or critical, a line each. The page's policy lets no script of others run, axe's neither: it is evaluated. */
+/**
+ * What axe finds that is serious or critical, a line each. The page's policy lets no script of others run, axe's
+ * neither: it is evaluated.
+ */
 export async function seriousFaults(page: Page): Promise<readonly string[]> {
   await page.evaluate(axe.source);
   return await page.evaluate(async () => {

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Ledger } from "./ledger.ts";
 
-/** After kill -9, and before the next start, which would mend it: every revocation that was answered stands in the revocation log. */
+/**
+ * After kill -9, and before the next start, which would mend it: every revocation that was answered stands in the
+ * revocation log.
+ */
 export function verifyRevocationLog(ledger: Ledger, file: string): void {
   const text = readFileSync(file, "utf8");
   for (const id of ledger.answeredRevocations) {

@@ -8,7 +8,10 @@ const recentRounds = 2;
 const oldSample = 200;
 const concurrency = 32;
 
-/** After a restart: what was asked for without an answer is asked for again, and must then be as if it had been asked once. */
+/**
+ * After a restart: what was asked for without an answer is asked for again, and must then be as if it had been asked
+ * once.
+ */
 export async function settle(ledger: Ledger, client: TokenClient, round: number): Promise<void> {
   const lost = ledger.lostCreates;
   ledger.lostCreates = [];

@@ -3,8 +3,9 @@ import { FieldFactory } from "../../../src/wire/http2/field.ts";
 import { HpackDecoder } from "../../../src/wire/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../../../src/wire/http2/hpack-encoder.ts";
 
-// Our half of roundtrip.py. A line in is JSON: {reset} begins a connection anew; {tableBytes, pairs, wire} hands over a list and its block as the
-// other side encoded it, after the table size was changed for both. A line out: our block of the list, and what we decoded from theirs. Octets are characters.
+// Our half of roundtrip.py. A line in is JSON: {reset} begins a connection anew; {tableBytes, pairs, wire} hands over a
+// list and its block as the other side encoded it, after the table size was changed for both. A line out: our block of
+// the list, and what we decoded from theirs. Octets are characters.
 let encoder = new HpackEncoder(65_536);
 let decoder = newDecoder();
 

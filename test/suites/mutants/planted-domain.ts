@@ -24,8 +24,8 @@ export const plantedDomain = [
   {
     name: "REST waits for a body before it looks at the key",
     file: "src/doors/rest/rest-handler.ts",
-    from: "await waitFor(patience, () => accept(operation, request, exchange));",
-    to: "await waitFor(patience, async () => (await readBody(request), accept(operation, request, exchange)));",
+    from: "await waitFor(patience, () => accept(operation, http, call));",
+    to: "await waitFor(patience, async () => (await readBody(http), accept(operation, http, call)));",
     tests: ["test/rest/requests.test.ts"],
   },
   {

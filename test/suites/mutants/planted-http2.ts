@@ -10,7 +10,7 @@ export const plantedHttp2 = [
   {
     name: "the HPACK decoder keeps a credential beyond its request",
     file: "src/wire/http2/hpack-decoder.ts",
-    from: " && !isCredential(name)",
+    from: " && !isCredential(named.name)",
     to: "",
     tests: ["test/http2/hpack.test.ts"],
   },

@@ -17,7 +17,10 @@ type Mutant = {
 type Position = { readonly line: number; readonly column: number };
 type Files = Readonly<Record<string, { readonly source: string; readonly mutants: readonly Mutant[] }>>;
 
-/** Lets Stryker mutate what its configuration names; throws when too many live. Names those without a reason in survivors.ts. */
+/**
+ * Lets Stryker mutate what its configuration names; throws when too many live. Names those without a reason in
+ * survivors.ts.
+ */
 export async function runStryker(scratch: string): Promise<void> {
   const stryker = join(root, "node_modules/@stryker-mutator/core/bin/stryker.js");
   const results = join(scratch, "stryker.json");

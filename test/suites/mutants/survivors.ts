@@ -1,6 +1,6 @@
 /**
- * The mutants of Stryker's bounded run that live, each with the reason why no test can see it, or needs to: `file: what it changes`. A
- * mutant that is not here is named by the suite.
+ * The mutants of Stryker's bounded run that live, each with the reason why no test can see it, or needs to:
+ * `file: what it changes`. A mutant that is not here is named by the suite.
  */
 export const survivors: readonly { readonly mutant: string; readonly reason: string }[] = [
   ...because("the short way of what the lines after it answer just so", [

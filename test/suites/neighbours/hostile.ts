@@ -1,4 +1,5 @@
-// A process of strangers: opens as many connections as it is told to, in one of several bad ways, and again what was cut, until it is ended.
+// A process of strangers: opens as many connections as it is told to, in one of several bad ways, and again what was
+// cut, until it is ended.
 //
 //   node test/suites/neighbours/hostile.ts KIND PORT KEY
 import { connect as connectTcp } from "node:net";

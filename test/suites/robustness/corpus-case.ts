@@ -1,6 +1,9 @@
 import type { RawConnection } from "./raw-connection.ts";
 
-/** Something that no good client sends. When it is sent, the suite half-closes, and the server has to end the connection. */
+/**
+ * Something that no good client sends. When it is sent, the suite half-closes, and the server has to end the
+ * connection.
+ */
 export type CorpusCase = {
   readonly name: string;
   readonly send: (connection: RawConnection) => Promise<void>;

@@ -5,7 +5,9 @@ const maxEdits = 6;
 const maxRangeBytes = 24;
 const maxBytes = 256 * 1024;
 
-/** Changes the bytes in 1 to 6 places. What comes before `keep` mostly stays: else nothing behind it would ever be read. */
+/**
+ * Changes the bytes in 1 to 6 places. What comes before `keep` mostly stays: else nothing behind it would ever be read.
+ */
 export function mutate(random: Random, original: Buffer, keep: number, others: readonly Buffer[]): Buffer {
   let bytes = original;
   const edits = 1 + random.below(maxEdits);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 /** A certificate and its private key, as PEM files. */
 export type Certificate = { readonly cert: string; readonly key: string };
 
-/** An authority that signs certificates for one run of a suite, with the openssl command. */
+/** A CA that signs certificates for one run of a suite, with the openssl command. */
 export type CertificateAuthority = {
   /** The authority's own certificate, a PEM file. */
   readonly cert: string;

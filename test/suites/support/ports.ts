@@ -14,7 +14,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves once the port takes connections; rejects when who should listen does not run any more, or takes too long. */
+/**
+ * Resolves once the port takes connections; rejects when who should listen does not run any more, or takes too long.
+ */
 export async function waitForPort(port: number, isRunning: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + startTimeoutMs;
   while (!(await answers(port))) {

@@ -36,7 +36,9 @@ export type RpcClient = {
   call(rpc: RpcName, request: JsonObject): Promise<RpcAnswer>;
 };
 
-/** What a client needs to know of a server. The host is a name: grpc-js on Node 26 cannot dial an IP address over TLS. */
+/**
+ * What a client needs to know of a server. The host is a name: grpc-js on Node 26 cannot dial an IP address over TLS.
+ */
 export type RpcTarget = {
   readonly host: string;
   readonly port: number;

@@ -18,9 +18,9 @@ export type ServerProcess = AsyncDisposable & {
   readonly port: number;
   /** HOST:PORT of metrics and probes, or `off`. */
   readonly adminAddress: string;
-  /** HOST:PORT of the public REST face, or `off`. */
+  /** HOST:PORT of the public REST API, or `off`. */
   readonly restAddress: string;
-  /** HOST:PORT of the operator's page, or `off`. */
+  /** HOST:PORT of the console, or `off`. */
   readonly consoleAddress: string;
   isRunning(): boolean;
   /** What it printed last. */
@@ -53,7 +53,10 @@ export type ServerProcessOptions = {
   readonly killAfterMs?: number;
 };
 
-/** Starts a server on free ports of 127.0.0.1 and resolves when it serves; rejects with its output when it ends before that. */
+/**
+ * Starts a server on free ports of 127.0.0.1 and resolves when it serves; rejects with its output when it ends before
+ * that.
+ */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const child = spawnServer(options);
   const lines: string[] = [];

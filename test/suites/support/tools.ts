@@ -28,7 +28,10 @@ export async function buildGoProgram(folder: string): Promise<string> {
   return program;
 }
 
-/** Builds the Rust program of this name, whose package is the folder, and returns its path. The first time takes minutes. */
+/**
+ * Builds the Rust program of this name, whose package is the folder, and returns its path. The first time takes
+ * minutes.
+ */
 export async function buildRustProgram(folder: string, program: string): Promise<string> {
   const target = join(cacheDirectory, `${program}-rust`);
   const args = ["build", "--release", "--locked", "--quiet", "--target-dir", target];
@@ -58,7 +61,10 @@ export async function installPython(name: string, packages: readonly string[]): 
   return join(directory, "bin", "python");
 }
 
-/** Makes sure that the program which a Python package brings is there, and returns its path. `requirement` has a version. */
+/**
+ * Makes sure that the program which a Python package brings is there, and returns its path. `requirement` has a
+ * version.
+ */
 export async function installPythonProgram(program: string, requirement: string): Promise<string> {
   const interpreter = await installPython(requirement.replace("==", "-"), [requirement]);
   return join(dirname(interpreter), program);

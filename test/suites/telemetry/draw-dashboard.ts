@@ -1,5 +1,5 @@
-// Draws docs/images/dashboard.svg: the panels of examples/grafana/dashboard.json with what a real Prometheus scraped from a real
-// authority under load. It is a drawing of ours, not Grafana.
+// Draws docs/images/dashboard.svg: the panels of examples/grafana/dashboard.json with what a real Prometheus scraped
+// from a real authority under load. It is a drawing of ours, not Grafana.
 //
 //   npm run draw-dashboard -- [SECONDS]
 import { spawn } from "node:child_process";
@@ -75,7 +75,9 @@ try {
   await ended;
 }
 
-/** More and more calls for a third of the time, with refusals of several kinds; then a part of them is of a revoked key. */
+/**
+ * More and more calls for a third of the time, with refusals of several kinds; then a part of them is of a revoked key.
+ */
 async function load(durationMs: number): Promise<void> {
   const tokens = createClient(TokenService, createGrpcTransport({ baseUrl: `http://${server.address}` }));
   const create = () => tokens.create({ account: "acct_1", name: "a key", type: TokenType.SECRET });

@@ -7,7 +7,10 @@ import { describeReads } from "./describe-reads.ts";
 import { describeWrites } from "./describe-writes.ts";
 import { type OpenStore, openStoreForEach, type StoreKind, type StoreRig } from "./store-rig.ts";
 
-/** The promises of TokenStore, which any store keeps: a group of clauses for each promise, and what holds of all three once it is closed. */
+/**
+ * The promises of TokenStore, which any store keeps: a group of clauses for each promise, and what holds of all three
+ * once it is closed.
+ */
 export function describeTokenStore<Store extends OpenStore>(kind: StoreKind<Store>): void {
   describe(`${kind.name} as a token store`, () => {
     const rig = openStoreForEach(kind);

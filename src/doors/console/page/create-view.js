@@ -262,7 +262,8 @@ function plain(id) {
 }
 
 /**
- * Shows the key until the dialog is closed or left, this once. It is nowhere but here: not in the address, not in what the browser keeps.
+ * Shows the key until the dialog is closed or left, this once. It is nowhere but here: not in the address, not in what
+ * the browser keeps.
  *
  * @param {import("./rpc.js").Token} token
  * @param {string} key

@@ -2,8 +2,8 @@
 /** @typedef {Readonly<Record<string, string | number | boolean | null | undefined | ((event: Event) => void)>>} Props */
 
 /**
- * Makes an element. A function is a listener of the event that its name says (`onclick`), true an attribute without a value; null, undefined
- * and false are none. Texts stay texts: nothing here is ever read as HTML.
+ * Makes an element. A function is a listener of the event that its name says (`onclick`), true an attribute without a
+ * value; null, undefined and false are none. Texts stay texts: nothing here is ever read as HTML.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag

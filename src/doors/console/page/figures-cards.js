@@ -29,7 +29,8 @@ const reasons = [
 ];
 
 /**
- * The last hour: what was refused and why, and how long decisions took; for operators the state of the server. Fetched anew as often as there is something new.
+ * The last hour: what was refused and why, and how long decisions took; for operators the state of the server. Fetched
+ * anew as often as there is something new.
  *
  * @param {import("./load.js").View} view
  */

@@ -15,8 +15,8 @@ export function holdsKey(text) {
 }
 
 /**
- * The keys in a text, each once: as they stand, or wrapped over lines, quoted or spaced out. `broken` counts what looks like a
- * key and has a wrong checksum: a character was changed, or it goes on where it was cut.
+ * The keys in a text, each once: as they stand, or wrapped over lines, quoted or spaced out. `broken` counts what looks
+ * like a key and has a wrong checksum: a character was changed, or it goes on where it was cut.
  *
  * @param {string} text
  * @returns {{ readonly keys: readonly string[], readonly broken: number }}

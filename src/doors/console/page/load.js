@@ -14,7 +14,8 @@ import { errorBox } from "./words.js";
 export const recovery = new EventTarget();
 
 /**
- * A place that is filled once its content has come; with what is wrong when it does not, and again when the authority is back.
+ * A place that is filled once its content has come; with what is wrong when it does not, and again when the authority
+ * is back.
  *
  * @param {View} view
  * @param {string} what Named when it cannot be loaded: "The accounts".

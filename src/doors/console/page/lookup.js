@@ -6,13 +6,16 @@ import { asRpcError, errorBox, maskedKey, modeBadge, stateBadge } from "./words.
 
 const maxKeys = 20;
 
-/** What begins as keys do, or is as long and mixed as what follows: it may be a part of a key, which is for no address. */
+/**
+ * What begins as keys do, or is as long and mixed as what follows: it may be a part of a key, which is for no address.
+ */
 const partOfKey = /(?:sk|pk|rk)_(?:live|test)_|[0-9A-Za-z]{32}/;
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
 const maxNameCharacters = 100;
 
 /**
- * A field that takes a token's id, a key, an account or a name. A key is hashed here, and the field is empty before anything is asked.
+ * A field that takes a token's id, a key, an account or a name. A key is hashed here, and the field is empty before
+ * anything is asked.
  *
  * @param {import("./rpc.js").Caller} caller
  */
@@ -139,7 +142,7 @@ export function lookupForm(caller) {
       const missing = found.length - tokens.length;
       show(
         missing > 0 &&
-          `${missing === 1 && found.length === 1 ? "The key is well-formed" : `${missing} of ${found.length} keys are well-formed`}, but no token here has it: it may be of another authority.`,
+          `${missing === 1 && found.length === 1 ? "The key is well-formed" : `${missing} of ${found.length} keys are well-formed`}, but no token here has it: it may be of another installation.`,
         tokens.length > 0 &&
           h(
             "ul",

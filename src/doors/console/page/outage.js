@@ -5,7 +5,10 @@ import { get, reachability } from "./rpc.js";
 const firstWaitMs = 1000;
 const maxWaitMs = 10_000;
 
-/** Says when the authority does not answer, asks again until it does, and tells the views. What is filled in stays as it is. */
+/**
+ * Says when the authority does not answer, asks again until it does, and tells the views. What is filled in stays as it
+ * is.
+ */
 export function watchReachability() {
   const place = byId("outage");
   let isDown = false;

@@ -49,7 +49,8 @@ export function barPlot(values, greatest, className, text) {
 }
 
 /**
- * Times in milliseconds as lines, on a scale of powers of ten. A minute without a value is a gap, and one between two gaps a dash.
+ * Times in milliseconds as lines, on a scale of powers of ten. A minute without a value is a gap, and one between two
+ * gaps a dash.
  *
  * @param {readonly { readonly name: string, readonly values: readonly (number | null)[] }[]} lines
  * @param {string} text

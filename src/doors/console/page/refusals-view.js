@@ -20,7 +20,7 @@ const meanings = {
   },
   KEY_UNKNOWN: {
     means: "The key has our form, and no token here has it.",
-    todo: "A key of another authority or of another data set, or somebody guesses: look at which gateway it comes through.",
+    todo: "A key of another installation or data set, or somebody guesses: look at which gateway it comes through.",
     tokens: [],
   },
   TOKEN_REVOKED: {
@@ -155,7 +155,7 @@ function refusedTable(rows) {
               ? h("span", { class: "muted" }, "not known")
               : h("a", { class: "mono", href: `#/tokens/${tokenId}` }, tokenId),
           ),
-          h("td", { class: "breaks" }, caller === null ? "REST face" : callerName(caller)),
+          h("td", { class: "breaks" }, caller === null ? "REST API" : callerName(caller)),
           h("td", { class: "number" }, count.toLocaleString("en")),
           h("td", { class: "time" }, timeOf(new Date(lastMs).toISOString())),
         ),

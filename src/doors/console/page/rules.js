@@ -1,4 +1,5 @@
-// The rules of fields, in plain words. The authority's own words name the field and the pattern: what has none here is said in those.
+// The rules of fields, in plain words. The authority's own words name the field and the pattern: what has none here is
+// said in those.
 
 /** How the page calls the fields of requests. @type {Readonly<Record<string, string>>} */
 const labels = {

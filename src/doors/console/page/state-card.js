@@ -87,7 +87,7 @@ function certificateParts(certificates) {
         of === "caller"
           ? h("a", { class: "mono quiet", href: hrefOf("journal", { caller: caller ?? "" }) }, caller)
           : of === "rest"
-            ? "this server, REST face"
+            ? "this server, REST API"
             : "this server",
         h("span", { class: "muted" }, ", ", timeOf(new Date(endsAtMs).toISOString())),
       ),

@@ -24,7 +24,7 @@ const choose = "Choose it when the browser asks, in a new window: browsers keep 
 /** What is wrong with the browser's certificate, and what to do. @type {Readonly<Record<string, string>>} */
 const faults = {
   CERTIFICATE_MISSING: `Your browser showed no client certificate. Import yours into the browser (a PKCS#12 file). ${choose}`,
-  CERTIFICATE_UNTRUSTED: `The certificate that your browser showed was not issued by an authority that this server trusts. If you have another, take that. ${choose} Else add the authority that issued it to the file of TOKEN_AUTHORITY_TLS_CLIENT_CA, and send the server SIGHUP.`,
+  CERTIFICATE_UNTRUSTED: `The certificate that your browser showed was not issued by a CA that this server trusts. If you have another certificate, take that. ${choose} Otherwise add the CA that issued this certificate to the file of TOKEN_AUTHORITY_TLS_CLIENT_CA, and send the server SIGHUP.`,
   CERTIFICATE_EXPIRED: `The certificate that your browser showed, or the one that issued it, has expired. Get a new one and import it into the browser. ${choose}`,
   CERTIFICATE_NOT_YET_VALID:
     "The certificate that your browser showed, or the one that issued it, is not valid yet. Compare the server's clock with that of the machine that issued it.",

@@ -1,4 +1,4 @@
-import { raceAbort } from "./race-abort.ts";
+import { untilAborted } from "../../../wire/until-aborted.ts";
 
 /** The same elements, but waiting for the next one ends with the signal's reason when it aborts. */
 export function abortableIterable<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncIterable<T> {
@@ -13,7 +13,7 @@ export function abortableIterable<T>(source: AsyncIterable<T>, signal: AbortSign
         async next() {
           try {
             signal.throwIfAborted();
-            return await raceAbort(signal, iterator.next());
+            return await untilAborted(iterator.next(), signal);
           } catch (error) {
             release();
             throw error;

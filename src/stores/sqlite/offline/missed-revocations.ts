@@ -39,7 +39,7 @@ export async function readMissedRevocations(
     const known = row === undefined ? later.get(line.revision)?.hash : Buffer.from(row.hash).toString("hex");
     if (known !== undefined && known !== line.hash) {
       throw new StartError(
-        `${file}: revision ${line.revision} is another one ${row === undefined ? "in another line" : "in the backup"}: these are lines of another authority, or of before an earlier restore`,
+        `${file}: revision ${line.revision} is another one ${row === undefined ? "in another line" : "in the backup"}: these are lines of another installation, or of before an earlier restore`,
       );
     }
     if (row !== undefined) {

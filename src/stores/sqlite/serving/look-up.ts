@@ -57,7 +57,11 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
 
   function endTurn(): void {
     isEndComing = false;
-    endSharing();
+    try {
+      endSharing();
+    } catch {
+      // Nobody waits for an end. The transaction is still open: the next look-up fails at the same, and its caller hears of it.
+    }
   }
 
   function endSharing(): void {

@@ -81,7 +81,7 @@ export function requireNoted(file: string, noted: Noted | null, db: Database.Dat
   const what = `the marker ${file} tells of revision ${noted.revision}`;
   if (noted.authority !== readAuthorityId(db)) {
     throw new StartError(
-      `${what} of another authority than the database ${db.name}: set TOKEN_AUTHORITY_MARKER to the marker of this one`,
+      `${what} of another installation than the database ${db.name}: set TOKEN_AUTHORITY_MARKER to the marker of this one`,
     );
   }
   requireHistory(file, noted, db);

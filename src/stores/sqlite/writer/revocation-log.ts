@@ -364,7 +364,7 @@ function requireSameHistory(file: string, db: Database.Database, last: JournalLi
   if (last.authority !== null) {
     if (last.authority !== readAuthorityId(db)) {
       throw new StartError(
-        `the revocation log ${file} is of another authority than the database: set TOKEN_AUTHORITY_REVOCATION_LOG to the log of this one`,
+        `the revocation log ${file} is of another installation than the database: set TOKEN_AUTHORITY_REVOCATION_LOG to the log of this one`,
       );
     }
     return;

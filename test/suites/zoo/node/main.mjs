@@ -1,5 +1,5 @@
-// Calls Authenticate as a busy gateway that is written for Node does, by the library that is named, and prints what came of it as one
-// line of JSON: node main.mjs LIBRARY ORDER_FILE
+// Calls Authenticate as a busy gateway that is written for Node does, by the library that is named, and prints what
+// came of it as one line of JSON: node main.mjs LIBRARY ORDER_FILE
 import { grpcJs } from "./grpc-js.mjs";
 import { readOrder, run } from "./mix.mjs";
 import { niceGrpc } from "./nice-grpc.mjs";

@@ -7,10 +7,11 @@ const patienceMs = 20_000;
 const keptFaults = 5;
 
 /**
- * A client library: `dial` makes one connection, whose `call` takes a message, milliseconds until its deadline, a signal that cancels it
- * and whether to compress. `isCancelled` and `isExpired` tell what the library says by an error.
- * @typedef {{ call(request: Buffer, options: { timeoutMs: number, signal: AbortSignal | null, compressed: boolean }): Promise<Buffer>, close(): void }} Caller
- * @typedef {{ version: string, dial(address: string, path: string): Caller, isCancelled(error: unknown): boolean, isExpired(error: unknown): boolean }} Stack
+ * A client library: `dial` makes one connection, whose `call` takes a message, milliseconds until its deadline, a
+ * signal that cancels it and whether to compress. `isCancelled` and `isExpired` tell what the library says by an error.
+ * @typedef {{ call(request: Buffer, options: { timeoutMs: number, signal: AbortSignal | null, compressed: boolean }):
+ * Promise<Buffer>, close(): void }} Caller @typedef {{ version: string, dial(address: string, path: string): Caller,
+ * isCancelled(error: unknown): boolean, isExpired(error: unknown): boolean }} Stack
  */
 
 /** Reads what the suite asks for: messages as bytes, and the bytes that answer them. */
