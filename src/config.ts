@@ -34,9 +34,9 @@ export type RestConfig = {
 
 export type StoreConfig = {
   readonly directory: string;
-  /** The file that keeps every revocation outside the database. Null means where the store puts it: in the directory. */
+  /** The file that keeps every revocation outside the database; null: where the store keeps it. */
   readonly revocationLog: string | null;
-  /** The file that knows what the database was last. Null means where the store puts it: beside the directory. */
+  /** The file that knows what the database was last; null: where the store keeps it. */
   readonly marker: string | null;
   readonly minFreeBytes: number;
 };
@@ -283,6 +283,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
   const rest = restConfig(env, rpc.listen);
   const admin = tcpAddress(env, listening.admin);
   const console = consoleAddress(env);
+  const elsewhere = filesElsewhere(env);
   refuseSharedPorts([
     [listening.rpc, "path" in rpc.listen ? null : rpc.listen],
     [listening.rest, rest?.listen ?? null],
@@ -296,8 +297,8 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
     admin: admin === null ? null : { listen: admin },
     store: {
       directory: resolve(storage.directory.read(env)),
-      revocationLog: revocationLog(env),
-      marker: marker(env),
+      revocationLog: elsewhere.revocationLog,
+      marker: elsewhere.marker,
       minFreeBytes: storage.minFree.read(env) * mebibyte,
     },
     sealingSecret: sealingSecret(env),
@@ -436,15 +437,12 @@ function tlsFiles(env: Environment): TlsFiles | null {
   return null;
 }
 
-/** Where the environment says that the revocation log is. Null means where the store puts it. */
-export function revocationLog(env: Environment): string | null {
-  const file = storage.revocationLog.read(env);
-  return file === null ? null : resolve(file);
+/** Which files of the store the environment says are elsewhere, for a command that is told the data directory. */
+export function filesElsewhere(env: Environment): Pick<StoreConfig, "revocationLog" | "marker"> {
+  return { revocationLog: resolved(storage.revocationLog.read(env)), marker: resolved(storage.marker.read(env)) };
 }
 
-/** Where the environment says that the marker is. Null means where the store puts it. */
-export function marker(env: Environment): string | null {
-  const file = storage.marker.read(env);
+function resolved(file: string | null): string | null {
   return file === null ? null : resolve(file);
 }
 

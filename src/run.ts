@@ -34,7 +34,7 @@ Signals: SIGTERM, SIGINT and SIGQUIT end it in good order, a second one at once;
 
 const lastWordsMs = 500;
 
-type Missing = NonNullable<ServerOptions["makeAnew"]>[number];
+type Missing = ServerOptions["makeAnew"][number];
 
 const missingToMake = [
   { option: "init", missing: "database" },

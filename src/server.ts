@@ -3,14 +3,13 @@ import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/tls-set.ts";
 import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
-import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { Log } from "./machine/log.ts";
 import { makeSecretFile, readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
-import { certificateEnds, countsOf, type GaugedParts, gaugeSources } from "./readings.ts";
+import { countsOf, type GaugedParts, gaugeSources, stateOf } from "./readings.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
 import { openSqliteTokenStore, type SqliteTokenStoreOptions } from "./stores/sqlite/open-sqlite-token-store.ts";
-import { type AdminListener, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
+import { type AdminListener, type AdminOptions, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
 import {
@@ -38,7 +37,7 @@ export type ServerOptions = {
   /** How many of its lines were lost since the start. */
   readonly logLinesDropped: () => number;
   /** What of the store is missing and shall be made anew, this once. */
-  readonly makeAnew?: NonNullable<SqliteTokenStoreOptions["makeAnew"]>;
+  readonly makeAnew: NonNullable<SqliteTokenStoreOptions["makeAnew"]>;
   /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
   readonly onFatal: (error: unknown) => void;
 };
@@ -81,7 +80,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       minFreeBytes: config.store.minFreeBytes,
       revocationLog: config.store.revocationLog,
       marker: config.store.marker,
-      makeAnew: options.makeAnew ?? [],
+      makeAnew: options.makeAnew,
       timeSeen,
       log,
       onFatal,
@@ -132,23 +131,16 @@ export async function startServer(config: Config, options: ServerOptions): Promi
           : {
               address: config.console.listen,
               figures,
-              async readState() {
-                const readings = await threads.readAll();
-                const { databaseBytes, freeBytes } = store.stats();
-                return {
-                  version,
+              readState: async () =>
+                stateOf({
+                  readings: await threads.readAll(),
                   uptimeMs: performance.now() - startedAtMs,
                   host: hostname(),
                   address: addressText,
-                  threads: readings.length,
                   isServing: isServing(),
-                  databaseBytes,
-                  freeBytes,
+                  storage: store.stats(),
                   minFreeBytes: config.store.minFreeBytes,
-                  certificates: certificateEnds(readings),
-                  refused: mergeRefused(readings.flatMap(({ refused }) => refused)),
-                };
-              },
+                }),
             },
       store,
       clock,
@@ -256,16 +248,25 @@ function createThreads(): Threads {
 }
 
 type AdminParts = Omit<GaugedParts, "readings" | "adminRefused"> & {
-  readonly address: Parameters<typeof startAdminListener>[0]["address"];
+  readonly address: AdminOptions["address"];
   readonly threads: Threads;
   readonly log: Log;
 };
 
 /** Starts the admin port, over what all threads tell of themselves when they are asked. */
-async function startAdmin({ address, threads, log, ...gauged }: AdminParts): Promise<AdminListener> {
+async function startAdmin(parts: AdminParts): Promise<AdminListener> {
+  const { address, threads, isServing, log } = parts;
   let readings: readonly ThreadReadings[] = [];
   const metrics = createMetrics(
-    gaugeSources({ ...gauged, readings: () => readings, adminRefused: () => admin.refused() }),
+    gaugeSources({
+      store: parts.store,
+      readings: () => readings,
+      isServing,
+      logLinesDropped: parts.logLinesDropped,
+      adminRefused: () => admin.refused(),
+      hasTls: parts.hasTls,
+      hasRestTls: parts.hasRestTls,
+    }),
   );
   const admin = await startAdminListener({
     address,
@@ -273,7 +274,7 @@ async function startAdmin({ address, threads, log, ...gauged }: AdminParts): Pro
       readings = await threads.readAll();
       return metrics.expose(callsOf(readings));
     },
-    isReady: gauged.isServing,
+    isReady: isServing,
     log,
   });
   return admin;
