@@ -26,7 +26,10 @@ export class HeaderBlocks {
     this.#account = account;
   }
 
-  /** Whether a block has begun and not ended: until then nothing but its CONTINUATION frames may come (RFC 9113 section 6.10). */
+  /**
+   * Whether a block has begun and not ended: until then nothing but its CONTINUATION frames may come (RFC 9113 section
+   * 6.10).
+   */
   get isOpen(): boolean {
     return this.#isOpen;
   }

@@ -243,7 +243,9 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** RFC 9113 section 8.1: a whole response before the whole request asks the client, without an error, to send no more. */
+  /**
+   * RFC 9113 section 8.1: a whole response before the whole request asks the client, without an error, to send no more.
+   */
   #endEarly(stream: Stream<Context>): void {
     const { table, outgoing } = this.#parts;
     outgoing.resetStream(stream.id, ErrorCode.NoError);

@@ -16,8 +16,9 @@ export const malformed = -1;
 const maxVarintBytes = 10;
 
 /**
- * Reads the elements of a protobuf message, which lies in `bytes` from `start` up to `end`, one after another. It takes and refuses what
- * the reader of protobuf-es does, where that is more lenient than the specification too. After `malformed` or null it is of no use.
+ * Reads the elements of a protobuf message, which lies in `bytes` from `start` up to `end`, one after another. It takes
+ * and refuses what the reader of protobuf-es does, where that is more lenient than the specification too. After
+ * `malformed` or null it is of no use.
  */
 export class WireReader {
   readonly #bytes: Buffer;
@@ -122,7 +123,10 @@ export class WireReader {
     return bytes.toString("latin1", start, end);
   }
 
-  /** Passes over the value of a field with this tag, in which groups may nest `maxDepth` deep. False where it is malformed. */
+  /**
+   * Passes over the value of a field with this tag, in which groups may nest `maxDepth` deep. False where it is
+   * malformed.
+   */
   skip(tag: number, maxDepth: number): boolean {
     switch (tag & 7) {
       case WireType.Varint:
@@ -140,7 +144,7 @@ export class WireReader {
     }
   }
 
-  /** However long: nobody asks for its value. */
+  /** Its length does not matter: nothing asks for its value. */
   #skipVarint(): boolean {
     while (this.#at < this.#end) {
       if ((this.#bytes[this.#at++] ?? 0) < 0x80) {
