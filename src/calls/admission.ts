@@ -26,7 +26,8 @@ const faultMessages = {
   PLAINTEXT_FROM_ELSEWHERE: "plaintext is answered to callers on this machine only",
 } satisfies Record<IdentityFault, string>;
 
-const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
+/** An identity that nobody gave a role. */
+export const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
 
 const hostNotLocal = statusOf(
   "HOST_NOT_LOCAL",
