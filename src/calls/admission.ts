@@ -68,9 +68,10 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
   return admit;
 }
 
-/** Why nothing is answered to a request that names another host; null where it names none. */
-export function hostRefusal(request: Pick<HttpRequest, "peer" | "url">): Status | null {
-  return isForAnotherHost(request) ? hostNotLocal : null;
+/** The decision on a call that came over HTTP. A host that is not ours counts first: who asks for it may be a browser, not its peer. */
+export function admitOverHttp(admit: Admit, call: Call, request: HttpRequest): Status | null {
+  const refusal = admit(call);
+  return isForAnotherHost(request) ? hostNotLocal : refusal;
 }
 
 /** In words of its own for each fault. */

@@ -1,4 +1,5 @@
 import type { Role } from "../../authority/caller.ts";
+import { managementRpcs } from "../../calls/rpcs.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { parseMediaType } from "../../wire/media-type.ts";
 import type { IdentityFault, Peer } from "../../wire/port/peer.ts";
@@ -23,11 +24,8 @@ export type ConsoleOptions = {
   readonly readState: () => Promise<ServiceState>;
 };
 
-const servicePath = "/casapay.token.v1.TokenService/";
-/** What the page calls. Authenticate is not among it: it takes a key, and none travels here but the one in Create's answer. */
-const rpcs = new Set(
-  ["Create", "Get", "List", "Revoke", "FindByDigest", "ListChanges", "ListAccounts"].map((rpc) => servicePath + rpc),
-);
+/** The paths that the page calls. Authenticate is not among them: it takes a key, and none travels here but the one in Create's answer. */
+const rpcs = new Set(Array.from(managementRpcs, (rpc) => `/${rpc}`));
 
 const securityHeaders = {
   "content-security-policy":

@@ -1,7 +1,8 @@
 import type { Role } from "../../authority/caller.ts";
+import { tokenRpcs } from "../../calls/rpcs.ts";
 
 const request = `{"account": "acct_1", "name": "My first key", "type": "TOKEN_TYPE_SECRET"}`;
-const rpc = "casapay.token.v1.TokenService/Create";
+const rpc = tokenRpcs.create;
 
 /** How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs are served. */
 export function howToMakeFirstKey(
