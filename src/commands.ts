@@ -2,7 +2,6 @@ import { resolve } from "node:path";
 import type { JournalHead } from "./authority/journal.ts";
 import { filesElsewhere } from "./config.ts";
 import { StartError } from "./machine/start-error.ts";
-import { dataFiles } from "./stores/sqlite/data-directory.ts";
 import { backUp } from "./stores/sqlite/offline/back-up.ts";
 import { type Restored, restore } from "./stores/sqlite/offline/restore.ts";
 import { verifyJournal } from "./stores/sqlite/offline/verify-journal.ts";
@@ -57,12 +56,12 @@ const commands = {
       if (moreFiles.length > 0 && revocations.length === 0) {
         throw new StartError(usageOf("restore"));
       }
-      const [elsewhere, places] = [filesElsewhere(env), dataFiles(directory)];
+      const elsewhere = filesElsewhere(env);
       const order = {
         backup,
         directory,
-        revocationLog: elsewhere.revocationLog ?? places.revocationLog,
-        marker: elsewhere.marker ?? places.marker,
+        revocationLog: elsewhere.revocationLog,
+        marker: elsewhere.marker,
         revocations: [...revocations, ...moreFiles],
         acceptLost: options["accept-lost-revocations"] ?? false,
       };

@@ -1,9 +1,10 @@
+import type { TokenReads } from "./authority/token-store.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
 import { type PortName, soonest } from "./calls/unknown-callers.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
-import type { SqliteTokenStore, StorageStats } from "./stores/sqlite/open-sqlite-token-store.ts";
+import type { StorageStats } from "./stores/storage-stats.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
 import type { ThreadReadings } from "./thread.ts";
@@ -11,7 +12,7 @@ import { version } from "./version.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
-  readonly store: SqliteTokenStore;
+  readonly store: Pick<TokenReads, "head"> & { stats(): StorageStats };
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ThreadReadings[];
   readonly isServing: () => boolean;

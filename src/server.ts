@@ -8,8 +8,7 @@ import { makeSecretFile, readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
 import { countsOf, type GaugedParts, gaugeSources, stateOf } from "./readings.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
-import { openSqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
-import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
+import { openSqliteTokenStore, type SqliteTokenStoreOptions } from "./stores/sqlite/open-sqlite-token-store.ts";
 import { type AdminListener, type AdminOptions, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
@@ -38,7 +37,7 @@ export type ServerOptions = {
   /** How many of its lines were lost since the start. */
   readonly logLinesDropped: () => number;
   /** What of the store is missing and shall be made anew, this once. */
-  readonly makeAnew: readonly Missing[];
+  readonly makeAnew: NonNullable<SqliteTokenStoreOptions["makeAnew"]>;
   /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
   readonly onFatal: (error: unknown) => void;
 };

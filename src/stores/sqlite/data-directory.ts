@@ -23,8 +23,11 @@ export type DataFiles = {
   readonly marker: string;
 };
 
-/** The paths of the files in a data directory, whether they exist or not. */
-export function dataFiles(directory: string): DataFiles {
+/** Files that may be elsewhere than the store puts them. Null, and absent, mean where the store puts them. */
+export type Elsewhere = { readonly revocationLog?: string | null; readonly marker?: string | null };
+
+/** The paths of the files in a data directory and beside it, whether they exist or not. */
+export function dataFiles(directory: string, { revocationLog, marker }: Elsewhere = {}): DataFiles {
   const root = resolve(directory);
   const database = join(root, databaseName);
   return {
@@ -34,8 +37,8 @@ export function dataFiles(directory: string): DataFiles {
     wal: `${database}-wal`,
     shm: `${database}-shm`,
     ballast: join(root, ballastName),
-    revocationLog: join(root, revocationLogName),
-    marker: `${root}.marker`,
+    revocationLog: revocationLog ?? join(root, revocationLogName),
+    marker: marker ?? `${root}.marker`,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { type Admit, admitOverHttp } from "../../../calls/admission.ts";
+import { type Admit, admitOverHttp, hostRefusal } from "../../../calls/admission.ts";
 import { fail } from "../../../calls/call.ts";
 import { type Deadlines, requestedTimeoutMs, timeoutMs } from "../../../calls/deadline.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
@@ -12,7 +12,6 @@ import { createRunCall, type RunCall } from "../../../calls/run-call.ts";
 import { deadlineExceeded, statusOfError } from "../../../calls/status.ts";
 import { type ReadTrace, readNoTrace } from "../../../calls/trace-headers.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../../wire/exchange.ts";
-import { isForAnotherHost } from "../../../wire/port/this-machine.ts";
 import { rawPath } from "../../../wire/raw-path.ts";
 import { answerRefusal, answerStream, answerUnary, type ConnectAnswer, plainlyTyped } from "./connect-answer.ts";
 import { toConnectError } from "./connect-error.ts";
@@ -62,7 +61,7 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   async function answer(request: HttpRequest): Promise<HttpResponse> {
     const route = routes.get(rawPath(request.url));
     if (route === undefined) {
-      const response = isForAnotherHost(request) ? forbiddenHost(request) : notFound(request);
+      const response = hostRefusal(request) === null ? notFound(request) : forbiddenHost(request);
       return response.body === undefined ? response : await afterRequest(request, response);
     }
     const { handler, runCall } = route;

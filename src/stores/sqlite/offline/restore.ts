@@ -18,10 +18,10 @@ import { type MissedRevocations, readMissedRevocations } from "./missed-revocati
 export type RestoreOrder = {
   readonly backup: string;
   readonly directory: string;
-  /** Where the restored store's revocation log will be. One that is there already is moved aside. */
-  readonly revocationLog: string;
-  /** Where the restored store's marker will be. */
-  readonly marker: string;
+  /** Where the restored store's revocation log will be, null for in the directory. One that is there already is moved aside. */
+  readonly revocationLog: string | null;
+  /** Where the restored store's marker will be, null for beside the directory. */
+  readonly marker: string | null;
   /** Revocation logs, and files with log lines of changes among others. */
   readonly revocations: readonly string[];
   /** Restores also when it is not known what was revoked since. */
@@ -70,7 +70,7 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   if (!existsSync(order.backup)) {
     throw new StartError(`there is no backup ${order.backup}`);
   }
-  const files = { ...dataFiles(order.directory), revocationLog: order.revocationLog, marker: order.marker };
+  const files = dataFiles(order.directory, { revocationLog: order.revocationLog, marker: order.marker });
   requireKnownLog(order, files);
   using _lock = lockDataDirectory(files.directory);
   requireNoDatabase(files);

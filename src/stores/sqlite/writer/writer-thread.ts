@@ -53,8 +53,8 @@ function start(
   data: WriterThreadData,
   { log, fail }: Owner,
 ): Work<OpenedDatabase, WriterThreadOrder, WriterThreadAnswer> {
-  const { revocationLog, minFreeBytes, changeSignal, makeAnew, timeSeen } = data;
-  const files = { ...dataFiles(data.directory), revocationLog, marker: data.marker };
+  const { directory, revocationLog, minFreeBytes, changeSignal, makeAnew, timeSeen } = data;
+  const files = dataFiles(directory, { revocationLog, marker: data.marker });
   const monotonicMs = () => performance.now();
   const room = createStorageRoom(files, minFreeBytes, monotonicMs, log);
   room.makeRoomToStart();
