@@ -57,7 +57,9 @@ export type Server = AsyncDisposable & {
   reload(): void;
 };
 
-/** Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order. */
+/**
+ * Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order.
+ */
 export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock, onFatal } = options;
   const rpcThreads = possibleThreads(config.rpc, log);
@@ -116,7 +118,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   starting.use(threads);
   if (rpcThreads > 1) {
-    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
+    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none
+    // of the keys.
     await requireFreePorts(served);
   }
   const figures = createFigures();
@@ -299,7 +302,9 @@ async function requireFreePorts(places: readonly (readonly [ListenSetting, Liste
   }
 }
 
-/** The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done. */
+/**
+ * The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done.
+ */
 function readSealingSecret({ file, create }: Config["sealingSecret"], log: Log): Uint8Array | null {
   const secret = { file, what: "the sealing secret", lengthBytes: sealingSecretBytes };
   if (create) {
@@ -326,8 +331,8 @@ function possibleThreads({ threads, listen }: RpcConfig, log: Log): number {
 }
 
 /**
- * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else the start is
- * refused or this is not held to.
+ * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else
+ * the start is refused or this is not held to.
  */
 function timeFloor(clock: Clock, newestChangeMs: number, seenMs: number, allowBack: boolean): number {
   const floorMs = Math.max(newestChangeMs, seenMs);

@@ -25,7 +25,7 @@ export class WorkGate {
     this.#givenUp = new FloodBudget(limits.resetBudget);
   }
 
-  /** Hot path. Whether work may begin at once. */
+  /** Whether work may begin at once. */
   get isOpen(): boolean {
     return this.#hasRoom && this.#waiting.size === 0;
   }
@@ -62,7 +62,7 @@ export class WorkGate {
     this.#givenUp.spend(1);
   }
 
-  /** Hot path. Gives back for time that passed, and for a request that was answered. */
+  /** Gives back for time that passed, and for a request that was answered. */
   refill(amount: number): void {
     this.#givenUp.refill(amount);
     if (this.#waiting.size > 0) {
