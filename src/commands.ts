@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { JournalHead } from "./authority/journal.ts";
-import { marker, revocationLog } from "./config.ts";
+import { filesElsewhere } from "./config.ts";
 import { StartError } from "./machine/start-error.ts";
 import { backUp } from "./stores/sqlite/offline/back-up.ts";
 import { type Restored, restore } from "./stores/sqlite/offline/restore.ts";
@@ -56,11 +56,12 @@ const commands = {
       if (moreFiles.length > 0 && revocations.length === 0) {
         throw new StartError(usageOf("restore"));
       }
+      const elsewhere = filesElsewhere(env);
       const order = {
         backup,
         directory,
-        revocationLog: revocationLog(env, directory),
-        marker: marker(env, directory),
+        revocationLog: elsewhere.revocationLog,
+        marker: elsewhere.marker,
         revocations: [...revocations, ...moreFiles],
         acceptLost: options["accept-lost-revocations"] ?? false,
       };

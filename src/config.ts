@@ -4,7 +4,6 @@ import type { TlsFiles } from "./calls/tls-set.ts";
 import { nearestWord } from "./machine/nearest-word.ts";
 import { oneOf, path, type SettingKind, wholeNumber } from "./machine/setting-kind.ts";
 import { StartError } from "./machine/start-error.ts";
-import { dataFiles } from "./stores/sqlite/data-directory.ts";
 import { readTracingSettings } from "./telemetry/opentelemetry/read-tracing-settings.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { version } from "./version.ts";
@@ -35,10 +34,10 @@ export type RestConfig = {
 
 export type StoreConfig = {
   readonly directory: string;
-  /** The file that keeps every revocation outside the database. */
-  readonly revocationLog: string;
-  /** The file that knows what the database was last. */
-  readonly marker: string;
+  /** The file that keeps every revocation outside the database; null: where the store keeps it. */
+  readonly revocationLog: string | null;
+  /** The file that knows what the database was last; null: where the store keeps it. */
+  readonly marker: string | null;
   readonly minFreeBytes: number;
 };
 
@@ -284,6 +283,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
   const rest = restConfig(env, rpc.listen);
   const admin = tcpAddress(env, listening.admin);
   const console = consoleAddress(env);
+  const elsewhere = filesElsewhere(env);
   refuseSharedPorts([
     [listening.rpc, "path" in rpc.listen ? null : rpc.listen],
     [listening.rest, rest?.listen ?? null],
@@ -297,8 +297,8 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
     admin: admin === null ? null : { listen: admin },
     store: {
       directory: resolve(storage.directory.read(env)),
-      revocationLog: revocationLog(env),
-      marker: marker(env),
+      revocationLog: elsewhere.revocationLog,
+      marker: elsewhere.marker,
       minFreeBytes: storage.minFree.read(env) * mebibyte,
     },
     sealingSecret: sealingSecret(env),
@@ -437,16 +437,13 @@ function tlsFiles(env: Environment): TlsFiles | null {
   return null;
 }
 
-/** Where the environment says that a data directory's revocation log is, or else in the directory itself. */
-export function revocationLog(env: Environment, dataDirectory = storage.directory.read(env)): string {
-  const file = storage.revocationLog.read(env);
-  return file === null ? dataFiles(dataDirectory).revocationLog : resolve(file);
+/** Which files of the store the environment says are elsewhere, for a command that is told the data directory. */
+export function filesElsewhere(env: Environment): Pick<StoreConfig, "revocationLog" | "marker"> {
+  return { revocationLog: resolved(storage.revocationLog.read(env)), marker: resolved(storage.marker.read(env)) };
 }
 
-/** Where the environment says that a data directory's marker is, or else beside the directory. */
-export function marker(env: Environment, dataDirectory = storage.directory.read(env)): string {
-  const file = storage.marker.read(env);
-  return file === null ? dataFiles(dataDirectory).marker : resolve(file);
+function resolved(file: string | null): string | null {
+  return file === null ? null : resolve(file);
 }
 
 /** Beside the data directory when no setting says where: a copy of the directory must not hold it. */

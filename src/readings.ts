@@ -1,8 +1,10 @@
+import type { TokenReads } from "./authority/token-store.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
 import { type PortName, soonest } from "./calls/unknown-callers.ts";
 import type { Counts } from "./doors/console/figures.ts";
-import type { CertificateEnd } from "./doors/console/service-state.ts";
-import type { SqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
+import { mergeRefused } from "./doors/console/refused-keys.ts";
+import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
+import type { StorageStats } from "./stores/storage-stats.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
 import type { ThreadReadings } from "./thread.ts";
@@ -10,7 +12,7 @@ import { version } from "./version.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
-  readonly store: SqliteTokenStore;
+  readonly store: Pick<TokenReads, "head"> & { stats(): StorageStats };
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ThreadReadings[];
   readonly isServing: () => boolean;
@@ -124,8 +126,35 @@ function certificateEndOf(port: PortName, readings: readonly ThreadReadings[]): 
   return ends.length === 0 ? null : Math.min(...ends);
 }
 
-/** When certificates end, for the console: the server's own and those that its callers have shown of late, the soonest first. */
-export function certificateEnds(readings: readonly ThreadReadings[]): readonly CertificateEnd[] {
+type StateParts = {
+  /** Those of all threads, taken just now. */
+  readonly readings: readonly ThreadReadings[];
+  readonly storage: StorageStats;
+} & Pick<ServiceState, "uptimeMs" | "host" | "address" | "isServing" | "minFreeBytes">;
+
+/** How the service is, for the console. */
+export function stateOf(parts: StateParts): ServiceState {
+  const { readings, storage } = parts;
+  return {
+    version,
+    uptimeMs: parts.uptimeMs,
+    host: parts.host,
+    address: parts.address,
+    threads: readings.length,
+    isServing: parts.isServing,
+    databaseBytes: storage.databaseBytes,
+    freeBytes: storage.freeBytes,
+    minFreeBytes: parts.minFreeBytes,
+    certificates: certificateEnds(readings),
+    refused: mergeRefused(readings.flatMap(({ refused }) => refused)),
+  };
+}
+
+/**
+ * When certificates end, for the console: the server's own and those that its callers have shown of late, the soonest
+ * first.
+ */
+function certificateEnds(readings: readonly ThreadReadings[]): readonly CertificateEnd[] {
   const own = (of: "server" | "rest", endsAtMs: number | null): readonly CertificateEnd[] =>
     endsAtMs === null ? [] : [{ of, caller: null, endsAtMs }];
   const ports = readings.flatMap((one) => [...one.ports.values()]);

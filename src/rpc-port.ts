@@ -1,6 +1,7 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
+import type { RoleOf } from "./calls/admission.ts";
 import type { ReportFault } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
@@ -70,7 +71,7 @@ export type RpcPort = {
   readonly port: Port;
   /** What answers the RPCs, and the role that it sees in an identity: the console has the same. */
   readonly answerRpc: HttpHandler;
-  readonly roleOf: (identity: string) => Role | null;
+  readonly roleOf: RoleOf;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
   /** Certificates, CAs and callers from now on. */

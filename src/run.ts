@@ -9,8 +9,7 @@ import { nearestWord } from "./machine/nearest-word.ts";
 import { printAnswer } from "./machine/print-answer.ts";
 import { createProcessLog } from "./machine/process-log.ts";
 import { StartError } from "./machine/start-error.ts";
-import { startServer } from "./server.ts";
-import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
+import { type ServerOptions, startServer } from "./server.ts";
 import { version } from "./version.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
@@ -34,6 +33,8 @@ Signals: SIGTERM, SIGINT and SIGQUIT end it in good order, a second one at once;
 `;
 
 const lastWordsMs = 500;
+
+type Missing = ServerOptions["makeAnew"][number];
 
 const missingToMake = [
   { option: "init", missing: "database" },

@@ -3,15 +3,13 @@ import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/tls-set.ts";
 import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
-import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { Log } from "./machine/log.ts";
 import { makeSecretFile, readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
-import { certificateEnds, countsOf, type GaugedParts, gaugeSources } from "./readings.ts";
+import { countsOf, type GaugedParts, gaugeSources, stateOf } from "./readings.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
-import { openSqliteTokenStore } from "./stores/sqlite/open-sqlite-token-store.ts";
-import type { Missing } from "./stores/sqlite/writer/writer-thread.ts";
-import { type AdminListener, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
+import { openSqliteTokenStore, type SqliteTokenStoreOptions } from "./stores/sqlite/open-sqlite-token-store.ts";
+import { type AdminListener, type AdminOptions, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
 import {
@@ -39,7 +37,7 @@ export type ServerOptions = {
   /** How many of its lines were lost since the start. */
   readonly logLinesDropped: () => number;
   /** What of the store is missing and shall be made anew, this once. */
-  readonly makeAnew?: readonly Missing[];
+  readonly makeAnew: NonNullable<SqliteTokenStoreOptions["makeAnew"]>;
   /** Called once when the store or a thread has failed: what was under way is unknown, and only a restart can tell. */
   readonly onFatal: (error: unknown) => void;
 };
@@ -59,7 +57,9 @@ export type Server = AsyncDisposable & {
   reload(): void;
 };
 
-/** Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order. */
+/**
+ * Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order.
+ */
 export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock, onFatal } = options;
   const rpcThreads = possibleThreads(config.rpc, log);
@@ -82,7 +82,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       minFreeBytes: config.store.minFreeBytes,
       revocationLog: config.store.revocationLog,
       marker: config.store.marker,
-      makeAnew: options.makeAnew ?? [],
+      makeAnew: options.makeAnew,
       timeSeen,
       log,
       onFatal,
@@ -118,7 +118,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   starting.use(threads);
   if (rpcThreads > 1) {
-    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
+    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none
+    // of the keys.
     await requireFreePorts(served);
   }
   const figures = createFigures();
@@ -133,23 +134,16 @@ export async function startServer(config: Config, options: ServerOptions): Promi
           : {
               address: config.console.listen,
               figures,
-              async readState() {
-                const readings = await threads.readAll();
-                const { databaseBytes, freeBytes } = store.stats();
-                return {
-                  version,
+              readState: async () =>
+                stateOf({
+                  readings: await threads.readAll(),
                   uptimeMs: performance.now() - startedAtMs,
                   host: hostname(),
                   address: addressText,
-                  threads: readings.length,
                   isServing: isServing(),
-                  databaseBytes,
-                  freeBytes,
+                  storage: store.stats(),
                   minFreeBytes: config.store.minFreeBytes,
-                  certificates: certificateEnds(readings),
-                  refused: mergeRefused(readings.flatMap(({ refused }) => refused)),
-                };
-              },
+                }),
             },
       store,
       clock,
@@ -257,16 +251,25 @@ function createThreads(): Threads {
 }
 
 type AdminParts = Omit<GaugedParts, "readings" | "adminRefused"> & {
-  readonly address: Parameters<typeof startAdminListener>[0]["address"];
+  readonly address: AdminOptions["address"];
   readonly threads: Threads;
   readonly log: Log;
 };
 
 /** Starts the admin port, over what all threads tell of themselves when they are asked. */
-async function startAdmin({ address, threads, log, ...gauged }: AdminParts): Promise<AdminListener> {
+async function startAdmin(parts: AdminParts): Promise<AdminListener> {
+  const { address, threads, isServing, log } = parts;
   let readings: readonly ThreadReadings[] = [];
   const metrics = createMetrics(
-    gaugeSources({ ...gauged, readings: () => readings, adminRefused: () => admin.refused() }),
+    gaugeSources({
+      store: parts.store,
+      readings: () => readings,
+      isServing,
+      logLinesDropped: parts.logLinesDropped,
+      adminRefused: () => admin.refused(),
+      hasTls: parts.hasTls,
+      hasRestTls: parts.hasRestTls,
+    }),
   );
   const admin = await startAdminListener({
     address,
@@ -274,7 +277,7 @@ async function startAdmin({ address, threads, log, ...gauged }: AdminParts): Pro
       readings = await threads.readAll();
       return metrics.expose(callsOf(readings));
     },
-    isReady: gauged.isServing,
+    isReady: isServing,
     log,
   });
   return admin;
@@ -299,7 +302,9 @@ async function requireFreePorts(places: readonly (readonly [ListenSetting, Liste
   }
 }
 
-/** The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done. */
+/**
+ * The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done.
+ */
 function readSealingSecret({ file, create }: Config["sealingSecret"], log: Log): Uint8Array | null {
   const secret = { file, what: "the sealing secret", lengthBytes: sealingSecretBytes };
   if (create) {
@@ -326,8 +331,8 @@ function possibleThreads({ threads, listen }: RpcConfig, log: Log): number {
 }
 
 /**
- * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else the start is
- * refused or this is not held to.
+ * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else
+ * the start is refused or this is not held to.
  */
 function timeFloor(clock: Clock, newestChangeMs: number, seenMs: number, allowBack: boolean): number {
   const floorMs = Math.max(newestChangeMs, seenMs);

@@ -4,7 +4,7 @@ import type { Setup } from "../runner/way.ts";
 
 /** Reads the databases once, so that the system has them in memory: without that, a figure is partly the disk's. */
 export function warmDatabase({ directory, copy }: Setup): void {
-  for (const { database } of [directory, copy].map(dataFiles)) {
+  for (const { database } of [directory, copy].map((one) => dataFiles(one))) {
     readWhole(database);
   }
 }

@@ -26,7 +26,8 @@ const faultMessages = {
   PLAINTEXT_FROM_ELSEWHERE: "plaintext is answered to callers on this machine only",
 } satisfies Record<IdentityFault, string>;
 
-const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
+/** An identity that nobody gave a role. */
+export const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
 
 const hostNotLocal = statusOf(
   "HOST_NOT_LOCAL",
@@ -71,6 +72,12 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
 /** Why nothing is answered to a request that names another host; null where it names none. */
 export function hostRefusal(request: Pick<HttpRequest, "peer" | "url">): Status | null {
   return isForAnotherHost(request) ? hostNotLocal : null;
+}
+
+/** The decision on a call that came over HTTP. The host counts first: who names another one may be a page in a browser, and not the peer. */
+export function admitOverHttp(admit: Admit, call: Call, request: HttpRequest): Status | null {
+  const refusal = admit(call);
+  return hostRefusal(request) ?? refusal;
 }
 
 /** In words of its own for each fault. */

@@ -20,7 +20,10 @@ export type HttpRequest = {
   readonly peer: Peer;
 };
 
-/** What a handler answers. The header is flushed with the first chunk of the body. The body of an answer to HEAD is not sent. */
+/**
+ * What a handler answers. The header is flushed with the first chunk of the body. The body of an answer to HEAD is not
+ * sent.
+ */
 export type HttpResponse = {
   readonly status: number;
   readonly header?: Headers | Readonly<Record<string, string>>;
@@ -36,7 +39,9 @@ export type ShortResponse = {
   readonly body: Uint8Array;
 };
 
-/** Answers a request whose header is larger than is read. `contentType` is its own, or empty where that is not known. */
+/**
+ * Answers a request whose header is larger than is read. `contentType` is its own, or empty where that is not known.
+ */
 export type RefuseLargeHeader = (peer: Peer, contentType: string) => ShortResponse;
 
 /** Answers one request. What it throws is logged and answered with 500, and nothing of it is echoed. */

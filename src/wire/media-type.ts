@@ -10,8 +10,8 @@ const mediaTypePattern = new RegExp(
 const parameterPattern = new RegExp(`(${token})=(${token}|${quoted})`, "g");
 
 /**
- * Reads a Content-Type as RFC 9110, section 8.3.1, writes it: parameters may be quoted, and those that nobody here knows say nothing. Null
- * when it is none, or names two charsets.
+ * Reads a Content-Type as RFC 9110, section 8.3.1, writes it: parameters may be quoted, and unknown ones say nothing.
+ * Null when it is none, or names two charsets.
  */
 export function parseMediaType(text: string): MediaType | null {
   const [, name, parameters = ""] = mediaTypePattern.exec(text) ?? [];
@@ -30,7 +30,9 @@ export function isUtf8({ charset }: MediaType): boolean {
   return charset === null || charset === "utf-8" || charset === "utf8";
 }
 
-/** Which of gRPC's two protocols a Content-Type names, whatever its messages are encoded as; null when it is neither's. */
+/**
+ * Which of gRPC's two protocols a Content-Type names, whatever its messages are encoded as; null when it is neither's.
+ */
 export function grpcTypeOf(contentType: string | null): "application/grpc" | "application/grpc-web" | null {
   const [type, web] = /^application\/grpc(-web)?\b/i.exec(contentType ?? "") ?? [];
   return type === undefined ? null : web === undefined ? "application/grpc" : "application/grpc-web";

@@ -17,7 +17,10 @@ export function requestUrl(scheme: string, authority: string, path: string): str
   return URL.canParse(url) ? url : null;
 }
 
-/** Splits an HTTP/1.1 request target: origin-form takes the authority from Host, absolute-form brings its own (RFC 9112, 3.2.2). */
+/**
+ * Splits an HTTP/1.1 request target: origin-form takes the authority from Host, absolute-form brings its own (RFC 9112,
+ * 3.2.2).
+ */
 export function splitTarget(target: string, host: string): { authority: string; path: string } | null {
   if (target.startsWith("/")) {
     return { authority: host, path: target };

@@ -1,4 +1,7 @@
-/** Waits for a promise, but no longer than until the signal aborts, which rejects with its reason. Leaves no listener behind. */
+/**
+ * Waits for a promise, but no longer than until the signal aborts, which rejects with its reason. Leaves no listener
+ * behind.
+ */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
     promise.catch(ignore);

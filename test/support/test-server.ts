@@ -39,6 +39,7 @@ export class TestServer implements AsyncDisposable {
     this.#server = await startServer(this.config(environment), {
       clock: () => this.clock.nowMs,
       logLinesDropped: () => 0,
+      makeAnew: [],
       log: { info: report("info"), warn: report("warn"), error: report("error") },
       onFatal: (error) => this.failures.push(error),
     });

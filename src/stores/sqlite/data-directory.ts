@@ -19,12 +19,18 @@ export type DataFiles = {
   readonly ballast: string;
   /** Where it is unless a setting says otherwise. */
   readonly revocationLog: string;
-  /** Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory leaves it. */
+  /**
+   * Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory
+   * leaves it.
+   */
   readonly marker: string;
 };
 
-/** The paths of the files in a data directory, whether they exist or not. */
-export function dataFiles(directory: string): DataFiles {
+/** Files that may be elsewhere than the store puts them. Null, and absent, mean where the store puts them. */
+export type Elsewhere = { readonly revocationLog?: string | null; readonly marker?: string | null };
+
+/** The paths of the files in a data directory and beside it, whether they exist or not. */
+export function dataFiles(directory: string, { revocationLog, marker }: Elsewhere = {}): DataFiles {
   const root = resolve(directory);
   const database = join(root, databaseName);
   return {
@@ -34,8 +40,8 @@ export function dataFiles(directory: string): DataFiles {
     wal: `${database}-wal`,
     shm: `${database}-shm`,
     ballast: join(root, ballastName),
-    revocationLog: join(root, revocationLogName),
-    marker: `${root}.marker`,
+    revocationLog: revocationLog ?? join(root, revocationLogName),
+    marker: marker ?? `${root}.marker`,
   };
 }
 
@@ -69,7 +75,10 @@ export function prepareDataDirectory(directory: string): void {
   }
 }
 
-/** Makes those above it first. Node's own recursive way never returns where a file system takes no directory, as /proc does. */
+/**
+ * Makes those above it first. Node's own recursive way never returns where a file system takes no directory, as /proc
+ * does.
+ */
 function makeDirectory(path: string): void {
   const parent = dirname(path);
   if (!existsSync(parent)) {
@@ -79,8 +88,8 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. Throws a StartError
- * where something else is, such as a link.
+ * Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it.
+ * Throws a StartError where something else is, such as a link.
  */
 export function ensurePrivateFile(path: string): void {
   try {

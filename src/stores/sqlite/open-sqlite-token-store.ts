@@ -3,8 +3,9 @@ import { createTimeSeen, type TimeSeen } from "../../authority/clock.ts";
 import type { TokenStore } from "../../authority/token-store.ts";
 import type { Log } from "../../machine/log.ts";
 import { StartError } from "../../machine/start-error.ts";
+import type { StorageStats } from "../storage-stats.ts";
 import { createChangeSignal } from "./change-signal.ts";
-import { type DataFiles, dataFiles, hasDatabase, readFreeBytes } from "./data-directory.ts";
+import { type DataFiles, dataFiles, type Elsewhere, hasDatabase, readFreeBytes } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
 import { openServingStore, type ServingStoreSeed } from "./serving/serving-store.ts";
 import { startWriterThread } from "./start-writer-thread.ts";
@@ -13,32 +14,23 @@ import { readMarker } from "./writer/marker.ts";
 import { tellsOfChanges } from "./writer/revocation-log.ts";
 import type { Missing, OpenedDatabase } from "./writer/writer-thread.ts";
 
-export type SqliteTokenStoreOptions = {
+export type SqliteTokenStoreOptions = Elsewhere & {
   /** Below this much free room on the disk, nothing is created. */
   readonly minFreeBytes: number;
-  /** Default: in the data directory. */
-  readonly revocationLog?: string;
-  /** Default: beside the data directory. */
-  readonly marker?: string;
   /** What is missing and shall be made anew; otherwise the start is refused. */
   readonly makeAnew?: readonly Missing[];
   /** The greatest time seen is noted for the next start. Default: none. */
   readonly timeSeen?: TimeSeen;
   readonly log: Log;
-  /** Called once when the store cannot go on. The process should end with an error: a new start finds out what happened. */
+  /**
+   * Called once when the store cannot go on. The process should end with an error: a new start finds out what happened.
+   */
   readonly onFatal: (error: unknown) => void;
 };
 
-export type StorageStats = {
-  readonly databaseBytes: number;
-  readonly walBytes: number;
-  readonly ballastBytes: number;
-  readonly freeBytes: number;
-};
-
 /**
- * What this store promises beyond every store: a revocation works even when the disk is full, and overwrites the sealed key of its token.
- * Disposed, it finishes the waiting changes and gives the directory back.
+ * What this store promises beyond every store: a revocation works even when the disk is full, and overwrites the sealed
+ * key of its token. Disposed, it finishes the waiting changes and gives the directory back.
  */
 export type SqliteTokenStore = TokenStore &
   AsyncDisposable & {
@@ -64,12 +56,7 @@ export async function openSqliteTokenStore(
 async function open(directory: string, options: SqliteTokenStoreOptions): Promise<SqliteTokenStore> {
   await using opening = new AsyncDisposableStack();
   const { makeAnew = [], log } = options;
-  const places = dataFiles(directory);
-  const files = {
-    ...places,
-    revocationLog: options.revocationLog ?? places.revocationLog,
-    marker: options.marker ?? places.marker,
-  };
+  const files = dataFiles(directory, { revocationLog: options.revocationLog ?? null, marker: options.marker ?? null });
   requireNothingLost(files, makeAnew.includes("database"));
   const lock = opening.use(lockDataDirectory(files.directory));
   const changeSignal = createChangeSignal();

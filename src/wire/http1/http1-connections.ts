@@ -11,7 +11,10 @@ const lingerMs = 1_000;
 /** Connections that came together do not leave together. */
 const ageJitter = 0.1;
 
-/** Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. All share one node:http server, which never listens itself. */
+/**
+ * Speaks HTTP/1.1 (RFC 9112) on sockets that are handed to it. All share one node:http server, which never listens
+ * itself.
+ */
 export function createHttp1Connections(context: Http1Context): Connections {
   const { limits } = context;
   const states = new WeakMap<Duplex, Http1State>();
@@ -56,7 +59,8 @@ export function createHttp1Connections(context: Http1Context): Connections {
     serve(socket, peer) {
       const state = new Http1State(socket, peer, context);
       states.set(socket, state);
-      // node:http calls this after a last response. The reset that destroying makes of unread bytes could overtake it (RFC 9112, 9.6).
+      // node:http calls this after a last response. The reset that destroying makes of unread bytes could overtake it
+      // (RFC 9112, 9.6).
       socket.destroySoon = () => state.linger();
       server.emit("connection", socket);
       return state;
@@ -182,8 +186,8 @@ function headerLengthOf({ url = "", rawHeaders }: IncomingMessage): number {
 type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
 
 /**
- * Whether what could not be parsed has not even a request line. Its sender speaks another protocol, or HTTP/2 with a preface that
- * is not valid (RFC 9113, 3.4), and would not understand an answer in this one.
+ * Whether what could not be parsed has not even a request line. Its sender speaks another protocol, or HTTP/2 with a
+ * preface that is not valid (RFC 9113, 3.4), and would not understand an answer in this one.
  */
 function isNoHttp({ code, rawPacket }: ParseError): boolean {
   return code === "HPE_INVALID_METHOD" && !/^\S+ \S+ HTTP\/\d/.test(rawPacket?.toString("latin1", 0, 1024) ?? "");

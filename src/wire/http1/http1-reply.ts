@@ -31,7 +31,10 @@ export class Http1Reply {
     return this.#started;
   }
 
-  /** Resolves when all was handed to the connection. Throws `PeerGoneError`, what the body throws, and where HTTP cannot carry the response. */
+  /**
+   * Resolves when all was handed to the connection. Throws `PeerGoneError`, what the body throws, and where HTTP cannot
+   * carry the response.
+   */
   async send(request: HttpRequest, { status, header, body, trailer }: HttpResponse): Promise<void> {
     const fields = new Headers(header);
     if (request.method === "HEAD" || status === 204 || status === 304) {
@@ -128,8 +131,8 @@ export class Http1Reply {
     await waiting;
   }
 
-  // A peer that is still sending may be cut, and must not send its next request on this connection: no client may send a POST
-  // again when that fails (RFC 9112, 9.3.1 and 9.6).
+  // A peer that is still sending may be cut, and must not send its next request on this connection: no client may send
+  // a POST again when that fails (RFC 9112, 9.3.1 and 9.6).
   #canReadRest(): boolean {
     const { complete, headers } = this.#message;
     const length = headers["content-length"];

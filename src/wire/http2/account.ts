@@ -1,6 +1,6 @@
 /**
- * Counts bytes that are held, and says how many more may be: of a connection's requests, and above all connections' accounts that of the
- * server. Windows are opened by the room that is left, so that a window is what will be held.
+ * Counts bytes that are held, and says how many more may be: of a connection's requests, and above all connections'
+ * accounts that of the server. Windows are opened by the room that is left, so that a window is what will be held.
  */
 export class Account {
   #heldBytes = 0;
@@ -8,7 +8,10 @@ export class Account {
   readonly #above: Account | null;
   readonly #onOverdrawn: () => void;
 
-  /** What is held counts in the account above as well, whose room bounds this one's. `onOverdrawn` hears of bytes taken beyond the most. */
+  /**
+   * What is held counts in the account above as well, whose room bounds this one's. `onOverdrawn` hears of bytes taken
+   * beyond the most.
+   */
   constructor(maxBytes: number, above: Account | null = null, onOverdrawn: () => void = () => {}) {
     this.#maxBytes = maxBytes;
     this.#above = above;

@@ -18,7 +18,8 @@ const goAwayPing: Buffer = Buffer.from("leaving\0", "latin1");
 /**
  * One connection, from its socket's first byte to its last (RFC 9113). Nothing that the peer sends makes it throw.
  *
- * Reading goes on while there is time in this turn and room for answers: else the socket is paused, and what was read waits.
+ * Reading goes on while there is time in this turn and room for answers: else the socket is paused, and what was read
+ * waits.
  */
 export class Connection<Context> {
   readonly #socket: Duplex;
@@ -108,8 +109,8 @@ export class Connection<Context> {
   }
 
   /**
-   * Asks the peer to leave: GOAWAY with the highest stream id, and after a round trip GOAWAY with the last stream that we took (section 6.8).
-   * The connection closes when those are answered. Saying it again changes nothing.
+   * Asks the peer to leave: GOAWAY with the highest stream id, and after a round trip GOAWAY with the last stream that
+   * we took (section 6.8). The connection closes when those are answered. Saying it again changes nothing.
    */
   leave(): void {
     if (this.#isLeaving || this.#hasEnded) {
@@ -174,7 +175,6 @@ export class Connection<Context> {
     }
   }
 
-  /** Hot path. */
   #onBytes(chunk: Buffer): void {
     if (this.#hasEnded) {
       return;
@@ -186,7 +186,10 @@ export class Connection<Context> {
     }
   }
 
-  /** Hot path. Takes what was read, as long as the turn and the peer's own reading allow; all answers leave in one write. */
+  /**
+   * Hot path. Takes what was read, as long as the turn and the peer's own reading allow; all answers leave in one
+   * write.
+   */
   #readFrames(): void {
     if (this.#isReading) {
       return;
@@ -321,7 +324,10 @@ export class Connection<Context> {
     }
   }
 
-  /** Writes what is there and closes our side. The socket is read on for a while: bytes that nobody reads would make the peer lose our last ones. */
+  /**
+   * Writes what is there and closes our side. Reading goes on for a while: a socket that closes with unread bytes
+   * resets, and the peer would lose our last ones.
+   */
   #stopWriting(): void {
     this.#outgoing.end();
     this.#socket.resume();

@@ -23,7 +23,9 @@ export type ControlParts<Context> = {
   readonly onPingAck: (payload: Buffer) => void;
 };
 
-/** Does what the frames that carry no message ask for: SETTINGS, PING, WINDOW_UPDATE, RST_STREAM, PRIORITY and GOAWAY. */
+/**
+ * Does what the frames that carry no message ask for: SETTINGS, PING, WINDOW_UPDATE, RST_STREAM, PRIORITY and GOAWAY.
+ */
 export class ControlFrames<Context> {
   /** Our SETTINGS are in force for the peer (RFC 9113 section 6.5.3). */
   hasSettingsAck = false;

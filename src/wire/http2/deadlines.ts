@@ -17,7 +17,10 @@ export type DeadlineParts<Context> = {
 /** What a connection has to do now: send a PING, begin to leave, say its last GOAWAY, close at once, or nothing. */
 export type Due = "ping" | "leave" | "last-goaway" | "destroy" | null;
 
-/** All that a connection does because of time. Deadlines are noted as it works and looked at by the server's sweep: no timer of its own. */
+/**
+ * All that a connection does because of time. Deadlines are noted as it works and looked at by the server's sweep: no
+ * timer of its own.
+ */
 export class Deadlines<Context> {
   readonly #parts: DeadlineParts<Context>;
   readonly #bornAtMs: number;
@@ -45,13 +48,15 @@ export class Deadlines<Context> {
     this.#maxAgeMs = limits.maxAgeMs * (1 + limits.ageJitter * (2 * random() - 1));
   }
 
-  /** Hot path. */
   noteRead(): void {
     this.#readAtMs = this.#parts.server.time.nowMs;
     this.#isPinging = false;
   }
 
-  /** Hot path. After a read: whether it left a frame or a header block without its end, and brought one to its end before. */
+  /**
+   * After a read: whether it left a frame or a header block without its end, and brought one to its end
+   * before.
+   */
   noteUnfinished(didFinish: boolean): void {
     const { reader, incoming, server } = this.#parts;
     if (!reader.isMidFrame && !incoming.blocks.isOpen) {
@@ -83,8 +88,8 @@ export class Deadlines<Context> {
   }
 
   /**
-   * What is due. Throws `ConnectionError` if the peer was too slow with what it owes. While reading is paused, what does not come is no
-   * fault of the peer's.
+   * What is due. Throws `ConnectionError` if the peer was too slow with what it owes. While reading is paused, what
+   * does not come is no fault of the peer's.
    */
   next(isPaused: boolean): Due {
     const { server, outgoing } = this.#parts;
@@ -132,7 +137,9 @@ export class Deadlines<Context> {
     return this.#nextPing(nowMs);
   }
 
-  /** A peer that is silent for long is asked whether it is there (section 6.7); one that is not has lost its connection. */
+  /**
+   * A peer that is silent for long is asked whether it is there (section 6.7); one that is not has lost its connection.
+   */
   #nextPing(nowMs: number): Due {
     const { limits } = this.#parts.server;
     if (this.#isPinging) {
@@ -199,7 +206,10 @@ export class Deadlines<Context> {
     }
   }
 
-  /** What waits for a window counts in no socket's buffer: a client that never opens one would keep it for ever (CVE-2019-9517). */
+  /**
+   * What waits for a window counts in no socket's buffer: a client that never opens one would keep it for ever
+   * (CVE-2019-9517).
+   */
   #checkResponseBody(stream: Stream<Context>, nowMs: number): void {
     if (stream.outgoing === null || stream.sentBytes !== stream.notedSentBytes) {
       stream.notedSentBytes = stream.sentBytes;

@@ -18,7 +18,9 @@ export const ErrorCode = {
 
 export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 
-/** Ends the whole connection with GOAWAY (RFC 9113 section 5.4.1). Thrown by the readers, caught once, in `Connection`. */
+/**
+ * Ends the whole connection with GOAWAY (RFC 9113 section 5.4.1). Thrown by the readers, caught once, in `Connection`.
+ */
 export class ConnectionError extends Error {
   readonly code: ErrorCode;
 
@@ -29,7 +31,9 @@ export class ConnectionError extends Error {
   }
 }
 
-/** Why a request ended before its response did: the reason of its signal, and what reading its body throws from then on. */
+/**
+ * Why a request ended before its response did: the reason of its signal, and what reading its body throws from then on.
+ */
 export class StreamAborted extends Error {
   /** The code of the RST_STREAM that was received or sent; any number, since peers may invent codes (section 7). */
   readonly code: number;

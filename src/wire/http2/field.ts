@@ -1,6 +1,9 @@
 import { hpackStaticTable } from "./hpack-static-table.ts";
 
-/** What a request's head makes of a field. `Malformed` breaks RFC 9113 section 8.2 or the grammar of a pseudo-header field (8.3.1). */
+/**
+ * What a request's head makes of a field. `Malformed` breaks RFC 9113 section 8.2 or the grammar of a pseudo-header
+ * field (8.3.1).
+ */
 export const FieldKind = {
   Regular: 0,
   Method: 1,
@@ -78,15 +81,23 @@ const requestKinds: ReadonlyMap<string, FieldKind> = new Map([
   ["upgrade", FieldKind.Malformed],
 ]);
 
-/** The characters of a token (RFC 9110 section 5.6.2) and, of these, those of a field name: no upper case (RFC 9113 section 8.2.1). */
+/**
+ * The characters of a token (RFC 9110 section 5.6.2) and, of these, those of a field name: no upper case (RFC 9113
+ * section 8.2.1).
+ */
 const isToken = charactersOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 const isName = charactersOf("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz");
-/** RFC 3986 section 3.2 without userinfo, which RFC 9113 section 8.3.1 forbids; and `/`: some clients name a unix socket by its path. */
+/**
+ * RFC 3986 section 3.2 without userinfo, which RFC 9113 section 8.3.1 forbids; and `/`: some clients name a unix socket
+ * by its path.
+ */
 const isAuthority = charactersOf("!$%&'()*+,-./0123456789:;=ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~");
 /** RFC 3986 section 3.1, in lower case. */
 const isScheme = charactersOf("+-.0123456789abcdefghijklmnopqrstuvwxyz");
 const isDigit = charactersOf("0123456789");
-/** RFC 3986 sections 3.3 and 3.4, and what browsers send besides; no space, control, fragment or non-ASCII character. */
+/**
+ * RFC 3986 sections 3.3 and 3.4, and what browsers send besides; no space, control, fragment or non-ASCII character.
+ */
 const isPath = Uint8Array.from({ length: 256 }, (_, code) => (code > 0x20 && code < 0x7f && code !== 0x23 ? 1 : 0));
 
 function charactersOf(characters: string): Uint8Array {
@@ -107,8 +118,8 @@ function holdsOnly(text: string, allowed: Uint8Array): boolean {
 }
 
 /**
- * Section 8.2.1: no NUL, LF or CR. Spaces and tabs at the ends, which it forbids as well, are taken: gRPC clients send metadata as it is
- * given to them, and gRPC lets servers strip it.
+ * Section 8.2.1: no NUL, LF or CR. Spaces and tabs at the ends, which it forbids as well, are taken: gRPC clients send
+ * metadata as it is given to them, and gRPC lets servers strip it.
  */
 function isFieldValue(value: string): boolean {
   for (let at = 0; at < value.length; at++) {
@@ -143,8 +154,8 @@ export function isSendable(name: string, value: string): boolean {
 }
 
 /**
- * A name with a colon in front that stands for none of the known kinds is a pseudo-header field that no request has (section 8.3): a colon
- * is in no name.
+ * A name with a colon in front that stands for none of the known kinds is a pseudo-header field that no request has
+ * (section 8.3): a colon is in no name.
  */
 function kindOfName(name: string): FieldKind {
   const kind = requestKinds.get(name);
@@ -199,13 +210,16 @@ export class FieldFactory {
     return nameKind === FieldKind.Regular && slot === -1 && name !== "te";
   }
 
-  /** Hot path. A field of a plain name, of which no text is made before somebody asks for it. The octets must not change. */
+  /**
+   * A field of a plain name, of which no text is made before somebody asks for it. The octets must not
+   * change.
+   */
   makePlain(named: FieldName, octets: Buffer, start: number, length: number): Field {
     const kind = isFieldOctets(octets, start, start + length) ? FieldKind.Regular : FieldKind.Malformed;
     return new Field(named, kind, null, octets, start, length);
   }
 
-  /** Hot path. The field at this index of the static table, from 1; undefined past its end. */
+  /** The field at this index of the static table, from 1; undefined past its end. */
   staticField(index: number): Field | undefined {
     return this.#static[index - 1];
   }

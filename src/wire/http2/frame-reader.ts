@@ -2,12 +2,15 @@ import { ConnectionError, ErrorCode } from "./error-code.ts";
 import { FrameType, frameHeaderBytes } from "./frame.ts";
 
 const nothing = Buffer.alloc(0);
-/** A frame cut in two by the network keeps its buffer for the next one only if it is small: idle connections hold little. */
+/**
+ * A frame cut in two by the network keeps its buffer for the next one only if it is small: idle connections hold
+ * little.
+ */
 const keptBytes = 1_024;
 
 /**
- * Cuts what a socket reads into frames (RFC 9113 section 4.1).
- * A frame that lies whole in what was read is handed out in place; one that does not is put together in a buffer that grows with what arrived, never with what was promised.
+ * Cuts what a socket reads into frames (RFC 9113 section 4.1). A frame that lies whole in what was read is handed out
+ * in place; one that does not is put together in a buffer that grows with what arrived, never with what was promised.
  */
 export class FrameReader {
   /** The current frame. Its payload is `bytes` from `start` up to `end`, valid until `next` is called. */
@@ -67,7 +70,7 @@ export class FrameReader {
     return chunk.subarray(start, end);
   }
 
-  /** Hot path. Moves to the next whole frame; false if there is none yet. */
+  /** Moves to the next whole frame; false if there is none yet. */
   next(): boolean {
     while (this.#at < this.#chunk.length) {
       if (this.#skip > 0) {
@@ -127,8 +130,8 @@ export class FrameReader {
   }
 
   /**
-   * Section 4.2: too long a frame is FRAME_SIZE_ERROR, and ends the connection if it could change the connection's state.
-   * DATA on a stream cannot: it is handed out without its payload, which is thrown away as it comes.
+   * Section 4.2: too long a frame is FRAME_SIZE_ERROR, and ends the connection if it could change the connection's
+   * state. DATA on a stream cannot: it is handed out without its payload, which is thrown away as it comes.
    */
   #startOversized(bytes: Buffer, at: number, length: number): void {
     this.#start(bytes, at, 0);

@@ -6,7 +6,10 @@ const slabBytes = 65_536;
 /** Below this a loop copies faster than a call into the runtime. */
 const loopBytes = 48;
 
-/** Buffers that frames are written into, one for all connections that have nothing in the making: an idle connection holds none. */
+/**
+ * Buffers that frames are written into, one for all connections that have nothing in the making: an idle connection
+ * holds none.
+ */
 export class SlabPool {
   readonly #free: Buffer[] = [];
 
@@ -60,7 +63,7 @@ export class FrameWriter {
     return end;
   }
 
-  /** Throws away what was put since the last flush: nobody is there to read it. */
+  /** Throws away what was put since the last flush: its reader has gone. */
   discard(): void {
     if (this.#slab !== null) {
       this.#pool.give(this.#slab);
@@ -69,7 +72,7 @@ export class FrameWriter {
     }
   }
 
-  /** Hot path. A whole response: HEADERS, DATA and trailers; each part fits a frame of the peer's. */
+  /** A whole response: HEADERS, DATA and trailers; each part fits a frame of the peer's. */
   response(streamId: number, head: Uint8Array, body: Uint8Array | null, trailer: Uint8Array | null): void {
     const slab = this.#reserve(3 * frameHeaderBytes + head.length + (body?.length ?? 0) + (trailer?.length ?? 0));
     let at = this.#end;

@@ -90,7 +90,7 @@ export class GeneralRunner<Context> {
       }
       await this.#answer(stream, request, place);
     } catch (error) {
-      // What a handler throws because its stream was aborted is no news.
+      // A handler may throw because its stream was aborted: that is not told.
       if (!stream.isClosed) {
         const isBodyMalformed = error instanceof StreamAborted && error.code === ErrorCode.ProtocolError;
         if (!isBodyMalformed) {
@@ -99,7 +99,7 @@ export class GeneralRunner<Context> {
         this.#reset(stream, isBodyMalformed ? ErrorCode.ProtocolError : ErrorCode.InternalError);
       }
     } finally {
-      // Nobody reads on: what waits, or comes yet, makes room.
+      // The handler reads no more: bytes that wait, or still come, make room.
       body.fail(new StreamAborted(ErrorCode.NoError, "the response is complete"));
       work.finish();
       if (stream.isWorking) {
@@ -229,7 +229,10 @@ function closedEarly(): StreamAborted {
   return new StreamAborted(ErrorCode.Cancel, "the stream closed before its response was sent");
 }
 
-/** RFC 9113 section 8.2.2: fields that speak of a connection stay here. One that no message may have is a bug of the handler. */
+/**
+ * RFC 9113 section 8.2.2: fields that speak of a connection stay here. One that no message may have is a bug of the
+ * handler.
+ */
 function sendablePairs(first: readonly HeaderPair[], rest: Iterable<HeaderPair> = []): HeaderPair[] {
   const pairs = [...first];
   for (const [name, value] of rest) {

@@ -1,7 +1,7 @@
 /**
- * Begins the general requests of all connections, a few in each turn of the event loop and the others in theirs: of each connection in
- * order, and one of each before the next of any. A handler keeps the thread for some tenths of a millisecond: a burst of them
- * would keep every lane and every other connection waiting.
+ * Begins the general requests of all connections, a few in each turn of the event loop and the others in theirs: of
+ * each connection in order, and one of each before the next of any. A handler keeps the thread for some tenths of a
+ * millisecond: a burst of them would keep every lane and every other connection waiting.
  */
 export class GeneralTurns {
   readonly #maxPerTurn: number;

@@ -4,7 +4,9 @@ import type { HeaderPair } from "./hpack-encoder.ts";
 export type GeneralRequest = {
   readonly method: string;
   readonly scheme: string;
-  /** `:authority`, or `Host` where there is none; empty where there is neither. Its characters were checked, no more. */
+  /**
+   * `:authority`, or `Host` where there is none; empty where there is neither. Its characters were checked, no more.
+   */
   readonly authority: string;
   readonly path: string;
   readonly headers: Headers;

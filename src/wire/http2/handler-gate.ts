@@ -4,9 +4,9 @@ import type { Limits } from "./limits.ts";
 export type WaitingBodies = { readonly waitingBodyBytes: number; onRoom: () => void };
 
 /**
- * Lets a connection's handlers work, while few are at it and few bytes of response bodies wait for the peer: so what waits has a
- * bound, however much is asked for and however little is read. Who must wait is served later, in order. Frames are read
- * meanwhile: among them are those that make room.
+ * Lets a connection's handlers work, while few are at it and few bytes of response bodies wait for the peer: so what
+ * waits has a bound, however much is asked for and however little is read. Handlers that must wait work later, in
+ * order. Frames are read meanwhile: among them are those that make room.
  */
 export class HandlerGate {
   readonly #limits: Limits;
@@ -20,7 +20,10 @@ export class HandlerGate {
     bodies.onRoom = () => this.#letIn();
   }
 
-  /** Null when the handler may work at once; else resolves when it may, or when the signal aborts. Either way, `leave` must follow. */
+  /**
+   * Null when the handler may work at once; else resolves when it may, or when the signal aborts. Either way, `leave`
+   * must follow.
+   */
   enter(signal: AbortSignal): Promise<void> | null {
     // Reset before its turn, it only has to leave.
     if (signal.aborted || (this.#isOpen && this.#waiting.size === 0)) {
@@ -73,7 +76,9 @@ export class HandlerPlace {
     this.#signal = signal;
   }
 
-  /** Null when the handler may work at once, as it may where it does, or where only its response goes on; else resolves when it may. */
+  /**
+   * Null when the handler may work at once: it works already, or only its response goes on. Else resolves when it may.
+   */
   enter(): Promise<void> | null {
     if (this.#isIn || this.#isDone) {
       return null;
@@ -91,7 +96,7 @@ export class HandlerPlace {
     }
   }
 
-  /** The handler has answered: from here on nobody waits for it, nor it for others. */
+  /** The handler has answered: from here on it waits for no other handler, and none waits for it. */
   finish(): void {
     this.leave();
     this.#isDone = true;

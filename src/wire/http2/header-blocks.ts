@@ -26,12 +26,15 @@ export class HeaderBlocks {
     this.#account = account;
   }
 
-  /** Whether a block has begun and not ended: until then nothing but its CONTINUATION frames may come (RFC 9113 section 6.10). */
+  /**
+   * Whether a block has begun and not ended: until then nothing but its CONTINUATION frames may come (RFC 9113 section
+   * 6.10).
+   */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Hot path. Takes a HEADERS frame (section 6.2). True if it holds the whole block. */
+  /** Takes a HEADERS frame (section 6.2). True if it holds the whole block. */
   begin(frame: FrameReader): boolean {
     const { bytes, flags, streamId } = frame;
     let { start, end } = frame;

@@ -6,7 +6,10 @@ import { decodeHuffman, maxDecodedBytes } from "./hpack-huffman.ts";
 const scratchBytes = 1_024;
 const initialTableBytes = 4_096;
 const maxKnownBytes = 256;
-/** Of values of fields that nobody may ask for: so many octets lie together, for as long as one of the fields is in the table. */
+/**
+ * How many octets of values lie together that may never become text. They stay as long as one of their fields is in the
+ * table.
+ */
 const shelfBytes = 4_096;
 
 export type HpackDecoderLimits = {
@@ -15,8 +18,8 @@ export type HpackDecoderLimits = {
 };
 
 /**
- * Decodes the header blocks of one connection, in order (RFC 7541 section 2.2).
- * A wrong block is COMPRESSION_ERROR on the connection (RFC 9113 section 4.3): the tables of both sides differ from then on.
+ * Decodes the header blocks of one connection, in order (RFC 7541 section 2.2). A wrong block is COMPRESSION_ERROR on
+ * the connection (RFC 9113 section 4.3): the tables of both sides differ from then on.
  */
 export class HpackDecoder {
   /** The block decoded last: `count` fields, the array is used again. */
@@ -33,7 +36,10 @@ export class HpackDecoder {
   readonly #limits: HpackDecoderLimits;
   readonly #table: HpackDynamicTable;
   readonly #scratch: Buffer = Buffer.allocUnsafe(scratchBytes);
-  /** By index of the static table: the value that last came as a literal of this name and was not to be indexed, as it was coded. */
+  /**
+   * By index of the static table: the value that last came as a literal of this name and was not to be indexed, as it
+   * was coded.
+   */
   readonly #known: ({ readonly coded: Buffer; readonly field: Field } | undefined)[] = [];
   #shelf: Buffer | null = null;
   #shelfAt = 0;
@@ -114,7 +120,10 @@ export class HpackDecoder {
     return field;
   }
 
-  /** Sections 6.2.2, 6.2.3. nghttp2, and with it Envoy and curl, never indexes :path and content-length, which seldom differ from before. */
+  /**
+   * Sections 6.2.2, 6.2.3. nghttp2, and with it Envoy and curl, never indexes :path and content-length, which seldom
+   * differ from before.
+   */
   #unindexedLiteral(): Field {
     const index = this.#integer(0x0f);
     const start = this.#at;
@@ -161,7 +170,10 @@ export class HpackDecoder {
     return index === 0 ? this.#factory.name(this.#string()) : this.#fieldAt(index);
   }
 
-  /** Most of what differs from call to call is of use to nobody here, such as traceparent: its value is checked, and no text made of it. */
+  /**
+   * Most values that differ from call to call, such as traceparent, have no reader here: they are checked, and no text
+   * is made of them.
+   */
   #plainLiteral(named: FieldName): Field {
     const isHuffman = this.#isHuffman();
     const length = this.#integer(0x7f);
@@ -200,7 +212,10 @@ export class HpackDecoder {
     this.#table.resize(maxBytes);
   }
 
-  /** Section 5.1. No integer here needs more than 28 bits past its prefix: a longer one is an error, as that section asks for. */
+  /**
+   * Section 5.1. No integer here needs more than 28 bits past its prefix: a longer one is an error, as that section
+   * asks for.
+   */
   #integer(prefixMask: number): number {
     const prefix = this.#octet() & prefixMask;
     if (prefix < prefixMask) {

@@ -1,6 +1,9 @@
 import type { Field } from "./field.ts";
 
-/** The fields that a header block may name by index, newest first (RFC 7541 section 2.3.2): a ring that grows to what the table may hold. */
+/**
+ * The fields that a header block may name by index, newest first (RFC 7541 section 2.3.2): a ring that grows to what
+ * the table may hold.
+ */
 export class HpackDynamicTable {
   #ring: (Field | undefined)[] = [];
   /** Where the next field goes; the ring's length is a power of two. */
@@ -17,7 +20,7 @@ export class HpackDynamicTable {
     return this.#maxBytes;
   }
 
-  /** Hot path. The newest is at 0. Undefined past the oldest. */
+  /** The newest is at 0. Undefined past the oldest. */
   at(index: number): Field | undefined {
     return index < this.#count ? this.#ring[(this.#next - 1 - index) & (this.#ring.length - 1)] : undefined;
   }

@@ -43,8 +43,8 @@ export function encodePreparedBlock(pairs: Iterable<HeaderPair>): Buffer {
 }
 
 /**
- * Encodes the header blocks of one connection, in the order they are sent.
- * Names and values are octets, a character each. Whoever cannot send `tableUpdate` with the first block after a change must not send that block.
+ * Encodes the header blocks of one connection, in the order they are sent. Names and values are octets, a character
+ * each. After a change, the first block must go together with `tableUpdate`, or not at all.
  */
 export class HpackEncoder {
   readonly #tableLimitBytes: number;

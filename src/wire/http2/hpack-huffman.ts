@@ -1,6 +1,6 @@
 /**
- * The length of each symbol's code, by octet; the last is EOS (RFC 7541 appendix B).
- * The code is canonical: codes of one length follow each other in the order of their symbols, so that the lengths tell all.
+ * The length of each symbol's code, by octet; the last is EOS (RFC 7541 appendix B). The code is canonical: codes of
+ * one length follow each other in the order of their symbols, so that the lengths tell all.
  */
 const codeLengths: readonly number[] = [
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
@@ -33,8 +33,8 @@ function assignCodes(): Codes {
 }
 
 /**
- * What the decoder does on eight more bits: bits 0-7 the next state, 8-15 and 16-23 the octets that it emits, 24-25 how many these are.
- * Two at the most: the shortest code has five bits.
+ * What the decoder does on eight more bits: bits 0-7 the next state, 8-15 and 16-23 the octets that it emits, 24-25 how
+ * many these are. Two at the most: the shortest code has five bits.
  */
 const countShift = 24;
 const fails = 1 << 26;
@@ -109,14 +109,17 @@ function stepFrom(root: Node, from: Node, octet: number): number {
 const codes = assignCodes();
 const machine = buildMachine(codes);
 
-/** The room that `decodeHuffman` needs for this many octets: the shortest code has five bits, and it writes two octets at a time. */
+/**
+ * The room that `decodeHuffman` needs for this many octets: the shortest code has five bits, and it writes two octets
+ * at a time.
+ */
 export function maxDecodedBytes(bytes: number): number {
   return Math.floor((bytes * 8) / 5) + 2;
 }
 
 /**
- * Hot path. Decodes `bytes` from `start` up to `end` into `out` from `at`, where there must be room for `maxDecodedBytes`.
- * Returns how many octets it wrote, or -1 if the code is wrong (RFC 7541 section 5.2).
+ * Decodes `bytes` from `start` up to `end` into `out` from `at`, where there must be room for
+ * `maxDecodedBytes`. Returns how many octets it wrote, or -1 if the code is wrong (RFC 7541 section 5.2).
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number, out: Uint8Array, at = 0): number {
   const { steps, accepts } = machine;
@@ -126,7 +129,8 @@ export function decodeHuffman(bytes: Uint8Array, start: number, end: number, out
   for (let from = start; from < end; from++) {
     const step = steps[(state << 8) | (bytes[from] ?? 0)] ?? fails;
     seen |= step;
-    // Both are written, and those that were not emitted are written over: a branch on how many would be guessed wrong too often.
+    // Both are written, and those that were not emitted are written over: a branch on how many would be guessed wrong
+    // too often.
     out[to] = (step >> 8) & 0xff;
     out[to + 1] = (step >> 16) & 0xff;
     to += (step >> countShift) & 3;

@@ -16,12 +16,15 @@ export type Http2Options<Context> = {
   /** Hears what a lane or a handler threw. */
   readonly onError: (error: unknown) => void;
   /**
-   * Answers a request whose header list is too large to be read. `contentType` is its own, or empty where that was not among the fields
-   * that were kept. Default: 431 and nothing else.
+   * Answers a request whose header list is too large to be read. `contentType` is its own, or empty where that was not
+   * among the fields that were kept. Default: 431 and nothing else.
    */
   readonly refuseLargeHeader?: (context: Context, contentType: string) => LaneAnswer;
   readonly limits?: Partial<Limits>;
-  /** Counts what all connections hold of their requests, and of the bodies of answers that wait; bounds the former. Default: a count without a bound. */
+  /**
+   * Counts what all connections hold of their requests, and of the bodies of answers that wait; bounds the former.
+   * Default: a count without a bound.
+   */
   readonly account?: Account;
   /** Milliseconds of a clock that never runs back. */
   readonly clock?: () => number;
@@ -39,7 +42,9 @@ export type ServedConnection = {
   readonly idleSinceMs: number | null;
 };
 
-/** Serves HTTP/2 with prior knowledge on sockets that someone else accepted; over TLS, on those whose ALPN chose "h2". */
+/**
+ * Serves HTTP/2 with prior knowledge on sockets that someone else accepted; over TLS, on those whose ALPN chose "h2".
+ */
 export class Http2Server<Context> {
   readonly #parts: ServerParts<Context>;
   readonly #clock: () => number;
@@ -74,8 +79,8 @@ export class Http2Server<Context> {
   }
 
   /**
-   * Serves this socket, from here on ours, until it closes. `context` is handed to its lanes and handlers: say, who the client is.
-   * What was read from it before must have been put back by `unshift`.
+   * Serves this socket, from here on ours, until it closes. `context` is handed to its lanes and handlers: say, who the
+   * client is. What was read from it before must have been put back by `unshift`.
    */
   accept(socket: Duplex, context: Context): ServedConnection {
     if (this.#isLeaving || this.#connections.size >= this.#parts.limits.maxConnections) {
@@ -100,7 +105,7 @@ export class Http2Server<Context> {
   sweep(): void {
     const { time, limits } = this.#parts;
     const nowMs = this.#clock();
-    // A sweep that is late was held up, as were all reads: that time is nobody's silence.
+    // A late sweep was held up, and so were all reads: that time is no peer's silence.
     const elapsedMs = Math.min(Math.max(0, nowMs - this.#sweptAtMs), 2 * limits.sweepMs);
     this.#sweptAtMs = nowMs;
     time.nowMs += elapsedMs;
@@ -109,7 +114,10 @@ export class Http2Server<Context> {
     }
   }
 
-  /** Lets all connections finish what is under way (RFC 9113 section 6.8), and destroys after `graceMs` what is left. Resolves when none is left. */
+  /**
+   * Lets all connections finish what is under way (RFC 9113 section 6.8), and destroys after `graceMs` what is left.
+   * Resolves when none is left.
+   */
   async close(graceMs: number): Promise<void> {
     this.#isLeaving = true;
     for (const connection of this.#connections) {

@@ -34,11 +34,11 @@ export type IncomingParts<Context> = {
 };
 
 /**
- * Does what each frame of the client asks for (RFC 9113 section 6). Throws `ConnectionError` where the RFC ends the connection;
- * resets the stream itself where it ends a stream.
+ * Does what each frame of the client asks for (RFC 9113 section 6). Throws `ConnectionError` where the RFC ends the
+ * connection; resets the stream itself where it ends a stream.
  */
 export class Incoming<Context> {
-  /** Streams above are none of ours any more: our GOAWAY told so. */
+  /** The last stream that we take: our GOAWAY named it. */
   lastAcceptedId: number = maxStreamId;
   readonly blocks: HeaderBlocks;
   readonly control: ControlFrames<Context>;
@@ -69,7 +69,7 @@ export class Incoming<Context> {
     this.#general = new GeneralRunner(runnerParts);
   }
 
-  /** Hot path. */
+  /** Hot path. Does what one frame asks for. */
   onFrame(frame: FrameReader): void {
     if (!this.control.hasPeerSettings && frame.type !== FrameType.Settings) {
       // Section 3.4.
@@ -113,7 +113,7 @@ export class Incoming<Context> {
     }
   }
 
-  /** Hot path. Whatever becomes of the stream, the block is decoded: both sides' tables stay alike (section 4.3). */
+  /** Whatever becomes of the stream, the block is decoded: both sides' tables stay alike (section 4.3). */
   #onHeaderBlock(): void {
     const { blocks } = this;
     this.#decoder.decode(blocks.bytes, blocks.start, blocks.end);
@@ -231,7 +231,7 @@ export class Incoming<Context> {
     }
   }
 
-  /** Hot path. Section 6.1. */
+  /** Section 6.1. */
   #onData(frame: FrameReader): void {
     const { streamId, flags, length } = frame;
     if (streamId === 0) {
@@ -305,7 +305,10 @@ export class Incoming<Context> {
     }
   }
 
-  /** Sees to it that requests that wait leave room for those that have begun. The one that holds most goes, so that small ones stay. */
+  /**
+   * Sees to it that requests that wait leave room for those that have begun. The one that holds most goes, so that
+   * small ones stay.
+   */
   #keepRoom(): void {
     const { account, table, server } = this.#parts;
     while (account.room < server.limits.connectionWindowBytes) {
@@ -313,15 +316,17 @@ export class Incoming<Context> {
       if (heaviest === undefined) {
         return;
       }
-      // Section 8.7: nothing was done, so that clients may send it again by themselves. No fault of theirs: the windows allowed it.
+      // Section 8.7: nothing was done, so that clients may send it again by themselves. No fault of theirs: the windows
+      // allowed it.
       this.guard.dropStream(heaviest.id, ErrorCode.RefusedStream, "too many bytes of requests wait");
       this.extraWork += table.underWay >> 6;
     }
   }
 
   /**
-   * Section 8.1.1: malformed, so the stream is reset; unless its response is on its way, which may be sent first. Clients that see a
-   * response begin stop sending, connect-go with END_STREAM and short of what it declared: a reset would overtake the status.
+   * Section 8.1.1: malformed, so the stream is reset; unless its response is on its way, which may be sent first.
+   * Clients that see a response begin stop sending, connect-go with END_STREAM and short of what it declared: a reset
+   * would overtake the status.
    */
   #onShortBody(stream: Stream<Context>): void {
     const message = "body is shorter than content-length";
@@ -334,7 +339,9 @@ export class Incoming<Context> {
     this.guard.spendFault();
   }
 
-  /** The open stream of this id, or null if the frame is to be dropped. Throws where section 5.1 ends the connection. */
+  /**
+   * The open stream of this id, or null if the frame is to be dropped. Throws where section 5.1 ends the connection.
+   */
   #openStream(id: number, frameName: string): Stream<Context> | null {
     const { table } = this.#parts;
     const stream = table.get(id);
@@ -356,8 +363,8 @@ export class Incoming<Context> {
   }
 
   /**
-   * Section 5.1, closed: a client may have written it before it read our answer, or behind its own RST_STREAM. It costs no other stream
-   * anything: the stream is reset, as far as it is still there, and what follows on it is dropped.
+   * Section 5.1, closed: a client may have written it before it read our answer, or behind its own RST_STREAM. It costs
+   * no other stream anything: the stream is reset, as far as it is still there, and what follows on it is dropped.
    */
   #refuseLateFrame(id: number, frameName: string): void {
     if (frameName === "HEADERS" && this.#decoder.fields[0]?.name.startsWith(":") === true) {
@@ -370,7 +377,7 @@ export class Incoming<Context> {
     table.ids.noteReset(id);
   }
 
-  /** Hot path. Opens the connection's window as far as there is room. */
+  /** Opens the connection's window as far as there is room. */
   openWindow(): void {
     this.#parts.outgoing.windowUpdate(0, this.#window.open(this.#parts.account.room));
   }

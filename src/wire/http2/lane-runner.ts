@@ -48,7 +48,7 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** Hot path. Begins a request; one without a body is answered at once. */
+  /** Begins a request; one without a body is answered at once. */
   begin(stream: Stream<Context>, lane: Lane<Context>, head: RequestHead, endStream: boolean): void {
     stream.lane = lane;
     // The head's array is filled anew for the next request: the stream takes it and leaves its own.
@@ -96,7 +96,6 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** Hot path. */
   #answer(stream: Stream<Context>, lane: Lane<Context>, bytes: Buffer, start: number, end: number): void {
     if (!this.#parts.work.isOpen) {
       this.#answerInTurn(stream, lane, bytes, start, end);
@@ -105,7 +104,7 @@ export class LaneRunner<Context> {
     this.#ask(stream, lane, bytes, start, end, false);
   }
 
-  /** Hot path. `isCounted`: the gate has counted it as work. */
+  /** `isCounted`: the gate has counted it as work. */
   #ask(
     stream: Stream<Context>,
     lane: Lane<Context>,
@@ -243,7 +242,9 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** RFC 9113 section 8.1: a whole response before the whole request asks the client, without an error, to send no more. */
+  /**
+   * RFC 9113 section 8.1: a whole response before the whole request asks the client, without an error, to send no more.
+   */
   #endEarly(stream: Stream<Context>): void {
     const { table, outgoing } = this.#parts;
     outgoing.resetStream(stream.id, ErrorCode.NoError);

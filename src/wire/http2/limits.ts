@@ -11,33 +11,44 @@ export type Limits = {
   readonly maxContinuations: number;
   /** Our dynamic table: SETTINGS_HEADER_TABLE_SIZE, also the most that our encoder uses of the peer's. */
   readonly headerTableBytes: number;
-  /** Requests under way on a connection: SETTINGS_MAX_CONCURRENT_STREAMS. Never is more work under way than for so many (CVE-2025-8671). */
+  /**
+   * Requests under way on a connection: SETTINGS_MAX_CONCURRENT_STREAMS. Never is more work under way than for so many
+   * (CVE-2025-8671).
+   */
   readonly maxConcurrentStreams: number;
   /** Body bytes that one request may have sent and we not yet handed on. */
   readonly streamWindowBytes: number;
   /** Body bytes that may be on their way on a connection, as long as its account has room for them. */
   readonly connectionWindowBytes: number;
   /**
-   * What a connection may hold of its requests: header blocks and bodies that came and were not handed on, and the header fields of general
-   * requests under way. Fields take half of it at most: a request that brings more is refused. Room for a connection's window is kept from
-   * requests that have not begun: past it, the one of them that holds most is refused.
+   * What a connection may hold of its requests: header blocks and bodies that came and were not handed on, and the
+   * header fields of general requests under way. Fields take half of it at most: a request that brings more is refused.
+   * Room for a connection's window is kept from requests that have not begun: past it, the one of them that holds most
+   * is refused.
    */
   readonly maxHeldBytes: number;
   /** What may wait to be written on a connection. Past it, nothing more is read from it. */
   readonly maxUnsentBytes: number;
-  /** Bytes of response bodies that wait on a connection, for windows most of all. Past it, no general request's handler begins. */
+  /**
+   * Bytes of response bodies that wait on a connection, for windows most of all. Past it, no general request's handler
+   * begins.
+   */
   readonly maxWaitingBodyBytes: number;
   /**
-   * General requests of a connection whose handlers are at work on a response: each may bring one body more than the bound above. And of
-   * all its requests, those at work where the reset budget is spent.
+   * General requests of a connection whose handlers are at work on a response: each may bring one body more than the
+   * bound above. And of all its requests, those at work where the reset budget is spent.
    */
   readonly maxHandlersAtOnce: number;
   /**
-   * What a connection may have beyond its answered requests, each of which gives one back: requests that it gave up when work on them had
-   * begun, past which few begin at once (CVE-2023-44487); and streams that it got wrong, past which it is ended (CVE-2019-9514).
+   * What a connection may have beyond its answered requests, each of which gives one back: requests that it gave up
+   * when work on them had begun, past which few begin at once (CVE-2023-44487); and streams that it got wrong, past
+   * which it is ended (CVE-2019-9514).
    */
   readonly resetBudget: number;
-  /** SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA and unknown frames a connection may send beyond its real work (CVE-2019-9511 to 9518). */
+  /**
+   * SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA and unknown frames a connection may send beyond its real work
+   * (CVE-2019-9511 to 9518).
+   */
   readonly controlBudget: number;
   /** What each of these budgets get back a second, whatever happens. */
   readonly budgetRefillPerSecond: number;
@@ -53,7 +64,10 @@ export type Limits = {
   readonly laneBodyMs: number;
   /** The longest silence in the request body of a general request whose response has not begun. */
   readonly bodyIdleMs: number;
-  /** How long the peer may take none of what waits to be written on its connection, and of what waits for windows on a stream. */
+  /**
+   * How long the peer may take none of what waits to be written on its connection, and of what waits for windows on a
+   * stream.
+   */
   readonly writeStallMs: number;
   /** Silence before we send a PING, and what the peer then has to answer. */
   readonly keepaliveMs: number;
@@ -68,7 +82,10 @@ export type Limits = {
   readonly goAwayMs: number;
   /** How long we read, and throw away, after a connection error, so that the peer can read our GOAWAY. */
   readonly lingerMs: number;
-  /** How often deadlines are looked at: they are met this exactly. A sweep that comes later than twice this adds no more to any of them. */
+  /**
+   * How often deadlines are looked at: they are met this exactly. A sweep that comes later than twice this adds no more
+   * to any of them.
+   */
   readonly sweepMs: number;
   readonly maxConnections: number;
 };

@@ -14,8 +14,8 @@ const wholePartEarns = 12;
 export type OutgoingLimits = { readonly headerTableBytes: number; readonly maxUnsentBytes: number };
 
 /**
- * All that leaves on a connection, in order, as far as the peer's windows (RFC 9113 section 5.2) and its reading let it.
- * Frames gather until the turn's end and leave in one write.
+ * All that leaves on a connection, in order, as far as the peer's windows (RFC 9113 section 5.2) and its reading let
+ * it. Frames gather until the turn's end and leave in one write.
  */
 export class Outgoing<Context> {
   readonly writer: FrameWriter;
@@ -69,8 +69,8 @@ export class Outgoing<Context> {
   }
 
   /**
-   * What the peer may have spent on windows and PINGs for what was sent since the last call: for each part of a body that was sent whole,
-   * and for each KiB. Bytes one at a time earn nothing (CVE-2019-9511).
+   * What the peer may have spent on windows and PINGs for what was sent since the last call: for each part of a body
+   * that was sent whole, and for each KiB. Bytes one at a time earn nothing (CVE-2019-9511).
    */
   takeEarned(): number {
     const earned = this.#earned;
@@ -121,7 +121,9 @@ export class Outgoing<Context> {
     }
   }
 
-  /** Hot path. Sends a whole response at once; false, and nothing sent, if a window or a frame is too small for that. */
+  /**
+   * Hot path. Sends a whole response at once; false, and nothing sent, if a window or a frame is too small for that.
+   */
   answer(stream: Stream<Context>, answer: LaneAnswer): boolean {
     const { head, body, trailer } = answer;
     const bytes = body === null ? 0 : body.length;
@@ -155,7 +157,10 @@ export class Outgoing<Context> {
     this.flushSoon();
   }
 
-  /** Sends a part of a body as the windows allow, one part of a stream at a time. `onSent` hears when it is in the writer. */
+  /**
+   * Sends a part of a body as the windows allow, one part of a stream at a time. `onSent` hears when it is in the
+   * writer.
+   */
   body(stream: Stream<Context>, bytes: Uint8Array, endStream: boolean, onSent: (sent: boolean) => void): void {
     stream.outgoing = bytes;
     stream.outgoingAt = 0;

@@ -9,10 +9,16 @@ import type { WorkGate } from "./work-gate.ts";
 
 /** What an answered request gives back to the control budget. */
 const answeredRefill = 20;
-/** What a request gives back that was reset without a fault: what its client had sent before it knew, or sends because it gave up. */
+/**
+ * What a request gives back that was reset without a fault: what its client had sent before it knew, or sends because
+ * it gave up.
+ */
 const resetRefill = 4;
 
-/** Keeps count of what a peer makes us do for nothing, and ends the connection with ENHANCE_YOUR_CALM where it is too much. */
+/**
+ * Keeps count of what a peer makes us do for nothing, and ends the connection with ENHANCE_YOUR_CALM where it is too
+ * much.
+ */
 export class PeerGuard<Context> {
   readonly #table: StreamTable<Context>;
   readonly #outgoing: Outgoing<Context>;
@@ -35,7 +41,7 @@ export class PeerGuard<Context> {
     this.#control.refill(amount);
   }
 
-  /** Hot path. Gives back for a request that was answered in full. */
+  /** Gives back for a request that was answered in full. */
   noteAnswered(): void {
     this.#work.refill(1);
     this.#faults.refill(1);
@@ -54,7 +60,10 @@ export class PeerGuard<Context> {
     this.#control.refill(resetRefill);
   }
 
-  /** The client reset its stream, which is no fault however often, and ends no connection: it may have waited for us too long. */
+  /**
+   * The client reset its stream, which is no fault however often, and ends no connection: it may have waited for us too
+   * long.
+   */
   onClientReset(stream: Stream<Context>, code: number): void {
     this.#abort(stream, code, "the client reset the stream");
     this.#control.refill(resetRefill);

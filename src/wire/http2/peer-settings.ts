@@ -9,7 +9,10 @@ export type PeerSettings = {
   initialWindowBytes: number | null;
 };
 
-/** Reads the payload of a SETTINGS frame (RFC 9113 sections 6.5.1 and 6.5.2), `start` to `end`: the last value of a setting holds. */
+/**
+ * Reads the payload of a SETTINGS frame (RFC 9113 sections 6.5.1 and 6.5.2), `start` to `end`: the last value of a
+ * setting holds.
+ */
 export function readPeerSettings(bytes: Buffer, start: number, end: number): PeerSettings {
   const settings: PeerSettings = {
     headerTableBytes: null,

@@ -28,7 +28,10 @@ export class ReceiveWindow {
     return this.#available >= 0;
   }
 
-  /** Hot path. Opens it as far as there is room. Returns the increment to announce now, or 0: half a window is worth a frame. */
+  /**
+   * Opens it as far as there is room. Returns the increment to announce now, or 0: half a window is worth a
+   * frame.
+   */
   open(room: number): number {
     const goal = Math.min(room, this.#size);
     const increment = goal - this.#available;

@@ -1,6 +1,6 @@
 import { BodyBuffer } from "./body-buffer.ts";
 
-/** Who reads a body. */
+/** The reader of a body. */
 export type BodyReader = {
   /** Hears of each byte that left, read or thrown away; with 0 of the wish for one. */
   onRead(bytes: number): void;
@@ -15,7 +15,10 @@ type Waiting = {
   readonly reject: (reason: unknown) => void;
 };
 
-/** The body of a general request: read it once, from start to end. What is read makes room for more (RFC 9113 section 5.2). */
+/**
+ * The body of a general request: read it once, from start to end. What is read makes room for more (RFC 9113 section
+ * 5.2).
+ */
 export class RequestBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
   readonly #reader: BodyReader;
   readonly #buffer = new BodyBuffer();

@@ -22,8 +22,8 @@ const hostBit = 1 << FieldKind.Host;
 const pseudoBits = methodBit | schemeBit | authorityBit | pathBit;
 
 /**
- * Hot path. Fills `head` from a request's fields. False if the request is malformed (RFC 9113 sections 8.1.1, 8.2 and 8.3):
- * a stream error of PROTOCOL_ERROR.
+ * Hot path. Fills `head` from a request's fields. False if the request is malformed (RFC 9113 sections 8.1.1, 8.2 and
+ * 8.3): a stream error of PROTOCOL_ERROR.
  */
 export function readRequestHead(
   fields: readonly Field[],

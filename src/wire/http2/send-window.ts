@@ -9,8 +9,8 @@ export class SendWindow {
   }
 
   /**
-   * Adds a WINDOW_UPDATE's increment, or what SETTINGS_INITIAL_WINDOW_SIZE changed by: it may fall below zero (section 6.9.2).
-   * False if it passed 2^31-1 (section 6.9.1).
+   * Adds a WINDOW_UPDATE's increment, or what SETTINGS_INITIAL_WINDOW_SIZE changed by: it may fall below zero (section
+   * 6.9.2). False if it passed 2^31-1 (section 6.9.1).
    */
   grow(increment: number): boolean {
     this.available += increment;

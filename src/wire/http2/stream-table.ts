@@ -15,7 +15,10 @@ export class StreamTable<Context> {
   readonly #account: Account;
   readonly #onIdle: () => void;
 
-  /** Takes what it holds of the streams that it closes from the account: bodies of lanes, header fields of general requests. `onIdle` hears when nothing is under way any more. */
+  /**
+   * Takes what it holds of the streams that it closes from the account: bodies of lanes, header fields of general
+   * requests. `onIdle` hears when nothing is under way any more.
+   */
   constructor(account: Account, onIdle: () => void) {
     this.#account = account;
     this.#onIdle = onIdle;
@@ -44,7 +47,6 @@ export class StreamTable<Context> {
     return this.#open.values();
   }
 
-  /** Hot path. */
   open(id: number, contentLength: number, nowMs: number): Stream<Context> {
     const stream = this.#spare.pop() ?? new Stream<Context>();
     stream.begin(id, contentLength, nowMs);
@@ -66,7 +68,7 @@ export class StreamTable<Context> {
     return heaviest;
   }
 
-  /** Hot path. Closes a stream that nobody else holds: the object is used again. */
+  /** Closes a stream that nothing else holds: the object is used again. */
   recycle(stream: Stream<Context>): void {
     this.#remove(stream);
     stream.lane = null;

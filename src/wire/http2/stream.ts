@@ -6,8 +6,9 @@ import type { RequestBody } from "./request-body.ts";
 import { SendWindow } from "./send-window.ts";
 
 /**
- * A stream that is not idle and not closed (RFC 9113 section 5.1). The two ends tell its state: open while neither has ended,
- * half-closed (remote) once the client's has, half-closed (local) once ours has, closed when both have or one side reset it.
+ * A stream that is not idle and not closed (RFC 9113 section 5.1). The two ends tell its state: open while neither has
+ * ended, half-closed (remote) once the client's has, half-closed (local) once ours has, closed when both have or one
+ * side reset it.
  */
 export class Stream<Context> {
   id = 0;
@@ -45,7 +46,10 @@ export class Stream<Context> {
   outgoing: Uint8Array | null = null;
   outgoingAt = 0;
   outgoingEnds = false;
-  /** Body bytes sent; and how many they were, and when, as of the last sweep that found nothing waiting or some of it gone. */
+  /**
+   * Body bytes sent; and how many they were, and when, as of the last sweep that found nothing waiting or some of it
+   * gone.
+   */
   sentBytes = 0;
   notedSentBytes = 0;
   notedSentAtMs = 0;

@@ -7,10 +7,11 @@ export type WorkGateLimits = {
 };
 
 /**
- * Lets work on a connection's requests begin. Work goes on when its request is reset, so that resets could ask for more of it than
- * answers do (CVE-2023-44487, CVE-2025-8671): never more requests are at work than there may be streams, nor, past `maxHandlersAtOnce`,
- * than the budget of work given up has left. Who must wait begins later, in order; who is reset meanwhile has cost nothing. So a client that gives up
- * a burst of calls, since we were slow, is served more slowly for a while, and a flood of resets gains nothing.
+ * Lets work on a connection's requests begin. Work goes on when its request is reset, so that resets could ask for more
+ * of it than answers do (CVE-2023-44487, CVE-2025-8671): never more requests are at work than there may be streams,
+ * nor, past `maxHandlersAtOnce`, than the budget of work given up has left. A request that must wait begins later, in
+ * order; one that is reset meanwhile has cost nothing. So a client that gives up a burst of calls because we were slow
+ * is served more slowly for a while, and a flood of resets gains nothing.
  */
 export class WorkGate {
   readonly #limits: WorkGateLimits;
@@ -24,12 +25,15 @@ export class WorkGate {
     this.#givenUp = new FloodBudget(limits.resetBudget);
   }
 
-  /** Hot path. Whether work may begin at once. */
+  /** Whether work may begin at once. */
   get isOpen(): boolean {
     return this.#hasRoom && this.#waiting.size === 0;
   }
 
-  /** Calls back at once or later, when the stream's work may begin; not at all if that is cancelled before. `finish` must follow. */
+  /**
+   * Calls back at once or later, when the stream's work may begin; not at all if that is cancelled before. `finish`
+   * must follow.
+   */
   enter(stream: object, begin: () => void): void {
     if (this.isOpen) {
       this.start();
@@ -58,7 +62,7 @@ export class WorkGate {
     this.#givenUp.spend(1);
   }
 
-  /** Hot path. Gives back for time that passed, and for a request that was answered. */
+  /** Gives back for time that passed, and for a request that was answered. */
   refill(amount: number): void {
     this.#givenUp.refill(amount);
     if (this.#waiting.size > 0) {

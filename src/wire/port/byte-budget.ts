@@ -20,8 +20,9 @@ export type ByteReadings = {
 const lookEveryMs = 500;
 
 /**
- * Bounds what the connections of a thread hold together: unfinished requests, header fields, bodies that wait, and answers that nobody
- * takes. Past `maxBytes`, those that hold most are cut until a quarter is free. Windows and limits bound each connection, and there are many.
+ * Bounds what the connections of a thread hold together: unfinished requests, header fields, bodies that wait, and
+ * answers that their peers do not take. Past `maxBytes`, those that hold most are cut until a quarter is free. Windows
+ * and limits bound each connection, and there are many.
  */
 export function createByteBudget(maxBytes: number, log: Log): ByteBudget {
   const sources: (() => Iterable<Holder>)[] = [];

@@ -29,7 +29,7 @@ export type RegistryLimits = {
   readonly maxStrangers: number;
   /** How long a stranger has to be told that it is one. */
   readonly strangerMs: number;
-  /** Whether for one connection too many the longest idle one is cut, where whoever likes may connect. */
+  /** Whether the longest idle connection is cut for one too many: so on a port that anybody may connect to. */
   readonly cutsIdle: boolean;
 };
 
@@ -67,7 +67,7 @@ export class ConnectionRegistry {
     });
   }
 
-  /** Whether one more may come to speak: for a stranger the oldest stranger is cut, and nobody else for either. */
+  /** Whether one more connection may speak. For a stranger too many the oldest stranger is cut, and no caller ever. */
   makeRoom(isStranger: boolean): boolean {
     const { maxConnections, maxStrangers } = this.#limits;
     if (isStranger) {

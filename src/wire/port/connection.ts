@@ -4,8 +4,8 @@ import type { Peer } from "./peer.ts";
 /** All connections of a listener that speak one protocol. */
 export type Connections = {
   /**
-   * Speaks on a socket, of whose bytes none is read yet, until it closes. A stranger, for whom nothing will be done, is granted as little as
-   * it takes to tell it so.
+   * Speaks on a socket, of whose bytes none is read yet, until it closes. A stranger, for whom nothing will be done, is
+   * granted as little as it takes to tell it so.
    */
   serve(socket: Socket, peer: Peer, isStranger: boolean): Connection;
   /** Gives back what they share, once their owner has closed them all. */

@@ -8,7 +8,10 @@ export type ListenSetting = {
   readonly canBeOff: boolean;
 };
 
-/** What is wrong with the place of a listener, and what to do about it, in one line that names the setting. Any other error as it is. */
+/**
+ * What is wrong with the place of a listener, and what to do about it, in one line that names the setting. Any other
+ * error as it is.
+ */
 export function explainListenError(setting: ListenSetting, address: ListenAddress, error: unknown): unknown {
   if (!(error instanceof Error && "code" in error && "syscall" in error)) {
     return error;

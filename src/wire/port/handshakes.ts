@@ -8,13 +8,17 @@ export type HandshakeLimits = {
   readonly maxHandshakeBurst: number;
 };
 
-/** Sockets of one remote address that do not speak yet, and of those the ones that wait for their turn, in the order in which they came. */
+/**
+ * Sockets of one remote address that do not speak yet, and of those the ones that wait for their turn, in the order in
+ * which they came.
+ */
 type Party = { readonly address: string; readonly sockets: Set<Socket>; readonly waiting: Map<Socket, () => void> };
 
 /**
- * Sockets from accept until they speak a protocol. A TLS handshake takes a millisecond of a thread that has better to do: they begin at a
- * pace, the first of each remote address before the second of any. Where too many do not come to speak, the oldest of the address that has
- * most of them is cut, and never the newest: silent ones would lock out who comes to speak.
+ * Sockets from accept until they speak a protocol. A TLS handshake takes a millisecond of a thread that has better to
+ * do: they begin at a pace, the first of each remote address before the second of any. Where too many do not come to
+ * speak, the oldest of the address that has most of them is cut, and never the newest: silent ones would lock out who
+ * comes to speak.
  */
 export class Handshakes {
   readonly #limits: HandshakeLimits;
@@ -38,7 +42,10 @@ export class Handshakes {
     return this.#partyOf.size;
   }
 
-  /** The socket counts until `end`, or until it closes. `begin` is called when its turn has come. Returns whether another was cut for it. */
+  /**
+   * The socket counts until `end`, or until it closes. `begin` is called when its turn has come. Returns whether
+   * another was cut for it.
+   */
   add(socket: Socket, begin: () => void): boolean {
     const address = partyAddress(socket.remoteAddress ?? "");
     const party = this.#parties.get(address) ?? { address, sockets: new Set(), waiting: new Map() };
@@ -135,7 +142,7 @@ export class Handshakes {
   }
 }
 
-/** Who has one address of IPv6 has the 2^64 of its network. */
+/** A holder of one IPv6 address has the 2^64 of its network. */
 function partyAddress(address: string): string {
   if (!address.includes(":") || address.includes(".")) {
     return address;

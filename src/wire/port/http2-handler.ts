@@ -7,7 +7,9 @@ import { requestUrl, unixAuthority, unnamedAuthority } from "../request-target.t
 import { textResponse } from "../text-response.ts";
 import type { Peer } from "./peer.ts";
 
-/** Answers HTTP/2 requests with a handler. What fails before the response has begun is logged, and answered with 500. */
+/**
+ * Answers HTTP/2 requests with a handler. What fails before the response has begun is logged, and answered with 500.
+ */
 export function createHttp2Handler(
   handler: HttpHandler,
   { scheme, log }: { readonly scheme: "http" | "https"; readonly log: Log },
@@ -16,7 +18,7 @@ export function createHttp2Handler(
     try {
       return await toGeneralResponse(await respond(handler, scheme, request, peer), request);
     } catch (error) {
-      // What fails because the peer is gone is no news, and nobody reads the answer.
+      // The peer may be gone: then a failure says nothing, and the answer has no reader.
       if (!request.signal.aborted) {
         log.error(describeError(error), "a response failed");
       }

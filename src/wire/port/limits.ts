@@ -1,4 +1,7 @@
-/** What the listener grants its peers before it knows their protocol, and those of HTTP/1.1 after. HTTP/2 brings limits of its own. */
+/**
+ * What the listener grants its peers before it knows their protocol, and those of HTTP/1.1 after. HTTP/2 brings limits
+ * of its own.
+ */
 export type HttpLimits = {
   /** Connections that speak, strangers' not counted; one more is closed at once. */
   readonly maxConnections: number;
@@ -6,7 +9,10 @@ export type HttpLimits = {
   readonly maxStrangers: number;
   /** How long a stranger has to be told that it is one. */
   readonly strangerMs: number;
-  /** TLS handshakes and plaintext prefaces that wait or are under way; for one more, the oldest of the address with most of them is cut. */
+  /**
+   * TLS handshakes and plaintext prefaces that wait or are under way; for one more, the oldest of the address with most
+   * of them is cut.
+   */
   readonly maxHandshakes: number;
   /** TLS handshakes that begin in a second, and how many may begin at once after a time without any. */
   readonly handshakesPerSecond: number;

@@ -3,7 +3,9 @@ import { isIPv6 } from "node:net";
 /** Where a listener waits: a TCP port, or a socket in the file system. */
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** Reads `host:port`, `[IPv6]:port` or `unix:/absolute/path`; null when it is none of them. Port 0 means any free one. */
+/**
+ * Reads `host:port`, `[IPv6]:port` or `unix:/absolute/path`; null when it is none of them. Port 0 means any free one.
+ */
 export function parseListenAddress(text: string): ListenAddress | null {
   const path = /^unix:(\/.+)$/.exec(text)?.[1];
   if (path !== undefined) {

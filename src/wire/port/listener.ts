@@ -32,14 +32,19 @@ export type Listener = AsyncDisposable & {
   counts(): ConnectionCounts;
   /** The connections that speak, with what each holds for its peer. */
   holders(): Iterable<Holder>;
-  /** Stops accepting, lets requests under way end, and cuts what is left after the grace. Calling again waits for the first call. */
+  /**
+   * Stops accepting, lets requests under way end, and cuts what is left after the grace. Calling again waits for the
+   * first call.
+   */
   close(graceMs: number): Promise<void>;
 };
 
 /** Whose certificates and trust, and who hears of the peers that come. */
 export type ListenerTls = { readonly source: TlsSource; readonly watch: PeerWatch };
 
-/** Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address. */
+/**
+ * Starts to listen. Plaintext when `tls` is null: the caller sees to it that only this machine can reach the address.
+ */
 export async function startListener(options: {
   readonly address: ListenAddress;
   readonly handler: HttpHandler;
@@ -48,7 +53,7 @@ export async function startListener(options: {
   /** Default: in plain text. */
   readonly refuseLargeHeader?: RefuseLargeHeader;
   readonly tls: ListenerTls | null;
-  /** Whether peers have identities here. Who has none is a stranger then, which is told so and soon cut. */
+  /** Whether peers have identities here. A peer without one is then a stranger, which is told so and soon cut. */
   readonly knowsCallers: boolean;
   readonly limits?: Partial<HttpLimits>;
   readonly http2Limits?: Partial<Http2Limits>;
@@ -140,7 +145,10 @@ export async function startListener(options: {
 // A client may close its sending side behind its request, and read the answer (RFC 9112, 9.6).
 const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000, allowHalfOpen: true };
 
-/** Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one under TLS. */
+/**
+ * Serves a socket on which a protocol is decided. `accepted` is the socket that was accepted: the same one, or the one
+ * under TLS.
+ */
 type Serve = (accepted: Socket, socket: Socket, protocol: Entry["protocol"], peer: Entry["peer"]) => void;
 /** What happens to an accepted socket until its protocol is known. */
 type Start = { begin(socket: Socket): void; stop(): void };
@@ -186,7 +194,8 @@ function tlsStart(
   registry: ConnectionRegistry,
   serve: Serve,
 ): Start {
-  // Node does not say which accepted socket a TLS socket stands on. Both know both ends, which no two living connections share.
+  // Node does not say which accepted socket a TLS socket stands on. Both know both ends, which no two living
+  // connections share.
   const accepted = new Map<string, Socket>();
   const server = createTlsServer({ ...tls.options(), handshakeTimeout: limits.handshakeMs });
   server.on("secureConnection", (socket) => {
@@ -225,7 +234,7 @@ function tlsStart(
     server.setSecureContext(tls.options());
     sweep();
   });
-  // An identity ends with its certificate, whoever asks; the sweep lets the peer know.
+  // An identity ends with its certificate at once; the sweep lets the peer know.
   const sweeping = setInterval(sweep, limits.peerSweepMs);
   sweeping.unref();
   return {
@@ -254,7 +263,10 @@ function addressOf({ remoteAddress }: Socket): string | null {
   return remoteAddress ?? null;
 }
 
-/** A TLS socket that has closed forgets its peer's address. The socket under it does not, and is nowhere else to be found than here. */
+/**
+ * A TLS socket that has closed forgets its peer's address. The socket under it does not, and is nowhere else to be
+ * found than here.
+ */
 function addressUnder(socket: Socket): string | null {
   const under: unknown = Reflect.get(socket, "_parent");
   return under instanceof Socket ? addressOf(under) : null;

@@ -2,7 +2,10 @@ import type { ListenAddress } from "./listen-address.ts";
 import type { Peer } from "./peer.ts";
 import { isThisMachine } from "./this-machine.ts";
 
-/** Who a plaintext peer is: on this machine, `local`. The address should keep others out; where it does not, they are nobody. */
+/**
+ * The peer of a plaintext connection: from this machine, `local`. The address should keep other machines out; a peer
+ * from one has no identity.
+ */
 export function plaintextPeer(address: ListenAddress, remoteAddress: string | undefined): Peer {
   if ("path" in address) {
     return { transport: "unix", identity: "local", fault: null };

@@ -5,9 +5,9 @@ import { dirname } from "node:path";
 import type { ListenAddress } from "./listen-address.ts";
 
 /**
- * Throws the system's error when nobody can listen there: EADDRINUSE when somebody does already, one that would share its port included.
- * Who listens on a unix socket is asked by its listener, no address needs nothing, and port 0 is always free. A port that is taken right
- * after is found only by a listener that does not share it.
+ * Throws the system's error when nobody can listen there: EADDRINUSE when another listener is there already, also one
+ * that would share its port. Null, port 0 and unix sockets pass: the listener of a unix socket looks by itself. A port
+ * that is taken right after is found only by a listener that does not share it.
  */
 export async function requireFreePort(address: ListenAddress | null): Promise<void> {
   if (address !== null && "path" in address) {

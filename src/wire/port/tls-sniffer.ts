@@ -12,8 +12,9 @@ const http2Answer = Buffer.concat([
 const lingerMs = 1_000;
 
 /**
- * Looks at the first byte of a connection and puts it back: `begin` is called for TLS. Who speaks HTTP in plaintext is told so in its
- * own protocol, and `refused` hears of it, as of anything else. A socket that ends, fails or says nothing for `ms` is destroyed.
+ * Looks at the first byte of a connection and puts it back: `begin` is called for TLS. A peer that speaks plaintext
+ * HTTP is told so in its own protocol; `refused` hears of it, as of any other peer without TLS. A socket that ends,
+ * fails or says nothing for `ms` is destroyed.
  */
 export function sniffTls(
   socket: Socket,

@@ -5,7 +5,9 @@ import type { TlsPeer } from "./peer.ts";
 export type TlsSource = {
   /** The options of handshakes that start now. */
   options(): TlsOptions;
-  /** Who is at the other end of a socket whose handshake is done. The peer is judged by the CAs that hold when it is asked. */
+  /**
+   * The peer at the other end of a socket whose handshake is done. It is judged by the CAs that hold when it is asked.
+   */
   peerOf(socket: TLSSocket): TlsPeer;
   /** Calls back after each change of options or trust, until the returned function is called. */
   onReplaced(callback: () => void): () => void;

@@ -1,6 +1,7 @@
 import { WireType } from "./wire-reader.ts";
 
-// Encoded fields are kept as text of a character a byte: nothing grows as cheaply, and one copy at the end makes bytes of it.
+// Encoded fields are kept as text of a character a byte: nothing grows as cheaply, and one copy at the end makes bytes
+// of it.
 
 /** A string field (protobuf's encoding), or nothing for the empty string, which is its default. */
 export function stringField(number: number, text: string): string {
@@ -16,7 +17,9 @@ export function stringFields(number: number, texts: readonly string[]): string {
   return fields;
 }
 
-/** A field of an integer that a double holds exactly, of an enum or of a bool; or nothing for 0, which is its default. */
+/**
+ * A field of an integer that a double holds exactly, of an enum or of a bool; or nothing for 0, which is its default.
+ */
 export function varintField(number: number, value: number): string {
   return value === 0 ? "" : varint(8 * number + WireType.Varint) + varint(value);
 }

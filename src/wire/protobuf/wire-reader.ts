@@ -16,8 +16,9 @@ export const malformed = -1;
 const maxVarintBytes = 10;
 
 /**
- * Reads the elements of a protobuf message, which lies in `bytes` from `start` up to `end`, one after another. It takes and refuses what
- * the reader of protobuf-es does, where that is more lenient than the specification too. After `malformed` or null it is of no use.
+ * Reads the elements of a protobuf message, which lies in `bytes` from `start` up to `end`, one after another. It takes
+ * and refuses what the reader of protobuf-es does, where that is more lenient than the specification too. After
+ * `malformed` or null it is of no use.
  */
 export class WireReader {
   readonly #bytes: Buffer;
@@ -40,7 +41,7 @@ export class WireReader {
     return this.#end;
   }
 
-  /** Hot path. A field's number, times 8, plus its wire type; or `malformed`. */
+  /** A field's number, times 8, plus its wire type; or `malformed`. */
   tag(): number {
     const start = this.#at;
     const tag = this.uint32();
@@ -50,7 +51,7 @@ export class WireReader {
     return tag < 8 || (tag & 7) > WireType.Bit32 || isTooLong ? malformed : tag;
   }
 
-  /** Hot path. The low 32 bits of a varint; or `malformed`. */
+  /** The low 32 bits of a varint; or `malformed`. */
   uint32(): number {
     const byte = this.#at < this.#end ? (this.#bytes[this.#at] ?? 0) : 0x80;
     if (byte < 0x80) {
@@ -88,7 +89,7 @@ export class WireReader {
     return malformed;
   }
 
-  /** Hot path. Reads a length, and returns where the content ends that begins here; or `malformed`. */
+  /** Reads a length, and returns where the content ends that begins here; or `malformed`. */
   contentEnd(): number {
     const length = this.uint32();
     const end = this.#at + length;
@@ -100,7 +101,7 @@ export class WireReader {
     this.#at = end;
   }
 
-  /** Hot path. A length and as many bytes of UTF-8; or null. */
+  /** A length and as many bytes of UTF-8; or null. */
   string(): string | null {
     const end = this.contentEnd();
     const start = this.#at;
@@ -111,7 +112,7 @@ export class WireReader {
     return this.text(start, end);
   }
 
-  /** Hot path. The text of these bytes; or null where they are no UTF-8. */
+  /** The text of these bytes; or null where they are no UTF-8. */
   text(start: number, end: number): string | null {
     const bytes = this.#bytes;
     for (let at = start; at < end; at++) {
@@ -122,7 +123,10 @@ export class WireReader {
     return bytes.toString("latin1", start, end);
   }
 
-  /** Passes over the value of a field with this tag, in which groups may nest `maxDepth` deep. False where it is malformed. */
+  /**
+   * Passes over the value of a field with this tag, in which groups may nest `maxDepth` deep. False where it is
+   * malformed.
+   */
   skip(tag: number, maxDepth: number): boolean {
     switch (tag & 7) {
       case WireType.Varint:
@@ -140,7 +144,7 @@ export class WireReader {
     }
   }
 
-  /** However long: nobody asks for its value. */
+  /** Its length does not matter: nothing asks for its value. */
   #skipVarint(): boolean {
     while (this.#at < this.#end) {
       if ((this.#bytes[this.#at++] ?? 0) < 0x80) {

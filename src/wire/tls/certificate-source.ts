@@ -59,7 +59,7 @@ function tlsOptions(certificates: Certificates): TlsOptions {
     ciphers,
     honorCipherOrder: true,
     ALPNProtocols: ["h2", "http/1.1"],
-    // A public face asks nobody for one.
+    // A public port asks for none.
     requestCert: certificates.clientCaPem.length > 0,
     // A peer without a good certificate connects and is told UNAUTHENTICATED, which says more than an alert.
     rejectUnauthorized: false,

@@ -9,7 +9,9 @@ export type CertificatePaths = {
   /** The server's certificate, then those that lead to its root. */
   readonly certificate: string;
   readonly key: string;
-  /** The roots, and intermediates where there are any, that issue client certificates; null where none are asked for. */
+  /**
+   * The roots, and intermediates where there are any, that issue client certificates; null where none are asked for.
+   */
   readonly clientCa: string | null;
 };
 
@@ -24,7 +26,9 @@ export type Certificates = {
   readonly warnings: readonly string[];
 };
 
-/** Reads and checks the files. Throws a StartError that names the file and what is wrong with it, never its contents. */
+/**
+ * Reads and checks the files. Throws a StartError that names the file and what is wrong with it, never its contents.
+ */
 export function readCertificates(paths: CertificatePaths, nowMs: number): Certificates {
   const chain = readCertificateFile(paths.certificate);
   const key = readKeyFile(paths.key);

@@ -6,8 +6,8 @@ const maxSpiffeCharacters = 2_048;
 const dnsPattern = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*$/;
 
 /**
- * The one identity that a certificate names, or null: the SPIFFE ID that is its only URI (X509-SVID, 2), or else its first DNS name,
- * in lower case and not a wildcard. URIs of other schemes say nothing here.
+ * The one identity that a certificate names, or null: the SPIFFE ID that is its only URI (X509-SVID, 2), or else its
+ * first DNS name, in lower case and not a wildcard. URIs of other schemes say nothing here.
  */
 export function peerIdentity(certificate: X509Certificate): string | null {
   const names = alternativeNames(certificate.subjectAltName ?? "");
@@ -40,8 +40,9 @@ function isDnsIdentity(name: string): boolean {
 type AlternativeName = { readonly type: string; readonly value: string };
 
 /**
- * The names in Node's text form, in their order: `TYPE:VALUE, TYPE:VALUE`. A value that holds a comma, a quote or what is not
- * printable ASCII is a JSON string there, in which commas are escaped: no name can pose as two. Null when it is not of that form.
+ * The names in Node's text form, in their order: `TYPE:VALUE, TYPE:VALUE`. A value that holds a comma, a quote or what
+ * is not printable ASCII is a JSON string there, in which commas are escaped: no name can pose as two. Null when it is
+ * not of that form.
  */
 function alternativeNames(text: string): readonly AlternativeName[] | null {
   if (text === "") {

@@ -7,9 +7,9 @@ const maxChainLength = 8;
 export type Period = { readonly fromMs: number; readonly untilMs: number };
 
 /**
- * When a chain is good that leads from a certificate to a root among some CAs, each issued by the next: while all of them are valid.
- * Null where there is no such chain. Intermediates may be the peer's own. Of two certificates of one CA, the one that is valid
- * now counts. It repeats what the handshake decided, against CAs of a later time.
+ * When a chain is good that leads from a certificate to a root among some CAs, each issued by the next: while all of
+ * them are valid. Null where there is no such chain. Intermediates may be the peer's own. Of two certificates of one
+ * CA, the one that is valid now counts. It repeats what the handshake decided, against CAs of a later time.
  */
 export function trustedPeriod(
   certificate: X509Certificate,

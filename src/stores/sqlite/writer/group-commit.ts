@@ -5,11 +5,11 @@ import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 
 /**
- * Runs the calls, each atomic by itself, and returns their answers, all of which would survive a power cut. Throws only what is
- * fatal: then it is unknown which of the calls happened.
+ * Runs the calls, each atomic by itself, and returns their answers, all of which would survive a power cut. Throws only
+ * what is fatal: then it is unknown which of the calls happened.
  *
- * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has happened, and
- * each call is run once more alone, revocations first, so that it gets its own outcome.
+ * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has
+ * happened, and each call is run once more alone, revocations first, so that it gets its own outcome.
  */
 export function commitTogether(
   writer: Writer,

@@ -58,8 +58,8 @@ export type WriterLoop = {
 };
 
 /**
- * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits for, then
- * the upkeep. What arrives in the meantime waits for the next turn.
+ * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits
+ * for, then the upkeep. What arrives in the meantime waits for the next turn.
  */
 export function createWriterLoop({
   db,
@@ -174,7 +174,8 @@ export function createWriterLoop({
       if (writer.transact(() => writer.forgetSomeRequests(call.nowMs)) > 0) {
         return "unfinished";
       }
-      // What was forgotten, or erased by a revocation, may still stand in the WAL. A full disk keeps it: room given back is lost.
+      // What was forgotten, or erased by a revocation, may still stand in the WAL. A full disk keeps it: room given
+      // back is lost.
       if (room.hasBallast()) {
         checkpointAll(db, log);
       }

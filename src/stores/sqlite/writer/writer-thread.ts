@@ -16,7 +16,10 @@ import { createWriter } from "./writer.ts";
 import { createWriterLoop } from "./writer-loop.ts";
 import { yieldToOthers } from "./yield-to-others.ts";
 
-/** What may be missing though the database has changes, or had some: whoever starts the process must say that it shall be made anew. */
+/**
+ * What may be missing though the database has changes, or had some: whoever starts the process must say that it shall
+ * be made anew.
+ */
 export type Missing = "database" | "revocation log" | "marker";
 
 export type WriterThreadData = {
@@ -53,8 +56,8 @@ function start(
   data: WriterThreadData,
   { log, fail }: Owner,
 ): Work<OpenedDatabase, WriterThreadOrder, WriterThreadAnswer> {
-  const { revocationLog, minFreeBytes, changeSignal, makeAnew, timeSeen } = data;
-  const files = { ...dataFiles(data.directory), revocationLog, marker: data.marker };
+  const { directory, revocationLog, minFreeBytes, changeSignal, makeAnew, timeSeen } = data;
+  const files = dataFiles(directory, { revocationLog, marker: data.marker });
   const monotonicMs = () => performance.now();
   const room = createStorageRoom(files, minFreeBytes, monotonicMs, log);
   room.makeRoomToStart();
