@@ -7,12 +7,12 @@ export type Mark = {
   readonly signal: number;
 };
 
-/** One change, as far as a holder of tokens in memory needs it: what was remembered of this key may no longer be true. */
+/** One change, as far as a holder of tokens in memory needs it: what was remembered of these keys may no longer be true. */
 export type TokenChange = {
   readonly revision: number;
   readonly action: Action;
-  /** Of the token that was changed. */
-  readonly digest: Uint8Array;
+  /** Of every key that the changed token has or had. Null where an account was changed: then it is every key there is. */
+  readonly digests: readonly Uint8Array[] | null;
 };
 
 /** What changed since a mark, and the mark that is reached with it. */

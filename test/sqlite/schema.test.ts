@@ -36,7 +36,7 @@ it("makes strict tables only", () => {
   const tables = migrated().prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").all();
   expect(tables).toEqual(
     expect.arrayContaining(
-      ["journal", "token", "last_use", "create_request", "sealed_key", "free_sealed_key", "authority"].map((name) => ({
+      ["journal", "token", "token_key", "last_use", "create_request", "sealed_key", "free_sealed_key", "authority"].map((name) => ({
         name,
         strict: 1,
       })),
@@ -48,8 +48,7 @@ it("refuses a digest that is not 32 bytes", () => {
   const db = migrated();
   db.pragma("foreign_keys = 0");
   const insert = db.prepare(
-    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms)
-     VALUES (1, 'tok_1', ?, 'a', 'n', 'secret', 1, 'hint', '[]', 'me', 1)`,
+    "INSERT INTO token_key (digest, token_revision, issue_revision, key_hint) VALUES (?, 1, 1, 'hint')",
   );
   expect(() => insert.run(Buffer.alloc(31))).toThrow(/CHECK constraint failed/);
   expect(() => insert.run("x".repeat(32))).toThrow(/cannot store TEXT value in BLOB column/);

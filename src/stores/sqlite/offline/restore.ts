@@ -7,6 +7,7 @@ import { StartError } from "../../../machine/start-error.ts";
 import { type DataFiles, dataFiles, syncFile } from "../data-directory.ts";
 import { lockDataDirectory } from "../data-directory-lock.ts";
 import { openCopy } from "../open-database.ts";
+import { attestOldChanges } from "../old-hashes.ts";
 import { unmarkBackup } from "../schema.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { openMarker, readMarker } from "../writer/marker.ts";
@@ -164,6 +165,8 @@ function revokeAgain(
   db: Database.Database,
   { revocations }: MissedRevocations,
 ): Pick<Restored, "revokedAgain" | "alreadyRevoked" | "ofLostTokens"> {
+  // A backup's journal ends where it was made. Now it goes on.
+  db.transaction(attestOldChanges).immediate(db);
   const writer = createWriter(db);
   const counts = { revokedAgain: 0, alreadyRevoked: 0, ofLostTokens: 0 };
   writer.transact(() => {

@@ -31,7 +31,10 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   const begin = db.prepare("BEGIN");
   // Nothing was changed. A COMMIT would fail where a read has failed before it.
   const end = db.prepare("ROLLBACK");
-  const find = db.prepare<[Uint8Array], StoredTokenRow>(`SELECT ${storedTokenColumns} FROM token WHERE digest = ?`);
+  const find = db.prepare<[Uint8Array], StoredTokenRow>(
+    `SELECT ${storedTokenColumns} FROM token_key JOIN token ON token.revision = token_key.token_revision
+     WHERE token_key.digest = ?`,
+  );
   let isSharing = false;
   let signalSeen = Number.NaN;
   let isEndComing = false;
