@@ -97,7 +97,13 @@ function createRowWriter(db: Database.Database): RowWriter {
   const doomed: { readonly token: SeededToken; readonly revision: number }[] = [];
   let { revision, hash } = emptyHead;
 
-  function append(action: "create" | "revoke", { id }: SeededToken, created: number, facts: string, atMs: number): void {
+  function append(
+    action: "create" | "revoke",
+    { id }: SeededToken,
+    created: number,
+    facts: string,
+    atMs: number,
+  ): void {
     revision += 1;
     hash = hashChange(hash, { revision, atMs, caller, action, subject: { tokenId: id } }, facts);
     insertChange.run(revision, atMs, caller, action, created, action === "create" ? null : facts, hash);

@@ -79,10 +79,7 @@ function namedSubject(subject: Subject | null): object | null {
 
 /** The facts of a creation: all that a new token and its key are, but for who created it and when. */
 export function createFacts(
-  token: Pick<
-    StoredToken,
-    "account" | "name" | "type" | "livemode" | "permissions" | "expiresAtMs" | "keyHint"
-  >,
+  token: Pick<StoredToken, "account" | "name" | "type" | "livemode" | "permissions" | "expiresAtMs" | "keyHint">,
   digest: Uint8Array,
 ): string {
   return JSON.stringify({

@@ -103,7 +103,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        onChange({ ...outcome.head, caller: caller.identity, action: "create", subject: { tokenId: outcome.token.id } });
+        onChange({
+          ...outcome.head,
+          caller: caller.identity,
+          action: "create",
+          subject: { tokenId: outcome.token.id },
+        });
         return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
       case "replayed":
         return {

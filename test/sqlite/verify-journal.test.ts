@@ -106,7 +106,9 @@ it.each([
   ["-7, -7", "a key is of the token of revision -7, which is not there"],
   ["9, 9", "a key is of the token of revision 9, which is not there"],
 ])("finds a key that was slipped in, of token and change %s", async (revisions, fault) => {
-  expect(faultAfter(`INSERT INTO token_key VALUES (x'${"ff".repeat(32)}', ${revisions}, 'Zz09', NULL, NULL)`)).toBe(fault);
+  expect(faultAfter(`INSERT INTO token_key VALUES (x'${"ff".repeat(32)}', ${revisions}, 'Zz09', NULL, NULL)`)).toBe(
+    fault,
+  );
 });
 
 it("finds a key that was deleted", async () => {

@@ -87,7 +87,13 @@ export function attestOldChanges(db: Database.Database): JournalHead | null {
   }
   const facts = attestation.facts();
   // No clock is asked, so that the times of changes do not fall.
-  const change = { revision: head.revision + 1, atMs: head.atMs, caller: attester, action: attestAction, subject: null };
+  const change = {
+    revision: head.revision + 1,
+    atMs: head.atMs,
+    caller: attester,
+    action: attestAction,
+    subject: null,
+  };
   const hash = hashChange(head.hash, change, facts);
   db.prepare<[number, number, string, string, string, Uint8Array]>(
     "INSERT INTO journal (revision, at_ms, caller, action, facts, hash) VALUES (?, ?, ?, ?, ?, ?)",

@@ -27,20 +27,21 @@ export type Reader = Disposable & {
   changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 };
 
-/** A row for each key of the token that was changed; one without a digest when it was no token. */
-const changesAfterSql = `SELECT change.revision, change.action, token_key.digest
-  FROM (SELECT revision, action, token_revision FROM journal
-    WHERE revision > ? AND (token_revision IS NOT NULL OR account IS NOT NULL) ORDER BY revision LIMIT ?) AS change
-    LEFT JOIN token_key ON token_key.token_revision = change.token_revision
-  ORDER BY change.revision`;
+/** A row for each key of the token that was changed. Revisions have no gaps: so many numbers are so many changes. */
+const changesAfterSql = `SELECT journal.revision, journal.action, journal.account, token_key.digest
+  FROM journal LEFT JOIN token_key ON token_key.token_revision = journal.token_revision
+  WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision`;
 
-type ChangedKeyRow = { readonly revision: number; readonly action: Action; readonly digest: Uint8Array | null };
+type ChangedKeyRow = {
+  readonly revision: number;
+  readonly action: Action;
+  readonly account: string | null;
+  readonly digest: Uint8Array | null;
+};
 
 /** Takes over a connection that only reads. */
 export function createReader(db: Database.Database): Reader {
-  const findById = db.prepare<[string], TokenRow>(
-    `SELECT ${tokenColumns} FROM token WHERE token.id = ?`,
-  );
+  const findById = db.prepare<[string], TokenRow>(`SELECT ${tokenColumns} FROM token WHERE token.id = ?`);
   const findHead = selectJournalHead(db);
   const findChanges = db.prepare<[number, number], ChangedKeyRow>(changesAfterSql);
   // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
@@ -57,8 +58,8 @@ export function createReader(db: Database.Database): Reader {
       return findHead() ?? emptyHead;
     },
     changesAfter(revision, limit) {
-      const changes = toChanges(findChanges.all(revision, limit + 1));
-      return changes.length > limit ? null : changes;
+      const rows = findChanges.all(revision, revision + limit + 1);
+      return (rows.at(-1)?.revision ?? 0) > revision + limit ? null : toChanges(rows);
     },
     [Symbol.dispose]() {
       db.close();
@@ -69,14 +70,13 @@ export function createReader(db: Database.Database): Reader {
 function toChanges(rows: readonly ChangedKeyRow[]): readonly TokenChange[] {
   const changes: TokenChange[] = [];
   let digests: Uint8Array[] = [];
-  for (const { revision, action, digest } of rows) {
-    if (digest === null) {
-      changes.push({ revision, action, digests: null });
-    } else if (changes.at(-1)?.revision === revision) {
+  for (const { revision, action, account, digest } of rows) {
+    if (changes.at(-1)?.revision !== revision) {
+      digests = [];
+      changes.push({ revision, action, digests: account === null ? digests : null });
+    }
+    if (digest !== null) {
       digests.push(digest);
-    } else {
-      digests = [digest];
-      changes.push({ revision, action, digests });
     }
   }
   return changes;

@@ -4,8 +4,8 @@ import { type Owner, runAsWorker, type Work } from "../../../machine/run-as-work
 import { type ChangeSignal, createLongLogMark, createSignalBump } from "../change-signal.ts";
 import { countAllTokens } from "../count-tokens.ts";
 import { dataFiles, hasDatabase } from "../data-directory.ts";
-import { openWriterDatabase } from "../open-database.ts";
 import { attestAction } from "../old-hashes.ts";
+import { openWriterDatabase } from "../open-database.ts";
 import { asStartError, explainDamage } from "../store-fault.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { type FileIdentity, identify, requireInPlace } from "../watched-files.ts";
@@ -72,7 +72,11 @@ function start(
     },
     onAttested(change) {
       // In the form of every change's line: of each revision, the log says what it was.
-      const fields = { action: attestAction, revision: change.revision, hash: Buffer.from(change.hash).toString("hex") };
+      const fields = {
+        action: attestAction,
+        revision: change.revision,
+        hash: Buffer.from(change.hash).toString("hex"),
+      };
       log.info(fields, "changed");
     },
   });
