@@ -74,6 +74,12 @@ export function hostRefusal(request: Pick<HttpRequest, "peer" | "url">): Status 
   return isForAnotherHost(request) ? hostNotLocal : null;
 }
 
+/** The decision on a call that came over HTTP. The host counts first: who names another one may be a page in a browser, and not the peer. */
+export function admitOverHttp(admit: Admit, call: Call, request: HttpRequest): Status | null {
+  const refusal = admit(call);
+  return hostRefusal(request) ?? refusal;
+}
+
 /** In words of its own for each fault. */
 export function callerUnidentified(fault: IdentityFault): Status {
   return statusOf("CALLER_UNIDENTIFIED", faultMessages[fault], { fault });

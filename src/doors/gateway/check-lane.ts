@@ -6,7 +6,7 @@ import { createUnaryLane, type LaneOptions } from "../../calls/grpc/unary-lane.t
 import { messageUndecodable } from "../../calls/request-errors.ts";
 import type { Lane } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { type Check, type CheckVerdict, requestIdOf } from "./check.ts";
+import { type Check, type CheckRequest, type CheckVerdict, requestIdOf } from "./check.ts";
 import { decodeCheckRequest, type KnownWords } from "./decode-check-request.ts";
 import { encodeAccepted, encodeDenied } from "./encode-check-response.ts";
 import { identityHeaders } from "./identity-headers.ts";
@@ -38,10 +38,20 @@ export function createCheckLane(check: Check, maxPreparedBytes: number, options:
     try {
       verdict = check(request);
     } catch (error) {
-      call.requestId = requestIdOf(request);
-      throw error;
+      return failFor(request, call, error);
     }
-    return verdict instanceof Promise ? verdict.then((late) => answer(late, call)) : answer(verdict, call);
+    return verdict instanceof Promise
+      ? verdict.then(
+          (late) => answer(late, call),
+          (error) => failFor(request, call, error),
+        )
+      : answer(verdict, call);
+  }
+
+  /** Nothing is decided: the log has the gateway's name for the request, where it may be told. */
+  function failFor(request: CheckRequest, call: Call, error: unknown): never {
+    call.requestId = requestIdOf(request);
+    throw error;
   }
 
   /** Hot path. */

@@ -1,4 +1,4 @@
-import { createAdmission, hostRefusal, type RoleOf } from "../../calls/admission.ts";
+import { admitOverHttp, createAdmission, type RoleOf } from "../../calls/admission.ts";
 import type { Call } from "../../calls/call.ts";
 import { type Deadlines, deadlineOf, defaultDeadlines } from "../../calls/deadline.ts";
 import type { ReportFault } from "../../calls/fault-log.ts";
@@ -47,10 +47,7 @@ export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
   const { defaultMs } = deadlineOf(forwardAuthRpc, deadlines);
   const { run } = createRunCall<HttpRequest, CheckVerdict, HttpResponse>({
     rpc: forwardAuthRpc,
-    admit(call, request) {
-      const refusal = admit(call);
-      return hostRefusal(request) ?? refusal;
-    },
+    admit: (call, request) => admitOverHttp(admit, call, request),
     respond: (request) => check(questionOf(request)),
     statusOf: (error) => statusOfError(error, forwardAuthRpc, reportFault),
     succeed: respond,
