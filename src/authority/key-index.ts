@@ -42,7 +42,7 @@ const probesPerUnknown = 8;
 const maxWaitingProbes = 10_000;
 // Measured: a map's entry and a 32-character digest.
 const unknownBytes = 120;
-// With an answer that is kept beside the principal, but for the token's texts in it.
+// Includes an answer that is kept beside the principal, without the token's texts in it.
 const entryBytes = 750;
 
 /** What is kept of a key. It stands under a part of its digest, and may push out another's. */

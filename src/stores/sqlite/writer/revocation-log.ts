@@ -195,7 +195,7 @@ function createRevocationLog(
   let roomBytes = sizeBytes;
   let followedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** A line in a file that was moved away, or among those of another store, is found by no restore. */
+  /** No restore finds a line in a file that was moved away, or among the lines of another store. */
   function requireOurs(): void {
     const there = statSync(file, { throwIfNoEntry: false });
     if (there?.dev !== dev || there.ino !== ino || there.size !== roomBytes) {

@@ -58,8 +58,8 @@ export type WriterLoop = {
 };
 
 /**
- * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits
- * for, then the upkeep. What arrives in the meantime waits for the next turn.
+ * Works off the calls of all serving threads: in each turn all calls that wait, together, then one background call,
+ * then the upkeep. What arrives in the meantime waits for the next turn.
  */
 export function createWriterLoop({
   db,
