@@ -42,7 +42,6 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     roles.map((role) => [role, statusOf("ROLE_NOT_ALLOWED", `the role ${role} may not call ${method}`)]),
   );
 
-  /** Hot path. */
   function admit(call: Call): Status | null {
     const { identity } = call.peer;
     const role = identity === null ? null : roleOf(identity);
@@ -54,7 +53,6 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     return refusal;
   }
 
-  /** Hot path. */
   function refusalOf(peer: Peer, identity: string | null, role: Role | null): Status | null {
     if (identity === null) {
       return callerUnidentified(peer.fault ?? "CERTIFICATE_MISSING");

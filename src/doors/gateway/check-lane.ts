@@ -54,7 +54,6 @@ export function createCheckLane(check: Check, maxPreparedBytes: number, options:
     throw error;
   }
 
-  /** Hot path. */
   function answer(verdict: CheckVerdict, call: Call): Uint8Array {
     if (verdict.kind === "accepted") {
       call.tokenId = verdict.token.id;
@@ -67,7 +66,7 @@ export function createCheckLane(check: Check, maxPreparedBytes: number, options:
     return encodeDenied(status, headers, body);
   }
 
-  /** Hot path. From memory: to encode it takes as long as all the rest. */
+  /** From memory: to encode it takes as long as all the rest. */
   function acceptedAnswer(token: StoredToken): Uint8Array {
     const known = prepared.get(token.id);
     if (known !== undefined) {

@@ -53,7 +53,6 @@ export function createCheck(authenticate: Authenticate): Check {
   };
 }
 
-/** Hot path. */
 function toVerdict(request: CheckRequest, outcome: Outcome): CheckVerdict {
   return outcome.kind === "principal"
     ? { kind: "accepted", token: outcome.token }
