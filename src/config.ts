@@ -225,7 +225,7 @@ const limits = {
   }),
   cache: setting("CACHE_MIB", wholeNumber(1, 65_536), "64", {
     help: "memory for keys that were decided on, in MiB, all threads together",
-    more: "An eighth of it is for unknown keys. Answers to Envoy take an eighth more, and the REST API another.",
+    more: "An eighth of it is for unknown keys. Answers to Envoy take up to a half more, and the REST API an eighth.",
   }),
 };
 

@@ -36,12 +36,10 @@ export type RpcShare = {
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
   readonly handshakesPerSecond: number;
-  /** For answers to Envoy that are kept ready. */
-  readonly preparedBytes: number;
 };
 
-/** The share of one of so many threads. `cacheBytes` is what all of them keep keys in. */
-export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: number, cacheBytes: number): RpcShare {
+/** The share of one of so many threads. */
+export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: number): RpcShare {
   return {
     address,
     isShared: threads > 1,
@@ -49,7 +47,6 @@ export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: n
     maxConnections: Math.ceil(config.maxConnections / threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
     handshakesPerSecond: Math.ceil(handshakesPerSecond / threads),
-    preparedBytes: cacheBytes / threads / 8,
   };
 }
 
@@ -122,7 +119,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([
         [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority.authenticate, laneOptions)],
-        [`/${checkRpc}`, createCheckLane(check, share.preparedBytes, laneOptions)],
+        [`/${checkRpc}`, createCheckLane(check, laneOptions)],
         ...createManagementLanes(authority, clock, laneOptions),
       ]),
     },

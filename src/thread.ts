@@ -17,7 +17,6 @@ import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys
 import type { ServiceState } from "./doors/console/service-state.ts";
 import { startConsolePort } from "./doors/console/start-console-port.ts";
 import { startRestPort } from "./doors/rest/start-rest-port.ts";
-import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
 import type { Log } from "./machine/log.ts";
 import { startWorker } from "./machine/start-worker.ts";
 import { type RpcShare, shareOfRpc, startRpcPort } from "./rpc-port.ts";
@@ -57,7 +56,7 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
   // The public has one half, where it is served.
   const halfHeldBytes = config.rest === null ? heldBytes : heldBytes / 2;
   return {
-    rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads, cacheBytes),
+    rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads),
     rest,
     maxTokensPerAccount: config.maxTokensPerAccount,
     // The REST API, which few keys come to, has an eighth besides.
@@ -125,7 +124,6 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     keys: createKeyIndex({
       freshness: store.freshness,
       findByDigest: store.findByDigest,
-      prepare: preparePrincipal,
       maxBytes: config.cacheBytes,
     }),
     clock: clock.now,

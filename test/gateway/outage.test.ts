@@ -37,7 +37,6 @@ function createDoors(authenticate: Authenticate) {
   const forwardAuth = createForwardAuth({ ...options, check });
   const lane = createCheckLane(
     () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
-    1_000_000,
     options,
   );
   return {

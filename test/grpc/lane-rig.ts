@@ -1,11 +1,10 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
-import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
+import type { AuthenticateRequest } from "../../src/authority/judge.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import type { LaneOptions } from "../../src/calls/grpc/unary-lane.ts";
 import { type Authenticate, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
-import { preparePrincipal } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
 import { FieldFactory } from "../../src/wire/http2/field.ts";
 import { HpackDecoder } from "../../src/wire/http2/hpack-decoder.ts";
 import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
@@ -25,11 +24,6 @@ export function errorIn(answer: LaneAnswer): ConnectError | null {
     ...(answer.trailer === null ? {} : fieldsIn(answer.trailer)),
   };
   return findTrailerError(new Headers(fields)) ?? null;
-}
-
-/** What the domain will answer, from what it answers without prepared answers. */
-export function prepared(outcome: Outcome): Outcome {
-  return outcome.kind === "principal" ? { ...outcome, answer: preparePrincipal(outcome.token) } : outcome;
 }
 
 export type LaneRig = {

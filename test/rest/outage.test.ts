@@ -24,7 +24,6 @@ async function startHandler(
     keys: createKeyIndex({
       freshness: store.freshness,
       findByDigest: store.findByDigest,
-      prepare: () => new Uint8Array(0),
       maxBytes: 1_000_000,
     }),
     clock: Date.now,

@@ -1,8 +1,8 @@
 import { Authorization, CheckRequestSchema } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
-import { GenerationalCache } from "../../authority/generational-cache.ts";
 import type { StoredToken } from "../../authority/token.ts";
 import { type Call, fail } from "../../calls/call.ts";
 import { createUnaryLane, type LaneOptions } from "../../calls/grpc/unary-lane.ts";
+import { preparedAnswer } from "../../calls/prepared-answers.ts";
 import { messageUndecodable } from "../../calls/request-errors.ts";
 import type { Lane } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
@@ -11,16 +11,9 @@ import { decodeCheckRequest, type KnownWords } from "./decode-check-request.ts";
 import { encodeAccepted, encodeDenied } from "./encode-check-response.ts";
 import { identityHeaders } from "./identity-headers.ts";
 
-// A map's entry and a small buffer.
-const entryBytes = 250;
-
-/** The lane of Envoy's Check. Answers to accepted keys are kept, up to `maxPreparedBytes`. */
-export function createCheckLane(check: Check, maxPreparedBytes: number, options: LaneOptions): Lane<Peer> {
+/** The lane of Envoy's Check. */
+export function createCheckLane(check: Check, options: LaneOptions): Lane<Peer> {
   const undecodable = messageUndecodable(CheckRequestSchema);
-  const prepared = new GenerationalCache<string, Uint8Array>(
-    maxPreparedBytes,
-    (answer) => entryBytes + answer.byteLength,
-  );
   const known: KnownWords = [];
 
   /** Hot path. */
@@ -56,8 +49,8 @@ export function createCheckLane(check: Check, maxPreparedBytes: number, options:
 
   function answer(verdict: CheckVerdict, call: Call): Uint8Array {
     if (verdict.kind === "accepted") {
-      call.tokenId = verdict.token.id;
-      return acceptedAnswer(verdict.token);
+      call.tokenId = verdict.principal.token.id;
+      return preparedAnswer(verdict.principal, "check", encodeIdentity);
     }
     const { status, headers, body } = verdict;
     call.tokenId = verdict.tokenId;
@@ -66,16 +59,9 @@ export function createCheckLane(check: Check, maxPreparedBytes: number, options:
     return encodeDenied(status, headers, body);
   }
 
-  /** From memory: to encode it takes as long as all the rest. */
-  function acceptedAnswer(token: StoredToken): Uint8Array {
-    const known = prepared.get(token.id);
-    if (known !== undefined) {
-      return known;
-    }
-    const made = encodeAccepted(identityHeaders(token));
-    prepared.set(token.id, made);
-    return made;
-  }
-
   return createUnaryLane(Authorization.method.check, respond, options);
+}
+
+function encodeIdentity(token: StoredToken): Uint8Array {
+  return encodeAccepted(identityHeaders(token));
 }

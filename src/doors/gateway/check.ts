@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { AuthenticateRequest, Outcome } from "../../authority/judge.ts";
 import { holdsKey } from "../../authority/key.ts";
-import type { StoredToken } from "../../authority/token.ts";
+import type { Principal } from "../../authority/key-index.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../../calls/public-error.ts";
 import type { HeaderFields } from "../../wire/exchange.ts";
@@ -19,7 +19,7 @@ export type CheckRequest = {
 
 /** What the gateway is to do with it: pass it on with this token's identity headers, or answer this. */
 export type CheckVerdict =
-  | { readonly kind: "accepted"; readonly token: StoredToken }
+  | { readonly kind: "accepted"; readonly principal: Principal }
   | {
       readonly kind: "refused";
       readonly status: 401 | 403;
@@ -55,7 +55,7 @@ export function createCheck(authenticate: Authenticate): Check {
 
 function toVerdict(request: CheckRequest, outcome: Outcome): CheckVerdict {
   return outcome.kind === "principal"
-    ? { kind: "accepted", token: outcome.token }
+    ? { kind: "accepted", principal: outcome }
     : refused(request, publicRefusal(outcome.reason), outcome.token?.id ?? null);
 }
 

@@ -34,9 +34,5 @@ function headerFields(headers: HeaderFields): string {
 }
 
 function encoded(message: string): Uint8Array {
-  const text = lengthPrefixedText(message);
-  // Some are kept for long: a slice of Node's pool would keep 8 KiB alive with it.
-  const bytes = Buffer.allocUnsafeSlow(text.length);
-  bytes.write(text, "latin1");
-  return bytes;
+  return Buffer.from(lengthPrefixedText(message), "latin1");
 }

@@ -73,9 +73,12 @@ function questionOf({ url, header }: HttpRequest): CheckRequest {
 /** The answer to a key that was decided on. One that is accepted has no request_id, and costs none. */
 function respond(verdict: CheckVerdict, call: Call, request: HttpRequest): HttpResponse {
   if (verdict.kind === "accepted") {
-    call.tokenId = verdict.token.id;
+    call.tokenId = verdict.principal.token.id;
     noteHttp(call, request, 200);
-    return { status: 200, header: headerOf([...identityHeaders(verdict.token), ["cache-control", "no-store"]]) };
+    return {
+      status: 200,
+      header: headerOf([...identityHeaders(verdict.principal.token), ["cache-control", "no-store"]]),
+    };
   }
   call.tokenId = verdict.tokenId;
   call.refusal = verdict.refusal;

@@ -68,7 +68,7 @@ export const plantedGateways = [
     file: "src/calls/call-log.ts",
     from: "isNamed ? findable : sampled",
     to: "sampled",
-    tests: ["test/call-log.test.ts"],
+    tests: ["test/calls/call-log.test.ts"],
   },
   {
     name: "a key in a gateway's route is logged",
@@ -82,13 +82,13 @@ export const plantedGateways = [
     file: "src/calls/large-header.ts",
     from: "count += 1;",
     to: "",
-    tests: ["test/large-header.test.ts"],
+    tests: ["test/calls/large-header.test.ts"],
   },
   {
     name: "over HTTP/2 a header that is too large is 431 without a word",
     file: "src/wire/http2/incoming.ts",
     from: "if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {",
     to: "if (refusal !== null && this.#isHead() && outgoing.answer(stream, refusal)) {",
-    tests: ["test/large-header.test.ts"],
+    tests: ["test/calls/large-header.test.ts"],
   },
 ] as const;
