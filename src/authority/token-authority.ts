@@ -66,8 +66,8 @@ export type TokenAuthority = Lists & {
   findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
   /**
-   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided. Hot
-   * path.
+   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
+   * Hot path.
    */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
 };

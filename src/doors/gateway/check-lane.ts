@@ -16,7 +16,6 @@ export function createCheckLane(check: Check, options: LaneOptions): Lane<Peer> 
   const undecodable = messageUndecodable(CheckRequestSchema);
   const known: KnownWords = [];
 
-  /** Hot path. */
   function respond(
     bytes: Buffer,
     start: number,

@@ -69,7 +69,9 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
       return methodNotAllowed();
     }
     // Without a protocol a request is no call.
-    const protocol = protocolOf(handler.method, request);
+    const contentType = plainlyTyped(request.header).get("content-type") ?? "";
+    // Only Connect has requests without a body, and so without its type.
+    const protocol = request.method === "GET" ? "connect" : protocolOf(handler.method, contentType);
     if (protocol === null) {
       return unsupportedMediaType();
     }
@@ -121,12 +123,8 @@ function createRoute(handler: UniversalHandler, { admissionTo, onCall, reportFau
 
 type Protocol = "grpc" | "grpc-web" | "connect";
 
-/** The protocol of a request for an RPC of this kind; null for none. Of the three only Connect has a GET. */
-function protocolOf({ methodKind }: DescMethod, { method, header }: HttpRequest): Protocol | null {
-  if (method === "GET") {
-    return "connect";
-  }
-  const contentType = plainlyTyped(header).get("content-type") ?? "";
+/** The protocol that has this content type, for an RPC of this kind; null for none. */
+function protocolOf({ methodKind }: DescMethod, contentType: string): Protocol | null {
   if (/^application\/grpc(?:\+(?:proto|json))?$/i.test(contentType)) {
     return "grpc";
   }

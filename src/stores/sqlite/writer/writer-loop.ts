@@ -6,8 +6,8 @@ import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
 import type {
   BackgroundCall,
+  ChangeCall,
   CreateCall,
-  ManagementCall,
   RevokeCall,
   WriterAnswer,
   WriterCall,
@@ -129,7 +129,7 @@ export function createWriterLoop({
 
   function commitWaiting(): void {
     const first = waitingRevocations.splice(0, maxCallsInCommit);
-    const batch: readonly Waiting<ManagementCall>[] = [
+    const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingCreations.splice(0, maxCallsInCommit - first.length),
     ];
@@ -236,7 +236,7 @@ export function createWriterLoop({
 }
 
 /** What the call has revoked: nothing when the token was revoked before. */
-function revocationIn(call: ManagementCall, answered: WriterAnswer | undefined): readonly Revocation[] {
+function revocationIn(call: ChangeCall, answered: WriterAnswer | undefined): readonly Revocation[] {
   if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
     return [];
   }
