@@ -37,8 +37,7 @@ export type KeyIndexOptions = {
 const maxChanges = 1000;
 // About half a millisecond of reads: what is left waits for the next turn, behind requests that need none.
 const maxProbesPerTurn = 64;
-// Of keys that nobody has, so many fewer: whoever sends them waits for each other, and a good key's turn comes soon
-// again.
+// An unknown key costs this many look-ups of a turn, so that a flood of unknown keys delays itself and not good keys.
 const probesPerUnknown = 8;
 const maxWaitingProbes = 10_000;
 // Measured: a map's entry and a 32-character digest.

@@ -58,7 +58,7 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     if (identity === null) {
       return callerUnidentified(peer.fault ?? "CERTIFICATE_MISSING");
     }
-    // Whoever has an identity may ask for health and reflection, whether or not the callers file knows it.
+    // Every identity may ask for health and reflection, whether or not the callers file knows it.
     if (mayCall(permitted, role)) {
       return null;
     }

@@ -4,7 +4,7 @@ import type { FinishedCall } from "./finished-call.ts";
 import { managementRpcs } from "./rpcs.ts";
 
 /**
- * Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by.
+ * For calls whose answer had a request id: the refused client may ask about it, and the line is found by it.
  */
 const findable: Allowance = { lines: 100, everyMs: 1000 };
 /** Of the others nobody can name one. */

@@ -32,7 +32,7 @@ export type PeerWatchOptions = {
 };
 
 const allowance: Allowance = { lines: 1, everyMs: 10_000 };
-/** Whoever has gone is forgotten after one to two of these. */
+/** A caller that has gone is forgotten after one to two of these. */
 const windowMs = 10 * 60 * 1000;
 /** More than a person reads, and than a metric should have values. */
 const maxIdentities = 200;

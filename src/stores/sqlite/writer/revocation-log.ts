@@ -241,7 +241,7 @@ function createRevocationLog(
     sizeBytes += bytes.length;
     // Without room ahead, the line made its own.
     roomBytes = Math.max(roomBytes, sizeBytes);
-    // Again: whoever moves it from now on, as a restore does, finds these lines in it.
+    // Again: a program that moves the file from now on, as a restore does, finds these lines in it.
     requireOurs();
   }
 

@@ -140,7 +140,7 @@ export function createWriterLoop({
         room,
         batch.map(({ call }) => call),
       );
-      // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
+      // After the commit and before the answers, so that every decision after an answer sees that something changed.
       signalChange();
       revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
       noteHead(writer.head());
