@@ -15,7 +15,7 @@ export type Reason =
 export class AuthorityError extends Error {
   readonly reason: Reason;
   readonly metadata: Readonly<Record<string, string>>;
-  /** What the log has beside it, for whoever is to mend it. Not told to the caller; never a key. */
+  /** What the log has besides, for the person who mends it. Not told to the caller; never a key. */
   readonly details: Readonly<Record<string, string>> | null;
 
   constructor(

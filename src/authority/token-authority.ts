@@ -145,7 +145,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     replay: { readonly token: Token; readonly sealedKey: Uint8Array | null },
   ): string {
     if (replay.sealedKey === null) {
-      // A backup holds no sealed keys: a restored store has lost those of live tokens too.
+      // A backup holds no sealed keys: a restored store has lost the sealed keys of live tokens too.
       if (replay.token.revokedAtMs === null) {
         throw replayUnreadable(replay.token.id);
       }
