@@ -78,7 +78,10 @@ export type RpcPort = {
   replaceTls(tls: TlsSet["rpc"]): void;
 };
 
-/** Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
+/**
+ * Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes,
+ * and forward authentication.
+ */
 export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
   const { share, authority, clock, reportFault, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;

@@ -97,7 +97,10 @@ export type ThreadReadings = {
   readonly clockBehindMs: number;
 };
 
-/** Where one thread really listens, with the ports that were found for 0; null where it does not. Can be sent to another thread. */
+/**
+ * Where one thread really listens, with the ports that were found for 0; null where it does not. Can be sent to another
+ * thread.
+ */
 export type ThreadAddresses = {
   readonly rpc: ListenAddress | null;
   readonly rest: ListenAddress | null;
@@ -112,7 +115,10 @@ export type Thread = AsyncDisposable & {
   replaceTls(tls: TlsSet): void;
 };
 
-/** Puts together what this thread serves with, bottom up: the authority over its view of the store, what hears of calls, the ports. */
+/**
+ * Puts together what this thread serves with, bottom up: the authority over its view of the store, what hears of calls,
+ * the ports.
+ */
 export async function startThread(options: ThreadOptions): Promise<Thread> {
   const { config, tls, store, sealingSecret, log } = options;
   await using starting = new AsyncDisposableStack();

@@ -19,7 +19,7 @@ export type ErrorFacts = {
   readonly rule: string;
   /** Of the token that the caller is to do something about. */
   readonly tokenId?: string;
-  /** What the log has beside it, for the person who is to mend it. Not told to the caller; never a key. */
+  /** What the log has besides, for the person who mends it. Not told to the caller; never a key. */
   readonly details?: Readonly<Record<string, string>> | null;
   readonly cause?: unknown;
 };

@@ -37,12 +37,12 @@ export type KeyIndexOptions = {
 const maxChanges = 1000;
 // About half a millisecond of reads: what is left waits for the next turn, behind requests that need none.
 const maxProbesPerTurn = 64;
-// Of keys that nobody has, so many fewer: whoever sends them waits for each other, and a good key's turn comes soon again.
+// An unknown key costs this many look-ups of a turn, so that a flood of unknown keys delays itself and not good keys.
 const probesPerUnknown = 8;
 const maxWaitingProbes = 10_000;
 // Measured: a map's entry and a 32-character digest.
 const unknownBytes = 120;
-// With an answer that is kept beside the principal, but for the token's texts in it.
+// Includes an answer that is kept beside the principal, without the token's texts in it.
 const entryBytes = 750;
 
 /** What is kept of a key. It stands under a part of its digest, and may push out another's. */
@@ -56,7 +56,8 @@ type Probe = {
 
 /** Keeps proven keys and unknown keys apart, so that a flood of unknown ones cannot push out the proven. */
 export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOptions): KeyIndex {
-  // By four bytes of the digest, and compared with all of it: asked for a text, a map first looks for it among all texts that V8 knows.
+  // By four bytes of the digest, and compared with all of it: asked for a text, a map first looks for it among all
+  // texts that V8 knows.
   const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal.token));
   const unknown = new GenerationalCache<number, string>(maxBytes / 8, () => unknownBytes);
   const isSecondTime = createSecondTimes();
@@ -67,7 +68,10 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   let isTurnScheduled = false;
   let waiting: Probe[] = [];
 
-  /** Hot path. Memory is asked before the form: only keys are kept there. The length comes first, so that a hash is of little text. */
+  /**
+   * Memory is asked before the form: only keys are kept there. The length comes first, so that a hash is of
+   * little text.
+   */
   function find(text: string): Found | Promise<Principal | null> {
     if (!hasKeyLength(text)) {
       return undefined;
@@ -84,7 +88,7 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
     return isFresh && probesLeft > 0 && waiting.length === 0 ? probe(digest) : probeLater(digest);
   }
 
-  /** Hot path. Undefined when it must be looked up. */
+  /** Undefined when it must be looked up. */
   function remembered(digest: string): Principal | null | undefined {
     const place = digestWord(digest, 0);
     const kept = proven.get(place);
@@ -94,12 +98,14 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
     return unknown.get(place) === digest ? null : undefined;
   }
 
-  /** Whether memory may be decided from. Hot path: one load when nothing has changed. */
+  /** Whether memory may be decided from. One load when nothing has changed. */
   function isCaughtUp(): boolean {
     return freshness.isFresh(mark) || catchUp();
   }
 
-  /** Forgets what has changed since the mark. False when the store cannot tell, or something else has changed meanwhile. */
+  /**
+   * Forgets what has changed since the mark. False when the store cannot tell, or something else has changed meanwhile.
+   */
   function catchUp(): boolean {
     const since = freshness.changesSince(mark, maxChanges);
     if (since.changes === null) {
@@ -129,7 +135,8 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
       unknown.set(digestWord(digest, 0), digest);
       return null;
     }
-    // Most keys that are asked for once are not asked for again before they are forgotten: kept, they are work for the garbage collector.
+    // Most keys that are asked for once are not asked for again before they are forgotten: kept, they are work for the
+    // garbage collector.
     const principal: Principal = { kind: "principal", token, isRemembered: isSecondTime(digest), beside: null };
     if (principal.isRemembered) {
       proven.set(digestWord(digest, 0), { digest, principal });
@@ -138,8 +145,8 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   }
 
   /**
-   * A look-up that takes time may have begun before a change that was answered since: then it is made again. `begunAt` is the revision up to
-   * which everything was known when it began.
+   * A look-up that takes time may have begun before a change that was answered since: then it is made again. `begunAt`
+   * is the revision up to which everything was known when it began.
    */
   async function settle(
     digest: string,
@@ -202,7 +209,10 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
     }
   }
 
-  /** Those that wait have their turn when the store can tell again what has changed. When it cannot soon, they are given up. */
+  /**
+   * Those that wait have their turn when the store can tell again what has changed. When it cannot soon, they are given
+   * up.
+   */
   async function waitUntilFresh(): Promise<void> {
     isTurnScheduled = true;
     try {

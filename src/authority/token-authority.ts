@@ -66,8 +66,8 @@ export type TokenAuthority = Lists & {
   findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
   /**
-   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided. Hot
-   * path.
+   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
+   * Hot path.
    */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
 };
@@ -145,7 +145,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     replay: { readonly token: Token; readonly sealedKey: Uint8Array | null },
   ): string {
     if (replay.sealedKey === null) {
-      // A backup holds no sealed keys: a restored store has lost those of live tokens too.
+      // A backup holds no sealed keys: a restored store has lost the sealed keys of live tokens too.
       if (replay.token.revokedAtMs === null) {
         throw replayUnreadable(replay.token.id);
       }

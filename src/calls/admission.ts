@@ -10,8 +10,9 @@ import { type Status, statusOf } from "./status.ts";
 export type RoleOf = (identity: string) => Role | null;
 
 /**
- * Decides whether the peer of a call may make it now, and notes who it is and which role it has. Returns why it may not; null where it may.
- * Who was admitted and is refused when asked again stays noted as it was: the log says who had called. Hot path.
+ * Decides whether the peer of a call may make it now, and notes who it is and which role it has. Returns why it may
+ * not; null where it may. Who was admitted and is refused when asked again stays noted as it was: the log says who had
+ * called.
  */
 export type Admit = (call: Call) => Status | null;
 
@@ -42,7 +43,6 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     roles.map((role) => [role, statusOf("ROLE_NOT_ALLOWED", `the role ${role} may not call ${method}`)]),
   );
 
-  /** Hot path. */
   function admit(call: Call): Status | null {
     const { identity } = call.peer;
     const role = identity === null ? null : roleOf(identity);
@@ -54,12 +54,11 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     return refusal;
   }
 
-  /** Hot path. */
   function refusalOf(peer: Peer, identity: string | null, role: Role | null): Status | null {
     if (identity === null) {
       return callerUnidentified(peer.fault ?? "CERTIFICATE_MISSING");
     }
-    // Whoever has an identity may ask for health and reflection, whether or not the callers file knows it.
+    // Every identity may ask for health and reflection, whether or not the callers file knows it.
     if (mayCall(permitted, role)) {
       return null;
     }
@@ -74,7 +73,10 @@ export function hostRefusal(request: Pick<HttpRequest, "peer" | "url">): Status 
   return isForAnotherHost(request) ? hostNotLocal : null;
 }
 
-/** The decision on a call that came over HTTP. The host counts first: who names another one may be a page in a browser, and not the peer. */
+/**
+ * The decision on a call that came over HTTP. The host counts first: who names another one may be a page in a browser,
+ * and not the peer.
+ */
 export function admitOverHttp(admit: Admit, call: Call, request: HttpRequest): Status | null {
   const refusal = admit(call);
   return hostRefusal(request) ?? refusal;

@@ -8,8 +8,8 @@ class PreparedAnswers {
 }
 
 /**
- * The answer of an RPC that accepting the principal gives: made once where the index remembers the principal, and kept beside it. `make`
- * goes by nothing but the token. The bytes must not change: they are shared. Hot path.
+ * The answer of an RPC that accepting the principal gives: made once where the index remembers the principal, and kept
+ * beside it. `make` goes by nothing but the token. The bytes must not change: they are shared.
  */
 export function preparedAnswer(
   principal: Principal,
@@ -30,7 +30,10 @@ export function preparedAnswer(
   return answer;
 }
 
-/** Hot path. A weak map by token would say the same, and costs the garbage collector a quarter more for each key that is looked up. */
+/**
+ * A weak map by token would say the same, and costs the garbage collector a quarter more for each key that is
+ * looked up.
+ */
 function preparedBeside(principal: Principal): PreparedAnswers {
   if (principal.beside instanceof PreparedAnswers) {
     return principal.beside;

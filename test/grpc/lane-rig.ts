@@ -33,7 +33,10 @@ export type LaneRig = {
   readonly requests: AuthenticateRequest[];
 };
 
-/** A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says otherwise. */
+/**
+ * A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says
+ * otherwise.
+ */
 export function createLaneRig(decide: Authenticate, options: Partial<LaneOptions> = {}): LaneRig {
   const calls: FinishedCall[] = [];
   const reported: unknown[] = [];

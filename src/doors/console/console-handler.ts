@@ -23,7 +23,10 @@ export type ConsoleOptions = {
   readonly readState: () => Promise<ServiceState>;
 };
 
-/** What the page calls. Authenticate is not among it: it takes a key, and none travels here but the one in Create's answer. */
+/**
+ * What the page calls. Authenticate is not among it: it takes a key, and none travels here but the one in Create's
+ * answer.
+ */
 const rpcPaths: ReadonlySet<string> = new Set([...managementRpcs].map((rpc) => `/${rpc}`));
 
 const securityHeaders = {
@@ -37,7 +40,10 @@ const securityHeaders = {
   "cache-control": "no-store",
 };
 
-/** The console: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state (`/figures`). */
+/**
+ * The console: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state
+ * (`/figures`).
+ */
 export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   const { files, answerRpc, roleOf, figures, readState } = options;
 

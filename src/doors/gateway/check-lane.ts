@@ -16,7 +16,6 @@ export function createCheckLane(check: Check, options: LaneOptions): Lane<Peer> 
   const undecodable = messageUndecodable(CheckRequestSchema);
   const known: KnownWords = [];
 
-  /** Hot path. */
   function respond(
     bytes: Buffer,
     start: number,
@@ -47,7 +46,6 @@ export function createCheckLane(check: Check, options: LaneOptions): Lane<Peer> 
     throw error;
   }
 
-  /** Hot path. */
   function answer(verdict: CheckVerdict, call: Call): Uint8Array {
     if (verdict.kind === "accepted") {
       call.tokenId = verdict.principal.token.id;

@@ -36,10 +36,10 @@ export function isForwardAuth(url: string): boolean {
 }
 
 /**
- * Forward authentication, for nginx, Caddy, Traefik, HAProxy and their like: the query is the route's words, the header the client's. 200
- * with the identity's headers, or the 401 or 403 to answer the client with. Where nothing is decided it is 503, or 500 where asking
- * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL. The body is not read: what
- * carried the request reads past it, within its limits.
+ * Forward authentication, for nginx, Caddy, Traefik, HAProxy and their like: the query is the route's words, the header
+ * the client's. 200 with the identity's headers, or the 401 or 403 to answer the client with. Where nothing is decided
+ * it is 503, or 500 where asking again would not help: neither says anything of the key. Whatever the HTTP method;
+ * never a key from the URL. The body is not read: what carried the request reads past it, within its limits.
  */
 export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
   const { check, roleOf, reportFault, onCall, readTrace = readNoTrace, deadlines = defaultDeadlines } = options;

@@ -53,7 +53,7 @@ export type OperationsOptions = {
 
 export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", Operation>>;
 
-// Of one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
+// For one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
 const creationsPerSecond = 25;
 const readsPerSecond = 100;
 // More than the requests of one account that may be under way.

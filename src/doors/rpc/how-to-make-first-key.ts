@@ -3,7 +3,10 @@ import { tokenRpcs } from "../../calls/rpcs.ts";
 
 const request = `{"account": "acct_1", "name": "My first key", "type": "TOKEN_TYPE_SECRET"}`;
 
-/** How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs are served. */
+/**
+ * How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs
+ * are served.
+ */
 export function howToMakeFirstKey(
   address: string,
   { isPlaintext, plaintextRole }: { readonly isPlaintext: boolean; readonly plaintextRole: Role },

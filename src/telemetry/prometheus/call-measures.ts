@@ -79,7 +79,6 @@ export function createCallMeter(): CallMeter {
   };
 }
 
-/** Hot path. */
 function systemOf(protocol: string): RpcSystem {
   switch (protocol) {
     case "connect":

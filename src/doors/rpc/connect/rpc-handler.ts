@@ -69,7 +69,9 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
       return methodNotAllowed();
     }
     // Without a protocol a request is no call.
-    const protocol = protocolOf(handler.method, plainlyTyped(request.header).get("content-type") ?? "");
+    const contentType = plainlyTyped(request.header).get("content-type") ?? "";
+    // Only Connect has requests without a body, and so without its type.
+    const protocol = request.method === "GET" ? "connect" : protocolOf(handler.method, contentType);
     if (protocol === null) {
       return unsupportedMediaType();
     }

@@ -22,7 +22,10 @@ const numberOfReason = {
 const keyMalformed = encodeRefusal({ kind: "refusal", reason: "KEY_MALFORMED", token: null, missingPermissions: [] });
 const keyUnknown = encodeRefusal({ kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] });
 
-/** Hot path. A casapay.token.v1.AuthenticateResponse with gRPC's prefix, byte for byte what protobuf-es makes. Not to be changed: it may be shared. */
+/**
+ * Hot path. A casapay.token.v1.AuthenticateResponse with gRPC's prefix, byte for byte what protobuf-es makes. Not to be
+ * changed: it may be shared.
+ */
 export function encodeAuthenticateResponse(outcome: Outcome): Uint8Array {
   if (outcome.kind === "principal") {
     return preparedAnswer(outcome, "authenticate", encodePrincipal);
