@@ -6,8 +6,9 @@ import { defineConfig } from "vitest/config";
 const neededBytes = 4 * 1024 ** 3;
 
 /**
- * Memory where there is enough, else the disk. Hundreds of tests open a database, and would wait for its disk half of their time. Each fsync
- * is asked for all the same; that a disk keeps what was synced is what `npm run suite:crash` and `suite:backup` try.
+ * Memory where there is enough, else the disk. Hundreds of tests open a database, and would wait for its disk half of
+ * their time. Each fsync is asked for all the same; that a disk keeps what was synced is what `npm run suite:crash` and
+ * `suite:backup` try.
  */
 function temporaryDirectory(): string {
   try {

@@ -1,6 +1,7 @@
 // Measures the authority and prints what it found: see README.md. Asserts nothing.
 //
-//   npm run bench -- [--tokens 100000] [--rounds 5] [--round-ms 1000] [--seed bench] [--directory DIR] [--only SCENARIO,…] [--large]
+//   npm run bench -- [--tokens 100000] [--rounds 5] [--round-ms 1000] [--seed bench] [--directory DIR]
+//     [--only SCENARIO,…] [--large]
 import { mkdtempDisposableSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

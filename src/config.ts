@@ -225,7 +225,7 @@ const limits = {
   }),
   cache: setting("CACHE_MIB", wholeNumber(1, 65_536), "64", {
     help: "memory for keys that were decided on, in MiB, all threads together",
-    more: "An eighth of it is for unknown keys. Answers to Envoy take an eighth more, and the REST API another.",
+    more: "An eighth of it is for unknown keys. Answers to Envoy take up to a half more, and the REST API an eighth.",
   }),
 };
 
@@ -276,7 +276,10 @@ export function isSettingName(name: string): boolean {
   return settingNames.includes(name);
 }
 
-/** Reads the configuration, or throws a StartError that names the setting and its rule. `memoryBytes` is what the process may use. */
+/**
+ * Reads the configuration, or throws a StartError that names the setting and its rule. `memoryBytes` is what the
+ * process may use.
+ */
 export function readConfig(env: Environment, memoryBytes: number = Number.POSITIVE_INFINITY): Config {
   refuseUnknownNames(env);
   const rpc = rpcConfig(env, memoryBytes);
@@ -314,8 +317,8 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
   };
 }
 
-// What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING. Its NAME_PORT is an
-// address: with a number, it is what somebody took for a setting.
+// What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING. Its
+// NAME_PORT is an address: with a number, it is what somebody took for a setting.
 const kubernetesPattern =
   /^TOKEN_AUTHORITY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST=|SERVICE_PORT(?:_[A-Z0-9_]+)?=|PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR)=|PORT(?:_\d+_(?:TCP|UDP|SCTP))?=(?:tcp|udp|sctp):\/\/)/;
 

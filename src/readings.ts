@@ -150,7 +150,10 @@ export function stateOf(parts: StateParts): ServiceState {
   };
 }
 
-/** When certificates end, for the console: the server's own and those that its callers have shown of late, the soonest first. */
+/**
+ * When certificates end, for the console: the server's own and those that its callers have shown of late, the soonest
+ * first.
+ */
 function certificateEnds(readings: readonly ThreadReadings[]): readonly CertificateEnd[] {
   const own = (of: "server" | "rest", endsAtMs: number | null): readonly CertificateEnd[] =>
     endsAtMs === null ? [] : [{ of, caller: null, endsAtMs }];

@@ -1,6 +1,7 @@
 import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
+import type { RoleOf } from "./calls/admission.ts";
 import type { ReportFault } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
@@ -35,12 +36,10 @@ export type RpcShare = {
   readonly maxConnections: number;
   readonly maxConcurrentStreams: number;
   readonly handshakesPerSecond: number;
-  /** For answers to Envoy that are kept ready. */
-  readonly preparedBytes: number;
 };
 
-/** The share of one of so many threads. `cacheBytes` is what all of them keep keys in. */
-export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: number, cacheBytes: number): RpcShare {
+/** The share of one of so many threads. */
+export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: number): RpcShare {
   return {
     address,
     isShared: threads > 1,
@@ -48,7 +47,6 @@ export function shareOfRpc(config: RpcConfig, address: ListenAddress, threads: n
     maxConnections: Math.ceil(config.maxConnections / threads),
     maxConcurrentStreams: config.maxConcurrentStreams,
     handshakesPerSecond: Math.ceil(handshakesPerSecond / threads),
-    preparedBytes: cacheBytes / threads / 8,
   };
 }
 
@@ -73,14 +71,17 @@ export type RpcPort = {
   readonly port: Port;
   /** What answers the RPCs, and the role that it sees in an identity: the console has the same. */
   readonly answerRpc: HttpHandler;
-  readonly roleOf: (identity: string) => Role | null;
+  readonly roleOf: RoleOf;
   /** Null in plaintext. */
   readonly certificates: CertificateSource | null;
   /** Certificates, CAs and callers from now on. */
   replaceTls(tls: TlsSet["rpc"]): void;
 };
 
-/** Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes, and forward authentication. */
+/**
+ * Starts the port of the RPCs and the gateways for one thread: the RPCs, those of few bytes over plain gRPC in lanes,
+ * and forward authentication.
+ */
 export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
   const { share, authority, clock, reportFault, isTraced, log } = options;
   const readTrace = isTraced ? readTraceHeaders : readNoTrace;
@@ -121,7 +122,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([
         [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority.authenticate, laneOptions)],
-        [`/${checkRpc}`, createCheckLane(check, share.preparedBytes, laneOptions)],
+        [`/${checkRpc}`, createCheckLane(check, laneOptions)],
         ...createManagementLanes(authority, clock, laneOptions),
       ]),
     },

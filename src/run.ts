@@ -14,22 +14,23 @@ import { version } from "./version.ts";
 
 const usage = `The CasaPay token authority: issues API keys and decides on them.
 
-  npm start                                  serves, as these settings in the environment say
-  npm start -- --version                     says which version this is
+  npm start                                  starts the server with the settings of the environment
+  npm start -- --version                     prints the version
   npm start -- --init | --new-log | --new-marker
-                                             the same, and makes anew, this once, what is missing: the database, the revocation
-                                             log, the marker
+                                             starts the server, and this once makes what is missing: the database, the
+                                             revocation log, the marker
   npm run verify-journal -- DATA_DIR [--head REVISION:HASH]
                                              checks the journal, also beside a running server
   npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
   npm run restore -- BACKUP DATA_DIR --revocations FILE… | --accept-lost-revocations
-                                             makes a database of a backup and what was revoked since
+                                             makes a database from a backup and the revocations since
 
 Settings, which are variables of the environment:
 
 ${describeSettings()}
 
-Signals: SIGTERM, SIGINT and SIGQUIT end it in good order, a second one at once; SIGHUP reads certificates and callers again.
+Signals: SIGTERM, SIGINT and SIGQUIT end the server in good order, a second one at once. SIGHUP reads certificates and
+callers again.
 `;
 
 const lastWordsMs = 500;

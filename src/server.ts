@@ -57,7 +57,9 @@ export type Server = AsyncDisposable & {
   reload(): void;
 };
 
-/** Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order. */
+/**
+ * Starts everything, bottom up; when a part cannot start, what did is ended again. Disposing ends it all in good order.
+ */
 export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock, onFatal } = options;
   const rpcThreads = possibleThreads(config.rpc, log);
@@ -87,9 +89,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     }),
   );
   setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
-  const forgetRequests = createRequestForgetter(store, clock, log);
-  const forgetting = setInterval(() => void forgetRequests(), forgetRequestsEveryMs);
-  starting.defer(() => clearInterval(forgetting));
+  starting.use(every(forgetRequestsEveryMs, createRequestForgetter(store, clock, log)));
   const sealingSecret = readSealingSecret(config.sealingSecret, log);
 
   const threads = createThreads();
@@ -116,7 +116,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   starting.use(threads);
   if (rpcThreads > 1) {
-    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none of the keys.
+    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none
+    // of the keys.
     await requireFreePorts(served);
   }
   const figures = createFigures();
@@ -166,8 +167,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   if (config.console !== null) {
     const sample = async () => figures.sample(clock(), countsOf(addMeasures(callsOf(await threads.readAll()))));
     await sample();
-    const sampling = setInterval(() => void sample(), sampleEveryMs);
-    starting.defer(() => clearInterval(sampling));
+    starting.use(every(sampleEveryMs, sample));
   }
   starting.defer(() => {
     isEnding = true;
@@ -208,6 +208,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** Does the work now and then, until it is disposed. */
+function every(periodMs: number, work: () => Promise<void>): Disposable {
+  const timer = setInterval(() => void work(), periodMs);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** The threads that serve. Disposed, they end together: each waits for its own calls, as long as the grace lasts. */
@@ -299,7 +305,9 @@ async function requireFreePorts(places: readonly (readonly [ListenSetting, Liste
   }
 }
 
-/** The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done. */
+/**
+ * The sealing secret, which the first start makes where no setting says where one is; null where that cannot be done.
+ */
 function readSealingSecret({ file, create }: Config["sealingSecret"], log: Log): Uint8Array | null {
   const secret = { file, what: "the sealing secret", lengthBytes: sealingSecretBytes };
   if (create) {
@@ -326,8 +334,8 @@ function possibleThreads({ threads, listen }: RpcConfig, log: Log): number {
 }
 
 /**
- * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else the start is
- * refused or this is not held to.
+ * The times of the newest change and the greatest that was seen before have passed: clocks may not show less, or else
+ * the start is refused or this is not held to.
  */
 function timeFloor(clock: Clock, newestChangeMs: number, seenMs: number, allowBack: boolean): number {
   const floorMs = Math.max(newestChangeMs, seenMs);

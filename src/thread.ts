@@ -17,7 +17,6 @@ import { createRefusedKeys, type RefusedRow } from "./doors/console/refused-keys
 import type { ServiceState } from "./doors/console/service-state.ts";
 import { startConsolePort } from "./doors/console/start-console-port.ts";
 import { startRestPort } from "./doors/rest/start-rest-port.ts";
-import { preparePrincipal } from "./doors/rpc/lanes/encode-authenticate-response.ts";
 import type { Log } from "./machine/log.ts";
 import { startWorker } from "./machine/start-worker.ts";
 import { type RpcShare, shareOfRpc, startRpcPort } from "./rpc-port.ts";
@@ -57,7 +56,7 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
   // The public has one half, where it is served.
   const halfHeldBytes = config.rest === null ? heldBytes : heldBytes / 2;
   return {
-    rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads, cacheBytes),
+    rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads),
     rest,
     maxTokensPerAccount: config.maxTokensPerAccount,
     // The REST API, which few keys come to, has an eighth besides.
@@ -98,7 +97,10 @@ export type ThreadReadings = {
   readonly clockBehindMs: number;
 };
 
-/** Where one thread really listens, with the ports that were found for 0; null where it does not. Can be sent to another thread. */
+/**
+ * Where one thread really listens, with the ports that were found for 0; null where it does not. Can be sent to another
+ * thread.
+ */
 export type ThreadAddresses = {
   readonly rpc: ListenAddress | null;
   readonly rest: ListenAddress | null;
@@ -113,7 +115,10 @@ export type Thread = AsyncDisposable & {
   replaceTls(tls: TlsSet): void;
 };
 
-/** Puts together what this thread serves with, bottom up: the authority over its view of the store, what hears of calls, the ports. */
+/**
+ * Puts together what this thread serves with, bottom up: the authority over its view of the store, what hears of calls,
+ * the ports.
+ */
 export async function startThread(options: ThreadOptions): Promise<Thread> {
   const { config, tls, store, sealingSecret, log } = options;
   await using starting = new AsyncDisposableStack();
@@ -125,7 +130,6 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     keys: createKeyIndex({
       freshness: store.freshness,
       findByDigest: store.findByDigest,
-      prepare: preparePrincipal,
       maxBytes: config.cacheBytes,
     }),
     clock: clock.now,

@@ -95,15 +95,18 @@ it("CONTRIBUTING.md has every npm script that is not one of npm's own", () => {
   expect(missing).toEqual(["start"]);
 });
 
-it("docs/observability.md has every log message, and no other", () => {
-  const said = logMessages(files.filter((path) => /^src\/.*\.ts$/.test(path)).map((path) => join(root, path)));
-  const tables = read("docs/observability.md").matchAll(/^\| `msg` \|.*\n\|-.*\n((?:\|.*\n)+)/gm);
-  const firstCells = [...tables].flatMap(([, rows = ""]) => [...rows.matchAll(/^\| (.+?) \| /gm)]);
-  const listed = firstCells.flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text));
+it("docs/observability.md has every log message with its level, and no other", () => {
+  const sources = files.filter((path) => /^src\/.*\.ts$/.test(path)).map((path) => join(root, path));
+  const said = logMessages(sources).map(({ level, message }) => `${level}: ${message}`);
+  const tables = read("docs/observability.md").matchAll(/^\| `msg` \| level \|.*\n\|-.*\n((?:\|.*\n)+)/gm);
+  const rows = [...tables].flatMap(([, text = ""]) => [...text.matchAll(/^\| (.+?) \| (\w+) \| /gm)]);
+  const listed = rows.flatMap(([, cell = "", level]) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, message]) => `${level}: ${message}`),
+  );
   expect(said.length).toBeGreaterThan(30);
   expect({
-    missing: said.filter((message) => !listed.includes(message)),
-    gone: listed.filter((message) => !said.includes(message)),
+    missing: said.filter((line) => !listed.includes(line)),
+    gone: listed.filter((line) => !said.includes(line)),
   }).toEqual({ missing: [], gone: [] });
 });
 

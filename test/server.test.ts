@@ -12,7 +12,6 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/h
 import { createTimeSeen } from "../src/authority/clock.ts";
 import type { Config } from "../src/config.ts";
 import { StartError } from "../src/machine/start-error.ts";
-import { createThreadLog, type LogReport } from "../src/machine/thread-log.ts";
 import type { ServingStoreSeed } from "../src/stores/sqlite/serving/serving-store.ts";
 import { startRemoteThread, threadConfig } from "../src/thread.ts";
 import { openStore, quietLog } from "./sqlite/store-rig.ts";
@@ -326,20 +325,6 @@ describe("one more serving thread", () => {
     await ended;
     expect(await thread.readings()).toBeNull();
     expect(authority.failures).toEqual([]);
-  });
-});
-
-describe("the log of a thread", () => {
-  it("keeps what an error says, and loses no line to a field that cannot be sent", () => {
-    const reports: LogReport[] = [];
-    const log = createThreadLog((report) => reports.push(structuredClone(report)));
-    const cause = Object.assign(new Error("the disk"), { code: "EIO", retry() {} });
-    log.error({ err: new StartError("it cannot", { cause }) }, "failed");
-    log.warn({ what() {}, id: "x" }, "odd");
-    expect(reports).toMatchObject([
-      { fields: { err: { type: "StartError", message: "it cannot", cause: { message: "the disk", code: "EIO" } } } },
-      { level: "warn", message: "odd" },
-    ]);
   });
 });
 

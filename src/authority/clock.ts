@@ -4,7 +4,9 @@ export type Clock = () => number;
 /** The greatest time that any thread has seen. All threads share it. */
 export type TimeSeen = SharedArrayBuffer;
 
-/** A clock that never runs back, in whatever thread it is asked: when the system's does, the greatest time seen holds. */
+/**
+ * A clock that never runs back, in whatever thread it is asked: when the system's does, the greatest time seen holds.
+ */
 export type SteadyClock = {
   readonly now: Clock;
   /** By how much the system's clock is behind the greatest time seen, in milliseconds. */
@@ -23,7 +25,10 @@ export function readTimeSeen(timeSeen: TimeSeen): number {
   return Number(Atomics.load(new BigInt64Array(timeSeen), 0));
 }
 
-/** Lets no clock show less than this time, which is known to have passed, from now on. Before any thread asks for the time. */
+/**
+ * Lets no clock show less than this time, which is known to have passed, from now on. Before any thread asks for the
+ * time.
+ */
 export function setTimeFloor(timeSeen: TimeSeen, floorMs: number): void {
   Atomics.store(new BigInt64Array(timeSeen), 0, BigInt(floorMs));
 }
@@ -44,7 +49,6 @@ export function createSteadyClock(system: Clock, timeSeen: TimeSeen): SteadyCloc
   }
 
   return {
-    /** Hot path. */
     now() {
       const systemMs = system();
       const seen = Atomics.load(cell, 0);

@@ -34,9 +34,9 @@ export type DelegatedListAnswer = {
 };
 
 /**
- * The operations of those who hold a key, on the tokens of its account and mode, within what the key may delegate. `maker` is the
- * token of a key that Authenticate accepted for this very call: changes judge it once more, where they are made. Each refuses by throwing
- * an AuthorityError, a DelegationError or a MakerRefusedError.
+ * The operations of those who hold a key, on the tokens of its account and mode, within what the key may delegate.
+ * `maker` is the token of a key that Authenticate accepted for this very call: changes judge it once more, where they
+ * are made. Each refuses by throwing an AuthorityError, a DelegationError or a MakerRefusedError.
  */
 export type DelegatedTokens = {
   create(maker: StoredToken, request: DelegatedCreateRequest): Promise<CreateAnswer>;

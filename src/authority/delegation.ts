@@ -2,8 +2,8 @@ import { missingPermissions } from "./permission.ts";
 import { isExpired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
- * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and has
- * `tokens:read` or `tokens:write`, Authenticate says before.
+ * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and
+ * has `tokens:read` or `tokens:write`, Authenticate says before.
  */
 
 /** Why a bearer may not do what it asks for. */
@@ -17,7 +17,10 @@ export type DelegationReason =
 /** Why the key that makes a change may not make it: as Authenticate would refuse it now. */
 export type MakerRefusal = "KEY_UNKNOWN" | "TOKEN_REVOKED" | "TOKEN_EXPIRED" | "INSUFFICIENT_PERMISSIONS";
 
-/** A key that Authenticate accepted when the request came, and that is not good any more now that its change is to be made. */
+/**
+ * A key that Authenticate accepted when the request came, and that is not good any more now that its change is to be
+ * made.
+ */
 export class MakerRefusedError extends Error {
   override readonly name = "MakerRefusedError";
   readonly reason: MakerRefusal;
@@ -53,8 +56,8 @@ export type Grant = {
 };
 
 /**
- * Throws unless the bearer of this token may give as much to a restricted key: a restricted key gives no more, and for no longer,
- * than it has itself, and nothing of `tokens:`.
+ * Throws unless the bearer of this token may give as much to a restricted key: a restricted key gives no more, and for
+ * no longer, than it has itself, and nothing of `tokens:`.
  */
 export function requireGrantable(maker: StoredToken, grant: Grant): void {
   const objection = objectionToGrant(maker, grant);
@@ -79,7 +82,10 @@ function objectionToGrant(maker: StoredToken, grant: Grant): DelegationReason | 
   return null;
 }
 
-/** Throws unless the bearer of this token may revoke the other: a secret key any, a restricted key a restricted one that it covers. */
+/**
+ * Throws unless the bearer of this token may revoke the other: a secret key any, a restricted key a restricted one that
+ * it covers.
+ */
 export function requireRevocable(maker: StoredToken, token: StoredToken): void {
   if (!isRevocable(maker, token)) {
     throw new DelegationError("TOKEN_NOT_COVERED");
@@ -102,9 +108,9 @@ export function isVisible(maker: StoredToken, token: Pick<StoredToken, "account"
 type Subject = Pick<StoredToken, "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
 
 /**
- * Why the bearer of this token may not create or revoke the other at this time, or null when it may. Null for the maker means that
- * there is no such token. A store asks it within the transaction that makes the change: what was true when the request came may not be
- * true any more.
+ * Why the bearer of this token may not create or revoke the other at this time, or null when it may. Null for the maker
+ * means that there is no such token. A store asks it within the transaction that makes the change: what was true when
+ * the request came may not be true any more.
  */
 export function makerRefusal(
   action: "create" | "revoke",

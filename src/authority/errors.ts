@@ -32,7 +32,10 @@ export class AuthorityError extends Error {
   }
 }
 
-/** `field` has its name in the proto, `rule` says what must hold: "must be 1 to 64 characters of …". `details` are for the log alone. */
+/**
+ * `field` has its name in the proto, `rule` says what must hold: "must be 1 to 64 characters of …". `details` are for
+ * the log alone.
+ */
 export function fieldInvalid(
   field: string,
   rule: string,
@@ -98,7 +101,10 @@ export function undecided(cause: unknown): AuthorityError {
   return new AuthorityError("UNDECIDED", "the authority cannot answer now: ask again", {}, { cause });
 }
 
-/** What Authenticate failed with, as it is told: a bad question in its own words; anything else is an outage, and never like a bad key. */
+/**
+ * What Authenticate failed with, as it is told: a bad question in its own words; anything else is an outage, and never
+ * like a bad key.
+ */
 export function asUndecided(error: unknown): AuthorityError {
   const isTold = error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
   return isTold ? error : undecided(error);

@@ -1,7 +1,7 @@
 /**
- * A map that is bounded in bytes and forgets what was not asked for lately. It has two generations, each at most half of the
- * bytes: what is found in the old one moves to the young one; when the young one is full it becomes the old one, and what was
- * left in the old one is forgotten. So a hit costs one or two look-ups and no list to keep in order.
+ * A map that is bounded in bytes and forgets what was not asked for lately. It has two generations, each at most half
+ * of the bytes: what is found in the old one moves to the young one; when the young one is full it becomes the old one,
+ * and what was left in the old one is forgotten. So a hit costs one or two look-ups and no list to keep in order.
  */
 export class GenerationalCache<Key extends string | number, Value> {
   readonly #maxGenerationBytes: number;
@@ -16,7 +16,6 @@ export class GenerationalCache<Key extends string | number, Value> {
     this.#bytesOf = bytesOf;
   }
 
-  /** Hot path. */
   get(key: Key): Value | undefined {
     const value = this.#young.get(key);
     if (value !== undefined) {

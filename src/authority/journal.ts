@@ -45,9 +45,9 @@ export type ChangeContext = {
 };
 
 /**
- * The hash of a row: SHA-256 over the hash of the row before it (32 zero bytes before the first) and the UTF-8 of a JSON array
- * without white space: revision, time, caller, action, token id, then the token's digest in lower-case hexadecimal, account,
- * type, livemode, permissions and expiry.
+ * The hash of a row: SHA-256 over the hash of the row before it (32 zero bytes before the first) and the UTF-8 of a
+ * JSON array without white space: revision, time, caller, action, token id, then the token's digest in lower-case
+ * hexadecimal, account, type, livemode, permissions and expiry.
  */
 export function hashJournalRow(
   previousHash: Uint8Array,

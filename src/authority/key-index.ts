@@ -6,12 +6,14 @@ import { createSecondTimes } from "./second-times.ts";
 import type { StoredToken } from "./token.ts";
 import type { TokenReads } from "./token-store.ts";
 
-/** A token that a key was proven to belong to, with the answer that accepting it gives. Made once for each time it is read. */
+/** A token that a key was proven to belong to. Made once for each time it is read. */
 export type Principal = {
   readonly kind: "principal";
   readonly token: StoredToken;
-  /** What `prepare` made of the token. */
-  readonly answer: Uint8Array;
+  /** Whether the key's next time finds the same principal: then what is made of the token is worth keeping. */
+  readonly isRemembered: boolean;
+  /** What its finder keeps beside it, for as long as it is remembered. Null at first; nothing here looks at it. */
+  beside: object | null;
 };
 
 /** Whose key a text is, live or not; null where it is nobody's, and undefined where it is no key by its form. */
@@ -27,8 +29,6 @@ export type KeyIndexOptions = {
   /** Says when what was found before may still be answered. */
   readonly freshness: Freshness;
   readonly findByDigest: TokenReads["findByDigest"];
-  /** Makes the answer that accepting a token gives; the index keeps it with the token. */
-  readonly prepare: (token: StoredToken) => Uint8Array;
   /** For proven and unknown keys together: an eighth of it is for unknown ones. */
   readonly maxBytes: number;
 };
@@ -37,12 +37,14 @@ export type KeyIndexOptions = {
 const maxChanges = 1000;
 // About half a millisecond of reads: what is left waits for the next turn, behind requests that need none.
 const maxProbesPerTurn = 64;
-// Of keys that nobody has, so many fewer: whoever sends them waits for each other, and a good key's turn comes soon again.
+// Of keys that nobody has, so many fewer: whoever sends them waits for each other, and a good key's turn comes soon
+// again.
 const probesPerUnknown = 8;
 const maxWaitingProbes = 10_000;
 // Measured: a map's entry and a 32-character digest.
 const unknownBytes = 120;
-const entryBytes = 700;
+// With an answer that is kept beside the principal, but for the token's texts in it.
+const entryBytes = 750;
 
 /** What is kept of a key. It stands under a part of its digest, and may push out another's. */
 type Kept = { readonly digest: string; readonly principal: Principal };
@@ -54,9 +56,10 @@ type Probe = {
 };
 
 /** Keeps proven keys and unknown keys apart, so that a flood of unknown ones cannot push out the proven. */
-export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: KeyIndexOptions): KeyIndex {
-  // By four bytes of the digest, and compared with all of it: asked for a text, a map first looks for it among all texts that V8 knows.
-  const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal));
+export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOptions): KeyIndex {
+  // By four bytes of the digest, and compared with all of it: asked for a text, a map first looks for it among all
+  // texts that V8 knows.
+  const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal.token));
   const unknown = new GenerationalCache<number, string>(maxBytes / 8, () => unknownBytes);
   const isSecondTime = createSecondTimes();
   /** What is remembered has every change up to here. */
@@ -66,7 +69,10 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
   let isTurnScheduled = false;
   let waiting: Probe[] = [];
 
-  /** Hot path. Memory is asked before the form: only keys are kept there. The length comes first, so that a hash is of little text. */
+  /**
+   * Memory is asked before the form: only keys are kept there. The length comes first, so that a hash is of
+   * little text.
+   */
   function find(text: string): Found | Promise<Principal | null> {
     if (!hasKeyLength(text)) {
       return undefined;
@@ -83,7 +89,7 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
     return isFresh && probesLeft > 0 && waiting.length === 0 ? probe(digest) : probeLater(digest);
   }
 
-  /** Hot path. Undefined when it must be looked up. */
+  /** Undefined when it must be looked up. */
   function remembered(digest: string): Principal | null | undefined {
     const place = digestWord(digest, 0);
     const kept = proven.get(place);
@@ -93,12 +99,14 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
     return unknown.get(place) === digest ? null : undefined;
   }
 
-  /** Whether memory may be decided from. Hot path: one load when nothing has changed. */
+  /** Whether memory may be decided from. One load when nothing has changed. */
   function isCaughtUp(): boolean {
     return freshness.isFresh(mark) || catchUp();
   }
 
-  /** Forgets what has changed since the mark. False when the store cannot tell, or something else has changed meanwhile. */
+  /**
+   * Forgets what has changed since the mark. False when the store cannot tell, or something else has changed meanwhile.
+   */
   function catchUp(): boolean {
     const since = freshness.changesSince(mark, maxChanges);
     if (since.changes === null) {
@@ -128,18 +136,18 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
       unknown.set(digestWord(digest, 0), digest);
       return null;
     }
-    const found: Principal = { kind: "principal", token, answer: prepare(token) };
-    // Most keys that are asked for once are not asked for again before they are forgotten: kept, they are work for the garbage collector.
-    if (isSecondTime(digest)) {
-      // A copy: what is kept for long must not be a slice of Node's pool, which would keep 8 KiB alive with it.
-      proven.set(digestWord(digest, 0), { digest, principal: { ...found, answer: new Uint8Array(found.answer) } });
+    // Most keys that are asked for once are not asked for again before they are forgotten: kept, they are work for the
+    // garbage collector.
+    const principal: Principal = { kind: "principal", token, isRemembered: isSecondTime(digest), beside: null };
+    if (principal.isRemembered) {
+      proven.set(digestWord(digest, 0), { digest, principal });
     }
-    return found;
+    return principal;
   }
 
   /**
-   * A look-up that takes time may have begun before a change that was answered since: then it is made again. `begunAt` is the revision up to
-   * which everything was known when it began.
+   * A look-up that takes time may have begun before a change that was answered since: then it is made again. `begunAt`
+   * is the revision up to which everything was known when it began.
    */
   async function settle(
     digest: string,
@@ -202,7 +210,10 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
     }
   }
 
-  /** Those that wait have their turn when the store can tell again what has changed. When it cannot soon, they are given up. */
+  /**
+   * Those that wait have their turn when the store can tell again what has changed. When it cannot soon, they are given
+   * up.
+   */
   async function waitUntilFresh(): Promise<void> {
     isTurnScheduled = true;
     try {
@@ -219,9 +230,11 @@ export function createKeyIndex({ freshness, findByDigest, prepare, maxBytes }: K
   return { find };
 }
 
-function bytesOf({ token, answer }: Principal): number {
-  const texts = token.name.length * 2 + token.permissions.join().length + token.revokeReason.length * 2;
-  return entryBytes + texts + token.permissions.length * 32 + answer.byteLength;
+function bytesOf(token: StoredToken): number {
+  const permissions = token.permissions.join().length;
+  const texts = token.name.length * 2 + permissions + token.revokeReason.length * 2;
+  const answer = token.account.length + permissions;
+  return entryBytes + texts + token.permissions.length * 32 + answer;
 }
 
 function textOf(digest: Uint8Array): string {

@@ -40,27 +40,29 @@ export function isTokenId(text: string): boolean {
   return /^tok_[0-9A-Za-z]{20,40}$/.test(text);
 }
 
-/** Whether the text is as long as a key. What is done next then does not depend on how much the bearer sent. Hot path. */
+/** Whether the text is as long as a key. What is done next then does not depend on how much the bearer sent. */
 export function hasKeyLength(text: string): boolean {
   return text.length === keyLength;
 }
 
-/** Whether the text is a key by its form and checksum. Costs no hash and no read, whatever the text. Hot path. */
+/** Whether the text is a key by its form and checksum. Costs no hash and no read, whatever the text. */
 export function isKey(text: string): boolean {
   return hasKeyLength(text) && keyPattern.test(text) && hasChecksum(text);
 }
 
-/** What is stored of a key: its SHA-256. A key has 190 random bits, so no slow hash is needed (NIST SP 800-63B 5.1.1.2). Hot path. */
+/**
+ * What is stored of a key: its SHA-256. A key has 190 random bits, so no slow hash is needed (NIST SP 800-63B 5.1.1.2).
+ */
 export function digestKey(key: string): Uint8Array {
   return hash("sha256", key, "buffer");
 }
 
-/** The same digest as a string of 32 characters, one for each byte: what a map can be asked for. Hot path. */
+/** The same digest as a string of 32 characters, one for each byte: what a map can be asked for. */
 export function digestText(key: string): string {
   return hash("sha256", key, "latin1");
 }
 
-/** Four bytes of such a digest, from this place on, as an integer of 32 bits: V8 keeps it without an object. Hot path. */
+/** Four bytes of such a digest, from this place on, as an integer of 32 bits: V8 keeps it without an object. */
 export function digestWord(digest: string, at: number): number {
   const low = digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8);
   return low | (digest.charCodeAt(at + 2) << 16) | (digest.charCodeAt(at + 3) << 24);

@@ -7,13 +7,15 @@ const maxTrackedTokens = 100_000;
 export type LastUseRecorder = {
   /** Notes that a key was accepted. Constant work; forgets the use when too many tokens are tracked. Hot path. */
   record(createRevision: number, usedAtMs: number): void;
-  /** Writes what was noted since the last flush. After a failure `onLost` is told how many uses are lost; no call is. */
+  /**
+   * Writes what was noted since the last flush. After a failure `onLost` is told how many uses are lost; no call is.
+   */
   flush(): Promise<void>;
 };
 
 /**
- * Uses of a token within 60 seconds of one noted before are not noted: the store would not move for them. The seconds are those that
- * passed: by the system's clock, one that is ahead for a moment would silence a token for as long.
+ * Uses of a token within 60 seconds of one noted before are not noted: the store would not move for them. The seconds
+ * are those that passed: by the system's clock, one that is ahead for a moment would silence a token for as long.
  */
 export function createLastUseRecorder(
   store: Pick<TokenStore, "recordUses">,
@@ -75,9 +77,10 @@ export function createLastUseRecorder(
 }
 
 /**
- * Cuts the uses into batches by their tokens' revisions, which is the order of the table: a batch then touches few pages, and no page is
- * written for many batches. Uses of one token stay in their order. One number holds revision and place, exact up to 2^53: so many sort in
- * a fifth of the time that a comparing function takes, and whoever authenticates waits for it.
+ * Cuts the uses into batches by their tokens' revisions, which is the order of the table: a batch then touches few
+ * pages, and no page is written for many batches. Uses of one token stay in their order. One number holds revision and
+ * place, exact up to 2^53: so many sort in a fifth of the time that a comparing function takes, and whoever
+ * authenticates waits for it.
  */
 function orderByRevision(uses: readonly TokenUse[]): (start: number, end: number) => readonly TokenUse[] {
   const places = Float64Array.from(uses, ({ createRevision }, place) => createRevision * uses.length + place).sort();

@@ -229,7 +229,10 @@ function nullIfEmpty(text: string): string | null {
   return text === "" ? null : text;
 }
 
-/** Where to go on in the other direction: after the first token of this page, or after an empty page, at the position itself. */
+/**
+ * Where to go on in the other direction: after the first token of this page, or after an empty page, at the position
+ * itself.
+ */
 function turnedAround(position: PagePosition, tokens: readonly Token[]): PagePosition {
   const first = tokens[0]?.createRevision;
   return position.direction === "older"

@@ -10,7 +10,8 @@ export type PagePosition = {
   readonly after: number;
 };
 
-// A page token is the number of its kind, a position, and the beginning of the SHA-256 of what it is bound to: what was asked for.
+// A page token is the number of its kind, a position, and the beginning of the SHA-256 of what it is bound to: what was
+// asked for.
 const kinds = { tokens: 1, changes: 2, accounts: 3 } as const;
 type Kind = keyof typeof kinds;
 const hashLength = 16;

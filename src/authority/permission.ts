@@ -12,7 +12,7 @@ export function coveringPermissions(permission: string): readonly string[] {
   return permission.endsWith(":read") ? [permission, `${permission.slice(0, -":read".length)}:write`] : [permission];
 }
 
-/** Which of the required permissions a key of this type, given these permissions, does not cover. Hot path. */
+/** Which of the required permissions a key of this type, given these permissions, does not cover. */
 export function missingPermissions(
   type: TokenType,
   given: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * Scripts whose letters join, or stack on one another: there U+200C and U+200D change what is seen, and spell words. Of them are
- * those of Persian, Hindi, Bengali and Sinhala.
+ * Scripts whose letters join, or stack on one another: there U+200C and U+200D change what is seen, and spell words. Of
+ * them are those of Persian, Hindi, Bengali and Sinhala.
  */
 const joiningScripts = [
   ...["Arabic", "Syriac", "Mandaic", "Nko", "Mongolian", "Phags_Pa", "Adlam", "Hanifi_Rohingya"],
@@ -9,9 +9,10 @@ const joiningScripts = [
 ];
 
 /**
- * Characters that show nothing by themselves, where they are part of what is seen: a joiner between letters of one of those scripts
- * (UAX 31, 2.3, and UTS 39, 3.1.1, ask for such a context), or after the mark that takes a vowel away and may end a word (a virama); a
- * joiner between emoji, and the tags of a flag (UTS 51); and the selector of a variant after a character that has some.
+ * Characters that show nothing by themselves, where they are part of what is seen: a joiner between letters of one of
+ * those scripts (UAX 31, 2.3, and UTS 39, 3.1.1, ask for such a context), or after the mark that takes a vowel away and
+ * may end a word (a virama); a joiner between emoji, and the tags of a flag (UTS 51); and the selector of a variant
+ * after a character that has some.
  */
 const meaningful = new RegExp(
   [
@@ -29,8 +30,8 @@ const meaningful = new RegExp(
 );
 
 /**
- * Control characters, those that show nothing (Cf and Default_Ignorable_Code_Point: fillers, and what turns the writing direction, are
- * among them), the two separators that break lines, and halves of surrogate pairs.
+ * Control characters, those that show nothing (Cf and Default_Ignorable_Code_Point: fillers, and what turns the writing
+ * direction, are among them), the two separators that break lines, and halves of surrogate pairs.
  */
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{DI}\u2028\u2029]/v;
 

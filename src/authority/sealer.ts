@@ -12,7 +12,9 @@ export type Sealer = {
   open(sealed: Uint8Array, context: string): string | null;
 };
 
-/** AES-256-GCM (NIST SP 800-38D) with a random nonce. The secret has 32 bytes. Sealed: version, nonce, ciphertext, tag. */
+/**
+ * AES-256-GCM (NIST SP 800-38D) with a random nonce. The secret has 32 bytes. Sealed: version, nonce, ciphertext, tag.
+ */
 export function createSealer(secret: Uint8Array): Sealer {
   return {
     seal(text, context) {

@@ -56,13 +56,19 @@ export type RevokeAnswer = {
   readonly revision: number;
 };
 
-/** The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a MakerRefusedError. */
+/**
+ * The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a
+ * MakerRefusedError.
+ */
 export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
-  /** Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided. Hot path. */
+  /**
+   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
+   * Hot path.
+   */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
 };
 
@@ -190,14 +196,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return { token: outcome.token, revision };
   }
 
-  /** Hot path. */
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
     requirePermissions("required_permissions", request.requiredPermissions, maxRequiredPermissions);
     const found = keys.find(request.key);
     return found instanceof Promise ? found.then((late) => decide(request, late)) : decide(request, found);
   }
 
-  /** Hot path. */
   function decide(request: AuthenticateRequest, found: Found): Outcome {
     if (found === undefined) {
       return keyMalformed;

@@ -73,7 +73,10 @@ export type TokenQuery = {
   readonly nowMs: number;
 };
 
-/** What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens or changes that it holds. */
+/**
+ * What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens or changes that it
+ * holds.
+ */
 export const pageBounds: Pick<TokenQuery & ChangeQuery, "scanLimit" | "maxBytes"> = {
   scanLimit: 10_000,
   maxBytes: 1024 * 1024,
@@ -133,7 +136,10 @@ export type AccountQuery = {
   readonly nowMs: number;
 };
 
-/** What one page of accounts costs at the most, whoever asks: tokens that are counted, but for those of the last account. */
+/**
+ * What one page of accounts costs at the most, whoever asks: tokens that are counted, but for those of the last
+ * account.
+ */
 export const accountPageBounds: Pick<AccountQuery, "scanLimit" | "countTo"> = { scanLimit: 100_000, countTo: 10_000 };
 
 export type AccountPage = {
@@ -151,38 +157,41 @@ export type TokenUse = {
 /**
  * Keeps tokens and their journal, in three promises: reads, writes, and whether memory may be decided from.
  *
- * Each read and each write is one atomic step: it happens as a whole, or not at all. A change is answered only once it would survive a
- * power cut, and any read that starts after that answer sees it. A read or a write rejects with UNDECIDED when it could not do its work;
- * after a write the outcome is then unknown.
+ * Each read and each write is one atomic step: it happens as a whole, or not at all. A change is answered only once it
+ * would survive a power cut, and any read that starts after that answer sees it. A read or a write rejects with
+ * UNDECIDED when it could not do its work; after a write the outcome is then unknown.
  */
 export type TokenStore = TokenReads & TokenWrites & { readonly freshness: Freshness };
 
 /** What a store answers about tokens and their journal. */
 export interface TokenReads {
-  /** Returns the token whose key has this digest, live or not, or null. Hot path. */
+  /** Returns the token whose key has this digest, live or not, or null. */
   findByDigest(digest: Uint8Array): StoredToken | null | Promise<StoredToken | null>;
 
   /** Returns the token with this id, live or not, or null. */
   get(id: string): Promise<Token | null>;
 
   /**
-   * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no more than `scanLimit`
-   * tokens, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a `next`. A `next` is never
-   * given when no matching token is left among those looked at and none are left to look at.
+   * Returns at most `limit` tokens that pass the filter, in the query's direction by creation revision. Looks at no
+   * more than `scanLimit` tokens, and returns no more than `maxBytes` hold, but one at least; a page that ends for that
+   * reason has a `next`. A `next` is never given when no matching token is left among those looked at and none are left
+   * to look at.
    */
   list(query: TokenQuery): Promise<TokenPage>;
 
   /**
-   * Returns at most `limit` changes that pass the filter, newest first; null when no token has the id that is asked for. Looks at no
-   * more than `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason has a
-   * `next`. A `next` is never given when no matching change is left among those looked at and none are left to look at.
+   * Returns at most `limit` changes that pass the filter, newest first; null when no token has the id that is asked
+   * for. Looks at no more than `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page
+   * that ends for that reason has a `next`. A `next` is never given when no matching change is left among those looked
+   * at and none are left to look at.
    */
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 
   /**
-   * Returns at most `limit` accounts that begin with the prefix, in the order of their bytes. Each state's count is exact below
-   * `countTo`, which stands for that many or more; the counts of one account are of one moment. Ends with the account that brings
-   * the tokens that were counted to `scanLimit`. A `next` is given only when an account is left.
+   * Returns at most `limit` accounts that begin with the prefix, in the order of their bytes. Each state's count is
+   * exact below `countTo`, which stands for that many or more; the counts of one account are of one moment. Ends with
+   * the account that brings the tokens that were counted to `scanLimit`. A `next` is given only when an account is
+   * left.
    */
   listAccounts(query: AccountQuery): Promise<AccountPage>;
 
@@ -194,19 +203,20 @@ export interface TokenReads {
 }
 
 /**
- * What a store changes. The times of changes never fall as long as the store is open: a change that is asked for with an earlier time than
- * that of the change before it is given the time of the one before it.
+ * What a store changes. The times of changes never fall as long as the store is open: a change that is asked for with
+ * an earlier time than that of the change before it is given the time of the one before it.
  */
 export interface TokenWrites {
   /**
    * Creates the token and appends to the journal, or does neither.
    *
-   * What a bearer asks for is judged first, in the same step: its token is neither revoked nor expired at the time of the change, and
-   * covers what it gives. So nothing is created, and no key shown again, once the revocation of its token was answered.
+   * What a bearer asks for is judged first, in the same step: its token is neither revoked nor expired at the time of
+   * the change, and covers what it gives. So nothing is created, and no key shown again, once the revocation of its
+   * token was answered.
    *
-   * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay when its
-   * body is the same, else as reused. Then a token that has already expired, an account that has `maxLiveTokens` unrevoked and
-   * unexpired tokens, and a store short of room are refused.
+   * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay
+   * when its body is the same, else as reused. Then a token that has already expired, an account that has
+   * `maxLiveTokens` unrevoked and unexpired tokens, and a store short of room are refused.
    */
   create(
     token: NewToken,
@@ -216,9 +226,9 @@ export interface TokenWrites {
   ): Promise<CreateOutcome>;
 
   /**
-   * Revokes the token and appends to the journal; null when no token has this id. Again changes nothing, and answers the first
-   * time, reason and revision. The sealed key of the token is never answered again. What a bearer asks for is judged first, in the same
-   * step, as in `create`.
+   * Revokes the token and appends to the journal; null when no token has this id. Again changes nothing, and answers
+   * the first time, reason and revision. The sealed key of the token is never answered again. What a bearer asks for is
+   * judged first, in the same step, as in `create`.
    */
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
 

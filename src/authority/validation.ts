@@ -43,8 +43,8 @@ export type Creation = {
 };
 
 /**
- * Throws FIELD_INVALID unless a token may be created so. That its expiry lies in the future is the store's to check, after a
- * replay was looked for.
+ * Throws FIELD_INVALID unless a token may be created so. That its expiry lies in the future is the store's to check,
+ * after a replay was looked for.
  */
 export function requireCreation({ account, name, type, permissions, requestId }: Creation): void {
   requireAccount(account);
@@ -77,7 +77,10 @@ export function requireKeyHint(hint: string): void {
   }
 }
 
-/** Throws FIELD_INVALID unless the journal may name a caller so: a SPIFFE ID, the longest of them, has at most 2048 characters. */
+/**
+ * Throws FIELD_INVALID unless the journal may name a caller so: a SPIFFE ID, the longest of them, has at most 2048
+ * characters.
+ */
 export function requireCaller(field: string, caller: string): void {
   if (!callerPattern.test(caller) || holdsKey(caller)) {
     throw fieldInvalid(field, "must be 1 to 2048 characters of printable ASCII, and no key");
@@ -91,7 +94,10 @@ export function requireDigest(digest: Uint8Array): void {
   }
 }
 
-/** A reason for a revocation as it is kept: without the blanks around it. Throws FIELD_INVALID unless the text may be one. */
+/**
+ * A reason for a revocation as it is kept: without the blanks around it. Throws FIELD_INVALID unless the text may be
+ * one.
+ */
 export function toReason(text: string): string {
   return toText("reason", text, 0, 256);
 }
@@ -113,12 +119,15 @@ function requireUuid(field: string, text: string): void {
   }
 }
 
-/** Whether the text is the nil or the max UUID: what a variable holds that nobody has set. Two callers would share a replay by it. */
+/**
+ * Whether the text is the nil or the max UUID: what a variable holds that nobody has set. Two callers would share a
+ * replay by it.
+ */
 export function isUuidOfNobody(text: string): boolean {
   return uuidsOfNobody.includes(text.toLowerCase());
 }
 
-/** Throws FIELD_INVALID unless there are at most `max`, each of the form `resource:action`. Hot path. */
+/** Throws FIELD_INVALID unless there are at most `max`, each of the form `resource:action`. */
 export function requirePermissions(field: string, permissions: readonly string[], max: number): void {
   if (permissions.length > max) {
     throw fieldInvalid(field, `must be at most ${max}`);
@@ -145,7 +154,8 @@ function requireDistinctPermissions(field: string, permissions: readonly string[
 }
 
 function toText(field: string, text: string, minLength: number, maxLength: number): string {
-  // A code point takes at most two units: what is longer than that, with some blanks, is refused before it is walked through.
+  // A code point takes at most two units: what is longer than that, with some blanks, is refused before it is walked
+  // through.
   if (text.length > 4 * maxLength) {
     throw lengthInvalid(field, minLength, maxLength);
   }

@@ -10,8 +10,9 @@ import { type Status, statusOf } from "./status.ts";
 export type RoleOf = (identity: string) => Role | null;
 
 /**
- * Decides whether the peer of a call may make it now, and notes who it is and which role it has. Returns why it may not; null where it may.
- * Who was admitted and is refused when asked again stays noted as it was: the log says who had called. Hot path.
+ * Decides whether the peer of a call may make it now, and notes who it is and which role it has. Returns why it may
+ * not; null where it may. Who was admitted and is refused when asked again stays noted as it was: the log says who had
+ * called.
  */
 export type Admit = (call: Call) => Status | null;
 
@@ -26,7 +27,8 @@ const faultMessages = {
   PLAINTEXT_FROM_ELSEWHERE: "plaintext is answered to callers on this machine only",
 } satisfies Record<IdentityFault, string>;
 
-const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
+/** An identity that nobody gave a role. */
+export const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
 
 const hostNotLocal = statusOf(
   "HOST_NOT_LOCAL",
@@ -53,7 +55,6 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     return refusal;
   }
 
-  /** Hot path. */
   function refusalOf(peer: Peer, identity: string | null, role: Role | null): Status | null {
     if (identity === null) {
       return callerUnidentified(peer.fault ?? "CERTIFICATE_MISSING");
@@ -71,6 +72,15 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
 /** Why nothing is answered to a request that names another host; null where it names none. */
 export function hostRefusal(request: Pick<HttpRequest, "peer" | "url">): Status | null {
   return isForAnotherHost(request) ? hostNotLocal : null;
+}
+
+/**
+ * The decision on a call that came over HTTP. The host counts first: who names another one may be a page in a browser,
+ * and not the peer.
+ */
+export function admitOverHttp(admit: Admit, call: Call, request: HttpRequest): Status | null {
+  const refusal = admit(call);
+  return hostRefusal(request) ?? refusal;
 }
 
 /** In words of its own for each fault. */

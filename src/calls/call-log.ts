@@ -3,7 +3,9 @@ import { type Allowance, createSampler } from "../machine/sampler.ts";
 import type { FinishedCall } from "./finished-call.ts";
 import { managementRpcs } from "./rpcs.ts";
 
-/** Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by. */
+/**
+ * Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by.
+ */
 const findable: Allowance = { lines: 100, everyMs: 1000 };
 /** Of the others nobody can name one. */
 const sampled: Allowance = { lines: 1, everyMs: 10_000 };
@@ -12,10 +14,11 @@ const sampled: Allowance = { lines: 1, everyMs: 10_000 };
 export type SpanIds = { readonly traceId: string; readonly spanId: string };
 
 /**
- * Makes the log lines of calls: one for each management call by a caller that has a role, none for an accepted key. Refused keys and
- * other failed calls, which anybody can cause in any number, have a line each where their answer had a request id, up to 100 a second
- * of each kind, and one in 10 seconds where it had none. `suppressed` says how many were left out before a line; the metrics count them
- * all. The clock never runs back: by the system's, a clock that was set back would silence the log.
+ * Makes the log lines of calls: one for each management call by a caller that has a role, none for an accepted key.
+ * Refused keys and other failed calls, which anybody can cause in any number, have a line each where their answer had a
+ * request id, up to 100 a second of each kind, and one in 10 seconds where it had none. `suppressed` says how many were
+ * left out before a line; the metrics count them all. The clock never runs back: by the system's, a clock that was set
+ * back would silence the log.
  */
 export function createCallLog(
   log: Log,

@@ -31,7 +31,10 @@ export function readCallers(file: string): Callers {
   return new Map(entries.map(([identity, role]) => [parseIdentity(file, identity), parseRole(file, identity, role)]));
 }
 
-/** The first key that an object has twice in JSON that parsed: JSON.parse keeps the last and says nothing. Null when there is none. */
+/**
+ * The first key that an object has twice in JSON that parsed: JSON.parse keeps the last and says nothing. Null when
+ * there is none.
+ */
 function repeatedKey(text: string): string | null {
   const seen = new Set<string>();
   // Strings one after the other: those before a colon are keys.

@@ -1,7 +1,10 @@
 import type { MadeChange } from "../authority/token-authority.ts";
 import type { Log } from "../machine/log.ts";
 
-/** Makes the log lines of changes: one each, from what was committed, whichever door it came through and whoever waited for it. */
+/**
+ * Makes the log lines of changes: one each, from what was committed, whichever door it came through and whoever waited
+ * for it.
+ */
 export function createChangeLog(log: Log): (change: MadeChange) => void {
   return ({ action, tokenId, caller, revision, hash }) => {
     const fields = { action, token_id: tokenId, caller, revision, hash: Buffer.from(hash).toString("hex") };

@@ -25,7 +25,10 @@ const longestTimerMs = 2 ** 31 - 1;
 
 const timeoutHeaders = ["grpc-timeout", "connect-timeout-ms"] as const;
 
-/** The timeout that the caller asks for, in milliseconds; null when it asks for none; "malformed" when it makes no sense. */
+/**
+ * The timeout that the caller asks for, in milliseconds; null when it asks for none; "malformed" when it makes no
+ * sense.
+ */
 export function requestedTimeoutMs(header: Headers): number | null | "malformed" {
   const isGrpc = grpcTypeOf(header.get("content-type")) !== null;
   const timeout = header.get(isGrpc ? "grpc-timeout" : "connect-timeout-ms");
@@ -41,7 +44,10 @@ export function timeoutMs(method: DescMethod, requestedMs: number | null, deadli
   return Math.min(requestedMs ?? defaultMs, greatestMs);
 }
 
-/** The headers without timeouts: Connect would start a second timer, refuse long ones, and repeat malformed ones in errors. */
+/**
+ * The headers without timeouts: Connect would start a second timer, refuse long ones, and repeat malformed ones in
+ * errors.
+ */
 export function withoutTimeouts(header: Headers): Headers {
   if (!timeoutHeaders.some((name) => header.has(name))) {
     return header;

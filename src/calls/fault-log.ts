@@ -8,7 +8,10 @@ export type ReportFault = (error: unknown, rpc: string) => void;
 
 const allowance: Allowance = { lines: 10, everyMs: 1000 };
 
-/** Logs faults, at most 10 a second, of whatever kind: one for a thread. An outage under load must not become one of the disk as well. */
+/**
+ * Logs faults, at most 10 a second, of whatever kind: one for a thread. An outage under load must not become one of the
+ * disk as well.
+ */
 export function createFaultLog(log: Log): ReportFault {
   const sample = createSampler();
 

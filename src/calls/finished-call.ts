@@ -3,8 +3,8 @@ import type { Call } from "./call.ts";
 import type { TraceHeaders } from "./trace-headers.ts";
 
 /**
- * What logs, metrics and traces learn of a call that has ended. Nothing here was sent by the caller, but for its identity, its
- * trace, and what `details` has of a gateway's configuration.
+ * What logs, metrics and traces learn of a call that has ended. Nothing here was sent by the caller, but for its
+ * identity, its trace, and what `details` has of a gateway's configuration.
  */
 export type FinishedCall = {
   /** `package.Service/Method`, or `forward-auth/authorize`. */
@@ -28,7 +28,10 @@ export type FinishedCall = {
   readonly refusal: string | null;
   /** The request_id that the answer had, or null where it had none. */
   readonly requestId?: string | null;
-  /** What was wrong, in our words: never with a value that came with the call. Null, or absent, for what has no more to say than its reason. */
+  /**
+   * What was wrong, in our words: never with a value that came with the call. Null, or absent, for what has no more to
+   * say than its reason.
+   */
   readonly error?: string | null;
   /** What the log has beside it, for whoever is to mend it. */
   readonly details?: Readonly<Record<string, string>> | null;
@@ -38,7 +41,7 @@ export type FinishedCall = {
   readonly trace: TraceHeaders | null;
 };
 
-/** Sums up a call that has ended just now. Hot path. */
+/** Sums up a call that has ended just now. */
 export function finishedCall(rpc: string, call: Call): FinishedCall {
   const { status } = call;
   return {

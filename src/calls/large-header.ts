@@ -10,7 +10,10 @@ const allowance: Allowance = { lines: 100, everyMs: 1000 };
 /** Whoever sent a request whose header is larger than is read. */
 type Sender = { readonly transport: string; readonly identity: string | null };
 
-/** What is told to requests whose header is larger than is read: of such a request nothing else is known, whatever the door. */
+/**
+ * What is told to requests whose header is larger than is read: of such a request nothing else is known, whatever the
+ * door.
+ */
 export type LargeHeaders = {
   /** Counts and logs one, and returns its answer. */
   refuse(sender: Sender, contentType: string): ShortResponse;

@@ -8,7 +8,10 @@ export type Patience = {
   release(): void;
 };
 
-/** Begins to wait: so many milliseconds, or for ever where that is null, and until the signal of a client that goes aborts, where there is one. */
+/**
+ * Begins to wait: so many milliseconds, or for ever where that is null, and until the signal of a client that goes
+ * aborts, where there is one.
+ */
 export function startPatience(
   waitMs: number | null,
   gone: AbortSignal | null,

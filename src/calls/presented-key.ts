@@ -6,10 +6,11 @@ const maxCredentialsLength = 512;
 const maxHeaderLength = 4096;
 
 /**
- * The one key that a request presents, or why there is none: in `authorization` as `Bearer KEY` (RFC 6750) or as user name of `Basic`
- * without a password (RFC 7617, as `curl -u KEY:` sends it), or in `x-api-key`. A header that came several times is its values joined by
- * commas. The same key may come twice. Beside a key nothing else may stand, readable or not: whatever reads it after us might take the
- * other. Whether it is a key, Authenticate says. The readers of the clients do the same, held by `clients/vectors/`. Hot path.
+ * The one key that a request presents, or why there is none: in `authorization` as `Bearer KEY` (RFC 6750) or as user
+ * name of `Basic` without a password (RFC 7617, as `curl -u KEY:` sends it), or in `x-api-key`. A header that came
+ * several times is its values joined by commas. The same key may come twice. Beside a key nothing else may stand,
+ * readable or not: whatever reads it after us might take the other. Whether it is a key, Authenticate says. The readers
+ * of the clients do the same, held by `clients/vectors/`.
  */
 export function presentedKey(authorization: string | null, apiKey: string | null): string | PublicError {
   if (apiKey === null && authorization !== null && isSingle(authorization)) {
@@ -39,7 +40,10 @@ function presentations(value: string | null): readonly string[] {
   return parts.map(trimBlanks).filter((part) => part !== "");
 }
 
-/** Blanks are HTTP's (OWS, RFC 9110 section 5.6.3): `trim` would take other characters away as well, and each language others. */
+/**
+ * Blanks are HTTP's (OWS, RFC 9110 section 5.6.3): `trim` would take other characters away as well, and each language
+ * others.
+ */
 function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;

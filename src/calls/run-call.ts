@@ -5,15 +5,23 @@ import { type Patience, startPatience } from "./patience.ts";
 import { callCanceled, internalError, type Status } from "./status.ts";
 import type { TraceHeaders } from "./trace-headers.ts";
 
-/** One RPC as one door carries it: `Ask` is what comes, `Body` what it is answered with, `Answer` what the door sends, of errors too. */
+/**
+ * One RPC as one door carries it: `Ask` is what comes, `Body` what it is answered with, `Answer` what the door sends,
+ * of errors too.
+ */
 export type CallKind<Ask, Body, Answer> = {
   /** `package.Service/Method`. */
   readonly rpc: string;
-  /** Whether the call may be made, asked before anything else of it is looked at; null where it may. See `createAdmission`. */
+  /**
+   * Whether the call may be made, asked before anything else of it is looked at; null where it may. See
+   * `createAdmission`.
+   */
   readonly admit: (call: Call, ask: Ask) => Status | null;
   /** Answers at once or later, and notes on the call what it learns. Null once it has noted why there is no answer. */
   readonly respond: (ask: Ask, call: Call) => Body | null | Promise<Body | null>;
-  /** How a call fails with what `respond` threw or rejected with; asked also where that came too late for the caller. */
+  /**
+   * How a call fails with what `respond` threw or rejected with; asked also where that came too late for the caller.
+   */
   readonly statusOf: (error: unknown) => Status;
   readonly succeed: (body: Body, call: Call, ask: Ask) => Answer;
   readonly fail: (status: Status, call: Call, ask: Ask) => Answer;
@@ -25,14 +33,20 @@ export type CallKind<Ask, Body, Answer> = {
   readonly gone?: (ask: Ask) => AbortSignal;
   /** Told when an answer is waited for no longer, so that what makes it may stop. Default: it goes on. */
   readonly giveUp?: (status: Status, ask: Ask) => void;
-  /** Of a body that is still to come when it is answered: calls `listener` at its end, with which the call ends. Default, and null: none is. */
+  /**
+   * Of a body that is still to come when it is answered: calls `listener` at its end, with which the call ends.
+   * Default, and null: none is.
+   */
   readonly rest?: (body: Body) => ((listener: () => void) => void) | null;
   /** Told of every call once it has ended. */
   readonly onCall: (call: FinishedCall) => void;
 };
 
 export type RunCall<Ask, Answer> = {
-  /** Runs one call. Its answer is there at once where `respond` has it at once. Throws what `onCall` and `statusOf` throw. Hot path. */
+  /**
+   * Runs one call. Its answer is there at once where `respond` has it at once. Throws what `onCall` and `statusOf`
+   * throw. Hot path.
+   */
   run(ask: Ask, peer: Peer, protocol: string, trace: TraceHeaders | null): Answer | Promise<Answer>;
   /** Refuses a peer that may not call, before anything of its call is kept; null for one that may. */
   refuse(ask: Ask, peer: Peer, protocol: string): Answer | null;
@@ -40,11 +54,13 @@ export type RunCall<Ask, Answer> = {
   reject(ask: Ask, peer: Peer, protocol: string, status: Status): Answer;
 };
 
-/** The one way of a call, whatever carries it: admission, its answer now or later, the deadline, and its end in logs and metrics. */
+/**
+ * The one way of a call, whatever carries it: admission, its answer now or later, the deadline, and its end in logs and
+ * metrics.
+ */
 export function createRunCall<Ask, Body, Answer>(kind: CallKind<Ask, Body, Answer>): RunCall<Ask, Answer> {
   const { rpc, admit, respond, statusOf, waitMs, isGone, onCall } = kind;
 
-  /** Hot path. */
   function run(ask: Ask, peer: Peer, protocol: string, trace: TraceHeaders | null): Answer | Promise<Answer> {
     const call = begin(peer, protocol, trace);
     const refusal = admit(call, ask);
@@ -119,7 +135,6 @@ export function createRunCall<Ask, Body, Answer>(kind: CallKind<Ask, Body, Answe
     rest(endOnce);
   }
 
-  /** Hot path. */
   function end(call: Call, ask: Ask, body: Body | null): Answer {
     if (body === null) {
       return fail(call, ask, call.status ?? internalError);
@@ -139,7 +154,6 @@ export function createRunCall<Ask, Body, Answer>(kind: CallKind<Ask, Body, Answe
   return { run, refuse, reject };
 }
 
-/** Hot path. */
 function begin(peer: Peer, protocol: string, trace: TraceHeaders | null): Call {
   return {
     peer,

@@ -41,7 +41,10 @@ export type PortReadings = {
 
 export type Port = Listener & { readings(): PortReadings };
 
-/** Starts a port that answers HTTP/1.1 and HTTP/2 alike, from one handler. Closed when `close` resolves; disposing is closing without grace. */
+/**
+ * Starts a port that answers HTTP/1.1 and HTTP/2 alike, from one handler. Closed when `close` resolves; disposing is
+ * closing without grace.
+ */
 export async function startPort(options: PortOptions): Promise<Port> {
   const { tls, maxConnections, log } = options;
   const largeHeaders = createLargeHeaders(log);

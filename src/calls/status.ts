@@ -112,8 +112,8 @@ export const deadlineExceeded = statusOf(
 export const callCanceled = statusOf("CALL_CANCELED", "the call was canceled");
 
 /**
- * How a call fails with an error of the domain or a fault of ours. A fault is told to the log, since its caller learns nothing of it. Where
- * a key is decided on, a fault is an outage: it must never look like a bad key.
+ * How a call fails with an error of the domain or a fault of ours. A fault is told to the log, since its caller learns
+ * nothing of it. Where a key is decided on, a fault is an outage: it must never look like a bad key.
  */
 export function statusOfError(thrown: unknown, rpc: string, reportFault: ReportFault): Status {
   const error = decidingRpcs.has(rpc) ? asUndecided(thrown) : thrown;

@@ -24,7 +24,10 @@ type TlsPlaces = {
   readonly rest: { readonly tls: Pick<TlsFiles, "certificate" | "key"> | null } | null;
 };
 
-/** Reads the files, warns of certificates that are not valid now, or throws a StartError that says which file is wrong and how. */
+/**
+ * Reads the files, warns of certificates that are not valid now, or throws a StartError that says which file is wrong
+ * and how.
+ */
 export function readTlsSet({ rpc, rest }: TlsPlaces, log: Log, nowMs: number): TlsSet {
   const { tls } = rpc;
   const restFiles = rest?.tls ?? null;
@@ -38,7 +41,10 @@ export function readTlsSet({ rpc, rest }: TlsPlaces, log: Log, nowMs: number): T
   return set;
 }
 
-/** Reads the files again, and hands them on when all are good. A fault in any of them is logged, and all of the old set holds. */
+/**
+ * Reads the files again, and hands them on when all are good. A fault in any of them is logged, and all of the old set
+ * holds.
+ */
 export function reloadTlsSet(config: TlsPlaces, log: Log, nowMs: number, handOn: (set: TlsSet) => void): void {
   let set: TlsSet;
   try {

@@ -1,4 +1,7 @@
-/** What a caller told of the trace that its call belongs to (W3C Trace Context), as it was sent: nobody has looked at it yet. */
+/**
+ * What a caller told of the trace that its call belongs to (W3C Trace Context), as it was sent: nobody has looked at it
+ * yet.
+ */
 export type TraceHeaders = {
   readonly traceparent: string;
   /** Null when there was none. */

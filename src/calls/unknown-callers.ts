@@ -40,8 +40,8 @@ const maxIdentities = 200;
 const maxNameCharacters = 300;
 
 /**
- * Counts and logs the peers of one port that may not call, with what a person needs to mend it, and notes when the certificates of callers
- * end. A line each 10 seconds for each reason, and for each caller that the callers file names.
+ * Counts and logs the peers of one port that may not call, with what a person needs to mend it, and notes when the
+ * certificates of callers end. A line each 10 seconds for each reason, and for each caller that the callers file names.
  */
 export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): CallerWatch {
   const sample = createSampler();

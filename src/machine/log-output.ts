@@ -19,9 +19,9 @@ export type LogOutput = {
 };
 
 /**
- * Opens a descriptor of the process for lines. When it takes nothing, be it that a disk is full, that nobody reads a pipe, or that its
- * reader went away, up to 1 MiB waits in memory and is tried again twice a second. `onResumed` hears once of lines that were dropped,
- * when there is room again.
+ * Opens a descriptor of the process for lines. When it takes nothing, be it that a disk is full, that nobody reads a
+ * pipe, or that its reader went away, up to 1 MiB waits in memory and is tried again twice a second. `onResumed` hears
+ * once of lines that were dropped, when there is room again.
  */
 export function openLogOutput(descriptor: number, onResumed: (dropped: number) => void): LogOutput {
   const target = withoutWaiting(descriptor);
@@ -124,7 +124,8 @@ function tryToWrite(descriptor: number, bytes: Buffer): number {
   try {
     return writeSync(descriptor, bytes);
   } catch {
-    // EAGAIN, ENOSPC, EPIPE, EIO: each may pass, a pipe may be given another reader, and there is no other place to tell of it.
+    // EAGAIN, ENOSPC, EPIPE, EIO: each may pass, a pipe may be given another reader, and there is no other place to
+    // tell of it.
     return 0;
   }
 }
@@ -140,7 +141,8 @@ function withoutWaiting(descriptor: number): number {
     // A new open file of our own: the flag on the one that we were given would be seen by everybody who shares it.
     return openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch {
-    // A socket, another user's pipe, or a system without /proc. libuv sets the flag on what it opens; Node puts it back at the end.
+    // A socket, another user's pipe, or a system without /proc. libuv sets the flag on what it opens; Node puts it back
+    // at the end.
     if (stats.isSocket() || stats.isFIFO()) {
       new Socket({ fd: descriptor, readable: false }).on("error", () => {});
     }

@@ -1,4 +1,7 @@
-/** The word that this one was likely meant to be: at most two letters differ, of short words one. Null when there is none. */
+/**
+ * The word that this one was likely meant to be: at most two letters differ, of short words one. Null when there is
+ * none.
+ */
 export function nearestWord(word: string, words: readonly string[]): string | null {
   // What is much longer than any word needs no look, whoever sent it.
   const near = words

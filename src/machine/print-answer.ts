@@ -4,7 +4,10 @@ import { StartError } from "./start-error.ts";
 
 const retryMs = 10;
 
-/** Writes a command's answer to standard output, for as long as its reader takes. A reader that is gone wants no more of it. */
+/**
+ * Writes a command's answer to standard output, for as long as its reader takes. A reader that is gone wants no more of
+ * it.
+ */
 export async function printAnswer(text: string): Promise<void> {
   const bytes = Buffer.from(text);
   let written = 0;

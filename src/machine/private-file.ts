@@ -18,11 +18,11 @@ import { StartError } from "./start-error.ts";
 const maxBytes = 1024 * 1024;
 
 /**
- * Reads a file that holds a secret, following links. Throws a StartError, which names the file and what to do, when it cannot be read,
- * or when others than this user and root can read it or put another in its place.
+ * Reads a file that holds a secret, following links. Throws a StartError, which names the file and what to do, when it
+ * cannot be read, or when others than this user and root can read it or put another in its place.
  *
- * The rule is PostgreSQL's for its server key: mode 0600 or less of this user's file, and 0640 or less of root's, as systemd and Kubernetes
- * hand over credentials. `what` says what is in it: "the sealing secret".
+ * The rule is PostgreSQL's for its server key: mode 0600 or less of this user's file, and 0640 or less of root's, as
+ * systemd and Kubernetes hand over credentials. `what` says what is in it: "the sealing secret".
  */
 export function readPrivateFile(path: string, what: string): Buffer {
   let descriptor: number;
@@ -43,8 +43,8 @@ export function readPrivateFile(path: string, what: string): Buffer {
 }
 
 /**
- * Makes a file with mode 0600, whatever the umask, and writes this into it, through to the disk. Throws the system's EEXIST when
- * anything is there, a link that leads nowhere included: nothing is followed, and nothing overwritten.
+ * Makes a file with mode 0600, whatever the umask, and writes this into it, through to the disk. Throws the system's
+ * EEXIST when anything is there, a link that leads nowhere included: nothing is followed, and nothing overwritten.
  */
 export function createPrivateFile(path: string, content: Uint8Array = new Uint8Array()): void {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;

@@ -31,7 +31,10 @@ class LogLines implements DestinationStream {
     this.#output = output;
   }
 
-  /** A line of a change is what a restore may need, and errors are what a person looks for: they keep their room longest. */
+  /**
+   * A line of a change is what a restore may need, and errors are what a person looks for: they keep their room
+   * longest.
+   */
   write(line: string): void {
     this.#output.write(line, this.lastLevel >= errorLevel || isOfChange(this.lastObj));
   }

@@ -34,8 +34,9 @@ export type Owner = {
 };
 
 /**
- * The life of this thread as a worker that startWorker started: `start` makes its work, and its owner's orders are performed until the
- * owner closes it. A StartError is told to the owner as one. Anything else that is thrown, at whatever time, ends the thread.
+ * The life of this thread as a worker that startWorker started: `start` makes its work, and its owner's orders are
+ * performed until the owner closes it. A StartError is told to the owner as one. Anything else that is thrown, at
+ * whatever time, ends the thread.
  */
 export async function runAsWorker<Data, Ready, Order, Answer>(
   start: (data: Data, owner: Owner) => Work<Ready, Order, Answer> | Promise<Work<Ready, Order, Answer>>,

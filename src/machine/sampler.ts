@@ -7,7 +7,10 @@ export type Sampler = (kind: string, allowance: Allowance) => number | null;
 // Kinds are closed sets: this is never reached unless one of them is not.
 const maxKinds = 1000;
 
-/** Bounds what is written of things that anybody can cause in any number. The clock never runs back: the system's would silence the log. */
+/**
+ * Bounds what is written of things that anybody can cause in any number. The clock never runs back: the system's would
+ * silence the log.
+ */
 export function createSampler(steadyNowMs: () => number = () => performance.now()): Sampler {
   const samples = new Map<string, { endsAtMs: number; linesLeft: number; suppressed: number }>();
 

@@ -14,7 +14,10 @@ export type WorkerOptions<Data> = {
   readonly log: Log;
 };
 
-/** A thread of this process, and its owner's end of its life. Disposed, it ends in good order; the disposal rejects when it does not. */
+/**
+ * A thread of this process, and its owner's end of its life. Disposed, it ends in good order; the disposal rejects when
+ * it does not.
+ */
 export type RunningWorker<Ready, Order, Answer> = AsyncDisposable & {
   /** What it told of its start. */
   readonly ready: Ready;

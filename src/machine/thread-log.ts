@@ -42,7 +42,10 @@ export function createThreadLog(post: (report: LogReport) => void): Log {
   return { info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** Logs what Node writes to a thread's standard error, such as a warning. Left to Node, it would wait for a reader of the process' own. */
+/**
+ * Logs what Node writes to a thread's standard error, such as a warning. Left to Node, it would wait for a reader of
+ * the process' own.
+ */
 export function logStandardError(stderr: Readable, log: Log): void {
   stderr.setEncoding("utf8").on("data", (text: string) => log.warn({ text: bounded(text) }, "a thread warns"));
 }

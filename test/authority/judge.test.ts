@@ -26,7 +26,7 @@ const asked: AuthenticateRequest = { key: "", requiredPermissions: [], livemode:
 const askedMuch: AuthenticateRequest = { ...asked, requiredPermissions: ["files:read"], livemode: false };
 
 function decide(token: StoredToken, request: Partial<AuthenticateRequest> = {}, nowMs = expiresAtMs - 1) {
-  const found: Principal = { kind: "principal", token, answer: new Uint8Array() };
+  const found: Principal = { kind: "principal", token, isRemembered: false, beside: null };
   const outcome = judge({ ...asked, ...request }, found, nowMs);
   return outcome === found ? "accepted" : outcome;
 }

@@ -25,7 +25,6 @@ async function countingStore() {
   const keys = createKeyIndex({
     freshness,
     findByDigest,
-    prepare: () => Buffer.from("an answer"),
     maxBytes: 1_000_000,
   });
   /** A key is kept from the second time on. */
@@ -55,13 +54,17 @@ describe("the key index", () => {
     expect(counted.lookUps).toBe(3);
   });
 
-  it("keeps no more memory alive with an answer than its own bytes", async () => {
-    const { findTwice, keys, create } = await countingStore();
-    const { key } = await create();
-    await findTwice(key);
-    const kept = (await keys.find(key))?.answer ?? new Uint8Array();
-    expect(Buffer.from(kept).toString()).toBe("an answer");
-    expect(kept.buffer.byteLength).toBe(kept.byteLength);
+  it("says which principal it will find again, and keeps what its finder puts beside it until the token changes", async () => {
+    const { store, keys, create } = await countingStore();
+    const { key, id } = await create();
+    const beside = { note: "of the finder" };
+    expect((await keys.find(key))?.isRemembered).toBe(false);
+    const principal = await keys.find(key);
+    expect(principal).toMatchObject({ isRemembered: true, beside: null });
+    Object.assign(principal ?? {}, { beside });
+    expect((await keys.find(key))?.beside).toBe(beside);
+    await store.revoke(id, "", at(2));
+    expect((await keys.find(key))?.beside).toBeNull();
   });
 
   it("tells keys apart whose digests begin with the same four bytes, by which they are kept", async () => {
@@ -251,7 +254,6 @@ describe("the key index", () => {
         await gate.promise;
         return token;
       },
-      prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
     });
     const finding = keys.find(key);
@@ -276,7 +278,6 @@ describe("the key index", () => {
           return store.freshness.changesSince(mark, limit);
         },
       },
-      prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
     });
     await keys.find(key);
@@ -307,7 +308,6 @@ describe("the key index", () => {
         },
         isServing: () => true,
       }),
-      prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
     });
     await keys.find(key);
@@ -354,7 +354,6 @@ describe("the key index", () => {
           await gate.open;
           return token;
         },
-        prepare: () => new Uint8Array(),
         maxBytes: 1_000_000,
       });
       return {

@@ -34,7 +34,6 @@ it.each([
     keys: createKeyIndex({
       freshness: store.freshness,
       findByDigest: store.findByDigest,
-      prepare: () => new Uint8Array(),
       maxBytes: 1_000_000,
     }),
     clock: Date.now,

@@ -103,7 +103,6 @@ export class ConnectRig implements AsyncDisposable {
       keys: createKeyIndex({
         freshness: store.freshness,
         findByDigest: store.findByDigest,
-        prepare: () => new Uint8Array(),
         maxBytes: 1_000_000,
       }),
       clock,

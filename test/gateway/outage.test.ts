@@ -1,15 +1,26 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { CheckRequestSchema } from "#gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import { type Authenticate, createCheck } from "../../src/doors/gateway/check.ts";
 import { createCheckLane } from "../../src/doors/gateway/check-lane.ts";
 import { createForwardAuth } from "../../src/doors/gateway/forward-auth.ts";
-import { peerOf, rawRequest } from "../connect/connect-rig.ts";
+import { enveloped, peerOf, rawRequest } from "../connect/connect-rig.ts";
 import { errorIn } from "../grpc/lane-rig.ts";
 import { bodyOf } from "../support/exchange.ts";
 
 const key = "sk_live_anything";
 const open = { isClosed: false };
+/** Envoy's, which names the request. */
+const question = Buffer.from(
+  enveloped(
+    toBinary(
+      CheckRequestSchema,
+      create(CheckRequestSchema, { attributes: { request: { http: { headers: { "x-request-id": "check-1" } } } } }),
+    ),
+  ),
+);
 const words = [["permission", "none"]] as const;
 
 /** Both doors over an Authenticate that fails, and what they tell. */
@@ -26,7 +37,6 @@ function createDoors(authenticate: Authenticate) {
   const forwardAuth = createForwardAuth({ ...options, check });
   const lane = createCheckLane(
     () => check({ words, authorization: `Bearer ${key}`, apiKey: null, requestId: null }),
-    1_000_000,
     options,
   );
   return {
@@ -43,7 +53,7 @@ function createDoors(authenticate: Authenticate) {
       ),
     async check() {
       return errorIn(
-        await lane.answer(Buffer.alloc(5), 0, 5, ["application/grpc", null, null], peerOf("gateway"), open),
+        await lane.answer(question, 0, question.length, ["application/grpc", null, null], peerOf("gateway"), open),
       );
     },
   };
@@ -76,6 +86,7 @@ describe("an outage never looks like a bad key", () => {
       { rpc: "forward-auth/authorize", code: "UNAVAILABLE", reason: "UNDECIDED", refusal: null },
       { rpc: "envoy.service.auth.v3.Authorization/Check", code: "UNAVAILABLE", reason: "UNDECIDED", refusal: null },
     ]);
+    expect(doors.calls.at(-1)?.requestId).toBe("check-1");
     expect(doors.reported).toHaveLength(2);
   });
 

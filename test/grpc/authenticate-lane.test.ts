@@ -14,7 +14,7 @@ import type { LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
 import { ConnectRig, enveloped, errorOf, peerOf, tlsPeer } from "../connect/connect-rig.ts";
 import { rawError } from "../connect/raw-call.ts";
-import { createLaneRig, errorIn, fieldsIn, type LaneRig, prepared } from "./lane-rig.ts";
+import { createLaneRig, errorIn, fieldsIn, type LaneRig } from "./lane-rig.ts";
 
 const unknownKey: Outcome = { kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] };
 const gateway = peerOf("gateway");
@@ -132,13 +132,9 @@ describe("beside the general way", () => {
   afterAll(() => rig[Symbol.asyncDispose]());
   beforeEach(() => {
     rig.calls.length = 0;
-    lane = createLaneRig(
-      (request) => {
-        const outcome = authority.authenticate(request);
-        return outcome instanceof Promise ? outcome.then(prepared) : prepared(outcome);
-      },
-      { roleOf: (identity) => rig.roles.get(identity) ?? null },
-    );
+    lane = createLaneRig((request) => authority.authenticate(request), {
+      roleOf: (identity) => rig.roles.get(identity) ?? null,
+    });
   });
 
   /** Sends one body both ways; the answers must say the same, and logs and metrics must hear the same. */

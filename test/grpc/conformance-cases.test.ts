@@ -1,5 +1,6 @@
-// connectconformance calls ConformanceService, which is not ours: `npm run suite:conformance` mounts it on the general way. Its unary
-// cases of gRPC that make sense for Authenticate are here, by their names, over a socket, with both ways as the product mounts them.
+// connectconformance calls ConformanceService, which is not ours: `npm run suite:conformance` mounts it on the general
+// way. Its unary cases of gRPC that make sense for Authenticate are here, by their names, over a socket, with both ways
+// as the product mounts them.
 
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
@@ -61,7 +62,10 @@ afterAll(() => ending.disposeAsync());
 
 type Headers = Readonly<Record<string, string | string[]>>;
 type Request = { readonly headers?: Headers; readonly body?: Uint8Array; readonly decision?: typeof decide };
-/** What a client sees: the HTTP status, the gRPC status where there is one, whether it came without a body; and which way it went. */
+/**
+ * What a client sees: the HTTP status, the gRPC status where there is one, whether it came without a body; and which
+ * way it went.
+ */
 type Seen = { httpStatus: number; code: string | null; message: string; isTrailersOnly: boolean; way: string };
 
 function messageOf(init: MessageInitShape<typeof AuthenticateRequestSchema>): Uint8Array {

@@ -3,11 +3,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AuthenticateResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Outcome } from "../../src/authority/judge.ts";
+import type { Principal } from "../../src/authority/key-index.ts";
 import { type StoredToken, tokenTypes } from "../../src/authority/token.ts";
-import {
-  encodeAuthenticateResponse,
-  preparePrincipal,
-} from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
+import { preparedAnswer } from "../../src/calls/prepared-answers.ts";
+import { encodeAuthenticateResponse } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
 import { toAuthenticateResponse } from "../../src/doors/rpc/to-message.ts";
 import { enveloped } from "../connect/connect-rig.ts";
 
@@ -37,8 +36,12 @@ const anyToken: fc.Arbitrary<StoredToken> = fc.record({
   createRevision: fc.constant(7),
   revokeRevision: fc.constant(null),
 });
+function principalOf(token: StoredToken, isRemembered: boolean): Principal {
+  return { kind: "principal", token, isRemembered, beside: null };
+}
+
 const anyOutcome: fc.Arbitrary<Outcome> = fc.oneof(
-  anyToken.map((token) => ({ kind: "principal", token, answer: preparePrincipal(token) }) as const),
+  anyToken.map((token) => principalOf(token, false)),
   fc
     .constantFrom("KEY_MALFORMED", "KEY_UNKNOWN")
     .map((reason) => ({ kind: "refusal", reason, token: null, missingPermissions: [] }) as const),
@@ -74,7 +77,8 @@ describe("AuthenticateResponse in the lane", () => {
     const token = fc.sample(anyToken, 1).map((any) => ({ ...any, permissions }))[0];
     expect(token).toBeDefined();
     if (token !== undefined) {
-      const message = fromBinary(AuthenticateResponseSchema, preparePrincipal(token).subarray(5));
+      const answer = encodeAuthenticateResponse(principalOf(token, false));
+      const message = fromBinary(AuthenticateResponseSchema, answer.subarray(5));
       expect(message.outcome.case === "principal" && message.outcome.value.permissions).toEqual(permissions);
     }
   });
@@ -83,6 +87,28 @@ describe("AuthenticateResponse in the lane", () => {
     for (const reason of ["KEY_MALFORMED", "KEY_UNKNOWN"] as const) {
       const encode = () => encodeAuthenticateResponse({ kind: "refusal", reason, token: null, missingPermissions: [] });
       expect(encode()).toBe(encode());
+    }
+  });
+
+  it("is made once for a principal that is remembered, and again for one that is not", () => {
+    for (const principal of fc.sample(anyToken, 2).map((token, index) => principalOf(token, index === 0))) {
+      const answer = encodeAuthenticateResponse(principal);
+      expect(encodeAuthenticateResponse(principal) === answer).toBe(principal.isRemembered);
+      expect(encodeAuthenticateResponse(principal)).toEqual(answer);
+    }
+  });
+
+  it("keeps no more memory alive than its own bytes, and has its place beside what Check keeps", () => {
+    const [token] = fc.sample(anyToken, 1);
+    expect(token).toBeDefined();
+    if (token !== undefined) {
+      const principal = principalOf(token, true);
+      const check = preparedAnswer(principal, "check", () => Buffer.from("of Check"));
+      const answer = encodeAuthenticateResponse(principal);
+      expect(answer.buffer.byteLength).toBe(answer.byteLength);
+      expect(check.buffer.byteLength).toBe(check.byteLength);
+      expect(encodeAuthenticateResponse(principal)).toBe(answer);
+      expect(preparedAnswer(principal, "check", () => Buffer.from("another"))).toBe(check);
     }
   });
 });

@@ -1,11 +1,10 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
-import type { AuthenticateRequest, Outcome } from "../../src/authority/judge.ts";
+import type { AuthenticateRequest } from "../../src/authority/judge.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import type { LaneOptions } from "../../src/calls/grpc/unary-lane.ts";
 import { type Authenticate, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
-import { preparePrincipal } from "../../src/doors/rpc/lanes/encode-authenticate-response.ts";
 import { FieldFactory } from "../../src/wire/http2/field.ts";
 import { HpackDecoder } from "../../src/wire/http2/hpack-decoder.ts";
 import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
@@ -27,11 +26,6 @@ export function errorIn(answer: LaneAnswer): ConnectError | null {
   return findTrailerError(new Headers(fields)) ?? null;
 }
 
-/** What the domain will answer, from what it answers without prepared answers. */
-export function prepared(outcome: Outcome): Outcome {
-  return outcome.kind === "principal" ? { ...outcome, answer: preparePrincipal(outcome.token) } : outcome;
-}
-
 export type LaneRig = {
   readonly lane: Lane<Peer>;
   readonly calls: FinishedCall[];
@@ -39,7 +33,10 @@ export type LaneRig = {
   readonly requests: AuthenticateRequest[];
 };
 
-/** A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says otherwise. */
+/**
+ * A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says
+ * otherwise.
+ */
 export function createLaneRig(decide: Authenticate, options: Partial<LaneOptions> = {}): LaneRig {
   const calls: FinishedCall[] = [];
   const reported: unknown[] = [];

@@ -24,7 +24,6 @@ async function startHandler(
     keys: createKeyIndex({
       freshness: store.freshness,
       findByDigest: store.findByDigest,
-      prepare: () => new Uint8Array(0),
       maxBytes: 1_000_000,
     }),
     clock: Date.now,
@@ -115,6 +114,34 @@ describe("an outage", () => {
     const { call } = await startHandler({ tokens, deadlineMs: 20 });
     expect(await call("POST", "/v1/tokens", creation)).toBe("503 unavailable");
   });
+});
+
+it("the log hears of a fault that comes after the deadline, and not of work that ended because nobody waited", async () => {
+  const faults: unknown[] = [];
+  const fault = new Error("disk I/O error");
+  const revoking = Promise.withResolvers<never>();
+  const listing = Promise.withResolvers<void>();
+  const tokens: Partial<DelegatedTokens> = {
+    revoke: () => revoking.promise,
+    async list(_, __, signal) {
+      await listing.promise;
+      signal.throwIfAborted();
+      throw new Error("it went on");
+    },
+  };
+  const { call } = await startHandler({
+    // Two operations are all that is asked for.
+    tokens: tokens as DelegatedTokens,
+    deadlineMs: 20,
+    reportFault: (error) => faults.push(error),
+  });
+  expect(await call("POST", `/v1/tokens/${id}/revoke`)).toBe("503 unavailable");
+  expect(await call("GET", "/v1/tokens")).toBe("503 unavailable");
+  expect(faults).toEqual([]);
+  revoking.reject(fault);
+  listing.resolve();
+  await new Promise(setImmediate);
+  expect(faults).toEqual([fault]);
 });
 
 describe("a key that is revoked after it was accepted", () => {

@@ -78,7 +78,7 @@ it("a key that is looked up in a turn is forgotten with a change that was read i
     db.close();
   });
   const { freshness, findByDigest } = store;
-  const keys = createKeyIndex({ freshness, findByDigest, prepare: () => new Uint8Array(), maxBytes: 1_000_000 });
+  const keys = createKeyIndex({ freshness, findByDigest, maxBytes: 1_000_000 });
   const key = mintKey("secret", true);
   const token = aNewToken({ digest: digestKey(key) });
   const context = at(1);

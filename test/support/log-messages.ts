@@ -2,6 +2,9 @@ import { readFileSync } from "node:fs";
 
 type Source = { readonly path: string; readonly text: string };
 
+/** A message and the level of its line. */
+export type LogMessage = { readonly level: string; readonly message: string };
+
 /**
  * Every message that these sources give to a log, once and in order; `…` stands for what is put into one.
  *
@@ -9,14 +12,16 @@ type Source = { readonly path: string; readonly text: string };
  * parameter of the function around it, whose callers are then read instead. Anything else throws, so that no message
  * goes by unread.
  */
-export function logMessages(paths: readonly string[]): readonly string[] {
+export function logMessages(paths: readonly string[]): readonly LogMessage[] {
   const sources = paths.map((path) => ({ path, text: withoutComments(readFileSync(path, "utf8")) }));
   const messages = sources.flatMap((source) =>
-    [...source.text.matchAll(/\blog\??\.(?:info|warn|error)\(/g)].flatMap(({ index, 0: call }) =>
-      messagesOf(source, index, lastArgument(source.text, index + call.length), sources),
+    [...source.text.matchAll(/\blog\??\.(info|warn|error)\(/g)].flatMap(({ index, 0: call, 1: level = "" }) =>
+      messagesOf(source, index, lastArgument(source.text, index + call.length), sources).map(
+        (message) => [message, level] as const,
+      ),
     ),
   );
-  return [...new Set(messages)].toSorted();
+  return [...new Map(messages)].toSorted().map(([message, level]) => ({ level, message }));
 }
 
 function messagesOf(source: Source, index: number, argument: string, sources: readonly Source[]): readonly string[] {

@@ -1,4 +1,5 @@
-//! A baseline: a stock tonic server on one thread that finds keys in a map by their SHA-256. It prints where it listens.
+//! A baseline: a stock tonic server on one thread that finds keys in a map by their SHA-256. It prints where it
+//! listens.
 //!
 //!   tonic-server KEY_FILE
 

@@ -25,9 +25,9 @@ export const laneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as 
 export const tracedLaneHeaders = [...laneHeaders, "traceparent", "tracestate"] as const;
 
 /**
- * Answers the message that lies in `bytes` from `start` up to `end`, until this returns, with a message and its prefix, which does not
- * change from then on. Notes on the call what it learns; null once it has noted why there is no answer. What it throws or rejects with
- * is answered.
+ * Answers the message that lies in `bytes` from `start` up to `end`, until this returns, with a message and its prefix,
+ * which does not change from then on. Notes on the call what it learns; null once it has noted why there is no answer.
+ * What it throws or rejects with is answered.
  */
 export type RespondInLane = (
   bytes: Buffer,
@@ -63,9 +63,9 @@ const noBytes = Buffer.alloc(0);
 const nothing: Ask = { bytes: noBytes, start: 0, end: 0, headers: [], stream: { isClosed: false } };
 
 /**
- * The lane of one RPC, which it answers over gRPC from bytes to bytes. What is not the plain case (JSON, compression, a header that makes
- * no sense, a host that needs a closer look) is left to the general way, which refuses or answers it. Throws only what `onCall` and
- * `reportFault` throw.
+ * The lane of one RPC, which it answers over gRPC from bytes to bytes. What is not the plain case (JSON, compression, a
+ * header that makes no sense, a host that needs a closer look) is left to the general way, which refuses or answers it.
+ * Throws only what `onCall` and `reportFault` throw.
  */
 export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane, options: LaneOptions): Lane<Peer> {
   const { roleOf, reportFault, onCall, isTraced = false, deadlines = defaultDeadlines } = options;
@@ -91,7 +91,6 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
     onCall,
   });
 
-  /** Hot path. */
   function accepts(headers: LaneHeaders, authority: string, peer: Peer): boolean {
     const contentType = headers[0];
     const encoding = headers[1] ?? null;
@@ -116,7 +115,6 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
     return run({ bytes, start, end, headers, stream }, peer, "grpc", isTraced ? traceOf(headers) : null);
   }
 
-  /** Hot path. */
   function respondToMessage(ask: Ask, call: Call): Uint8Array | null | Promise<Uint8Array | null> {
     const { bytes, start, end } = ask;
     const fault = framingFault(bytes, start, end, maxMessageBytes);
@@ -179,7 +177,7 @@ function namesCharset(contentType: string | null | undefined): boolean {
   return /^application\/grpc(?:\+proto)?[ \t]*;[ \t]*charset="?utf-?8"?$/i.test(contentType ?? "");
 }
 
-/** Hot path, where calls are traced. */
+/** Where calls are traced. */
 function traceOf(headers: LaneHeaders): TraceHeaders | null {
   const traceparent = headers[3] ?? null;
   return traceparent === null ? null : { traceparent, tracestate: headers[4] ?? null };

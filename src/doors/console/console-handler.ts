@@ -1,8 +1,9 @@
 import type { Role } from "../../authority/caller.ts";
+import { callerUnidentified, callerUnknown, hostRefusal, type RoleOf } from "../../calls/admission.ts";
+import { managementRpcs } from "../../calls/rpcs.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
 import { parseMediaType } from "../../wire/media-type.ts";
 import type { IdentityFault, Peer } from "../../wire/port/peer.ts";
-import { isForAnotherHost } from "../../wire/port/this-machine.ts";
 import { rawPath } from "../../wire/raw-path.ts";
 import type { Interval } from "./figures.ts";
 import type { PageFile } from "./page-files.ts";
@@ -12,8 +13,7 @@ export type ConsoleOptions = {
   readonly files: ReadonlyMap<string, PageFile>;
   /** Answers the RPCs, with the caller's own role. */
   readonly answerRpc: HttpHandler;
-  /** The role of an identity as of now, or null when nobody gave it one. */
-  readonly roleOf: (identity: string) => Role | null;
+  readonly roleOf: RoleOf;
   readonly figures: {
     readonly bucketsMs: readonly number[];
     readonly everyMs: number;
@@ -23,11 +23,11 @@ export type ConsoleOptions = {
   readonly readState: () => Promise<ServiceState>;
 };
 
-const servicePath = "/casapay.token.v1.TokenService/";
-/** What the page calls. Authenticate is not among it: it takes a key, and none travels here but the one in Create's answer. */
-const rpcs = new Set(
-  ["Create", "Get", "List", "Revoke", "FindByDigest", "ListChanges", "ListAccounts"].map((rpc) => servicePath + rpc),
-);
+/**
+ * What the page calls. Authenticate is not among it: it takes a key, and none travels here but the one in Create's
+ * answer.
+ */
+const rpcPaths: ReadonlySet<string> = new Set([...managementRpcs].map((rpc) => `/${rpc}`));
 
 const securityHeaders = {
   "content-security-policy":
@@ -40,7 +40,10 @@ const securityHeaders = {
   "cache-control": "no-store",
 };
 
-/** The console: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state (`/figures`). */
+/**
+ * The console: its files, the RPCs that it calls, who its caller is (`/caller`), the last hour and the state
+ * (`/figures`).
+ */
 export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   const { files, answerRpc, roleOf, figures, readState } = options;
 
@@ -54,12 +57,9 @@ export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   };
 
   async function route(request: HttpRequest): Promise<HttpResponse> {
-    if (isForAnotherHost(request)) {
-      return refuse(
-        403,
-        "permission_denied",
-        "a plaintext request must name localhost or a loopback address as its host",
-      );
+    const elsewhere = hostRefusal(request);
+    if (elsewhere !== null) {
+      return refuse(403, "permission_denied", elsewhere.message);
     }
     const path = rawPath(request.url);
     const file = files.get(path);
@@ -69,12 +69,12 @@ export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
     if (isOfAnotherSite(request)) {
       return refuse(403, "permission_denied", "the request comes from a page of another origin");
     }
-    if (rpcs.has(path)) {
+    if (rpcPaths.has(path)) {
       return isJson(request) ? answerRpc(request) : refuse(415, "invalid_argument", "only application/json");
     }
     switch (path) {
       case "/caller":
-        return ifRead(request, () => json(200, callerOf(request.peer)));
+        return ifRead(request, () => json(200, describePeer(request.peer)));
       case "/figures":
         return ifRead(request, () => answerFigures(request.peer));
       default:
@@ -83,7 +83,7 @@ export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   }
 
   /** Also for a caller who may do nothing: the page tells it why. */
-  function callerOf({ identity, fault }: Peer): {
+  function describePeer({ identity, fault }: Peer): {
     readonly identity: string | null;
     readonly role: Role | null;
     readonly fault: IdentityFault | null;
@@ -92,14 +92,14 @@ export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
   }
 
   async function answerFigures(peer: Peer): Promise<HttpResponse> {
-    const { identity, role, fault } = callerOf(peer);
+    const { identity, role, fault } = describePeer(peer);
     if (identity === null) {
-      const debug = { reason: "CALLER_UNIDENTIFIED", metadata: { fault } };
-      const message = "a client certificate that names one identity is required";
-      return json(401, { code: "unauthenticated", message, details: [{ type: "google.rpc.ErrorInfo", debug }] });
+      const { message, reason, metadata } = callerUnidentified(fault ?? "CERTIFICATE_MISSING");
+      const details = [{ type: "google.rpc.ErrorInfo", debug: { reason, metadata } }];
+      return json(401, { code: "unauthenticated", message, details });
     }
     if (role === null) {
-      return refuse(403, "permission_denied", "the caller's identity is not in the callers file");
+      return refuse(403, "permission_denied", callerUnknown.message);
     }
     const { bucketsMs, everyMs } = figures;
     // What names the machine, its callers and tokens is for those who may see them all.

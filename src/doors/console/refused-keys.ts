@@ -1,7 +1,10 @@
 import type { Clock } from "../../authority/clock.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 
-/** How often keys were refused for one reason at one gateway; for a token, where one is known. Can be sent to another thread. */
+/**
+ * How often keys were refused for one reason at one gateway; for a token, where one is known. Can be sent to another
+ * thread.
+ */
 export type RefusedRow = {
   /** Why: `TOKEN_REVOKED`. */
   readonly reason: string;

@@ -1,4 +1,4 @@
-import type { Role } from "../../authority/caller.ts";
+import type { RoleOf } from "../../calls/admission.ts";
 import { type Port, startPort } from "../../calls/start-port.ts";
 import { createPeerWatch } from "../../calls/unknown-callers.ts";
 import type { Log } from "../../machine/log.ts";
@@ -20,7 +20,7 @@ export type ConsolePortOptions = {
   readonly address: ListenAddress;
   /** Null means plaintext. */
   readonly tls: CertificateSource | null;
-  readonly roleOf: (identity: string) => Role | null;
+  readonly roleOf: RoleOf;
   readonly answerRpc: HttpHandler;
   readonly figures: Figures;
   /** The upper bounds of the buckets that the figures count durations in. */

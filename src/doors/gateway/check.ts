@@ -1,13 +1,16 @@
 import { randomUUID } from "node:crypto";
 import type { AuthenticateRequest, Outcome } from "../../authority/judge.ts";
 import { holdsKey } from "../../authority/key.ts";
-import type { StoredToken } from "../../authority/token.ts";
+import type { Principal } from "../../authority/key-index.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
 import { challengeOf, type PublicError, publicErrorBody, publicRefusal } from "../../calls/public-error.ts";
 import type { HeaderFields } from "../../wire/exchange.ts";
 import { parseQuestion } from "./question.ts";
 
-/** What a gateway asks about one request of a client. Headers that came several times are one, their values joined by commas. */
+/**
+ * What a gateway asks about one request of a client. Headers that came several times are one, their values joined by
+ * commas.
+ */
 export type CheckRequest = {
   /** The words of the gateway's configuration: see `parseQuestion`. */
   readonly words: Iterable<readonly [name: string, value: string]>;
@@ -19,7 +22,7 @@ export type CheckRequest = {
 
 /** What the gateway is to do with it: pass it on with this token's identity headers, or answer this. */
 export type CheckVerdict =
-  | { readonly kind: "accepted"; readonly token: StoredToken }
+  | { readonly kind: "accepted"; readonly principal: Principal }
   | {
       readonly kind: "refused";
       readonly status: 401 | 403;
@@ -38,8 +41,8 @@ export type Authenticate = (request: AuthenticateRequest) => Outcome | Promise<O
 export type Check = (request: CheckRequest) => CheckVerdict | Promise<CheckVerdict>;
 
 /**
- * Answers gateways from Authenticate. It throws or rejects as that does, and with FIELD_INVALID for a route that makes no sense: then
- * nothing is decided. Hot path.
+ * Answers gateways from Authenticate. It throws or rejects as that does, and with FIELD_INVALID for a route that makes
+ * no sense: then nothing is decided.
  */
 export function createCheck(authenticate: Authenticate): Check {
   return (request) => {
@@ -53,10 +56,9 @@ export function createCheck(authenticate: Authenticate): Check {
   };
 }
 
-/** Hot path. */
 function toVerdict(request: CheckRequest, outcome: Outcome): CheckVerdict {
   return outcome.kind === "principal"
-    ? { kind: "accepted", token: outcome.token }
+    ? { kind: "accepted", principal: outcome }
     : refused(request, publicRefusal(outcome.reason), outcome.token?.id ?? null);
 }
 
@@ -78,7 +80,10 @@ function refused(request: CheckRequest, error: PublicError, tokenId: string | nu
   };
 }
 
-/** The gateway's own name for the request, or null where it has none, or one that could be anything: a key, sent in the wrong header. */
+/**
+ * The gateway's own name for the request, or null where it has none, or one that could be anything: a key, sent in the
+ * wrong header.
+ */
 export function requestIdOf({ requestId }: Pick<CheckRequest, "requestId">): string | null {
   return requestId !== null && /^[\w.-]{1,64}$/.test(requestId) && !holdsKey(requestId) ? requestId : null;
 }

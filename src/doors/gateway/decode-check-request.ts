@@ -7,7 +7,10 @@ export const credentialHeaders = ["authorization", "x-api-key"] as const;
 /** What is read of a CheckRequest. */
 export type DecodedCheckRequest = CheckRequest & { readonly words: ReadonlyMap<string, string> };
 
-/** Words by the bytes that they came as: a route says the same with each call, and to read them takes as long as the rest of a request. */
+/**
+ * Words by the bytes that they came as: a route says the same with each call, and to read them takes as long as the
+ * rest of a request.
+ */
 export type KnownWords = { readonly coded: Buffer; readonly words: ReadonlyMap<string, string> }[];
 
 /** The message so far, and where in the bytes the name and the value of the pair lie that is being read. */
@@ -62,10 +65,10 @@ const maxKnownBytes = 256;
 const maxKnown = 64;
 
 /**
- * Hot path. Decodes what matters of an envoy.service.auth.v3.CheckRequest, which lies in `bytes` from `start` up to `end`; null where
- * it is malformed. Other fields are passed over, known or not: Envoy says more with each version. An unknown field of TokenService is
- * refused instead, since it may narrow what its caller asks; here, all that narrows stands in the words, which are read whole. `known`
- * belongs to who asks, and is filled here.
+ * Decodes what matters of an envoy.service.auth.v3.CheckRequest, which lies in `bytes` from `start` up to `end`; null
+ * where it is malformed. Other fields are passed over, known or not: Envoy says more with each version. An unknown
+ * field of TokenService is refused instead, since it may narrow what its caller asks; here, all that narrows stands in
+ * the words, which are read whole. `known` belongs to who asks, and is filled here.
  */
 export function decodeCheckRequest(
   bytes: Buffer,
@@ -161,7 +164,10 @@ function takeHeader(reading: Reading, takeField: typeof takeOfPair): boolean {
   return nameLength > 31 || ((wantedLengths >>> nameLength) & 1) === 0 || keepHeader(reading);
 }
 
-/** Takes the usual header: a short name, then a short value, and nothing else. False where it is anything else: then nothing was read. */
+/**
+ * Takes the usual header: a short name, then a short value, and nothing else. False where it is anything else: then
+ * nothing was read.
+ */
 function takePlainPair(reading: Reading): boolean {
   const { reader, bytes } = reading;
   const { at } = reader;

@@ -11,12 +11,18 @@ const permissionDenied = 7;
 const removed = stringFields(5, credentialHeaders);
 const okStatus = messageField(1, "");
 
-/** A CheckResponse with gRPC's prefix: the request goes on, with these headers in place of its own of these names, and without credentials. */
+/**
+ * A CheckResponse with gRPC's prefix: the request goes on, with these headers in place of its own of these names, and
+ * without credentials.
+ */
 export function encodeAccepted(headers: HeaderFields): Uint8Array {
   return encoded(okStatus + messageField(3, headerFields(headers) + removed));
 }
 
-/** A CheckResponse with gRPC's prefix: this is answered in the upstream's place. Whatever the status, its code is never OK, which lets pass. */
+/**
+ * A CheckResponse with gRPC's prefix: this is answered in the upstream's place. Whatever the status, its code is never
+ * OK, which lets pass.
+ */
 export function encodeDenied(status: 401 | 403, headers: HeaderFields, body: string): Uint8Array {
   const response = messageField(1, varintField(1, status)) + headerFields(headers) + stringField(3, body);
   return encoded(
@@ -34,9 +40,5 @@ function headerFields(headers: HeaderFields): string {
 }
 
 function encoded(message: string): Uint8Array {
-  const text = lengthPrefixedText(message);
-  // Some are kept for long: a slice of Node's pool would keep 8 KiB alive with it.
-  const bytes = Buffer.allocUnsafeSlow(text.length);
-  bytes.write(text, "latin1");
-  return bytes;
+  return Buffer.from(lengthPrefixedText(message), "latin1");
 }

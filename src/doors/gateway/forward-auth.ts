@@ -1,4 +1,4 @@
-import { createAdmission, hostRefusal, type RoleOf } from "../../calls/admission.ts";
+import { admitOverHttp, createAdmission, type RoleOf } from "../../calls/admission.ts";
 import type { Call } from "../../calls/call.ts";
 import { type Deadlines, deadlineOf, defaultDeadlines } from "../../calls/deadline.ts";
 import type { ReportFault } from "../../calls/fault-log.ts";
@@ -36,10 +36,10 @@ export function isForwardAuth(url: string): boolean {
 }
 
 /**
- * Forward authentication, for nginx, Caddy, Traefik, HAProxy and their like: the query is the route's words, the header the client's. 200
- * with the identity's headers, or the 401 or 403 to answer the client with. Where nothing is decided it is 503, or 500 where asking
- * again would not help: neither says anything of the key. Whatever the HTTP method; never a key from the URL. The body is not read: what
- * carried the request reads past it, within its limits.
+ * Forward authentication, for nginx, Caddy, Traefik, HAProxy and their like: the query is the route's words, the header
+ * the client's. 200 with the identity's headers, or the 401 or 403 to answer the client with. Where nothing is decided
+ * it is 503, or 500 where asking again would not help: neither says anything of the key. Whatever the HTTP method;
+ * never a key from the URL. The body is not read: what carried the request reads past it, within its limits.
  */
 export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
   const { check, roleOf, reportFault, onCall, readTrace = readNoTrace, deadlines = defaultDeadlines } = options;
@@ -47,10 +47,7 @@ export function createForwardAuth(options: ForwardAuthOptions): HttpHandler {
   const { defaultMs } = deadlineOf(forwardAuthRpc, deadlines);
   const { run } = createRunCall<HttpRequest, CheckVerdict, HttpResponse>({
     rpc: forwardAuthRpc,
-    admit(call, request) {
-      const refusal = admit(call);
-      return hostRefusal(request) ?? refusal;
-    },
+    admit: (call, request) => admitOverHttp(admit, call, request),
     respond: (request) => check(questionOf(request)),
     statusOf: (error) => statusOfError(error, forwardAuthRpc, reportFault),
     succeed: respond,
@@ -76,9 +73,12 @@ function questionOf({ url, header }: HttpRequest): CheckRequest {
 /** The answer to a key that was decided on. One that is accepted has no request_id, and costs none. */
 function respond(verdict: CheckVerdict, call: Call, request: HttpRequest): HttpResponse {
   if (verdict.kind === "accepted") {
-    call.tokenId = verdict.token.id;
+    call.tokenId = verdict.principal.token.id;
     noteHttp(call, request, 200);
-    return { status: 200, header: headerOf([...identityHeaders(verdict.token), ["cache-control", "no-store"]]) };
+    return {
+      status: 200,
+      header: headerOf([...identityHeaders(verdict.principal.token), ["cache-control", "no-store"]]),
+    };
   }
   call.tokenId = verdict.tokenId;
   call.refusal = verdict.refusal;

@@ -10,10 +10,10 @@ const maxPermissions = 16;
 const maxLoggedWords = 8;
 
 /**
- * Reads the words that a gateway's configuration gives to a route: `permission`, one or more, or `none`; `livemode`, `true` or `false`;
- * `types`, of secret, publishable and restricted. Lists are parted by commas or spaces. A route that says no permission, or anything
- * else that makes no sense, throws FIELD_INVALID: nothing is decided for it. Values are repeated for the log alone, whose details say
- * which word of which route is to be changed. Hot path.
+ * Reads the words that a gateway's configuration gives to a route: `permission`, one or more, or `none`; `livemode`,
+ * `true` or `false`; `types`, of secret, publishable and restricted. Lists are parted by commas or spaces. A route that
+ * says no permission, or anything else that makes no sense, throws FIELD_INVALID: nothing is decided for it. Values are
+ * repeated for the log alone, whose details say which word of which route is to be changed.
  */
 export function parseQuestion(words: Iterable<readonly [name: string, value: string]>): Question {
   let requiredPermissions: readonly string[] | null = null;

@@ -2,13 +2,19 @@ import { RestError, tooManyAtOnce } from "./errors.ts";
 
 /** Requests of one account that may be under way. One more waits for its place, in order. */
 export type AccountPlaces = {
-  /** Resolves with what gives the place back, once there is one. Rejects when too many wait already, or when the signal aborts. */
+  /**
+   * Resolves with what gives the place back, once there is one. Rejects when too many wait already, or when the signal
+   * aborts.
+   */
   take(account: string, signal: AbortSignal): Promise<() => void>;
 };
 
 type Line = { underWay: number; readonly waiting: Set<() => void> };
 
-/** Lets `max` requests of an account be under way at once, and so many more wait: they cost no more memory, and take no more from others. */
+/**
+ * Lets `max` requests of an account be under way at once, and so many more wait: they cost no more memory, and take no
+ * more from others.
+ */
 export function createAccountPlaces(max: number, maxWaiting: number): AccountPlaces {
   const lines = new Map<string, Line>();
 

@@ -6,9 +6,10 @@ const slots = 65_536;
 export type AccountRate = (account: string) => number;
 
 /**
- * At most so many requests a second of one account, a second's worth at once: the generic cell rate algorithm, a slot holding the time at
- * which the account would next be on schedule. Two accounts share a slot once in 65536 pairs, and then the rate as well. Fixed in size,
- * however many accounts there are. By the system's clock, one that is ahead for a moment would make everybody wait.
+ * At most so many requests a second of one account, a second's worth at once: the generic cell rate algorithm, a slot
+ * holding the time at which the account would next be on schedule. Two accounts share a slot once in 65536 pairs, and
+ * then the rate as well. Fixed in size, however many accounts there are. By the system's clock, one that is ahead for a
+ * moment would make everybody wait.
  */
 export function createAccountRate(perSecond: number, monotonicMs: () => number = () => performance.now()): AccountRate {
   const intervalMs = 1000 / perSecond;

@@ -1,4 +1,7 @@
-/** A body in one piece, which tells once when it was taken whole, or never will be: its reader has left, or the signal aborts. */
+/**
+ * A body in one piece, which tells once when it was taken whole, or never will be: its reader has left, or the signal
+ * aborts.
+ */
 export function bodyWithEnd(bytes: Uint8Array, signal: AbortSignal, onEnd: () => void): AsyncIterable<Uint8Array> {
   const end = () => {
     signal.removeEventListener("abort", end);

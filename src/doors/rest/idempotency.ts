@@ -3,8 +3,9 @@ import { isUuidOfNobody } from "../../authority/validation.ts";
 import { idempotencyHeader, parameterInvalid } from "./errors.ts";
 
 /**
- * The request id that an Idempotency-Key stands for: a UUIDv8 (RFC 9562) made of its SHA-256; empty when there is none. Which key
- * asks is the domain's to tell apart: the same text from another key of the account is another request, for its answer shows a key.
+ * The request id that an Idempotency-Key stands for: a UUIDv8 (RFC 9562) made of its SHA-256; empty when there is none.
+ * Which key asks is the domain's to tell apart: the same text from another key of the account is another request, for
+ * its answer shows a key.
  */
 export function requestIdOf(header: Headers): string {
   const text = header.get(idempotencyHeader);

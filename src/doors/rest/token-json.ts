@@ -1,7 +1,10 @@
 import { keyPrefix } from "../../authority/key.ts";
 import { stateOf, type Token } from "../../authority/token.ts";
 
-/** A token as this face shows it. Times are Unix seconds, parts of a second cut off; `key` is there in the answer to a creation only. */
+/**
+ * A token as this face shows it. Times are Unix seconds, parts of a second cut off; `key` is there in the answer to a
+ * creation only.
+ */
 export function toTokenJson(token: Token, nowMs: number, key: { readonly key: string | null } | null = null): object {
   return {
     id: token.id,

@@ -10,7 +10,10 @@ export type DescriptorIndex = {
   filesAt(path: string): readonly Uint8Array[] | null;
   /** The file that declares this full name, and all that it needs; null when there is none. */
   filesOfSymbol(name: string): readonly Uint8Array[] | null;
-  /** The file that declares the extension of the message with this number, and all that it needs; null when there is none. */
+  /**
+   * The file that declares the extension of the message with this number, and all that it needs; null when there is
+   * none.
+   */
   filesOfExtension(messageName: string, number: number): readonly Uint8Array[] | null;
   /** The numbers of the message's extensions; null when there is no such message. */
   extensionNumbers(messageName: string): readonly number[] | null;

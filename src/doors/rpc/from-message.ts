@@ -78,7 +78,7 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
   };
 }
 
-/** What Authenticate is asked for. Throws FIELD_INVALID for a type that is none. Hot path. */
+/** What Authenticate is asked for. Throws FIELD_INVALID for a type that is none. */
 export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
   return {
     key: message.key,

@@ -1,9 +1,12 @@
 import type { Role } from "../../authority/caller.ts";
+import { tokenRpcs } from "../../calls/rpcs.ts";
 
 const request = `{"account": "acct_1", "name": "My first key", "type": "TOKEN_TYPE_SECRET"}`;
-const rpc = "casapay.token.v1.TokenService/Create";
 
-/** How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs are served. */
+/**
+ * How a person makes the first key, with what every machine has, and then with what knows gRPC. `address` is where RPCs
+ * are served.
+ */
 export function howToMakeFirstKey(
   address: string,
   { isPlaintext, plaintextRole }: { readonly isPlaintext: boolean; readonly plaintextRole: Role },
@@ -17,12 +20,12 @@ export function howToMakeFirstKey(
   return `There are no tokens yet. To make the first key:
 
   curl ${curl.flags} -H 'content-type: application/json' -d '${request}' \\
-    ${curl.url}/${rpc}
+    ${curl.url}/${tokenRpcs.create}
 
 Or with grpcurl (go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3; brew install grpcurl):
 
   grpcurl ${grpcurl.flags} -d '${request}' \\
-    ${grpcurl.address} ${rpc}
+    ${grpcurl.address} ${tokenRpcs.create}
 
 `;
 }

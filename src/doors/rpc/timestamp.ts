@@ -17,7 +17,10 @@ export function toTimestamp(ms: number | null): Timestamp | undefined {
   return create(TimestampSchema, { seconds: BigInt(seconds), nanos: (ms - seconds * 1000) * 1_000_000 });
 }
 
-/** A Timestamp in Unix milliseconds, without parts of a millisecond; null when absent. Throws FIELD_INVALID outside its range. */
+/**
+ * A Timestamp in Unix milliseconds, without parts of a millisecond; null when absent. Throws FIELD_INVALID outside its
+ * range.
+ */
 export function fromTimestamp(field: string, timestamp: Timestamp | undefined): number | null {
   if (timestamp === undefined) {
     return null;

@@ -90,7 +90,7 @@ export function toAccountMessage({ account, active, expired, revoked }: Account)
   return create(AccountSchema, { account, activeCount: active, expiredCount: expired, revokedCount: revoked });
 }
 
-/** A decision as the wire has it. Hot path. */
+/** A decision as the wire has it. */
 export function toAuthenticateResponse(outcome: Outcome): AuthenticateResponse {
   if (outcome.kind === "refusal") {
     return create(AuthenticateResponseSchema, {

@@ -26,7 +26,10 @@ import { callOf } from "./connect/passage.ts";
 import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
-/** The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and translates back. */
+/**
+ * The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and
+ * translates back.
+ */
 export type TokenMethods = ReturnType<typeof createTokenMethods>;
 
 export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
@@ -88,7 +91,6 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       return { accounts: answer.accounts.map(toAccountMessage), nextPageToken: answer.nextPageToken };
     },
 
-    /** Hot path. */
     async authenticate(request: AuthenticateRequestMessage, call: Call): Promise<AuthenticateResponse> {
       const outcome = await authority.authenticate(fromAuthenticateRequest(request));
       call.tokenId = outcome.token?.id ?? null;

@@ -1,4 +1,6 @@
-/** Two numbers that all threads see: one moves with each change, the other tells whether the write-ahead log is long. */
+/**
+ * Two numbers that all threads see: one moves with each change, the other tells whether the write-ahead log is long.
+ */
 export type ChangeSignal = SharedArrayBuffer;
 
 const changes = 0;
@@ -9,7 +11,7 @@ export function createChangeSignal(): ChangeSignal {
   return new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
 }
 
-/** Reads it: one load. Hot path. */
+/** Reads it: one load. */
 export function createSignalReader(signal: ChangeSignal): () => number {
   const cells = new Int32Array(signal);
   return () => Atomics.load(cells, changes);
@@ -23,7 +25,7 @@ export function createSignalBump(signal: ChangeSignal): () => void {
   };
 }
 
-/** Reads whether the write-ahead log is long. Hot path. */
+/** Reads whether the write-ahead log is long. */
 export function createLongLogReader(signal: ChangeSignal): () => boolean {
   const cells = new Int32Array(signal);
   return () => Atomics.load(cells, longLog) === 1;

@@ -1,8 +1,8 @@
 import type Database from "better-sqlite3";
 
 /**
- * SQL that counts the tokens of `:account`, up to `:max`, in an index alone. The unexpired are two ranges of that index: in one
- * condition they would be a scan of all unrevoked tokens of the account.
+ * SQL that counts the tokens of `:account`, up to `:max`, in an index alone. The unexpired are two ranges of that
+ * index: in one condition they would be a scan of all unrevoked tokens of the account.
  */
 export const countTokens = {
   neverExpiring: countIn("token_unrevoked", "revoked_at_ms IS NULL AND expires_at_ms IS NULL"),

@@ -10,8 +10,8 @@ export type DataDirectoryLock = Disposable & {
 };
 
 /**
- * Makes the data directory if need be and owns it until disposed; the end of the process, however it comes, releases it too.
- * Throws at once when another process, or this one, owns it already.
+ * Makes the data directory if need be and owns it until disposed; the end of the process, however it comes, releases it
+ * too. Throws at once when another process, or this one, owns it already.
  *
  * Node has no flock. An exclusive transaction on a database of its own is a lock that the operating system releases.
  */

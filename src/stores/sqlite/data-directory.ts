@@ -19,7 +19,10 @@ export type DataFiles = {
   readonly ballast: string;
   /** Where it is unless a setting says otherwise. */
   readonly revocationLog: string;
-  /** Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory leaves it. */
+  /**
+   * Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory
+   * leaves it.
+   */
   readonly marker: string;
 };
 
@@ -72,7 +75,10 @@ export function prepareDataDirectory(directory: string): void {
   }
 }
 
-/** Makes those above it first. Node's own recursive way never returns where a file system takes no directory, as /proc does. */
+/**
+ * Makes those above it first. Node's own recursive way never returns where a file system takes no directory, as /proc
+ * does.
+ */
 function makeDirectory(path: string): void {
   const parent = dirname(path);
   if (!existsSync(parent)) {
@@ -82,8 +88,8 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it. Throws a StartError
- * where something else is, such as a link.
+ * Makes an empty file with mode 0600 unless there is one. SQLite gives the mode of a database to the files beside it.
+ * Throws a StartError where something else is, such as a link.
  */
 export function ensurePrivateFile(path: string): void {
   try {

@@ -7,11 +7,16 @@ import { assertNotNewer, assertOurs, migrate, migrateBackup } from "./schema.ts"
 import { isUnwritable } from "./sqlite-error.ts";
 
 const busyTimeoutMs = 5000;
-/** The serving thread would rather answer an error than keep everybody waiting. Beside our own writer it never has to. */
+/**
+ * The serving thread would rather answer an error than keep everybody waiting. Beside our own writer it never has to.
+ */
 const readerBusyTimeoutMs = 500;
 const keptWalBytes = 16 * 1024 * 1024;
 
-/** Opens the one connection that writes, after making or migrating the database. Throws, and changes nothing, when it is newer than this program. */
+/**
+ * Opens the one connection that writes, after making or migrating the database. Throws, and changes nothing, when it is
+ * newer than this program.
+ */
 export function openWriterDatabase(file: string, nameUnnamed?: (db: Database.Database) => string): Database.Database {
   ensurePrivateFile(file);
   refuseUntouched(file);
@@ -44,9 +49,10 @@ export type Inspection = Disposable & { readonly db: Database.Database };
 /**
  * Opens a database for a look that changes nothing of it, also where nothing can be written.
  *
- * A reader of a write-ahead log needs the log's index beside it. Where both are there, somebody serves the database, or was killed: a
- * connection that cannot write leaves them as they are. Where neither is, and they can be made, one that could write but does not is
- * what removes them again. Otherwise a private copy is looked at: nobody serves what has no index.
+ * A reader of a write-ahead log needs the log's index beside it. Where both are there, somebody serves the database, or
+ * was killed: a connection that cannot write leaves them as they are. Where neither is, and they can be made, one that
+ * could write but does not is what removes them again. Otherwise a private copy is looked at: nobody serves what has no
+ * index.
  */
 export function inspect(file: string): Inspection {
   const [hasWal, hasShm] = [existsSync(`${file}-wal`), existsSync(`${file}-shm`)];
@@ -111,8 +117,8 @@ function isWritable(path: string): boolean {
 }
 
 /**
- * Opens a copy of a database that nobody else knows of, to make a backup of it or to restore it. It is one file: what was copied from a
- * write-ahead log's database does without one. A crash may leave it in any state.
+ * Opens a copy of a database that nobody else knows of, to make a backup of it or to restore it. It is one file: what
+ * was copied from a write-ahead log's database does without one. A crash may leave it in any state.
  */
 export function openCopy(file: string): Database.Database {
   return open(file, false, (db) => {

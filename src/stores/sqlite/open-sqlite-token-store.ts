@@ -22,13 +22,15 @@ export type SqliteTokenStoreOptions = Elsewhere & {
   /** The greatest time seen is noted for the next start. Default: none. */
   readonly timeSeen?: TimeSeen;
   readonly log: Log;
-  /** Called once when the store cannot go on. The process should end with an error: a new start finds out what happened. */
+  /**
+   * Called once when the store cannot go on. The process should end with an error: a new start finds out what happened.
+   */
   readonly onFatal: (error: unknown) => void;
 };
 
 /**
- * What this store promises beyond every store: a revocation works even when the disk is full, and overwrites the sealed key of its token.
- * Disposed, it finishes the waiting changes and gives the directory back.
+ * What this store promises beyond every store: a revocation works even when the disk is full, and overwrites the sealed
+ * key of its token. Disposed, it finishes the waiting changes and gives the directory back.
  */
 export type SqliteTokenStore = TokenStore &
   AsyncDisposable & {

@@ -5,8 +5,8 @@ import { StartError } from "../../machine/start-error.ts";
 export const applicationId = 0x43415341;
 
 /**
- * "CASB": a backup, which no version of the program serves. Only a restore, which knows what was revoked since, makes a database of it
- * again.
+ * "CASB": a backup, which no version of the program serves. Only a restore, which knows what was revoked since, makes a
+ * database of it again.
  */
 const backupApplicationId = 0x43415342;
 
@@ -93,8 +93,8 @@ export const migrations: readonly string[] = [
 const namingVersion = 3;
 
 /**
- * Brings the database to the present version, each step in a transaction of its own. `nameUnnamed` says what a database shall be called
- * that was made before databases had names; by default it gets a new name.
+ * Brings the database to the present version, each step in a transaction of its own. `nameUnnamed` says what a database
+ * shall be called that was made before databases had names; by default it gets a new name.
  */
 export function migrate(db: Database.Database, nameUnnamed?: (db: Database.Database) => string): void {
   assertNotNewer(db);
@@ -126,7 +126,10 @@ export function unmarkBackup(db: Database.Database): void {
   db.pragma(`application_id = ${applicationId}`);
 }
 
-/** Brings a backup to the present version. It stays a backup. Throws when it is neither a backup nor a database of ours, or is newer. */
+/**
+ * Brings a backup to the present version. It stays a backup. Throws when it is neither a backup nor a database of ours,
+ * or is newer.
+ */
 export function migrateBackup(db: Database.Database): void {
   const id = idOf(db);
   if (id !== applicationId && id !== backupApplicationId) {

@@ -9,14 +9,17 @@ import type {
 } from "./writer/writer-thread.ts";
 
 /**
- * The thread that owns the only writing connection. Disposed, it does what is waiting, and closes the database; the disposal
- * rejects when that fails.
+ * The thread that owns the only writing connection. Disposed, it does what is waiting, and closes the database; the
+ * disposal rejects when that fails.
  */
 export type WriterThread = AsyncDisposable & {
   readonly opened: OpenedDatabase;
   /** A port for one serving thread, which may send it calls. */
   connect(): MessagePort;
-  /** Resolves when the thread cannot go on: then it is unknown whether the waiting changes happened, and only a new start can tell. */
+  /**
+   * Resolves when the thread cannot go on: then it is unknown whether the waiting changes happened, and only a new
+   * start can tell.
+   */
   readonly failed: Promise<Error>;
 };
 

@@ -13,8 +13,8 @@ export function asStartError(error: unknown, { directory, database }: DataFiles)
 }
 
 /**
- * The same of what can befall every file: a full disk, another user's directory, a disk that is read-only or failing. `file` is what was
- * used, unless the error knows better.
+ * The same of what can befall every file: a full disk, another user's directory, a disk that is read-only or failing.
+ * `file` is what was used, unless the error knows better.
  */
 export function asDiskFault(error: unknown, directory: string, file: string): unknown {
   if (error instanceof StartError) {

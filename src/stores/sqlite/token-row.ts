@@ -29,7 +29,6 @@ export type StoredTokenRow = {
 
 export type TokenRow = StoredTokenRow & { readonly used_at_ms: number | null };
 
-/** Hot path. */
 export function toStoredToken(row: StoredTokenRow): StoredToken {
   return {
     id: row.id,

@@ -10,8 +10,8 @@ export function identify(file: string): FileIdentity {
 }
 
 /**
- * Throws unless each file is still the one at its path. A process that goes on with a file that was moved away, removed or replaced
- * changes what nobody finds again, and a second process may have begun on what is at the path now.
+ * Throws unless each file is still the one at its path. A process that goes on with a file that was moved away, removed
+ * or replaced changes what nobody finds again, and a second process may have begun on what is at the path now.
  */
 export function requireInPlace(files: readonly FileIdentity[]): void {
   for (const { file, dev, ino } of files) {

@@ -11,9 +11,9 @@ const defaultRatio = 0.001;
 const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
- * Reads OpenTelemetry's standard variables, as far as they are about traces. Null when calls are not traced: unless an endpoint is
- * set, or OTEL_TRACES_EXPORTER is otlp. Throws a StartError that names the variable, never its value: one may hold a credential.
- * `version` is the service's.
+ * Reads OpenTelemetry's standard variables, as far as they are about traces. Null when calls are not traced: unless an
+ * endpoint is set, or OTEL_TRACES_EXPORTER is otlp. Throws a StartError that names the variable, never its value: one
+ * may hold a credential. `version` is the service's.
  */
 export function readTracingSettings(env: Environment, version: string): TracingSettings | null {
   if (!isOn(env)) {

@@ -1,7 +1,10 @@
 import { type Attributes, SpanStatusCode } from "@opentelemetry/api";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 
-/** What a span says of a call: names of OpenTelemetry's conventions for RPC and HTTP, and ours, which start with token_authority. */
+/**
+ * What a span says of a call: names of OpenTelemetry's conventions for RPC and HTTP, and ours, which start with
+ * token_authority.
+ */
 export type SpanOfCall = {
   readonly name: string;
   readonly attributes: Attributes;

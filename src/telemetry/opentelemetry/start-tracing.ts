@@ -23,9 +23,14 @@ import { parseTraceParent, type TraceParent } from "./trace-parent.ts";
 import { createTraceSampler } from "./trace-sampler.ts";
 import type { TracingSettings } from "./tracing-settings.ts";
 
-/** Makes spans of calls, and sends them in batches. Disposed, it sends what is left, and waits a second for it at most. */
+/**
+ * Makes spans of calls, and sends them in batches. Disposed, it sends what is left, and waits a second for it at most.
+ */
 export type Tracing = AsyncDisposable & {
-  /** Makes a span of a call that ended just now, and returns its ids; null when the call is not traced. Never throws, never waits. */
+  /**
+   * Makes a span of a call that ended just now, and returns its ids; null when the call is not traced. Never throws,
+   * never waits.
+   */
   record(call: FinishedCall): { readonly traceId: string; readonly spanId: string } | null;
 };
 
@@ -36,7 +41,10 @@ const maxTraceStateLength = 512;
 // A caller may send anything in it: what may be a key is not passed on.
 const mayHoldKey = /[spr]k_(live|test)_/;
 
-/** Starts tracing for one thread. A collector that is away is no reason not to: it costs spans, and a log line now and then. */
+/**
+ * Starts tracing for one thread. A collector that is away is no reason not to: it costs spans, and a log line now and
+ * then.
+ */
 export function startTracing(settings: TracingSettings, parts: { readonly clock: Clock; readonly log: Log }): Tracing {
   const { clock, log } = parts;
   const { delayMs, exportTimeoutMs, maxQueueSize, maxBatchSize } = settings.batch;

@@ -12,8 +12,8 @@ const noTraceId = "0".repeat(32);
 const noSpanId = "0".repeat(16);
 
 /**
- * Reads a `traceparent` (W3C Trace Context, 3.2), or answers null when it is invalid, which is as good as none. Of a version that is
- * newer than ours, what comes after the flags is not looked at.
+ * Reads a `traceparent` (W3C Trace Context, 3.2), or answers null when it is invalid, which is as good as none. Of a
+ * version that is newer than ours, what comes after the flags is not looked at.
  */
 export function parseTraceParent(text: string): TraceParent | null {
   const [, version, traceId = noTraceId, spanId = noSpanId, flags = "", more] = pattern.exec(text) ?? [];

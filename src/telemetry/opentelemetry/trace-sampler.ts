@@ -3,7 +3,10 @@ import { TraceIdRatioBasedSampler } from "@opentelemetry/sdk-trace";
 import type { TraceParent } from "./trace-parent.ts";
 import type { Sampling } from "./tracing-settings.ts";
 
-/** Whether a call that is sampled is to be recorded. Who is not known, or has no role, has no say in it: the ratio decides. */
+/**
+ * Whether a call that is sampled is to be recorded. Who is not known, or has no role, has no say in it: the ratio
+ * decides.
+ */
 export type TraceSampler = (parent: TraceParent | null, hasRole: boolean) => boolean;
 
 /** Asked for every call that is answered: it makes nothing. */

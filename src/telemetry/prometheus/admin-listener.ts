@@ -27,8 +27,8 @@ export type AdminOptions = {
 /**
  * Serves /metrics, /livez (the process turns) and /readyz (calls can be answered). Nothing secret is to be had here.
  *
- * A connection has one answer, and of too many the oldest is cut, never the newest: a probe is answered within the turn in which its
- * request is read, whoever else holds connections or waits for metrics.
+ * A connection has one answer, and of too many the oldest is cut, never the newest: a probe is answered within the turn
+ * in which its request is read, whoever else holds connections or waits for metrics.
  */
 export async function startAdminListener({ address, expose, isReady, log }: AdminOptions): Promise<AdminListener> {
   const exposePaced = createPacedExposition(expose);

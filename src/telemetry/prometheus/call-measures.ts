@@ -1,15 +1,4 @@
-/** What is measured of a call that has ended. */
-export type MeasuredCall = {
-  /** `package.Service/Method`. */
-  readonly rpc: string;
-  /** `grpc`, `grpc-web`, `connect`, `rest` or `http`. */
-  readonly protocol: string;
-  /** The gRPC status code by name. */
-  readonly code: string;
-  readonly durationMs: number;
-  /** Why a key was refused, or null. */
-  readonly refusal: string | null;
-};
+import type { FinishedCall } from "../../calls/finished-call.ts";
 
 /** The values of rpc.system.name. */
 type RpcSystem = "grpc" | "connectrpc" | "rest" | "http";
@@ -36,7 +25,7 @@ export const bucketsMs = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 10
 /** Counts calls. RPCs, protocols, codes and reasons are closed sets, which bounds what is kept. */
 export type CallMeter = {
   /** Hot path. */
-  observe(call: MeasuredCall): void;
+  observe(call: FinishedCall): void;
   read(): CallMeasures;
 };
 
@@ -48,7 +37,7 @@ export function createCallMeter(): CallMeter {
   /** Most calls are of the kind of the one before. */
   let latest: DurationMeasure | null = null;
 
-  function measureOf({ rpc, protocol, code }: MeasuredCall): DurationMeasure {
+  function measureOf({ rpc, protocol, code }: FinishedCall): DurationMeasure {
     const system = systemOf(protocol);
     if (latest === null || latest.rpc !== rpc || latest.system !== system || latest.code !== code) {
       latest = find(rpc, system, code);
@@ -90,7 +79,6 @@ export function createCallMeter(): CallMeter {
   };
 }
 
-/** Hot path. */
 function systemOf(protocol: string): RpcSystem {
   switch (protocol) {
     case "connect":

@@ -175,7 +175,6 @@ export class Connection<Context> {
     }
   }
 
-  /** Hot path. */
   #onBytes(chunk: Buffer): void {
     if (this.#hasEnded) {
       return;

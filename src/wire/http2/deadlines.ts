@@ -48,14 +48,13 @@ export class Deadlines<Context> {
     this.#maxAgeMs = limits.maxAgeMs * (1 + limits.ageJitter * (2 * random() - 1));
   }
 
-  /** Hot path. */
   noteRead(): void {
     this.#readAtMs = this.#parts.server.time.nowMs;
     this.#isPinging = false;
   }
 
   /**
-   * Hot path. After a read: whether it left a frame or a header block without its end, and brought one to its end
+   * After a read: whether it left a frame or a header block without its end, and brought one to its end
    * before.
    */
   noteUnfinished(didFinish: boolean): void {

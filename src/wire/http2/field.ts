@@ -211,7 +211,7 @@ export class FieldFactory {
   }
 
   /**
-   * Hot path. A field of a plain name, of which no text is made before somebody asks for it. The octets must not
+   * A field of a plain name, of which no text is made before somebody asks for it. The octets must not
    * change.
    */
   makePlain(named: FieldName, octets: Buffer, start: number, length: number): Field {
@@ -219,7 +219,7 @@ export class FieldFactory {
     return new Field(named, kind, null, octets, start, length);
   }
 
-  /** Hot path. The field at this index of the static table, from 1; undefined past its end. */
+  /** The field at this index of the static table, from 1; undefined past its end. */
   staticField(index: number): Field | undefined {
     return this.#static[index - 1];
   }

@@ -70,7 +70,7 @@ export class FrameReader {
     return chunk.subarray(start, end);
   }
 
-  /** Hot path. Moves to the next whole frame; false if there is none yet. */
+  /** Moves to the next whole frame; false if there is none yet. */
   next(): boolean {
     while (this.#at < this.#chunk.length) {
       if (this.#skip > 0) {

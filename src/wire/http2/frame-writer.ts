@@ -72,7 +72,7 @@ export class FrameWriter {
     }
   }
 
-  /** Hot path. A whole response: HEADERS, DATA and trailers; each part fits a frame of the peer's. */
+  /** A whole response: HEADERS, DATA and trailers; each part fits a frame of the peer's. */
   response(streamId: number, head: Uint8Array, body: Uint8Array | null, trailer: Uint8Array | null): void {
     const slab = this.#reserve(3 * frameHeaderBytes + head.length + (body?.length ?? 0) + (trailer?.length ?? 0));
     let at = this.#end;

@@ -34,7 +34,7 @@ export class HeaderBlocks {
     return this.#isOpen;
   }
 
-  /** Hot path. Takes a HEADERS frame (section 6.2). True if it holds the whole block. */
+  /** Takes a HEADERS frame (section 6.2). True if it holds the whole block. */
   begin(frame: FrameReader): boolean {
     const { bytes, flags, streamId } = frame;
     let { start, end } = frame;

@@ -20,7 +20,7 @@ export class HpackDynamicTable {
     return this.#maxBytes;
   }
 
-  /** Hot path. The newest is at 0. Undefined past the oldest. */
+  /** The newest is at 0. Undefined past the oldest. */
   at(index: number): Field | undefined {
     return index < this.#count ? this.#ring[(this.#next - 1 - index) & (this.#ring.length - 1)] : undefined;
   }

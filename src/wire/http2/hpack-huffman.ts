@@ -118,7 +118,7 @@ export function maxDecodedBytes(bytes: number): number {
 }
 
 /**
- * Hot path. Decodes `bytes` from `start` up to `end` into `out` from `at`, where there must be room for
+ * Decodes `bytes` from `start` up to `end` into `out` from `at`, where there must be room for
  * `maxDecodedBytes`. Returns how many octets it wrote, or -1 if the code is wrong (RFC 7541 section 5.2).
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number, out: Uint8Array, at = 0): number {

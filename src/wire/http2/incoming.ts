@@ -69,7 +69,7 @@ export class Incoming<Context> {
     this.#general = new GeneralRunner(runnerParts);
   }
 
-  /** Hot path. */
+  /** Hot path. Does what one frame asks for. */
   onFrame(frame: FrameReader): void {
     if (!this.control.hasPeerSettings && frame.type !== FrameType.Settings) {
       // Section 3.4.
@@ -113,7 +113,7 @@ export class Incoming<Context> {
     }
   }
 
-  /** Hot path. Whatever becomes of the stream, the block is decoded: both sides' tables stay alike (section 4.3). */
+  /** Whatever becomes of the stream, the block is decoded: both sides' tables stay alike (section 4.3). */
   #onHeaderBlock(): void {
     const { blocks } = this;
     this.#decoder.decode(blocks.bytes, blocks.start, blocks.end);
@@ -231,7 +231,7 @@ export class Incoming<Context> {
     }
   }
 
-  /** Hot path. Section 6.1. */
+  /** Section 6.1. */
   #onData(frame: FrameReader): void {
     const { streamId, flags, length } = frame;
     if (streamId === 0) {
@@ -377,7 +377,7 @@ export class Incoming<Context> {
     table.ids.noteReset(id);
   }
 
-  /** Hot path. Opens the connection's window as far as there is room. */
+  /** Opens the connection's window as far as there is room. */
   openWindow(): void {
     this.#parts.outgoing.windowUpdate(0, this.#window.open(this.#parts.account.room));
   }

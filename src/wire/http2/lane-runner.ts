@@ -48,7 +48,7 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** Hot path. Begins a request; one without a body is answered at once. */
+  /** Begins a request; one without a body is answered at once. */
   begin(stream: Stream<Context>, lane: Lane<Context>, head: RequestHead, endStream: boolean): void {
     stream.lane = lane;
     // The head's array is filled anew for the next request: the stream takes it and leaves its own.
@@ -63,7 +63,7 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** Hot path. Takes a part of the body; the last one is answered, in place where it is the only one. */
+  /** Takes a part of the body; the last one is answered, in place where it is the only one. */
   data(
     stream: Stream<Context>,
     lane: Lane<Context>,
@@ -96,7 +96,6 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** Hot path. */
   #answer(stream: Stream<Context>, lane: Lane<Context>, bytes: Buffer, start: number, end: number): void {
     if (!this.#parts.work.isOpen) {
       this.#answerInTurn(stream, lane, bytes, start, end);
@@ -105,7 +104,7 @@ export class LaneRunner<Context> {
     this.#ask(stream, lane, bytes, start, end, false);
   }
 
-  /** Hot path. `isCounted`: the gate has counted it as work. */
+  /** `isCounted`: the gate has counted it as work. */
   #ask(
     stream: Stream<Context>,
     lane: Lane<Context>,

@@ -32,7 +32,7 @@ export type Lane<Context> = {
   /** Whether this POST takes the lane, asked when its header block is read; false sends it the general way. */
   accepts(headers: LaneHeaders, authority: string, context: Context): boolean;
   /**
-   * Hot path. Answers the body: `bytes` from `start` up to `end`, valid until this returns, even where the answer comes
+   * Answers the body: `bytes` from `start` up to `end`, valid until this returns, even where the answer comes
    * later. What it throws resets the stream with INTERNAL_ERROR.
    */
   answer(

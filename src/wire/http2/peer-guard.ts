@@ -41,7 +41,7 @@ export class PeerGuard<Context> {
     this.#control.refill(amount);
   }
 
-  /** Hot path. Gives back for a request that was answered in full. */
+  /** Gives back for a request that was answered in full. */
   noteAnswered(): void {
     this.#work.refill(1);
     this.#faults.refill(1);

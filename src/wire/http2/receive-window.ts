@@ -29,7 +29,7 @@ export class ReceiveWindow {
   }
 
   /**
-   * Hot path. Opens it as far as there is room. Returns the increment to announce now, or 0: half a window is worth a
+   * Opens it as far as there is room. Returns the increment to announce now, or 0: half a window is worth a
    * frame.
    */
   open(room: number): number {

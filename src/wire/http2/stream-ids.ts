@@ -21,7 +21,7 @@ export class StreamIds {
   readonly #resets = new Set<number>();
   readonly #gaps: { readonly first: number; readonly last: number }[] = [];
 
-  /** Hot path. Notes that the client begins a stream, which must be odd and above `last` (section 5.1.1). */
+  /** Notes that the client begins a stream, which must be odd and above `last` (section 5.1.1). */
   begin(id: number): void {
     if (id > this.last + 2) {
       this.#gaps.push({ first: this.last + 1, last: id - 2 });

@@ -47,7 +47,6 @@ export class StreamTable<Context> {
     return this.#open.values();
   }
 
-  /** Hot path. */
   open(id: number, contentLength: number, nowMs: number): Stream<Context> {
     const stream = this.#spare.pop() ?? new Stream<Context>();
     stream.begin(id, contentLength, nowMs);
@@ -69,7 +68,7 @@ export class StreamTable<Context> {
     return heaviest;
   }
 
-  /** Hot path. Closes a stream that nothing else holds: the object is used again. */
+  /** Closes a stream that nothing else holds: the object is used again. */
   recycle(stream: Stream<Context>): void {
     this.#remove(stream);
     stream.lane = null;

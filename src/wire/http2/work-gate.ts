@@ -1,10 +1,7 @@
 import { FloodBudget } from "./flood-budget.ts";
+import type { Limits } from "./limits.ts";
 
-export type WorkGateLimits = {
-  readonly maxConcurrentStreams: number;
-  readonly maxHandlersAtOnce: number;
-  readonly resetBudget: number;
-};
+type WorkGateLimits = Pick<Limits, "maxConcurrentStreams" | "maxHandlersAtOnce" | "resetBudget">;
 
 /**
  * Lets work on a connection's requests begin. Work goes on when its request is reset, so that resets could ask for more
@@ -25,7 +22,7 @@ export class WorkGate {
     this.#givenUp = new FloodBudget(limits.resetBudget);
   }
 
-  /** Hot path. Whether work may begin at once. */
+  /** Whether work may begin at once. */
   get isOpen(): boolean {
     return this.#hasRoom && this.#waiting.size === 0;
   }
@@ -62,7 +59,7 @@ export class WorkGate {
     this.#givenUp.spend(1);
   }
 
-  /** Hot path. Gives back for time that passed, and for a request that was answered. */
+  /** Gives back for time that passed, and for a request that was answered. */
   refill(amount: number): void {
     this.#givenUp.refill(amount);
     if (this.#waiting.size > 0) {

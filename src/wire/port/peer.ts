@@ -18,7 +18,7 @@ export type IdentityFault =
  */
 export type Peer = {
   readonly transport: "tls" | "loopback" | "unix";
-  /** Null when the peer has no certificate that is good now and names one identity. Hot path. */
+  /** Null when the peer has no certificate that is good now and names one identity. */
   readonly identity: string | null;
   /** Why it has no identity; null while it has one. */
   readonly fault: IdentityFault | null;

@@ -26,7 +26,7 @@ export function isForAnotherHost({ peer, url }: Pick<HttpRequest, "peer" | "url"
 }
 
 /**
- * Hot path. Whether the peer and the `:authority` alone tell that a request is not for another host. An authority may
+ * Whether the peer and the `:authority` alone tell that a request is not for another host. An authority may
  * also name this machine in unusual ways (`127.1`, `LOCALHOST`), which takes `isForAnotherHost` to tell.
  */
 export function isSurelyForThisHost(peer: Peer, authority: string): boolean {

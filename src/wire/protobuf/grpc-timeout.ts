@@ -10,7 +10,7 @@ const msOfUnit: ReadonlyMap<string, number> = new Map([
   ["n", 1e-6],
 ]);
 
-/** Hot path. The milliseconds of a `grpc-timeout` (gRPC over HTTP/2: 1 to 8 digits and a unit), or "malformed". */
+/** The milliseconds of a `grpc-timeout` (gRPC over HTTP/2: 1 to 8 digits and a unit), or "malformed". */
 export function grpcTimeoutMs(text: string): number | "malformed" {
   const digits = text.length - 1;
   const unitMs = msOfUnit.get(text.charAt(digits));

@@ -2,7 +2,7 @@
 export const prefixBytes = 5;
 
 /**
- * Hot path. What is wrong with a body, which lies in `bytes` from `start` up to `end` and should be one uncompressed
+ * What is wrong with a body, which lies in `bytes` from `start` up to `end` and should be one uncompressed
  * message with its prefix: null if nothing. `not_supported` is a body of none or of more than one.
  */
 export function framingFault(

@@ -41,7 +41,7 @@ export class WireReader {
     return this.#end;
   }
 
-  /** Hot path. A field's number, times 8, plus its wire type; or `malformed`. */
+  /** A field's number, times 8, plus its wire type; or `malformed`. */
   tag(): number {
     const start = this.#at;
     const tag = this.uint32();
@@ -51,7 +51,7 @@ export class WireReader {
     return tag < 8 || (tag & 7) > WireType.Bit32 || isTooLong ? malformed : tag;
   }
 
-  /** Hot path. The low 32 bits of a varint; or `malformed`. */
+  /** The low 32 bits of a varint; or `malformed`. */
   uint32(): number {
     const byte = this.#at < this.#end ? (this.#bytes[this.#at] ?? 0) : 0x80;
     if (byte < 0x80) {
@@ -89,7 +89,7 @@ export class WireReader {
     return malformed;
   }
 
-  /** Hot path. Reads a length, and returns where the content ends that begins here; or `malformed`. */
+  /** Reads a length, and returns where the content ends that begins here; or `malformed`. */
   contentEnd(): number {
     const length = this.uint32();
     const end = this.#at + length;
@@ -101,7 +101,7 @@ export class WireReader {
     this.#at = end;
   }
 
-  /** Hot path. A length and as many bytes of UTF-8; or null. */
+  /** A length and as many bytes of UTF-8; or null. */
   string(): string | null {
     const end = this.contentEnd();
     const start = this.#at;
@@ -112,7 +112,7 @@ export class WireReader {
     return this.text(start, end);
   }
 
-  /** Hot path. The text of these bytes; or null where they are no UTF-8. */
+  /** The text of these bytes; or null where they are no UTF-8. */
   text(start: number, end: number): string | null {
     const bytes = this.#bytes;
     for (let at = start; at < end; at++) {

@@ -53,7 +53,6 @@ class CertifiedPeer implements TlsPeer {
     this.#wasTrusted = this.#isTrusted;
   }
 
-  /** Hot path. */
   get identity(): string | null {
     this.#judge();
     return this.#verdict.identity;
@@ -74,7 +73,6 @@ class CertifiedPeer implements TlsPeer {
     return { subject, issuer, expiresAtMs: validToDate.getTime() };
   }
 
-  /** Hot path. */
   #judge(): void {
     const nowMs = this.#now();
     const trust = this.#trust();

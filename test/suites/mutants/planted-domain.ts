@@ -68,7 +68,7 @@ export const plantedDomain = [
     file: "src/authority/token-authority.ts",
     from: "if (outcome.head !== null) {",
     to: "if (outcome.head === null && outcome.token === null) {",
-    tests: ["test/changes-logged.test.ts"],
+    tests: ["test/calls/changes-logged.test.ts"],
   },
   {
     name: "changes are listed whatever their account",

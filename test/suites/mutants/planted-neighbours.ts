@@ -33,14 +33,14 @@ export const plantedNeighbours = [
     file: "src/wire/port/byte-budget.ts",
     from: "other.bytes - one.bytes",
     to: "one.bytes - other.bytes",
-    tests: ["test/byte-budget.test.ts"],
+    tests: ["test/http/byte-budget.test.ts"],
   },
   {
     name: "answers that wait are in no account",
     file: "src/wire/http2/outgoing.ts",
     from: "      this.#account.take(bytes);\n",
     to: "",
-    tests: ["test/byte-budget.test.ts"],
+    tests: ["test/http/byte-budget.test.ts"],
   },
   {
     name: "callers without a role take the streams of those that have one",

@@ -133,7 +133,7 @@ export const plantedTls = [
     file: "src/calls/callers.ts",
     from: "if (!isIdentity(identity)) {",
     to: 'if (identity === "") {',
-    tests: ["test/callers.test.ts"],
+    tests: ["test/calls/callers.test.ts"],
   },
   {
     name: "a private key may be everybody's",

@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     include: process.env.STRYKER_WHOLE === undefined ? bounded : whole,
     // It sets the process' umask, which a thread cannot.
-    exclude: ["test/authority/private-file.test.ts"],
+    exclude: ["test/machine/private-file.test.ts"],
     // A mutant is met by every test that reaches it: those that make thousands of tokens tell nothing more, and take
     // minutes.
     testNamePattern: /^(?!.*(to 10,000, and no further|of 1000 at the most|ends a page at a MiB))/,

@@ -35,7 +35,8 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
   }
 
   async function answerStream(passage: Passage, request: StreamRequest, next: Next) {
-    const reword = (error: unknown) => toConnectError(rewordProtocolError(error, request.method.input));
+    const reword = (error: unknown) =>
+      isInOurWords(error) ? error : toConnectError(rewordProtocolError(error, request.method.input));
     try {
       const judged = judging(catching(request.message, reword), () => judgeAgain(passage));
       const response = await next({ ...request, message: judged });
@@ -54,6 +55,10 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
     call.status = ours ?? statusOfError(error, rpcName(method), reportFault);
     return ours !== null && error instanceof ConnectError ? error : toConnectError(call.status);
   }
+}
+
+function isInOurWords(error: unknown): error is ConnectError {
+  return error instanceof ConnectError && statusOfConnectError(error) !== null;
 }
 
 function requireKnownFields(request: UnaryRequest): void {

@@ -19,7 +19,10 @@ export type ConnectAnswer = {
   readonly rest: ((listener: () => void) => void) | null;
 };
 
-/** Answers a request of one message. Null where the answer would repeat what was sent, and the call has noted what to answer instead. */
+/**
+ * Answers a request of one message. Null where the answer would repeat what was sent, and the call has noted what to
+ * answer instead.
+ */
 export async function answerUnary(
   handler: UniversalHandler,
   passage: Passage,
@@ -60,7 +63,10 @@ function toUniversalRequest(passage: Passage): UniversalServerRequest {
   };
 }
 
-/** The same headers, with type and encoding in the one form that Connect reads: it knows no quoted charset, and no identity. */
+/**
+ * The same headers, with type and encoding in the one form that Connect reads: it knows no quoted charset, and no
+ * identity.
+ */
 export function plainlyTyped(header: Headers): Headers {
   const contentType = header.get("content-type");
   const type = contentType === null ? null : parseMediaType(contentType);
@@ -188,7 +194,10 @@ async function collected(response: UniversalServerResponse): Promise<HttpRespons
   return { ...response, body: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks) };
 }
 
-/** One header block for a response without a message (gRPC over HTTP/2: Trailers-Only): nginx drops trailers that follow no body. */
+/**
+ * One header block for a response without a message (gRPC over HTTP/2: Trailers-Only): nginx drops trailers that follow
+ * no body.
+ */
 function trailersOnly(status: number, header: Headers | undefined, trailer: Headers): HttpResponse {
   const all = new Headers(header);
   for (const [name, value] of trailer) {

@@ -32,7 +32,9 @@ export function toConnectError({ code, reason, message, metadata }: Status): Con
   );
 }
 
-/** The status of an error in our words; null for one without an ErrorInfo, whose words may repeat what a caller sent. */
+/**
+ * The status of an error in our words; null for one without an ErrorInfo, whose words may repeat what a caller sent.
+ */
 export function statusOfConnectError(error: ConnectError): Status | null {
   const info = error.findDetails(ErrorInfoSchema)[0];
   if (info === undefined) {

@@ -11,7 +11,10 @@ export function gate(context: HandlerContext): void {
   }
 }
 
-/** What a caller asks for may be long in coming, and its identity or role taken away since. Throws when it may call no longer. */
+/**
+ * What a caller asks for may be long in coming, and its identity or role taken away since. Throws when it may call no
+ * longer.
+ */
 export function judgeAgain({ call, admit }: Passage): void {
   const refusal = admit(call);
   if (refusal !== null) {

@@ -24,8 +24,8 @@ export async function* keeping(body: AsyncIterable<Uint8Array>, kept: JsonBody):
 }
 
 /**
- * The name of a field whose time is on no calendar, such as 2027-02-31T00:00:00Z; null when there is none. protobuf-es reads it as another
- * day, and the message does not tell. The body is one that it could read.
+ * The name of a field whose time is on no calendar, such as 2027-02-31T00:00:00Z; null when there is none. protobuf-es
+ * reads it as another day, and the message does not tell. The body is one that it could read.
  */
 export function unrealTimeField(input: DescMessage, contentType: string | null, body: JsonBody): string | null {
   const values = new Map(membersOf(contentType, body));
@@ -37,8 +37,8 @@ export function unrealTimeField(input: DescMessage, contentType: string | null, 
 }
 
 /**
- * The name of the first field whose value is not one by itself, such as an enum's word that it does not have; null when there is none.
- * protobuf-es names the field in errors of its own making, and not in those of enums and times.
+ * The name of the first field whose value is not one by itself, such as an enum's word that it does not have; null when
+ * there is none. protobuf-es names the field in errors of its own making, and not in those of enums and times.
  */
 export function unreadableField(input: DescMessage, contentType: string | null, body: JsonBody): string | null {
   for (const [key, value] of membersOf(contentType, body)) {

@@ -9,7 +9,10 @@ import { type JsonBody, jsonBodyOf } from "./json-body.ts";
 /** A request for an RPC. */
 export type RpcRequest = {
   readonly http: HttpRequest;
-  /** What the caller asks for, cut to what it may have; null when it may last for ever, "malformed" when that makes no sense. */
+  /**
+   * What the caller asks for, cut to what it may have; null when it may last for ever, "malformed" when that makes no
+   * sense.
+   */
   readonly timeoutMs: number | null | "malformed";
   /** Aborts with an error for the wire: the deadline has passed, or the client is gone. */
   readonly giving: AbortController;

@@ -24,7 +24,10 @@ export function unsupportedMediaType(): HttpResponse {
   });
 }
 
-/** Both sides of the RPC's stream talk at once, which HTTP/1.1 cannot. A client that waits for the other side learns so from the end. */
+/**
+ * Both sides of the RPC's stream talk at once, which HTTP/1.1 cannot. A client that waits for the other side learns so
+ * from the end.
+ */
 export function httpVersionNotSupported(): HttpResponse {
   return { status: 505, header: { connection: "close" } };
 }

@@ -12,8 +12,9 @@ import { callCanceled, deadlineExceeded, type Status, statusOf } from "../../../
 import { statusOfConnectError } from "./connect-error.ts";
 
 /**
- * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers, and any of
- * those may be a key. Our own errors are answered as they are. `findField` looks for the field at fault where theirs do not name it.
+ * An error that Connect or protobuf-es found while reading a request, in our words. Theirs repeat values and headers,
+ * and any of those may be a key. Our own errors are answered as they are. `findField` looks for the field at fault
+ * where theirs do not name it.
  */
 export function rewordProtocolError(
   error: unknown,

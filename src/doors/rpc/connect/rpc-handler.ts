@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { type Admit, hostRefusal } from "../../../calls/admission.ts";
+import { type Admit, admitOverHttp, hostRefusal } from "../../../calls/admission.ts";
 import { fail } from "../../../calls/call.ts";
 import { type Deadlines, requestedTimeoutMs, timeoutMs } from "../../../calls/deadline.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
@@ -61,8 +61,7 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
   async function answer(request: HttpRequest): Promise<HttpResponse> {
     const route = routes.get(rawPath(request.url));
     if (route === undefined) {
-      const isForbidden = hostRefusal(request) !== null;
-      const response = isForbidden ? forbiddenHost(request) : notFound(request);
+      const response = hostRefusal(request) === null ? notFound(request) : forbiddenHost(request);
       return response.body === undefined ? response : await afterRequest(request, response);
     }
     const { handler, runCall } = route;
@@ -70,7 +69,9 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
       return methodNotAllowed();
     }
     // Without a protocol a request is no call.
-    const protocol = protocolOf(handler.method, plainlyTyped(request.header).get("content-type") ?? "");
+    const contentType = plainlyTyped(request.header).get("content-type") ?? "";
+    // Only Connect has requests without a body, and so without its type.
+    const protocol = request.method === "GET" ? "connect" : protocolOf(handler.method, contentType);
     if (protocol === null) {
       return unsupportedMediaType();
     }
@@ -93,10 +94,7 @@ function createRoute(handler: UniversalHandler, { admissionTo, onCall, reportFau
   const admit = admissionTo(method);
   const runCall = createRunCall<RpcRequest, ConnectAnswer, Promise<HttpResponse>>({
     rpc,
-    admit(call, { http }) {
-      const refusal = admit(call);
-      return hostRefusal(http) ?? refusal;
-    },
+    admit: (call, { http }) => admitOverHttp(admit, call, http),
     respond(request, call) {
       if (request.timeoutMs === "malformed") {
         return fail(call, requestMalformed("the timeout header is malformed"));

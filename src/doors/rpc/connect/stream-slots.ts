@@ -2,7 +2,9 @@ import type { Call } from "../../../calls/call.ts";
 import { statusOf } from "../../../calls/status.ts";
 import { toConnectError } from "./connect-error.ts";
 
-/** How many streams of one kind a caller may have open at once. All callers without a role together are one caller here. */
+/**
+ * How many streams of one kind a caller may have open at once. All callers without a role together are one caller here.
+ */
 export type StreamSlots = {
   /** Takes a slot until it is disposed of. Throws TOO_MANY_STREAMS when the caller has none left. */
   take(call: Call): Disposable;

@@ -1,7 +1,7 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 
-/** The path of a field that this version does not know, such as `9` or `expire_time.9`; null when there is none. Hot path. */
+/** The path of a field that this version does not know, such as `9` or `expire_time.9`; null when there is none. */
 export function unknownFieldPath(desc: DescMessage, message: Message): string | null {
   return pathWithin(reflect(desc, message), "");
 }

@@ -18,7 +18,6 @@ export function createAuthenticateLane(authenticate: Authenticate, options: Lane
   const undecodable = messageUndecodable(AuthenticateRequestSchema);
   const unknownType = statusOfAuthorityError(typesInvalid("allowed_types"));
 
-  /** Hot path. */
   function respond(
     bytes: Buffer,
     start: number,
@@ -47,7 +46,6 @@ export function createAuthenticateLane(authenticate: Authenticate, options: Lane
   return createUnaryLane(TokenService.method.authenticate, respond, options);
 }
 
-/** Hot path. */
 function answer(outcome: Outcome, call: Call): Uint8Array {
   call.tokenId = outcome.token === null ? null : outcome.token.id;
   call.refusal = outcome.kind === "refusal" ? outcome.reason : null;

@@ -2,7 +2,10 @@ import type { AuthenticateRequest } from "../../../authority/judge.ts";
 import type { TokenType } from "../../../authority/token.ts";
 import { malformed, WireReader, WireType } from "../../../wire/protobuf/wire-reader.ts";
 
-/** Why bytes are no request: not protobuf, a field of a number that the message does not have, or allowed_types of which one is none. */
+/**
+ * Why bytes are no request: not protobuf, a field of a number that the message does not have, or allowed_types of which
+ * one is none.
+ */
 export type RequestFault =
   | { readonly fault: "malformed" }
   | { readonly fault: "unknown_field"; readonly number: number }
@@ -18,8 +21,9 @@ const noTypes: readonly TokenType[] = [];
 const typeOfNumber: readonly (TokenType | null)[] = [null, "secret", "publishable", "restricted"];
 
 /**
- * Hot path. Decodes a casapay.token.v1.AuthenticateRequest, which lies in `bytes` from `start` up to `end`. It decides as protobuf-es and
- * Connect do together; as with them, a known field is read as what it is, whatever wire type its tag tells.
+ * Hot path. Decodes a casapay.token.v1.AuthenticateRequest, which lies in `bytes` from `start` up to `end`. It decides
+ * as protobuf-es and Connect do together; as with them, a known field is read as what it is, whatever wire type its tag
+ * tells.
  */
 export function decodeAuthenticateRequest(
   bytes: Buffer,

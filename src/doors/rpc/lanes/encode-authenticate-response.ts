@@ -1,5 +1,6 @@
 import type { Outcome, RefusalReason } from "../../../authority/judge.ts";
 import type { StoredToken, TokenType } from "../../../authority/token.ts";
+import { preparedAnswer } from "../../../calls/prepared-answers.ts";
 import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
 import { lengthPrefixedText } from "../../../wire/protobuf/length-prefixed.ts";
 
@@ -21,10 +22,13 @@ const numberOfReason = {
 const keyMalformed = encodeRefusal({ kind: "refusal", reason: "KEY_MALFORMED", token: null, missingPermissions: [] });
 const keyUnknown = encodeRefusal({ kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] });
 
-/** Hot path. A casapay.token.v1.AuthenticateResponse with gRPC's prefix, byte for byte what protobuf-es makes. Not to be changed: it may be shared. */
+/**
+ * Hot path. A casapay.token.v1.AuthenticateResponse with gRPC's prefix, byte for byte what protobuf-es makes. Not to be
+ * changed: it may be shared.
+ */
 export function encodeAuthenticateResponse(outcome: Outcome): Uint8Array {
   if (outcome.kind === "principal") {
-    return outcome.answer;
+    return preparedAnswer(outcome, "authenticate", encodePrincipal);
   }
   switch (outcome.reason) {
     case "KEY_MALFORMED":
@@ -37,7 +41,7 @@ export function encodeAuthenticateResponse(outcome: Outcome): Uint8Array {
 }
 
 /** The whole answer for a key that may pass: it depends on the token alone, and holds no key. */
-export function preparePrincipal(token: StoredToken): Uint8Array {
+function encodePrincipal(token: StoredToken): Uint8Array {
   const principal =
     stringField(1, token.id) +
     stringField(2, token.account) +

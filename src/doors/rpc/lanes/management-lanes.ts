@@ -12,12 +12,13 @@ import type { Peer } from "../../../wire/port/peer.ts";
 import { createTokenMethods } from "../token-service.ts";
 import { createMessageAnswer } from "./message-answer.ts";
 
-// A tenth of a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait for all.
+// A tenth of a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait
+// for all.
 const maxBegunPerTurn = 2;
 
 /**
- * The lanes of the management RPCs that ask and answer little, by their paths. List is not among them: its pages are long, and may wait
- * for their reader.
+ * The lanes of the management RPCs that ask and answer little, by their paths. List is not among them: its pages are
+ * long, and may wait for their reader.
  */
 export function createManagementLanes(
   authority: TokenAuthority,

@@ -17,8 +17,8 @@ import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
 import { unknownFieldPath } from "../connect/unknown-field-path.ts";
 
 /**
- * Answers the message of an RPC from bytes to bytes, as the general way does without compression. The bytes are read until this
- * returns. Rejects with whatever the method rejects with.
+ * Answers the message of an RPC from bytes to bytes, as the general way does without compression. The bytes are read
+ * until this returns. Rejects with whatever the method rejects with.
  */
 export function createMessageAnswer<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodUnary<Input, Output>,

@@ -15,8 +15,9 @@ import { verifyDatabase } from "./verify-journal.ts";
 const allPages = 0x7fffffff;
 
 /**
- * Copies the database of a data directory into a new file, also beside a running server, and returns the newest change in it. The file
- * appears once it is checked and would survive a power cut; it is never overwritten. No server serves it: see restore().
+ * Copies the database of a data directory into a new file, also beside a running server, and returns the newest change
+ * in it. The file appears once it is checked and would survive a power cut; it is never overwritten. No server serves
+ * it: see restore().
  *
  * `pid` tells the unfinished files of two processes apart.
  */
@@ -91,8 +92,8 @@ function finish(file: string, source: string): JournalHead {
 }
 
 /**
- * A sealed key is of use for 24 hours, and a backup may lie about for years. A Create that is retried after a restore answers that its
- * key cannot be shown again.
+ * A sealed key is of use for 24 hours, and a backup may lie about for years. A Create that is retried after a restore
+ * answers that its key cannot be shown again.
  */
 function dropSealedKeys(db: Database.Database): void {
   db.exec("UPDATE create_request SET sealed_slot = NULL; DELETE FROM free_sealed_key; DELETE FROM sealed_key");

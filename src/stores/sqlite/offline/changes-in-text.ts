@@ -13,8 +13,8 @@ const maxDepth = 12;
 const maxStarts = 32;
 
 /**
- * Finds the changes in a line: of a revocation log, or a log line of a change, also behind other text (syslog, containerd), as text or
- * object in other JSON (Docker, journald, Loki, Fluent Bit), or several of them in one.
+ * Finds the changes in a line: of a revocation log, or a log line of a change, also behind other text (syslog,
+ * containerd), as text or object in other JSON (Docker, journald, Loki, Fluent Bit), or several of them in one.
  */
 export function changesIn(text: string): ChangesInText {
   const lines: JournalLine[] = [];
@@ -98,7 +98,10 @@ function isBytes(value: unknown): value is readonly number[] {
   );
 }
 
-/** Signs of a change in text that is no JSON: fields of it by name, each of which a pretty printer may give a line of its own. */
+/**
+ * Signs of a change in text that is no JSON: fields of it by name, each of which a pretty printer may give a line of
+ * its own.
+ */
 function mayTellOfChange(text: string): boolean {
   const plain = text.replaceAll(colours, "");
   return (

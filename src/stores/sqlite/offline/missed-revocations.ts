@@ -18,8 +18,8 @@ export type MissedRevocations = {
 };
 
 /**
- * Reads from revocation logs and log lines what was revoked after a backup. Throws a StartError when a file cannot be read, tells of
- * another store or history, or knows nothing that the backup knows.
+ * Reads from revocation logs and log lines what was revoked after a backup. Throws a StartError when a file cannot be
+ * read, tells of another store or history, or knows nothing that the backup knows.
  */
 export async function readMissedRevocations(
   files: readonly string[],

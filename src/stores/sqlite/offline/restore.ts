@@ -18,7 +18,10 @@ import { type MissedRevocations, readMissedRevocations } from "./missed-revocati
 export type RestoreOrder = {
   readonly backup: string;
   readonly directory: string;
-  /** Where the restored store's revocation log will be, null for in the directory. One that is there already is moved aside. */
+  /**
+   * Where the restored store's revocation log will be, null for in the directory. One that is there already is moved
+   * aside.
+   */
   readonly revocationLog: string | null;
   /** Where the restored store's marker will be, null for beside the directory. */
   readonly marker: string | null;
@@ -41,7 +44,10 @@ export type Restored = {
   readonly reached: number;
   readonly gaps: MissedRevocations["gaps"];
   readonly unreadable: MissedRevocations["unreadable"];
-  /** Null when it is known what was revoked, as far as the files reach. Otherwise whose revocation may be among what is not known. */
+  /**
+   * Null when it is known what was revoked, as far as the files reach. Otherwise whose revocation may be among what is
+   * not known.
+   */
   readonly mayLiveAgain: LiveTokens | null;
   /** Where the log of the store before was moved to. */
   readonly oldLog: string | null;
@@ -57,9 +63,9 @@ export type LiveTokens = {
 const maxNamed = 10_000;
 
 /**
- * Puts a backup into a data directory without a database, with every revocation that the given files tell of since. The database
- * appears at once and as a whole, and only when it is known what was revoked after the backup, as far as the files reach; how far that
- * is, they cannot tell. Otherwise a StartError says what is missing.
+ * Puts a backup into a data directory without a database, with every revocation that the given files tell of since. The
+ * database appears at once and as a whole, and only when it is known what was revoked after the backup, as far as the
+ * files reach; how far that is, they cannot tell. Otherwise a StartError says what is missing.
  */
 export async function restore(order: RestoreOrder, nowMs: number): Promise<Restored> {
   if (order.revocations.length === 0 && !order.acceptLost) {

@@ -11,7 +11,10 @@ export type JournalVerdict =
   /** A sentence that names the revision or token. */
   | { readonly fault: string };
 
-/** How many rows are looked at in one read transaction: longer ones would keep the WAL of a running server from starting anew. */
+/**
+ * How many rows are looked at in one read transaction: longer ones would keep the WAL of a running server from starting
+ * anew.
+ */
 const chunkRows = 1000;
 
 type ChangeRow = {
@@ -50,8 +53,9 @@ const tokensSql = `SELECT token.revision, token.id, token.revoked_at_ms, token.r
   WHERE token.revision > ? ORDER BY token.revision LIMIT ?`;
 
 /**
- * Checks the chain of the journal, each change against its token, each token against its changes, and, when a head is given,
- * that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a server may run beside it.
+ * Checks the chain of the journal, each change against its token, each token against its changes, and, when a head is
+ * given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a server may
+ * run beside it.
  */
 export function verifyJournal(
   directory: string,

@@ -19,7 +19,10 @@ type CountsRow = {
 const countSql = `SELECT ${countTokens.neverExpiring} AS never_expiring, ${countTokens.yetToExpire} AS yet_to_expire,
   ${countTokens.expired} AS expired, ${countTokens.revoked} AS revoked`;
 
-/** Prepares TokenStore.listAccounts on a reading connection. It goes from account to account, past all tokens between them. */
+/**
+ * Prepares TokenStore.listAccounts on a reading connection. It goes from account to account, past all tokens between
+ * them.
+ */
 export function createAccountList(db: Database.Database, turns: Turns): (query: AccountQuery) => Promise<AccountPage> {
   const findFrom = prepareFinder(db, ">=");
   const findAfter = prepareFinder(db, ">");

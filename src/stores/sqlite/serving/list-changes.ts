@@ -43,7 +43,10 @@ type RevisionsRow = { readonly revision: number; readonly revoke_revision: numbe
 /** The rows below `before` and not below `from`. Revisions have no gaps: so many numbers are so many rows. */
 type Window = { readonly before: number; readonly from: number };
 
-/** Prepares TokenStore.listChanges on a reading connection. It answers in slices, and holds no read transaction from one to the next. */
+/**
+ * Prepares TokenStore.listChanges on a reading connection. It answers in slices, and holds no read transaction from one
+ * to the next.
+ */
 export function createChangeList(
   db: Database.Database,
   turns: Turns,

@@ -19,7 +19,10 @@ type MatchParameters = FilterParameters & {
   readonly wanted: number;
 };
 
-/** Looks where the next slice ends: at most `slice` tokens beyond the cursor, in the direction, whatever the other filters. */
+/**
+ * Looks where the next slice ends: at most `slice` tokens beyond the cursor, in the direction, whatever the other
+ * filters.
+ */
 function sliceSql({ byAccount, direction }: ListScope): string {
   const { beyond, order, last } = wordsFor[direction];
   return `SELECT count(*) AS looked_at, ${last}(revision) AS "end" FROM (
@@ -27,7 +30,9 @@ function sliceSql({ byAccount, direction }: ListScope): string {
       revision ${beyond} :cursor ORDER BY revision ${order} LIMIT :slice)`;
 }
 
-/** The tokens beyond the cursor and up to the end of the slice that pass the filter. Null parameters pass everything. */
+/**
+ * The tokens beyond the cursor and up to the end of the slice that pass the filter. Null parameters pass everything.
+ */
 function matchSql({ byAccount, direction }: ListScope): string {
   const { beyond, upTo, order } = wordsFor[direction];
   const from = byAccount ? "FROM token INDEXED BY token_by_account" : "FROM token NOT INDEXED";
@@ -56,7 +61,10 @@ const wordsFor = {
   newer: { beyond: ">", upTo: "<=", order: "ASC", last: "max", start: 0 },
 } satisfies Record<Direction, object>;
 
-/** Prepares TokenStore.list on a reading connection. It answers in slices, and holds no read transaction from one to the next. */
+/**
+ * Prepares TokenStore.list on a reading connection. It answers in slices, and holds no read transaction from one to the
+ * next.
+ */
 export function createTokenList(db: Database.Database, turns: Turns): (query: TokenQuery) => Promise<TokenPage> {
   const slicers = {
     account: { older: prepareSlicer(db, true, "older"), newer: prepareSlicer(db, true, "newer") },
@@ -152,7 +160,8 @@ type FilterParameters = {
 function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameters {
   const [type_1 = null, type_2 = null, type_3 = null] = new Set(filter.types);
   const [state_1 = null, state_2 = null, state_3 = null] = new Set(filter.states);
-  // In the text of a JSON array, a quoted permission stands nowhere but where it is an element: within one, quotes are escaped.
+  // In the text of a JSON array, a quoted permission stands nowhere but where it is an element: within one, quotes are
+  // escaped.
   const [permission_1 = null, permission_2 = null] =
     filter.permission === null ? [] : coveringPermissions(filter.permission).map((one) => JSON.stringify(one));
   return {

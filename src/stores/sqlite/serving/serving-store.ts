@@ -10,7 +10,10 @@ import { createReader } from "./reader.ts";
 import { createSharedFreshness } from "./shared-freshness.ts";
 import { createWriterClient } from "./writer-client.ts";
 
-/** What a serving thread needs to open its own view of the store. May be sent to another thread, with `port` transferred. */
+/**
+ * What a serving thread needs to open its own view of the store. May be sent to another thread, with `port`
+ * transferred.
+ */
 export type ServingStoreSeed = {
   readonly database: string;
   /** Leads to the writer thread. */
@@ -66,8 +69,8 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
   const freshness = createSharedFreshness({
     readSignal,
     journal: {
-      // What is known of the journal is seen by look-ups: else a key that is found after this would be remembered as before a change that
-      // nobody tells of again.
+      // What is known of the journal is seen by look-ups: else a key that is found after this would be remembered as
+      // before a change that nobody tells of again.
       head() {
         lookUp.renew();
         return head();

@@ -10,11 +10,15 @@ export type SharedFreshnessParts = {
   readonly isServing: () => boolean;
 };
 
-/** The freshness that threads of one process have from the memory that they share. It has no lease, and lasts until the writer fails. */
+/**
+ * The freshness that threads of one process have from the memory that they share. It has no lease, and lasts until the
+ * writer fails.
+ */
 export function createSharedFreshness({ readSignal, journal, isServing }: SharedFreshnessParts): Freshness {
   return {
     mark() {
-      // The signal is read first, here and below: a change between the two reads is then seen twice rather than not at all.
+      // The signal is read first, here and below: a change between the two reads is then seen twice rather than not at
+      // all.
       const signal = readSignal();
       return { revision: journal.head().revision, signal };
     },

@@ -5,10 +5,15 @@ import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
 
 const maxWaitingCalls = 10_000;
-/** A caller goes on as soon as it is answered, for some tenths of a millisecond. More at a time would keep whoever authenticates waiting. */
+/**
+ * A caller goes on as soon as it is answered, for some tenths of a millisecond. More at a time would keep whoever
+ * authenticates waiting.
+ */
 const maxSettledPerTurn = 2;
 
-/** The changes of one serving thread, done by the writer thread. Disposed, it waits for the answers to what was asked. */
+/**
+ * The changes of one serving thread, done by the writer thread. Disposed, it waits for the answers to what was asked.
+ */
 export type WriterClient = TokenWrites &
   AsyncDisposable & {
     /** Whether the writer is there to answer. */

@@ -2,7 +2,10 @@ import type Database from "better-sqlite3";
 import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
 
-/** About 8 MiB of pages. Fewer would be more fsyncs; from 4062 on the index of the WAL has to grow, which a full disk makes fatal. */
+/**
+ * About 8 MiB of pages. Fewer would be more fsyncs; from 4062 on the index of the WAL has to grow, which a full disk
+ * makes fatal.
+ */
 const maxWaitingFrames = 2048;
 const maxWaitingFramesWhenTight = 16;
 /** Without such a reader it starts anew long before: this is 32 MiB. */
@@ -13,8 +16,9 @@ const truncateTimeoutMs = 50;
 type CheckpointRow = { readonly busy: number; readonly log: number; readonly checkpointed: number };
 
 /**
- * Moves what the WAL holds into the database once it is much, so that the WAL starts anew and stays bounded. On a tight disk, little is
- * much. `markLong` hears whether readers are to be short from now on: at a quarter of that already, and until the WAL has started anew.
+ * Moves what the WAL holds into the database once it is much, so that the WAL starts anew and stays bounded. On a tight
+ * disk, little is much. `markLong` hears whether readers are to be short from now on: at a quarter of that already, and
+ * until the WAL has started anew.
  */
 export function checkpointWhenLong(
   db: Database.Database,
@@ -30,7 +34,9 @@ export function checkpointWhenLong(
   }
 }
 
-/** Says so when the WAL grows and cannot start anew: as long as somebody reads what it held before, all of it is kept. */
+/**
+ * Says so when the WAL grows and cannot start anew: as long as somebody reads what it held before, all of it is kept.
+ */
 export function warnWhenHeld(db: Database.Database, log: Log): void {
   const { log: frames } = checkpoint(db, "NOOP");
   if (frames > maxKeptFrames) {

@@ -1,21 +1,21 @@
 import { toFailure } from "../../../machine/failure.ts";
 import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
-import type { ManagementCall, WriterAnswer } from "../writer-call.ts";
+import type { ChangeCall, WriterAnswer } from "../writer-call.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 
 /**
- * Runs the calls, each atomic by itself, and returns their answers, all of which would survive a power cut. Throws only what is
- * fatal: then it is unknown which of the calls happened.
+ * Runs the calls, each atomic by itself, and returns their answers, all of which would survive a power cut. Throws only
+ * what is fatal: then it is unknown which of the calls happened.
  *
- * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has happened, and
- * each call is run once more alone, revocations first, so that it gets its own outcome.
+ * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has
+ * happened, and each call is run once more alone, revocations first, so that it gets its own outcome.
  */
 export function commitTogether(
   writer: Writer,
   room: StorageRoom,
-  calls: readonly ManagementCall[],
-): ReadonlyMap<ManagementCall, WriterAnswer> {
+  calls: readonly ChangeCall[],
+): ReadonlyMap<ChangeCall, WriterAnswer> {
   try {
     return writer.transact(() => new Map(calls.map((call) => [call, apply(writer, room, call)])));
   } catch (error) {
@@ -30,7 +30,7 @@ export function commitTogether(
   }
 }
 
-function commitAlone(writer: Writer, room: StorageRoom, call: ManagementCall): WriterAnswer {
+function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswer {
   try {
     return writer.transact(() => apply(writer, room, call));
   } catch (error) {
@@ -48,7 +48,7 @@ function commitAlone(writer: Writer, room: StorageRoom, call: ManagementCall): W
   }
 }
 
-function apply(writer: Writer, room: StorageRoom, call: ManagementCall): WriterAnswer {
+function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswer {
   switch (call.method) {
     case "create":
       return { method: "create", outcome: writer.create(call, room.isLow) };
@@ -57,6 +57,6 @@ function apply(writer: Writer, room: StorageRoom, call: ManagementCall): WriterA
   }
 }
 
-function revocationsFirst(a: ManagementCall, b: ManagementCall): number {
+function revocationsFirst(a: ChangeCall, b: ChangeCall): number {
   return Number(b.method === "revoke") - Number(a.method === "revoke");
 }

@@ -22,11 +22,12 @@ export type Noted = {
 };
 
 /**
- * A small file in a place of its own, which knows what the database was last. It is how a start notices that the database is gone, or
- * is a copy from before: a copy of the data directory brings its revocation log along, and not the marker.
+ * A small file in a place of its own, which knows what the database was last. It is how a start notices that the
+ * database is gone, or is a copy from before: a copy of the data directory brings its revocation log along, and not the
+ * marker.
  *
- * It is written after each commit and before its answers, so that it survives the end of the process, and flushed to the disk once a
- * second: of what a power cut takes from it, the revocation log still has every revocation.
+ * It is written after each commit and before its answers, so that it survives the end of the process, and flushed to
+ * the disk once a second: of what a power cut takes from it, the revocation log still has every revocation.
  */
 export type Marker = Disposable & {
   readonly identity: FileIdentity;
@@ -62,8 +63,8 @@ export function readMarker(file: string): Noted | null {
 }
 
 /**
- * Throws a StartError unless this is the database that the marker tells of, as new as it says or newer: otherwise revoked keys would
- * live again. `noted` is null where there is no marker.
+ * Throws a StartError unless this is the database that the marker tells of, as new as it says or newer: otherwise
+ * revoked keys would live again. `noted` is null where there is no marker.
  */
 export function requireNoted(file: string, noted: Noted | null, db: Database.Database, makeAnew: boolean): void {
   const head = selectJournalHead(db)() ?? emptyHead;
@@ -88,8 +89,9 @@ export function requireNoted(file: string, noted: Noted | null, db: Database.Dat
 }
 
 /**
- * Returns the name that a database from before markers shall have, which is the marker's. Makes the marker when there is none; when
- * there is one, a start was ended between this and the migration, or the database is a copy, and a StartError says where they disagree.
+ * Returns the name that a database from before markers shall have, which is the marker's. Makes the marker when there
+ * is none; when there is one, a start was ended between this and the migration, or the database is a copy, and a
+ * StartError says where they disagree.
  */
 export function nameByMarker(file: string, noted: Noted | null, db: Database.Database, log: Log): string {
   if (noted !== null) {

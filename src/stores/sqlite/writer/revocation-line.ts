@@ -34,7 +34,10 @@ export function revocationLine(after: number, { head, tokenId, caller, reason }:
   return `${JSON.stringify({ ...reached(after, head), time: head.atMs, token_id: tokenId, caller, reason })}\n`;
 }
 
-/** The line that says how far a revocation log reaches: there is no revocation between `after` and this change, nor is it one. */
+/**
+ * The line that says how far a revocation log reaches: there is no revocation between `after` and this change, nor is
+ * it one.
+ */
 export function headLine(after: number, head: JournalHead): string {
   return `${JSON.stringify(reached(after, head))}\n`;
 }

@@ -31,15 +31,16 @@ import {
 import type { StorageRoom } from "./storage-room.ts";
 
 /**
- * Every revocation, a line each, outside the database: what a restored backup needs so that it brings no revoked key back to life.
+ * Every revocation, a line each, outside the database: what a restored backup needs so that it brings no revoked key
+ * back to life.
  *
- * It is append-only. A revocation stands in it before it is answered, so that it may be behind the journal, by what a crash left
- * unanswered, and is never ahead.
+ * It is append-only. A revocation stands in it before it is answered, so that it may be behind the journal, by what a
+ * crash left unanswered, and is never ahead.
  */
 export type RevocationLog = Disposable & {
   /**
-   * Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be, also when the file is no
-   * longer at its place, or somebody else has written to it.
+   * Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be, also when
+   * the file is no longer at its place, or somebody else has written to it.
    */
   append(revocations: readonly Revocation[]): void;
   /** Notes how far the log reaches, when it is behind. A full disk is no reason to fail: nothing is lost without it. */
@@ -48,9 +49,14 @@ export type RevocationLog = Disposable & {
   followHead(head: JournalHead): void;
 };
 
-/** Zeros that are kept ahead of the last line: to write into them is one flush of the disk, where a file that grows needs several. */
+/**
+ * Zeros that are kept ahead of the last line: to write into them is one flush of the disk, where a file that grows
+ * needs several.
+ */
 const aheadBytes = 64 * 1024;
-/** Longer than all lines of one commit and the zeros after them. What one write has left out in a power cut is in it. */
+/**
+ * Longer than all lines of one commit and the zeros after them. What one write has left out in a power cut is in it.
+ */
 const tailBytes = 4 * 1024 * 1024;
 const chunkRows = 256;
 const followEveryMs = 60_000;
@@ -65,9 +71,10 @@ type RevocationRow = {
 };
 
 /**
- * Opens the log of a database, and appends what a crash has left out. A database without a change gets a new one. Throws a StartError
- * when the log tells of changes that the database does not have, and when there is no log though the database has changes: then this is
- * an old or another database, and revoked keys would live again. With `makeAnew`, the log that is missing is made from the journal.
+ * Opens the log of a database, and appends what a crash has left out. A database without a change gets a new one.
+ * Throws a StartError when the log tells of changes that the database does not have, and when there is no log though
+ * the database has changes: then this is an old or another database, and revoked keys would live again. With
+ * `makeAnew`, the log that is missing is made from the journal.
  *
  * On the disk of the database, a full disk gives up the ballast for it as well.
  */
@@ -119,7 +126,10 @@ export function unfinishedLog(file: string): string {
   return `${file}.unfinished`;
 }
 
-/** A restore that was killed between giving the database its name and giving the log its own has left the log beside its place. */
+/**
+ * A restore that was killed between giving the database its name and giving the log its own has left the log beside its
+ * place.
+ */
 function finishRestore(file: string, db: Database.Database): void {
   const unfinished = unfinishedLog(file);
   if (existsSync(file) || !existsSync(unfinished)) {
@@ -150,7 +160,9 @@ export function tellsOfChanges(file: string): boolean {
   }
 }
 
-/** Whether a file is on the file system of the database: they may be lost together, or both come back from one old copy. */
+/**
+ * Whether a file is on the file system of the database: they may be lost together, or both come back from one old copy.
+ */
 export function isOnDiskOf(file: string, database: string): boolean {
   return statSync(file).dev === statSync(database).dev;
 }
@@ -326,7 +338,10 @@ function openForAppending(file: string): number {
   }
 }
 
-/** Null when it has no line. Cuts off what a crash may have left at the end: half a line, or zeros where pages were not written. */
+/**
+ * Null when it has no line. Cuts off what a crash may have left at the end: half a line, or zeros where pages were not
+ * written.
+ */
 function readLastLine(file: string, descriptor: number): JournalLine | null {
   const { line, tail, endsAtByte, sizeBytes } = findLastLine(descriptor);
   const isHalfOfTheFirst = endsAtByte === 0 && (tail.length === 0 || tail[0] === 0x7b);

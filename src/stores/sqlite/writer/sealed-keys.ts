@@ -14,9 +14,9 @@ export type SealedKeys = {
 };
 
 /**
- * Slots have one size and are never deleted, so that SQLite overwrites them where they are. It moves rows between pages when
- * others are deleted or inserted among them, and leaves the bytes of a moved row behind in its old page, whatever secure_delete
- * says.
+ * Slots have one size and are never deleted, so that SQLite overwrites them where they are. It moves rows between pages
+ * when others are deleted or inserted among them, and leaves the bytes of a moved row behind in its old page, whatever
+ * secure_delete says.
  */
 export function createSealedKeys(db: Database.Database): SealedKeys {
   const takeFreeSlot = db.prepare<[], { readonly slot: number }>(

@@ -16,8 +16,8 @@ export const ballastRetryMs = 10_000;
 /**
  * Watches over the room on the disk, so that a revocation always fits.
  *
- * The ballast is a file that takes room and can give it up. While it is not in place nothing is created: what it gave up is for
- * revocations.
+ * The ballast is a file that takes room and can give it up. While it is not in place nothing is created: what it gave
+ * up is for revocations.
  */
 export type StorageRoom = {
   /** Before the database is opened, which takes some room itself: gives up the ballast when there is next to none. */
@@ -26,7 +26,10 @@ export type StorageRoom = {
   isLow(): boolean;
   /** Remembers that the disk was full just now. */
   noteFull(): void;
-  /** Whether the disk was full a moment ago, or the ballast is gone: what is written should take up no more room than it must. */
+  /**
+   * Whether the disk was full a moment ago, or the ballast is gone: what is written should take up no more room than it
+   * must.
+   */
   isTight(): boolean;
   hasBallast(): boolean;
   /** Gives up the ballast; false when there was none to give. */
@@ -35,7 +38,10 @@ export type StorageRoom = {
   restoreBallast(): void;
 };
 
-/** `monotonicMs` tells how much time has passed. The revocation log may lie on another disk, which must not fill up either. */
+/**
+ * `monotonicMs` tells how much time has passed. The revocation log may lie on another disk, which must not fill up
+ * either.
+ */
 export function createStorageRoom(
   files: DataFiles,
   minFreeBytes: number,

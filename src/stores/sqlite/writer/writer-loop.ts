@@ -6,8 +6,8 @@ import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
 import type {
   BackgroundCall,
+  ChangeCall,
   CreateCall,
-  ManagementCall,
   RevokeCall,
   WriterAnswer,
   WriterCall,
@@ -58,8 +58,8 @@ export type WriterLoop = {
 };
 
 /**
- * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits for, then
- * the upkeep. What arrives in the meantime waits for the next turn.
+ * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits
+ * for, then the upkeep. What arrives in the meantime waits for the next turn.
  */
 export function createWriterLoop({
   db,
@@ -129,7 +129,7 @@ export function createWriterLoop({
 
   function commitWaiting(): void {
     const first = waitingRevocations.splice(0, maxCallsInCommit);
-    const batch: readonly Waiting<ManagementCall>[] = [
+    const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingCreations.splice(0, maxCallsInCommit - first.length),
     ];
@@ -174,7 +174,8 @@ export function createWriterLoop({
       if (writer.transact(() => writer.forgetSomeRequests(call.nowMs)) > 0) {
         return "unfinished";
       }
-      // What was forgotten, or erased by a revocation, may still stand in the WAL. A full disk keeps it: room given back is lost.
+      // What was forgotten, or erased by a revocation, may still stand in the WAL. A full disk keeps it: room given
+      // back is lost.
       if (room.hasBallast()) {
         checkpointAll(db, log);
       }
@@ -235,7 +236,7 @@ export function createWriterLoop({
 }
 
 /** What the call has revoked: nothing when the token was revoked before. */
-function revocationIn(call: ManagementCall, answered: WriterAnswer | undefined): readonly Revocation[] {
+function revocationIn(call: ChangeCall, answered: WriterAnswer | undefined): readonly Revocation[] {
   if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
     return [];
   }

@@ -16,7 +16,10 @@ import { createWriter } from "./writer.ts";
 import { createWriterLoop } from "./writer-loop.ts";
 import { yieldToOthers } from "./yield-to-others.ts";
 
-/** What may be missing though the database has changes, or had some: whoever starts the process must say that it shall be made anew. */
+/**
+ * What may be missing though the database has changes, or had some: whoever starts the process must say that it shall
+ * be made anew.
+ */
 export type Missing = "database" | "revocation log" | "marker";
 
 export type WriterThreadData = {

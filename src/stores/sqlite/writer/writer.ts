@@ -26,7 +26,10 @@ import { createSealedKeys } from "./sealed-keys.ts";
 
 /** Changes the database. Everything but `transact` must run within it. */
 export type Writer = {
-  /** Runs the work in one transaction, and returns only when its changes would survive a power cut. When it throws, nothing has changed. */
+  /**
+   * Runs the work in one transaction, and returns only when its changes would survive a power cut. When it throws,
+   * nothing has changed.
+   */
   transact<T>(work: () => T): T;
   /** The newest change. */
   head(): JournalHead;
@@ -100,7 +103,10 @@ export function createWriter(db: Database.Database): Writer {
   const sealedKeys = createSealedKeys(db);
 
   let head: JournalHead = selectJournalHead(db)() ?? emptyHead;
-  /** The most live tokens that an account can have: counted once, and one more for each Create since, also one that was rolled back. */
+  /**
+   * The most live tokens that an account can have: counted once, and one more for each Create since, also one that was
+   * rolled back.
+   */
   const mostLive = new Map<string, number>();
   /** Of the changes of this run: an earlier run may have been in the future, and its clock been set right since. */
   let newestMs = Number.NEGATIVE_INFINITY;
@@ -161,7 +167,10 @@ export function createWriter(db: Database.Database): Writer {
     }
   }
 
-  /** Counting costs a microsecond for every 20 tokens of the account, so it is done again only when the account may be full. */
+  /**
+   * Counting costs a microsecond for every 20 tokens of the account, so it is done again only when the account may be
+   * full.
+   */
   function isLimitReached(account: string, maxLiveTokens: number, nowMs: number): boolean {
     if ((mostLive.get(account) ?? maxLiveTokens) < maxLiveTokens) {
       return false;

@@ -1,5 +1,5 @@
-// Command collector is the OpenTelemetry Collector with the two parts that the suite needs: it takes OTLP, and writes what it took to
-// HTTP.
+// Command collector is the OpenTelemetry Collector with the two parts that the suite needs: it takes OTLP, and writes
+// what it took to HTTP.
 package main
 
 import (

@@ -1,5 +1,6 @@
-// Calls Authenticate as a busy gateway that is written in Go does, by the library that -stack names, and prints what came of it as one
-// line of JSON. With -serve it is the server that the zoo is held against: grpc-go, and connect-go on net/http.
+// Calls Authenticate as a busy gateway that is written in Go does, by the library that -stack names, and prints what
+// came of it as one line of JSON. With -serve it is the server that the zoo is held against: grpc-go, and connect-go on
+// net/http.
 package main
 
 import (

@@ -1,5 +1,5 @@
-//! Calls Authenticate as a busy gateway that is written in Rust does, by the library that is named, and prints what came of it as one
-//! line of JSON: zoo LIBRARY ORDER_FILE
+//! Calls Authenticate as a busy gateway that is written in Rust does, by the library that is named, and prints what
+//! came of it as one line of JSON: zoo LIBRARY ORDER_FILE
 
 mod mix;
 mod reqwest_stack;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { StartError } from "../src/machine/start-error.ts";
-import { explainListenError, type ListenSetting } from "../src/wire/port/explain-listen-error.ts";
-import type { ListenAddress } from "../src/wire/port/listen-address.ts";
+import { StartError } from "../../src/machine/start-error.ts";
+import { explainListenError, type ListenSetting } from "../../src/wire/port/explain-listen-error.ts";
+import type { ListenAddress } from "../../src/wire/port/listen-address.ts";
 
 const adminPort = { host: "127.0.0.1", port: 9464 };
 

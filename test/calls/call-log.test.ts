@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { createCallLog } from "../src/calls/call-log.ts";
-import type { FinishedCall } from "../src/calls/finished-call.ts";
+import { createCallLog } from "../../src/calls/call-log.ts";
+import type { FinishedCall } from "../../src/calls/finished-call.ts";
 
 const call: FinishedCall = {
   rpc: "casapay.token.v1.TokenService/Authenticate",

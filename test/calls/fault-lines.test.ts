@@ -5,13 +5,13 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { expect, it } from "vitest";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { createTimeSeen } from "../src/authority/clock.ts";
-import { mintKey, mintTokenId } from "../src/authority/key.ts";
-import type { TokenStore } from "../src/authority/token-store.ts";
-import { readConfig } from "../src/config.ts";
-import { openSqliteTokenStore } from "../src/stores/sqlite/open-sqlite-token-store.ts";
-import { startThread, threadConfig } from "../src/thread.ts";
-import { formatListenAddress, type ListenAddress } from "../src/wire/port/listen-address.ts";
+import { createTimeSeen } from "../../src/authority/clock.ts";
+import { mintKey, mintTokenId } from "../../src/authority/key.ts";
+import type { TokenStore } from "../../src/authority/token-store.ts";
+import { readConfig } from "../../src/config.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
+import { startThread, threadConfig } from "../../src/thread.ts";
+import { formatListenAddress, type ListenAddress } from "../../src/wire/port/listen-address.ts";
 
 function originOf(address: ListenAddress | null): string {
   return `http://${address === null ? "" : formatListenAddress(address)}`;

@@ -11,9 +11,9 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { openLogOutput } from "../src/machine/log-output.ts";
-import { logStandardError } from "../src/machine/thread-log.ts";
-import { AuthorityProcess, temporaryDirectory } from "./support/authority-process.ts";
+import { openLogOutput } from "../../src/machine/log-output.ts";
+import { logStandardError } from "../../src/machine/thread-log.ts";
+import { AuthorityProcess, temporaryDirectory } from "../support/authority-process.ts";
 
 const line = `${"x".repeat(1023)}\n`;
 
@@ -146,7 +146,7 @@ describe("the output of log lines", () => {
   });
 });
 
-const main = resolve(import.meta.dirname, "../src/main.ts");
+const main = resolve(import.meta.dirname, "../../src/main.ts");
 
 /** The authority on a unix socket, with its standard output and error where a test wants them. */
 async function serve(stdio: StdioOptions, isReady: (child: ChildProcess) => Promise<unknown>) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readConfig } from "../src/config.ts";
-import { version } from "../src/version.ts";
+import { readConfig } from "../../src/config.ts";
+import { version } from "../../src/version.ts";
 
 function tracing(environment: Readonly<Record<string, string>>) {
   return readConfig(environment).tracing;

@@ -8,13 +8,13 @@ import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufb
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { CreateRequestSchema, RevokeRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { createTimeSeen } from "../src/authority/clock.ts";
-import { digestKey, keyHint, mintKey, mintTokenId } from "../src/authority/key.ts";
-import type { TokenStore } from "../src/authority/token-store.ts";
-import { readConfig } from "../src/config.ts";
-import { openSqliteTokenStore } from "../src/stores/sqlite/open-sqlite-token-store.ts";
-import { startThread, type Thread, threadConfig } from "../src/thread.ts";
-import { formatListenAddress, type ListenAddress } from "../src/wire/port/listen-address.ts";
+import { createTimeSeen } from "../../src/authority/clock.ts";
+import { digestKey, keyHint, mintKey, mintTokenId } from "../../src/authority/key.ts";
+import type { TokenStore } from "../../src/authority/token-store.ts";
+import { readConfig } from "../../src/config.ts";
+import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
+import { startThread, type Thread, threadConfig } from "../../src/thread.ts";
+import { formatListenAddress, type ListenAddress } from "../../src/wire/port/listen-address.ts";
 
 function textOf(address: ListenAddress | null): string {
   return address === null ? "" : formatListenAddress(address);
