@@ -171,9 +171,9 @@ function placeOf(query: Parameters): DelegatedListRequest["from"] {
     throw parameterInvalid("ending_before", "cannot go with starting_after");
   }
   if (before !== null) {
-    return { direction: "newer", tokenId: before, field: "ending_before" };
+    return { direction: "newer", tokenId: before };
   }
-  return after === null ? null : { direction: "older", tokenId: after, field: "starting_after" };
+  return after === null ? null : { direction: "older", tokenId: after };
 }
 
 function toMs(seconds: number | null): number | null {

@@ -12,7 +12,7 @@ const connectionMs = 15_000;
 export type AdminListener = AsyncDisposable & {
   /** Where it listens, with the port that the system chose. */
   readonly address: string;
-  /** Connections that were cut since the start, for there were too many. */
+  /** Connections that were cut since the start because there were too many. */
   refused(): number;
 };
 
