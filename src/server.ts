@@ -116,8 +116,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   starting.use(threads);
   if (rpcThreads > 1) {
-    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none
-    // of the keys.
+    // Threads share a port, and any other process may join them: another server would take half of the calls and know
+    // none of the keys.
     await requireFreePorts(served);
   }
   const figures = createFigures();

@@ -55,7 +55,7 @@ export function requireCreation({ account, name, type, permissions, requestId }:
     throw fieldInvalid("permissions", `must be empty for a ${type} token`);
   }
   if (requestId !== "") {
-    requireUuid("request_id", requestId);
+    requireUuid("requestId", requestId);
   }
 }
 
@@ -66,14 +66,14 @@ export function toTokenName(text: string): string {
 
 /** Throws FIELD_INVALID unless the text may stand in a token's name. */
 export function requirePartOfName(text: string): void {
-  requireLength("name_contains", text, 1, 100);
-  requireLooks("name_contains", text, isPartOfPrintable(text));
+  requireLength("nameContains", text, 1, 100);
+  requireLooks("nameContains", text, isPartOfPrintable(text));
 }
 
 /** Throws FIELD_INVALID unless a key may end with the text. */
 export function requireKeyHint(hint: string): void {
   if (!keyHintPattern.test(hint)) {
-    throw fieldInvalid("key_hint", "must be the last 4 characters of a key, of [0-9A-Za-z]");
+    throw fieldInvalid("keyHint", "must be the last 4 characters of a key, of [0-9A-Za-z]");
   }
 }
 

@@ -43,7 +43,6 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     roles.map((role) => [role, statusOf("ROLE_NOT_ALLOWED", `the role ${role} may not call ${method}`)]),
   );
 
-  /** Hot path. */
   function admit(call: Call): Status | null {
     const { identity } = call.peer;
     const role = identity === null ? null : roleOf(identity);
@@ -59,7 +58,7 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     if (identity === null) {
       return callerUnidentified(peer.fault ?? "CERTIFICATE_MISSING");
     }
-    // Whoever has an identity may ask for health and reflection, whether or not the callers file knows it.
+    // Every identity may ask for health and reflection, whether or not the callers file knows it.
     if (mayCall(permitted, role)) {
       return null;
     }

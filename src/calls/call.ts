@@ -4,8 +4,8 @@ import type { Status } from "./status.ts";
 import type { TraceHeaders } from "./trace-headers.ts";
 
 /**
- * A call under way: who makes it, and what is noted of it for logs, metrics and traces. Whoever answers it notes what
- * it learns; nothing noted may hold a key.
+ * A call under way: who makes it, and what is noted of it for logs, metrics and traces. The code that answers the call
+ * notes what it learns; nothing noted may hold a key.
  */
 export type Call = {
   readonly peer: Peer;

@@ -31,7 +31,7 @@ export type PortOptions = {
 /** What one port tells of itself. Can be sent to another thread. */
 export type PortReadings = {
   readonly connections: ConnectionCounts;
-  /** Requests that were refused since the start, for their header was too large. */
+  /** Requests that were refused since the start because their header was too large. */
   readonly largeHeaders: number;
   /** Null in plaintext. */
   readonly certificateExpiresAtMs: number | null;

@@ -144,7 +144,8 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     const patience = { gone, ms: deadlineMs, late: unavailable, onLateFault };
     // Before the body is read: nobody else is let send one.
     const { account, id: own } = await waitFor(patience, () => accept(operation, http, call));
-    // Whoever holds another key of the account can revoke this one, however much it asks for.
+    // A key has places of its own for revocations: however much another key of the account asks, this key can be
+    // revoked.
     const [places, holder] = operation === operations.revoke ? [revocations, own] : [requests, account];
     await waitFor({ ...patience, late: tooManyAtOnce }, async (signal) => {
       const leave = await places.take(holder, signal);

@@ -31,7 +31,7 @@ const actionOfNumber: ReadonlyMap<number, Action> = new Map([
   [ChangeActionNumber.REVOKE, "revoke"],
 ]);
 
-/** What Create is asked for. Throws FIELD_INVALID for a type or time that is none. */
+/** What Create is asked for. Throws FIELD_INVALID for an invalid type or time. */
 export function fromCreateRequest(message: CreateRequestMessage): CreateRequest {
   return {
     account: message.account,
@@ -44,7 +44,7 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
   };
 }
 
-/** What List is asked for. Throws FIELD_INVALID for a type, state or time that is none. */
+/** What List is asked for. Throws FIELD_INVALID for an invalid type, state or time. */
 export function fromListRequest(message: ListRequestMessage): ListRequest {
   return {
     pageSize: message.pageSize,
@@ -64,7 +64,7 @@ export function fromListRequest(message: ListRequestMessage): ListRequest {
   };
 }
 
-/** What ListChanges is asked for. Throws FIELD_INVALID for an action or time that is none. */
+/** What ListChanges is asked for. Throws FIELD_INVALID for an invalid action or time. */
 export function fromListChangesRequest(message: ListChangesRequestMessage): ListChangesRequest {
   return {
     pageSize: message.pageSize,
@@ -78,7 +78,7 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
   };
 }
 
-/** What Authenticate is asked for. Throws FIELD_INVALID for a type that is none. */
+/** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */
 export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
   return {
     key: message.key,
@@ -88,7 +88,7 @@ export function fromAuthenticateRequest(message: AuthenticateRequestMessage): Au
   };
 }
 
-/** A type that is none. */
+/** An invalid type. */
 export function typesInvalid(field: string): AuthorityError {
   return fieldInvalid(field, "must be TOKEN_TYPE_SECRET, TOKEN_TYPE_PUBLISHABLE or TOKEN_TYPE_RESTRICTED");
 }

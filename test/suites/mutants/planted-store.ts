@@ -87,7 +87,7 @@ export const plantedStore = [
   {
     name: "a revocation log that was moved while a line was written is not noticed",
     file: "src/stores/sqlite/writer/revocation-log.ts",
-    from: "    // Again: whoever moves it from now on, as a restore does, finds these lines in it.\n    requireOurs();",
+    from: "    // Again: a program that moves the file from now on, as a restore does, finds these lines in it.\n    requireOurs();",
     to: "",
     tests: ["test/sqlite/disk-faults.test.ts"],
   },

@@ -51,9 +51,12 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
 
   /** The error in our words, noted. */
   function failed({ call, method }: Passage, error: unknown): ConnectError {
-    const ours = error instanceof ConnectError ? statusOfConnectError(error) : null;
-    call.status = ours ?? statusOfError(error, rpcName(method), reportFault);
-    return ours !== null && error instanceof ConnectError ? error : toConnectError(call.status);
+    if (isInOurWords(error)) {
+      call.status = statusOfConnectError(error);
+      return error;
+    }
+    call.status = statusOfError(error, rpcName(method), reportFault);
+    return toConnectError(call.status);
   }
 }
 

@@ -23,7 +23,7 @@ export function commitTogether(
       throw error;
     }
     if (isBusy(error)) {
-      // Another program holds the database. To wait for it again, once a call, would take all day.
+      // Another program holds the database. Waiting again for each call would take all day.
       return new Map(calls.map((call) => [call, { method: "failed", failure: toFailure(error) }]));
     }
     return new Map(calls.toSorted(revocationsFirst).map((call) => [call, commitAlone(writer, room, call)]));

@@ -10,7 +10,7 @@ export type Revocation = {
 
 /** What a line of a revocation log, or a log line of a change, says of the journal. */
 export type JournalLine = {
-  /** Of the changes after this revision and before `revision`, the line says that none is a revocation. */
+  /** The line says that no change after this revision and before `revision` is a revocation. */
   readonly after: number;
   readonly revision: number;
   /** Lower-case hexadecimal. */

@@ -58,8 +58,8 @@ export type WriterLoop = {
 };
 
 /**
- * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits
- * for, then the upkeep. What arrives in the meantime waits for the next turn.
+ * Works off the calls of all serving threads: in each turn all calls that wait, together, then one background call,
+ * then the upkeep. What arrives in the meantime waits for the next turn.
  */
 export function createWriterLoop({
   db,
@@ -140,7 +140,7 @@ export function createWriterLoop({
         room,
         batch.map(({ call }) => call),
       );
-      // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
+      // After the commit and before the answers, so that every decision after an answer sees that something changed.
       signalChange();
       revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
       noteHead(writer.head());
