@@ -3,7 +3,7 @@ import type { Action } from "./journal.ts";
 /** A place in the order of a store's changes. Its holder knows every change up to `revision`. */
 export type Mark = {
   readonly revision: number;
-  /** What the keeper compares to tell whether anything came since. It means nothing to anybody else. */
+  /** What `isFresh` compares, and nothing else reads. */
   readonly signal: number;
 };
 

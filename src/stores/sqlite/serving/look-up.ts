@@ -32,23 +32,22 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   // Nothing was changed. A COMMIT would fail where a read has failed before it.
   const end = db.prepare("ROLLBACK");
   const find = db.prepare<[Uint8Array], StoredTokenRow>(`SELECT ${storedTokenColumns} FROM token WHERE digest = ?`);
-  let isSharing = false;
-  let signalSeen = Number.NaN;
+  /** The signal that the shared read transaction began at; null while there is none. */
+  let sharedAt: number | null = null;
   let isEndComing = false;
 
   /** Hot path. The signal is read first: what changes in between ends the transaction though it was seen. */
   function share(): void {
     const signal = changeSignal();
-    if (isSharing && signal === signalSeen) {
+    if (signal === sharedAt) {
       return;
     }
     endSharing();
     if (isLogLong()) {
       return;
     }
-    signalSeen = signal;
     begin.run();
-    isSharing = true;
+    sharedAt = signal;
     if (!isEndComing) {
       isEndComing = true;
       setImmediate(endTurn);
@@ -65,7 +64,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   }
 
   function endSharing(): void {
-    isSharing = false;
+    sharedAt = null;
     if (db.inTransaction) {
       end.run();
     }
