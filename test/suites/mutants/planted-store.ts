@@ -161,4 +161,11 @@ export const plantedStore = [
     to: "  if (isWritable(file)) {\n    try {",
     tests: ["test/looking.test.ts"],
   },
+  {
+    name: "an order that waits for a worker which is told to end is left waiting",
+    file: "src/machine/start-worker.ts",
+    from: '    state = "closing";\n    giveUpWaiting();',
+    to: '    state = "closing";',
+    tests: ["test/machine/worker.test.ts"],
+  },
 ] as const;
