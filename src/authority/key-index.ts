@@ -16,7 +16,7 @@ export type Principal = {
   beside: object | null;
 };
 
-/** Whose key a text is, live or not; null where it is nobody's, and undefined where it is no key by its form. */
+/** Whose key a text is, live or not; null for an unknown key, and undefined for a text without the form of a key. */
 export type Found = Principal | null | undefined;
 
 /** Who has a key, from memory where possible, and never staler than the last change that was answered. */

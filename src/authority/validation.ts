@@ -109,7 +109,9 @@ export function requireTokenId(field: string, id: string): void {
   }
 }
 
-/** Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form, and one that somebody made. */
+/**
+ * Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form, and neither the nil nor the max UUID.
+ */
 function requireUuid(field: string, text: string): void {
   if (!uuidPattern.test(text)) {
     throw fieldInvalid(field, "must be a UUID, such as 0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
@@ -120,8 +122,8 @@ function requireUuid(field: string, text: string): void {
 }
 
 /**
- * Whether the text is the nil or the max UUID: what a variable holds that nobody has set. Two callers would share a
- * replay by it.
+ * Whether the text is the nil or the max UUID, which a variable may hold that was never set. Two callers would share a
+ * replay by such an id.
  */
 export function isUuidOfNobody(text: string): boolean {
   return uuidsOfNobody.includes(text.toLowerCase());

@@ -15,7 +15,7 @@ export type Call = {
   readonly trace: TraceHeaders | null;
   /** `grpc`, `grpc-web`, `connect`, `rest`, or `http` for forward authentication. */
   protocol: string;
-  /** Who calls, as of the last admission; null when nobody. */
+  /** Who calls, as of the last admission; null without an identity. */
   identity: string | null;
   /** Null when the caller has no role, or was not asked for one. */
   role: Caller["role"] | null;

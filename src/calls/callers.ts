@@ -50,7 +50,7 @@ function repeatedKey(text: string): string | null {
   return null;
 }
 
-/** A name that no certificate can have would give a role to nobody, and say nothing. */
+/** A name that no certificate can have would silently give a role to no caller. */
 function parseIdentity(file: string, identity: string): string {
   if (!isIdentity(identity)) {
     throw new StartError(

@@ -111,7 +111,7 @@ export function createRunCall<Ask, Body, Answer>(kind: CallKind<Ask, Body, Answe
     }
     patience.release();
     if (isGone(ask)) {
-      // What was done is done: the log says so, also where the caller has gone. A refusal was told to nobody.
+      // What was done is done: the log says so, even when the caller has gone. A refusal was not told.
       call.refusal = null;
       return fail(call, ask, callCanceled);
     }

@@ -18,7 +18,7 @@ import { createRestHandler } from "./rest-handler.ts";
 const maxConcurrentStreams = 100;
 // Merchants and their proxies ask now and then: more than this at once are strangers who wait.
 const maxConnections = 1000;
-// A tenth of a core, which nobody has to show a key for.
+// A tenth of a core: a handshake needs no key.
 const handshakesPerSecond = 100;
 
 export type RestPortOptions = {

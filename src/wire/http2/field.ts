@@ -28,7 +28,7 @@ export class Field {
   readonly nameKind: FieldKind;
   /** The place among the fields that lanes ask for, or -1. */
   readonly slot: number;
-  /** The value, or where its octets lie until somebody asks for it. */
+  /** The value, or where its octets lie until a reader asks for it. */
   #value: string | null;
   readonly #octets: Buffer;
   readonly #start: number;

@@ -20,7 +20,7 @@ export class Handshakes {
   readonly #isPaced: boolean;
   readonly #parties = new Map<string, Party>();
   readonly #partyOf = new Map<Socket, Party>();
-  /** Parties with somebody who waits, in the order of their turns. */
+  /** Parties with a waiting socket, in the order of their turns. */
   readonly #turns = new Set<Party>();
   #budget: number;
   #refilledAtMs = performance.now();

@@ -40,7 +40,7 @@ import type { StorageRoom } from "./storage-room.ts";
 export type RevocationLog = Disposable & {
   /**
    * Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be, also when
-   * the file is no longer at its place, or somebody else has written to it.
+   * the file is no longer at its place, or another program has written to it.
    */
   append(revocations: readonly Revocation[]): void;
   /** Notes how far the log reaches, when it is behind. A full disk is no reason to fail: nothing is lost without it. */

@@ -74,7 +74,7 @@ export function createWriterLoop({
   onFatal,
 }: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
-  /** Revocations go first: while one waits, somebody's key is in the wrong hands. */
+  /** Revocations go first: while one waits, a key is in the wrong hands. */
   const waitingRevocations: Waiting<RevokeCall>[] = [];
   const waitingCreations: Waiting<CreateCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
