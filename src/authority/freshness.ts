@@ -35,14 +35,15 @@ export interface Freshness {
 
   /**
    * True only while no change after the mark can have been answered. False does not mean that there is one:
-   * `changesSince` tells. False for every mark once the store has failed. Hot path.
+   * `changesSince` tells. False for every mark once the store has failed.
    */
   isFresh(mark: Mark): boolean;
 
   /**
    * Returns the changes after the mark, at most `limit` of them: every change that was answered before this call. Where
-   * the store cannot tell now, it returns those that it knows of, and the mark that is reached is not fresh. A read that
-   * starts after this call sees every change up to the mark that is reached. Throws UNDECIDED once the store has failed.
+   * the store cannot tell now, it returns those that it knows of, and the mark that is reached is not fresh. A read
+   * that starts after this call sees every change up to the mark that is reached. Throws UNDECIDED once the store has
+   * failed.
    */
   changesSince(mark: Mark, limit: number): Since;
 

@@ -24,10 +24,10 @@ export type SharingSignals = {
 };
 
 /**
- * Takes over a connection that only reads. The look-ups of one turn of the event loop share a read transaction: to begin
- * and end one takes as long as to find a token. It ends with the turn, and before that when something has changed, so
- * that no look-up is staler than one by itself. There is none while the write-ahead log is long, so that the log starts
- * anew.
+ * Takes over a connection that only reads. The look-ups of one turn of the event loop share a read transaction: to
+ * begin and end one takes as long as to find a token. It ends with the turn, and before that when something has
+ * changed, so that no look-up is staler than one by itself; and there is none while the write-ahead log is long, so
+ * that the log starts anew.
  */
 export function createLookUp(db: Database.Database, { changeSignal, isLogLong }: SharingSignals): LookUp {
   db.pragma(`cache_size = -${cacheKib}`);
@@ -39,7 +39,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   let sharedAt: number | null = null;
   let isEndComing = false;
 
-  /** Hot path. The signal is read first: what changes in between ends the transaction though it was seen. */
+  /** The signal is read first: what changes in between ends the transaction though it was seen. */
   function share(): void {
     const signal = changeSignal();
     if (signal === sharedAt) {
@@ -62,7 +62,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
     try {
       endSharing();
     } catch {
-      // Nobody waits for an end. If the transaction is still open, the next look-up fails at the same, and its caller
+      // Nobody waits for an end. The transaction is still open: the next look-up fails at the same, and its caller
       // hears of it.
     }
   }
