@@ -43,6 +43,7 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     roles.map((role) => [role, statusOf("ROLE_NOT_ALLOWED", `the role ${role} may not call ${method}`)]),
   );
 
+  /** Hot path. */
   function admit(call: Call): Status | null {
     const { identity } = call.peer;
     const role = identity === null ? null : roleOf(identity);

@@ -146,7 +146,10 @@ const isSaidOfField = {
   UNDECIDED: false,
 } satisfies Record<Reason, boolean>;
 
-/** What the proto calls a property of the domain's requests: `key_hint` for `keyHint`. A word of a door's own stays as it is. */
+/**
+ * What the proto calls a property of the domain's requests: `key_hint` for `keyHint`. A word of a door's own stays as
+ * it is.
+ */
 function protoFieldName(field: string): string {
   return field === "expiresAtMs" ? "expire_time" : field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

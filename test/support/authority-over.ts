@@ -7,7 +7,10 @@ import {
 } from "../../src/authority/token-authority.ts";
 import type { TokenStore } from "../../src/authority/token-store.ts";
 
-/** The authority as a thread has it over this store, with the real time and no sealing secret, unless a test says otherwise. */
+/**
+ * The authority as a thread has it over this store, with the real time and no sealing secret, unless a test says
+ * otherwise.
+ */
 export function authorityOver(store: TokenStore, options: Partial<TokenAuthorityOptions> = {}): TokenAuthority {
   return createTokenAuthority({
     store,
