@@ -1,4 +1,4 @@
-import { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
+import type { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
 import {
   type AuthenticateRequest as AuthenticateRequestMessage,
   ChangeAction as ChangeActionNumber,
@@ -12,24 +12,8 @@ import type { AuthenticateRequest } from "../../authority/judge.ts";
 import type { ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
 import type { CreateRequest } from "../../authority/token-authority.ts";
+import { actionOfNumber, stateOfNumber, typeOfNumber } from "./numbers.ts";
 import { fromTimestamp } from "./timestamp.ts";
-
-const typeOfNumber: ReadonlyMap<number, TokenType> = new Map([
-  [TokenTypeNumber.SECRET, "secret"],
-  [TokenTypeNumber.PUBLISHABLE, "publishable"],
-  [TokenTypeNumber.RESTRICTED, "restricted"],
-]);
-
-const stateOfNumber: ReadonlyMap<number, TokenState> = new Map([
-  [TokenStateNumber.ACTIVE, "active"],
-  [TokenStateNumber.EXPIRED, "expired"],
-  [TokenStateNumber.REVOKED, "revoked"],
-]);
-
-const actionOfNumber: ReadonlyMap<number, Action> = new Map([
-  [ChangeActionNumber.CREATE, "create"],
-  [ChangeActionNumber.REVOKE, "revoke"],
-]);
 
 /** What Create is asked for. Throws FIELD_INVALID for an invalid type or time. */
 export function fromCreateRequest(message: CreateRequestMessage): CreateRequest {
@@ -94,7 +78,7 @@ export function typesInvalid(field: string): AuthorityError {
 }
 
 function requireType(field: string, number: TokenTypeNumber): TokenType {
-  const type = typeOfNumber.get(number);
+  const type = typeOfNumber[number];
   if (type === undefined) {
     throw typesInvalid(field);
   }
@@ -106,7 +90,7 @@ function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): reado
 }
 
 function requireAction(field: string, number: ChangeActionNumber): Action {
-  const action = actionOfNumber.get(number);
+  const action = actionOfNumber[number];
   if (action === undefined) {
     throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
   }
@@ -115,7 +99,7 @@ function requireAction(field: string, number: ChangeActionNumber): Action {
 
 function requireStates(field: string, numbers: readonly TokenStateNumber[]): readonly TokenState[] {
   return [...new Set(numbers)].map((number) => {
-    const state = stateOfNumber.get(number);
+    const state = stateOfNumber[number];
     if (state === undefined) {
       throw fieldInvalid(field, "must be TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED");
     }
