@@ -318,7 +318,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
 }
 
 // What Kubernetes sets in every pod beside a Service called token-authority, or token-authority-SOMETHING. Its
-// NAME_PORT is an address: with a number, it is what somebody took for a setting.
+// NAME_PORT is an address: with a number, a person meant it as a setting.
 const kubernetesPattern =
   /^TOKEN_AUTHORITY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST=|SERVICE_PORT(?:_[A-Z0-9_]+)?=|PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR)=|PORT(?:_\d+_(?:TCP|UDP|SCTP))?=(?:tcp|udp|sctp):\/\/)/;
 

@@ -7,8 +7,9 @@ for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
   process.on(signal, () => {});
 }
 
-// A start is as long as an upgrade's outage, and most of it is reading source: what was compiled before is kept beside
-// the packages, which whoever may change may change the program anyway. A folder that cannot be written is no error.
+// A start is as long as an upgrade's outage, and most of it is reading source: the compiled code is kept beside the
+// packages. A user who may change that folder may change the program anyway. A folder that cannot be written is no
+// error.
 const { directory } = enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/token-authority"));
 if (directory !== undefined) {
   // For the threads, which read it here.

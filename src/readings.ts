@@ -1,6 +1,6 @@
 import type { TokenReads } from "./authority/token-store.ts";
+import { type PortName, soonest } from "./calls/caller-watch.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
-import { type PortName, soonest } from "./calls/unknown-callers.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
@@ -71,16 +71,16 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       read: () => sum(readings().map(({ bytes }) => bytes.heldBytes)),
     },
     token_authority_connections_cut: {
-      help: "Connections that were cut since the start, for they held most of too many bytes.",
+      help: "Connections that were cut since the start because they held the most of too many bytes.",
       read: () => sum(readings().map(({ bytes }) => bytes.cut)),
     },
     token_authority_connections_refused: {
-      help: "Connections that were refused or cut since the start, for there were too many.",
+      help: "Connections that were refused or cut since the start because there were too many.",
       read: () => adminRefused() + sum(ports().map(({ connections }) => connections.refused)),
     },
     token_authority_large_headers_total: {
       type: "counter",
-      help: "Requests that were refused since the start, for their header was too large.",
+      help: "Requests that were refused since the start because their header was too large.",
       read: () => sum(ports().map(({ largeHeaders }) => largeHeaders)),
     },
     ...(hasTls

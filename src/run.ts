@@ -105,7 +105,7 @@ function meant(word: string, words: readonly string[], before = ""): string {
   return near === null ? "" : `, did you mean ${before}${near}`;
 }
 
-/** On standard error, which may be a pipe that nobody reads: this is not waited for longer than a moment. */
+/** On standard error, which may be a pipe without a reader: the write is waited for no longer than a moment. */
 async function tellPerson(text: string): Promise<void> {
   const output = openLogOutput(2, () => {});
   output.write(text, true);

@@ -89,9 +89,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     }),
   );
   setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
-  const forgetRequests = createRequestForgetter(store, clock, log);
-  const forgetting = setInterval(() => void forgetRequests(), forgetRequestsEveryMs);
-  starting.defer(() => clearInterval(forgetting));
+  starting.use(every(forgetRequestsEveryMs, createRequestForgetter(store, clock, log)));
   const sealingSecret = readSealingSecret(config.sealingSecret, log);
 
   const threads = createThreads();
@@ -118,8 +116,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   starting.use(threads);
   if (rpcThreads > 1) {
-    // Threads share a port, with whoever else wants to: another authority would take half of the calls, and know none
-    // of the keys.
+    // Threads share a port, and any other process may join them: another server would take half of the calls and know
+    // none of the keys.
     await requireFreePorts(served);
   }
   const figures = createFigures();
@@ -169,8 +167,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   if (config.console !== null) {
     const sample = async () => figures.sample(clock(), countsOf(addMeasures(callsOf(await threads.readAll()))));
     await sample();
-    const sampling = setInterval(() => void sample(), sampleEveryMs);
-    starting.defer(() => clearInterval(sampling));
+    starting.use(every(sampleEveryMs, sample));
   }
   starting.defer(() => {
     isEnding = true;
@@ -211,6 +208,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** Does the work now and then, until it is disposed. */
+function every(periodMs: number, work: () => Promise<void>): Disposable {
+  const timer = setInterval(() => void work(), periodMs);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** The threads that serve. Disposed, they end together: each waits for its own calls, as long as the grace lasts. */

@@ -8,9 +8,14 @@ async function start(
 ): Promise<Work<ThreadAddresses, ThreadOrder, ThreadAnswer>> {
   const store = openServingStore(seed);
   const thread = await startThread({
-    ...{ config, tls, store, timeSeen, sealingSecret, log },
+    config,
+    tls,
     console: null,
+    store,
     clock: Date.now,
+    timeSeen,
+    sealingSecret,
+    log,
   });
   return {
     ready: thread.addresses,

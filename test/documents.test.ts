@@ -12,6 +12,8 @@ const files = String(tracked)
   .filter((path) => path !== "" && existsSync(join(root, path)));
 const documents = files.filter((path) => path.endsWith(".md") && !path.startsWith("third_party/"));
 
+const sources = files.filter((path) => /^src\/.*\.ts$/.test(path));
+
 function read(path: string): string {
   return readFileSync(join(root, path), "utf8");
 }
@@ -74,6 +76,33 @@ function isPath(word: string): boolean {
   return isFile || (word.includes("/") && isUnderFolder && !/\/v\d/.test(word));
 }
 
+const columns = 120;
+
+it.each(documents.filter((path) => path !== "docs/api.md"))("%s ends its lines of prose at 120 columns", (document) => {
+  // A row of a table and a picture cannot be broken.
+  const lines = proseOf(document)
+    .split("\n")
+    .filter((line) => !/^(?:\||!\[|<img )/.test(line));
+  expect(lines.filter((line) => line.length > columns)).toEqual([]);
+});
+
+it("comments end at 120 columns, where the formatter ends code", () => {
+  const isOurs = (path: string) => !/(?:^|\/)(?:gen|_proto|third_party)\//.test(path);
+  const commented = files.filter((path) => /\.(?:ts|js|mjs|go|rs|py|proto)$/.test(path) && isOurs(path));
+  const long = commented.flatMap((path) =>
+    read(path)
+      .split("\n")
+      .flatMap((line, at) =>
+        line.length > columns &&
+        /^\s*(?:\/\/|\/?\*|#)/.test(line) &&
+        !/@(?:type|param|property|return)|biome-ignore/.test(line)
+          ? [`${path}:${at + 1}`]
+          : [],
+      ),
+  );
+  expect(long).toEqual([]);
+});
+
 it("README is a door: at most 120 lines", () => {
   expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(120);
 });
@@ -95,9 +124,21 @@ it("CONTRIBUTING.md has every npm script that is not one of npm's own", () => {
   expect(missing).toEqual(["start"]);
 });
 
+it('"Hot path." marks the stops that ARCHITECTURE.md lists, and no other', () => {
+  const listed = [...read("ARCHITECTURE.md").matchAll(/^\| .+ \| `(#?\w+)` in `([\w/.-]+)` \|$/gm)];
+  const stops = listed.map(([, name, file]) => `${name} in ${file}`);
+  const comment = /\/\*\*(?:(?!\*\/)[\s\S])*?\*\/\n\s*(?:export |async |function )*(#?\w+)/g;
+  const marked = sources.flatMap((path) =>
+    [...read(path).matchAll(comment)]
+      .filter(([text]) => /Hot path\b/.test(text))
+      .map(([, name]) => `${name} in ${path.slice("src/".length)}`),
+  );
+  expect(stops.length).toBeGreaterThan(10);
+  expect(marked.toSorted()).toEqual(stops.toSorted());
+});
+
 it("docs/observability.md has every log message with its level, and no other", () => {
-  const sources = files.filter((path) => /^src\/.*\.ts$/.test(path)).map((path) => join(root, path));
-  const said = logMessages(sources).map(({ level, message }) => `${level}: ${message}`);
+  const said = logMessages(sources.map((path) => join(root, path))).map(({ level, message }) => `${level}: ${message}`);
   const tables = read("docs/observability.md").matchAll(/^\| `msg` \| level \|.*\n\|-.*\n((?:\|.*\n)+)/gm);
   const rows = [...tables].flatMap(([, text = ""]) => [...text.matchAll(/^\| (.+?) \| (\w+) \| /gm)]);
   const listed = rows.flatMap(([, cell = "", level]) =>
@@ -112,7 +153,7 @@ it("docs/observability.md has every log message with its level, and no other", (
 
 it("docs/observability.md has every metric, and no other", () => {
   const name = /\b(?:token_authority|rpc_server)_[a-z]\w*/g;
-  const made = files.filter((path) => /^src\/.*\.ts$/.test(path)).flatMap((path) => read(path).match(name) ?? []);
+  const made = sources.flatMap((path) => read(path).match(name) ?? []);
   const [, metrics = ""] = /## Metrics([\s\S]*?)\n## /.exec(read("docs/observability.md")) ?? [];
   const listed = [...metrics.matchAll(/^\| (`.+?) \| /gm)].flatMap(([, cell = ""]) => cell.match(name) ?? []);
   expect(listed.toSorted()).toEqual([...new Set(made)].toSorted());

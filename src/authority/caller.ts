@@ -5,8 +5,8 @@ export const roles = ["gateway", "service", "dashboard", "operator"] as const;
 export type Role = (typeof roles)[number];
 
 /**
- * Who calls: the identity of its certificate, or `local`, and the role it has now. A bearer is no service but whoever
- * holds a key: its identity is the id of its token, and no file gives it its role.
+ * Who calls: the identity of its certificate, or `local`, and the role it has now. A bearer is the holder of a key, and
+ * no service: its identity is the id of its token, and no file gives it a role.
  */
 export type Caller = {
   readonly identity: string;

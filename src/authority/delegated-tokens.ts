@@ -17,8 +17,6 @@ export type DelegatedListRequest = {
     readonly direction: Direction;
     /** Where to start, not included: a token of the same account and mode. */
     readonly tokenId: string;
-    /** What a refusal calls this parameter. */
-    readonly field: string;
   } | null;
   readonly types: readonly TokenType[];
   readonly states: readonly TokenState[];
@@ -107,7 +105,7 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
     }
     const token = await find(maker, from.tokenId);
     if (token === null) {
-      throw fieldInvalid(from.field, "must be the id of a token that this key can see");
+      throw fieldInvalid(from.direction, "must be the id of a token that this key can see");
     }
     return token.createRevision;
   }

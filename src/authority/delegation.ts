@@ -99,7 +99,10 @@ function isRevocable(maker: StoredToken, token: Pick<StoredToken, "type" | "perm
   );
 }
 
-/** Whether the bearer of this token may know of the other: those of another account or mode are not there for it. */
+/**
+ * Whether the bearer of this token may know of the other: tokens of another account or mode do not exist for the
+ * bearer.
+ */
 export function isVisible(maker: StoredToken, token: Pick<StoredToken, "account" | "livemode">): boolean {
   return token.account === maker.account && token.livemode === maker.livemode;
 }

@@ -11,94 +11,100 @@ export type Reason =
   | "REPLAY_UNREADABLE"
   | "UNDECIDED";
 
-/** A refusal of a call that its caller can understand. The message never holds a value that came with the request. */
+/** What an error says beside its reason. */
+export type ErrorFacts = {
+  /** What the rule is about: a property of the request, or a door's own word where a door found the fault. */
+  readonly field?: string;
+  /** What must hold: "must be 1 to 64 characters of …". Never holds a value that came with the request. */
+  readonly rule: string;
+  /** Of the token that the caller is to do something about. */
+  readonly tokenId?: string;
+  /** What the log has besides, for the person who mends it. Not told to the caller; never a key. */
+  readonly details?: Readonly<Record<string, string>> | null;
+  readonly cause?: unknown;
+};
+
+/** A refusal of a call that its caller can understand. The doors put it into words, with their own names of fields. */
 export class AuthorityError extends Error {
+  override readonly name = "AuthorityError";
   readonly reason: Reason;
-  readonly metadata: Readonly<Record<string, string>>;
-  /** What the log has beside it, for whoever is to mend it. Not told to the caller; never a key. */
+  readonly field: string | null;
+  readonly rule: string;
+  readonly tokenId: string | null;
   readonly details: Readonly<Record<string, string>> | null;
 
-  constructor(
-    reason: Reason,
-    message: string,
-    metadata: Record<string, string> = {},
-    options: ErrorOptions & { readonly details?: Readonly<Record<string, string>> | null } = {},
-  ) {
-    super(message, options);
-    this.details = options.details ?? null;
-    this.name = "AuthorityError";
+  constructor(reason: Reason, { field, rule, tokenId, details, cause }: ErrorFacts) {
+    super(field === undefined ? rule : `${field}: ${rule}`, { cause });
     this.reason = reason;
-    this.metadata = metadata;
+    this.field = field ?? null;
+    this.rule = rule;
+    this.tokenId = tokenId ?? null;
+    this.details = details ?? null;
   }
 }
 
-/**
- * `field` has its name in the proto, `rule` says what must hold: "must be 1 to 64 characters of …". `details` are for
- * the log alone.
- */
-export function fieldInvalid(
-  field: string,
-  rule: string,
-  details: Readonly<Record<string, string>> | null = null,
-): AuthorityError {
-  return new AuthorityError("FIELD_INVALID", `${field} ${rule}`, { field }, { details });
+export function fieldInvalid(field: string, rule: string, details: ErrorFacts["details"] = null): AuthorityError {
+  return new AuthorityError("FIELD_INVALID", { field, rule, details });
 }
 
 export function pageTokenInvalid(): AuthorityError {
-  return new AuthorityError(
-    "PAGE_TOKEN_INVALID",
-    "page_token is not one that was answered to these filters: start again without it",
-    { field: "page_token" },
-  );
+  return new AuthorityError("PAGE_TOKEN_INVALID", {
+    field: "pageToken",
+    rule: "is not one that was answered to these filters: start again without it",
+  });
 }
 
 export function typeNotGranted(role: string, type: string): AuthorityError {
-  return new AuthorityError("TYPE_NOT_GRANTED", `the role ${role} may not create ${type} tokens`, { field: "type" });
+  return new AuthorityError("TYPE_NOT_GRANTED", {
+    field: "type",
+    rule: `the role ${role} may not create ${type} tokens`,
+  });
 }
 
 /** `field` says by what the token was looked up. */
-export function tokenNotFound(field: "id" | "token_id" | "digest" = "id"): AuthorityError {
+export function tokenNotFound(field: "id" | "tokenId" | "digest" = "id"): AuthorityError {
   const rule = field === "digest" ? "no token's key has this digest" : "no token has this id";
-  return new AuthorityError("TOKEN_NOT_FOUND", rule, { field });
+  return new AuthorityError("TOKEN_NOT_FOUND", { field, rule });
 }
 
 export function tokenLimitReached(limit: number): AuthorityError {
-  return new AuthorityError(
-    "TOKEN_LIMIT_REACHED",
-    `the account has ${limit} unrevoked, unexpired tokens, as many as it may have: revoke some first`,
-    { field: "account" },
-  );
+  return new AuthorityError("TOKEN_LIMIT_REACHED", {
+    field: "account",
+    rule: `the account has ${limit} unrevoked, unexpired tokens, as many as it may have: revoke some first`,
+  });
 }
 
 export function storageLow(): AuthorityError {
-  return new AuthorityError("STORAGE_LOW", "the disk is nearly full: no tokens are created until there is room");
+  return new AuthorityError("STORAGE_LOW", {
+    rule: "the disk is nearly full: no tokens are created until there is room",
+  });
 }
 
 export function requestIdReused(): AuthorityError {
-  return new AuthorityError("REQUEST_ID_REUSED", "request_id was used within 24 hours with another request", {
-    field: "request_id",
+  return new AuthorityError("REQUEST_ID_REUSED", {
+    field: "requestId",
+    rule: "was used within 24 hours with another request",
   });
 }
 
 export function sealingSecretMissing(): AuthorityError {
-  return new AuthorityError(
-    "SEALING_SECRET_MISSING",
-    "request_id needs a sealing secret, and this authority has none: set TOKEN_AUTHORITY_SEALING_SECRET",
-    { field: "request_id" },
-  );
+  return new AuthorityError("SEALING_SECRET_MISSING", {
+    field: "requestId",
+    rule: "needs a sealing secret, and this authority has none",
+  });
 }
 
 export function replayUnreadable(tokenId: string): AuthorityError {
-  return new AuthorityError(
-    "REPLAY_UNREADABLE",
-    "the key was sealed under another secret, or before a restore, and cannot be shown again: revoke the token and create another",
-    { field: "request_id", token_id: tokenId },
-  );
+  return new AuthorityError("REPLAY_UNREADABLE", {
+    field: "requestId",
+    rule: "the key was sealed under another secret, or before a restore, and cannot be shown again: revoke the token and create another",
+    tokenId,
+  });
 }
 
 /** Could not decide, or for a change: the outcome is unknown. The caller may ask again. */
 export function undecided(cause: unknown): AuthorityError {
-  return new AuthorityError("UNDECIDED", "the authority cannot answer now: ask again", {}, { cause });
+  return new AuthorityError("UNDECIDED", { rule: "the authority cannot answer now: ask again", cause });
 }
 
 /**

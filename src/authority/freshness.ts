@@ -3,11 +3,11 @@ import type { Action } from "./journal.ts";
 /** A place in the order of a store's changes. Its holder knows every change up to `revision`. */
 export type Mark = {
   readonly revision: number;
-  /** What the keeper compares to tell whether anything came since. It means nothing to anybody else. */
+  /** What `isFresh` compares, and nothing else reads. */
   readonly signal: number;
 };
 
-/** One change, as far as a holder of tokens in memory needs it: what was remembered of these keys may no longer be true. */
+/** One change, for a holder of tokens in memory: what the holder remembers of these digests may no longer be true. */
 export type TokenChange = {
   readonly revision: number;
   readonly action: Action;
@@ -25,29 +25,31 @@ export type Since = {
 /**
  * Tells whether memory may be decided from: whether a change can have been answered that the memory does not know of.
  *
- * A change counts from its answer on, at whichever thread or machine it was asked for. Before its answer, to know of it and not to know of
- * it are both right. Each keeper of this promise has a way of its own to know of answers elsewhere: shared memory, or a lease that changes
- * wait for.
+ * A change counts from its answer on, at whichever thread or machine it was asked for. Before the answer, a decision
+ * with the change and a decision without it are both right. Each keeper of this promise learns of answers elsewhere in
+ * its own way: from shared memory, or by a lease that changes wait for.
  */
 export interface Freshness {
-  /** Returns the place where the reads of the store are now: a read that starts after this call sees every change up to it. */
+  /** Returns where the reads of the store are now: a read that starts after this call sees every change up to there. */
   mark(): Mark;
 
   /**
-   * True only while no change after the mark can have been answered. False says nothing: `changesSince` tells more. False for every mark
-   * once the store has failed. Hot path.
+   * True only while no change after the mark can have been answered. False does not mean that there is one:
+   * `changesSince` tells. False for every mark once the store has failed.
    */
   isFresh(mark: Mark): boolean;
 
   /**
-   * Returns the changes after the mark, at most `limit` of them. The answer has every change that was answered before this call, unless the
-   * store cannot tell now: then the mark that is reached is not fresh. Throws UNDECIDED once the store has failed.
+   * Returns the changes after the mark, at most `limit` of them: every change that was answered before this call. Where
+   * the store cannot tell now, it returns those that it knows of, and the mark that is reached is not fresh. A read
+   * that starts after this call sees every change up to the mark that is reached. Throws UNDECIDED once the store has
+   * failed.
    */
   changesSince(mark: Mark, limit: number): Since;
 
   /**
-   * Resolves when a mark that is reached from now on can be fresh: at once where that is so already. Rejects with UNDECIDED when that is
-   * not so soon, and once the store has failed.
+   * Resolves when a mark that is reached from now on can be fresh: at once where one can be already. Rejects with
+   * UNDECIDED when the store cannot tell soon, and once it has failed.
    */
   untilFresh(): Promise<void>;
 }

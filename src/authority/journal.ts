@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { StoredToken } from "./token.ts";
 
-export type Action = "create" | "revoke";
+export const actions = ["create", "revoke"] as const;
+export type Action = (typeof actions)[number];
 
 /** What a change was done to. */
 export type Subject = { readonly tokenId: string } | { readonly account: string };

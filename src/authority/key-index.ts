@@ -16,7 +16,7 @@ export type Principal = {
   beside: object | null;
 };
 
-/** Whose key a text is, live or not; null where it is nobody's, and undefined where it is no key by its form. */
+/** Whose key a text is, live or not; null for an unknown key, and undefined for a text without the form of a key. */
 export type Found = Principal | null | undefined;
 
 /** Who has a key, from memory where possible, and never staler than the last change that was answered. */
@@ -37,13 +37,12 @@ export type KeyIndexOptions = {
 const maxChanges = 1000;
 // About half a millisecond of reads: what is left waits for the next turn, behind requests that need none.
 const maxProbesPerTurn = 64;
-// Of keys that nobody has, so many fewer: whoever sends them waits for each other, and a good key's turn comes soon
-// again.
+// An unknown key costs this many look-ups of a turn, so that a flood of unknown keys delays itself and not good keys.
 const probesPerUnknown = 8;
 const maxWaitingProbes = 10_000;
 // Measured: a map's entry and a 32-character digest.
 const unknownBytes = 120;
-// With an answer that is kept beside the principal, but for the token's texts in it.
+// Includes an answer that is kept beside the principal, without the token's texts in it.
 const entryBytes = 750;
 
 /** What is kept of a key. It stands under a part of its digest, and may push out another's. */

@@ -79,8 +79,8 @@ export function createLastUseRecorder(
 /**
  * Cuts the uses into batches by their keys' revisions, which is the order of the table: a batch then touches few
  * pages, and no page is written for many batches. Uses of one key stay in their order. One number holds revision and
- * place, exact up to 2^53: so many sort in a fifth of the time that a comparing function takes, and whoever
- * authenticates waits for it.
+ * place, exact up to 2^53: numbers sort in a fifth of the time that a comparing function takes, and Authenticate waits
+ * meanwhile.
  */
 function orderByRevision(uses: readonly TokenUse[]): (start: number, end: number) => readonly TokenUse[] {
   const places = Float64Array.from(uses, ({ issueRevision }, place) => issueRevision * uses.length + place).sort();

@@ -134,7 +134,7 @@ export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "li
     const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter));
     const page = await store.listChanges({ filter, after, limit: pageSizeOf(request), ...pageBounds });
     if (page === null) {
-      throw tokenNotFound("token_id");
+      throw tokenNotFound("tokenId");
     }
     const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, filter);
     return { changes: page.changes, nextPageToken };
@@ -169,7 +169,7 @@ function filterOf(caller: Caller, request: ListRequest): TokenFilter {
     requireKeyHint(request.keyHint);
   }
   if (request.createdBy !== "") {
-    requireCaller("created_by", request.createdBy);
+    requireCaller("createdBy", request.createdBy);
   }
   return {
     account: nullIfEmpty(request.account),
@@ -189,9 +189,9 @@ function filterOf(caller: Caller, request: ListRequest): TokenFilter {
 
 function changeFilterOf(caller: Caller, request: ListChangesRequest): ChangeFilter {
   if (request.tokenId !== "") {
-    requireTokenId("token_id", request.tokenId);
+    requireTokenId("tokenId", request.tokenId);
   } else if (!mayListAllAccounts(caller.role)) {
-    throw fieldInvalid("token_id", `must be named by the role ${caller.role}`);
+    throw fieldInvalid("tokenId", `must be named by the role ${caller.role}`);
   }
   if (request.caller !== "") {
     requireCaller("caller", request.caller);
@@ -220,7 +220,7 @@ function positionIn<T>({ pageToken }: PageRequest, decode: (pageToken: string) =
 
 function pageSizeOf({ pageSize }: PageRequest): number {
   if (pageSize < 0) {
-    throw fieldInvalid("page_size", "must not be negative");
+    throw fieldInvalid("pageSize", "must not be negative");
   }
   return pageSize === 0 ? defaultPageSize : Math.min(pageSize, maxPageSize);
 }

@@ -74,7 +74,9 @@ function read(kind: Kind, text: string, facts: readonly unknown[]): Buffer | nul
   return isOurs && hashOf(facts).equals(bytes.subarray(end)) ? bytes.subarray(1, end) : null;
 }
 
-/** Filters that came later count only where they are given: page tokens do not expire, those of before among them. */
+/**
+ * Filters of newer versions count only where they are given: page tokens never expire, so older ones must stay good.
+ */
 function factsOf(filter: TokenFilter): readonly unknown[] {
   const facts = [
     filter.account,

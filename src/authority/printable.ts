@@ -35,7 +35,7 @@ const meaningful = new RegExp(
  */
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{DI}\u2028\u2029]/v;
 
-/** What leaves ink: letters, digits, punctuation and symbols, but for fillers and the blank of Braille. */
+/** What leaves ink: letters, digits, punctuation and symbols, except fillers and the blank of Braille. */
 const visible = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{DI}\u2800]]/v;
 
 /** Whether the text looks like what it is: nothing in it is invisible but what shapes its neighbours. */

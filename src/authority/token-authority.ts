@@ -121,7 +121,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
-        throw fieldInvalid("expire_time", "must lie in the future");
+        throw fieldInvalid("expiresAtMs", "must lie in the future");
       case "limit_reached":
         throw tokenLimitReached(maxTokensPerAccount);
       case "storage_low":
@@ -150,7 +150,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     replay: { readonly token: Token; readonly sealedKey: Uint8Array | null },
   ): string {
     if (replay.sealedKey === null) {
-      // A backup holds no sealed keys: a restored store has lost those of live tokens too.
+      // A backup holds no sealed keys: a restored store has lost the sealed keys of live tokens too.
       if (replay.token.revokedAtMs === null) {
         throw replayUnreadable(replay.token.id);
       }
@@ -202,7 +202,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   }
 
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
-    requirePermissions("required_permissions", request.requiredPermissions, maxRequiredPermissions);
+    requirePermissions("requiredPermissions", request.requiredPermissions, maxRequiredPermissions);
     const found = keys.find(request.key);
     return found instanceof Promise ? found.then((late) => decide(request, late)) : decide(request, found);
   }

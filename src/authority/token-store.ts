@@ -74,8 +74,7 @@ export type TokenQuery = {
 };
 
 /**
- * What one page costs at the most, whoever asks: rows that are looked at, and bytes of the tokens or changes that it
- * holds.
+ * What one page costs at the most, for every caller: rows that are looked at, and bytes of its tokens or changes.
  */
 export const pageBounds: Pick<TokenQuery & ChangeQuery, "scanLimit" | "maxBytes"> = {
   scanLimit: 10_000,
@@ -137,8 +136,7 @@ export type AccountQuery = {
 };
 
 /**
- * What one page of accounts costs at the most, whoever asks: tokens that are counted, but for those of the last
- * account.
+ * What one page of accounts costs at the most, for every caller: counted tokens, except those of the last account.
  */
 export const accountPageBounds: Pick<AccountQuery, "scanLimit" | "countTo"> = { scanLimit: 100_000, countTo: 10_000 };
 

@@ -4,7 +4,7 @@ export type TokenType = (typeof tokenTypes)[number];
 export const tokenStates = ["active", "expired", "revoked"] as const;
 export type TokenState = (typeof tokenStates)[number];
 
-/** The record behind a key, but for its last use, which changes apart from it. Times are Unix milliseconds. */
+/** The record behind a key without its last use, which changes on its own. Times are Unix milliseconds. */
 export type StoredToken = {
   readonly id: string;
   readonly account: string;

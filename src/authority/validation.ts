@@ -55,7 +55,7 @@ export function requireCreation({ account, name, type, permissions, requestId }:
     throw fieldInvalid("permissions", `must be empty for a ${type} token`);
   }
   if (requestId !== "") {
-    requireUuid("request_id", requestId);
+    requireUuid("requestId", requestId);
   }
 }
 
@@ -66,14 +66,14 @@ export function toTokenName(text: string): string {
 
 /** Throws FIELD_INVALID unless the text may stand in a token's name. */
 export function requirePartOfName(text: string): void {
-  requireLength("name_contains", text, 1, 100);
-  requireLooks("name_contains", text, isPartOfPrintable(text));
+  requireLength("nameContains", text, 1, 100);
+  requireLooks("nameContains", text, isPartOfPrintable(text));
 }
 
 /** Throws FIELD_INVALID unless a key may end with the text. */
 export function requireKeyHint(hint: string): void {
   if (!keyHintPattern.test(hint)) {
-    throw fieldInvalid("key_hint", "must be the last 4 characters of a key, of [0-9A-Za-z]");
+    throw fieldInvalid("keyHint", "must be the last 4 characters of a key, of [0-9A-Za-z]");
   }
 }
 
@@ -109,7 +109,9 @@ export function requireTokenId(field: string, id: string): void {
   }
 }
 
-/** Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form, and one that somebody made. */
+/**
+ * Throws FIELD_INVALID unless the text is a UUID (RFC 9562) in its usual form, and neither the nil nor the max UUID.
+ */
 function requireUuid(field: string, text: string): void {
   if (!uuidPattern.test(text)) {
     throw fieldInvalid(field, "must be a UUID, such as 0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
@@ -120,8 +122,8 @@ function requireUuid(field: string, text: string): void {
 }
 
 /**
- * Whether the text is the nil or the max UUID: what a variable holds that nobody has set. Two callers would share a
- * replay by it.
+ * Whether the text is the nil or the max UUID, which a variable may hold that was never set. Two callers would share a
+ * replay by such an id.
  */
 export function isUuidOfNobody(text: string): boolean {
   return uuidsOfNobody.includes(text.toLowerCase());

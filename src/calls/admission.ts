@@ -6,7 +6,7 @@ import type { Call } from "./call.ts";
 import { mayCall, permittedFor } from "./policy.ts";
 import { type Status, statusOf } from "./status.ts";
 
-/** The role of an identity as of now, or null when nobody gave it one. */
+/** The role of an identity as of now, or null when it has none. */
 export type RoleOf = (identity: string) => Role | null;
 
 /**
@@ -27,7 +27,7 @@ const faultMessages = {
   PLAINTEXT_FROM_ELSEWHERE: "plaintext is answered to callers on this machine only",
 } satisfies Record<IdentityFault, string>;
 
-/** An identity that nobody gave a role. */
+/** An identity without a role. */
 export const callerUnknown = statusOf("CALLER_UNKNOWN", "the caller's identity is not in the callers file");
 
 const hostNotLocal = statusOf(
@@ -59,7 +59,7 @@ export function createAdmission(rpc: string, roleOf: RoleOf): Admit {
     if (identity === null) {
       return callerUnidentified(peer.fault ?? "CERTIFICATE_MISSING");
     }
-    // Whoever has an identity may ask for health and reflection, whether or not the callers file knows it.
+    // Every identity may ask for health and reflection, whether or not the callers file knows it.
     if (mayCall(permitted, role)) {
       return null;
     }

@@ -4,10 +4,10 @@ import type { FinishedCall } from "./finished-call.ts";
 import { managementRpcs } from "./rpcs.ts";
 
 /**
- * Of calls whose answer had a request id: whoever was refused may ask about it, and the line is what it is found by.
+ * For calls whose answer had a request id: the refused client may ask about it, and the line is found by it.
  */
 const findable: Allowance = { lines: 100, everyMs: 1000 };
-/** Of the others nobody can name one. */
+/** For all other calls: no client can name one of them. */
 const sampled: Allowance = { lines: 1, everyMs: 10_000 };
 
 /** Where a call is found in its trace, in hexadecimal. */

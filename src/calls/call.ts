@@ -4,8 +4,8 @@ import type { Status } from "./status.ts";
 import type { TraceHeaders } from "./trace-headers.ts";
 
 /**
- * A call under way: who makes it, and what is noted of it for logs, metrics and traces. Whoever answers it notes what
- * it learns; nothing noted may hold a key.
+ * A call under way: who makes it, and what is noted of it for logs, metrics and traces. The code that answers the call
+ * notes what it learns; nothing noted may hold a key.
  */
 export type Call = {
   readonly peer: Peer;
@@ -15,7 +15,7 @@ export type Call = {
   readonly trace: TraceHeaders | null;
   /** `grpc`, `grpc-web`, `connect`, `rest`, or `http` for forward authentication. */
   protocol: string;
-  /** Who calls, as of the last admission; null when nobody. */
+  /** Who calls, as of the last admission; null without an identity. */
   identity: string | null;
   /** Null when the caller has no role, or was not asked for one. */
   role: Caller["role"] | null;

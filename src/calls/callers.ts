@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { type Role, roles } from "../authority/caller.ts";
 import { StartError } from "../machine/start-error.ts";
 import { isIdentity } from "../wire/tls/peer-identity.ts";
+import { repeatedMember } from "./repeated-member.ts";
 
 /** Which identity has which role. */
 export type Callers = ReadonlyMap<string, Role>;
@@ -20,7 +21,7 @@ export function readCallers(file: string): Callers {
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     throw new StartError(`${file}: the callers file must be one object: {"IDENTITY": "ROLE"}`);
   }
-  const repeated = repeatedKey(text);
+  const repeated = repeatedMember(text);
   if (repeated !== null) {
     throw new StartError(`${file}: ${repeated} is there twice: it must have one role`);
   }
@@ -31,26 +32,7 @@ export function readCallers(file: string): Callers {
   return new Map(entries.map(([identity, role]) => [parseIdentity(file, identity), parseRole(file, identity, role)]));
 }
 
-/**
- * The first key that an object has twice in JSON that parsed: JSON.parse keeps the last and says nothing. Null when
- * there is none.
- */
-function repeatedKey(text: string): string | null {
-  const seen = new Set<string>();
-  // Strings one after the other: those before a colon are keys.
-  for (const [, literal = "", colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
-    const key: string = JSON.parse(literal);
-    if (colon !== undefined && seen.has(key)) {
-      return key;
-    }
-    if (colon !== undefined) {
-      seen.add(key);
-    }
-  }
-  return null;
-}
-
-/** A name that no certificate can have would give a role to nobody, and say nothing. */
+/** A name that no certificate can have would silently give a role to no caller. */
 function parseIdentity(file: string, identity: string): string {
   if (!isIdentity(identity)) {
     throw new StartError(

@@ -2,8 +2,8 @@ import type { MadeChange } from "../authority/token-authority.ts";
 import type { Log } from "../machine/log.ts";
 
 /**
- * Makes the log lines of changes: one each, from what was committed, whichever door it came through and whoever waited
- * for it.
+ * Makes the log lines of changes: one for each, from what was committed, at every door, and even when no caller waits
+ * any longer.
  */
 export function createChangeLog(log: Log): (change: MadeChange) => void {
   return ({ action, subject, caller, revision, hash }) => {

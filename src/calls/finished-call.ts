@@ -33,7 +33,7 @@ export type FinishedCall = {
    * say than its reason.
    */
   readonly error?: string | null;
-  /** What the log has beside it, for whoever is to mend it. */
+  /** What the log has besides, for the person who mends it. */
   readonly details?: Readonly<Record<string, string>> | null;
   /** How HTTP had it, of a call that is no RPC on the wire. The method is one of HTTP's own, or `_OTHER`. */
   readonly http?: Call["http"];

@@ -34,8 +34,8 @@ export type CallKind<Ask, Body, Answer> = {
   /** Told when an answer is waited for no longer, so that what makes it may stop. Default: it goes on. */
   readonly giveUp?: (status: Status, ask: Ask) => void;
   /**
-   * Of a body that is still to come when it is answered: calls `listener` at its end, with which the call ends.
-   * Default, and null: none is.
+   * For a body that is still to come when the call is answered: calls `listener` at the body's end, with which the call
+   * ends. Default, and null: no body is.
    */
   readonly rest?: (body: Body) => ((listener: () => void) => void) | null;
   /** Told of every call once it has ended. */
@@ -111,7 +111,7 @@ export function createRunCall<Ask, Body, Answer>(kind: CallKind<Ask, Body, Answe
     }
     patience.release();
     if (isGone(ask)) {
-      // What was done is done: the log says so, also where the caller has gone. A refusal was told to nobody.
+      // What was done is done: the log says so, even when the caller has gone. A refusal was not told.
       call.refusal = null;
       return fail(call, ask, callCanceled);
     }

@@ -7,8 +7,8 @@ import type { ListenAddress } from "../wire/port/listen-address.ts";
 import { type Listener, startListener } from "../wire/port/listener.ts";
 import type { Peer } from "../wire/port/peer.ts";
 import type { CertificateSource } from "../wire/tls/certificate-source.ts";
-import { createLargeHeaders } from "./large-header.ts";
-import type { CallerWatch, PeerReadings } from "./unknown-callers.ts";
+import type { CallerWatch, PeerReadings } from "./caller-watch.ts";
+import { createLargeHeaders } from "./large-headers.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;
@@ -31,7 +31,7 @@ export type PortOptions = {
 /** What one port tells of itself. Can be sent to another thread. */
 export type PortReadings = {
   readonly connections: ConnectionCounts;
-  /** Requests that were refused since the start, for their header was too large. */
+  /** Requests that were refused since the start because their header was too large. */
   readonly largeHeaders: number;
   /** Null in plaintext. */
   readonly certificateExpiresAtMs: number | null;

@@ -124,6 +124,32 @@ export function statusOfError(thrown: unknown, rpc: string, reportFault: ReportF
 }
 
 /** The same refusal, as a call ends with it. */
-export function statusOfAuthorityError({ reason, message, metadata, details }: AuthorityError): Status {
-  return { ...statusOf(reason, message, metadata), details };
+export function statusOfAuthorityError({ reason, field, rule, tokenId, details }: AuthorityError): Status {
+  const name = field === null ? null : protoFieldName(field);
+  const metadata = { ...(name === null ? {} : { field: name }), ...(tokenId === null ? {} : { token_id: tokenId }) };
+  const told = name !== null && isSaidOfField[reason] ? `${name} ${rule}` : rule;
+  const hint = reason === "SEALING_SECRET_MISSING" ? ": set TOKEN_AUTHORITY_SEALING_SECRET" : "";
+  return { ...statusOf(reason, told + hint, metadata), details };
+}
+
+/** Whether the rule is said of its field, as "must be …" is. The others are whole sentences. */
+const isSaidOfField = {
+  FIELD_INVALID: true,
+  PAGE_TOKEN_INVALID: true,
+  TYPE_NOT_GRANTED: false,
+  TOKEN_NOT_FOUND: false,
+  TOKEN_LIMIT_REACHED: false,
+  STORAGE_LOW: false,
+  REQUEST_ID_REUSED: true,
+  SEALING_SECRET_MISSING: true,
+  REPLAY_UNREADABLE: false,
+  UNDECIDED: false,
+} satisfies Record<Reason, boolean>;
+
+/**
+ * What the proto calls a property of the domain's requests: `key_hint` for `keyHint`. A word of a door's own stays as
+ * it is.
+ */
+function protoFieldName(field: string): string {
+  return field === "expiresAtMs" ? "expire_time" : field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -1,5 +1,5 @@
 /**
- * What a caller told of the trace that its call belongs to (W3C Trace Context), as it was sent: nobody has looked at it
+ * What a caller told of the trace that its call belongs to (W3C Trace Context), as it was sent: nothing has checked it
  * yet.
  */
 export type TraceHeaders = {

@@ -3,7 +3,7 @@
  * none.
  */
 export function nearestWord(word: string, words: readonly string[]): string | null {
-  // What is much longer than any word needs no look, whoever sent it.
+  // A text that is much longer than any word is not compared.
   const near = words
     .filter((one) => Math.abs(one.length - word.length) <= 2)
     .map((one) => ({ one, edits: editsBetween(word, one) }))

@@ -27,7 +27,7 @@ const maxBytes = 1024 * 1024;
 export function readPrivateFile(path: string, what: string): Buffer {
   let descriptor: number;
   try {
-    // Without O_NONBLOCK a pipe that nobody writes to would be waited for.
+    // Without O_NONBLOCK, opening a pipe without a writer would wait.
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw unreadable(path, what, error);

@@ -2,7 +2,7 @@
 export type Turns = {
   /** Resolves in a turn that comes, behind all who asked before. */
   next(): Promise<void>;
-  /** Null where the caller may begin at once: this turn has room, and nobody waits. Otherwise as `next`. */
+  /** Null where the caller may begin at once: this turn has room, and no other caller waits. Otherwise as `next`. */
   begin(): Promise<void> | null;
 };
 

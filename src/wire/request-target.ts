@@ -2,7 +2,7 @@
 export const unnamedAuthority = "localhost";
 
 // Hosts and ports only. User information is an error (RFC 9110, 4.2.4), and percent signs or other
-// sub-delimiters in a host serve nobody but those who want two parsers to disagree.
+// sub-delimiters in a host only help an attacker who wants two parsers to disagree.
 const authorityPattern = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::\d{1,5})?$/;
 
 // Visible ASCII without `#`, which never travels, and `\`, which URL reads as `/`.

@@ -2,11 +2,10 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Caller } from "../../src/authority/caller.ts";
-import { createKeyIndex } from "../../src/authority/key-index.ts";
-import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
-import { type CreateRequest, createTokenAuthority } from "../../src/authority/token-authority.ts";
+import type { CreateRequest } from "../../src/authority/token-authority.ts";
 import { editByHand, openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { authorityOver } from "../support/authority-over.ts";
 
 const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
 const anotherId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c53";
@@ -29,19 +28,7 @@ it.each([
 ])("a sealed key that was put under %s in the database is shown to nobody", async (_whose, edit, caller, again) => {
   const directory = temporaryDataDirectory();
   const store = await openStore(directory);
-  const authority = createTokenAuthority({
-    store,
-    keys: createKeyIndex({
-      freshness: store.freshness,
-      findByDigest: store.findByDigest,
-      maxBytes: 1_000_000,
-    }),
-    clock: Date.now,
-    lastUse: createLastUseRecorder(store, () => {}),
-    sealer: createSealer(randomBytes(32)),
-    maxTokensPerAccount: 10,
-    onChange() {},
-  });
+  const authority = authorityOver(store, { sealer: createSealer(randomBytes(32)) });
   const { key } = await authority.create(owner, request);
   expect((await authority.create(owner, request)).key).toBe(key);
   editByHand(join(directory, "tokens.db"), edit);

@@ -9,10 +9,8 @@ import { createTransport as createGrpcTransport } from "@connectrpc/connect/prot
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Role } from "../../src/authority/caller.ts";
-import { createKeyIndex } from "../../src/authority/key-index.ts";
-import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
-import { createTokenAuthority, type MadeChange, type TokenAuthority } from "../../src/authority/token-authority.ts";
+import type { MadeChange, TokenAuthority } from "../../src/authority/token-authority.ts";
 import type { Deadlines } from "../../src/calls/deadline.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
@@ -20,6 +18,7 @@ import { createConnectHandler } from "../../src/doors/rpc/connect/connect-handle
 import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 import type { HttpHandler, HttpRequest } from "../../src/wire/exchange.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";
+import { authorityOver } from "../support/authority-over.ts";
 import { bodyOf } from "../support/exchange.ts";
 
 export const protocols = ["grpc", "grpc-web", "connect"] as const;
@@ -98,17 +97,10 @@ export class ConnectRig implements AsyncDisposable {
         onFatal: (error) => report({ error }, "fatal"),
       }),
     );
-    const authority = createTokenAuthority({
-      store,
-      keys: createKeyIndex({
-        freshness: store.freshness,
-        findByDigest: store.findByDigest,
-        maxBytes: 1_000_000,
-      }),
+    const authority = authorityOver(store, {
       clock,
-      lastUse: createLastUseRecorder(store, () => {}),
       sealer: options.hasSealingSecret === false ? null : createSealer(new Uint8Array(32).fill(7)),
-      maxTokensPerAccount: options.maxTokensPerAccount ?? 1000,
+      ...(options.maxTokensPerAccount === undefined ? {} : { maxTokensPerAccount: options.maxTokensPerAccount }),
       onChange: (change) => rig.changes.push(change),
     });
     rig.handle = createConnectHandler({

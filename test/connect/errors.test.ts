@@ -212,7 +212,7 @@ describe("refusals that the store and the authority decide", () => {
     let error: Error = new Error("none yet");
     await using rig = await ConnectRig.start({ replaceAuthority: () => failingWith(() => error) });
     for (const [reason, code] of Object.entries(codeOf)) {
-      error = new AuthorityError(reason as Reason, "the rule", { field: "id", token_id: noToken });
+      error = new AuthorityError(reason as Reason, { field: "id", rule: "the rule", tokenId: noToken });
       expect(await refusalOf(rig.client(TokenService, undefined, protocol).get({ id: noToken }))).toEqual([
         code,
         reason,
@@ -259,7 +259,7 @@ describe("faults", () => {
     ],
     [
       "rejects as undecided",
-      () => Promise.reject(new AuthorityError("UNDECIDED", "ask again", {}, { cause: new Error("disk gone") })),
+      () => Promise.reject(new AuthorityError("UNDECIDED", { rule: "ask again", cause: new Error("disk gone") })),
     ],
     ["rejects with what is no error", () => Promise.reject("disk gone")],
   ])(

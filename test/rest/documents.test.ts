@@ -44,7 +44,7 @@ function publicErrors(): readonly bearerErrors.PublicError[] {
     ...Object.keys(refusals).map((reason) => bearerErrors.publicRefusal(reason as RefusalReason)),
     ...Object.keys(delegation).map((reason) => restErrors.fromDelegation(reason as DelegationReason)),
     ...reasons
-      .map((reason) => restErrors.fromAuthority(new AuthorityError(reason, "")))
+      .map((reason) => restErrors.fromAuthority(new AuthorityError(reason, { rule: "" })))
       .filter((told) => told !== null),
     ...[restErrors.parameterInvalid, restErrors.parameterMissing, restErrors.parameterUnknown].map(
       (error) => error("name", "").told,

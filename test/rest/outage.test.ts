@@ -1,11 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createDelegatedTokens, type DelegatedTokens } from "../../src/authority/delegated-tokens.ts";
-import { createKeyIndex } from "../../src/authority/key-index.ts";
-import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
-import { createTokenAuthority } from "../../src/authority/token-authority.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import { createRestHandler, type RestHandlerOptions } from "../../src/doors/rest/rest-handler.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { authorityOver } from "../support/authority-over.ts";
 import { bodyOf } from "../support/exchange.ts";
 import { undocumentedIn } from "./documented.ts";
 
@@ -19,19 +17,7 @@ async function startHandler(
   replace: Partial<RestHandlerOptions> | ((tokens: DelegatedTokens) => DelegatedTokens) = {},
 ) {
   const store = await openStore(temporaryDataDirectory());
-  const authority = createTokenAuthority({
-    store,
-    keys: createKeyIndex({
-      freshness: store.freshness,
-      findByDigest: store.findByDigest,
-      maxBytes: 1_000_000,
-    }),
-    clock: Date.now,
-    lastUse: createLastUseRecorder(store, () => {}),
-    sealer: null,
-    maxTokensPerAccount: 100,
-    onChange: () => {},
-  });
+  const authority = authorityOver(store);
   const operator = { identity: "local", role: "operator" } as const;
   const { key, token: own } = await authority.create(operator, {
     ...{ account: "acct_1", name: "a key", type: "secret", livemode: true },

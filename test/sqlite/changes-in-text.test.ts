@@ -63,7 +63,15 @@ it.each([
   ["with a time that somebody has rewritten", JSON.stringify({ ...changed, time: at })],
   [
     "of a newer release, which gives back what a hold took away",
-    JSON.stringify({ after: 4, revision: 5, head: hash, time: 2000, action: "resume", token_id: tokenId, caller: "me" }),
+    JSON.stringify({
+      after: 4,
+      revision: 5,
+      head: hash,
+      time: 2000,
+      action: "resume",
+      token_id: tokenId,
+      caller: "me",
+    }),
   ],
   [
     "of a newer release, which is about an account",

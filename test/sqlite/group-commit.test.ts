@@ -7,7 +7,7 @@ import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { commitTogether } from "../../src/stores/sqlite/writer/group-commit.ts";
 import { createStorageRoom, type StorageRoom } from "../../src/stores/sqlite/writer/storage-room.ts";
 import { createWriter, type Writer } from "../../src/stores/sqlite/writer/writer.ts";
-import type { CreateCall, ManagementCall, RevokeCall, WriterAnswer } from "../../src/stores/sqlite/writer-call.ts";
+import type { ChangeCall, CreateCall, RevokeCall, WriterAnswer } from "../../src/stores/sqlite/writer-call.ts";
 import { aNewToken, aRequest, at } from "../support/token-store/builders.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
@@ -18,7 +18,7 @@ type Rig = {
   readonly room: StorageRoom;
   /** How many were begun. */
   transactions(): number;
-  commit(...calls: readonly ManagementCall[]): readonly WriterAnswer[];
+  commit(...calls: readonly ChangeCall[]): readonly WriterAnswer[];
 };
 
 function openRig(): Rig {

@@ -59,7 +59,7 @@ type Ask = {
 };
 
 const noBytes = Buffer.alloc(0);
-/** Of a call of which nothing is kept. */
+/** Stands for a call of which nothing is kept. */
 const nothing: Ask = { bytes: noBytes, start: 0, end: 0, headers: [], stream: { isClosed: false } };
 
 /**

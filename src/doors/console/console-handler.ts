@@ -117,7 +117,7 @@ function isOfAnotherSite({ url, header }: HttpRequest): boolean {
   );
 }
 
-/** A form or a script of another origin cannot send this type without asking first, and nobody here would say yes. */
+/** A form or a script of another origin cannot send this type without asking first, and this server never says yes. */
 function isJson({ header }: HttpRequest): boolean {
   return parseMediaType(header.get("content-type") ?? "")?.name === "application/json";
 }

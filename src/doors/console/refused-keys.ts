@@ -23,7 +23,7 @@ export type RefusedKeys = {
   rows(): readonly RefusedRow[];
 };
 
-/** More than a person reads of one reason: whoever was refused longest ago is forgotten first. */
+/** More than a person reads of one reason. The key whose refusal is the oldest is forgotten first. */
 const maxRowsPerReason = 50;
 
 export function createRefusedKeys(clock: Clock): RefusedKeys {

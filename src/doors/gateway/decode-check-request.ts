@@ -45,7 +45,7 @@ const Tag = {
   Request: { http: 0x12 },
   HttpRequest: { headers: 0x1a, headerMap: 0x6a },
   HeaderMap: { headers: 0x0a },
-  /** Of the entries of maps as well, which have no raw value. */
+  /** Counts the entries of maps as well, which have no raw value. */
   HeaderValue: { key: 0x0a, value: 0x12, rawValue: 0x1a },
 } as const;
 
@@ -271,7 +271,7 @@ function readWords(reading: Reading): boolean {
   return true;
 }
 
-/** Of a word that comes again, the last counts (protobuf's encoding). */
+/** The last of several values for one word counts (protobuf's encoding). */
 function addWords(reading: Reading, words: ReadonlyMap<string, string>): void {
   if (reading.words === noWords) {
     reading.words = words;

@@ -161,14 +161,17 @@ const refusals: Readonly<Partial<Record<Reason, PublicError>>> = {
   UNDECIDED: unavailable,
 };
 
-const publicNames: Readonly<Record<string, string>> = { expire_time: "expires_at" };
+/** The parameters that have another name in the domain. */
+const publicNames: Readonly<Record<string, string>> = {
+  expiresAtMs: "expires_at",
+  older: "starting_after",
+  newer: "ending_before",
+};
 
 /** The domain's refusal, in the words of this face. Null for one that can only come of a fault of ours. */
-export function fromAuthority({ reason, message, metadata }: AuthorityError): PublicError | null {
-  if (reason === "FIELD_INVALID" && metadata.field !== undefined) {
-    // The message starts with the field: see its factory.
-    const rule = message.slice(metadata.field.length + 1);
-    return parameterInvalid(publicNames[metadata.field] ?? metadata.field, rule).told;
+export function fromAuthority({ reason, field, rule }: AuthorityError): PublicError | null {
+  if (reason === "FIELD_INVALID" && field !== null) {
+    return parameterInvalid(publicNames[field] ?? field, rule).told;
   }
   return refusals[reason] ?? null;
 }

@@ -34,7 +34,7 @@ function error({ type, code, message, param }: PublicError): object {
 }
 
 function ofAuthority(reason: Reason): object {
-  return error(fromAuthority(new AuthorityError(reason, "")) ?? internal);
+  return error(fromAuthority(new AuthorityError(reason, { rule: "" })) ?? internal);
 }
 
 /** What the document shows beside its schemas. The key's checksum is wrong, so that no scanner takes it for one. */

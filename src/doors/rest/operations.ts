@@ -53,7 +53,7 @@ export type OperationsOptions = {
 
 export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", Operation>>;
 
-// Of one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
+// For one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
 const creationsPerSecond = 25;
 const readsPerSecond = 100;
 // More than the requests of one account that may be under way.
@@ -171,9 +171,9 @@ function placeOf(query: Parameters): DelegatedListRequest["from"] {
     throw parameterInvalid("ending_before", "cannot go with starting_after");
   }
   if (before !== null) {
-    return { direction: "newer", tokenId: before, field: "ending_before" };
+    return { direction: "newer", tokenId: before };
   }
-  return after === null ? null : { direction: "older", tokenId: after, field: "starting_after" };
+  return after === null ? null : { direction: "older", tokenId: after };
 }
 
 function toMs(seconds: number | null): number | null {

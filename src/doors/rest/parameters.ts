@@ -1,3 +1,4 @@
+import { repeatedMember } from "../../calls/repeated-member.ts";
 import { parameterInvalid, parameterMissing, parameterUnknown } from "./errors.ts";
 import { type Pair, parseForm } from "./form.ts";
 
@@ -116,26 +117,4 @@ export function integerOf(
 /** A time in Unix seconds, or null when it is absent or, in JSON, null. */
 export function secondsOf(parameters: Parameters, name: string): number | null {
   return parameters.values.get(name) === null ? null : integerOf(parameters, name, { min: 0, max: maxUnixSeconds });
-}
-
-/** The first name that the outermost object of a JSON text has twice, or null. The text is known to be JSON. */
-function repeatedMember(text: string): string | null {
-  const names = new Set<string>();
-  let depth = 0;
-  for (const [token, name] of text.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
-    if (name !== undefined) {
-      const member: unknown = depth === 1 ? JSON.parse(name) : null;
-      if (typeof member === "string" && names.has(member)) {
-        return member;
-      }
-      if (typeof member === "string") {
-        names.add(member);
-      }
-    } else if (token === "{" || token === "[") {
-      depth += 1;
-    } else if (token === "}" || token === "]") {
-      depth -= 1;
-    }
-  }
-  return null;
 }

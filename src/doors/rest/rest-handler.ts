@@ -90,7 +90,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     }
   };
 
-  /** The peer is nobody here: who calls is told by the key, on which `answer` decides. */
+  /** The peer has no identity here: the key says who calls, and `answer` decides on the key. */
   function callOf(operation: Operation): RunCall<RestRequest, HttpResponse> {
     return createRunCall<RestRequest, HttpResponse, HttpResponse>({
       rpc: operation.rpc,
@@ -142,9 +142,10 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     const { header, signal: gone } = http;
     const onLateFault = (error: unknown) => publicErrorOf(error, operation);
     const patience = { gone, ms: deadlineMs, late: unavailable, onLateFault };
-    // Before the body is read: nobody else is let send one.
+    // Before the body is read: only an accepted key may send one.
     const { account, id: own } = await waitFor(patience, () => accept(operation, http, call));
-    // Whoever holds another key of the account can revoke this one, however much it asks for.
+    // A key has places of its own for revocations: however much another key of the account asks, this key can be
+    // revoked.
     const [places, holder] = operation === operations.revoke ? [revocations, own] : [requests, account];
     await waitFor({ ...patience, late: tooManyAtOnce }, async (signal) => {
       const leave = await places.take(holder, signal);
@@ -214,7 +215,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   }
 }
 
-/** Whose key is refused is nobody. */
+/** A refused key identifies no caller. */
 function noteRefusal(call: Call, refusal: string): void {
   call.identity = null;
   call.role = null;

@@ -1,4 +1,4 @@
-import { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
+import type { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
 import {
   type AuthenticateRequest as AuthenticateRequestMessage,
   ChangeAction as ChangeActionNumber,
@@ -12,26 +12,10 @@ import type { AuthenticateRequest } from "../../authority/judge.ts";
 import type { ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
 import type { CreateRequest } from "../../authority/token-authority.ts";
+import { actionOfNumber, stateOfNumber, typeOfNumber } from "./numbers.ts";
 import { fromTimestamp } from "./timestamp.ts";
 
-const typeOfNumber: ReadonlyMap<number, TokenType> = new Map([
-  [TokenTypeNumber.SECRET, "secret"],
-  [TokenTypeNumber.PUBLISHABLE, "publishable"],
-  [TokenTypeNumber.RESTRICTED, "restricted"],
-]);
-
-const stateOfNumber: ReadonlyMap<number, TokenState> = new Map([
-  [TokenStateNumber.ACTIVE, "active"],
-  [TokenStateNumber.EXPIRED, "expired"],
-  [TokenStateNumber.REVOKED, "revoked"],
-]);
-
-const actionOfNumber: ReadonlyMap<number, Action> = new Map([
-  [ChangeActionNumber.CREATE, "create"],
-  [ChangeActionNumber.REVOKE, "revoke"],
-]);
-
-/** What Create is asked for. Throws FIELD_INVALID for a type or time that is none. */
+/** What Create is asked for. Throws FIELD_INVALID for an invalid type or time. */
 export function fromCreateRequest(message: CreateRequestMessage): CreateRequest {
   return {
     account: message.account,
@@ -44,7 +28,7 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
   };
 }
 
-/** What List is asked for. Throws FIELD_INVALID for a type, state or time that is none. */
+/** What List is asked for. Throws FIELD_INVALID for an invalid type, state or time. */
 export function fromListRequest(message: ListRequestMessage): ListRequest {
   return {
     pageSize: message.pageSize,
@@ -64,7 +48,7 @@ export function fromListRequest(message: ListRequestMessage): ListRequest {
   };
 }
 
-/** What ListChanges is asked for. Throws FIELD_INVALID for an action or time that is none. */
+/** What ListChanges is asked for. Throws FIELD_INVALID for an invalid action or time. */
 export function fromListChangesRequest(message: ListChangesRequestMessage): ListChangesRequest {
   return {
     pageSize: message.pageSize,
@@ -78,7 +62,7 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
   };
 }
 
-/** What Authenticate is asked for. Throws FIELD_INVALID for a type that is none. */
+/** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */
 export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
   return {
     key: message.key,
@@ -88,13 +72,13 @@ export function fromAuthenticateRequest(message: AuthenticateRequestMessage): Au
   };
 }
 
-/** A type that is none. */
+/** An invalid type. */
 export function typesInvalid(field: string): AuthorityError {
   return fieldInvalid(field, "must be TOKEN_TYPE_SECRET, TOKEN_TYPE_PUBLISHABLE or TOKEN_TYPE_RESTRICTED");
 }
 
 function requireType(field: string, number: TokenTypeNumber): TokenType {
-  const type = typeOfNumber.get(number);
+  const type = typeOfNumber[number];
   if (type === undefined) {
     throw typesInvalid(field);
   }
@@ -106,7 +90,7 @@ function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): reado
 }
 
 function requireAction(field: string, number: ChangeActionNumber): Action {
-  const action = actionOfNumber.get(number);
+  const action = actionOfNumber[number];
   if (action === undefined) {
     throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
   }
@@ -115,7 +99,7 @@ function requireAction(field: string, number: ChangeActionNumber): Action {
 
 function requireStates(field: string, numbers: readonly TokenStateNumber[]): readonly TokenState[] {
   return [...new Set(numbers)].map((number) => {
-    const state = stateOfNumber.get(number);
+    const state = stateOfNumber[number];
     if (state === undefined) {
       throw fieldInvalid(field, "must be TOKEN_STATE_ACTIVE, TOKEN_STATE_EXPIRED or TOKEN_STATE_REVOKED");
     }

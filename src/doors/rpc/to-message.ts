@@ -1,53 +1,20 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  type Token as TokenMessage,
-  TokenSchema,
-  TokenState as TokenStateNumber,
-  TokenType as TokenTypeNumber,
-} from "#gen/casapay/token/v1/token_pb.ts";
+import { type Token as TokenMessage, TokenSchema } from "#gen/casapay/token/v1/token_pb.ts";
 import {
   type Account as AccountMessage,
   AccountSchema,
   type AuthenticateResponse,
   AuthenticateResponseSchema,
-  ChangeAction as ChangeActionNumber,
   type Change as ChangeMessage,
   ChangeSchema,
-  RefusalReason as RefusalReasonNumber,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
-import type { Action, Change } from "../../authority/journal.ts";
-import type { Outcome, RefusalReason } from "../../authority/judge.ts";
+import type { Change } from "../../authority/journal.ts";
+import type { Outcome } from "../../authority/judge.ts";
 import { keyPrefix } from "../../authority/key.ts";
-import { stateOf, type Token, type TokenState, type TokenType } from "../../authority/token.ts";
+import { stateOf, type Token } from "../../authority/token.ts";
 import type { Account } from "../../authority/token-store.ts";
+import { numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
 import { toTimestamp } from "./timestamp.ts";
-
-const numberOfType = {
-  secret: TokenTypeNumber.SECRET,
-  publishable: TokenTypeNumber.PUBLISHABLE,
-  restricted: TokenTypeNumber.RESTRICTED,
-} satisfies Record<TokenType, TokenTypeNumber>;
-
-const numberOfState = {
-  active: TokenStateNumber.ACTIVE,
-  expired: TokenStateNumber.EXPIRED,
-  revoked: TokenStateNumber.REVOKED,
-} satisfies Record<TokenState, TokenStateNumber>;
-
-const numberOfAction = {
-  create: ChangeActionNumber.CREATE,
-  revoke: ChangeActionNumber.REVOKE,
-} satisfies Record<Action, ChangeActionNumber>;
-
-const numberOfReason = {
-  KEY_MALFORMED: RefusalReasonNumber.KEY_MALFORMED,
-  KEY_UNKNOWN: RefusalReasonNumber.KEY_UNKNOWN,
-  TOKEN_REVOKED: RefusalReasonNumber.TOKEN_REVOKED,
-  TOKEN_EXPIRED: RefusalReasonNumber.TOKEN_EXPIRED,
-  LIVEMODE_MISMATCH: RefusalReasonNumber.LIVEMODE_MISMATCH,
-  TYPE_NOT_ALLOWED: RefusalReasonNumber.TYPE_NOT_ALLOWED,
-  INSUFFICIENT_PERMISSIONS: RefusalReasonNumber.INSUFFICIENT_PERMISSIONS,
-} satisfies Record<RefusalReason, RefusalReasonNumber>;
 
 /** A token as the wire has it, in the state it has now. */
 export function toTokenMessage(token: Token, nowMs: number): TokenMessage {

@@ -5,7 +5,7 @@ import { isBusy } from "./sqlite-error.ts";
 import { type FileIdentity, identify } from "./watched-files.ts";
 
 export type DataDirectoryLock = Disposable & {
-  /** Whoever finds another one at its path has lost the directory. */
+  /** A holder that finds another identity at the lock's path has lost the directory. */
   readonly identity: FileIdentity;
 };
 

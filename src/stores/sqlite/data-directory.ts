@@ -20,8 +20,8 @@ export type DataFiles = {
   /** Where it is unless a setting says otherwise. */
   readonly revocationLog: string;
   /**
-   * Where it is unless a setting says otherwise: beside the directory, so that whoever loses or copies the directory
-   * leaves it.
+   * Where it is unless a setting says otherwise: beside the directory, so that losing or copying the directory leaves
+   * the marker where it is.
    */
   readonly marker: string;
 };

@@ -43,7 +43,7 @@ export function openReaderDatabase(file: string): Database.Database {
   });
 }
 
-/** A look at a database that somebody else may be serving. Disposed, it leaves nothing behind. */
+/** A look at a database that another process may be serving. Disposed, it leaves nothing behind. */
 export type Inspection = Disposable & { readonly db: Database.Database };
 
 /**
@@ -135,7 +135,7 @@ function open(file: string, readonly: boolean, prepare: (db: Database.Database) 
   try {
     setPragma(db, "busy_timeout", busyTimeoutMs);
     setPragma(db, "foreign_keys", 1);
-    // What stands in a schema that somebody else may have edited is not trusted to run functions.
+    // Another program may have edited the schema, so the schema is not trusted to run functions.
     setPragma(db, "trusted_schema", 0);
     setPragma(db, "cell_size_check", 1);
     // Temporary data stays in memory: none on the disk, and no need for room there.

@@ -24,14 +24,14 @@ export type RevokeCall = {
 };
 
 /** Somebody waits for these: they go first. */
-export type ManagementCall = CreateCall | RevokeCall;
+export type ChangeCall = CreateCall | RevokeCall;
 
 /** Nobody waits for these: they go behind. */
 export type BackgroundCall =
   | { readonly method: "recordUses"; readonly uses: readonly TokenUse[] }
   | { readonly method: "forgetRequests"; readonly nowMs: number };
 
-export type WriterCall = ManagementCall | BackgroundCall;
+export type WriterCall = ChangeCall | BackgroundCall;
 
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }

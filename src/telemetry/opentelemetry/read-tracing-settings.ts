@@ -6,7 +6,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const defaultEndpoint = "http://localhost:4318";
 const defaultServiceName = "token-authority";
-// Of the calls that decide on a key, where neither their callers nor OTEL_TRACES_SAMPLER say which.
+// The share of calls that decide on a key, where neither their callers nor OTEL_TRACES_SAMPLER say which to record.
 const defaultRatio = 0.001;
 const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 

@@ -12,7 +12,7 @@ const connectionMs = 15_000;
 export type AdminListener = AsyncDisposable & {
   /** Where it listens, with the port that the system chose. */
   readonly address: string;
-  /** Connections that were cut since the start, for there were too many. */
+  /** Connections that were cut since the start because there were too many. */
   refused(): number;
 };
 
@@ -27,8 +27,8 @@ export type AdminOptions = {
 /**
  * Serves /metrics, /livez (the process turns) and /readyz (calls can be answered). Nothing secret is to be had here.
  *
- * A connection has one answer, and of too many the oldest is cut, never the newest: a probe is answered within the turn
- * in which its request is read, whoever else holds connections or waits for metrics.
+ * A connection has one answer. Of too many connections the oldest is cut, never the newest, so that a probe is answered
+ * within the turn in which its request is read, whatever others hold or wait for.
  */
 export async function startAdminListener({ address, expose, isReady, log }: AdminOptions): Promise<AdminListener> {
   const exposePaced = createPacedExposition(expose);

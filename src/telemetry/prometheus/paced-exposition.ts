@@ -8,8 +8,8 @@ export type Expose = () => Promise<Exposition>;
 const everyMs = 1000;
 
 /**
- * Makes metrics once a second at most, since all threads stop deciding while they count: whoever asks sooner waits for
- * the next, together with all others who do. Nobody is told what was true before the question.
+ * Makes metrics once a second at most, because all threads stop deciding while they count. An earlier request waits for
+ * the next metrics, together with all others that wait. No answer is older than its question.
  */
 export function createPacedExposition(expose: Expose): Expose {
   let madeAtMs = Number.NEGATIVE_INFINITY;

@@ -136,7 +136,7 @@ export class Http1Reply {
   #canReadRest(): boolean {
     const { complete, headers } = this.#message;
     const length = headers["content-length"];
-    // Of a request that asks for another protocol, Node's parser hands on nothing more once the response has ended.
+    // Where a request asks for another protocol, Node's parser hands on nothing more once the response has ended.
     const mayGoOn = headers.upgrade === undefined && length !== undefined;
     return complete || (mayGoOn && Number(length) <= this.#limits.maxDiscardedBytes);
   }

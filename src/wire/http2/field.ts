@@ -28,7 +28,7 @@ export class Field {
   readonly nameKind: FieldKind;
   /** The place among the fields that lanes ask for, or -1. */
   readonly slot: number;
-  /** The value, or where its octets lie until somebody asks for it. */
+  /** The value, or where its octets lie until a reader asks for it. */
   #value: string | null;
   readonly #octets: Buffer;
   readonly #start: number;
@@ -82,8 +82,8 @@ const requestKinds: ReadonlyMap<string, FieldKind> = new Map([
 ]);
 
 /**
- * The characters of a token (RFC 9110 section 5.6.2) and, of these, those of a field name: no upper case (RFC 9113
- * section 8.2.1).
+ * The characters of a token (RFC 9110 section 5.6.2), and the ones among them that a field name may have: no upper case
+ * (RFC 9113 section 8.2.1).
  */
 const isToken = charactersOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 const isName = charactersOf("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz");

@@ -2,6 +2,7 @@ import { ConnectionError, ErrorCode } from "./error-code.ts";
 import type { Field, FieldFactory, FieldName } from "./field.ts";
 import { HpackDynamicTable } from "./hpack-dynamic-table.ts";
 import { decodeHuffman, maxDecodedBytes } from "./hpack-huffman.ts";
+import type { Limits } from "./limits.ts";
 
 const scratchBytes = 1_024;
 const initialTableBytes = 4_096;
@@ -12,10 +13,7 @@ const maxKnownBytes = 256;
  */
 const shelfBytes = 4_096;
 
-export type HpackDecoderLimits = {
-  readonly maxHeaderListBytes: number;
-  readonly maxHeaderFields: number;
-};
+type HpackDecoderLimits = Pick<Limits, "maxHeaderListBytes" | "maxHeaderFields">;
 
 /**
  * Decodes the header blocks of one connection, in order (RFC 7541 section 2.2). A wrong block is COMPRESSION_ERROR on

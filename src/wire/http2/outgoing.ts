@@ -5,13 +5,14 @@ import { initialFrameBytes, initialWindowBytes } from "./frame.ts";
 import { FrameWriter, type SlabPool } from "./frame-writer.ts";
 import { type HeaderPair, HpackEncoder } from "./hpack-encoder.ts";
 import type { LaneAnswer } from "./lane.ts";
+import type { Limits } from "./limits.ts";
 import { SendWindow } from "./send-window.ts";
 import type { Stream } from "./stream.ts";
 
 /** A PING and two WINDOW_UPDATEs, as grpc-go sends them when it reads DATA. */
 const wholePartEarns = 12;
 
-export type OutgoingLimits = { readonly headerTableBytes: number; readonly maxUnsentBytes: number };
+type OutgoingLimits = Pick<Limits, "headerTableBytes" | "maxUnsentBytes">;
 
 /**
  * All that leaves on a connection, in order, as far as the peer's windows (RFC 9113 section 5.2) and its reading let

@@ -1,10 +1,7 @@
 import { FloodBudget } from "./flood-budget.ts";
+import type { Limits } from "./limits.ts";
 
-export type WorkGateLimits = {
-  readonly maxConcurrentStreams: number;
-  readonly maxHandlersAtOnce: number;
-  readonly resetBudget: number;
-};
+type WorkGateLimits = Pick<Limits, "maxConcurrentStreams" | "maxHandlersAtOnce" | "resetBudget">;
 
 /**
  * Lets work on a connection's requests begin. Work goes on when its request is reset, so that resets could ask for more

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Connection } from "./connection.ts";
+import type { HttpLimits } from "./limits.ts";
 import type { Peer, TlsPeer } from "./peer.ts";
 
 /** How many connections a listener has, for metrics. */
@@ -22,13 +23,7 @@ export type Entry = {
   readonly isStranger: boolean;
 };
 
-export type RegistryLimits = {
-  /** Connections that speak, strangers' not counted. */
-  readonly maxConnections: number;
-  /** Those of strangers; for one more, the oldest is cut. */
-  readonly maxStrangers: number;
-  /** How long a stranger has to be told that it is one. */
-  readonly strangerMs: number;
+type RegistryLimits = Pick<HttpLimits, "maxConnections" | "maxStrangers" | "strangerMs"> & {
   /** Whether the longest idle connection is cut for one too many: so on a port that anybody may connect to. */
   readonly cutsIdle: boolean;
 };

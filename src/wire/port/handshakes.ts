@@ -1,12 +1,7 @@
 import type { Socket } from "node:net";
+import type { HttpLimits } from "./limits.ts";
 
-export type HandshakeLimits = {
-  /** Sockets that do not speak yet; for one more, one is cut. */
-  readonly maxHandshakes: number;
-  /** TLS handshakes that begin in a second, and how many may begin at once after a time without any. */
-  readonly handshakesPerSecond: number;
-  readonly maxHandshakeBurst: number;
-};
+type HandshakeLimits = Pick<HttpLimits, "maxHandshakes" | "handshakesPerSecond" | "maxHandshakeBurst">;
 
 /**
  * Sockets of one remote address that do not speak yet, and of those the ones that wait for their turn, in the order in
@@ -25,7 +20,7 @@ export class Handshakes {
   readonly #isPaced: boolean;
   readonly #parties = new Map<string, Party>();
   readonly #partyOf = new Map<Socket, Party>();
-  /** Parties with somebody who waits, in the order of their turns. */
+  /** Parties with a waiting socket, in the order of their turns. */
   readonly #turns = new Set<Party>();
   #budget: number;
   #refilledAtMs = performance.now();

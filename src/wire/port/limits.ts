@@ -1,5 +1,5 @@
 /**
- * What the listener grants its peers before it knows their protocol, and those of HTTP/1.1 after. HTTP/2 brings limits
+ * What the listener grants its peers before it knows their protocol, and HTTP/1.1's peers after. HTTP/2 brings limits
  * of its own.
  */
 export type HttpLimits = {

@@ -25,7 +25,7 @@ export type PeerWatch = {
   goes(peer: TlsPeer, address: string | null): void;
 };
 
-/** The fault of a failed handshake by the error's code; null for a peer that only looked whether somebody listens. */
+/** The fault of a failed handshake by the error's code; null for a peer that only looked whether the port is open. */
 export function handshakeFaultOf(code: string): HandshakeFault | null {
   if (code === "ECONNRESET" || code === "EPIPE") {
     return null;

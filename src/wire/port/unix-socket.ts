@@ -55,7 +55,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   removeOwn(path, stats);
 }
 
-// Only a refused connection proves that nobody listens; any other error may be a live listener's.
+// Only a refused connection proves that there is no listener; any other error may come from a live one.
 function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });

@@ -15,6 +15,13 @@ export const plantedStore = [
     tests: ["test/authority/key-index.test.ts"],
   },
   {
+    name: "look-ups of a turn are older than the changes that were read in it",
+    file: "src/stores/sqlite/serving/serving-store.ts",
+    from: "        lookUp.renew();\n        return read(() => reader.changesAfter(revision, limit));",
+    to: "        return read(() => reader.changesAfter(revision, limit));",
+    tests: ["test/sqlite/look-up.test.ts"],
+  },
+  {
     name: "a view that has lost its writer is fresh",
     file: "src/stores/sqlite/serving/shared-freshness.ts",
     from: "isServing() && readSignal() === mark.signal",
@@ -80,7 +87,7 @@ export const plantedStore = [
   {
     name: "a revocation log that was moved while a line was written is not noticed",
     file: "src/stores/sqlite/writer/revocation-log.ts",
-    from: "    // Again: whoever moves it from now on, as a restore does, finds these lines in it.\n    requireOurs();",
+    from: "    // Again: a program that moves the file from now on, as a restore does, finds these lines in it.\n    requireOurs();",
     to: "",
     tests: ["test/sqlite/disk-faults.test.ts"],
   },
@@ -153,5 +160,12 @@ export const plantedStore = [
     from: "  if (hasWal && hasShm) {\n    try {",
     to: "  if (isWritable(file)) {\n    try {",
     tests: ["test/looking.test.ts"],
+  },
+  {
+    name: "an order that waits for a worker which is told to end is left waiting",
+    file: "src/machine/start-worker.ts",
+    from: '    state = "closing";\n    giveUpWaiting();',
+    to: '    state = "closing";',
+    tests: ["test/machine/worker.test.ts"],
   },
 ] as const;

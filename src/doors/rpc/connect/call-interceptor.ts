@@ -35,7 +35,8 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
   }
 
   async function answerStream(passage: Passage, request: StreamRequest, next: Next) {
-    const reword = (error: unknown) => toConnectError(rewordProtocolError(error, request.method.input));
+    const reword = (error: unknown) =>
+      isInOurWords(error) ? error : toConnectError(rewordProtocolError(error, request.method.input));
     try {
       const judged = judging(catching(request.message, reword), () => judgeAgain(passage));
       const response = await next({ ...request, message: judged });
@@ -50,10 +51,17 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
 
   /** The error in our words, noted. */
   function failed({ call, method }: Passage, error: unknown): ConnectError {
-    const ours = error instanceof ConnectError ? statusOfConnectError(error) : null;
-    call.status = ours ?? statusOfError(error, rpcName(method), reportFault);
-    return ours !== null && error instanceof ConnectError ? error : toConnectError(call.status);
+    if (isInOurWords(error)) {
+      call.status = statusOfConnectError(error);
+      return error;
+    }
+    call.status = statusOfError(error, rpcName(method), reportFault);
+    return toConnectError(call.status);
   }
+}
+
+function isInOurWords(error: unknown): error is ConnectError {
+  return error instanceof ConnectError && statusOfConnectError(error) !== null;
 }
 
 function requireKnownFields(request: UnaryRequest): void {

@@ -13,7 +13,7 @@ import { createRpcHandler } from "./rpc-handler.ts";
 export type ConnectHandlerOptions = {
   readonly authority: TokenAuthority;
   readonly clock: Clock;
-  /** The role of an identity as of now, or null when nobody gave it one. Asked for every call. */
+  /** The role of an identity as of now, or null when it has none. Asked for every call. */
   readonly roleOf: RoleOf;
   /** Whether the store can answer now, from a real read. */
   readonly isServing: () => boolean;

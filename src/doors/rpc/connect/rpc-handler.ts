@@ -26,7 +26,9 @@ import {
 } from "./plain-response.ts";
 
 export type RpcHandlerOptions = {
-  /** Connect's handlers by the path of their RPC. Their gate and interceptors are those of this folder, or do the same. */
+  /**
+   * Connect's handlers by the path of their RPC. Their gate and interceptors are those of this folder, or do the same.
+   */
   readonly routes: ReadonlyMap<string, UniversalHandler>;
   /** Makes the decision who may call an RPC. */
   readonly admissionTo: (method: DescMethod) => Admit;
@@ -69,7 +71,9 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
       return methodNotAllowed();
     }
     // Without a protocol a request is no call.
-    const protocol = protocolOf(handler.method, plainlyTyped(request.header).get("content-type") ?? "");
+    const contentType = plainlyTyped(request.header).get("content-type") ?? "";
+    // Only Connect has requests without a body, and so without its type.
+    const protocol = request.method === "GET" ? "connect" : protocolOf(handler.method, contentType);
     if (protocol === null) {
       return unsupportedMediaType();
     }
@@ -134,8 +138,8 @@ function protocolOf({ methodKind }: DescMethod, contentType: string): Protocol |
 }
 
 /**
- * A response to plain HTTP leaves after the end of the request, as simple clients expect, unless that is long in coming. One to
- * gRPC leaves at once: the end of its request may wait for it.
+ * A response to plain HTTP leaves after the end of the request, as simple clients expect, unless that is long in
+ * coming. One to gRPC leaves at once: the end of its request may wait for it.
  */
 async function afterRequest({ body }: HttpRequest, response: HttpResponse): Promise<HttpResponse> {
   let seenBytes = 0;

@@ -1,6 +1,7 @@
 import type { AuthenticateRequest } from "../../../authority/judge.ts";
 import type { TokenType } from "../../../authority/token.ts";
 import { malformed, WireReader, WireType } from "../../../wire/protobuf/wire-reader.ts";
+import { typeOfNumber } from "../numbers.ts";
 
 /**
  * Why bytes are no request: not protobuf, a field of a number that the message does not have, or allowed_types of which
@@ -17,8 +18,6 @@ const isMalformed: RequestFault = { fault: "malformed" };
 const areTypesInvalid: RequestFault = { fault: "types_invalid" };
 const noPermissions: readonly string[] = [];
 const noTypes: readonly TokenType[] = [];
-/** By their numbers in token.proto. */
-const typeOfNumber: readonly (TokenType | null)[] = [null, "secret", "publishable", "restricted"];
 
 /**
  * Hot path. Decodes a casapay.token.v1.AuthenticateRequest, which lies in `bytes` from `start` up to `end`. It decides
@@ -122,8 +121,8 @@ function readNumber(reader: WireReader, numbers: number[]): boolean {
 function typesOf(numbers: readonly number[]): readonly TokenType[] | null {
   const types: TokenType[] = [];
   for (const number of numbers) {
-    const type = typeOfNumber[number] ?? null;
-    if (type === null) {
+    const type = typeOfNumber[number];
+    if (type === undefined) {
       return null;
     }
     if (!types.includes(type)) {

@@ -1,24 +1,13 @@
-import type { Outcome, RefusalReason } from "../../../authority/judge.ts";
-import type { StoredToken, TokenType } from "../../../authority/token.ts";
+import type { Outcome } from "../../../authority/judge.ts";
+import type { StoredToken } from "../../../authority/token.ts";
 import { preparedAnswer } from "../../../calls/prepared-answers.ts";
 import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
 import { lengthPrefixedText } from "../../../wire/protobuf/length-prefixed.ts";
+import { numberOfReason, numberOfType } from "../numbers.ts";
 
 type Refusal = Extract<Outcome, { readonly kind: "refusal" }>;
 
-// Numbers of fields and enums are those of token.proto and token_service.proto.
-const numberOfType = { secret: 1, publishable: 2, restricted: 3 } satisfies Record<TokenType, number>;
-
-const numberOfReason = {
-  KEY_MALFORMED: 1,
-  KEY_UNKNOWN: 2,
-  TOKEN_REVOKED: 3,
-  TOKEN_EXPIRED: 4,
-  LIVEMODE_MISMATCH: 5,
-  TYPE_NOT_ALLOWED: 6,
-  INSUFFICIENT_PERMISSIONS: 7,
-} satisfies Record<RefusalReason, number>;
-
+// Numbers of fields are those of token.proto and token_service.proto.
 const keyMalformed = encodeRefusal({ kind: "refusal", reason: "KEY_MALFORMED", token: null, missingPermissions: [] });
 const keyUnknown = encodeRefusal({ kind: "refusal", reason: "KEY_UNKNOWN", token: null, missingPermissions: [] });
 

@@ -12,8 +12,8 @@ import type { Peer } from "../../../wire/port/peer.ts";
 import { createTokenMethods } from "../token-service.ts";
 import { createMessageAnswer } from "./message-answer.ts";
 
-// A tenth of a millisecond of work or so: one read may bring a thousand of them, and whoever authenticates would wait
-// for all.
+// A tenth of a millisecond of work or so: one read may bring a thousand of them, and each Authenticate would wait for
+// all.
 const maxBegunPerTurn = 2;
 
 /**

@@ -43,7 +43,7 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
     if (turn !== null) {
       await turn;
       if (stream.isClosed) {
-        // Nothing was done, and nobody waits for it: the turns of those who do come sooner.
+        // Nothing was done, and the client has gone: the calls of waiting clients get their turns sooner.
         return fail(call, callCanceled);
       }
     }

@@ -1,6 +1,6 @@
 import { isObject, type JournalLine, parseJson, toJournalLine } from "../writer/revocation-line.ts";
 
-/** What a line of a file says of changes, whoever has written, wrapped or put something before it. */
+/** What the lines of a file say of changes, whichever program wrote, wrapped or prefixed them. */
 export type ChangesInText = {
   readonly lines: readonly JournalLine[];
   /** False when it may tell of a change that cannot be read: cut off, edited, or in another form than JSON. */

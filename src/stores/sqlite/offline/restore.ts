@@ -39,7 +39,7 @@ export type Restored = {
   readonly revokedAgain: number;
   /** Revoked before the backup already. */
   readonly alreadyRevoked: number;
-  /** Of tokens that were created after the backup, and are lost: their keys are unknown from now on. */
+  /** Tokens that were created after the backup and are lost: their keys are unknown from now on. */
   readonly ofLostTokens: number;
   /** The newest change that the files tell of. */
   readonly reached: number;
@@ -82,7 +82,7 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   using _lock = lockDataDirectory(files.directory);
   requireNoDatabase(files);
   const unfinished = { database: `${files.database}.unfinished`, revocationLog: unfinishedLog(files.revocationLog) };
-  // Of a restore that was killed.
+  // A killed restore has left it.
   removeDatabase(unfinished.database);
   rmSync(unfinished.revocationLog, { force: true });
   const seenMs = readMarker(files.marker)?.timeMs ?? 0;

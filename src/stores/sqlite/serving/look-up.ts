@@ -2,7 +2,9 @@ import type Database from "better-sqlite3";
 import type { StoredToken } from "../../../authority/token.ts";
 import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "../token-row.ts";
 
-/** Of pages, in KiB. The upper pages of ten million tokens' index and table fit in; the lower ones hardly come again. */
+/**
+ * Of pages, in KiB. The upper pages of ten million tokens' index and table fit in; the lower ones hardly come again.
+ */
 const cacheKib = 8192;
 
 /** Looks keys up for one serving thread. Throws what the driver throws. */
@@ -22,9 +24,10 @@ export type SharingSignals = {
 };
 
 /**
- * Takes over a connection that only reads. The look-ups of one turn of the event loop share a read transaction: to begin and end one takes
- * as long as to find a token. It ends with the turn, and before that when something has changed, so that no look-up is staler than one
- * by itself; and there is none while the write-ahead log is long, so that the log starts anew.
+ * Takes over a connection that only reads. The look-ups of one turn of the event loop share a read transaction: to
+ * begin and end one takes as long as to find a token. It ends with the turn, and before that when something has
+ * changed, so that no look-up is staler than one by itself; and there is none while the write-ahead log is long, so
+ * that the log starts anew.
  */
 export function createLookUp(db: Database.Database, { changeSignal, isLogLong }: SharingSignals): LookUp {
   db.pragma(`cache_size = -${cacheKib}`);
@@ -35,23 +38,22 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
     `SELECT ${storedTokenColumns} FROM token_key JOIN token ON token.revision = token_key.token_revision
      WHERE token_key.digest = ?`,
   );
-  let isSharing = false;
-  let signalSeen = Number.NaN;
+  /** The signal that the shared read transaction began at; null while there is none. */
+  let sharedAt: number | null = null;
   let isEndComing = false;
 
-  /** Hot path. The signal is read first: what changes in between ends the transaction though it was seen. */
+  /** The signal is read first: what changes in between ends the transaction though it was seen. */
   function share(): void {
     const signal = changeSignal();
-    if (isSharing && signal === signalSeen) {
+    if (signal === sharedAt) {
       return;
     }
     endSharing();
     if (isLogLong()) {
       return;
     }
-    signalSeen = signal;
     begin.run();
-    isSharing = true;
+    sharedAt = signal;
     if (!isEndComing) {
       isEndComing = true;
       setImmediate(endTurn);
@@ -63,12 +65,13 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
     try {
       endSharing();
     } catch {
-      // Nobody waits for an end. The transaction is still open: the next look-up fails at the same, and its caller hears of it.
+      // Nobody waits for an end. The transaction is still open: the next look-up fails at the same, and its caller
+      // hears of it.
     }
   }
 
   function endSharing(): void {
-    isSharing = false;
+    sharedAt = null;
     if (db.inTransaction) {
       end.run();
     }

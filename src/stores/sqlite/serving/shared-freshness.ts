@@ -22,7 +22,7 @@ export function createSharedFreshness({ readSignal, journal, isServing }: Shared
       const signal = readSignal();
       return { revision: journal.head().revision, signal };
     },
-    // Hot path: one load when nothing has changed.
+    // One load when nothing has changed.
     isFresh: (mark) => isServing() && readSignal() === mark.signal,
     changesSince({ revision }, limit) {
       const signal = readSignal();

@@ -6,8 +6,8 @@ import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult
 
 const maxWaitingCalls = 10_000;
 /**
- * A caller goes on as soon as it is answered, for some tenths of a millisecond. More at a time would keep whoever
- * authenticates waiting.
+ * A caller goes on as soon as it is answered, for some tenths of a millisecond. More at a time would keep Authenticate
+ * waiting.
  */
 const maxSettledPerTurn = 2;
 

@@ -35,7 +35,7 @@ export function checkpointWhenLong(
 }
 
 /**
- * Says so when the WAL grows and cannot start anew: as long as somebody reads what it held before, all of it is kept.
+ * Warns when the WAL grows and cannot start anew: all of it is kept as long as a reader needs what it held before.
  */
 export function warnWhenHeld(db: Database.Database, log: Log): void {
   const { log: frames } = checkpoint(db, "NOOP");

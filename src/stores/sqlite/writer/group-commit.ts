@@ -1,6 +1,6 @@
 import { toFailure } from "../../../machine/failure.ts";
 import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
-import type { ManagementCall, WriterAnswer } from "../writer-call.ts";
+import type { ChangeCall, WriterAnswer } from "../writer-call.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 
@@ -14,8 +14,8 @@ import type { Writer } from "./writer.ts";
 export function commitTogether(
   writer: Writer,
   room: StorageRoom,
-  calls: readonly ManagementCall[],
-): ReadonlyMap<ManagementCall, WriterAnswer> {
+  calls: readonly ChangeCall[],
+): ReadonlyMap<ChangeCall, WriterAnswer> {
   try {
     return writer.transact(() => new Map(calls.map((call) => [call, apply(writer, room, call)])));
   } catch (error) {
@@ -23,14 +23,14 @@ export function commitTogether(
       throw error;
     }
     if (isBusy(error)) {
-      // Another program holds the database. To wait for it again, once a call, would take all day.
+      // Another program holds the database. Waiting again for each call would take all day.
       return new Map(calls.map((call) => [call, { method: "failed", failure: toFailure(error) }]));
     }
     return new Map(calls.toSorted(revocationsFirst).map((call) => [call, commitAlone(writer, room, call)]));
   }
 }
 
-function commitAlone(writer: Writer, room: StorageRoom, call: ManagementCall): WriterAnswer {
+function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswer {
   try {
     return writer.transact(() => apply(writer, room, call));
   } catch (error) {
@@ -48,7 +48,7 @@ function commitAlone(writer: Writer, room: StorageRoom, call: ManagementCall): W
   }
 }
 
-function apply(writer: Writer, room: StorageRoom, call: ManagementCall): WriterAnswer {
+function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswer {
   switch (call.method) {
     case "create":
       return { method: "create", outcome: writer.create(call, room.isLow) };
@@ -57,6 +57,6 @@ function apply(writer: Writer, room: StorageRoom, call: ManagementCall): WriterA
   }
 }
 
-function revocationsFirst(a: ManagementCall, b: ManagementCall): number {
+function revocationsFirst(a: ChangeCall, b: ChangeCall): number {
   return Number(b.method === "revoke") - Number(a.method === "revoke");
 }

@@ -199,7 +199,7 @@ export function openMarker(
   }
 }
 
-/** Opening a pipe without O_NONBLOCK would wait for whoever writes to it. */
+/** Opening a pipe without O_NONBLOCK would wait for a writer. */
 function readRegularFile(file: string): string {
   const descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {

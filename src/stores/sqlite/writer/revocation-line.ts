@@ -20,7 +20,7 @@ export type Takeaway = {
 
 /** What a line of a revocation log, or a log line of a change, says of the journal. */
 export type JournalLine = {
-  /** Of the changes after this revision and before `revision`, the line says that none is a takeaway. */
+  /** The line says that no change after this revision and before `revision` is a takeaway. */
   readonly after: number;
   readonly revision: number;
   /** Lower-case hexadecimal. */

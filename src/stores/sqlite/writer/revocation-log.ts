@@ -40,7 +40,7 @@ import type { StorageRoom } from "./storage-room.ts";
 export type RevocationLog = Disposable & {
   /**
    * Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be, also when
-   * the file is no longer at its place, or somebody else has written to it.
+   * the file is no longer at its place, or another program has written to it.
    */
   append(revocations: readonly Revocation[]): void;
   /** Notes how far the log reaches, when it is behind. A full disk is no reason to fail: nothing is lost without it. */
@@ -195,7 +195,7 @@ function createRevocationLog(
   let roomBytes = sizeBytes;
   let followedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** A line in a file that was moved away, or among those of another store, is found by no restore. */
+  /** No restore finds a line in a file that was moved away, or among the lines of another store. */
   function requireOurs(): void {
     const there = statSync(file, { throwIfNoEntry: false });
     if (there?.dev !== dev || there.ino !== ino || there.size !== roomBytes) {
@@ -241,7 +241,7 @@ function createRevocationLog(
     sizeBytes += bytes.length;
     // Without room ahead, the line made its own.
     roomBytes = Math.max(roomBytes, sizeBytes);
-    // Again: whoever moves it from now on, as a restore does, finds these lines in it.
+    // Again: a program that moves the file from now on, as a restore does, finds these lines in it.
     requireOurs();
   }
 

@@ -6,8 +6,8 @@ import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
 import type {
   BackgroundCall,
+  ChangeCall,
   CreateCall,
-  ManagementCall,
   RevokeCall,
   WriterAnswer,
   WriterCall,
@@ -58,8 +58,8 @@ export type WriterLoop = {
 };
 
 /**
- * Works off the calls of all serving threads: in each turn those that wait, together, then one of those nobody waits
- * for, then the upkeep. What arrives in the meantime waits for the next turn.
+ * Works off the calls of all serving threads: in each turn all calls that wait, together, then one background call,
+ * then the upkeep. What arrives in the meantime waits for the next turn.
  */
 export function createWriterLoop({
   db,
@@ -74,7 +74,7 @@ export function createWriterLoop({
   onFatal,
 }: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
-  /** Revocations go first: while one waits, somebody's key is in the wrong hands. */
+  /** Revocations go first: while one waits, a key is in the wrong hands. */
   const waitingRevocations: Waiting<RevokeCall>[] = [];
   const waitingCreations: Waiting<CreateCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
@@ -129,7 +129,7 @@ export function createWriterLoop({
 
   function commitWaiting(): void {
     const first = waitingRevocations.splice(0, maxCallsInCommit);
-    const batch: readonly Waiting<ManagementCall>[] = [
+    const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingCreations.splice(0, maxCallsInCommit - first.length),
     ];
@@ -140,7 +140,7 @@ export function createWriterLoop({
         room,
         batch.map(({ call }) => call),
       );
-      // After the commit and before the answers: whoever decides on a key after an answer sees that something changed.
+      // After the commit and before the answers, so that every decision after an answer sees that something changed.
       signalChange();
       revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
       noteHead(writer.head());
@@ -236,7 +236,7 @@ export function createWriterLoop({
 }
 
 /** What the call has revoked: nothing when the token was revoked before. */
-function revocationIn(call: ManagementCall, answered: WriterAnswer | undefined): readonly Revocation[] {
+function revocationIn(call: ChangeCall, answered: WriterAnswer | undefined): readonly Revocation[] {
   if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
     return [];
   }

@@ -18,8 +18,8 @@ import { createWriterLoop } from "./writer-loop.ts";
 import { yieldToOthers } from "./yield-to-others.ts";
 
 /**
- * What may be missing though the database has changes, or had some: whoever starts the process must say that it shall
- * be made anew.
+ * What may be missing though the database has changes, or had some: the person who starts the process must ask for a
+ * new one.
  */
 export type Missing = "database" | "revocation log" | "marker";
 

@@ -38,7 +38,7 @@ export type Writer = {
   create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
   revoke(call: RevokeCall): RevokeOutcome | null;
   recordUses(uses: readonly TokenUse[]): void;
-  /** Forgets some of those due and returns how many: ask again until there are none. */
+  /** Forgets some of the due records and returns how many: ask again until there are none. */
   forgetSomeRequests(nowMs: number): number;
 };
 
@@ -106,7 +106,7 @@ export function createWriter(db: Database.Database): Writer {
    * rolled back.
    */
   const mostLive = new Map<string, number>();
-  /** Of the changes of this run: an earlier run may have been in the future, and its clock been set right since. */
+  /** Among the changes of this run: the clock of an earlier run may have been ahead and set right since. */
   let newestMs = Number.NEGATIVE_INFINITY;
 
   /** Threads read the clock and then ask: what comes later may have read the earlier time. */

@@ -6,8 +6,8 @@ const thisThread = "/proc/thread-self";
 const niceness = 5;
 
 /**
- * Lets the process' other threads go first wherever they want the same core: whoever authenticates waits for less of a
- * commit. Where that cannot be had, it changes nothing.
+ * Lets the process' other threads go first where they want the same core, so that Authenticate waits for less of a
+ * commit. Changes nothing where the system does not allow it.
  */
 export function yieldToOthers(): void {
   if (!existsSync(thisThread)) {

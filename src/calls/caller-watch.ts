@@ -24,7 +24,7 @@ export type CallerWatch = PeerWatch & {
   readings(): PeerReadings;
 };
 
-export type PeerWatchOptions = {
+export type CallerWatchOptions = {
   readonly port: PortName;
   /** Whether the callers file names an identity. Null where nobody is asked for a certificate. */
   readonly isKnown: ((identity: string) => boolean) | null;
@@ -32,7 +32,7 @@ export type PeerWatchOptions = {
 };
 
 const allowance: Allowance = { lines: 1, everyMs: 10_000 };
-/** Whoever has gone is forgotten after one to two of these. */
+/** A caller that has gone is forgotten after one to two of these. */
 const windowMs = 10 * 60 * 1000;
 /** More than a person reads, and than a metric should have values. */
 const maxIdentities = 200;
@@ -43,7 +43,7 @@ const maxNameCharacters = 300;
  * Counts and logs the peers of one port that may not call, with what a person needs to mend it, and notes when the
  * certificates of callers end. A line each 10 seconds for each reason, and for each caller that the callers file names.
  */
-export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): CallerWatch {
+export function createCallerWatch({ port, isKnown, log }: CallerWatchOptions): CallerWatch {
   const sample = createSampler();
   const refused = noneRefused(isKnown !== null);
   let ends = new Map<string, number>();
@@ -68,7 +68,7 @@ export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): Calle
       return;
     }
     if (fault !== null) {
-      // Of callers that are known, a line each: one that calls often would hide the others.
+      // Each known caller has a line of its own: a caller that calls often would hide the others.
       const caller = knownName(peer);
       refuse(fault, `${fault} ${caller ?? ""}`, {
         caller: caller ?? undefined,
@@ -147,7 +147,7 @@ function noneRefused(knowsCallers: boolean): Map<PeerFault, number> {
   return new Map([...handshakeFaults, ...(knowsCallers ? callerFaults : [])].map((fault) => [fault, 0]));
 }
 
-/** By identity the sooner of two, those that end first. */
+/** The sooner of two times for each identity; keeps the identities whose times come first. */
 export function soonest(...all: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
   const ends = new Map<string, number>();
   for (const [identity, endMs] of all.flatMap((one) => [...one])) {
@@ -162,7 +162,7 @@ function describe(certificate: CertificateDescription | null): object {
     : {
         subject: nameOf(certificate.subject),
         issuer: nameOf(certificate.issuer),
-        // Of a stranger's certificate it may be no time.
+        // A stranger's certificate may hold no valid time.
         expires_at: Number.isFinite(certificate.expiresAtMs)
           ? new Date(certificate.expiresAtMs).toISOString()
           : undefined,

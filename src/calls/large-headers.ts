@@ -7,7 +7,7 @@ import { headerTooLarge, publicErrorBody } from "./public-error.ts";
 
 const allowance: Allowance = { lines: 100, everyMs: 1000 };
 
-/** Whoever sent a request whose header is larger than is read. */
+/** The sender of a request whose header is larger than is read. */
 type Sender = { readonly transport: string; readonly identity: string | null };
 
 /**
