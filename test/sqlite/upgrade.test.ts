@@ -126,7 +126,7 @@ it("a backup of the release before is restored with the log that has gone on thr
   const hash = Buffer.from(head?.hash ?? []).toString("hex");
   said.push({
     level: 30,
-    time: nowMs,
+    time: nowMs + 20,
     pid: 1,
     action: "revoke",
     token_id: id,
