@@ -50,7 +50,7 @@ export type Lifecycle = {
 
 type Command = fc.AsyncCommand<Model, Lifecycle>;
 
-export function emptyModel(nowMs: number): Model {
+function emptyModel(nowMs: number): Model {
   return { nowMs, tokens: [], backup: null, made: 0 };
 }
 

@@ -284,7 +284,13 @@ export function describeWrites(rig: StoreRig): void {
       const before = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs)));
       const outcome = revokedIn(await rig.store.revoke(facts.id, "leaked", at(nowMs + 5, "me")));
       const revoked = { ...before.token, revokedAtMs: nowMs + 5, revokeReason: "leaked", revokeRevision: 2 };
-      const row = { revision: 2, atMs: nowMs + 5, caller: "me", action: "revoke" as const, subject: { tokenId: facts.id } };
+      const row = {
+        revision: 2,
+        atMs: nowMs + 5,
+        caller: "me",
+        action: "revoke" as const,
+        subject: { tokenId: facts.id },
+      };
       expect(outcome.token).toEqual({ ...revoked, lastUsedAtMs: null });
       expect(outcome.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
       expect(hex(outcome.head?.hash)).toBe(hex(hashChange(before.head.hash, row, revokeFacts("leaked"))));
