@@ -11,7 +11,10 @@ export type Mark = {
 export type TokenChange = {
   readonly revision: number;
   readonly action: Action;
-  /** Of every key that the changed token has or had; empty where no token was changed. Null where an account was changed: then it is every key there is. */
+  /**
+   * Of every key that the changed token has or had; empty where no token was changed. Null where an account was
+   * changed: that stands for every key there is.
+   */
   readonly digests: readonly Uint8Array[] | null;
 };
 

@@ -28,9 +28,9 @@ export type OldLife = {
 };
 
 /**
- * Makes a data directory as such a release left it: database, revocation log, and marker where there was one. Its hashes
- * are computed here once more, from what that release promised of them. Creations come first, and then the revocations,
- * in the order given. Returns the newest change.
+ * Makes a data directory as such a release left it: database, revocation log, and marker where there was one. Its
+ * hashes are computed here once more, from what that release promised of them. Creations come first, and then the
+ * revocations, in the order given. Returns the newest change.
  */
 export function makeOldDirectory(directory: string, lives: readonly OldLife[], version: OldVersion = 3): JournalHead {
   const files = dataFiles(directory);

@@ -40,8 +40,10 @@ const lookUpPlans = () => plansOf((db) => createLookUp(db, alone));
 it("looks a key up along an index, always", () => {
   expect(lookUpPlans()).toMatchInlineSnapshot(`
     {
-      "SELECT <columns>, token_key.key_hint, token_key.issue_revision FROM token_key JOIN token ON token.revision = token_key.token_revision WHERE token_key.digest = ?": [
+      "SELECT <columns>, key_hint, issue_revision FROM (SELECT token_revision, key_hint, issue_revision FROM token_key WHERE digest = ? LIMIT 1) CROSS JOIN token ON token.revision = token_revision": [
+        "CO-ROUTINE (subquery-1)",
         "SEARCH token_key USING PRIMARY KEY (digest=?)",
+        "SCAN (subquery-1)",
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
       ],
     }

@@ -14,9 +14,9 @@ export type OldChange = {
 };
 
 /**
- * The hash of a change by version 1: SHA-256 over the hash of the change before it and the UTF-8 of a JSON array without
- * white space: revision, time, caller, action, token id, the digest of the key in lower-case hexadecimal, account, type,
- * livemode, permissions and expiry.
+ * The hash of a change by version 1: SHA-256 over the hash of the change before it and the UTF-8 of a JSON array
+ * without white space: revision, time, caller, action, token id, the digest of the key in lower-case hexadecimal,
+ * account, type, livemode, permissions and expiry.
  */
 export function hashOldChange(
   previousHash: Uint8Array,

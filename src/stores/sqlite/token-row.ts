@@ -5,7 +5,7 @@ const ownColumns = `token.revision, token.id, token.account, token.name, token.t
   token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms, token.revoke_reason, token.revoke_revision`;
 
 /** The columns of a StoredTokenRow, from the tables token and token_key: of a token and one of its keys. */
-export const storedTokenColumns = `${ownColumns}, token_key.key_hint, token_key.issue_revision`;
+export const storedTokenColumns = `${ownColumns}, key_hint, issue_revision`;
 
 const newestKey = "FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1";
 

@@ -84,11 +84,12 @@ const tokensSql = `SELECT token.revision, token.id, token.revoked_at_ms, token.r
 const keysSql = `SELECT token_key.token_revision, token_key.issue_revision, token_key.ends_at_ms, token_key.end_revision,
     token.id AS token_id
   FROM token_key LEFT JOIN token ON token.revision = token_key.token_revision
-  WHERE (token_key.token_revision, token_key.issue_revision) > (?, ?) ORDER BY token_key.token_revision, token_key.issue_revision LIMIT ?`;
+  WHERE (token_key.token_revision, token_key.issue_revision) > (?, ?)
+  ORDER BY token_key.token_revision, token_key.issue_revision LIMIT ?`;
 
 /**
- * Checks the chain of the journal, each change against its token, each token and key against its changes, and, when a head is
- * given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a server may
+ * Checks the chain of the journal, each change against its token, each token and key against its changes, and, when a
+ * head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a server may
  * run beside it.
  */
 export function verifyJournal(

@@ -9,7 +9,7 @@ export type Revocation = {
   readonly reason: string;
 };
 
-/** A change that takes something away from keys, or gives it back: what a restore does again, in the order of changes. */
+/** A change that takes something away from keys, or gives it back: what a restore does again, in order. */
 export type Takeaway = {
   readonly action: "revoke";
   readonly tokenId: string;
