@@ -1,6 +1,6 @@
 import type { TokenReads } from "./authority/token-store.ts";
+import { type PortName, soonest } from "./calls/caller-watch.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
-import { type PortName, soonest } from "./calls/unknown-callers.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";

@@ -2,6 +2,7 @@ import type { Role } from "./authority/caller.ts";
 import type { Clock } from "./authority/clock.ts";
 import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { RoleOf } from "./calls/admission.ts";
+import { createCallerWatch } from "./calls/caller-watch.ts";
 import type { ReportFault } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
 import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
@@ -9,7 +10,6 @@ import { checkRpc, tokenRpcs } from "./calls/rpcs.ts";
 import { type Port, startPort } from "./calls/start-port.ts";
 import type { TlsSet } from "./calls/tls-set.ts";
 import { readNoTrace, readTrace as readTraceHeaders } from "./calls/trace-headers.ts";
-import { createPeerWatch } from "./calls/unknown-callers.ts";
 import type { RpcConfig } from "./config.ts";
 import { createCheck } from "./doors/gateway/check.ts";
 import { createCheckLane } from "./doors/gateway/check-lane.ts";
@@ -88,7 +88,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
   let tls = options.tls;
   const certificates = tls === null ? null : createCertificateSource(tls.certificates, clock);
   const roleOf = (identity: string) => (tls === null ? share.plaintextRole : (tls.callers.get(identity) ?? null));
-  const watch = createPeerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
+  const watch = createCallerWatch({ port: "rpc", isKnown: (identity) => roleOf(identity) !== null, log });
   const onCall = (call: FinishedCall) => {
     if (call.reason === "CALLER_UNKNOWN" && call.caller !== null) {
       watch.unknownCaller(call.caller);

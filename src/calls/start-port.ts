@@ -7,8 +7,8 @@ import type { ListenAddress } from "../wire/port/listen-address.ts";
 import { type Listener, startListener } from "../wire/port/listener.ts";
 import type { Peer } from "../wire/port/peer.ts";
 import type { CertificateSource } from "../wire/tls/certificate-source.ts";
-import { createLargeHeaders } from "./large-header.ts";
-import type { CallerWatch, PeerReadings } from "./unknown-callers.ts";
+import type { CallerWatch, PeerReadings } from "./caller-watch.ts";
+import { createLargeHeaders } from "./large-headers.ts";
 
 export type PortOptions = {
   readonly address: ListenAddress;

@@ -1,6 +1,6 @@
 import type { RoleOf } from "../../calls/admission.ts";
+import { createCallerWatch } from "../../calls/caller-watch.ts";
 import { type Port, startPort } from "../../calls/start-port.ts";
-import { createPeerWatch } from "../../calls/unknown-callers.ts";
 import type { Log } from "../../machine/log.ts";
 import type { HttpHandler } from "../../wire/exchange.ts";
 import type { ByteBudget } from "../../wire/port/byte-budget.ts";
@@ -33,7 +33,7 @@ export type ConsolePortOptions = {
 /** Starts the console. Its callers are those of the RPCs, with the same roles. */
 export async function startConsolePort(options: ConsolePortOptions): Promise<Port> {
   const { address, tls, roleOf, answerRpc, figures, bucketsMs, readState, log } = options;
-  const watch = createPeerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
+  const watch = createCallerWatch({ port: "console", isKnown: (identity) => roleOf(identity) !== null, log });
   return await startPort({
     budget: options.budget,
     knowsCallers: true,

@@ -51,11 +51,11 @@ const errors = {
   503: refusal("Not answered just now. After a change the outcome is unknown: ask again.", examples.errors[503]),
 };
 
-type Status = keyof typeof errors;
+type ErrorStatus = keyof typeof errors;
 
-const always: readonly Status[] = [400, 401, 403, 429, 431, 500, 503];
+const always: readonly ErrorStatus[] = [400, 401, 403, 429, 431, 500, 503];
 
-function answers(ok: object, more: readonly Status[] = []): object {
+function answers(ok: object, more: readonly ErrorStatus[] = []): object {
   return { 200: ok, ...Object.fromEntries([...always, ...more].map((status) => [status, errors[status]])) };
 }
 

@@ -2,11 +2,11 @@ import type { Clock } from "../../authority/clock.ts";
 import { createDelegatedTokens } from "../../authority/delegated-tokens.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import type { TokenStore } from "../../authority/token-store.ts";
+import { createCallerWatch } from "../../calls/caller-watch.ts";
 import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { type Port, startPort } from "../../calls/start-port.ts";
 import { readNoTrace, readTrace } from "../../calls/trace-headers.ts";
-import { createPeerWatch } from "../../calls/unknown-callers.ts";
 import type { Log } from "../../machine/log.ts";
 import type { ByteBudget } from "../../wire/port/byte-budget.ts";
 import type { ListenAddress } from "../../wire/port/listen-address.ts";
@@ -46,7 +46,7 @@ export type RestPort = {
 export async function startRestPort(options: RestPortOptions): Promise<RestPort> {
   const { address, authority, store, clock, log } = options;
   const certificates = options.tls === null ? null : createCertificateSource(options.tls, clock);
-  const watch = createPeerWatch({ port: "rest", isKnown: null, log });
+  const watch = createCallerWatch({ port: "rest", isKnown: null, log });
   const port = await startPort({
     budget: options.budget,
     knowsCallers: false,

@@ -79,16 +79,16 @@ export const plantedGateways = [
   },
   {
     name: "a header that is too large is not counted",
-    file: "src/calls/large-header.ts",
+    file: "src/calls/large-headers.ts",
     from: "count += 1;",
     to: "",
-    tests: ["test/calls/large-header.test.ts"],
+    tests: ["test/calls/large-headers.test.ts"],
   },
   {
     name: "over HTTP/2 a header that is too large is 431 without a word",
     file: "src/wire/http2/incoming.ts",
     from: "if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {",
     to: "if (refusal !== null && this.#isHead() && outgoing.answer(stream, refusal)) {",
-    tests: ["test/calls/large-header.test.ts"],
+    tests: ["test/calls/large-headers.test.ts"],
   },
 ] as const;

@@ -144,14 +144,14 @@ export const plantedTls = [
   },
   {
     name: "a name in a stranger's certificate is a known caller's",
-    file: "src/calls/unknown-callers.ts",
+    file: "src/calls/caller-watch.ts",
     from: 'const isIssued = fault !== "CERTIFICATE_UNTRUSTED";',
     to: "const isIssued = fault !== null;",
     tests: ["test/mutual-tls.test.ts"],
   },
   {
     name: "a key in a certificate's name is logged",
-    file: "src/calls/unknown-callers.ts",
+    file: "src/calls/caller-watch.ts",
     from: 'holdsKey(name) ? "withheld: it held a key" : name',
     to: "name",
     tests: ["test/mutual-tls.test.ts"],

@@ -24,7 +24,7 @@ export type CallerWatch = PeerWatch & {
   readings(): PeerReadings;
 };
 
-export type PeerWatchOptions = {
+export type CallerWatchOptions = {
   readonly port: PortName;
   /** Whether the callers file names an identity. Null where nobody is asked for a certificate. */
   readonly isKnown: ((identity: string) => boolean) | null;
@@ -43,7 +43,7 @@ const maxNameCharacters = 300;
  * Counts and logs the peers of one port that may not call, with what a person needs to mend it, and notes when the
  * certificates of callers end. A line each 10 seconds for each reason, and for each caller that the callers file names.
  */
-export function createPeerWatch({ port, isKnown, log }: PeerWatchOptions): CallerWatch {
+export function createCallerWatch({ port, isKnown, log }: CallerWatchOptions): CallerWatch {
   const sample = createSampler();
   const refused = noneRefused(isKnown !== null);
   let ends = new Map<string, number>();
