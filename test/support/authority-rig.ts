@@ -8,7 +8,7 @@ import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { authorityOver } from "./authority-over.ts";
 
 /** Who asks, unless a test says otherwise: as a plaintext caller on the machine itself. */
-export const operator = { identity: "local", role: "operator" } as const;
+const operator = { identity: "local", role: "operator" } as const;
 
 /** The authority over a store of its own, without a wire, with a clock moved by hand. Gone when the test ends. */
 export async function openAuthority({ maxTokensPerAccount = 1000 } = {}) {
