@@ -251,7 +251,7 @@ function startLastUse(store: TokenStore, log: Log): LastUseRecorder & AsyncDispo
   };
 }
 
-/** OpenTelemetry takes as long to load as much of the rest: who does not trace does not wait for it. */
+/** OpenTelemetry takes as long to load as much of the rest: a start without tracing does not wait for it. */
 async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): Promise<Tracing> {
   const { startTracing } = await import("./telemetry/opentelemetry/start-tracing.ts");
   return startTracing(settings, { clock, log });

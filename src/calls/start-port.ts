@@ -16,7 +16,7 @@ export type PortOptions = {
   /** Null means plaintext. */
   readonly tls: { readonly source: CertificateSource; readonly watch: CallerWatch } | null;
   readonly handler: HttpHandler;
-  /** Whether peers have identities here: who has none is told so, and soon cut. */
+  /** Whether peers have identities here: a peer without one is told so, and soon cut. */
   readonly knowsCallers: boolean;
   readonly lanes: Lanes<Peer>;
   /** What all connections of the thread may hold. */

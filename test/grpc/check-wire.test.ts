@@ -41,7 +41,7 @@ const known: KnownWords = [];
 function decode(bytes: Uint8Array): DecodedCheckRequest | null {
   const buffer = Buffer.alloc(bytes.length + 40, 0x0a);
   buffer.set(bytes, 7);
-  const found = decodeCheckRequest(buffer, 7, 7 + bytes.length);
+  const found = decodeCheckRequest(buffer, 7, 7 + bytes.length, []);
   for (let again = 0; again < 2; again += 1) {
     expect(decodeCheckRequest(buffer, 7, 7 + bytes.length, known)).toEqual(found);
   }

@@ -74,7 +74,7 @@ export function decodeCheckRequest(
   bytes: Buffer,
   start: number,
   end: number,
-  known: KnownWords = [],
+  known: KnownWords,
 ): DecodedCheckRequest | null {
   const reading: Reading = {
     reader: new WireReader(bytes, start, end),

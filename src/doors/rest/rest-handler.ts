@@ -54,7 +54,7 @@ type RestRequest = {
   leave: () => void;
 };
 
-/** The public REST API: who holds a key manages the tokens of its account. */
+/** The public REST API: the holder of a key manages the tokens of the key's account. */
 export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   const {
     authenticate,

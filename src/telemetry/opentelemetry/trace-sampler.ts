@@ -4,8 +4,8 @@ import type { TraceParent } from "./trace-parent.ts";
 import type { Sampling } from "./tracing-settings.ts";
 
 /**
- * Whether a call that is sampled is to be recorded. Who is not known, or has no role, has no say in it: the ratio
- * decides.
+ * Whether a call that is sampled is to be recorded. A caller that is unknown, or has no role, has no influence: the
+ * ratio decides.
  */
 export type TraceSampler = (parent: TraceParent | null, hasRole: boolean) => boolean;
 

@@ -55,11 +55,6 @@ export class FrameReader {
     return this.#chunk.length - this.#at + this.#partialLength;
   }
 
-  /** Whether bytes were pushed that `next` has not looked at. */
-  get hasUnread(): boolean {
-    return this.#at < this.#chunk.length;
-  }
-
   /** Takes up to `max` bytes that are no frame: the client preface. */
   takeRaw(max: number): Buffer {
     const start = this.#at;

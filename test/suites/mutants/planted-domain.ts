@@ -103,13 +103,13 @@ export const plantedDomain = [
     file: "src/authority/printable.ts",
     from: 'text.replaceAll(meaningful, "")',
     to: 'text.replaceAll(meaningful, "").replaceAll("\\u200d", "")',
-    tests: ["test/authority/token-authority.test.ts"],
+    tests: ["test/authority/names-and-reasons.test.ts"],
   },
   {
     name: "a name may be nothing to see",
     file: "src/authority/printable.ts",
     from: "return visible.test(text);",
     to: "return visible.test(text) || text.length > 0;",
-    tests: ["test/authority/token-authority.test.ts"],
+    tests: ["test/authority/names-and-reasons.test.ts"],
   },
 ] as const;

@@ -145,7 +145,7 @@ function finishRestore(file: string, db: Database.Database): void {
   syncDirectory(dirname(file));
 }
 
-/** Whether the file is there and tells of a change. What cannot be read does not: who opens it as a log is told why. */
+/** Whether the file is there and tells of a change. An unreadable file does not: opening it as a log says why. */
 export function tellsOfChanges(file: string): boolean {
   let descriptor: number;
   try {
