@@ -89,8 +89,8 @@ const keysSql = `SELECT token_key.token_revision, token_key.issue_revision, toke
 
 /**
  * Checks the chain of the journal, each change against its token, each token and key against its changes, and, when a
- * head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a server may
- * run beside it.
+ * head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a
+ * server may run beside it.
  */
 export function verifyJournal(
   directory: string,
