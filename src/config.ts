@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Role, roles } from "./authority/caller.ts";
-import type { TlsFiles } from "./calls/tls-set.ts";
+import type { TlsFiles } from "./calls/port/tls-set.ts";
 import { nearestWord } from "./machine/nearest-word.ts";
 import { oneOf, path, type SettingKind, wholeNumber } from "./machine/setting-kind.ts";
 import { StartError } from "./machine/start-error.ts";

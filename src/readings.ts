@@ -1,5 +1,5 @@
 import type { TokenReads } from "./authority/token-store.ts";
-import { type PortName, soonest } from "./calls/caller-watch.ts";
+import { type PortName, soonest } from "./calls/port/caller-watch.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";

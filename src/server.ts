@@ -1,6 +1,6 @@
 import { hostname, platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
-import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/tls-set.ts";
+import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/port/tls-set.ts";
 import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import type { Log } from "./machine/log.ts";

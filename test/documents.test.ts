@@ -125,7 +125,7 @@ it("CONTRIBUTING.md has every npm script that is not one of npm's own", () => {
 });
 
 it('"Hot path." marks the stops that ARCHITECTURE.md lists, and no other', () => {
-  const listed = [...read("ARCHITECTURE.md").matchAll(/^\| .+ \| `(#?\w+)` in `([\w/.-]+)` \|$/gm)];
+  const listed = [...read("ARCHITECTURE.md").matchAll(/^\| .+ \| `(#?\w+)` \| `([\w/.-]+)` \|$/gm)];
   const stops = listed.map(([, name, file]) => `${name} in ${file}`);
   const comment = /\/\*\*(?:(?!\*\/)[\s\S])*?\*\/\n\s*(?:export |async |function )*(#?\w+)/g;
   const marked = sources.flatMap((path) =>

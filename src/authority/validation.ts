@@ -117,7 +117,10 @@ function requireUuid(field: string, text: string): void {
     throw fieldInvalid(field, "must be a UUID, such as 0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52");
   }
   if (isUuidOfNobody(text)) {
-    throw fieldInvalid(field, "must be a UUID of your own: the nil and the max UUID are nobody's");
+    throw fieldInvalid(
+      field,
+      "must be a UUID of your own; the nil and the max UUID are not accepted: they come from uninitialised variables",
+    );
   }
 }
 

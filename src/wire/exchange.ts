@@ -16,7 +16,7 @@ export type HttpRequest = {
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborts when the peer resets the stream or goes away before the response is complete. */
   readonly signal: AbortSignal;
-  /** Decided once per connection. */
+  /** Who is at the other end. What it proves holds for this moment, and is asked for where it is used. */
   readonly peer: Peer;
 };
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { readCallers } from "../../src/calls/callers.ts";
+import { readCallers } from "../../src/calls/port/callers.ts";
 import { StartError } from "../../src/machine/start-error.ts";
 
 describe("the callers file", () => {

@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import { connect } from "node:http2";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createLargeHeaders } from "../../src/calls/large-headers.ts";
+import { createLargeHeaders } from "../../src/calls/port/large-headers.ts";
 import { TestServer } from "../support/test-server.ts";
 
 type Answer = { readonly status: number; readonly type: string | undefined; readonly body: string };

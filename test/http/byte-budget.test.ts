@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { createConnection } from "node:net";
 import { expect, it } from "vitest";
-import { startPort } from "../../src/calls/start-port.ts";
+import { startPort } from "../../src/calls/port/start-port.ts";
 import { createByteBudget } from "../../src/wire/port/byte-budget.ts";
 
 /** Connections that hold so many bytes, until they are cut. */

@@ -14,7 +14,9 @@ import { unpackDebianPackages } from "./support/tools.ts";
 
 const timeoutMs = 5 * 60 * 1000;
 const root = resolve(import.meta.dirname, "../..");
-const guides = ["README.md", "docs/getting-started.md", "docs/operating.md"];
+/** Each has more checked commands than this, or the suite has not seen them. */
+const moreCheckedThan = { "README.md": 3, "docs/getting-started.md": 5, "docs/operating.md": 5 };
+const guides = Object.keys(moreCheckedThan);
 /** As the guides and the example for Envoy have them. */
 const ports = ["50051", "9464", "8080", "8081"] as const;
 const anyKey = /\b([sr]k_(?:live|test)_)[0-9A-Za-z]{38}\b/g;
@@ -65,9 +67,9 @@ async function copyProject(): Promise<(text: string) => string> {
 }
 
 function requireExpectations(blocks: readonly Block[]): void {
-  for (const guide of guides) {
+  for (const [guide, bound] of Object.entries(moreCheckedThan)) {
     const parts = blocks.filter(({ place }) => place.startsWith(`${guide}:`)).flatMap((block) => block.parts);
-    assert.ok(parts.filter(({ expected }) => expected.length > 0).length > 3, guide);
+    assert.ok(parts.filter(({ expected }) => expected.length > 0).length > bound, guide);
   }
 }
 

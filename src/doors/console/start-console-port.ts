@@ -1,6 +1,6 @@
 import type { RoleOf } from "../../calls/admission.ts";
-import { createCallerWatch } from "../../calls/caller-watch.ts";
-import { type Port, startPort } from "../../calls/start-port.ts";
+import { createCallerWatch } from "../../calls/port/caller-watch.ts";
+import { type Port, startPort } from "../../calls/port/start-port.ts";
 import type { Log } from "../../machine/log.ts";
 import type { HttpHandler } from "../../wire/exchange.ts";
 import type { ByteBudget } from "../../wire/port/byte-budget.ts";

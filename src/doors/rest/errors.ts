@@ -128,7 +128,12 @@ export function fromDelegation(reason: DelegationReason): PublicError {
   return { status, type, code: reason.toLowerCase(), message, param };
 }
 
-const refusals: Readonly<Partial<Record<Reason, PublicError>>> = {
+/** Null where only a fault of ours can be the cause: this face asks for nothing of the kind. */
+const refusals: Readonly<Record<Reason, PublicError | null>> = {
+  // Told by its field; without one there is nothing that the bearer could mend.
+  FIELD_INVALID: null,
+  PAGE_TOKEN_INVALID: null,
+  TYPE_NOT_GRANTED: null,
   TOKEN_NOT_FOUND: invalid(404, "token_not_found", "There is no such token."),
   TOKEN_LIMIT_REACHED: invalid(
     400,
@@ -173,5 +178,5 @@ export function fromAuthority({ reason, field, rule }: AuthorityError): PublicEr
   if (reason === "FIELD_INVALID" && field !== null) {
     return parameterInvalid(publicNames[field] ?? field, rule).told;
   }
-  return refusals[reason] ?? null;
+  return refusals[reason];
 }

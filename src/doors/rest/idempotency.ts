@@ -16,7 +16,10 @@ export function requestIdOf(header: Headers): string {
     throw parameterInvalid(idempotencyHeader, "must be 1 to 255 printable ASCII characters");
   }
   if (isUuidOfNobody(text)) {
-    throw parameterInvalid(idempotencyHeader, "must be a text of your own: the nil and the max UUID are nobody's");
+    throw parameterInvalid(
+      idempotencyHeader,
+      "must be a text of your own; the nil and the max UUID are not accepted: they come from uninitialised variables",
+    );
   }
   const bytes = createHash("sha256").update(text, "ascii").digest().subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);

@@ -63,7 +63,7 @@ export class LaneRunner<Context> {
     }
   }
 
-  /** Takes a part of the body; the last one is answered, in place where it is the only one. */
+  /** Hot path. Takes a part of the body; the last one is answered, in place where it is the only one. */
   data(
     stream: Stream<Context>,
     lane: Lane<Context>,

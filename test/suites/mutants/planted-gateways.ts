@@ -79,7 +79,7 @@ export const plantedGateways = [
   },
   {
     name: "a header that is too large is not counted",
-    file: "src/calls/large-headers.ts",
+    file: "src/calls/port/large-headers.ts",
     from: "count += 1;",
     to: "",
     tests: ["test/calls/large-headers.test.ts"],

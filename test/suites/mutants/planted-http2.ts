@@ -177,7 +177,7 @@ export const plantedHttp2 = [
   },
   {
     name: "gRPC reads 431",
-    file: "src/calls/large-headers.ts",
+    file: "src/calls/port/large-headers.ts",
     from: "return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);",
     to: "return grpcType === undefined ? inGrpc(grpcType, requestId) : inJson(requestId);",
     tests: ["test/server.test.ts"],

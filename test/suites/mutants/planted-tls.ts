@@ -130,7 +130,7 @@ export const plantedTls = [
   },
   {
     name: "the callers file may name what no certificate can",
-    file: "src/calls/callers.ts",
+    file: "src/calls/port/callers.ts",
     from: "if (!isIdentity(identity)) {",
     to: 'if (identity === "") {',
     tests: ["test/calls/callers.test.ts"],
@@ -144,14 +144,14 @@ export const plantedTls = [
   },
   {
     name: "a name in a stranger's certificate is a known caller's",
-    file: "src/calls/caller-watch.ts",
+    file: "src/calls/port/caller-watch.ts",
     from: 'const isIssued = fault !== "CERTIFICATE_UNTRUSTED";',
     to: "const isIssued = fault !== null;",
     tests: ["test/mutual-tls.test.ts"],
   },
   {
     name: "a key in a certificate's name is logged",
-    file: "src/calls/caller-watch.ts",
+    file: "src/calls/port/caller-watch.ts",
     from: 'holdsKey(name) ? "withheld: it held a key" : name',
     to: "name",
     tests: ["test/mutual-tls.test.ts"],

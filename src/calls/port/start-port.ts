@@ -1,12 +1,12 @@
-import type { Log } from "../machine/log.ts";
-import type { HttpHandler } from "../wire/exchange.ts";
-import type { Lanes } from "../wire/http2/lane.ts";
-import type { ByteBudget } from "../wire/port/byte-budget.ts";
-import type { ConnectionCounts } from "../wire/port/connection-registry.ts";
-import type { ListenAddress } from "../wire/port/listen-address.ts";
-import { type Listener, startListener } from "../wire/port/listener.ts";
-import type { Peer } from "../wire/port/peer.ts";
-import type { CertificateSource } from "../wire/tls/certificate-source.ts";
+import type { Log } from "../../machine/log.ts";
+import type { HttpHandler } from "../../wire/exchange.ts";
+import type { Lanes } from "../../wire/http2/lane.ts";
+import type { ByteBudget } from "../../wire/port/byte-budget.ts";
+import type { ConnectionCounts } from "../../wire/port/connection-registry.ts";
+import type { ListenAddress } from "../../wire/port/listen-address.ts";
+import { type Listener, startListener } from "../../wire/port/listener.ts";
+import type { Peer } from "../../wire/port/peer.ts";
+import type { CertificateSource } from "../../wire/tls/certificate-source.ts";
 import type { CallerWatch, PeerReadings } from "./caller-watch.ts";
 import { createLargeHeaders } from "./large-headers.ts";
 

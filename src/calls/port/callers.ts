@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { type Role, roles } from "../authority/caller.ts";
-import { StartError } from "../machine/start-error.ts";
-import { isIdentity } from "../wire/tls/peer-identity.ts";
-import { repeatedMember } from "./repeated-member.ts";
+import { type Role, roles } from "../../authority/caller.ts";
+import { StartError } from "../../machine/start-error.ts";
+import { isIdentity } from "../../wire/tls/peer-identity.ts";
+import { repeatedMember } from "../repeated-member.ts";
 
 /** Which identity has which role. */
 export type Callers = ReadonlyMap<string, Role>;

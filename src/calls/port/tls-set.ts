@@ -1,5 +1,5 @@
-import type { Log } from "../machine/log.ts";
-import { type Certificates, readCertificates } from "../wire/tls/certificates.ts";
+import type { Log } from "../../machine/log.ts";
+import { type Certificates, readCertificates } from "../../wire/tls/certificates.ts";
 import { type Callers, readCallers } from "./callers.ts";
 
 /** What all files of TLS say, read together. Can be sent to another thread. */

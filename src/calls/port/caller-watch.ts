@@ -1,8 +1,8 @@
-import { holdsKey } from "../authority/key.ts";
-import type { Log } from "../machine/log.ts";
-import { type Allowance, createSampler } from "../machine/sampler.ts";
-import type { CertificateDescription, IdentityFault, TlsPeer } from "../wire/port/peer.ts";
-import type { HandshakeFault, PeerWatch } from "../wire/port/peer-watch.ts";
+import { holdsKey } from "../../authority/key.ts";
+import type { Log } from "../../machine/log.ts";
+import { type Allowance, createSampler } from "../../machine/sampler.ts";
+import type { CertificateDescription, IdentityFault, TlsPeer } from "../../wire/port/peer.ts";
+import type { HandshakeFault, PeerWatch } from "../../wire/port/peer-watch.ts";
 
 /** Why a peer may not call. */
 export type PeerFault = IdentityFault | HandshakeFault | "CALLER_UNKNOWN";

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import type { Log } from "../machine/log.ts";
-import { type Allowance, createSampler } from "../machine/sampler.ts";
-import type { ShortResponse } from "../wire/exchange.ts";
-import { grpcTypeOf } from "../wire/media-type.ts";
-import { headerTooLarge, publicErrorBody } from "./public-error.ts";
+import type { Log } from "../../machine/log.ts";
+import { type Allowance, createSampler } from "../../machine/sampler.ts";
+import type { ShortResponse } from "../../wire/exchange.ts";
+import { grpcTypeOf } from "../../wire/media-type.ts";
+import { headerTooLarge, publicErrorBody } from "../public-error.ts";
 
 const allowance: Allowance = { lines: 100, everyMs: 1000 };
 
