@@ -75,7 +75,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     [listenSettings.console, config.console?.listen ?? null],
     [listenSettings.admin, config.admin?.listen ?? null],
   ]);
-  let tls = readTlsSet(config, log, clock());
+  const tls = readTlsSet(config, log, clock());
   const timeSeen = createTimeSeen(0);
   const store = starting.use(
     await openSqliteTokenStore(config.store.directory, {
@@ -201,10 +201,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     isEmpty: store.head().revision === 0,
     reload() {
       // Read once, for all threads: they change together, or not at all.
-      reloadTlsSet(config, log, clock(), (set) => {
-        tls = set;
-        threads.replaceTls(set);
-      });
+      reloadTlsSet(config, log, clock(), threads.replaceTls);
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { RefusalReason } from "../authority/judge.ts";
 
 /** An error as bearers of keys see it, at every door that speaks HTTP to them. */
@@ -69,6 +70,11 @@ export const undecided: PublicError = {
   message: "The API key could not be checked just now: try again.",
   param: null,
 };
+
+/** What an answer to the bearer of a key is found by in the log. */
+export function createRequestId(): string {
+  return `req_${randomBytes(12).toString("hex")}`;
+}
 
 /** The body that every error has. */
 export function publicErrorBody({ type, code, message, param }: PublicError, requestId: string): string {

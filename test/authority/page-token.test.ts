@@ -9,6 +9,7 @@ import {
   encodePageToken,
 } from "../../src/authority/page-token.ts";
 import type { ChangeFilter, TokenFilter } from "../../src/authority/token-store.ts";
+import { allChanges, everything } from "../support/token-store/builders.ts";
 
 const filter: TokenFilter = {
   account: "acct_1",
@@ -31,14 +32,6 @@ const changes: ChangeFilter = {
   account: "acct_1",
   changedFromMs: 1,
   changedBeforeMs: 2,
-};
-const allChanges: ChangeFilter = {
-  tokenId: null,
-  caller: null,
-  action: null,
-  account: null,
-  changedFromMs: null,
-  changedBeforeMs: null,
 };
 const direction = fc.constantFrom("older" as const, "newer" as const);
 
@@ -153,29 +146,18 @@ describe("page tokens", () => {
 });
 
 it("is refused where another kind of page is asked for, or its position is of no page", () => {
-  const noFilter: TokenFilter = {
-    account: null,
-    types: [],
-    livemode: null,
-    states: [],
-    permission: null,
-    createdFromMs: null,
-    createdBeforeMs: null,
-    expiresBeforeMs: null,
-    unusedSinceMs: null,
-    nameContains: null,
-    keyHint: null,
-    createdBy: null,
-  };
-  const ofTokens = encodePageToken({ direction: "older", after: 7 }, noFilter);
+  const ofTokens = encodePageToken({ direction: "older", after: 7 }, everything);
   const ofChanges = encodeChangePageToken(7, allChanges);
   const ofAccounts = encodeAccountPageToken("acct_1", "acct");
   expect([decodeChangePageToken(ofTokens, allChanges), decodeAccountPageToken(ofTokens, "acct")]).toEqual([null, null]);
-  expect([decodePageToken(ofChanges, noFilter), decodeAccountPageToken(ofChanges, "acct")]).toEqual([null, null]);
-  expect([decodePageToken(ofAccounts, noFilter), decodeChangePageToken(ofAccounts, allChanges)]).toEqual([null, null]);
+  expect([decodePageToken(ofChanges, everything), decodeAccountPageToken(ofChanges, "acct")]).toEqual([null, null]);
+  expect([decodePageToken(ofAccounts, everything), decodeChangePageToken(ofAccounts, allChanges)]).toEqual([
+    null,
+    null,
+  ]);
   // The same facts, another first byte: what a page of one kind is bound to must not open a page of another.
   for (const [text, decode] of [
-    [ofTokens, (one: string) => decodePageToken(one, noFilter)],
+    [ofTokens, (one: string) => decodePageToken(one, everything)],
     [ofChanges, (one: string) => decodeChangePageToken(one, allChanges)],
     [ofAccounts, (one: string) => decodeAccountPageToken(one, "acct")],
   ] as const) {

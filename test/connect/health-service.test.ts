@@ -111,6 +111,23 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(rig.calls).toMatchObject([{ code: "DEADLINE_EXCEEDED", protocol }]);
   });
 
+  it("Watch answers a refusal as it answers every error: as a stream, the status last", async () => {
+    await using rig = await ConnectRig.start();
+    const header = { "content-type": protocol === "connect" ? "application/connect+json" : `application/${protocol}` };
+    const path = "/grpc.health.v1.Health/Watch";
+    const refused = await rig.handle(rawRequest({ path, header, peer: tlsPeer(null) }));
+    const malformed = await rig.handle(
+      rawRequest({ path, header: { ...header, "grpc-timeout": "x", "connect-timeout-ms": "x" }, peer: stranger }),
+    );
+    for (const response of [refused, malformed]) {
+      expect(response.body).not.toBeInstanceOf(Uint8Array);
+      expect(new Headers(response.header).has("grpc-status")).toBe(false);
+      expect(response.trailer !== undefined).toBe(protocol === "grpc");
+      expect(response.body).toBeDefined();
+    }
+    expect(rig.calls).toMatchObject([{ code: "UNAUTHENTICATED" }, { code: "INVALID_ARGUMENT" }]);
+  });
+
   it("Watch needs its one message", async () => {
     await using rig = await ConnectRig.start();
     const type = protocol === "connect" ? "application/connect+json" : `application/${protocol}+json`;

@@ -39,6 +39,15 @@ describe.each([
     return answer.value.fileDescriptorProto.map((file) => fromBinary(FileDescriptorProtoSchema, file));
   }
 
+  it.each(["text/plain", "application/grpc", "application/json"])(
+    "answers 505 over HTTP/1.1, which cannot carry it, whatever the content type: %s",
+    async (contentType) => {
+      const path = `/${service.typeName}/ServerReflectionInfo`;
+      const header = { "content-type": contentType };
+      expect(await rig.send({ path, header, peer: stranger, httpVersion: "1.1" })).toMatchObject({ status: 505 });
+    },
+  );
+
   it("lists the services", async () => {
     const [answer] = await ask({ case: "listServices", value: "*" });
     expect(answer).toMatchObject({

@@ -2,13 +2,14 @@
 // the other in one shell, in a copy of the project. What stands behind "# prints" must be in the answer. Only the ports
 // are others.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Block, blocksOf } from "./guide/blocks.ts";
+import { copyProject } from "./support/planted-copy.ts";
 import { createReport } from "./support/report.ts";
 import { unpackDebianPackages } from "./support/tools.ts";
 
@@ -27,7 +28,7 @@ const project = join(scratch.path, "project");
 const outputs = join(scratch.path, "outputs");
 
 const jq = await report.step("unpack jq", () => unpackDebianPackages(["jq", "libjq1", "libonig5"]));
-const moved = await report.step("a copy of the project, with free ports for those of the guides", copyProject);
+const moved = await report.step("a copy of the project, with free ports for those of the guides", copyWithFreePorts);
 if (jq !== null && moved !== null) {
   const blocks = guides.flatMap((guide) => blocksOf(guide, moved(readFileSync(join(root, guide), "utf8"))));
   await report.step("all guides have commands, and say what they print", () => requireExpectations(blocks));
@@ -51,16 +52,11 @@ if (jq !== null && moved !== null) {
 report.close();
 
 /** Returns what puts the free ports into a text. */
-async function copyProject(): Promise<(text: string) => string> {
+async function copyWithFreePorts(): Promise<(text: string) => string> {
   const free = await freePorts(ports.length);
   const move = (text: string) =>
     ports.reduce((changed, port, at) => changed.replaceAll(new RegExp(`\\b${port}\\b`, "g"), String(free[at])), text);
-  const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
-  for (const file of String(listed).split("\0").filter(Boolean)) {
-    if (existsSync(join(root, file))) {
-      cpSync(join(root, file), join(project, file));
-    }
-  }
+  copyProject(project);
   const envoy = join(project, "examples/envoy/envoy.yaml");
   writeFileSync(envoy, move(readFileSync(envoy, "utf8")));
   return move;

@@ -4,29 +4,17 @@
 //
 //   npm run suite:mutants -- [--only TEXT] [--planted] [--stryker]
 import assert from "node:assert/strict";
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdtempDisposableSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { type PlantedBug, readPlantedBugs } from "./mutants/read-bugs.ts";
 import { runStryker } from "./mutants/run-stryker.ts";
-import { type Edit, plant } from "./support/planted-copy.ts";
+import { plant, plantedCopy } from "./support/planted-copy.ts";
 import { createReport } from "./support/report.ts";
 import { runProgram } from "./support/run-program.ts";
 
-const root = resolve(import.meta.dirname, "../..");
 const timeoutMs = 15 * 60_000;
-
-/** A small bug, which one of the tests must see. */
-type PlantedBug = Edit & { readonly name: string; readonly tests: readonly string[] };
 
 type TestRun = { readonly passed: number; readonly failed: readonly string[]; readonly output: string };
 
@@ -40,34 +28,17 @@ using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-mutants-")
 chmodSync(scratch.path, 0o755);
 
 if (isEverything || values.planted === true) {
-  await plantAll(await readPlantedBugs());
+  const bugs = await readPlantedBugs();
+  await plantAll(bugs.filter(({ name }) => name.includes(values.only ?? "")));
 }
 if (isEverything || values.stryker === true) {
   await report.step("Stryker", () => runStryker(scratch.path));
 }
 report.close();
 
-/** The lists beside this file, one a part of the project. */
-async function readPlantedBugs(): Promise<readonly PlantedBug[]> {
-  const folder = join(import.meta.dirname, "mutants");
-  const files = readdirSync(folder).filter((name) => name.startsWith("planted-"));
-  const lists: readonly Readonly<Record<string, readonly PlantedBug[]>>[] = await Promise.all(
-    files.map((name) => import(join(folder, name))),
-  );
-  return lists.flatMap((list) => Object.values(list).flat()).filter(({ name }) => name.includes(values.only ?? ""));
-}
-
 async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
-  const copy = join(scratch.path, "copy");
   // A test may read any file of the project.
-  const { stdout } = await runProgram("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    timeoutMs: 60_000,
-    cwd: root,
-  });
-  for (const name of stdout.split("\0").filter((path) => path !== "" && existsSync(join(root, path)))) {
-    cpSync(join(root, name), join(copy, name));
-  }
-  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  const copy = plantedCopy(join(scratch.path, "copy"), []);
   await report.step("as it stands, every test that a planted bug must turn red is green", async () => {
     const tests = [...new Set(bugs.flatMap((bug) => bug.tests))];
     // What is red here only while the machine is busy elsewhere may try again: the tests themselves are judged by

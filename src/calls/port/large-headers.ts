@@ -1,9 +1,8 @@
-import { randomBytes } from "node:crypto";
 import type { Log } from "../../machine/log.ts";
 import { type Allowance, createSampler } from "../../machine/sampler.ts";
 import type { ShortResponse } from "../../wire/exchange.ts";
 import { grpcTypeOf } from "../../wire/media-type.ts";
-import { headerTooLarge, publicErrorBody } from "../public-error.ts";
+import { createRequestId, headerTooLarge, publicErrorBody } from "../public-error.ts";
 
 const allowance: Allowance = { lines: 100, everyMs: 1000 };
 
@@ -36,7 +35,7 @@ export function createLargeHeaders(log: Log, steadyNowMs?: () => number): LargeH
   return {
     refuse(sender, contentType) {
       count += 1;
-      const requestId = `req_${randomBytes(12).toString("hex")}`;
+      const requestId = createRequestId();
       tell(sender, requestId);
       const grpcType = grpcTypeOf(contentType);
       return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);

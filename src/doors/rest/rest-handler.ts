@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Clock } from "../../authority/clock.ts";
 import { callerOf, type DelegatedTokens } from "../../authority/delegated-tokens.ts";
 import { DelegationError, MakerRefusedError } from "../../authority/delegation.ts";
@@ -9,7 +8,7 @@ import type { Call } from "../../calls/call.ts";
 import type { ReportFault } from "../../calls/fault-log.ts";
 import type { FinishedCall } from "../../calls/finished-call.ts";
 import { presentedKey } from "../../calls/presented-key.ts";
-import { type PublicError, publicRefusal, undecided } from "../../calls/public-error.ts";
+import { createRequestId, type PublicError, publicRefusal, undecided } from "../../calls/public-error.ts";
 import { createRunCall, type RunCall } from "../../calls/run-call.ts";
 import { type ReadTrace, readNoTrace } from "../../calls/trace-headers.ts";
 import type { HttpHandler, HttpRequest, HttpResponse } from "../../wire/exchange.ts";
@@ -76,7 +75,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
   };
 
   return async (request) => {
-    const requestId = `req_${randomBytes(12).toString("hex")}`;
+    const requestId = createRequestId();
     const route = routeOf(request.method, request.url);
     switch (route.kind) {
       case "refused":

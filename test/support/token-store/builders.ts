@@ -60,7 +60,7 @@ export const everything: TokenFilter = {
   createdBy: null,
 };
 
-const allChanges: ChangeFilter = {
+export const allChanges: ChangeFilter = {
   tokenId: null,
   caller: null,
   action: null,

@@ -43,9 +43,10 @@ export async function answerStream(handler: UniversalHandler, passage: Passage):
   return { response: { ...response, body }, rest };
 }
 
-/** Answers the refusal of the passage, in the protocol of its request, whose body nobody reads. */
+/** Answers the refusal of the passage, as its RPC answers every error. Nobody reads the body of the request. */
 export async function answerRefusal(handler: UniversalHandler, passage: Passage): Promise<HttpResponse> {
-  return await collected(await handler(toUniversalRequest(passage)));
+  const response = await handler(toUniversalRequest(passage));
+  return passage.method.methodKind === "unary" ? await collected(response) : response;
 }
 
 function toUniversalRequest(passage: Passage): UniversalServerRequest {

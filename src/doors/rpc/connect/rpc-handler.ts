@@ -70,15 +70,15 @@ export function createRpcHandler(options: RpcHandlerOptions): HttpHandler {
     if (!handler.allowedMethods.includes(request.method)) {
       return methodNotAllowed();
     }
+    if (handler.method.methodKind === "bidi_streaming" && request.httpVersion.startsWith("1.")) {
+      return httpVersionNotSupported();
+    }
     // Without a protocol a request is no call.
     const contentType = plainlyTyped(request.header).get("content-type") ?? "";
     // Only Connect has requests without a body, and so without its type.
     const protocol = request.method === "GET" ? "connect" : protocolOf(handler.method, contentType);
     if (protocol === null) {
       return unsupportedMediaType();
-    }
-    if (handler.method.methodKind === "bidi_streaming" && request.httpVersion.startsWith("1.")) {
-      return httpVersionNotSupported();
     }
     const requestedMs = requestedTimeoutMs(request.header);
     const ask: RpcRequest = {

@@ -25,10 +25,12 @@ export function createMessageAnswer<Input extends DescMessage, Output extends De
   answer: (request: MessageShape<Input>, call: Call) => Promise<MessageInitShape<Output>>,
   { turns, admit }: { readonly turns: Turns; readonly admit: Admit },
 ): RespondInLane {
+  const undecodable = messageUndecodable(method.input);
+
   return (bytes, start, end, call, stream) => {
     const request = readMessage(bytes, start, end);
     if (request === null) {
-      return fail(call, messageUndecodable(method.input));
+      return fail(call, undecodable);
     }
     const path = unknownFieldPath(method.input, request);
     return path === null ? answerInTurn(request, call, stream) : fail(call, unknownFieldNumber(method.input, path));
