@@ -205,7 +205,7 @@ it("writes along an index, always", () => {
       "INSERT INTO sealed_key (content) VALUES (?)": [],
       "INSERT INTO token (revision, id, account, name, type, livemode, permissions, created_by, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)": [],
       "INSERT INTO token_key (digest, token_revision, issue_revision, key_hint) VALUES (?, ?, ?, ?)": [],
-      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)": [],
+      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, issue_revision, sealed_slot, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)": [],
       "SELECT (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) + (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS live": [
         "SCAN CONSTANT ROW",
         "SCALAR SUBQUERY 2",

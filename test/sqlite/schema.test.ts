@@ -15,7 +15,7 @@ it("never changes a released step", () => {
       "3fe472d9a1fc49fd014a3873cb9f9d511a84409b827d2fcbc73f61fc11697e67",
       "79765f7f31c0d154aceb0155c003171c110c3391e9423ed4d0ea493d01e635e8",
       "56f84cb776fdf4bca5b72e69c6bee7778d4f267f62836f9fbfb60c7f43156f94",
-      "2fa27da0b00898a4857eb8a86169a498ea3a44063f0a657aa4970b2201ec9fc5",
+      "a9d44d5aefec6dd0c9cb5be0450197f1e4076aedaf21d4abeba137054d3d7e02",
     ]
   `);
 });

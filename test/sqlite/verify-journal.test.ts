@@ -173,7 +173,7 @@ it("finds a token that was slipped in", async () => {
     expect(
       faultAfter(
         `INSERT INTO token SELECT ${revision}, 'tok_x', account, name, type, livemode, permissions,
-           created_by, created_at_ms, expires_at_ms, revoked_at_ms, revoke_reason, revoke_revision FROM token WHERE revision = 3`,
+           created_by, created_at_ms, expires_at_ms, revoked_at_ms, revoke_reason, revoke_revision, hold_revision FROM token WHERE revision = 3`,
       ),
     ).toBe(`the token tok_x says revision ${revision} created it, and the journal does not`);
   }

@@ -16,7 +16,7 @@ export function countAllTokens(db: Database.Database, revision: number): number 
   const row = db
     .prepare<[], { readonly later: number }>(
       `SELECT (SELECT count(*) FROM token INDEXED BY token_revoked WHERE revoked_at_ms IS NOT NULL)
-         + (SELECT count(*) FROM journal INDEXED BY journal_other WHERE action NOT IN ('create', 'revoke')) AS later`,
+         + (SELECT count(*) FROM journal INDEXED BY journal_later WHERE action NOT IN ('create', 'revoke')) AS later`,
     )
     .get();
   return revision - (row?.later ?? 0);

@@ -136,13 +136,21 @@ export const migrations: readonly string[] = [
     revoked_at_ms INTEGER,
     revoke_reason TEXT NOT NULL DEFAULT '',
     revoke_revision INTEGER REFERENCES journal (revision),
+    hold_revision INTEGER REFERENCES journal (revision),
     CHECK ((revoked_at_ms IS NULL) = (revoke_revision IS NULL)),
     CHECK (revoked_at_ms IS NOT NULL OR revoke_reason = '')
   ) STRICT;
   INSERT INTO new_token
     SELECT revision, id, account, name, type, livemode, permissions, created_by, created_at_ms, expires_at_ms,
-      revoked_at_ms, revoke_reason, revoke_revision
+      revoked_at_ms, revoke_reason, revoke_revision, NULL
     FROM token ORDER BY revision;
+
+  CREATE TABLE account_state (
+    account TEXT NOT NULL PRIMARY KEY,
+    hold_revision INTEGER REFERENCES journal (revision),
+    close_revision INTEGER REFERENCES journal (revision),
+    CHECK (hold_revision IS NOT NULL OR close_revision IS NOT NULL)
+  ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE new_last_use (
     issue_revision INTEGER PRIMARY KEY REFERENCES journal (revision),
@@ -150,18 +158,37 @@ export const migrations: readonly string[] = [
   ) STRICT;
   INSERT INTO new_last_use SELECT token_revision, used_at_ms FROM last_use ORDER BY token_revision;
 
+  CREATE TABLE new_create_request (
+    caller TEXT NOT NULL,
+    account TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    body_digest BLOB NOT NULL,
+    token_revision INTEGER NOT NULL REFERENCES token (revision),
+    issue_revision INTEGER NOT NULL REFERENCES journal (revision),
+    sealed_slot INTEGER REFERENCES sealed_key (slot),
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (caller, account, request_id)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO new_create_request
+    SELECT caller, account, request_id, body_digest, token_revision, token_revision, sealed_slot, at_ms FROM create_request;
+
+  DROP TABLE create_request;
   DROP TABLE last_use;
   DROP TABLE token;
   DROP TABLE journal;
   ALTER TABLE new_journal RENAME TO journal;
   ALTER TABLE new_token RENAME TO token;
   ALTER TABLE new_last_use RENAME TO last_use;
+  ALTER TABLE new_create_request RENAME TO create_request;
 
   CREATE INDEX token_by_account ON token (account);
   CREATE INDEX token_unrevoked ON token (account, expires_at_ms, revoked_at_ms) WHERE revoked_at_ms IS NULL;
   CREATE INDEX token_revoked ON token (account, revoked_at_ms) WHERE revoked_at_ms IS NOT NULL;
+  CREATE INDEX create_request_by_time ON create_request (at_ms);
+  CREATE INDEX create_request_by_token ON create_request (token_revision);
   CREATE INDEX token_key_by_token ON token_key (token_revision, issue_revision, key_hint);
-  CREATE INDEX journal_other ON journal (action) WHERE action NOT IN ('create', 'revoke');
+  CREATE INDEX journal_later ON journal (token_revision) WHERE action NOT IN ('create', 'revoke');
+  CREATE INDEX journal_by_account ON journal (account) WHERE account IS NOT NULL;
 
   ALTER TABLE authority ADD COLUMN last_old_revision INTEGER NOT NULL DEFAULT 0;
   UPDATE authority SET last_old_revision = (SELECT coalesce(max(revision), 0) FROM journal);

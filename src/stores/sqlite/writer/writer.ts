@@ -79,8 +79,8 @@ export function createWriter(db: Database.Database): Writer {
   );
   // A request of 24 hours before may still stand there: it is forgotten by being replaced.
   const insertRequest = db.prepare(
-    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, issue_revision, sealed_slot, at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const markRevoked = db.prepare<[number, string, number, number]>(
     `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
@@ -251,6 +251,7 @@ export function createWriter(db: Database.Database): Writer {
           token.account,
           request.id,
           request.bodyDigest,
+          change.revision,
           change.revision,
           sealedKeys.put(request.sealedKey),
           change.atMs,
