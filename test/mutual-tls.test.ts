@@ -104,8 +104,13 @@ function callEach(tokens: Client<typeof TokenService>) {
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
     authenticate: () => tokens.authenticate({}),
+    watch: () => tokens.watch(asked({}))[Symbol.asyncIterator]().next(),
   } satisfies Record<keyof typeof TokenService.method, () => Promise<unknown>>;
   return calls;
+}
+
+async function* asked<T>(message: T): AsyncGenerator<T> {
+  yield message;
 }
 
 const management = ["create", "get", "list", "revoke", "listChanges"];
@@ -124,7 +129,12 @@ const identities = [
     [],
   ],
   ["an unknown identity", root.issue({ names: [{ uri: "spiffe://casapay/other" }] }), Code.PermissionDenied, []],
-  ["a gateway", root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] }), Code.PermissionDenied, ["authenticate"]],
+  [
+    "a gateway",
+    root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] }),
+    Code.PermissionDenied,
+    ["authenticate", "watch"],
+  ],
   ["a service", root.issue({ names: [{ uri: "spiffe://casapay/service" }] }), Code.PermissionDenied, management],
   [
     "a dashboard",
@@ -136,7 +146,7 @@ const identities = [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest", "listAccounts", "authenticate"],
+    [...management, "findByDigest", "listAccounts", "authenticate", "watch"],
   ],
 ] as const;
 

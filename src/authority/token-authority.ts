@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { type CacheDecision, type CacheQuestion, cacheForMs, requireCacheQuestion } from "./cache-decision.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
@@ -11,14 +13,18 @@ import {
   tokenLimitReached,
   tokenNotFound,
   typeNotGranted,
+  undecided,
 } from "./errors.ts";
+import type { Holder, Settlement } from "./freshness.ts";
 import type { ChangeContext, JournalRow } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
+import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
+import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
 import type { Token, TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
 import {
@@ -29,9 +35,13 @@ import {
   toReason,
   toTokenName,
 } from "./validation.ts";
+import { createWatching, type Watch, type WatchReadings } from "./watching.ts";
 
 /** How many permissions one Authenticate may require. */
 export const maxRequiredPermissions = 16;
+// A little less than the deadline of an Authenticate.
+const maxWaitForRevisionMs = 900;
+const lookForRevisionMs = 25;
 
 export type CreateRequest = {
   readonly account: string;
@@ -55,6 +65,7 @@ export type CreateAnswer = {
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
+  readonly settlement: Settlement;
 };
 
 /**
@@ -71,7 +82,21 @@ export type TokenAuthority = Lists & {
    * Hot path.
    */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
+  /**
+   * The same for a caller that keeps the answer, or knows of a revision. It notes no use with `cacheRules`: the caller
+   * may refuse what is accepted here, and reports uses itself.
+   */
+  authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision>;
+  /**
+   * Tells the caller of changes, and grants it leases. Null when too many watch already. `wake` is called when there may
+   * be something to tell.
+   */
+  watch(caller: Caller, wake: () => void): Watch | null;
+  holders(): HolderReadings;
 };
+
+/** What the authority tells of those who decide from memory elsewhere. */
+export type HolderReadings = WatchReadings & SettleReadings & { readonly reportedUses: number };
 
 export type TokenAuthorityOptions = {
   readonly store: TokenStore;
@@ -83,6 +108,9 @@ export type TokenAuthorityOptions = {
   readonly maxTokensPerAccount: number;
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
+  /** Told of each holder of a lease that does not acknowledge in time, and of each change that waited for it. */
+  readonly onSilent: (holder: Holder) => void;
+  readonly onWaitedOut: (waited: WaitedOut) => void;
 };
 
 /** A change as the journal has it. */
@@ -90,7 +118,11 @@ export type MadeChange = JournalRow & { readonly hash: Uint8Array };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange, onSilent } = options;
+  const monotonicMs = () => performance.now();
+  const settling = createSettling(store.freshness, options.onWaitedOut, monotonicMs);
+  const uses = createReportedUses(store.findByDigest, lastUse, clock);
+  const watching = createWatching({ freshness: store.freshness, uses, onSilent, monotonicMs, wallMs: clock });
 
   async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, asked);
@@ -199,7 +231,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision };
+    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
   }
 
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
@@ -223,7 +255,48 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
-  return { create, get, findByDigest, revoke, authenticate, ...createLists(store, clock) };
+  async function authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision> {
+    requirePermissions("requiredPermissions", request.requiredPermissions, maxRequiredPermissions);
+    requireCacheQuestion(request);
+    // Before the key is looked for: what is found then may be newer than the revision, and never older.
+    const revision = await reach(request.minRevision);
+    if (request.cacheRules === 0) {
+      return { outcome: await authenticate(request), revision, cacheForMs: null };
+    }
+    const found = await keys.find(request.key);
+    const nowMs = clock();
+    const outcome = found === undefined ? keyMalformed : found === null ? keyUnknown : judge(request, found, nowMs);
+    return { outcome, revision, cacheForMs: cacheForMs(outcome, nowMs) };
+  }
+
+  /** Waits for a revision that was answered elsewhere. One that this store never had is waited for too, and not long. */
+  async function reach(minRevision: number): Promise<number> {
+    const endMs = monotonicMs() + maxWaitForRevisionMs;
+    for (;;) {
+      const revision = keys.reach();
+      if (revision >= minRevision) {
+        return revision;
+      }
+      const leftMs = endMs - monotonicMs();
+      if (leftMs <= 0) {
+        throw undecided(new Error(`revision ${minRevision} was asked for, and ${revision} is the newest`));
+      }
+      // Looked at now and then: a wait for the change signal could not be given up.
+      await pause(Math.min(leftMs, lookForRevisionMs));
+    }
+  }
+
+  return {
+    create,
+    get,
+    findByDigest,
+    revoke,
+    authenticate,
+    authenticateForCache,
+    watch: ({ identity }, wake) => watching.watch(identity, wake),
+    holders: () => ({ ...watching.readings(), ...settling.readings(), reportedUses: uses.accepted() }),
+    ...createLists(store, clock),
+  };
 }
 
 const keyMalformed = refusal("KEY_MALFORMED", null);

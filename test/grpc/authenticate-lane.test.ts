@@ -132,9 +132,11 @@ describe("beside the general way", () => {
   afterAll(() => rig[Symbol.asyncDispose]());
   beforeEach(() => {
     rig.calls.length = 0;
-    lane = createLaneRig((request) => authority.authenticate(request), {
-      roleOf: (identity) => rig.roles.get(identity) ?? null,
-    });
+    lane = createLaneRig(
+      (request) => authority.authenticate(request),
+      { roleOf: (identity) => rig.roles.get(identity) ?? null },
+      (request) => authority.authenticateForCache(request),
+    );
   });
 
   /** Sends one body both ways; the answers must say the same, and logs and metrics must hear the same. */

@@ -20,6 +20,8 @@ export function authorityOver(store: TokenStore, options: Partial<TokenAuthority
     sealer: null,
     maxTokensPerAccount: 1000,
     onChange() {},
+    onSilent() {},
+    onWaitedOut() {},
     ...options,
   });
 }

@@ -6,6 +6,7 @@ import {
   type ListChangesRequest as ListChangesRequestMessage,
   type ListRequest as ListRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { CacheQuestion } from "../../authority/cache-decision.ts";
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
 import type { Action } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
@@ -63,12 +64,14 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
 }
 
 /** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */
-export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
+export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest & CacheQuestion {
   return {
     key: message.key,
     requiredPermissions: message.requiredPermissions,
     livemode: message.livemode ?? null,
     allowedTypes: requireTypes("allowed_types", message.allowedTypes),
+    cacheRules: message.cacheRules,
+    minRevision: Number(message.minRevision),
   };
 }
 
