@@ -174,7 +174,7 @@ export function createLists(
 }
 
 /** The filters as a store takes them. Throws FIELD_INVALID for one that breaks a rule, or that the role must give. */
-export function filterOf(caller: Caller, request: FilterRequest): TokenFilter {
+function filterOf(caller: Caller, request: FilterRequest): TokenFilter {
   if (request.account !== "") {
     requireAccount(request.account);
   } else if (!mayListAllAccounts(caller.role)) {
