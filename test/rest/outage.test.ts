@@ -142,7 +142,7 @@ describe("a key that is revoked after it was accepted", () => {
         },
         async revoke(maker) {
           await revokeKey();
-          return tokens.revoke(maker, maker.id);
+          return tokens.revoke(maker, maker.id, "");
         },
       }));
       revokeKey = () => store.revoke(own.id, "leaked", { caller: "local", atMs: Date.now(), isBearer: false });
