@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
 import type Database from "better-sqlite3";
-import { emptyHead, hashJournalRow } from "../../src/authority/journal.ts";
+import { createFacts, emptyHead, hashChange, revokeFacts } from "../../src/authority/journal.ts";
 import { digestKey, isKey, keyHint } from "../../src/authority/key.ts";
 import type { NewToken } from "../../src/authority/token-store.ts";
 import { dataFiles, prepareDataDirectory } from "../../src/stores/sqlite/data-directory.ts";
@@ -80,25 +80,33 @@ type RowWriter = {
 
 function createRowWriter(db: Database.Database): RowWriter {
   const insertChange = db.prepare(
-    "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)",
+    "INSERT INTO journal (revision, at_ms, caller, action, token_revision, facts, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
   );
   const insertToken = db.prepare(
-    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms,
-       expires_at_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO token (revision, id, account, name, type, livemode, permissions, created_by, created_at_ms, expires_at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
-  const insertUse = db.prepare("INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?)");
+  const insertKey = db.prepare(
+    "INSERT INTO token_key (digest, token_revision, issue_revision, key_hint) VALUES (?, ?, ?, ?)",
+  );
+  const insertUse = db.prepare("INSERT INTO last_use (issue_revision, used_at_ms) VALUES (?, ?)");
   const markRevoked = db.prepare(
     "UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ? WHERE revision = ?",
   );
   /** Those still to be revoked, in the order of creation. */
-  const doomed: { readonly token: SeededToken; readonly digest: Uint8Array; readonly revision: number }[] = [];
+  const doomed: { readonly token: SeededToken; readonly revision: number }[] = [];
   let { revision, hash } = emptyHead;
 
-  function append(action: "create" | "revoke", token: SeededToken, digest: Uint8Array, atMs: number): void {
+  function append(
+    action: "create" | "revoke",
+    { id }: SeededToken,
+    created: number,
+    facts: string,
+    atMs: number,
+  ): void {
     revision += 1;
-    hash = hashJournalRow(hash, { revision, atMs, caller, action, tokenId: token.id }, token, digest);
-    insertChange.run(revision, atMs, caller, action, token.id, hash);
+    hash = hashChange(hash, { revision, atMs, caller, action, subject: { tokenId: id } }, facts);
+    insertChange.run(revision, atMs, caller, action, created, action === "create" ? null : facts, hash);
   }
 
   return {
@@ -108,33 +116,35 @@ function createRowWriter(db: Database.Database): RowWriter {
       }
       const { id, account, type, key, createdAtMs, expiresAtMs, lastUsedAtMs } = token;
       const digest = digestKey(key);
-      append("create", token, digest, createdAtMs);
+      const name = `Seeded token ${token.index}`;
+      const facts = createFacts({ ...token, name, keyHint: keyHint(key) }, digest);
+      append("create", token, revision + 1, facts, createdAtMs);
       insertToken.run(
         revision,
         id,
-        digest,
         account,
-        `Seeded token ${token.index}`,
+        name,
         type,
         token.livemode ? 1 : 0,
-        keyHint(key),
         JSON.stringify(token.permissions),
         caller,
         createdAtMs,
         expiresAtMs,
       );
+      insertKey.run(digest, revision, revision, keyHint(key));
       if (lastUsedAtMs !== null) {
         insertUse.run(revision, lastUsedAtMs);
       }
       if (token.isRevoked) {
-        doomed.push({ token, digest, revision });
+        doomed.push({ token, revision });
       }
     },
     revokeBefore(index, atMs) {
       for (let first = doomed[0]; first !== undefined && first.token.index < index; first = doomed[0]) {
         doomed.shift();
-        append("revoke", first.token, first.digest, atMs);
-        markRevoked.run(atMs, "bench", revision, first.revision);
+        const reason = "bench";
+        append("revoke", first.token, first.revision, revokeFacts(reason), atMs);
+        markRevoked.run(atMs, reason, revision, first.revision);
       }
     },
   };

@@ -7,12 +7,15 @@ export type Mark = {
   readonly signal: number;
 };
 
-/** One change, for a holder of tokens in memory: what the holder remembers of this digest may no longer be true. */
+/** One change, for a holder of tokens in memory: what the holder remembers of these digests may no longer be true. */
 export type TokenChange = {
   readonly revision: number;
   readonly action: Action;
-  /** Of the token that was changed. */
-  readonly digest: Uint8Array;
+  /**
+   * Of every key that the changed token has or had; empty where no token was changed. Null where an account was
+   * changed: that stands for every key there is.
+   */
+  readonly digests: readonly Uint8Array[] | null;
 };
 
 /** What changed since a mark, and the mark that is reached with it. */

@@ -4,13 +4,16 @@ import type { StoredToken } from "./token.ts";
 export const actions = ["create", "revoke"] as const;
 export type Action = (typeof actions)[number];
 
+/** What a change was done to. */
+export type Subject = { readonly tokenId: string } | { readonly account: string };
+
 /** One change. Revisions count from 1 without gaps. */
 export type JournalRow = {
   readonly revision: number;
   readonly atMs: number;
   readonly caller: string;
   readonly action: Action;
-  readonly tokenId: string;
+  readonly subject: Subject;
 };
 
 /** A row with the hash that stands for it and all before it, and what people call the token it was done to. */
@@ -45,29 +48,54 @@ export type ChangeContext = {
   readonly isBearer: boolean;
 };
 
+/** What a hash covers of a change, beside its facts. A store may have actions of its own, which are done to nothing. */
+export type HashedChange = Omit<JournalRow, "action" | "subject"> & {
+  readonly action: string;
+  readonly subject: Subject | null;
+};
+
+/** The version of the hashes that are made now. Every hash begins with it. */
+const hashVersion = 2;
+
 /**
- * The hash of a row: SHA-256 over the hash of the row before it (32 zero bytes before the first) and the UTF-8 of a
- * JSON array without white space: revision, time, caller, action, token id, then the token's digest in lower-case
- * hexadecimal, account, type, livemode, permissions and expiry.
+ * The hash of a change: SHA-256 over the hash of the change before it (32 zero bytes before the first) and the UTF-8 of
+ * a JSON array without white space: 2, revision, time, caller, action, `{"token_id":…}`, `{"account":…}` or null, and
+ * the facts, an object in JSON.
  */
-export function hashJournalRow(
-  previousHash: Uint8Array,
-  row: JournalRow,
-  token: Pick<StoredToken, "account" | "type" | "livemode" | "permissions" | "expiresAtMs">,
+export function hashChange(previousHash: Uint8Array, change: HashedChange, facts: string): Uint8Array {
+  const { revision, atMs, caller, action, subject } = change;
+  const about = JSON.stringify([hashVersion, revision, atMs, caller, action, namedSubject(subject)]);
+  return createHash("sha256")
+    .update(previousHash)
+    .update(`${about.slice(0, -1)},${facts}]`, "utf8")
+    .digest();
+}
+
+function namedSubject(subject: Subject | null): object | null {
+  if (subject === null) {
+    return null;
+  }
+  return "tokenId" in subject ? { token_id: subject.tokenId } : { account: subject.account };
+}
+
+/** The facts of a creation: all that a new token and its key are, but for who created it and when. */
+export function createFacts(
+  token: Pick<StoredToken, "account" | "name" | "type" | "livemode" | "permissions" | "expiresAtMs" | "keyHint">,
   digest: Uint8Array,
-): Uint8Array {
-  const facts = JSON.stringify([
-    row.revision,
-    row.atMs,
-    row.caller,
-    row.action,
-    row.tokenId,
-    Buffer.from(digest).toString("hex"),
-    token.account,
-    token.type,
-    token.livemode,
-    token.permissions,
-    token.expiresAtMs,
-  ]);
-  return createHash("sha256").update(previousHash).update(facts, "utf8").digest();
+): string {
+  return JSON.stringify({
+    account: token.account,
+    name: token.name,
+    type: token.type,
+    livemode: token.livemode,
+    permissions: token.permissions,
+    expires_at_ms: token.expiresAtMs,
+    digest: Buffer.from(digest).toString("hex"),
+    key_hint: token.keyHint,
+  });
+}
+
+/** The facts of a revocation. */
+export function revokeFacts(reason: string): string {
+  return JSON.stringify({ reason });
 }

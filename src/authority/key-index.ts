@@ -109,17 +109,28 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   function catchUp(): boolean {
     const since = freshness.changesSince(mark, maxChanges);
     if (since.changes === null) {
-      proven.clear();
-      unknown.clear();
+      forget(null);
     } else {
-      for (const change of since.changes) {
-        const place = digestWord(textOf(change.digest), 0);
-        proven.delete(place);
-        unknown.delete(place);
+      for (const { digests } of since.changes) {
+        forget(digests);
       }
     }
     mark = since.mark;
     return freshness.isFresh(mark);
+  }
+
+  /** Null stands for the keys of an account, which are not kept by account: then everything is forgotten. */
+  function forget(digests: readonly Uint8Array[] | null): void {
+    if (digests === null) {
+      proven.clear();
+      unknown.clear();
+      return;
+    }
+    for (const digest of digests) {
+      const place = digestWord(textOf(digest), 0);
+      proven.delete(place);
+      unknown.delete(place);
+    }
   }
 
   function probe(digest: string): Principal | null | Promise<Principal | null> {

@@ -1,12 +1,12 @@
 import { lastUsePrecisionMs, type TokenStore, type TokenUse } from "./token-store.ts";
 
 const batchLength = 1000;
-const maxTrackedTokens = 100_000;
+const maxTrackedKeys = 100_000;
 
-/** Keeps uses of tokens in memory and writes them behind, so that accepting a key never costs a write. */
+/** Keeps uses of keys in memory and writes them behind, so that accepting a key never costs a write. */
 export type LastUseRecorder = {
-  /** Notes that a key was accepted. Constant work; forgets the use when too many tokens are tracked. Hot path. */
-  record(createRevision: number, usedAtMs: number): void;
+  /** Notes that a key was accepted. Constant work; forgets the use when too many keys are tracked. Hot path. */
+  record(issueRevision: number, usedAtMs: number): void;
   /**
    * Writes what was noted since the last flush. After a failure `onLost` is told how many uses are lost; no call is.
    */
@@ -14,8 +14,8 @@ export type LastUseRecorder = {
 };
 
 /**
- * Uses of a token within 60 seconds of one noted before are not noted: the store would not move for them. The seconds
- * are those that passed: by the system's clock, one that is ahead for a moment would silence a token for as long.
+ * Uses of a key within 60 seconds of one noted before are not noted: the store would not move for them. The seconds
+ * are those that passed: by the system's clock, one that is ahead for a moment would silence a key for as long.
  */
 export function createLastUseRecorder(
   store: Pick<TokenStore, "recordUses">,
@@ -29,28 +29,28 @@ export function createLastUseRecorder(
 
   function forgetOld(): void {
     const nowMs = monotonicMs();
-    for (const [createRevision, atMs] of notedAtMs) {
+    for (const [issueRevision, atMs] of notedAtMs) {
       if (nowMs - atMs < lastUsePrecisionMs) {
         return;
       }
-      notedAtMs.delete(createRevision);
+      notedAtMs.delete(issueRevision);
     }
   }
 
   return {
-    record(createRevision, usedAtMs) {
-      const before = notedAtMs.get(createRevision);
+    record(issueRevision, usedAtMs) {
+      const before = notedAtMs.get(issueRevision);
       const nowMs = monotonicMs();
       if (before !== undefined) {
         if (nowMs - before < lastUsePrecisionMs) {
           return;
         }
-        notedAtMs.delete(createRevision);
-      } else if (notedAtMs.size >= maxTrackedTokens) {
+        notedAtMs.delete(issueRevision);
+      } else if (notedAtMs.size >= maxTrackedKeys) {
         return;
       }
-      notedAtMs.set(createRevision, nowMs);
-      waiting.push({ createRevision, usedAtMs });
+      notedAtMs.set(issueRevision, nowMs);
+      waiting.push({ issueRevision, usedAtMs });
     },
 
     flush() {
@@ -77,13 +77,13 @@ export function createLastUseRecorder(
 }
 
 /**
- * Cuts the uses into batches by their tokens' revisions, which is the order of the table: a batch then touches few
- * pages, and no page is written for many batches. Uses of one token stay in their order. One number holds revision and
+ * Cuts the uses into batches by their keys' revisions, which is the order of the table: a batch then touches few
+ * pages, and no page is written for many batches. Uses of one key stay in their order. One number holds revision and
  * place, exact up to 2^53: numbers sort in a fifth of the time that a comparing function takes, and Authenticate waits
  * meanwhile.
  */
 function orderByRevision(uses: readonly TokenUse[]): (start: number, end: number) => readonly TokenUse[] {
-  const places = Float64Array.from(uses, ({ createRevision }, place) => createRevision * uses.length + place).sort();
+  const places = Float64Array.from(uses, ({ issueRevision }, place) => issueRevision * uses.length + place).sort();
   return (start, end) =>
     Array.from(places.subarray(start, end), (one) => uses[one % uses.length]).filter((use) => use !== undefined);
 }

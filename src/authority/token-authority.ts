@@ -103,7 +103,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        onChange({ ...outcome.head, caller: caller.identity, action: "create", tokenId: outcome.token.id });
+        onChange({
+          ...outcome.head,
+          caller: caller.identity,
+          action: "create",
+          subject: { tokenId: outcome.token.id },
+        });
         return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
       case "replayed":
         return {
@@ -187,7 +192,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       throw new MakerRefusedError(outcome.reason);
     }
     if (outcome.head !== null) {
-      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", tokenId: outcome.token.id });
+      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", subject: { tokenId: outcome.token.id } });
     }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
@@ -212,7 +217,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     const nowMs = clock();
     const outcome = judge(request, found, nowMs);
     if (outcome.kind === "principal") {
-      lastUse.record(outcome.token.createRevision, nowMs);
+      lastUse.record(outcome.token.issueRevision, nowMs);
     }
     return outcome;
   }

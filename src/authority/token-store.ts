@@ -148,7 +148,8 @@ export type AccountPage = {
 };
 
 export type TokenUse = {
-  readonly createRevision: number;
+  /** Of the key that was used. */
+  readonly issueRevision: number;
   readonly usedAtMs: number;
 };
 
@@ -230,7 +231,7 @@ export interface TokenWrites {
    */
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
 
-  /** Moves the last use of tokens: only forward, and only by 60 seconds or more. At most 1000 at once. */
+  /** Moves the last use of keys: only forward, and only by 60 seconds or more. At most 1000 at once. */
   recordUses(uses: readonly TokenUse[]): Promise<void>;
 
   /** Forgets request ids, and with them sealed keys, of 24 hours before or earlier. */

@@ -4,13 +4,14 @@ export type TokenType = (typeof tokenTypes)[number];
 export const tokenStates = ["active", "expired", "revoked"] as const;
 export type TokenState = (typeof tokenStates)[number];
 
-/** The record of one key without its last use, which changes on its own. Times are Unix milliseconds. */
+/** The record behind a key without its last use, which changes on its own. Times are Unix milliseconds. */
 export type StoredToken = {
   readonly id: string;
   readonly account: string;
   readonly name: string;
   readonly type: TokenType;
   readonly livemode: boolean;
+  /** Of the key that the token was found by, else of its newest. */
   readonly keyHint: string;
   readonly permissions: readonly string[];
   readonly createdBy: string;
@@ -22,10 +23,13 @@ export type StoredToken = {
   readonly revokeReason: string;
   /** The change that created it: its place among all tokens, oldest first. */
   readonly createRevision: number;
+  /** The change that issued the key of `keyHint`. */
+  readonly issueRevision: number;
   readonly revokeRevision: number | null;
 };
 
 export type Token = StoredToken & {
+  /** The last use of any of its keys. */
   readonly lastUsedAtMs: number | null;
 };
 

@@ -6,8 +6,9 @@ import type { Log } from "../machine/log.ts";
  * any longer.
  */
 export function createChangeLog(log: Log): (change: MadeChange) => void {
-  return ({ action, tokenId, caller, revision, hash }) => {
-    const fields = { action, token_id: tokenId, caller, revision, hash: Buffer.from(hash).toString("hex") };
+  return ({ action, subject, caller, revision, hash }) => {
+    const about = "tokenId" in subject ? { token_id: subject.tokenId } : { account: subject.account };
+    const fields = { action, ...about, caller, revision, hash: Buffer.from(hash).toString("hex") };
     log.info(fields, "changed");
   };
 }

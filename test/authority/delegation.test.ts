@@ -27,6 +27,7 @@ function aToken(facts: Partial<StoredToken>): StoredToken {
     revokedAtMs: null,
     revokeReason: "",
     createRevision: 1,
+    issueRevision: 1,
     revokeRevision: null,
     ...facts,
   };

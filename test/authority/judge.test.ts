@@ -18,6 +18,7 @@ const live: StoredToken = {
   revokedAtMs: null,
   revokeReason: "",
   createRevision: 1,
+  issueRevision: 1,
   revokeRevision: null,
 };
 /** Fails every check that a token can fail. */

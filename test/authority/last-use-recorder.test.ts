@@ -36,9 +36,9 @@ it("writes uses in the order of their tokens, whatever batches they make, and th
   await recorder.flush();
   const written = batches.flat();
   expect(batches.map(({ length }) => length)).toEqual([1000, 1000, 501]);
-  expect(written.map(({ createRevision }) => createRevision)).toEqual(
+  expect(written.map(({ issueRevision }) => issueRevision)).toEqual(
     [...revisions, revisions[0] ?? 0].toSorted((one, other) => one - other),
   );
-  const [first, second] = written.filter(({ createRevision }) => createRevision === revisions[0]);
+  const [first, second] = written.filter(({ issueRevision }) => issueRevision === revisions[0]);
   expect([first?.usedAtMs, second?.usedAtMs]).toEqual([1_795_000_000_000, 1_795_000_060_000]);
 });

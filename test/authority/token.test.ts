@@ -15,6 +15,7 @@ const token: Token = {
   revokedAtMs: null,
   revokeReason: "",
   createRevision: 1,
+  issueRevision: 1,
   revokeRevision: null,
   lastUsedAtMs: null,
 };

@@ -34,6 +34,7 @@ const anyToken: fc.Arbitrary<StoredToken> = fc.record({
   revokedAtMs: fc.constant(null),
   revokeReason: fc.constant(""),
   createRevision: fc.constant(7),
+  issueRevision: fc.constant(7),
   revokeRevision: fc.constant(null),
 });
 function principalOf(token: StoredToken, isRemembered: boolean): Principal {

@@ -20,7 +20,7 @@ const own = JSON.stringify(changed);
 const at = "2026-11-28T10:00:00.000000000Z";
 
 const found = {
-  lines: [expect.objectContaining({ revision: 5, hash, revoked: expect.objectContaining({ tokenId, atMs: 2000 }) })],
+  lines: [expect.objectContaining({ revision: 5, hash, takeaway: expect.objectContaining({ tokenId, atMs: 2000 }) })],
   isUnderstood: true,
 };
 
@@ -44,6 +44,12 @@ it.each([
   expect(changesIn(text)).toEqual(found);
 });
 
+it("finds that an upgrade was a change, which took nothing away", () => {
+  const text = JSON.stringify({ level: 30, time: 1, pid: 7, action: "attest", revision: 5, hash, msg: "changed" });
+  const line = { after: 4, revision: 5, hash, takeaway: null, authority: null };
+  expect(changesIn(text)).toEqual({ lines: [line], isUnderstood: true });
+});
+
 it("finds all changes of one line", () => {
   const lines = [1, 2, 3].map((revision) => ({ ...changed, revision }));
   const answer = JSON.stringify({ data: { result: lines.map((line) => ({ values: [["1", JSON.stringify(line)]] })) } });
@@ -55,6 +61,23 @@ it.each([
   ["cut off behind its revision", own.slice(0, own.indexOf(',"hash"'))],
   ["cut off within Docker's", JSON.stringify({ log: own.slice(0, -30), stream: "stdout" })],
   ["with a time that somebody has rewritten", JSON.stringify({ ...changed, time: at })],
+  [
+    "of a newer release, which gives back what a hold took away",
+    JSON.stringify({
+      after: 4,
+      revision: 5,
+      head: hash,
+      time: 2000,
+      action: "resume",
+      token_id: tokenId,
+      caller: "me",
+    }),
+  ],
+  [
+    "of a newer release, which is about an account",
+    JSON.stringify({ after: 4, revision: 5, head: hash, time: 2000, action: "hold", account: "acct_1", caller: "me" }),
+  ],
+  ["of a newer release, of whose action nothing is known", JSON.stringify({ ...changed, action: "hold" })],
   ["in logfmt", `level=info revision=5 hash=${hash} token_id=${tokenId} msg=changed`],
   ["in CSV", `${at},"{""revision"":5,""hash"":""${hash}""}"`],
   ["pretty, by jq", '  "revision": 5,'],

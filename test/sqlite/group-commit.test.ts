@@ -79,7 +79,7 @@ it("gives each call its own outcome when one breaks the transaction, and runs re
   const answers = rig.commit(aCreate(), aCreate({ digest: old.token.digest }), aCreate(), aRevoke(old.token.id));
   expect(answers).toMatchObject([
     { method: "create", outcome: { kind: "created", head: { revision: 3 } } },
-    { method: "failed", failure: { code: "SQLITE_CONSTRAINT_UNIQUE" } },
+    { method: "failed", failure: { code: "SQLITE_CONSTRAINT_PRIMARYKEY" } },
     { method: "create", outcome: { kind: "created", head: { revision: 4 } } },
     { method: "revoke", outcome: { head: { revision: 2 } } },
   ]);
@@ -101,7 +101,7 @@ it("answers storage_low to creations on a full disk, and keeps nothing of them",
 
 it("gives up the ballast for a revocation on a full disk, once, and says so when even that does not help", () => {
   const rig = openRig();
-  const creations = Array.from({ length: 60 }, () => aCreate());
+  const creations = Array.from({ length: 200 }, () => aCreate());
   rig.commit(...creations);
   fill(rig.db);
   const answers = rig.commit(...creations.map((one) => aRevoke(one.token.id)));

@@ -4,9 +4,11 @@ import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import { createTimeSeen } from "../../src/authority/clock.ts";
+import type { JournalHead } from "../../src/authority/journal.ts";
 import type { Log } from "../../src/machine/log.ts";
-import { readMarker } from "../../src/stores/sqlite/writer/marker.ts";
+import { openMarker, readMarker } from "../../src/stores/sqlite/writer/marker.ts";
 import { aNewToken, at } from "../support/token-store/builders.ts";
+import { aLife, makeOldDirectory } from "./old-database.ts";
 import { openStore, quietLog, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;
@@ -64,11 +66,13 @@ it("does not serve a database out of whose journal the change was taken that the
   await expect(openStore(directory)).rejects.toThrow(/^the marker .* tells of revision 2, and .* has none: /);
 });
 
-/** Makes of a database one of the release before, which had no marker and gave databases no name. */
-function ageByARelease(directory: string): void {
-  const db = new Database(join(directory, "tokens.db"));
-  db.exec("DROP TABLE authority; PRAGMA user_version = 2");
-  db.close();
+const token = aNewToken({ id: first });
+const revoked = { atMs: 2000, reason: "leaked" };
+
+/** A directory of the release that had no marker and gave databases no names, in which `first` is revoked. */
+function anUnnamedDirectory(): { readonly directory: string; readonly head: JournalHead } {
+  const directory = temporaryDataDirectory();
+  return { directory, head: makeOldDirectory(directory, [aLife({ token, createdAtMs: 1000, revoked })], 2) };
 }
 
 const lines: string[] = [];
@@ -76,15 +80,13 @@ const log: Log = { ...quietLog, warn: (_, message) => lines.push(message) };
 
 it("opens a database of the release before, which had no marker, and says that it makes one", async () => {
   for (const makeAnew of [[], ["marker"]] as const) {
-    const { directory } = await aRevokedDirectory();
-    ageByARelease(directory);
-    rmSync(`${directory}.marker`);
+    const { directory } = anUnnamedDirectory();
     lines.length = 0;
     const store = await openStore(directory, 0, { log, makeAnew });
-    expect(store.opened).toMatchObject({ isNew: false, tokens: 1, revision: 2 });
+    expect(store.opened).toMatchObject({ isNew: false, tokens: 1, revision: 3 });
     expect(lines).toContainEqual(expect.stringMatching(/^made the marker: the database is of a release that had none/));
     await store[Symbol.asyncDispose]();
-    expect(readMarker(`${directory}.marker`)).toMatchObject({ revision: 2 });
+    expect(readMarker(`${directory}.marker`)).toMatchObject({ revision: 3 });
     await change(directory, nothing);
     rmSync(`${directory}.marker`);
     await expect(openStore(directory)).rejects.toThrow(/^there is no marker/);
@@ -92,17 +94,18 @@ it("opens a database of the release before, which had no marker, and says that i
 });
 
 it("goes on with an upgrade that was ended once the marker was made", async () => {
-  const { directory } = await aRevokedDirectory();
-  ageByARelease(directory);
-  const authority = readMarker(`${directory}.marker`)?.authority;
+  const { directory, head } = anUnnamedDirectory();
+  const authority = "0123456789abcdef".repeat(2);
+  openMarker(`${directory}.marker`, authority, head, 0, () => {})[Symbol.dispose]();
   await change(directory, nothing);
   await change(directory, nothing);
-  expect(readMarker(`${directory}.marker`)).toMatchObject({ authority, revision: 2 });
+  expect(readMarker(`${directory}.marker`)).toMatchObject({ authority, revision: 3 });
 });
 
 it("does not serve an old copy from before the upgrade, and leaves it as it is", async () => {
-  const { directory, copy } = await aRevokedDirectory();
-  ageByARelease(copy);
+  const { directory } = await aRevokedDirectory();
+  const copy = temporaryDataDirectory();
+  makeOldDirectory(copy, [aLife({ token, createdAtMs: 1000 })], 2);
   const before = readFileSync(join(copy, "tokens.db"));
   await expect(openStore(copy, 0, { marker: `${directory}.marker` })).rejects.toThrow(
     /tells of revision 2, and the database .* ends at 1: this is an old copy/,

@@ -40,8 +40,11 @@ const lookUpPlans = () => plansOf((db) => createLookUp(db, alone));
 it("looks a key up along an index, always", () => {
   expect(lookUpPlans()).toMatchInlineSnapshot(`
     {
-      "SELECT <columns> FROM token WHERE digest = ?": [
-        "SEARCH token USING INDEX sqlite_autoindex_token_2 (digest=?)",
+      "SELECT <columns>, key_hint, issue_revision FROM (SELECT token_revision, key_hint, issue_revision FROM token_key WHERE digest = ? LIMIT 1) CROSS JOIN token ON token.revision = token_revision": [
+        "CO-ROUTINE (subquery-1)",
+        "SEARCH token_key USING PRIMARY KEY (digest=?)",
+        "SCAN (subquery-1)",
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
       ],
     }
   `);
@@ -69,25 +72,75 @@ it("reads along an index, always", () => {
         "SEARCH token USING COVERING INDEX token_revoked (account=? AND revoked_at_ms>?)",
         "SCAN (subquery-7)",
       ],
-      "SELECT <columns>, last_use.used_at_ms FROM token INDEXED BY token_by_account LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.account = :account AND token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token INDEXED BY token_by_account WHERE token.account = :account AND token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
         "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        "CORRELATED SCALAR SUBQUERY 4",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 5",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, last_use.used_at_ms FROM token INDEXED BY token_by_account LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.account = :account AND token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token INDEXED BY token_by_account WHERE token.account = :account AND token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
         "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        "CORRELATED SCALAR SUBQUERY 4",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 5",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.id = ?": [
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token NOT INDEXED WHERE token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "CORRELATED SCALAR SUBQUERY 4",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 5",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token NOT INDEXED WHERE token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "CORRELATED SCALAR SUBQUERY 4",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 5",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token WHERE token.id = ?": [
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-      ],
-      "SELECT <columns>, last_use.used_at_ms FROM token NOT INDEXED LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
-        "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-      ],
-      "SELECT <columns>, last_use.used_at_ms FROM token NOT INDEXED LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
-        "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
       ],
       "SELECT account FROM token INDEXED BY token_by_account WHERE account > ? ORDER BY account LIMIT 1": [
         "SEARCH token USING COVERING INDEX token_by_account (account>?)",
@@ -115,13 +168,13 @@ it("reads along an index, always", () => {
         "SEARCH token USING INTEGER PRIMARY KEY (rowid<?)",
         "SCAN (subquery-1)",
       ],
-      "SELECT journal.revision, journal.action, token.digest FROM journal JOIN token ON token.id = journal.token_id WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?": [
-        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)",
-        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
-      ],
-      "SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.token_id, journal.hash, token.account, token.name, CASE journal.action WHEN 'revoke' THEN token.revoke_reason ELSE '' END AS revoke_reason FROM journal CROSS JOIN token ON token.id = journal.token_id WHERE journal.revision < :before AND journal.revision >= :from AND (:caller IS NULL OR journal.caller = :caller) AND (:action IS NULL OR journal.action = :action) AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms) AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms) AND (:account IS NULL OR token.account = :account) ORDER BY journal.revision DESC": [
+      "SELECT journal.revision, journal.action, journal.account, token_key.digest FROM journal LEFT JOIN token_key ON token_key.token_revision = journal.token_revision WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision": [
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?) LEFT-JOIN",
+      ],
+      "SELECT journal.revision, journal.at_ms, journal.caller, journal.action, token.id AS token_id, journal.hash, token.account, token.name, CASE journal.action WHEN 'revoke' THEN token.revoke_reason ELSE '' END AS revoke_reason FROM journal CROSS JOIN token ON token.revision = journal.token_revision WHERE journal.revision < :before AND journal.revision >= :from AND (:caller IS NULL OR journal.caller = :caller) AND (:action IS NULL OR journal.action = :action) AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms) AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms) AND (:account IS NULL OR token.account = :account) ORDER BY journal.revision DESC": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
       ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
@@ -147,11 +200,12 @@ it("writes along an index, always", () => {
         "SEARCH free_sealed_key",
       ],
       "INSERT INTO free_sealed_key (slot) VALUES (?)": [],
-      "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)": [],
-      "INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?) ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms >= last_use.used_at_ms + ?": [],
+      "INSERT INTO journal (revision, at_ms, caller, action, token_revision, facts, hash) VALUES (?, ?, ?, ?, ?, ?, ?)": [],
+      "INSERT INTO last_use (issue_revision, used_at_ms) VALUES (?, ?) ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms >= last_use.used_at_ms + ?": [],
       "INSERT INTO sealed_key (content) VALUES (?)": [],
-      "INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)": [],
-      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)": [],
+      "INSERT INTO token (revision, id, account, name, type, livemode, permissions, created_by, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)": [],
+      "INSERT INTO token_key (digest, token_revision, issue_revision, key_hint) VALUES (?, ?, ?, ?)": [],
+      "INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, issue_revision, sealed_slot, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)": [],
       "SELECT (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) + (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS live": [
         "SCAN CONSTANT ROW",
         "SCALAR SUBQUERY 2",
@@ -163,9 +217,25 @@ it("writes along an index, always", () => {
         "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms>?)",
         "SCAN (subquery-3)",
       ],
-      "SELECT <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.revision = ?": [
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token WHERE token.id = ?": [
+        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+      "SELECT <columns>, (SELECT key_hint FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS key_hint, (SELECT issue_revision FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1) AS issue_revision, (SELECT max(last_use.used_at_ms) FROM token_key JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS used_at_ms FROM token WHERE token.revision = ?": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
       ],
       "SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request WHERE caller = ? AND account = ? AND request_id = ?": [
         "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
@@ -178,10 +248,6 @@ it("writes along an index, always", () => {
       ],
       "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL": [
         "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
-      ],
-      "SELECT token.digest, <columns>, last_use.used_at_ms FROM token LEFT JOIN last_use ON last_use.token_revision = token.revision WHERE token.id = ?": [
-        "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
       ],
       "UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?": [
         "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",

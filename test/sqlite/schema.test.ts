@@ -15,6 +15,7 @@ it("never changes a released step", () => {
       "3fe472d9a1fc49fd014a3873cb9f9d511a84409b827d2fcbc73f61fc11697e67",
       "79765f7f31c0d154aceb0155c003171c110c3391e9423ed4d0ea493d01e635e8",
       "56f84cb776fdf4bca5b72e69c6bee7778d4f267f62836f9fbfb60c7f43156f94",
+      "a9d44d5aefec6dd0c9cb5be0450197f1e4076aedaf21d4abeba137054d3d7e02",
     ]
   `);
 });
@@ -36,10 +37,12 @@ it("makes strict tables only", () => {
   const tables = migrated().prepare("SELECT name, strict FROM pragma_table_list WHERE schema = 'main'").all();
   expect(tables).toEqual(
     expect.arrayContaining(
-      ["journal", "token", "last_use", "create_request", "sealed_key", "free_sealed_key", "authority"].map((name) => ({
-        name,
-        strict: 1,
-      })),
+      ["journal", "token", "token_key", "last_use", "create_request", "sealed_key", "free_sealed_key", "authority"].map(
+        (name) => ({
+          name,
+          strict: 1,
+        }),
+      ),
     ),
   );
 });
@@ -48,8 +51,7 @@ it("refuses a digest that is not 32 bytes", () => {
   const db = migrated();
   db.pragma("foreign_keys = 0");
   const insert = db.prepare(
-    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms)
-     VALUES (1, 'tok_1', ?, 'a', 'n', 'secret', 1, 'hint', '[]', 'me', 1)`,
+    "INSERT INTO token_key (digest, token_revision, issue_revision, key_hint) VALUES (?, 1, 1, 'hint')",
   );
   expect(() => insert.run(Buffer.alloc(31))).toThrow(/CHECK constraint failed/);
   expect(() => insert.run("x".repeat(32))).toThrow(/cannot store TEXT value in BLOB column/);

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { emptyHead, hashJournalRow, type JournalHead } from "../../src/authority/journal.ts";
+import { createFacts, emptyHead, hashChange, type JournalHead } from "../../src/authority/journal.ts";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
 import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 import { aNewToken, at } from "../support/token-store/builders.ts";
@@ -81,10 +81,40 @@ it.each([
   ["permissions", `'["charges:write"]'`],
   ["permissions", "'['"],
   ["expires_at_ms", "99999999999999"],
-  ["digest", "zeroblob(32)"],
+  ["name", "'Till 8'"],
+  ["id", "'tok_x'"],
 ])("finds a token whose %s was edited to %s", async (column, value) => {
   const fault = faultAfter(`UPDATE token SET ${column} = ${value} WHERE revision = 3`);
-  expect(fault).toContain(idOf(3));
+  expect(fault).toContain(column === "id" ? "tok_x" : idOf(3));
+});
+
+it.each([
+  ["digest", "zeroblob(32)", /^the hash of revision 3 fits neither its row nor its token tok_0*3 nor/],
+  ["key_hint", "'0000'", /^the hash of revision 3 fits neither its row nor its token tok_0*3 nor/],
+  ["token_revision", "4", /^the token tok_0*3 has not the key that revision 3 issued$/],
+  ["token_revision", "9", /^the token tok_0*3 has not the key that revision 3 issued$/],
+  ["issue_revision", "4", /^the token tok_0*3 has not the key that revision 3 issued$/],
+  ["ends_at_ms", "5", /^a key of the token tok_0*3 says that it ends, and the journal does not$/],
+  ["end_revision", "5", /^a key of the token tok_0*3 says that it ends, and the journal does not$/],
+])("finds a key whose %s was edited to %s", async (column, value, fault) => {
+  expect(faultAfter(`UPDATE token_key SET ${column} = ${value} WHERE issue_revision = 3`)).toMatch(fault);
+});
+
+it.each([
+  ["3, 3", "revision 3 issued one key, and there are more that say so"],
+  ["3, 5", `a key of the token ${idOf(3)} says revision 5 issued it, and the journal does not`],
+  ["-7, -7", "a key is of the token of revision -7, which is not there"],
+  ["9, 9", "a key is of the token of revision 9, which is not there"],
+])("finds a key that was slipped in, of token and change %s", async (revisions, fault) => {
+  expect(faultAfter(`INSERT INTO token_key VALUES (x'${"ff".repeat(32)}', ${revisions}, 'Zz09', NULL, NULL)`)).toBe(
+    fault,
+  );
+});
+
+it("finds a key that was deleted", async () => {
+  expect(faultAfter("DELETE FROM token_key WHERE issue_revision = 3")).toBe(
+    `the token ${idOf(3)} has not the key that revision 3 issued`,
+  );
 });
 
 it.each([
@@ -96,9 +126,18 @@ it.each([
   );
 });
 
-it("finds a token that was given another id", async () => {
-  expect(faultAfter("UPDATE token SET id = 'tok_x' WHERE revision = 3")).toBe(
-    `revision 3 names the token ${idOf(3)}, which is not there`,
+it("finds a token that was given another revision", async () => {
+  expect(faultAfter("UPDATE token SET revision = 9 WHERE revision = 3")).toBe(
+    "revision 3 is about the token of revision 3, which is not there",
+  );
+});
+
+it("finds a revoke reason that was edited, and one of a token that is not revoked", async () => {
+  expect(faultAfter("UPDATE token SET revoke_reason = 'fine' WHERE revision = 1")).toBe(
+    `revision 5 says something else of its token ${idOf(1)} than is so`,
+  );
+  expect(faultAfter("UPDATE token SET revoke_reason = 'fine' WHERE revision = 3")).toBe(
+    `the token ${idOf(3)} has a revoke reason, and is not revoked`,
   );
 });
 
@@ -133,8 +172,8 @@ it("finds a token that was slipped in", async () => {
   for (const revision of [-7, 7, 1_000_000]) {
     expect(
       faultAfter(
-        `INSERT INTO token SELECT ${revision}, 'tok_x', zeroblob(32), account, name, type, livemode, key_hint, permissions,
-           created_by, created_at_ms, expires_at_ms, revoked_at_ms, revoke_reason, revoke_revision FROM token WHERE revision = 3`,
+        `INSERT INTO token SELECT ${revision}, 'tok_x', account, name, type, livemode, permissions,
+           created_by, created_at_ms, expires_at_ms, revoked_at_ms, revoke_reason, revoke_revision, hold_revision FROM token WHERE revision = 3`,
       ),
     ).toBe(`the token tok_x says revision ${revision} created it, and the journal does not`);
   }
@@ -142,7 +181,7 @@ it("finds a token that was slipped in", async () => {
 
 it("finds a token that was deleted", async () => {
   expect(faultAfter("DELETE FROM token WHERE revision = 3")).toBe(
-    `revision 3 names the token ${idOf(3)}, which is not there`,
+    "revision 3 is about the token of revision 3, which is not there",
   );
 });
 
@@ -158,7 +197,10 @@ it.each([
   ["caller = 'spiffe://x'", /^the token tok_0*3 says another creation time or creator than revision 3$/],
   ["action = 'revoke'", /^revision 3 revokes the token tok_0*3, which says it is not revoked$/],
   ["action = 'delete'", /^revision 3 has the unknown action "delete"$/],
-  [`token_id = '${idOf(4)}'`, /^revision 3 creates the token tok_0*4, which says revision 4 did$/],
+  ["token_revision = 4", /^revision 3 creates the token tok_0*4, which says revision 4 did$/],
+  ["token_revision = NULL", /^revision 3 is about the token of revision null, which is not there$/],
+  ["account = 'acct_1'", /^revision 3 says something else of its account acct_1 than is so$/],
+  ["facts = '{}'", /^revision 3 says something else of its token tok_0*3 than is so$/],
   ["hash = zeroblob(32)", /^the hash of revision 3 fits neither/],
 ])("finds a change edited to %s", async (edit, fault) => {
   expect(faultAfter(`UPDATE journal SET ${edit} WHERE revision = 3`)).toMatch(fault);
@@ -168,6 +210,15 @@ it("finds who revoked edited, which no token says", async () => {
   expect(faultAfter("UPDATE journal SET caller = 'spiffe://x' WHERE revision = 5")).toMatch(
     /^the hash of revision 5 fits neither/,
   );
+});
+
+it("finds a revocation's reason edited alike in the change and the token, by the hash", async () => {
+  expect(
+    faultAfter(
+      `UPDATE journal SET facts = '{"reason":"fine"}' WHERE revision = 5`,
+      "UPDATE token SET revoke_reason = 'fine' WHERE revision = 1",
+    ),
+  ).toMatch(/^the hash of revision 5 fits neither/);
 });
 
 it("finds a change and its token edited alike, by the hash", async () => {
@@ -185,8 +236,9 @@ it("finds a changed row whose hash was made anew, by the next row", async () => 
   const store = await openStore(directory, 0, { makeAnew: ["marker", "revocation log"] });
   const token = await store.get(idOf(3));
   await store[Symbol.asyncDispose]();
-  const row = { revision: 3, atMs: 1003, caller: "spiffe://x", action: "create" as const, tokenId: idOf(3) };
-  const hash = hashJournalRow(new Uint8Array(32), row, token ?? aNewToken(), new Uint8Array(32));
+  const subject = { tokenId: idOf(3) };
+  const row = { revision: 3, atMs: 1003, caller: "spiffe://x", action: "create", subject };
+  const hash = hashChange(new Uint8Array(32), row, createFacts(token ?? aNewToken(), new Uint8Array(32)));
   editByHand(
     join(directory, "tokens.db"),
     `UPDATE journal SET caller = 'spiffe://x', hash = x'${Buffer.from(hash).toString("hex")}' WHERE revision = 3`,
@@ -200,7 +252,7 @@ it("finds a tail that was cut off in good order, when it knows the head", async 
   editByHand(
     join(directory, "tokens.db"),
     "DELETE FROM journal WHERE revision = 6",
-    "UPDATE token SET revoked_at_ms = NULL, revoke_revision = NULL WHERE revision = 2",
+    "UPDATE token SET revoked_at_ms = NULL, revoke_revision = NULL, revoke_reason = '' WHERE revision = 2",
   );
   expect(verifyJournal(directory, null).fault).toBeNull();
   expect(verifyJournal(directory, head).fault).toBe("the journal ends at revision 5, before the expected revision 6");
@@ -211,7 +263,7 @@ it("finds a tail that was cut off and grew again otherwise, when it knows the he
   editByHand(
     join(directory, "tokens.db"),
     "DELETE FROM journal WHERE revision = 6",
-    "UPDATE token SET revoked_at_ms = NULL, revoke_revision = NULL WHERE revision = 2",
+    "UPDATE token SET revoked_at_ms = NULL, revoke_revision = NULL, revoke_reason = '' WHERE revision = 2",
   );
   const store = await openStore(directory, 0, { makeAnew: ["marker", "revocation log"] });
   await store.create(aNewToken(), null, 10, at(3000));

@@ -42,7 +42,7 @@ export function toChangeMessage(change: Change): ChangeMessage {
   return create(ChangeSchema, {
     revision: BigInt(change.revision),
     action: numberOfAction[change.action],
-    tokenId: change.tokenId,
+    tokenId: "tokenId" in change.subject ? change.subject.tokenId : "",
     caller: change.caller,
     changeTime: toTimestamp(change.atMs),
     hash: change.hash,

@@ -11,14 +11,15 @@ export const countTokens = {
   revoked: countIn("token_revoked", "revoked_at_ms IS NOT NULL"),
 };
 
-/** Counts all tokens, each of which was created by one change: those that are not revocations. */
+/** Counts all tokens, each of which was created by one change: those that are neither revocations nor anything else. */
 export function countAllTokens(db: Database.Database, revision: number): number {
   const row = db
-    .prepare<[], { readonly revoked: number }>(
-      "SELECT count(*) AS revoked FROM token INDEXED BY token_revoked WHERE revoked_at_ms IS NOT NULL",
+    .prepare<[], { readonly later: number }>(
+      `SELECT (SELECT count(*) FROM token INDEXED BY token_revoked WHERE revoked_at_ms IS NOT NULL)
+         + (SELECT count(*) FROM journal INDEXED BY journal_later WHERE action NOT IN ('create', 'revoke')) AS later`,
     )
     .get();
-  return revision - (row?.revoked ?? 0);
+  return revision - (row?.later ?? 0);
 }
 
 export type CountParameters = { readonly account: string; readonly now_ms: number; readonly max: number };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { ensurePrivateFile } from "./data-directory.ts";
-import { assertNotNewer, assertOurs, migrate, migrateBackup } from "./schema.ts";
+import { assertNotNewer, assertOurs, type Migration, migrate, migrateBackup } from "./schema.ts";
 import { isUnwritable } from "./sqlite-error.ts";
 
 const busyTimeoutMs = 5000;
@@ -17,7 +17,7 @@ const keptWalBytes = 16 * 1024 * 1024;
  * Opens the one connection that writes, after making or migrating the database. Throws, and changes nothing, when it is
  * newer than this program.
  */
-export function openWriterDatabase(file: string, nameUnnamed?: (db: Database.Database) => string): Database.Database {
+export function openWriterDatabase(file: string, migration: Migration = {}): Database.Database {
   ensurePrivateFile(file);
   refuseUntouched(file);
   return open(file, false, (db) => {
@@ -29,7 +29,7 @@ export function openWriterDatabase(file: string, nameUnnamed?: (db: Database.Dat
     // Checkpoints come after answers are sent, by our own hand, never inside a commit.
     setPragma(db, "wal_autocheckpoint", 0);
     setPragma(db, "journal_size_limit", keptWalBytes);
-    migrate(db, nameUnnamed);
+    migrate(db, migration);
   });
 }
 

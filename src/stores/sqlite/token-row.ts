@@ -1,13 +1,22 @@
 import type { StoredToken, Token, TokenType } from "../../authority/token.ts";
 
-/** The columns of a StoredTokenRow. */
-export const storedTokenColumns = `token.revision, token.id, token.account, token.name, token.type, token.livemode,
-  token.key_hint, token.permissions, token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms,
-  token.revoke_reason, token.revoke_revision`;
+/** The columns of the table token. */
+const ownColumns = `token.revision, token.id, token.account, token.name, token.type, token.livemode, token.permissions,
+  token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms, token.revoke_reason, token.revoke_revision`;
 
-/** The columns of a TokenRow, from the table token and this join. */
-export const tokenColumns = `${storedTokenColumns}, last_use.used_at_ms`;
-export const joinLastUse = "LEFT JOIN last_use ON last_use.token_revision = token.revision";
+/** The columns of a StoredTokenRow, from the tables token and token_key: of a token and one of its keys. */
+export const storedTokenColumns = `${ownColumns}, key_hint, issue_revision`;
+
+const newestKey = "FROM token_key WHERE token_revision = token.revision ORDER BY issue_revision DESC LIMIT 1";
+
+/** When any key of a token was used last, or null, where the table token is. */
+export const lastUseOfToken = `(SELECT max(last_use.used_at_ms) FROM token_key
+    JOIN last_use ON last_use.issue_revision = token_key.issue_revision
+  WHERE token_key.token_revision = token.revision)`;
+
+/** The columns of a TokenRow, from the table token: with the newest key, and the last use of any. */
+export const tokenColumns = `${ownColumns}, (SELECT key_hint ${newestKey}) AS key_hint,
+  (SELECT issue_revision ${newestKey}) AS issue_revision, ${lastUseOfToken} AS used_at_ms`;
 
 export type StoredTokenRow = {
   readonly revision: number;
@@ -17,6 +26,7 @@ export type StoredTokenRow = {
   readonly type: TokenType;
   readonly livemode: number;
   readonly key_hint: string;
+  readonly issue_revision: number;
   /** A JSON array. */
   readonly permissions: string;
   readonly created_by: string;
@@ -44,6 +54,7 @@ export function toStoredToken(row: StoredTokenRow): StoredToken {
     revokedAtMs: row.revoked_at_ms,
     revokeReason: row.revoke_reason,
     createRevision: row.revision,
+    issueRevision: row.issue_revision,
     revokeRevision: row.revoke_revision,
   };
 }

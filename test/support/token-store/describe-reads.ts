@@ -232,7 +232,8 @@ export function describeReads(rig: StoreRig): void {
       const facts = aNewToken();
       const { head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "maker")));
       const revoked = revokedIn(await rig.store.revoke(facts.id, "leaked", at(nowMs + 1, "ender")));
-      const shared = { tokenId: facts.id, account: "acct_1", tokenName: "Till 7", hash: expect.anything() };
+      const about = { subject: { tokenId: facts.id }, account: "acct_1", tokenName: "Till 7" };
+      const shared = { ...about, hash: expect.anything() };
       const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, revokeReason: "" };
       const ended = {
         revision: 2,

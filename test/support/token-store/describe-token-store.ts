@@ -28,7 +28,7 @@ function describeClosed(rig: StoreRig): void {
     it("keeps everything for the next opening", async () => {
       const facts = aNewToken();
       const { token } = createdIn(await rig.store.create(facts, aRequest("1"), anyLimit, at(nowMs)));
-      await rig.store.recordUses([{ createRevision: 1, usedAtMs: nowMs }]);
+      await rig.store.recordUses([{ issueRevision: 1, usedAtMs: nowMs }]);
       await revoke(await create());
       const head = rig.store.head();
       await rig.reopen();

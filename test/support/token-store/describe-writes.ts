@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { emptyHead, hashJournalRow } from "../../../src/authority/journal.ts";
+import { createFacts, emptyHead, hashChange, revokeFacts } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import type { Token } from "../../../src/authority/token.ts";
 import { lastUsePrecisionMs, type NewToken, requestMemoryMs } from "../../../src/authority/token-store.ts";
@@ -33,6 +33,7 @@ export function describeWrites(rig: StoreRig): void {
         revokedAtMs: null,
         revokeReason: "",
         createRevision: 1,
+        issueRevision: 1,
         revokeRevision: null,
       });
       expect(await rig.store.findByDigest(digest)).toEqual(token);
@@ -50,10 +51,10 @@ export function describeWrites(rig: StoreRig): void {
     it("appends one row to the journal, whose hash continues the chain", async () => {
       const facts = aNewToken();
       const { head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "me")));
-      const row = { revision: 1, atMs: nowMs, caller: "me", action: "create" as const, tokenId: facts.id };
+      const row = { revision: 1, atMs: nowMs, caller: "me", action: "create" as const, subject: { tokenId: facts.id } };
       expect(head.revision).toBe(1);
       expect(head.atMs).toBe(nowMs);
-      expect(hex(head.hash)).toBe(hex(hashJournalRow(emptyHead.hash, row, facts, facts.digest)));
+      expect(hex(head.hash)).toBe(hex(hashChange(emptyHead.hash, row, createFacts(facts, facts.digest))));
     });
 
     it("refuses a token from the millisecond it expires, and stores nothing", async () => {
@@ -224,7 +225,7 @@ export function describeWrites(rig: StoreRig): void {
     it("answers the token as it is now, and no sealed key once it is revoked", async () => {
       const request = aRequest("1");
       const { token } = createdIn(await rig.store.create(aNewToken(), request, anyLimit, at(nowMs)));
-      await rig.store.recordUses([{ createRevision: token.createRevision, usedAtMs: nowMs + 5 }]);
+      await rig.store.recordUses([{ issueRevision: token.issueRevision, usedAtMs: nowMs + 5 }]);
       await revoke(token, nowMs + 7);
       expect(await rig.store.create(aNewToken(), request, anyLimit, at(nowMs + 9))).toEqual({
         kind: "replayed",
@@ -283,10 +284,16 @@ export function describeWrites(rig: StoreRig): void {
       const before = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs)));
       const outcome = revokedIn(await rig.store.revoke(facts.id, "leaked", at(nowMs + 5, "me")));
       const revoked = { ...before.token, revokedAtMs: nowMs + 5, revokeReason: "leaked", revokeRevision: 2 };
-      const row = { revision: 2, atMs: nowMs + 5, caller: "me", action: "revoke" as const, tokenId: facts.id };
+      const row = {
+        revision: 2,
+        atMs: nowMs + 5,
+        caller: "me",
+        action: "revoke" as const,
+        subject: { tokenId: facts.id },
+      };
       expect(outcome.token).toEqual({ ...revoked, lastUsedAtMs: null });
       expect(outcome.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
-      expect(hex(outcome.head?.hash)).toBe(hex(hashJournalRow(before.head.hash, row, facts, facts.digest)));
+      expect(hex(outcome.head?.hash)).toBe(hex(hashChange(before.head.hash, row, revokeFacts("leaked"))));
       expect(await rig.store.findByDigest(facts.digest)).toEqual(revoked);
       expect(await rig.store.get(facts.id)).toEqual({ ...revoked, lastUsedAtMs: null });
     });
@@ -445,32 +452,32 @@ export function describeWrites(rig: StoreRig): void {
 
     it("keeps the first use, and moves it forward by 60 seconds or more only", async () => {
       const token = await create();
-      const { createRevision } = token;
+      const { issueRevision } = token;
       expect(await lastUseOf(token)).toBeNull();
-      await rig.store.recordUses([{ createRevision, usedAtMs: nowMs }]);
+      await rig.store.recordUses([{ issueRevision, usedAtMs: nowMs }]);
       expect(await lastUseOf(token)).toBe(nowMs);
-      await rig.store.recordUses([{ createRevision, usedAtMs: nowMs + lastUsePrecisionMs - 1 }]);
+      await rig.store.recordUses([{ issueRevision, usedAtMs: nowMs + lastUsePrecisionMs - 1 }]);
       expect(await lastUseOf(token)).toBe(nowMs);
-      await rig.store.recordUses([{ createRevision, usedAtMs: nowMs + lastUsePrecisionMs }]);
+      await rig.store.recordUses([{ issueRevision, usedAtMs: nowMs + lastUsePrecisionMs }]);
       expect(await lastUseOf(token)).toBe(nowMs + lastUsePrecisionMs);
-      await rig.store.recordUses([{ createRevision, usedAtMs: nowMs }]);
+      await rig.store.recordUses([{ issueRevision, usedAtMs: nowMs }]);
       expect(await lastUseOf(token)).toBe(nowMs + lastUsePrecisionMs);
     });
 
     it("moves 1000 tokens at once, and refuses more", async () => {
       const tokens = await Promise.all(Array.from({ length: 1001 }, () => create()));
-      const uses = tokens.map(({ createRevision }) => ({ createRevision, usedAtMs: nowMs + createRevision }));
+      const uses = tokens.map(({ issueRevision }) => ({ issueRevision, usedAtMs: nowMs + issueRevision }));
       await expect(rig.store.recordUses(uses)).rejects.toMatchObject({ reason: "UNDECIDED" });
       await rig.store.recordUses(uses.slice(0, 1000));
       for (const token of tokens.slice(0, 1000)) {
-        expect(await lastUseOf(token)).toBe(nowMs + token.createRevision);
+        expect(await lastUseOf(token)).toBe(nowMs + token.issueRevision);
       }
     });
 
     it("appends nothing to the journal", async () => {
-      const { createRevision } = await create();
+      const { issueRevision } = await create();
       const before = rig.store.head();
-      await rig.store.recordUses([{ createRevision, usedAtMs: nowMs }]);
+      await rig.store.recordUses([{ issueRevision, usedAtMs: nowMs }]);
       expect(rig.store.head()).toEqual(before);
     });
   });

@@ -53,7 +53,7 @@ export async function populate(store: TokenStore): Promise<readonly Token[]> {
       ),
     );
     if (life.usedAtMs !== null) {
-      await store.recordUses([{ createRevision: token.createRevision, usedAtMs: life.usedAtMs }]);
+      await store.recordUses([{ issueRevision: token.issueRevision, usedAtMs: life.usedAtMs }]);
     }
     const revoked = life.isRevoked ? revokedIn(await store.revoke(token.id, "", at(life.createdAtMs + 1))) : null;
     tokens.push({ ...(revoked?.token ?? token), lastUsedAtMs: life.usedAtMs });
@@ -121,7 +121,7 @@ export function passes(token: Token, filter: TokenFilter, atMs: number): boolean
 
 export function passesChange(change: Change, filter: ChangeFilter): boolean {
   return (
-    (filter.tokenId === null || change.tokenId === filter.tokenId) &&
+    (filter.tokenId === null || ("tokenId" in change.subject && change.subject.tokenId === filter.tokenId)) &&
     (filter.caller === null || change.caller === filter.caller) &&
     (filter.action === null || change.action === filter.action) &&
     (filter.account === null || change.account === filter.account) &&

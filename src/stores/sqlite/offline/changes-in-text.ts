@@ -48,7 +48,7 @@ export function changesIn(text: string): ChangesInText {
   }
 
   function lookAtObject(fields: Readonly<Record<string, unknown>>, depth: number): void {
-    if ("revision" in fields && ("hash" in fields || "after" in fields)) {
+    if ("revision" in fields && ("hash" in fields || "head" in fields || "after" in fields)) {
       const line = toJournalLine(fields);
       if (line === null) {
         isUnderstood = false;
@@ -105,7 +105,7 @@ function isBytes(value: unknown): value is readonly number[] {
 function mayTellOfChange(text: string): boolean {
   const plain = text.replaceAll(colours, "");
   return (
-    /\bhash\W{1,12}[0-9a-f]{16}/.test(plain) ||
+    /\b(?:hash|head)\W{1,12}[0-9a-f]{16}/.test(plain) ||
     /\bafter["'\\]+\s*:\s*\d/.test(plain) ||
     /\brevision["'\\]*\s*[:=]\s*\d+\W*$/.test(plain)
   );

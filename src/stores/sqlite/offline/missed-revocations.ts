@@ -3,12 +3,12 @@ import { createInterface } from "node:readline";
 import type Database from "better-sqlite3";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { StartError } from "../../../machine/start-error.ts";
-import type { JournalLine } from "../writer/revocation-line.ts";
+import type { JournalLine, Takeaway } from "../writer/revocation-line.ts";
 import { changesIn } from "./changes-in-text.ts";
 
 export type MissedRevocations = {
   /** After the backup, oldest first. */
-  readonly revocations: readonly NonNullable<JournalLine["revoked"]>[];
+  readonly takeaways: readonly Takeaway[];
   /** The newest change that the files tell of, also when it is older than the backup; 0 without one. */
   readonly reached: number;
   /** The first and last revision of each stretch after the backup of which no file says what it was. */
@@ -46,7 +46,7 @@ export async function readMissedRevocations(
       return true;
     }
     later.set(line.revision, merge(later.get(line.revision), line));
-    return line.revoked !== null && findToken.get(line.revoked.tokenId) !== undefined;
+    return line.takeaway !== null && findToken.get(line.takeaway.tokenId) !== undefined;
   }
 
   for (const file of files) {
@@ -69,7 +69,7 @@ export async function readMissedRevocations(
   }
   const lines = [...later.values()].toSorted((a, b) => a.revision - b.revision);
   return {
-    revocations: lines.flatMap(({ revoked }) => (revoked === null ? [] : [revoked])),
+    takeaways: lines.flatMap(({ takeaway }) => (takeaway === null ? [] : [takeaway])),
     reached,
     gaps: gapsIn(lines, backupHead.revision),
     unreadable,
@@ -81,8 +81,8 @@ function merge(one: JournalLine | undefined, other: JournalLine): JournalLine {
   if (one === undefined) {
     return other;
   }
-  const revoked = (one.revoked?.reason ? one.revoked : other.revoked) ?? one.revoked;
-  return { ...one, after: Math.min(one.after, other.after), revoked };
+  const takeaway = (one.takeaway?.reason ? one.takeaway : other.takeaway) ?? one.takeaway;
+  return { ...one, after: Math.min(one.after, other.after), takeaway };
 }
 
 function gapsIn(lines: readonly JournalLine[], from: number): readonly (readonly [number, number])[] {

@@ -6,6 +6,7 @@ import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
 import { type DataFiles, dataFiles, syncFile } from "../data-directory.ts";
 import { lockDataDirectory } from "../data-directory-lock.ts";
+import { attestOldChanges } from "../old-hashes.ts";
 import { openCopy } from "../open-database.ts";
 import { unmarkBackup } from "../schema.ts";
 import { readAuthorityId } from "../store-identity.ts";
@@ -132,7 +133,7 @@ async function build(
     if (!order.acceptLost) {
       requireComplete(missed, backupHead);
     }
-    const counts = revokeAgain(db, missed);
+    const counts = takeAwayAgain(db, missed);
     const head = requireWhole(db, file);
     openRevocationLog(unfinished, db, noRoomToMake, () => 0, true)[Symbol.dispose]();
     const { reached, gaps, unreadable } = missed;
@@ -160,14 +161,16 @@ function findLive(db: Database.Database, nowMs: number): LiveTokens {
 const noRoomToMake = { noteFull() {}, giveUpBallast: () => false };
 
 /** In one transaction with what makes a database of the backup. */
-function revokeAgain(
+function takeAwayAgain(
   db: Database.Database,
-  { revocations }: MissedRevocations,
+  { takeaways }: MissedRevocations,
 ): Pick<Restored, "revokedAgain" | "alreadyRevoked" | "ofLostTokens"> {
+  // A backup's journal ends where it was made. Now it goes on.
+  db.transaction(attestOldChanges).immediate(db);
   const writer = createWriter(db);
   const counts = { revokedAgain: 0, alreadyRevoked: 0, ofLostTokens: 0 };
   writer.transact(() => {
-    for (const { tokenId, atMs, caller, reason } of revocations) {
+    for (const { tokenId, atMs, caller, reason } of takeaways) {
       const outcome = writer.revoke({
         method: "revoke",
         id: tokenId,

@@ -1,6 +1,15 @@
 import type Database from "better-sqlite3";
-import { emptyHead, hashJournalRow, type JournalHead } from "../../../authority/journal.ts";
+import { createFacts, emptyHead, hashChange, type JournalHead, revokeFacts } from "../../../authority/journal.ts";
+import type { StoredToken } from "../../../authority/token.ts";
 import { dataFiles } from "../data-directory.ts";
+import {
+  type Attestation,
+  attestAction,
+  createAttestation,
+  hashOldChange,
+  readLastOldRevision,
+  type Uncovered,
+} from "../old-hashes.ts";
 import { inspect } from "../open-database.ts";
 import { isDamaged } from "../sqlite-error.ts";
 import { asDiskFault, requireDatabase } from "../store-fault.ts";
@@ -16,46 +25,72 @@ export type JournalVerdict =
  * anew.
  */
 const chunkRows = 1000;
+const beforeAll = Number.MIN_SAFE_INTEGER;
+
+type OnePlace = [number];
 
 type ChangeRow = {
   readonly change_revision: number;
   readonly at_ms: number;
   readonly caller: string;
   readonly action: string;
-  readonly token_id: string;
+  readonly token_revision: number | null;
+  readonly subject_account: string | null;
+  readonly facts: string | null;
   readonly hash: Uint8Array;
 };
-/** All of the token is null when the journal names one that is not there. */
-type ChangeWithTokenRow = ChangeRow & StoredTokenRow & { readonly digest: Uint8Array | null };
+/** All of the token is null when the journal names none, or one that is not there; of its first key likewise. */
+type ChangeWithTokenRow = ChangeRow & {
+  readonly [Column in keyof StoredTokenRow]: StoredTokenRow[Column] | null;
+} & { readonly digest: Uint8Array | null };
+type WholeRow = ChangeRow & StoredTokenRow & { readonly digest: Uint8Array };
 
 type TokenWithChangesRow = {
   readonly revision: number;
   readonly id: string;
   readonly revoked_at_ms: number | null;
+  readonly revoke_reason: string;
   readonly revoke_revision: number | null;
-  readonly created_token_id: string | null;
+  readonly created_token: number | null;
   readonly created_action: string | null;
-  readonly revoked_token_id: string | null;
+  readonly revoked_token: number | null;
   readonly revoked_action: string | null;
 };
 
+type KeyRow = {
+  readonly token_revision: number;
+  readonly issue_revision: number;
+  readonly ends_at_ms: number | null;
+  readonly end_revision: number | null;
+  readonly token_id: string | null;
+};
+
 const changesSql = `SELECT journal.revision AS change_revision, journal.at_ms, journal.caller, journal.action,
-    journal.token_id, journal.hash, token.digest, ${storedTokenColumns}
-  FROM journal LEFT JOIN token ON token.id = journal.token_id
+    journal.token_revision, journal.account AS subject_account, journal.facts, journal.hash, token_key.digest,
+    ${storedTokenColumns}
+  FROM journal
+    LEFT JOIN token ON token.revision = journal.token_revision
+    LEFT JOIN token_key ON token_key.token_revision = token.revision AND token_key.issue_revision = token.revision
   WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?`;
 
-const tokensSql = `SELECT token.revision, token.id, token.revoked_at_ms, token.revoke_revision,
-    created.token_id AS created_token_id, created.action AS created_action,
-    revoked.token_id AS revoked_token_id, revoked.action AS revoked_action
+const tokensSql = `SELECT token.revision, token.id, token.revoked_at_ms, token.revoke_reason, token.revoke_revision,
+    created.token_revision AS created_token, created.action AS created_action,
+    revoked.token_revision AS revoked_token, revoked.action AS revoked_action
   FROM token
     LEFT JOIN journal AS created ON created.revision = token.revision
     LEFT JOIN journal AS revoked ON revoked.revision = token.revoke_revision
   WHERE token.revision > ? ORDER BY token.revision LIMIT ?`;
 
+const keysSql = `SELECT token_key.token_revision, token_key.issue_revision, token_key.ends_at_ms, token_key.end_revision,
+    token.id AS token_id
+  FROM token_key LEFT JOIN token ON token.revision = token_key.token_revision
+  WHERE (token_key.token_revision, token_key.issue_revision) > (?, ?)
+  ORDER BY token_key.token_revision, token_key.issue_revision LIMIT ?`;
+
 /**
- * Checks the chain of the journal, each change against its token, each token against its changes, and, when a head is
- * given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a server may
- * run beside it.
+ * Checks the chain of the journal, each change against its token, each token and key against its changes, and, when a
+ * head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a
+ * server may run beside it.
  */
 export function verifyJournal(
   directory: string,
@@ -80,6 +115,7 @@ export function verifyDatabase(
   try {
     const head = verifyChanges(db, expectedHead);
     verifyTokens(db);
+    verifyKeys(db);
     return { fault: null, head };
   } catch (error) {
     return faultOf(error);
@@ -102,15 +138,32 @@ function verifyChanges(
   db: Database.Database,
   expectedHead: Pick<JournalHead, "revision" | "hash"> | null,
 ): JournalHead {
+  const lastOld = readLastOldRevision(db);
+  const attestation = createAttestation();
   let head = emptyHead;
+  const select = db.prepare<[number, number], ChangeWithTokenRow>(changesSql);
   for (const row of inChunks(
-    db.prepare<[number, number], ChangeWithTokenRow>(changesSql),
-    (one) => one.change_revision,
+    (after: number, rows: number) => select.all(after, rows),
+    ({ change_revision }): OnePlace => [change_revision],
+    [beforeAll],
   )) {
+    if (row.change_revision === head.revision) {
+      throw new Fault(`revision ${head.revision} issued one key, and there are more that say so`);
+    }
     if (row.change_revision !== head.revision + 1) {
       throw new Fault(`revision ${head.revision + 1} is missing: after ${head.revision} comes ${row.change_revision}`);
     }
-    verifyChange(row, head);
+    const isOld = row.change_revision <= lastOld;
+    const isAttestation = lastOld > 0 && row.change_revision === lastOld + 1;
+    const hash = isAttestation ? attestedHash(row, head, attestation) : changeHash(row, head, isOld);
+    if (!isEqual(row.hash, hash)) {
+      throw new Fault(
+        `the hash of revision ${row.change_revision} fits neither its row nor ${subjectOf(row)} nor the row before: one was changed`,
+      );
+    }
+    if (isOld && row.action === "create") {
+      attestation.add(uncoveredOf(row, lastOld));
+    }
     head = { revision: row.change_revision, atMs: row.at_ms, hash: row.hash };
     if (expectedHead?.revision === head.revision && !isEqual(expectedHead.hash, head.hash)) {
       throw new Fault(`revision ${head.revision} is not the one expected: its hash is ${hex(head.hash)}`);
@@ -124,69 +177,158 @@ function verifyChanges(
   return head;
 }
 
-function verifyChange(row: ChangeWithTokenRow, before: JournalHead): void {
+/** The hash that the change must have, by its row, its token and the change before. */
+function changeHash(row: ChangeWithTokenRow, before: JournalHead, isOld: boolean): Uint8Array {
   const where = `revision ${row.change_revision}`;
-  if (row.digest === null) {
-    throw new Fault(`${where} names the token ${row.token_id}, which is not there`);
+  if (row.action !== "create" && row.action !== "revoke") {
+    throw new Fault(`${where} has the unknown action ${JSON.stringify(row.action)}`);
+  }
+  if (!isWhole(row)) {
+    throw new Fault(
+      row.id === null
+        ? `${where} is about the token of revision ${row.token_revision}, which is not there`
+        : `the token ${row.id} has not the key that revision ${row.revision} issued`,
+    );
   }
   const token = toTokenOrFault(row);
-  const { action } = row;
-  switch (action) {
-    case "create":
-      if (token.createRevision !== row.change_revision) {
-        throw new Fault(`${where} creates the token ${token.id}, which says revision ${token.createRevision} did`);
-      }
-      if (token.createdAtMs !== row.at_ms || token.createdBy !== row.caller) {
-        throw new Fault(`the token ${token.id} says another creation time or creator than ${where}`);
-      }
-      break;
-    case "revoke":
-      if (token.revokeRevision !== row.change_revision) {
-        throw new Fault(`${where} revokes the token ${token.id}, which says ${byWhichRevoked(token.revokeRevision)}`);
-      }
-      if (token.revokedAtMs !== row.at_ms) {
-        throw new Fault(`the token ${token.id} says another revocation time than ${where}`);
-      }
-      break;
-    default:
-      throw new Fault(`${where} has the unknown action ${JSON.stringify(action)}`);
+  requireDone(row, token);
+  const change = { revision: row.change_revision, atMs: row.at_ms, caller: row.caller };
+  if (isOld) {
+    requireFacts(row, null);
+    return hashOldChange(before.hash, { ...change, action: row.action, tokenId: token.id }, token, row.digest);
   }
-  const change = { revision: row.change_revision, atMs: row.at_ms, caller: row.caller, action, tokenId: row.token_id };
-  if (!isEqual(row.hash, hashJournalRow(before.hash, change, token, row.digest))) {
-    throw new Fault(
-      `the hash of ${where} fits neither its row nor its token ${token.id} nor the row before: one was changed`,
-    );
+  const subject = { tokenId: token.id };
+  if (row.action === "create") {
+    requireFacts(row, null);
+    return hashChange(before.hash, { ...change, action: row.action, subject }, createFacts(token, row.digest));
+  }
+  requireFacts(row, revokeFacts(token.revokeReason));
+  return hashChange(before.hash, { ...change, action: row.action, subject }, row.facts ?? "");
+}
+
+/** Throws unless the token says of the change what the journal says. */
+function requireDone(row: ChangeRow, token: StoredToken): void {
+  const where = `revision ${row.change_revision}`;
+  if (row.action === "create") {
+    if (token.createRevision !== row.change_revision) {
+      throw new Fault(`${where} creates the token ${token.id}, which says revision ${token.createRevision} did`);
+    }
+    if (token.createdAtMs !== row.at_ms || token.createdBy !== row.caller) {
+      throw new Fault(`the token ${token.id} says another creation time or creator than ${where}`);
+    }
+    return;
+  }
+  if (token.revokeRevision !== row.change_revision) {
+    throw new Fault(`${where} revokes the token ${token.id}, which says ${byWhichRevoked(token.revokeRevision)}`);
+  }
+  if (token.revokedAtMs !== row.at_ms) {
+    throw new Fault(`the token ${token.id} says another revocation time than ${where}`);
   }
 }
 
+function requireFacts(row: ChangeRow, facts: string | null): void {
+  if (row.subject_account !== null || row.facts !== facts) {
+    throw new Fault(`revision ${row.change_revision} says something else of ${subjectOf(row)} than is so`);
+  }
+}
+
+/** The hash of the change that covers what those before it left out. */
+function attestedHash(row: ChangeRow, before: JournalHead, attestation: Attestation): Uint8Array {
+  const { change_revision: revision, at_ms: atMs, caller, action } = row;
+  if (action !== attestAction || row.token_revision !== null || row.subject_account !== null) {
+    throw new Fault(`revision ${revision} does not attest the changes before it, as it must`);
+  }
+  const facts = attestation.facts();
+  if (row.facts !== facts) {
+    throw new Fault(
+      `the name, key hint or revoke reason of a token that was changed before revision ${revision} is not what it was then`,
+    );
+  }
+  return hashChange(before.hash, { revision, atMs, caller, action, subject: null }, facts);
+}
+
+/** A token that was revoked later had no reason by then. */
+function uncoveredOf(row: ChangeWithTokenRow, lastOld: number): Uncovered {
+  const { revision, name, key_hint: keyHint, revoke_revision, revoke_reason } = row;
+  const isRevokedBefore = revoke_revision !== null && revoke_revision <= lastOld;
+  return {
+    revision: revision ?? 0,
+    name: name ?? "",
+    keyHint: keyHint ?? "",
+    revokeReason: isRevokedBefore ? (revoke_reason ?? "") : "",
+  };
+}
+
+function isWhole(row: ChangeWithTokenRow): row is WholeRow {
+  return row.id !== null && row.digest !== null;
+}
+
+function subjectOf({ id, token_revision, subject_account }: ChangeRow & { readonly id?: string | null }): string {
+  if (subject_account !== null) {
+    return `its account ${subject_account}`;
+  }
+  return id === null || id === undefined ? `its token of revision ${token_revision}` : `its token ${id}`;
+}
+
 function verifyTokens(db: Database.Database): void {
-  for (const row of inChunks(db.prepare<[number, number], TokenWithChangesRow>(tokensSql), (one) => one.revision)) {
-    if (row.created_action !== "create" || row.created_token_id !== row.id) {
+  const select = db.prepare<[number, number], TokenWithChangesRow>(tokensSql);
+  for (const row of inChunks(
+    (after: number, rows: number) => select.all(after, rows),
+    ({ revision }): OnePlace => [revision],
+    [beforeAll],
+  )) {
+    if (row.created_action !== "create" || row.created_token !== row.revision) {
       throw new Fault(`the token ${row.id} says revision ${row.revision} created it, and the journal does not`);
     }
     if ((row.revoke_revision === null) !== (row.revoked_at_ms === null)) {
       throw new Fault(`the token ${row.id} is revoked by half`);
     }
-    if (row.revoke_revision !== null && (row.revoked_action !== "revoke" || row.revoked_token_id !== row.id)) {
+    if (row.revoke_revision === null && row.revoke_reason !== "") {
+      throw new Fault(`the token ${row.id} has a revoke reason, and is not revoked`);
+    }
+    if (row.revoke_revision !== null && (row.revoked_action !== "revoke" || row.revoked_token !== row.revision)) {
       throw new Fault(`the token ${row.id} says revision ${row.revoke_revision} revoked it, and the journal does not`);
     }
   }
 }
 
-/** Goes up by revision, to the row that is the last by then. */
-function* inChunks<Row>(
-  statement: Database.Statement<[number, number], Row>,
-  revisionOf: (row: Row) => number,
+/** Every token has the key that came with it, and no change has issued another, or ended one. */
+function verifyKeys(db: Database.Database): void {
+  const select = db.prepare<[number, number, number], KeyRow>(keysSql);
+  for (const row of inChunks(
+    (token: number, issue: number, rows: number) => select.all(token, issue, rows),
+    ({ token_revision, issue_revision }): [number, number] => [token_revision, issue_revision],
+    [beforeAll, beforeAll],
+  )) {
+    if (row.token_id === null) {
+      throw new Fault(`a key is of the token of revision ${row.token_revision}, which is not there`);
+    }
+    if (row.issue_revision !== row.token_revision) {
+      throw new Fault(
+        `a key of the token ${row.token_id} says revision ${row.issue_revision} issued it, and the journal does not`,
+      );
+    }
+    if (row.ends_at_ms !== null || row.end_revision !== null) {
+      throw new Fault(`a key of the token ${row.token_id} says that it ends, and the journal does not`);
+    }
+  }
+}
+
+/** Goes up by the place of a row, to the row that is the last by then. */
+function* inChunks<Row, Place extends number[]>(
+  select: (...after: [...Place, number]) => readonly Row[],
+  placeOf: (row: Row) => Place,
+  start: Place,
 ): Generator<Row, void> {
-  let after = Number.MIN_SAFE_INTEGER;
+  let after = start;
   for (;;) {
-    const rows = statement.all(after, chunkRows);
+    const rows = select(...after, chunkRows);
     yield* rows;
     const last = rows.at(-1);
     if (last === undefined || rows.length < chunkRows) {
       return;
     }
-    after = revisionOf(last);
+    after = placeOf(last);
   }
 }
 

@@ -8,9 +8,9 @@ import { selectJournalHead } from "../journal-head.ts";
 const sliceChanges = 250;
 
 /** The changes below `before` and not below `from` that pass the filter. Null parameters pass everything. */
-const matchSql = `SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.token_id, journal.hash,
+const matchSql = `SELECT journal.revision, journal.at_ms, journal.caller, journal.action, token.id AS token_id, journal.hash,
     token.account, token.name, CASE journal.action WHEN 'revoke' THEN token.revoke_reason ELSE '' END AS revoke_reason
-  FROM journal CROSS JOIN token ON token.id = journal.token_id
+  FROM journal CROSS JOIN token ON token.revision = journal.token_revision
   WHERE journal.revision < :before AND journal.revision >= :from
     AND (:caller IS NULL OR journal.caller = :caller)
     AND (:action IS NULL OR journal.action = :action)
@@ -116,7 +116,7 @@ function toChange(row: ChangeRow): Change {
     atMs: row.at_ms,
     caller: row.caller,
     action: row.action,
-    tokenId: row.token_id,
+    subject: { tokenId: row.token_id },
     hash: row.hash,
     account: row.account,
     tokenName: row.name,

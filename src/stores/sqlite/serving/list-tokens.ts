@@ -3,7 +3,7 @@ import { coveringPermissions } from "../../../authority/permission.ts";
 import { answerBytes, type Token } from "../../../authority/token.ts";
 import type { Direction, TokenFilter, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
 import type { Turns } from "../../../machine/turns.ts";
-import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import { lastUseOfToken, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
 
 /** How many tokens are looked at in one turn of the event loop: Authenticate waits no longer than for these. */
 const sliceTokens = 250;
@@ -36,7 +36,7 @@ function sliceSql({ byAccount, direction }: ListScope): string {
 function matchSql({ byAccount, direction }: ListScope): string {
   const { beyond, upTo, order } = wordsFor[direction];
   const from = byAccount ? "FROM token INDEXED BY token_by_account" : "FROM token NOT INDEXED";
-  return `SELECT ${tokenColumns} ${from} ${joinLastUse}
+  return `SELECT ${tokenColumns} ${from}
     WHERE ${byAccount ? "token.account = :account AND" : ""} token.revision ${beyond} :cursor AND token.revision ${upTo} :end
       AND (:type_1 IS NULL OR token.type IN (:type_1, :type_2, :type_3))
       AND (:livemode IS NULL OR token.livemode = :livemode)
@@ -49,9 +49,10 @@ function matchSql({ byAccount, direction }: ListScope): string {
       AND (:created_from_ms IS NULL OR token.created_at_ms >= :created_from_ms)
       AND (:created_before_ms IS NULL OR token.created_at_ms < :created_before_ms)
       AND (:expires_before_ms IS NULL OR token.expires_at_ms < :expires_before_ms)
-      AND (:unused_since_ms IS NULL OR coalesce(last_use.used_at_ms, token.created_at_ms) < :unused_since_ms)
+      AND (:unused_since_ms IS NULL OR coalesce(${lastUseOfToken}, token.created_at_ms) < :unused_since_ms)
       AND (:name_contains IS NULL OR instr(lower(token.name), lower(:name_contains)) > 0)
-      AND (:key_hint IS NULL OR token.key_hint = :key_hint)
+      AND (:key_hint IS NULL OR
+        EXISTS (SELECT 1 FROM token_key WHERE token_revision = token.revision AND key_hint = :key_hint))
       AND (:created_by IS NULL OR token.created_by = :created_by)
     ORDER BY token.revision ${order} LIMIT :wanted`;
 }

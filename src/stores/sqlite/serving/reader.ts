@@ -1,6 +1,6 @@
 import type Database from "better-sqlite3";
 import type { TokenChange } from "../../../authority/freshness.ts";
-import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Token } from "../../../authority/token.ts";
 import type {
   AccountPage,
@@ -12,7 +12,7 @@ import type {
 } from "../../../authority/token-store.ts";
 import { createTurns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
-import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
 import { createAccountList } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
@@ -27,17 +27,23 @@ export type Reader = Disposable & {
   changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 };
 
-const changesAfterSql = `SELECT journal.revision, journal.action, token.digest
-  FROM journal JOIN token ON token.id = journal.token_id
-  WHERE journal.revision > ? ORDER BY journal.revision LIMIT ?`;
+/** A row for each key of the token that was changed. Revisions have no gaps: so many numbers are so many changes. */
+const changesAfterSql = `SELECT journal.revision, journal.action, journal.account, token_key.digest
+  FROM journal LEFT JOIN token_key ON token_key.token_revision = journal.token_revision
+  WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision`;
+
+type ChangedKeyRow = {
+  readonly revision: number;
+  readonly action: Action;
+  readonly account: string | null;
+  readonly digest: Uint8Array | null;
+};
 
 /** Takes over a connection that only reads. */
 export function createReader(db: Database.Database): Reader {
-  const findById = db.prepare<[string], TokenRow>(
-    `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
-  );
+  const findById = db.prepare<[string], TokenRow>(`SELECT ${tokenColumns} FROM token WHERE token.id = ?`);
   const findHead = selectJournalHead(db);
-  const findChanges = db.prepare<[number, number], TokenChange>(changesAfterSql);
+  const findChanges = db.prepare<[number, number], ChangedKeyRow>(changesAfterSql);
   // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
   const turns = createTurns(1);
   return {
@@ -52,11 +58,26 @@ export function createReader(db: Database.Database): Reader {
       return findHead() ?? emptyHead;
     },
     changesAfter(revision, limit) {
-      const changes = findChanges.all(revision, limit + 1);
-      return changes.length > limit ? null : changes;
+      const rows = findChanges.all(revision, revision + limit + 1);
+      return (rows.at(-1)?.revision ?? 0) > revision + limit ? null : toChanges(rows);
     },
     [Symbol.dispose]() {
       db.close();
     },
   };
+}
+
+function toChanges(rows: readonly ChangedKeyRow[]): readonly TokenChange[] {
+  const changes: TokenChange[] = [];
+  let digests: Uint8Array[] = [];
+  for (const { revision, action, account, digest } of rows) {
+    if (changes.at(-1)?.revision !== revision) {
+      digests = [];
+      changes.push({ revision, action, digests: account === null ? digests : null });
+    }
+    if (digest !== null) {
+      digests.push(digest);
+    }
+  }
+  return changes;
 }

@@ -1,5 +1,6 @@
 import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import { isTokenId } from "../../../authority/key.ts";
+import { attestAction } from "../old-hashes.ts";
 
 export type Revocation = {
   readonly head: JournalHead;
@@ -8,20 +9,24 @@ export type Revocation = {
   readonly reason: string;
 };
 
+/** A change that takes something away from keys, or gives it back: what a restore does again, in order. */
+export type Takeaway = {
+  readonly action: "revoke";
+  readonly tokenId: string;
+  readonly atMs: number;
+  readonly caller: string;
+  readonly reason: string;
+};
+
 /** What a line of a revocation log, or a log line of a change, says of the journal. */
 export type JournalLine = {
-  /** The line says that no change after this revision and before `revision` is a revocation. */
+  /** The line says that no change after this revision and before `revision` is a takeaway. */
   readonly after: number;
   readonly revision: number;
   /** Lower-case hexadecimal. */
   readonly hash: string;
-  /** Null when no token was revoked by this revision, or when another line says which. */
-  readonly revoked: {
-    readonly tokenId: string;
-    readonly atMs: number;
-    readonly caller: string;
-    readonly reason: string;
-  } | null;
+  /** Null when this revision took nothing away and gave nothing back, or when another line says what. */
+  readonly takeaway: Takeaway | null;
   /** Whose log it is, which only the first line says. */
   readonly authority: string | null;
 };
@@ -51,7 +56,11 @@ function reached(after: number, { revision, hash }: JournalHead): object {
   return { after, revision, hash: Buffer.from(hash).toString("hex") };
 }
 
-/** Reads a line of a revocation log. Null for any other text. */
+/**
+ * Reads a line of a revocation log. Null for any other text, and for a line of a newer release that takes away or gives
+ * back what this one does not know of: such a line has its hash under another name, so that nobody takes it for a
+ * revocation, or for none.
+ */
 export function parseJournalLine(text: string): JournalLine | null {
   const value = parseJson(text);
   return isObject(value) ? toJournalLine(value) : null;
@@ -65,7 +74,7 @@ export function toJournalLine(fields: Readonly<Record<string, unknown>>): Journa
     return null;
   }
   if (revision === 0) {
-    return isText(authority) ? { after: 0, revision, hash, revoked: null, authority } : null;
+    return isText(authority) ? { after: 0, revision, hash, takeaway: null, authority } : null;
   }
   const isFromLog = isWhole(after) && after < revision;
   if (!isFromLog && action === null) {
@@ -73,19 +82,26 @@ export function toJournalLine(fields: Readonly<Record<string, unknown>>): Journa
   }
   const isRevocation = isFromLog ? token_id !== undefined : action === "revoke";
   if (!isRevocation) {
-    return { after: isFromLog ? after : revision - 1, revision, hash, revoked: null, authority: null };
+    return { after: isFromLog ? after : revision - 1, revision, hash, takeaway: null, authority: null };
   }
   if (!isText(token_id) || !isTokenId(token_id) || !isText(caller) || !isWhole(time)) {
     return null;
   }
   // In the log line of a call it is why that failed: CALL_CANCELED, where the caller did not wait for its answer.
-  const revoked = { tokenId: token_id, atMs: time, caller, reason: isFromLog && isText(reason) ? reason : "" };
-  return { after: isFromLog ? after : revision - 1, revision, hash, revoked, authority: null };
+  const why = isFromLog && isText(reason) ? reason : "";
+  const takeaway = { action: "revoke", tokenId: token_id, atMs: time, caller, reason: why } as const;
+  return { after: isFromLog ? after : revision - 1, revision, hash, takeaway, authority: null };
 }
 
-function actionOf({ action, rpc }: Readonly<Record<string, unknown>>): "create" | "revoke" | null {
+function actionOf({
+  action,
+  rpc,
+}: Readonly<Record<string, unknown>>): "create" | "revoke" | typeof attestAction | null {
   if (action === "create" || rpc === `${service}Create`) {
     return "create";
+  }
+  if (action === attestAction) {
+    return action;
   }
   return action === "revoke" || rpc === `${service}Revoke` ? "revoke" : null;
 }

@@ -296,8 +296,8 @@ function createRevocationLog(
 /** What a crash between a commit and its line has left out, or all of it when the log is new. */
 function appendMissing(file: string, db: Database.Database, last: number, log: RevocationLog): void {
   const select = db.prepare<[number, number], RevocationRow>(
-    `SELECT journal.revision, journal.at_ms, journal.caller, journal.token_id, journal.hash, token.revoke_reason
-     FROM journal JOIN token ON token.id = journal.token_id
+    `SELECT journal.revision, journal.at_ms, journal.caller, token.id AS token_id, journal.hash, token.revoke_reason
+     FROM journal JOIN token ON token.revision = journal.token_revision
      WHERE journal.revision > ? AND journal.action = 'revoke' ORDER BY journal.revision LIMIT ?`,
   );
   try {

@@ -4,6 +4,7 @@ import { type Owner, runAsWorker, type Work } from "../../../machine/run-as-work
 import { type ChangeSignal, createLongLogMark, createSignalBump } from "../change-signal.ts";
 import { countAllTokens } from "../count-tokens.ts";
 import { dataFiles, hasDatabase } from "../data-directory.ts";
+import { attestAction } from "../old-hashes.ts";
 import { openWriterDatabase } from "../open-database.ts";
 import { asStartError, explainDamage } from "../store-fault.ts";
 import { readAuthorityId } from "../store-identity.ts";
@@ -64,9 +65,20 @@ function start(
   const isNew = !hasDatabase(files.database);
   const noted = isNew ? null : readMarker(files.marker);
   let isNamedNow = false;
-  const db = openWriterDatabase(files.database, (unnamed) => {
-    isNamedNow = true;
-    return nameByMarker(files.marker, noted, unnamed, log);
+  const db = openWriterDatabase(files.database, {
+    nameUnnamed(unnamed) {
+      isNamedNow = true;
+      return nameByMarker(files.marker, noted, unnamed, log);
+    },
+    onAttested(change) {
+      // In the form of every change's line: of each revision, the log says what it was.
+      const fields = {
+        action: attestAction,
+        revision: change.revision,
+        hash: Buffer.from(change.hash).toString("hex"),
+      };
+      log.info(fields, "changed");
+    },
   });
   if (!isNamedNow) {
     requireNoted(files.marker, noted, db, makeAnew.includes("marker"));

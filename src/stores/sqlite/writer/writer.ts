@@ -3,9 +3,11 @@ import { makerRefusal } from "../../../authority/delegation.ts";
 import {
   type Action,
   type ChangeContext,
+  createFacts,
   emptyHead,
-  hashJournalRow,
+  hashChange,
   type JournalHead,
+  revokeFacts,
 } from "../../../authority/journal.ts";
 import { isExpired, type StoredToken, type Token } from "../../../authority/token.ts";
 import {
@@ -20,7 +22,7 @@ import {
 } from "../../../authority/token-store.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
 import { selectJournalHead } from "../journal-head.ts";
-import { joinLastUse, type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
 import type { CreateCall, RevokeCall } from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 
@@ -51,8 +53,6 @@ type RequestRow = {
   readonly at_ms: number;
 };
 
-type DigestRow = { readonly digest: Uint8Array };
-
 /** The statements of the one writing connection, in the order that each method runs them: checks first, then writes. */
 export function createWriter(db: Database.Database): Writer {
   const begin = db.prepare("BEGIN IMMEDIATE");
@@ -62,27 +62,25 @@ export function createWriter(db: Database.Database): Writer {
     `SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request
      WHERE caller = ? AND account = ? AND request_id = ?`,
   );
-  const findById = db.prepare<[string], TokenRow & DigestRow>(
-    `SELECT token.digest, ${tokenColumns} FROM token ${joinLastUse} WHERE token.id = ?`,
-  );
-  const findByRevision = db.prepare<[number], TokenRow>(
-    `SELECT ${tokenColumns} FROM token ${joinLastUse} WHERE token.revision = ?`,
-  );
+  const findById = db.prepare<[string], TokenRow>(`SELECT ${tokenColumns} FROM token WHERE token.id = ?`);
+  const findByRevision = db.prepare<[number], TokenRow>(`SELECT ${tokenColumns} FROM token WHERE token.revision = ?`);
   const countLive = db.prepare<CountParameters, { live: number }>(
     `SELECT ${countTokens.neverExpiring} + ${countTokens.yetToExpire} AS live`,
   );
-  const insertChange = db.prepare<[number, number, string, Action, string, Uint8Array]>(
-    "INSERT INTO journal (revision, at_ms, caller, action, token_id, hash) VALUES (?, ?, ?, ?, ?, ?)",
+  const insertChange = db.prepare<[number, number, string, Action, number, string | null, Uint8Array]>(
+    "INSERT INTO journal (revision, at_ms, caller, action, token_revision, facts, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
   );
   const insertToken = db.prepare(
-    `INSERT INTO token (revision, id, digest, account, name, type, livemode, key_hint, permissions, created_by, created_at_ms,
-       expires_at_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO token (revision, id, account, name, type, livemode, permissions, created_by, created_at_ms, expires_at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const insertKey = db.prepare<[Uint8Array, number, number, string]>(
+    "INSERT INTO token_key (digest, token_revision, issue_revision, key_hint) VALUES (?, ?, ?, ?)",
   );
   // A request of 24 hours before may still stand there: it is forgotten by being replaced.
   const insertRequest = db.prepare(
-    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, sealed_slot, at_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, issue_revision, sealed_slot, at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const markRevoked = db.prepare<[number, string, number, number]>(
     `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
@@ -93,8 +91,8 @@ export function createWriter(db: Database.Database): Writer {
   );
   const dropSealedKey = db.prepare<[number]>("UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?");
   const upsertUse = db.prepare<[number, number, number]>(
-    `INSERT INTO last_use (token_revision, used_at_ms) VALUES (?, ?)
-     ON CONFLICT (token_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms
+    `INSERT INTO last_use (issue_revision, used_at_ms) VALUES (?, ?)
+     ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms
      WHERE excluded.used_at_ms >= last_use.used_at_ms + ?`,
   );
   const forgetRequests = db.prepare<[number, number], Pick<RequestRow, "sealed_slot">>(
@@ -116,18 +114,20 @@ export function createWriter(db: Database.Database): Writer {
     return Math.max(atMs, newestMs);
   }
 
+  /** Without a revision, the change creates the token; then the token is its facts, and they are not kept twice. */
   function appendToJournal(
     action: Action,
-    token: Pick<StoredToken, "id" | "account" | "type" | "livemode" | "permissions" | "expiresAtMs">,
-    digest: Uint8Array,
+    { id, createRevision }: { readonly id: string; readonly createRevision: number | null },
+    facts: string,
     context: ChangeContext,
   ): JournalHead {
     const { caller } = context;
     const revision = head.revision + 1;
     const atMs = timeOf(context);
     newestMs = atMs;
-    const hash = hashJournalRow(head.hash, { revision, atMs, caller, action, tokenId: token.id }, token, digest);
-    insertChange.run(revision, atMs, caller, action, token.id, hash);
+    const hash = hashChange(head.hash, { revision, atMs, caller, action, subject: { tokenId: id } }, facts);
+    const kept = createRevision === null ? null : facts;
+    insertChange.run(revision, atMs, caller, action, createRevision ?? revision, kept, hash);
     head = { revision, atMs, hash };
     return head;
   }
@@ -224,21 +224,25 @@ export function createWriter(db: Database.Database): Writer {
       if (isStorageLow()) {
         return { kind: "storage_low" };
       }
-      const change = appendToJournal("create", token, token.digest, context);
+      const change = appendToJournal(
+        "create",
+        { id: token.id, createRevision: null },
+        createFacts(token, token.digest),
+        context,
+      );
       insertToken.run(
         change.revision,
         token.id,
-        token.digest,
         token.account,
         token.name,
         token.type,
         token.livemode ? 1 : 0,
-        token.keyHint,
         JSON.stringify(token.permissions),
         context.caller,
         change.atMs,
         token.expiresAtMs,
       );
+      insertKey.run(token.digest, change.revision, change.revision, token.keyHint);
       mostLive.set(token.account, (mostLive.get(token.account) ?? 0) + 1);
       if (request !== null) {
         eraseSealedKey(earlier?.sealed_slot ?? null);
@@ -247,6 +251,7 @@ export function createWriter(db: Database.Database): Writer {
           token.account,
           request.id,
           request.bodyDigest,
+          change.revision,
           change.revision,
           sealedKeys.put(request.sealedKey),
           change.atMs,
@@ -268,7 +273,7 @@ export function createWriter(db: Database.Database): Writer {
       if (token.revokedAtMs !== null) {
         return { kind: "revoked", token, head: null };
       }
-      const change = appendToJournal("revoke", token, row.digest, context);
+      const change = appendToJournal("revoke", token, revokeFacts(reason), context);
       markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
       eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
       dropSealedKey.run(token.createRevision);
@@ -283,8 +288,8 @@ export function createWriter(db: Database.Database): Writer {
       if (uses.length > maxUses) {
         throw new RangeError(`${uses.length} uses at once are more than ${maxUses}`);
       }
-      for (const { createRevision, usedAtMs } of uses) {
-        upsertUse.run(createRevision, usedAtMs, lastUsePrecisionMs);
+      for (const { issueRevision, usedAtMs } of uses) {
+        upsertUse.run(issueRevision, usedAtMs, lastUsePrecisionMs);
       }
     },
 
@@ -313,6 +318,7 @@ function asCreated(token: NewToken, change: JournalHead, createdBy: string): Sto
     revokedAtMs: null,
     revokeReason: "",
     createRevision: change.revision,
+    issueRevision: change.revision,
     revokeRevision: null,
   };
 }

@@ -1,0 +1,136 @@
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { it } from "vitest";
+import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
+import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { AuthorityProcess, clientOf, temporaryDirectory } from "../support/authority-process.ts";
+import { type Lifecycle, lifecycles, live, type Verdict } from "./model.ts";
+
+/** So many connections, each of which the kernel gives to one of two threads. */
+const connections = 6;
+
+const verdictOfReason: ReadonlyMap<RefusalReason, Verdict> = new Map([
+  [RefusalReason.KEY_UNKNOWN, "unknown"],
+  [RefusalReason.TOKEN_REVOKED, "revoked"],
+  [RefusalReason.TOKEN_EXPIRED, "expired"],
+]);
+
+/** A process of two threads, which is killed for true. */
+class RpcLifecycle implements Lifecycle, AsyncDisposable {
+  readonly #here = temporaryDirectory();
+  #process: AuthorityProcess | null = null;
+  #clients: readonly ReturnType<typeof clientOf>[] = [];
+  #backups = 0;
+
+  async open(): Promise<void> {
+    this.#process = new AuthorityProcess(this.#here.path, [], { TOKEN_AUTHORITY_THREADS: "2" });
+    const address = await this.#process.address();
+    this.#clients = Array.from({ length: connections }, () => clientOf(address));
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#process?.child.kill(signal);
+    await this.#process?.ended();
+  }
+
+  async #run(...args: readonly string[]): Promise<string | null> {
+    await using command = new AuthorityProcess(this.#here.path, args);
+    return (await command.ended()) === 0 ? null : `${command.stdout}${command.stderr}`;
+  }
+
+  async #mustRun(...args: readonly string[]): Promise<void> {
+    const fault = await this.#run(...args);
+    if (fault !== null) {
+      throw new Error(fault);
+    }
+  }
+
+  get #client() {
+    const [client] = this.#clients;
+    if (client === undefined) {
+      throw new Error("the process was not started");
+    }
+    return client;
+  }
+
+  async create({ account, name }: Parameters<Lifecycle["create"]>[0]) {
+    const { token, key } = await this.#client.create({ account, name, type: TokenType.SECRET });
+    return { id: token?.id ?? "", key };
+  }
+
+  async revoke(id: string, reason: string) {
+    await this.#client.revoke({ id, reason });
+  }
+
+  verdictsOf(key: string) {
+    return Promise.all(
+      this.#clients.map(async (client): Promise<Verdict> => {
+        const { outcome } = await client.authenticate({ key });
+        if (outcome.case === "principal") {
+          return "accepted";
+        }
+        const verdict = verdictOfReason.get(outcome.value?.reason ?? RefusalReason.UNSPECIFIED);
+        if (verdict === undefined) {
+          throw new Error(`refused for ${outcome.value?.reason}`);
+        }
+        return verdict;
+      }),
+    );
+  }
+
+  async revokeReasonOf(id: string) {
+    const { token } = await this.#client.get({ id });
+    return token?.state === TokenState.REVOKED ? token.revokeReason : null;
+  }
+
+  setClock() {
+    throw new Error("the process has the clock of the machine");
+  }
+
+  async restart() {
+    await this.#end("SIGTERM");
+    await this.open();
+  }
+
+  async kill() {
+    await this.#end("SIGKILL");
+    await this.open();
+  }
+
+  /** A stop in good order notes in the log how far it reaches: a log that ends before the backup restores nothing. */
+  async backUp() {
+    await this.restart();
+    this.#backups += 1;
+    await this.#mustRun("backup", "data", `backup-${this.#backups}.db`);
+  }
+
+  async restore() {
+    await this.#end("SIGKILL");
+    const log = join(this.#here.path, `log-${this.#backups}`);
+    renameSync(join(this.#here.path, "data", "revocations.log"), log);
+    rmSync(join(this.#here.path, "data"), { recursive: true });
+    await this.#mustRun("restore", `backup-${this.#backups}.db`, "data", "--revocations", log);
+    await this.open();
+  }
+
+  faultOfJournal() {
+    return this.#run("verify-journal", "data");
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.#process?.[Symbol.asyncDispose]();
+    this.#here[Symbol.dispose]();
+  }
+}
+
+it("two threads of a process answer what the model says, whatever happens to it", { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(lifecycles({ maxCommands: 14, hasClock: false }), async (commands) => {
+      await using authority = new RpcLifecycle();
+      await authority.open();
+      await live(authority, commands, Date.now());
+    }),
+    { numRuns: 3, endOnFailure: true },
+  );
+});
