@@ -68,7 +68,7 @@ export const plantedGateways = [
     file: "src/doors/rest/operations.ts",
     from: "spend(selfReads, bearer.id, selfReadsLimited);",
     to: "spend(reads, bearer.account, readsLimited);",
-    tests: ["test/rest/self.test.ts"],
+    tests: ["test/rest/operations.test.ts"],
   },
   {
     name: "a fault after the deadline is nobody's",
