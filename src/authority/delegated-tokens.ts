@@ -28,6 +28,8 @@ export type DelegatedListRequest = {
   readonly states: readonly TokenState[];
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
+  readonly expiresBeforeMs: number | null;
 };
 
 export type DelegatedListAnswer = {
@@ -149,10 +151,13 @@ function filterOf(maker: StoredToken, request: DelegatedListRequest): TokenFilte
     permission: null,
     createdFromMs: request.createdFromMs,
     createdBeforeMs: request.createdBeforeMs,
-    expiresBeforeMs: null,
+    expiresFromMs: request.expiresFromMs,
+    expiresBeforeMs: request.expiresBeforeMs,
     unusedSinceMs: null,
     nameContains: null,
     keyHint: null,
     createdBy: null,
+    held: null,
+    rotating: null,
   };
 }

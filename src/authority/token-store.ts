@@ -51,12 +51,17 @@ export type TokenFilter = {
   readonly permission: string | null;
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
   readonly expiresBeforeMs: number | null;
   readonly unusedSinceMs: number | null;
   /** Upper and lower case of ASCII letters are alike. */
   readonly nameContains: string | null;
   readonly keyHint: string | null;
   readonly createdBy: string | null;
+  /** Whether the token is held, or its account. */
+  readonly held: boolean | null;
+  /** Whether two keys of the token authenticate, if nothing else is in their way than a hold. */
+  readonly rotating: boolean | null;
 };
 
 export type Direction = "older" | "newer";

@@ -80,11 +80,14 @@ const allTokens: ListRequest = {
   permission: "",
   createdFromMs: null,
   createdBeforeMs: null,
+  expiresFromMs: null,
   expiresBeforeMs: null,
   unusedSinceMs: null,
   nameContains: "",
   keyHint: "",
   createdBy: "",
+  held: null,
+  rotating: null,
 };
 
 const allChanges: ListChangesRequest = {

@@ -92,6 +92,10 @@ const list = {
     query("created[gt]", "Only tokens created after this time.", unixTime),
     query("created[lte]", "Only tokens created at this time or before.", unixTime),
     query("created[lt]", "Only tokens created before this time.", unixTime),
+    query("expires_at[gte]", "Only tokens that expire at this time or later. Not those that never do.", unixTime),
+    query("expires_at[gt]", "Only tokens that expire after this time. Not those that never do.", unixTime),
+    query("expires_at[lte]", "Only tokens that expire at this time or before.", unixTime),
+    query("expires_at[lt]", "Only tokens that expire before this time.", unixTime),
   ],
   responses: answers(answer("A page of tokens.", "TokenList", examples.list)),
 };

@@ -186,21 +186,47 @@ function typeToCreate(body: Parameters): TokenType {
   return type;
 }
 
-const createdBounds = ["created[gte]", "created[gt]", "created[lt]", "created[lte]"] as const;
-
 function listRequestOf(query: Parameters): DelegatedListRequest {
-  requireKnown(query, ["limit", "starting_after", "ending_before", "type", "status", ...createdBounds]);
+  requireKnown(query, [
+    "limit",
+    "starting_after",
+    "ending_before",
+    "type",
+    "status",
+    ...boundsOf("created"),
+    ...boundsOf("expires_at"),
+  ]);
   const type = wordOf(query, "type", tokenTypes);
   const status = wordOf(query, "status", tokenStates);
-  const [gte, gt, lt, lte] = createdBounds.map((name) => secondsOf(query, name));
+  const created = rangeOf(query, "created");
+  const expires = rangeOf(query, "expires_at");
   return {
     limit: integerOf(query, "limit", { min: 1, max: 100 }) ?? 10,
     from: placeOf(query),
     types: type === null ? [] : [type],
     states: status === null ? [] : [status],
-    // `created` is shown in whole seconds: all of a second is after what is less than it, and before what is greater.
-    createdFromMs: greatest(toMs(gte ?? null), toMs(next(gt ?? null))),
-    createdBeforeMs: least(toMs(lt ?? null), toMs(next(lte ?? null))),
+    createdFromMs: created.fromMs,
+    createdBeforeMs: created.beforeMs,
+    expiresFromMs: expires.fromMs,
+    expiresBeforeMs: expires.beforeMs,
+  };
+}
+
+const bounds = ["gte", "gt", "lt", "lte"] as const;
+
+function boundsOf(name: string): readonly string[] {
+  return bounds.map((bound) => `${name}[${bound}]`);
+}
+
+/** Times are shown in whole seconds: all of a second is after what is less than it, and before what is greater. */
+function rangeOf(
+  query: Parameters,
+  name: string,
+): { readonly fromMs: number | null; readonly beforeMs: number | null } {
+  const [gte, gt, lt, lte] = boundsOf(name).map((bound) => secondsOf(query, bound));
+  return {
+    fromMs: greatest(toMs(gte ?? null), toMs(next(gt ?? null))),
+    beforeMs: least(toMs(lt ?? null), toMs(next(lte ?? null))),
   };
 }
 

@@ -106,6 +106,27 @@ export const plantedDomain = [
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
+    name: "a token of a held account is not held",
+    file: "src/stores/sqlite/serving/list-tokens.ts",
+    from: "token.hold_revision IS NOT NULL OR EXISTS",
+    to: "token.hold_revision IS NOT NULL AND EXISTS",
+    tests: ["test/sqlite/held-and-rotating-listed.test.ts"],
+  },
+  {
+    name: "a key whose end has come counts for a rotation under way",
+    file: "src/stores/sqlite/serving/list-tokens.ts",
+    from: " AND coalesce(ends_at_ms > :now_ms, 1))))",
+    to: ")))",
+    tests: ["test/sqlite/held-and-rotating-listed.test.ts"],
+  },
+  {
+    name: "expires_from leaves out its own millisecond",
+    file: "src/stores/sqlite/serving/list-tokens.ts",
+    from: "token.expires_at_ms >= :expires_from_ms",
+    to: "token.expires_at_ms > :expires_from_ms",
+    tests: ["test/sqlite/sqlite-token-store.test.ts"],
+  },
+  {
     name: "changes to accounts are not listed",
     file: "src/stores/sqlite/serving/list-changes.ts",
     from: "LEFT JOIN token ON token.revision",

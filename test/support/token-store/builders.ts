@@ -53,11 +53,14 @@ export const everything: TokenFilter = {
   permission: null,
   createdFromMs: null,
   createdBeforeMs: null,
+  expiresFromMs: null,
   expiresBeforeMs: null,
   unusedSinceMs: null,
   nameContains: null,
   keyHint: null,
   createdBy: null,
+  held: null,
+  rotating: null,
 };
 
 export const allChanges: ChangeFilter = {

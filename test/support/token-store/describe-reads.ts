@@ -190,6 +190,16 @@ export function describeReads(rig: StoreRig): void {
       expect(await who("äpfel")).toEqual([]);
     });
 
+    it("takes the ends of a span of expiry as it says, and leaves out what never expires", async () => {
+      await create();
+      const [soon, later] = [await create({ expiresAtMs: nowMs + 10 }), await create({ expiresAtMs: nowMs + 20 })];
+      const who = async (expiresFromMs: number, expiresBeforeMs: number) =>
+        (await rig.store.list(aQuery({ filter: { ...everything, expiresFromMs, expiresBeforeMs } }))).tokens;
+      expect(await who(nowMs + 10, nowMs + 20)).toEqual([soon]);
+      expect(await who(nowMs + 11, nowMs + 21)).toEqual([later]);
+      expect(await who(0, Number.MAX_SAFE_INTEGER)).toEqual([later, soon]);
+    });
+
     it("takes a hint as the whole of it, upper and lower case apart", async () => {
       const token = await create({ keyHint: "aB3z" });
       await create({ keyHint: "ab3z" });
