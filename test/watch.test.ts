@@ -193,12 +193,16 @@ describe("refuses", () => {
 
   it("to resume without a hash", async () => {
     await using authority = await TestServer.start();
-    await using watcher = new Watcher(authority.tokens, { from: { appliedRevision: 1n, appliedHash: new Uint8Array() } });
+    await using watcher = new Watcher(authority.tokens, {
+      from: { appliedRevision: 1n, appliedHash: new Uint8Array() },
+    });
     expect(await watcher.end()).toMatchObject({ rawMessage: expect.stringMatching(/^applied_hash must/) });
   });
 });
 
-it("uses that are reported reach last_use_time, but not where the token was revoked before", { timeout: 20_000 }, async () => {
+it("uses that are reported reach last_use_time, but not where the token was revoked before", {
+  timeout: 20_000,
+}, async () => {
   await using authority = await TestServer.start();
   const [used, revoked] = [await authority.issue(), await authority.issue()];
   await using watcher = new Watcher(authority.tokens);

@@ -183,6 +183,19 @@ describe("beside the general way", () => {
     ]);
   });
 
+  it("answers who keeps answers alike, with the revision and for how long", async () => {
+    const answers: string[] = [];
+    for (const key of keys) {
+      for (const init of [{ cacheRules: 1 }, { minRevision: 2n }, { cacheRules: 2, minRevision: 1n, livemode: true }]) {
+        answers.push(await compare(enveloped(requestBytes({ key, ...init }))));
+      }
+    }
+    expect(new Set(answers)).toContain("ok");
+    for (const init of [{ cacheRules: -1 }, { minRevision: -1n }, { minRevision: 2n ** 60n }]) {
+      expect(await compare(enveloped(requestBytes({ key: keys[0] ?? "", ...init })))).toBe("FIELD_INVALID");
+    }
+  });
+
   it("refuses each kind of bad request alike", async () => {
     const key = keys[0] ?? "";
     const good = requestBytes({ key });

@@ -86,6 +86,8 @@ const (
 	ChangeAction_CHANGE_ACTION_CREATE ChangeAction = 1
 	// The token was revoked.
 	ChangeAction_CHANGE_ACTION_REVOKE ChangeAction = 2
+	// An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
+	ChangeAction_CHANGE_ACTION_ATTEST ChangeAction = 9
 )
 
 // Enum value maps for ChangeAction.
@@ -94,11 +96,13 @@ var (
 		0: "CHANGE_ACTION_UNSPECIFIED",
 		1: "CHANGE_ACTION_CREATE",
 		2: "CHANGE_ACTION_REVOKE",
+		9: "CHANGE_ACTION_ATTEST",
 	}
 	ChangeAction_value = map[string]int32{
 		"CHANGE_ACTION_UNSPECIFIED": 0,
 		"CHANGE_ACTION_CREATE":      1,
 		"CHANGE_ACTION_REVOKE":      2,
+		"CHANGE_ACTION_ATTEST":      9,
 	}
 )
 
@@ -282,7 +286,9 @@ type CreateRequest struct {
 	Permissions []string `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// When the key stops authenticating.
 	//
-	// Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
+	// Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off. Where the
+	// setting TOKEN_AUTHORITY_MAX_LIFETIME_DAYS is given, a live secret or restricted key must have one, at most so many
+	// days ahead.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// A UUID (RFC 9562) that makes it safe to send this request again.
 	//
@@ -595,7 +601,20 @@ type ListRequest struct {
 	// Which tokens did a leaked key make?
 	//
 	// Empty means any. At most 2048 characters of printable ASCII. A text that holds a key is refused.
-	CreatedBy     string `protobuf:"bytes,14,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedBy string `protobuf:"bytes,14,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// Only tokens that expire at this time or later. Tokens that never expire are left out.
+	//
+	// Absent means any. With expires_before a window: a job that runs once a day and asks for the day that begins a week
+	// from now hears of each token once.
+	ExpiresFrom *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=expires_from,json=expiresFrom,proto3" json:"expires_from,omitempty"`
+	// Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+	//
+	// Absent means both.
+	Held *bool `protobuf:"varint,16,opt,name=held,proto3,oneof" json:"held,omitempty"`
+	// Only tokens that two keys belong to now, because their rotation is under way (true), or only others (false).
+	//
+	// Absent means both. An expired or revoked token is not rotating.
+	Rotating      *bool `protobuf:"varint,17,opt,name=rotating,proto3,oneof" json:"rotating,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -726,6 +745,27 @@ func (x *ListRequest) GetCreatedBy() string {
 		return x.CreatedBy
 	}
 	return ""
+}
+
+func (x *ListRequest) GetExpiresFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresFrom
+	}
+	return nil
+}
+
+func (x *ListRequest) GetHeld() bool {
+	if x != nil && x.Held != nil {
+		return *x.Held
+	}
+	return false
+}
+
+func (x *ListRequest) GetRotating() bool {
+	if x != nil && x.Rotating != nil {
+		return *x.Rotating
+	}
+	return false
 }
 
 // ListResponse is a page of tokens.
@@ -1125,7 +1165,7 @@ type ListChangesRequest struct {
 	//
 	// CHANGE_ACTION_UNSPECIFIED means any.
 	Action ChangeAction `protobuf:"varint,5,opt,name=action,proto3,enum=casapay.token.v1.ChangeAction" json:"action,omitempty"`
-	// Only changes of tokens of this account.
+	// Only changes of this account, and of tokens of this account.
 	//
 	// Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
 	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
@@ -1137,6 +1177,15 @@ type ListChangesRequest struct {
 	//
 	// Absent means any.
 	ChangedBefore *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=changed_before,json=changedBefore,proto3" json:"changed_before,omitempty"`
+	// Only changes after this revision: for a tail, the reached_revision of the last answer.
+	//
+	// 0 means every change. Must not be beyond the newest change, which tells a tail that the journal was restored from
+	// an older backup.
+	AfterRevision int64 `protobuf:"varint,9,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
+	// Whether the oldest change comes first.
+	//
+	// Default (false): the newest.
+	OldestFirst   bool `protobuf:"varint,10,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1227,17 +1276,36 @@ func (x *ListChangesRequest) GetChangedBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListChangesRequest) GetAfterRevision() int64 {
+	if x != nil {
+		return x.AfterRevision
+	}
+	return 0
+}
+
+func (x *ListChangesRequest) GetOldestFirst() bool {
+	if x != nil {
+		return x.OldestFirst
+	}
+	return false
+}
+
 // ListChangesResponse is a page of changes.
 type ListChangesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The changes, newest first.
+	// The changes, in the order that was asked for.
 	Changes []*Change `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	// Send this as page_token to get the page after this one, of older changes.
+	// Send this as page_token to get the page after this one: of older changes, or with oldest_first of newer ones.
 	//
-	// Empty means that there is no such page.
+	// Empty means that there is no such page, with oldest_first: not yet.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// With oldest_first: every change up to this revision that passes the filters stands on this page or on one before.
+	// Also on an empty page, so that a tail with filters does not look at the same changes again.
+	//
+	// Without oldest_first: 0.
+	ReachedRevision int64 `protobuf:"varint,3,opt,name=reached_revision,json=reachedRevision,proto3" json:"reached_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListChangesResponse) Reset() {
@@ -1284,7 +1352,14 @@ func (x *ListChangesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Change is one row of the journal: a token was created, or revoked.
+func (x *ListChangesResponse) GetReachedRevision() int64 {
+	if x != nil {
+		return x.ReachedRevision
+	}
+	return 0
+}
+
+// Change is one row of the journal: what was done to a token or to an account.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The change's number. Every change has one, from 1 and without gaps.
@@ -1292,21 +1367,47 @@ type Change struct {
 	// What was done.
 	Action ChangeAction `protobuf:"varint,2,opt,name=action,proto3,enum=casapay.token.v1.ChangeAction" json:"action,omitempty"`
 	// The id of the token that was changed.
+	//
+	// Empty when an account was changed, or nothing.
 	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	// Who made the change: the identity of the calling service, or over REST the id of the token whose key was used.
 	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
 	// When the change was made.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
-	// SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
-	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
-	// The account that owns the token.
-	Account string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
-	// The token's name for people. The hash does not cover the name.
-	TokenName string `protobuf:"bytes,8,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"`
-	// Why the token was revoked, in the words of the caller. The hash does not cover the reason.
+	// Stands for the whole journal up to this row: SHA-256 over the hash of the row before (32 zero bytes before the
+	// first) and the UTF-8 of a JSON array without white space: 2, revision, change_time in milliseconds, caller, the
+	// action in lower case, `{"token_id":…}`, `{"account":…}` or null, and facts as they stand.
 	//
-	// Empty when no reason was given, and for any other action.
-	RevokeReason  string `protobuf:"bytes,9,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
+	// Rows without facts have hashes of an older form, which the authority alone can check. All that those hashes leave
+	// out is covered by the one row of CHANGE_ACTION_ATTEST.
+	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The account that was changed, or that owns the token.
+	//
+	// Empty when nothing was changed.
+	Account string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
+	// The token's name for people.
+	//
+	// Empty when no token was changed.
+	TokenName string `protobuf:"bytes,8,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"`
+	// Why the token was revoked, in the words of the caller.
+	//
+	// Deprecated: use reason. Empty when no reason was given, and for any other action.
+	//
+	// Deprecated: Marked as deprecated in casapay/token/v1/token_service.proto.
+	RevokeReason string `protobuf:"bytes,9,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
+	// The kind of the token.
+	//
+	// TOKEN_TYPE_UNSPECIFIED when no token was changed.
+	TokenType TokenType `protobuf:"varint,10,opt,name=token_type,json=tokenType,proto3,enum=casapay.token.v1.TokenType" json:"token_type,omitempty"`
+	// Why it was done, in the words of the caller.
+	//
+	// Empty when no reason was given.
+	Reason string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What was done, as an object in JSON whose members depend on the action: of a creation all that the token is, with
+	// the SHA-256 of its key; of other changes what they changed, and their reason. The hash covers this text.
+	//
+	// Empty for rows of before hashes covered all of a change. Members may be added: ignore those that you do not know.
+	Facts         string `protobuf:"bytes,12,opt,name=facts,proto3" json:"facts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1397,9 +1498,31 @@ func (x *Change) GetTokenName() string {
 	return ""
 }
 
+// Deprecated: Marked as deprecated in casapay/token/v1/token_service.proto.
 func (x *Change) GetRevokeReason() string {
 	if x != nil {
 		return x.RevokeReason
+	}
+	return ""
+}
+
+func (x *Change) GetTokenType() TokenType {
+	if x != nil {
+		return x.TokenType
+	}
+	return TokenType_TOKEN_TYPE_UNSPECIFIED
+}
+
+func (x *Change) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Change) GetFacts() string {
+	if x != nil {
+		return x.Facts
 	}
 	return ""
 }
@@ -2543,7 +2666,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"GetRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"<\n" +
 	"\vGetResponse\x12-\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xfd\x04\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\x8c\x06\n" +
 	"\vListRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2563,8 +2686,13 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\rname_contains\x18\f \x01(\tR\fnameContains\x12\x19\n" +
 	"\bkey_hint\x18\r \x01(\tR\akeyHint\x12\x1d\n" +
 	"\n" +
-	"created_by\x18\x0e \x01(\tR\tcreatedByB\v\n" +
-	"\t_livemode\"\x97\x01\n" +
+	"created_by\x18\x0e \x01(\tR\tcreatedBy\x12=\n" +
+	"\fexpires_from\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vexpiresFrom\x12\x17\n" +
+	"\x04held\x18\x10 \x01(\bH\x01R\x04held\x88\x01\x01\x12\x1f\n" +
+	"\brotating\x18\x11 \x01(\bH\x02R\brotating\x88\x01\x01B\v\n" +
+	"\t_livemodeB\a\n" +
+	"\x05_heldB\v\n" +
+	"\t_rotating\"\x97\x01\n" +
 	"\fListResponse\x12/\n" +
 	"\x06tokens\x18\x01 \x03(\v2\x17.casapay.token.v1.TokenR\x06tokens\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n" +
@@ -2586,7 +2714,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xd7\x02\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xa1\x03\n" +
 	"\x12ListChangesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2596,10 +2724,14 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06action\x18\x05 \x01(\x0e2\x1e.casapay.token.v1.ChangeActionR\x06action\x12\x18\n" +
 	"\aaccount\x18\x06 \x01(\tR\aaccount\x12=\n" +
 	"\fchanged_from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vchangedFrom\x12A\n" +
-	"\x0echanged_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rchangedBefore\"q\n" +
+	"\x0echanged_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rchangedBefore\x12%\n" +
+	"\x0eafter_revision\x18\t \x01(\x03R\rafterRevision\x12!\n" +
+	"\foldest_first\x18\n" +
+	" \x01(\bR\voldestFirst\"\x9c\x01\n" +
 	"\x13ListChangesResponse\x122\n" +
 	"\achanges\x18\x01 \x03(\v2\x18.casapay.token.v1.ChangeR\achanges\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12)\n" +
+	"\x10reached_revision\x18\x03 \x01(\x03R\x0freachedRevision\"\xac\x03\n" +
 	"\x06Change\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x126\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1e.casapay.token.v1.ChangeActionR\x06action\x12\x19\n" +
@@ -2610,8 +2742,13 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x04hash\x18\x06 \x01(\fR\x04hash\x12\x18\n" +
 	"\aaccount\x18\a \x01(\tR\aaccount\x12\x1d\n" +
 	"\n" +
-	"token_name\x18\b \x01(\tR\ttokenName\x12#\n" +
-	"\rrevoke_reason\x18\t \x01(\tR\frevokeReason\"i\n" +
+	"token_name\x18\b \x01(\tR\ttokenName\x12'\n" +
+	"\rrevoke_reason\x18\t \x01(\tB\x02\x18\x01R\frevokeReason\x12:\n" +
+	"\n" +
+	"token_type\x18\n" +
+	" \x01(\x0e2\x1b.casapay.token.v1.TokenTypeR\ttokenType\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12\x14\n" +
+	"\x05facts\x18\f \x01(\tR\x05facts\"i\n" +
 	"\x13ListAccountsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2689,11 +2826,12 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"HolderKind\x12\x1b\n" +
 	"\x17HOLDER_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10HOLDER_KIND_NODE\x10\x01\x12\x17\n" +
-	"\x13HOLDER_KIND_GATEWAY\x10\x02*a\n" +
+	"\x13HOLDER_KIND_GATEWAY\x10\x02*{\n" +
 	"\fChangeAction\x12\x1d\n" +
 	"\x19CHANGE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CHANGE_ACTION_CREATE\x10\x01\x12\x18\n" +
-	"\x14CHANGE_ACTION_REVOKE\x10\x02*n\n" +
+	"\x14CHANGE_ACTION_REVOKE\x10\x02\x12\x18\n" +
+	"\x14CHANGE_ACTION_ATTEST\x10\t*n\n" +
 	"\vResetReason\x12\x1c\n" +
 	"\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRESET_REASON_TOO_FAR_BEHIND\x10\x01\x12 \n" +
@@ -2782,58 +2920,60 @@ var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
 	32, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
 	32, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
 	32, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
-	33, // 10: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
-	33, // 11: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
-	12, // 12: casapay.token.v1.RevokeResponse.silent:type_name -> casapay.token.v1.Holder
-	12, // 13: casapay.token.v1.RevokeResponse.unconfirmed:type_name -> casapay.token.v1.Holder
-	0,  // 14: casapay.token.v1.Holder.kind:type_name -> casapay.token.v1.HolderKind
-	32, // 15: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
-	33, // 16: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	1,  // 17: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	32, // 18: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	32, // 19: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	17, // 20: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	1,  // 21: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	32, // 22: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	20, // 23: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	31, // 24: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	29, // 25: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	30, // 26: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	35, // 27: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
-	24, // 28: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
-	35, // 29: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
-	26, // 30: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
-	27, // 31: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
-	28, // 32: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
-	35, // 33: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
-	35, // 34: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
-	2,  // 35: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
-	31, // 36: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	32, // 37: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 38: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	4,  // 39: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	6,  // 40: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	8,  // 41: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	10, // 42: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	13, // 43: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	15, // 44: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	18, // 45: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	21, // 46: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	23, // 47: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
-	5,  // 48: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	7,  // 49: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	9,  // 50: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	11, // 51: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	14, // 52: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	16, // 53: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	19, // 54: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	22, // 55: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	25, // 56: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
-	48, // [48:57] is the sub-list for method output_type
-	39, // [39:48] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	32, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
+	33, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
+	33, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
+	12, // 13: casapay.token.v1.RevokeResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 14: casapay.token.v1.RevokeResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	0,  // 15: casapay.token.v1.Holder.kind:type_name -> casapay.token.v1.HolderKind
+	32, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
+	33, // 17: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	1,  // 18: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	32, // 19: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	32, // 20: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	17, // 21: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	1,  // 22: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	32, // 23: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	31, // 24: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	20, // 25: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	31, // 26: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	29, // 27: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	30, // 28: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	35, // 29: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
+	24, // 30: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
+	35, // 31: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
+	26, // 32: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
+	27, // 33: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
+	28, // 34: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
+	35, // 35: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
+	35, // 36: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
+	2,  // 37: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
+	31, // 38: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	32, // 39: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 40: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	4,  // 41: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	6,  // 42: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	8,  // 43: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	10, // 44: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	13, // 45: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	15, // 46: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	18, // 47: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	21, // 48: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	23, // 49: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
+	5,  // 50: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	7,  // 51: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	9,  // 52: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	11, // 53: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	14, // 54: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	16, // 55: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	19, // 56: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	22, // 57: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	25, // 58: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
+	50, // [50:59] is the sub-list for method output_type
+	41, // [41:50] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i4AMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCUILCglfbGl2ZW1vZGUibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4ihAIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZChNMaXN0Q2hhbmdlc1Jlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki5wEKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhUKDXJldm9rZV9yZWFzb24YCSABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAiphCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAipuCgtSZXNldFJlYXNvbhIcChhSRVNFVF9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRVNFVF9SRUFTT05fVE9PX0ZBUl9CRUhJTkQQARIgChxSRVNFVF9SRUFTT05fSElTVE9SWV9ESUZGRVJTEAIqrQIKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxSRUZVU0FMX1JFQVNPTl9LRVlfTUFMRk9STUVEEAESHgoaUkVGVVNBTF9SRUFTT05fS0VZX1VOS05PV04QAhIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9SRVZPS0VEEAMSIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fRVhQSVJFRBAEEiQKIFJFRlVTQUxfUkVBU09OX0xJVkVNT0RFX01JU01BVENIEAUSIwofUkVGVVNBTF9SRUFTT05fVFlQRV9OT1RfQUxMT1dFRBAGEisKJ1JFRlVTQUxfUkVBU09OX0lOU1VGRklDSUVOVF9QRVJNSVNTSU9OUxAHMqcGCgxUb2tlblNlcnZpY2USUAoGQ3JlYXRlEh8uY2FzYXBheS50b2tlbi52MS5DcmVhdGVSZXF1ZXN0GiAuY2FzYXBheS50b2tlbi52MS5DcmVhdGVSZXNwb25zZSIDkAIAEkcKA0dldBIcLmNhc2FwYXkudG9rZW4udjEuR2V0UmVxdWVzdBodLmNhc2FwYXkudG9rZW4udjEuR2V0UmVzcG9uc2UiA5ACAhJKCgRMaXN0Eh0uY2FzYXBheS50b2tlbi52MS5MaXN0UmVxdWVzdBoeLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlc3BvbnNlIgOQAgISUAoGUmV2b2tlEh8uY2FzYXBheS50b2tlbi52MS5SZXZva2VSZXF1ZXN0GiAuY2FzYXBheS50b2tlbi52MS5SZXZva2VSZXNwb25zZSIDkAICEmIKDEZpbmRCeURpZ2VzdBIlLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVzcG9uc2UiA5ACAhJfCgtMaXN0Q2hhbmdlcxIkLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1Jlc3BvbnNlIgOQAgISYgoMTGlzdEFjY291bnRzEiUuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIDkAICEmIKDEF1dGhlbnRpY2F0ZRIlLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACAhJRCgVXYXRjaBIeLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXF1ZXN0Gh8uY2FzYXBheS50b2tlbi52MS5XYXRjaFJlc3BvbnNlIgOQAgIoATABQmQKFGNvbS5jYXNhcGF5LnRva2VuLnYxUAFaN2Nhc2FwYXkuY29tL3Rva2VuYXV0aG9yaXR5L2dlbi9jYXNhcGF5L3Rva2VuL3YxO3Rva2VudjGqAhBDYXNhUGF5LlRva2VuLlYxYgZwcm90bzM", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAip7CgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAhIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKm4KC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFU0VUX1JFQVNPTl9UT09fRkFSX0JFSElORBABEiAKHFJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJRkZFUlMQAiqtAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcypwYKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICElEKBVdhdGNoEh4uY2FzYXBheS50b2tlbi52MS5XYXRjaFJlcXVlc3QaHy5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVzcG9uc2UiA5ACAigBMAFCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -71,7 +71,9 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * When the key stops authenticating.
    *
-   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
+   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off. Where the
+   * setting TOKEN_AUTHORITY_MAX_LIFETIME_DAYS is given, a live secret or restricted key must have one, at most so many
+   * days ahead.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -312,6 +314,34 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
    * @generated from field: string created_by = 14;
    */
   createdBy: string;
+
+  /**
+   * Only tokens that expire at this time or later. Tokens that never expire are left out.
+   *
+   * Absent means any. With expires_before a window: a job that runs once a day and asks for the day that begins a week
+   * from now hears of each token once.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_from = 15;
+   */
+  expiresFrom?: Timestamp | undefined;
+
+  /**
+   * Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool held = 16;
+   */
+  held?: boolean | undefined;
+
+  /**
+   * Only tokens that two keys belong to now, because their rotation is under way (true), or only others (false).
+   *
+   * Absent means both. An expired or revoked token is not rotating.
+   *
+   * @generated from field: optional bool rotating = 17;
+   */
+  rotating?: boolean | undefined;
 };
 
 /**
@@ -579,7 +609,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
   action: ChangeAction;
 
   /**
-   * Only changes of tokens of this account.
+   * Only changes of this account, and of tokens of this account.
    *
    * Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
    *
@@ -604,6 +634,25 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
    * @generated from field: google.protobuf.Timestamp changed_before = 8;
    */
   changedBefore?: Timestamp | undefined;
+
+  /**
+   * Only changes after this revision: for a tail, the reached_revision of the last answer.
+   *
+   * 0 means every change. Must not be beyond the newest change, which tells a tail that the journal was restored from
+   * an older backup.
+   *
+   * @generated from field: int64 after_revision = 9;
+   */
+  afterRevision: bigint;
+
+  /**
+   * Whether the oldest change comes first.
+   *
+   * Default (false): the newest.
+   *
+   * @generated from field: bool oldest_first = 10;
+   */
+  oldestFirst: boolean;
 };
 
 /**
@@ -620,20 +669,30 @@ export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PUR
  */
 export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"> & {
   /**
-   * The changes, newest first.
+   * The changes, in the order that was asked for.
    *
    * @generated from field: repeated casapay.token.v1.Change changes = 1;
    */
   changes: Change[];
 
   /**
-   * Send this as page_token to get the page after this one, of older changes.
+   * Send this as page_token to get the page after this one: of older changes, or with oldest_first of newer ones.
    *
-   * Empty means that there is no such page.
+   * Empty means that there is no such page, with oldest_first: not yet.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * With oldest_first: every change up to this revision that passes the filters stands on this page or on one before.
+   * Also on an empty page, so that a tail with filters does not look at the same changes again.
+   *
+   * Without oldest_first: 0.
+   *
+   * @generated from field: int64 reached_revision = 3;
+   */
+  reachedRevision: bigint;
 };
 
 /**
@@ -644,7 +703,7 @@ export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__P
   messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
- * Change is one row of the journal: a token was created, or revoked.
+ * Change is one row of the journal: what was done to a token or to an account.
  *
  * @generated from message casapay.token.v1.Change
  */
@@ -666,6 +725,8 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   /**
    * The id of the token that was changed.
    *
+   * Empty when an account was changed, or nothing.
+   *
    * @generated from field: string token_id = 3;
    */
   tokenId: string;
@@ -685,34 +746,72 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   changeTime?: Timestamp | undefined;
 
   /**
-   * SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
+   * Stands for the whole journal up to this row: SHA-256 over the hash of the row before (32 zero bytes before the
+   * first) and the UTF-8 of a JSON array without white space: 2, revision, change_time in milliseconds, caller, the
+   * action in lower case, `{"token_id":…}`, `{"account":…}` or null, and facts as they stand.
+   *
+   * Rows without facts have hashes of an older form, which the authority alone can check. All that those hashes leave
+   * out is covered by the one row of CHANGE_ACTION_ATTEST.
    *
    * @generated from field: bytes hash = 6;
    */
   hash: Uint8Array;
 
   /**
-   * The account that owns the token.
+   * The account that was changed, or that owns the token.
+   *
+   * Empty when nothing was changed.
    *
    * @generated from field: string account = 7;
    */
   account: string;
 
   /**
-   * The token's name for people. The hash does not cover the name.
+   * The token's name for people.
+   *
+   * Empty when no token was changed.
    *
    * @generated from field: string token_name = 8;
    */
   tokenName: string;
 
   /**
-   * Why the token was revoked, in the words of the caller. The hash does not cover the reason.
+   * Why the token was revoked, in the words of the caller.
    *
-   * Empty when no reason was given, and for any other action.
+   * Deprecated: use reason. Empty when no reason was given, and for any other action.
    *
-   * @generated from field: string revoke_reason = 9;
+   * @generated from field: string revoke_reason = 9 [deprecated = true];
+   * @deprecated
    */
   revokeReason: string;
+
+  /**
+   * The kind of the token.
+   *
+   * TOKEN_TYPE_UNSPECIFIED when no token was changed.
+   *
+   * @generated from field: casapay.token.v1.TokenType token_type = 10;
+   */
+  tokenType: TokenType;
+
+  /**
+   * Why it was done, in the words of the caller.
+   *
+   * Empty when no reason was given.
+   *
+   * @generated from field: string reason = 11;
+   */
+  reason: string;
+
+  /**
+   * What was done, as an object in JSON whose members depend on the action: of a creation all that the token is, with
+   * the SHA-256 of its key; of other changes what they changed, and their reason. The hash covers this text.
+   *
+   * Empty for rows of before hashes covered all of a change. Members may be added: ignore those that you do not know.
+   *
+   * @generated from field: string facts = 12;
+   */
+  facts: string;
 };
 
 /**
@@ -1424,6 +1523,13 @@ export const ChangeAction = {
    * @generated from enum value: CHANGE_ACTION_REVOKE = 2;
    */
   REVOKE: 2,
+
+  /**
+   * An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
+   *
+   * @generated from enum value: CHANGE_ACTION_ATTEST = 9;
+   */
+  ATTEST: 9,
 } as const;
 
 /**
@@ -1692,11 +1798,18 @@ export const TokenService: GenService<{
     output: typeof FindByDigestResponseSchema;
   },
   /**
-   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
-   * what, and when.
+   * ListChanges answers rows of the journal, newest first or oldest first, a page at a time (AIP-158): who did what,
+   * when and why.
    *
    * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
-   * filter is the journal's head.
+   * filter is the journal's head. A request without filter leaves out no revision.
+   *
+   * # To follow the journal
+   *
+   * With oldest_first, ListChanges is a tail: send after_revision, take the changes in, keep reached_revision, and send
+   * it as the next after_revision; wait a few seconds after an answer without changes. A change that was taken in and
+   * not kept comes again: tell changes apart by revision. After a restore of the journal, revisions are given anew:
+   * compare the hash of the last change that was kept, and start again at 0 when it differs.
    *
    * A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
    * short or even empty and still have a next_page_token: go on until there is none.
@@ -1704,7 +1817,7 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
    * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
-   *   filters.
+   *   filters or another order.
    * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
    *
    * @generated from rpc casapay.token.v1.TokenService.ListChanges
