@@ -1,10 +1,14 @@
 import { existsSync } from "node:fs";
+import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
-import { HolderKind, ResetReason } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
+import { HolderKind, ResetReason, WatchRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey } from "../src/authority/key.ts";
+import { lengthPrefixed } from "../src/wire/protobuf/length-prefixed.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "./support/authority-process.ts";
 import { TestServer } from "./support/test-server.ts";
 import { Watcher } from "./support/watcher.ts";
@@ -222,6 +226,35 @@ it("uses that are reported reach last_use_time, but not where the token was revo
   expect(await metricsOf(authority, ["reported_uses_total"])).toEqual(["token_authority_reported_uses_total 14"]);
 });
 
+it("who takes nothing of what there is to tell is waited out, and has its place taken away", {
+  timeout: 40_000,
+}, async () => {
+  await using authority = await TestServer.start();
+  const session = connectHttp2(`http://${authority.server.address}`, { settings: { initialWindowSize: 0 } });
+  session.on("error", () => {});
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/casapay.token.v1.TokenService/Watch",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => {});
+  const message = toBinary(WatchRequestSchema, create(WatchRequestSchema, { sequence: 1n }));
+  stream.write(Buffer.from(lengthPrefixed(message)));
+  await expect.poll(() => metricsOf(authority, ["leases_granted"])).toEqual(["token_authority_leases_granted_total 1"]);
+  await using well = new Watcher(authority.tokens);
+  await well.leased();
+  const issued = await Promise.all(Array.from({ length: 50 }, () => authority.issue()));
+  const answers = await Promise.all(issued.map(({ id }) => authority.tokens.revoke({ id })));
+  expect(answers.map(({ silent }) => silent.length)).toEqual(issued.map(() => 1));
+  // Its place is free while it still takes nothing.
+  await expect
+    .poll(() => metricsOf(authority, ["watchers"]), { timeout: 20_000 })
+    .toEqual(["token_authority_watchers 0"]);
+  expect((await well.end())?.code).toBe(Code.DeadlineExceeded);
+  session.destroy();
+});
+
 it("a stop ends streams, and says that another may be tried", async () => {
   await using authority = await TestServer.start();
   const watcher = new Watcher(authority.tokens);
@@ -258,7 +291,7 @@ describe("a start", () => {
   });
 });
 
-const aKey = { account: "acct_1", name: "a key", type: 1 };
+const aKey = { account: "acct_1", name: "a key", type: TokenType.SECRET };
 
 /** The lines of these metrics. */
 async function metricsOf(authority: TestServer, names: readonly string[]): Promise<readonly (string | undefined)[]> {

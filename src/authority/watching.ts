@@ -199,8 +199,9 @@ export function createWatching(options: WatchingOptions): Watching {
     }
     if (told === null) {
       // First: a change that does not see that there is a holder was made before the look for changes below.
-      told = { settledRevision: watchers.applied(), holders: 0, silent: [] };
-      freshness.report(told);
+      const nobodyYet = { settledRevision: watchers.applied(), holders: 0, silent: [] };
+      freshness.report(nobodyYet);
+      told = nobodyYet;
     }
     catchUp();
     leasesGranted += watcher.grant(sequence, durationMs) ? 1 : 0;

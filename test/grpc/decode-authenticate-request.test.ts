@@ -308,8 +308,22 @@ describe("AuthenticateRequest in the lane", () => {
       AuthenticateRequestSchema,
       create(AuthenticateRequestSchema, { key, requiredPermissions: ["charges:read"] }),
     );
-    expect(decode(encoded)).toEqual({ key, requiredPermissions: ["charges:read"], livemode: null, allowedTypes: [] });
-    expect(decode(bytes([]))).toEqual({ key: "", requiredPermissions: [], livemode: null, allowedTypes: [] });
+    expect(decode(encoded)).toEqual({
+      key,
+      requiredPermissions: ["charges:read"],
+      livemode: null,
+      allowedTypes: [],
+      cacheRules: 0,
+      minRevision: 0,
+    });
+    expect(decode(bytes([]))).toEqual({
+      key: "",
+      requiredPermissions: [],
+      livemode: null,
+      allowedTypes: [],
+      cacheRules: 0,
+      minRevision: 0,
+    });
   });
 
   it("takes a request of the greatest size in linear time", () => {

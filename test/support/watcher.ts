@@ -7,6 +7,11 @@ type Event = WatchResponse["event"];
 /** Where a watcher goes on: the last Lease that it was sent. */
 export type Place = { readonly appliedRevision: bigint; readonly appliedHash: Uint8Array };
 
+/** Whether the revision is applied only with another Forget. */
+function hasMore(event: Event): boolean {
+  return event.case === "forget" && event.value.more;
+}
+
 /** A caller of Watch. It acknowledges what it is told when the test says so, or at once. */
 export class Watcher implements AsyncDisposable {
   /** All that it was told, oldest first. */
@@ -49,10 +54,10 @@ export class Watcher implements AsyncDisposable {
     if (event.case === "lease") {
       this.place = { appliedRevision: event.value.revision, appliedHash: event.value.hash };
     }
-    if (event.value !== undefined && !(event.case === "forget" && event.value.more)) {
-      this.#applied = event.value.revision > this.#applied ? event.value.revision : this.#applied;
+    if (event.value !== undefined && event.value.revision > this.#applied && !hasMore(event)) {
+      this.#applied = event.value.revision;
     }
-    if (event.case !== "lease" && this.#acknowledges && !(event.case === "forget" && event.value.more)) {
+    if (event.case !== "lease" && this.#acknowledges && !hasMore(event)) {
       this.renew();
     }
     this.#notice();
