@@ -45,8 +45,8 @@ export type HoldersReport = {
   /** How many hold a lease, but for those that are silent. */
   readonly holders: number;
   /**
-   * Who did not acknowledge in time, since the report before: each once when its lease is over by its own time, and once
-   * more when it was waited out.
+   * Who did not acknowledge in time, since the report before: each once when its lease is over by its own time, and
+   * once more when it was waited out.
    */
   readonly silent: readonly Holder[];
 };

@@ -90,8 +90,8 @@ export type TokenAuthority = Lists & {
    */
   authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision>;
   /**
-   * Tells the caller of changes, and grants it leases. Null when too many watch already. `wake` is called when there may
-   * be something to tell.
+   * Tells the caller of changes, and grants it leases. Null when too many watch already. `wake` is called when there
+   * may be something to tell.
    */
   watch(caller: Caller, wake: () => void): Watch | null;
   holders(): HolderReadings;
@@ -290,7 +290,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return { outcome, revision, cacheForMs: cacheForMs(outcome, nowMs) };
   }
 
-  /** Waits for a revision that was answered elsewhere. One that this store never had is waited for too, and not long. */
+  /** Waits for a revision that was answered elsewhere, and not long: this store may never have had it. */
   async function reach(minRevision: number): Promise<number> {
     const endMs = monotonicMs() + maxWaitForRevisionMs;
     for (;;) {

@@ -5,7 +5,7 @@ import { type Allowance, createSampler } from "../machine/sampler.ts";
 /** Of one holder, and of all changes together: a gateway that is stopped concerns every revocation meanwhile. */
 const sampled: Allowance = { lines: 1, everyMs: 10_000 };
 
-/** Makes the log lines of holders of leases that do not acknowledge in time, and of the changes that waited for them. */
+/** Makes the log lines of holders of leases that do not acknowledge in time, and of changes that waited for them. */
 export function createHolderLog(
   log: Log,
   steadyNowMs?: () => number,

@@ -11,7 +11,11 @@ export function markLeases(file: string): void {
   ensurePrivateFile(file);
 }
 
-/** After every lease is over. Where the file stays, the next start waits for nothing worse than that. */
+/** After every lease is over. */
 export function unmarkLeases(file: string): void {
-  rmSync(file, { force: true });
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Where it stays, revocations of the next start wait for nothing, and not long.
+  }
 }
