@@ -210,7 +210,8 @@ it("guards no route that does not say its permissions", () => {
 });
 
 it("answers 403 for a reason that it does not know, which a newer authority may have", async () => {
-  const refusal = { kind: "refusal", reason: "UNKNOWN", missingPermissions: [], tokenId: null, account: null } as const;
+  const nobody = { missingPermissions: [], tokenId: null, account: null };
+  const refusal = { kind: "refusal", reason: "UNKNOWN", source: "authority", ...nobody } as const;
   const newer: Authenticator = { authenticate: () => Promise.resolve(refusal) };
   const handle = withKey(newer, options, () => new Response("reached"));
   const response = await handle(new Request("http://api.test/", { headers: { "x-api-key": unknownKey } }));
