@@ -65,6 +65,10 @@ describe("against one authority", () => {
     });
     expect(page).toMatchObject({ tokens: [{ id: token.id }], nextPageToken: "", previousPageToken: "" });
     expect((await authority.list({ account: "acct_life", expiresBefore: expireTime })).tokens).toStrictEqual([]);
+    expect((await authority.list({ account: "acct_life", expiresFrom: expireTime })).tokens).toHaveLength(1);
+    expect((await authority.list({ account: "acct_life", held: false, rotating: false })).tokens).toHaveLength(1);
+    expect((await authority.list({ account: "acct_life", held: true })).tokens).toStrictEqual([]);
+    expect((await authority.list({ account: "acct_life", rotating: true })).tokens).toStrictEqual([]);
 
     const revoked = await authority.revoke(token.id, "lost");
     expect(revoked.token).toMatchObject({ state: "revoked", revokeReason: "lost" });
@@ -91,6 +95,16 @@ describe("against one authority", () => {
       { revision: revoked.revision, account: "acct_changes", tokenName: token.name, revokeReason: "" },
     ]);
     expect((await authority.listChanges({ ...filter, changedBefore: createTime })).changes).toStrictEqual([]);
+  });
+
+  it("follows the journal, oldest first after a revision", async () => {
+    const { token, revision } = await authority.create({ ...restricted, account: "acct_tail" });
+    const { revision: newest } = await authority.revoke(token.id, "lost");
+    const tail = { tokenId: token.id, oldestFirst: true, afterRevision: revision - 1 };
+    const first = await authority.listChanges({ ...tail, pageSize: 1 });
+    expect(first).toMatchObject({ changes: [{ revision, tokenType: "restricted" }], reachedRevision: revision });
+    const rest = await authority.listChanges({ ...tail, afterRevision: first.reachedRevision });
+    expect(rest).toMatchObject({ changes: [{ reason: "lost", facts: '{"reason":"lost"}' }], reachedRevision: newest });
   });
 
   it("counts the tokens of accounts", async () => {

@@ -20,6 +20,7 @@ export const numberOfState = {
 export const numberOfAction = {
   create: ActionNumber.CREATE,
   revoke: ActionNumber.REVOKE,
+  attest: ActionNumber.ATTEST,
 } satisfies Record<Action, ActionNumber>;
 
 export const numberOfReason = {
