@@ -225,7 +225,7 @@ export interface TokenWrites {
    *
    * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay
    * when its body is the same, else as reused. Then a token that has already expired, an account that has
-   * `maxLiveTokens` unrevoked and unexpired tokens, and a store short of room are refused.
+   * `maxLiveTokens` unrevoked and unexpired tokens (0 creates nothing), and a store short of room are refused.
    */
   create(
     token: NewToken,

@@ -106,6 +106,20 @@ export const plantedDomain = [
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
+    name: "a key without an end may be created whatever the limit of lifetimes",
+    file: "src/authority/token-authority.ts",
+    from: "isFree || (expiresAtMs !== null && expiresAtMs",
+    to: "isFree || (expiresAtMs === null || expiresAtMs",
+    tests: ["test/authority/token-authority.test.ts"],
+  },
+  {
+    name: "a repeated request is refused for a limit of lifetimes that came later",
+    file: "src/authority/token-authority.ts",
+    from: 'if (overdue !== null && request.requestId === "") {',
+    to: "if (overdue !== null) {",
+    tests: ["test/authority/token-authority.test.ts"],
+  },
+  {
     name: "a token of a held account is not held",
     file: "src/stores/sqlite/serving/list-tokens.ts",
     from: "token.hold_revision IS NOT NULL OR EXISTS",

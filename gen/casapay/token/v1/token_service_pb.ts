@@ -71,7 +71,9 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * When the key stops authenticating.
    *
-   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
+   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off. Where the
+   * setting TOKEN_AUTHORITY_MAX_LIFETIME_DAYS is given, a live secret or restricted key must have one, at most so many
+   * days ahead.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
