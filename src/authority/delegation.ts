@@ -1,5 +1,5 @@
 import { missingPermissions } from "./permission.ts";
-import { isExpired, type StoredToken, type TokenType } from "./token.ts";
+import { isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
  * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and
@@ -15,7 +15,12 @@ export type DelegationReason =
   | "TOKEN_NOT_COVERED";
 
 /** Why the key that makes a change may not make it: as Authenticate would refuse it now. */
-export type MakerRefusal = "KEY_UNKNOWN" | "TOKEN_REVOKED" | "TOKEN_EXPIRED" | "INSUFFICIENT_PERMISSIONS";
+export type MakerRefusal =
+  | "KEY_UNKNOWN"
+  | "TOKEN_REVOKED"
+  | "KEY_RETIRED"
+  | "TOKEN_EXPIRED"
+  | "INSUFFICIENT_PERMISSIONS";
 
 /**
  * A key that Authenticate accepted when the request came, and that is not good any more now that its change is to be
@@ -111,8 +116,8 @@ export function isVisible(maker: StoredToken, token: Pick<StoredToken, "account"
 type Subject = Pick<StoredToken, "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
 
 /**
- * Why the bearer of this token may not create or revoke the other at this time, or null when it may. Null for the maker
- * means that there is no such token. A store asks it within the transaction that makes the change: what was true when
+ * Why the bearer of this token may not create or revoke the other at this time, or null when it may. The maker is the token as its key
+ * finds it; null means that there is no such key. A store asks it within the transaction that makes the change: what was true when
  * the request came may not be true any more.
  */
 export function makerRefusal(
@@ -126,6 +131,9 @@ export function makerRefusal(
   }
   if (maker.revokedAtMs !== null) {
     return "TOKEN_REVOKED";
+  }
+  if (isRetired(maker, nowMs)) {
+    return "KEY_RETIRED";
   }
   if (isExpired(maker, nowMs)) {
     return "TOKEN_EXPIRED";

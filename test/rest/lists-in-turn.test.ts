@@ -7,7 +7,14 @@ import { fromForm } from "../../src/doors/rest/parameters.ts";
 const aToken: StoredToken = {
   ...{ id: "tok_1", account: "acct_1", name: "a key", type: "secret", livemode: true, keyHint: "0000" },
   ...{ permissions: [], createdBy: "", createdAtMs: 0, expiresAtMs: null },
-  ...{ revokedAtMs: null, revokeReason: "", createRevision: 1, issueRevision: 1, revokeRevision: null },
+  ...{
+    revokedAtMs: null,
+    revokeReason: "",
+    createRevision: 1,
+    issueRevision: 1,
+    keyEndsAtMs: null,
+    revokeRevision: null,
+  },
 };
 
 it("one account's lists are made one after the other, also after a failure; another's does not wait for them", async () => {

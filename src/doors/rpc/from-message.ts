@@ -92,7 +92,7 @@ function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): reado
 function requireAction(field: string, number: ChangeActionNumber): Action {
   const action = actionOfNumber[number];
   if (action === undefined) {
-    throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
+    throw fieldInvalid(field, "must be a ChangeAction");
   }
   return action;
 }
