@@ -11,7 +11,7 @@ export function changeFields({ action, subject, revision, hash, ends, caller, re
   const text = Buffer.from(hash).toString("hex");
   return {
     revision,
-    ...(action === "create" || action === "revoke" ? { hash: text } : { head: text }),
+    ...(action === "create" || action === "revoke" || action === "attest" ? { hash: text } : { head: text }),
     action,
     ...("tokenId" in subject ? { token_id: subject.tokenId } : { account: subject.account }),
     ...(ends.length === 0 ? {} : { ends: ends.map(toFields) }),

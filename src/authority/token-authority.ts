@@ -3,6 +3,7 @@ import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
 import {
+  type AuthorityError,
   fieldInvalid,
   replayUnreadable,
   requestIdReused,
@@ -30,7 +31,9 @@ import {
   toTokenName,
 } from "./validation.ts";
 
-const maxRequiredPermissions = 16;
+/** How many permissions one Authenticate may require. */
+export const maxRequiredPermissions = 16;
+const dayMs = 24 * 60 * 60 * 1000;
 
 export type CreateRequest = {
   readonly account: string;
@@ -80,22 +83,29 @@ export type TokenAuthorityOptions = {
   /** Null when there is no sealing secret: then request ids are refused. */
   readonly sealer: Sealer | null;
   readonly maxTokensPerAccount: number;
+  /** How long new live secret and restricted tokens may live at the most; null means no limit. */
+  readonly maxLifetimeDays: number | null;
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
 };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange } = options;
 
   async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, asked);
     const request = { ...asked, name: toTokenName(asked.name) };
+    const overdue = lifetimeObjection(request);
+    if (overdue !== null && request.requestId === "") {
+      throw overdue;
+    }
     const key = mintKey(request.type, request.livemode);
     const outcome = await store.create(
       newToken(request, key),
       request.requestId === "" ? null : sealedRequest(caller, request, key),
-      maxTokensPerAccount,
+      // The limit may have been lowered since the first answer: without room, the store answers only what was created.
+      overdue === null ? maxTokensPerAccount : 0,
       contextOf(caller),
     );
     switch (outcome.kind) {
@@ -115,10 +125,22 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       case "already_expired":
         throw fieldInvalid("expiresAtMs", "must lie in the future");
       case "limit_reached":
-        throw tokenLimitReached(maxTokensPerAccount);
+        throw overdue ?? tokenLimitReached(maxTokensPerAccount);
       case "storage_low":
         throw storageLow();
     }
+  }
+
+  /** Null where the token does not live too long. */
+  function lifetimeObjection({ type, livemode, expiresAtMs }: CreateRequest): AuthorityError | null {
+    const isFree = maxLifetimeDays === null || type === "publishable" || !livemode;
+    if (isFree || (expiresAtMs !== null && expiresAtMs <= clock() + maxLifetimeDays * dayMs)) {
+      return null;
+    }
+    return fieldInvalid(
+      "expiresAtMs",
+      `must be given, and at most ${maxLifetimeDays} days ahead: live ${type} keys live no longer here`,
+    );
   }
 
   function contextOf(caller: Caller): ChangeContext {

@@ -16,6 +16,8 @@ export type PublicError = {
   readonly message: string;
   /** The parameter that is at fault, or null. */
   readonly param: string | null;
+  /** What the key must have, where that is why it is refused: as Authenticate was asked, 1 to 16 permissions. */
+  readonly requiredPermissions?: readonly string[];
 };
 
 /** The request presents no key. */
@@ -47,11 +49,15 @@ const refusals = {
   INSUFFICIENT_PERMISSIONS: [403, "The API key lacks a permission that this needs."],
 } satisfies Record<RefusalReason, readonly [status: 401 | 403, message: string]>;
 
-/** How a refused key is told to its bearer. The codes are the reasons in lower case. */
-export function publicRefusal(reason: RefusalReason): PublicError {
+/**
+ * How a refused key is told to its bearer: `requiredPermissions` are those that Authenticate was asked for. The codes
+ * are the reasons in lower case.
+ */
+export function publicRefusal(reason: RefusalReason, requiredPermissions: readonly string[]): PublicError {
   const [status, message] = refusals[reason];
   const type = status === 401 ? "authentication_error" : "permission_error";
-  return { status, type, code: reason.toLowerCase(), message, param: null };
+  const error = { status, type, code: reason.toLowerCase(), message, param: null } as const;
+  return reason === "INSUFFICIENT_PERMISSIONS" ? { ...error, requiredPermissions } : error;
 }
 
 /** The header of the request is larger than is read: to try again does not help. */
@@ -78,14 +84,20 @@ export function createRequestId(): string {
 }
 
 /** The body that every error has. */
-export function publicErrorBody({ type, code, message, param }: PublicError, requestId: string): string {
-  return JSON.stringify({ error: { type, code, message, param, request_id: requestId } });
+export function publicErrorBody(error: PublicError, requestId: string): string {
+  const { type, code, message, param, requiredPermissions } = error;
+  // JSON leaves out what is undefined.
+  const members = { type, code, message, param, required_permissions: requiredPermissions, request_id: requestId };
+  return JSON.stringify({ error: members });
 }
 
 /** The WWW-Authenticate header of a 401 or 403 (RFC 6750 section 3), or null. */
-export function challengeOf({ status, code }: PublicError): string | null {
+export function challengeOf({ status, code, requiredPermissions }: PublicError): string | null {
   if (status === 401) {
     return code === keyMissing.code ? 'Bearer realm="CasaPay"' : 'Bearer realm="CasaPay", error="invalid_token"';
   }
-  return code === "insufficient_permissions" ? 'Bearer realm="CasaPay", error="insufficient_scope"' : null;
+  // Permissions need no quoting: Authenticate has refused a question with any other character in them.
+  return requiredPermissions === undefined
+    ? null
+    : `Bearer realm="CasaPay", error="insufficient_scope", scope="${requiredPermissions.join(" ")}"`;
 }

@@ -33,7 +33,16 @@ it("a list that nobody waits for any more stops looking on", async () => {
     },
     clock: Date.now,
   });
-  const whole = { limit: 10, from: null, types: [], states: [], createdFromMs: null, createdBeforeMs: null };
+  const whole = {
+    limit: 10,
+    from: null,
+    types: [],
+    states: [],
+    createdFromMs: null,
+    createdBeforeMs: null,
+    expiresFromMs: null,
+    expiresBeforeMs: null,
+  };
   await expect(tokens.list(maker, whole, request.signal)).rejects.toThrow("the deadline has passed");
   expect(pages).toBe(3);
 });

@@ -20,7 +20,13 @@ const own = JSON.stringify(changed);
 const at = "2026-11-28T10:00:00.000000000Z";
 
 const found = {
-  lines: [expect.objectContaining({ revision: 5, hash, takeaway: expect.objectContaining({ subject: { tokenId }, atMs: 2000 }) })],
+  lines: [
+    expect.objectContaining({
+      revision: 5,
+      hash,
+      takeaway: expect.objectContaining({ subject: { tokenId }, atMs: 2000 }),
+    }),
+  ],
   isUnderstood: true,
 };
 

@@ -26,6 +26,7 @@ export const numberOfAction = {
   hold: ActionNumber.HOLD,
   resume: ActionNumber.RESUME,
   close: ActionNumber.CLOSE,
+  attest: ActionNumber.ATTEST,
 } satisfies Record<Action, ActionNumber>;
 
 export const numberOfReason = {

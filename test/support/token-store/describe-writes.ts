@@ -434,6 +434,21 @@ export function describeWrites(rig: StoreRig): void {
       expect(await revokedBy(maker, await create(given))).toBe("revoked");
       expect(await revokedBy(secret, maker)).toBe("revoked");
     });
+
+    it("is its own token's revocation, whatever its permissions, unless the key is public", async () => {
+      const secret = await create({ type: "secret", permissions: [] });
+      const restricted = await create({ permissions: ["charges:read"] });
+      const published = await create({ type: "publishable", permissions: [] });
+      const endSelf = (by: Token) => rig.store.revoke(by.id, "done with it", byBearer(by, nowMs));
+      for (const by of [secret, restricted]) {
+        expect(await endSelf(by)).toMatchObject({ kind: "revoked", token: { revokeReason: "done with it" } });
+        expect(await endSelf(by)).toEqual(refused("TOKEN_REVOKED"));
+      }
+      expect(await endSelf(published)).toEqual(refused("INSUFFICIENT_PERMISSIONS"));
+      const expired = await create({ expiresAtMs: nowMs + 1 });
+      expect(await rig.store.revoke(expired.id, "", byBearer(expired, nowMs + 1))).toEqual(refused("TOKEN_EXPIRED"));
+      expect(rig.store.head().revision).toBe(6);
+    });
   });
 
   describe("recordUses", () => {

@@ -11,7 +11,6 @@ import {
 } from "../../../authority/journal.ts";
 import { isTokenId } from "../../../authority/key.ts";
 import { isAccount } from "../../../authority/validation.ts";
-import { attestAction } from "../old-hashes.ts";
 
 /** A change that takes something away from keys, or gives it back: what a restore does again, in order. */
 export type Takeaway = {
@@ -86,12 +85,12 @@ export function toJournalLine(fields: Fields): JournalLine | null {
   const isFromLog = isWhole(after) && after < revision;
   const action = actionOf(fields, isFromLog);
   // The hash of what older releases would take for something else has another name.
-  const mustBeHead = action !== null && action !== "create" && action !== "revoke" && action !== attestAction;
+  const mustBeHead = action !== null && action !== "create" && action !== "revoke" && action !== "attest";
   if (mustBeHead !== "head" in fields || (!isFromLog && action === null)) {
     return null;
   }
   const line = { after: isFromLog ? after : revision - 1, revision, hash, authority: null };
-  if (action === null || action === "create" || action === attestAction) {
+  if (action === null || action === "create" || action === "attest") {
     return { ...line, takeaway: null };
   }
   const takeaway = takeawayIn(action, fields);
@@ -142,9 +141,9 @@ function endIn(value: unknown): KeyEnd | null {
 }
 
 /** Null in a line that says how far a log reaches, and where no change of ours is told of. */
-function actionOf(fields: Fields, isFromLog: boolean): Action | typeof attestAction | null {
+function actionOf(fields: Fields, isFromLog: boolean): Action | null {
   const { action, rpc, token_id } = fields;
-  const known = [...actions, attestAction].find((one) => one === action);
+  const known = actions.find((one) => one === action);
   if (known !== undefined) {
     return known;
   }
