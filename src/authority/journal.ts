@@ -1,7 +1,19 @@
 import { createHash } from "node:crypto";
-import type { StoredToken } from "./token.ts";
+import type { StoredToken, TokenType } from "./token.ts";
 
-export const actions = ["create", "revoke"] as const;
+/** What takes something away from keys, or gives it back. */
+export const takeawayActions = [
+  "revoke",
+  "rotate_key",
+  "end_key",
+  "cancel_rotation",
+  "hold",
+  "resume",
+  "close",
+] as const;
+export type TakeawayAction = (typeof takeawayActions)[number];
+/** `attest` is an upgrade's: the change covers what older hashes left out, and was done to nothing. */
+export const actions = ["create", ...takeawayActions, "attest"] as const;
 export type Action = (typeof actions)[number];
 
 /** What a change was done to. */
@@ -16,18 +28,42 @@ export type JournalRow = {
   readonly subject: Subject;
 };
 
+/** When a key ends: null takes an end away that it had. */
+export type KeyEnd = {
+  /** SHA-256 of the key. */
+  readonly digest: Uint8Array;
+  readonly endsAtMs: number | null;
+};
+
+/** A change as a store has made it. */
+export type MadeChange = JournalRow &
+  JournalHead & {
+    /** The ends of keys that it set or took away. */
+    readonly ends: readonly KeyEnd[];
+    /** Why, in the words of its maker. Empty when no reason was given. */
+    readonly reason: string;
+  };
+
 /** A row with the hash that stands for it and all before it, and what people call the token it was done to. */
-export type Change = JournalRow & {
+export type Change = Omit<JournalRow, "subject"> & {
+  /** Null where the change was done to nothing. */
+  readonly subject: Subject | null;
   readonly hash: Uint8Array;
+  /** Empty where the change was done to nothing. */
   readonly account: string;
+  /** Empty where no token was changed. */
   readonly tokenName: string;
-  /** Empty when none was given, and where nothing was revoked. */
-  readonly revokeReason: string;
+  readonly tokenType: TokenType | null;
+  /** Empty when none was given. */
+  readonly reason: string;
+  /** What the hash covers of the change, in JSON. Empty for changes of before hashes covered all of a change. */
+  readonly facts: string;
 };
 
 /** About how many bytes a change takes in an answer: its texts, and a little for the rest. */
-export function changeBytes({ caller, account, tokenName, revokeReason }: Change): number {
-  return 120 + caller.length + account.length + Buffer.byteLength(tokenName) + Buffer.byteLength(revokeReason);
+export function changeBytes({ caller, account, tokenName, reason, facts }: Change): number {
+  const texts = Buffer.byteLength(tokenName) + Buffer.byteLength(reason) + Buffer.byteLength(facts);
+  return 130 + caller.length + account.length + texts;
 }
 
 /** The newest change and the hash that stands for it and all before it. */
@@ -44,11 +80,14 @@ export const emptyHead: JournalHead = { revision: 0, atMs: 0, hash: new Uint8Arr
 export type ChangeContext = {
   readonly caller: string;
   readonly atMs: number;
-  /** Whether the caller is no service but a bearer: then `caller` is the id of the token whose key makes the change. */
-  readonly isBearer: boolean;
+  /**
+   * The change that issued the key of the bearer who makes the change: then `caller` is the id of the key's token. Null
+   * when a service makes it.
+   */
+  readonly bearerKey: number | null;
 };
 
-/** What a hash covers of a change, beside its facts. A store may have actions of its own, which are done to nothing. */
+/** What a hash covers of a change, beside its facts. */
 export type HashedChange = Omit<JournalRow, "action" | "subject"> & {
   readonly action: string;
   readonly subject: Subject | null;
@@ -95,7 +134,25 @@ export function createFacts(
   });
 }
 
-/** The facts of a revocation. */
-export function revokeFacts(reason: string): string {
+/** The facts of a revocation, a hold, its end, or a closure. */
+export function reasonFacts(reason: string): string {
   return JSON.stringify({ reason });
+}
+
+/** What a change did to the keys of its token. */
+export type KeyFacts = {
+  /** The key that the change issued, or null. */
+  readonly issued: { readonly digest: Uint8Array; readonly keyHint: string } | null;
+  /** Keys by the change that issued them. A null end takes one away. */
+  readonly ends: readonly { readonly issueRevision: number; readonly endsAtMs: number | null }[];
+};
+
+/** The facts of a change of keys: of a rotation, of the end of a key, and of a rotation that is taken back. */
+export function keyFacts({ issued, ends }: KeyFacts): string {
+  return JSON.stringify({
+    ...(issued === null
+      ? {}
+      : { issued: { digest: Buffer.from(issued.digest).toString("hex"), key_hint: issued.keyHint } }),
+    ends: ends.map(({ issueRevision, endsAtMs }) => ({ key: issueRevision, ends_at_ms: endsAtMs })),
+  });
 }

@@ -41,7 +41,8 @@ type PageRequest = {
   readonly pageToken: string;
 };
 
-export type ListRequest = PageRequest & {
+/** Which tokens are asked for. All given filters must hold. */
+export type FilterRequest = {
   /** Empty means all accounts. */
   readonly account: string;
   readonly types: readonly TokenType[];
@@ -51,6 +52,7 @@ export type ListRequest = PageRequest & {
   readonly permission: string;
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
   readonly expiresBeforeMs: number | null;
   readonly unusedSinceMs: number | null;
   /** Empty means any. */
@@ -59,7 +61,11 @@ export type ListRequest = PageRequest & {
   readonly keyHint: string;
   /** Empty means any. */
   readonly createdBy: string;
+  readonly held: boolean | null;
+  readonly rotating: boolean | null;
 };
+
+export type ListRequest = PageRequest & FilterRequest;
 
 export type ListAnswer = {
   /** Newest first. */
@@ -79,13 +85,17 @@ export type ListChangesRequest = PageRequest & {
   readonly account: string;
   readonly changedFromMs: number | null;
   readonly changedBeforeMs: number | null;
+  /** 0 means from the beginning. */
+  readonly afterRevision: number;
+  readonly oldestFirst: boolean;
 };
 
 export type ListChangesAnswer = {
-  /** Newest first. */
   readonly changes: readonly Change[];
   /** Empty means that there is no such page. */
   readonly nextPageToken: string;
+  /** Oldest first: every change up to this revision that passes was answered. Null for newest first. */
+  readonly reachedRevision: number | null;
 };
 
 export type ListAccountsRequest = PageRequest & {
@@ -107,7 +117,10 @@ export type Lists = {
   listAccounts(request: ListAccountsRequest): Promise<ListAccountsAnswer>;
 };
 
-export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "listAccounts">, clock: Clock): Lists {
+export function createLists(
+  store: Pick<TokenStore, "list" | "listChanges" | "listAccounts" | "head">,
+  clock: Clock,
+): Lists {
   async function list(caller: Caller, request: ListRequest): Promise<ListAnswer> {
     const filter = filterOf(caller, request);
     const position = positionIn(request, (pageToken) => decodePageToken(pageToken, filter));
@@ -131,13 +144,20 @@ export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "li
 
   async function listChanges(caller: Caller, request: ListChangesRequest): Promise<ListChangesAnswer> {
     const filter = changeFilterOf(caller, request);
-    const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter));
-    const page = await store.listChanges({ filter, after, limit: pageSizeOf(request), ...pageBounds });
+    const direction = request.oldestFirst ? "newer" : "older";
+    const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter, direction));
+    const { revision: newest } = store.head();
+    if (request.afterRevision > newest) {
+      throw fieldInvalid("afterRevision", "must not be beyond the newest change: was the journal restored?");
+    }
+    const page = await store.listChanges({ filter, direction, after, limit: pageSizeOf(request), ...pageBounds });
     if (page === null) {
       throw tokenNotFound("tokenId");
     }
-    const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, filter);
-    return { changes: page.changes, nextPageToken };
+    const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, filter, direction);
+    // The head was read before the page, which may hold later changes.
+    const reached = page.next ?? Math.max(newest, page.changes.at(-1)?.revision ?? 0);
+    return { changes: page.changes, nextPageToken, reachedRevision: request.oldestFirst ? reached : null };
   }
 
   async function listAccounts(request: ListAccountsRequest): Promise<ListAccountsAnswer> {
@@ -153,7 +173,8 @@ export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "li
   return { list, listChanges, listAccounts };
 }
 
-function filterOf(caller: Caller, request: ListRequest): TokenFilter {
+/** The filters as a store takes them. Throws FIELD_INVALID for one that breaks a rule, or that the role must give. */
+function filterOf(caller: Caller, request: FilterRequest): TokenFilter {
   if (request.account !== "") {
     requireAccount(request.account);
   } else if (!mayListAllAccounts(caller.role)) {
@@ -179,11 +200,14 @@ function filterOf(caller: Caller, request: ListRequest): TokenFilter {
     permission: nullIfEmpty(request.permission),
     createdFromMs: request.createdFromMs,
     createdBeforeMs: request.createdBeforeMs,
+    expiresFromMs: request.expiresFromMs,
     expiresBeforeMs: request.expiresBeforeMs,
     unusedSinceMs: request.unusedSinceMs,
     nameContains: nullIfEmpty(request.nameContains),
     keyHint: nullIfEmpty(request.keyHint),
     createdBy: nullIfEmpty(request.createdBy),
+    held: request.held,
+    rotating: request.rotating,
   };
 }
 
@@ -199,6 +223,9 @@ function changeFilterOf(caller: Caller, request: ListChangesRequest): ChangeFilt
   if (request.account !== "") {
     requireAccount(request.account);
   }
+  if (request.afterRevision < 0) {
+    throw fieldInvalid("afterRevision", "must not be negative");
+  }
   return {
     tokenId: nullIfEmpty(request.tokenId),
     caller: nullIfEmpty(request.caller),
@@ -206,6 +233,7 @@ function changeFilterOf(caller: Caller, request: ListChangesRequest): ChangeFilt
     account: nullIfEmpty(request.account),
     changedFromMs: request.changedFromMs,
     changedBeforeMs: request.changedBeforeMs,
+    afterRevision: request.afterRevision === 0 ? null : request.afterRevision,
   };
 }
 

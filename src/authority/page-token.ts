@@ -36,15 +36,19 @@ export function decodePageToken(text: string, filter: TokenFilter): PagePosition
   return Number.isSafeInteger(after) ? { direction: direction === 0 ? "older" : "newer", after } : null;
 }
 
-/** The same for changes: the revision to go on after. */
-export function encodeChangePageToken(after: number, filter: ChangeFilter): string {
+/** The same for changes: the revision to go on after, bound to the direction as well. */
+export function encodeChangePageToken(after: number, filter: ChangeFilter, direction: Direction = "older"): string {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(after), 0);
-  return write("changes", bytes, changeFactsOf(filter));
+  return write("changes", bytes, changeFactsOf(filter, direction));
 }
 
-export function decodeChangePageToken(text: string, filter: ChangeFilter): number | null {
-  const bytes = read("changes", text, changeFactsOf(filter));
+export function decodeChangePageToken(
+  text: string,
+  filter: ChangeFilter,
+  direction: Direction = "older",
+): number | null {
+  const bytes = read("changes", text, changeFactsOf(filter, direction));
   const after = bytes?.length === 8 ? Number(bytes.readBigUInt64BE(0)) : null;
   return Number.isSafeInteger(after) ? after : null;
 }
@@ -90,21 +94,27 @@ function factsOf(filter: TokenFilter): readonly unknown[] {
     filter.expiresBeforeMs,
     filter.unusedSinceMs,
   ];
-  const later = [filter.nameContains, filter.keyHint];
-  const latest = [filter.createdBy];
-  if (isAny(latest)) {
-    return isAny(later) ? facts : [...facts, ...later];
-  }
-  return [...facts, ...later, ...latest];
+  return withLater(facts, [
+    [filter.nameContains, filter.keyHint],
+    [filter.createdBy],
+    [filter.expiresFromMs, filter.held, filter.rotating],
+  ]);
 }
 
-function changeFactsOf(filter: ChangeFilter): readonly unknown[] {
-  const later = [filter.caller, filter.action, filter.account, filter.changedFromMs, filter.changedBeforeMs];
-  return isAny(later) ? [filter.tokenId] : [filter.tokenId, ...later];
+function changeFactsOf(filter: ChangeFilter, direction: Direction): readonly unknown[] {
+  return withLater(
+    [filter.tokenId],
+    [
+      [filter.caller, filter.action, filter.account, filter.changedFromMs, filter.changedBeforeMs],
+      [filter.afterRevision, direction === "older" ? null : direction],
+    ],
+  );
 }
 
-function isAny(filters: readonly unknown[]): boolean {
-  return filters.every((one) => one === null);
+/** Adds the filters of each later version, up to the last version of which one is given. */
+function withLater(facts: readonly unknown[], versions: readonly (readonly unknown[])[]): readonly unknown[] {
+  const last = versions.findLastIndex((filters) => filters.some((one) => one !== null));
+  return [...facts, ...versions.slice(0, last + 1).flat()];
 }
 
 function hashOf(facts: readonly unknown[]): Buffer {

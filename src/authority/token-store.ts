@@ -1,6 +1,6 @@
 import type { MakerRefusal } from "./delegation.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Action, Change, ChangeContext, JournalHead } from "./journal.ts";
+import type { Action, Change, ChangeContext, JournalHead, MadeChange } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
@@ -26,7 +26,7 @@ export type CreateRequestRecord = {
 };
 
 export type CreateOutcome =
-  | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
+  | { readonly kind: "created"; readonly token: StoredToken; readonly change: MadeChange }
   /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
   | MakerRefused
@@ -36,8 +36,8 @@ export type CreateOutcome =
   | { readonly kind: "storage_low" };
 
 export type RevokeOutcome =
-  /** `head` is the change that revoked it; null when it was revoked before, and nothing changed. */
-  { readonly kind: "revoked"; readonly token: Token; readonly head: JournalHead | null } | MakerRefused;
+  /** `change` is null when it was revoked before, and nothing changed. */
+  { readonly kind: "revoked"; readonly token: Token; readonly change: MadeChange | null } | MakerRefused;
 
 /** The key of the bearer who asks is not good, or does not cover what is asked for. */
 export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
@@ -51,12 +51,17 @@ export type TokenFilter = {
   readonly permission: string | null;
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
   readonly expiresBeforeMs: number | null;
   readonly unusedSinceMs: number | null;
   /** Upper and lower case of ASCII letters are alike. */
   readonly nameContains: string | null;
   readonly keyHint: string | null;
   readonly createdBy: string | null;
+  /** Whether the token is held, or its account. */
+  readonly held: boolean | null;
+  /** Whether two keys of the token authenticate, if nothing else is in their way than a hold. */
+  readonly rotating: boolean | null;
 };
 
 export type Direction = "older" | "newer";
@@ -93,14 +98,18 @@ export type ChangeFilter = {
   readonly tokenId: string | null;
   readonly caller: string | null;
   readonly action: Action | null;
+  /** Also of changes to the account itself. */
   readonly account: string | null;
   readonly changedFromMs: number | null;
   readonly changedBeforeMs: number | null;
+  /** Only changes with a greater revision. */
+  readonly afterRevision: number | null;
 };
 
 export type ChangeQuery = {
   readonly filter: ChangeFilter;
-  /** Where to start, not included: a revision. Null means at the newest change. */
+  readonly direction: Direction;
+  /** Where to start, not included: a revision. Null means at the newest (older) or oldest (newer) change. */
   readonly after: number | null;
   readonly limit: number;
   readonly scanLimit: number;
@@ -109,9 +118,9 @@ export type ChangeQuery = {
 };
 
 export type ChangePage = {
-  /** Newest first. */
+  /** In the order of the query's direction. */
   readonly changes: readonly Change[];
-  /** Where the next page starts, not included. Null when nothing is left. */
+  /** Where the next page starts, not included. Null when nothing is left in this direction. */
   readonly next: number | null;
 };
 
@@ -179,10 +188,11 @@ export interface TokenReads {
   list(query: TokenQuery): Promise<TokenPage>;
 
   /**
-   * Returns at most `limit` changes that pass the filter, newest first; null when no token has the id that is asked
-   * for. Looks at no more than `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page
-   * that ends for that reason has a `next`. A `next` is never given when no matching change is left among those looked
-   * at and none are left to look at.
+   * Returns at most `limit` changes that pass the filter, in the query's direction by revision; null when no token has
+   * the id that is asked for. Without a filter it leaves out none, whatever a change was done to. Looks at no more than
+   * `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason
+   * has a `next`. A `next` is never given when no matching change is left among those looked at and none are left to
+   * look at. A page without a `next` has looked at every change that was answered before it was asked for.
    */
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 
@@ -215,7 +225,7 @@ export interface TokenWrites {
    *
    * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay
    * when its body is the same, else as reused. Then a token that has already expired, an account that has
-   * `maxLiveTokens` unrevoked and unexpired tokens, and a store short of room are refused.
+   * `maxLiveTokens` unrevoked and unexpired tokens (0 creates nothing), and a store short of room are refused.
    */
   create(
     token: NewToken,

@@ -9,7 +9,7 @@ import {
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
 import type { Action } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
-import type { ListChangesRequest, ListRequest } from "../../authority/lists.ts";
+import type { FilterRequest, ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
 import type { CreateRequest } from "../../authority/token-authority.ts";
 import { actionOfNumber, stateOfNumber, typeOfNumber } from "./numbers.ts";
@@ -30,9 +30,12 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
 
 /** What List is asked for. Throws FIELD_INVALID for an invalid type, state or time. */
 export function fromListRequest(message: ListRequestMessage): ListRequest {
+  return { pageSize: message.pageSize, pageToken: message.pageToken, ...fromFilter(message) };
+}
+
+/** The filters that every message with filters for tokens has, by the same names. */
+function fromFilter(message: Omit<ListRequestMessage, "$typeName" | "pageSize" | "pageToken">): FilterRequest {
   return {
-    pageSize: message.pageSize,
-    pageToken: message.pageToken,
     account: message.account,
     types: requireTypes("types", message.types),
     livemode: message.livemode ?? null,
@@ -40,11 +43,14 @@ export function fromListRequest(message: ListRequestMessage): ListRequest {
     permission: message.permission,
     createdFromMs: fromTimestamp("created_from", message.createdFrom),
     createdBeforeMs: fromTimestamp("created_before", message.createdBefore),
+    expiresFromMs: fromTimestamp("expires_from", message.expiresFrom),
     expiresBeforeMs: fromTimestamp("expires_before", message.expiresBefore),
     unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
     nameContains: message.nameContains,
     keyHint: message.keyHint,
     createdBy: message.createdBy,
+    held: message.held ?? null,
+    rotating: message.rotating ?? null,
   };
 }
 
@@ -59,6 +65,8 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
     account: message.account,
     changedFromMs: fromTimestamp("changed_from", message.changedFrom),
     changedBeforeMs: fromTimestamp("changed_before", message.changedBefore),
+    afterRevision: Number(message.afterRevision),
+    oldestFirst: message.oldestFirst,
   };
 }
 
@@ -92,7 +100,7 @@ function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): reado
 function requireAction(field: string, number: ChangeActionNumber): Action {
   const action = actionOfNumber[number];
   if (action === undefined) {
-    throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
+    throw fieldInvalid(field, "must be a ChangeAction");
   }
   return action;
 }

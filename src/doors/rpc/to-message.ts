@@ -1,5 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { type Token as TokenMessage, TokenSchema } from "#gen/casapay/token/v1/token_pb.ts";
+import {
+  type Token as TokenMessage,
+  TokenSchema,
+  TokenType as TokenTypeNumber,
+} from "#gen/casapay/token/v1/token_pb.ts";
 import {
   type Account as AccountMessage,
   AccountSchema,
@@ -11,7 +15,7 @@ import {
 import type { Change } from "../../authority/journal.ts";
 import type { Outcome } from "../../authority/judge.ts";
 import { keyPrefix } from "../../authority/key.ts";
-import { stateOf, type Token } from "../../authority/token.ts";
+import { endOfKey, stateOf, type Token } from "../../authority/token.ts";
 import type { Account } from "../../authority/token-store.ts";
 import { numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
 import { toTimestamp } from "./timestamp.ts";
@@ -42,13 +46,16 @@ export function toChangeMessage(change: Change): ChangeMessage {
   return create(ChangeSchema, {
     revision: BigInt(change.revision),
     action: numberOfAction[change.action],
-    tokenId: "tokenId" in change.subject ? change.subject.tokenId : "",
+    tokenId: change.subject !== null && "tokenId" in change.subject ? change.subject.tokenId : "",
     caller: change.caller,
     changeTime: toTimestamp(change.atMs),
     hash: change.hash,
     account: change.account,
     tokenName: change.tokenName,
-    revokeReason: change.revokeReason,
+    revokeReason: change.action === "revoke" ? change.reason : "",
+    tokenType: change.tokenType === null ? TokenTypeNumber.UNSPECIFIED : numberOfType[change.tokenType],
+    reason: change.reason,
+    facts: change.facts,
   });
 }
 
@@ -82,7 +89,7 @@ export function toAuthenticateResponse(outcome: Outcome): AuthenticateResponse {
         type: numberOfType[token.type],
         livemode: token.livemode,
         permissions: [...token.permissions],
-        expireTime: toTimestamp(token.expiresAtMs),
+        expireTime: toTimestamp(endOfKey(token)),
       },
     },
   });

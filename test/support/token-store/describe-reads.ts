@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Change, changeBytes, emptyHead } from "../../../src/authority/journal.ts";
+import {
+  type Change,
+  changeBytes,
+  createFacts,
+  emptyHead,
+  hashChange,
+  reasonFacts,
+} from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import { answerBytes, type Token } from "../../../src/authority/token.ts";
 import type {
@@ -183,6 +190,16 @@ export function describeReads(rig: StoreRig): void {
       expect(await who("äpfel")).toEqual([]);
     });
 
+    it("takes the ends of a span of expiry as it says, and leaves out what never expires", async () => {
+      await create();
+      const [soon, later] = [await create({ expiresAtMs: nowMs + 10 }), await create({ expiresAtMs: nowMs + 20 })];
+      const who = async (expiresFromMs: number, expiresBeforeMs: number) =>
+        (await rig.store.list(aQuery({ filter: { ...everything, expiresFromMs, expiresBeforeMs } }))).tokens;
+      expect(await who(nowMs + 10, nowMs + 20)).toEqual([soon]);
+      expect(await who(nowMs + 11, nowMs + 21)).toEqual([later]);
+      expect(await who(0, Number.MAX_SAFE_INTEGER)).toEqual([later, soon]);
+    });
+
     it("takes a hint as the whole of it, upper and lower case apart", async () => {
       const token = await create({ keyHint: "aB3z" });
       await create({ keyHint: "ab3z" });
@@ -230,24 +247,60 @@ export function describeReads(rig: StoreRig): void {
 
     it("answers every fact of a change, newest first, with the hash that continues the chain", async () => {
       const facts = aNewToken();
-      const { head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "maker")));
+      const { change } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "maker")));
       const revoked = revokedIn(await rig.store.revoke(facts.id, "leaked", at(nowMs + 1, "ender")));
-      const about = { subject: { tokenId: facts.id }, account: "acct_1", tokenName: "Till 7" };
+      const about = { subject: { tokenId: facts.id }, account: "acct_1", tokenName: "Till 7", tokenType: facts.type };
       const shared = { ...about, hash: expect.anything() };
-      const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, revokeReason: "" };
+      const created = {
+        ...{ revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, reason: "" },
+        facts: createFacts(facts, facts.digest),
+      };
       const ended = {
-        revision: 2,
-        atMs: nowMs + 1,
-        caller: "ender",
-        action: "revoke",
-        ...shared,
-        revokeReason: "leaked",
+        ...{ revision: 2, atMs: nowMs + 1, caller: "ender", action: "revoke", ...shared, reason: "leaked" },
+        facts: reasonFacts("leaked"),
       };
       for (const tokenId of [null, facts.id]) {
         const page = await rig.store.listChanges(aChangeQuery({ tokenId }));
         expect(page).toEqual({ changes: [ended, created], next: null });
-        expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.head?.hash), hex(head.hash)]);
+        expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.change?.hash), hex(change.hash)]);
       }
+    });
+
+    it("answers with each change what its hash is made of, so that the chain can be made again from the answers", async () => {
+      await revoke(await create({ name: "“Ünï” 💶", type: "secret", permissions: [], expiresAtMs: nowMs + 1000 }));
+      await create({ livemode: false });
+      const page = await rig.store.listChanges(aChangeQuery({}, { direction: "newer" }));
+      let { hash } = emptyHead;
+      for (const change of page?.changes ?? []) {
+        hash = hashChange(hash, change, change.facts);
+        expect(hex(change.hash)).toBe(hex(hash));
+      }
+      expect(hex(hash)).toBe(hex(rig.store.head().hash));
+    });
+
+    it("goes from the oldest to the newest as well, and from beyond a revision", async () => {
+      const token = await create();
+      await create();
+      await revoke(token);
+      const oldestFirst = { direction: "newer" } as const;
+      expect(await revisionsIn(aChangeQuery({}, oldestFirst))).toEqual([1, 2, 3]);
+      expect(await revisionsIn(aChangeQuery({ afterRevision: 1 }, oldestFirst))).toEqual([2, 3]);
+      expect(await revisionsIn(aChangeQuery({ afterRevision: 1 }))).toEqual([3, 2]);
+      expect(await revisionsIn(aChangeQuery({ afterRevision: 1, tokenId: token.id }))).toEqual([3]);
+      expect(await rig.store.listChanges(aChangeQuery({ afterRevision: 3 }, oldestFirst))).toEqual({
+        changes: [],
+        next: null,
+      });
+      const first = await rig.store.listChanges(aChangeQuery({}, { ...oldestFirst, limit: 2 }));
+      expect(first).toMatchObject({ changes: [{ revision: 1 }, { revision: 2 }], next: 2 });
+      await create();
+      expect(await revisionsIn(aChangeQuery({}, { ...oldestFirst, after: 2 }))).toEqual([3, 4]);
+      const ofToken = aChangeQuery({ tokenId: token.id }, { ...oldestFirst, limit: 1 });
+      expect(await rig.store.listChanges(ofToken)).toMatchObject({ changes: [{ revision: 1 }], next: 1 });
+      expect(await rig.store.listChanges({ ...ofToken, after: 1 })).toMatchObject({
+        changes: [{ revision: 3 }],
+        next: null,
+      });
     });
 
     it("answers those of one token alone, whatever came between", async () => {
@@ -329,15 +382,17 @@ export function describeReads(rig: StoreRig): void {
         account: fc.option(account),
         changedFromMs: fc.option(someTime),
         changedBeforeMs: fc.option(someTime),
+        afterRevision: fc.option(fc.integer({ min: 1, max: model.length })),
       });
+      const directions = fc.constantFrom("older" as const, "newer" as const);
       const limits = fc.integer({ min: 1, max: 40 });
       const scanLimits = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(10_000));
       await fc.assert(
-        fc.asyncProperty(filters, limits, scanLimits, async (filter, limit, scanLimit) => {
+        fc.asyncProperty(filters, directions, limits, scanLimits, async (filter, direction, limit, scanLimit) => {
           const found: Change[] = [];
           for (let after: number | null = null; ; ) {
             const page: ChangePage | null = await rig.store.listChanges(
-              aChangeQuery(filter, { limit, scanLimit, after }),
+              aChangeQuery(filter, { direction, limit, scanLimit, after }),
             );
             expect(page?.changes.length).toBeLessThanOrEqual(limit);
             found.push(...(page?.changes ?? []));
@@ -346,7 +401,8 @@ export function describeReads(rig: StoreRig): void {
               break;
             }
           }
-          expect(found).toEqual(model.filter((change) => passesChange(change, filter)));
+          const passing = model.filter((change) => passesChange(change, filter));
+          expect(found).toEqual(direction === "older" ? passing : passing.toReversed());
         }),
         { numRuns: 100 },
       );
@@ -443,7 +499,7 @@ export function describeReads(rig: StoreRig): void {
       const token = await create({}, at(nowMs));
       const outcome = revokedIn(await rig.store.revoke(token.id, "", at(nowMs + 1)));
       expect(rig.store.head()).toMatchObject({ revision: 2, atMs: nowMs + 1 });
-      expect(hex(rig.store.head().hash)).toBe(hex(outcome.head?.hash));
+      expect(hex(rig.store.head().hash)).toBe(hex(outcome.change?.hash));
     });
   });
 }
