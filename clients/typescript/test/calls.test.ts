@@ -156,8 +156,9 @@ describe("against one authority", () => {
     const brief = await authority.create({ ...restricted, expireTime: new Date(Date.now() + 300) });
     await expect.poll(async () => (await authority.get(brief.token.id)).state).toBe("expired");
 
-    const nobody = { kind: "refusal", missingPermissions: [], tokenId: null, account: null };
-    const somebody = { kind: "refusal", missingPermissions: [], account: "acct_1" };
+    const refusal = { kind: "refusal", missingPermissions: [], source: "authority" };
+    const nobody = { ...refusal, tokenId: null, account: null };
+    const somebody = { ...refusal, account: "acct_1" };
     expect(await authority.authenticate(key.slice(0, -1))).toStrictEqual({ ...nobody, reason: "KEY_MALFORMED" });
     expect(await authority.authenticate(unknownKey)).toStrictEqual({ ...nobody, reason: "KEY_UNKNOWN" });
     expect(await authority.authenticate(gone.key)).toStrictEqual({
