@@ -1,5 +1,6 @@
 import { fieldInvalid } from "./errors.ts";
 import type { Outcome, RefusalReason } from "./judge.ts";
+import { endOfKey } from "./token.ts";
 
 /** What a caller that keeps answers asks beside the question. */
 export type CacheQuestion = {
@@ -34,6 +35,7 @@ const keeping = {
   KEY_MALFORMED: "never",
   KEY_UNKNOWN: "briefly",
   TOKEN_REVOKED: "until changed",
+  KEY_RETIRED: "until changed",
   TOKEN_EXPIRED: "until changed",
   LIVEMODE_MISMATCH: "never",
   TYPE_NOT_ALLOWED: "never",
@@ -50,7 +52,7 @@ export function cacheForMs(outcome: Outcome, nowMs: number): number | null {
     case "until changed":
       return longestMs;
     case "until expired": {
-      const endsAtMs = outcome.token?.expiresAtMs ?? null;
+      const endsAtMs = outcome.token === null ? null : endOfKey(outcome.token);
       return endsAtMs === null ? longestMs : Math.max(0, Math.min(longestMs, endsAtMs - nowMs));
     }
   }

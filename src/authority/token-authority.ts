@@ -17,7 +17,7 @@ import {
   undecided,
 } from "./errors.ts";
 import type { Holder, Settlement } from "./freshness.ts";
-import type { ChangeContext, JournalRow } from "./journal.ts";
+import type { ChangeContext, MadeChange } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
@@ -26,7 +26,7 @@ import { createLists, type Lists } from "./lists.ts";
 import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
 import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
-import type { Token, TokenType } from "./token.ts";
+import { asUnused, type Token, type TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
 import {
   requireCreation,
@@ -117,9 +117,6 @@ export type TokenAuthorityOptions = {
   readonly onWaitedOut: (waited: WaitedOut) => void;
 };
 
-/** A change as the journal has it. */
-export type MadeChange = JournalRow & { readonly hash: Uint8Array };
-
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
   const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange, onSilent } = options;
@@ -145,13 +142,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        onChange({
-          ...outcome.head,
-          caller: caller.identity,
-          action: "create",
-          subject: { tokenId: outcome.token.id },
-        });
-        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
+        onChange(outcome.change);
+        return { token: asUnused(outcome.token), key, revision: outcome.change.revision };
       case "replayed":
         return {
           token: outcome.token,
@@ -183,8 +175,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
   }
 
-  function contextOf({ identity, role }: Caller): ChangeContext {
-    return { caller: identity, atMs: clock(), isBearer: role === "bearer" };
+  function contextOf(caller: Caller): ChangeContext {
+    return { caller: caller.identity, atMs: clock(), bearerKey: caller.role === "bearer" ? caller.key : null };
   }
 
   function sealedRequest(caller: Caller, request: CreateRequest, key: string): CreateRequestRecord {
@@ -245,8 +237,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.head !== null) {
-      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", subject: { tokenId: outcome.token.id } });
+    if (outcome.change !== null) {
+      onChange(outcome.change);
     }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {

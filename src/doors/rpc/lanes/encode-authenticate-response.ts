@@ -1,6 +1,6 @@
 import type { CacheDecision } from "../../../authority/cache-decision.ts";
 import type { Outcome } from "../../../authority/judge.ts";
-import type { StoredToken } from "../../../authority/token.ts";
+import { endOfKey, type StoredToken } from "../../../authority/token.ts";
 import { preparedAnswer } from "../../../calls/prepared-answers.ts";
 import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
 import { lengthPrefixed, lengthPrefixedText, prefixBytes } from "../../../wire/protobuf/length-prefixed.ts";
@@ -37,15 +37,16 @@ export function encodeCacheDecision({ outcome, revision, cacheForMs }: CacheDeci
   return lengthPrefixed(Buffer.concat([message, Buffer.from(fields, "latin1")]));
 }
 
-/** The whole answer for a key that may pass: it depends on the token alone, and holds no key. */
+/** The whole answer for a key that may pass: it depends on the token and the end of this key, and holds no key. */
 function encodePrincipal(token: StoredToken): Uint8Array {
+  const endsAtMs = endOfKey(token);
   const principal =
     stringField(1, token.id) +
     stringField(2, token.account) +
     varintField(3, numberOfType[token.type]) +
     varintField(4, token.livemode ? 1 : 0) +
     stringFields(5, token.permissions) +
-    (token.expiresAtMs === null ? "" : messageField(6, secondsAndNanos(token.expiresAtMs)));
+    (endsAtMs === null ? "" : messageField(6, secondsAndNanos(endsAtMs)));
   const text = lengthPrefixedText(messageField(1, principal));
   return Buffer.from(text, "latin1");
 }

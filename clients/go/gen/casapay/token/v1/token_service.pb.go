@@ -86,6 +86,18 @@ const (
 	ChangeAction_CHANGE_ACTION_CREATE ChangeAction = 1
 	// The token was revoked.
 	ChangeAction_CHANGE_ACTION_REVOKE ChangeAction = 2
+	// The token got a new key, and its old key an end.
+	ChangeAction_CHANGE_ACTION_ROTATE_KEY ChangeAction = 3
+	// The end of the token's old key was moved, or has come at once.
+	ChangeAction_CHANGE_ACTION_END_KEY ChangeAction = 4
+	// A rotation was taken back: the new key has ended, and the old one goes on.
+	ChangeAction_CHANGE_ACTION_CANCEL_ROTATION ChangeAction = 5
+	// The token or the account was held: its keys are refused until it is released.
+	ChangeAction_CHANGE_ACTION_HOLD ChangeAction = 6
+	// A hold was released.
+	ChangeAction_CHANGE_ACTION_RESUME ChangeAction = 7
+	// The account was closed, for good.
+	ChangeAction_CHANGE_ACTION_CLOSE ChangeAction = 8
 	// An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
 	ChangeAction_CHANGE_ACTION_ATTEST ChangeAction = 9
 )
@@ -96,13 +108,25 @@ var (
 		0: "CHANGE_ACTION_UNSPECIFIED",
 		1: "CHANGE_ACTION_CREATE",
 		2: "CHANGE_ACTION_REVOKE",
+		3: "CHANGE_ACTION_ROTATE_KEY",
+		4: "CHANGE_ACTION_END_KEY",
+		5: "CHANGE_ACTION_CANCEL_ROTATION",
+		6: "CHANGE_ACTION_HOLD",
+		7: "CHANGE_ACTION_RESUME",
+		8: "CHANGE_ACTION_CLOSE",
 		9: "CHANGE_ACTION_ATTEST",
 	}
 	ChangeAction_value = map[string]int32{
-		"CHANGE_ACTION_UNSPECIFIED": 0,
-		"CHANGE_ACTION_CREATE":      1,
-		"CHANGE_ACTION_REVOKE":      2,
-		"CHANGE_ACTION_ATTEST":      9,
+		"CHANGE_ACTION_UNSPECIFIED":     0,
+		"CHANGE_ACTION_CREATE":          1,
+		"CHANGE_ACTION_REVOKE":          2,
+		"CHANGE_ACTION_ROTATE_KEY":      3,
+		"CHANGE_ACTION_END_KEY":         4,
+		"CHANGE_ACTION_CANCEL_ROTATION": 5,
+		"CHANGE_ACTION_HOLD":            6,
+		"CHANGE_ACTION_RESUME":          7,
+		"CHANGE_ACTION_CLOSE":           8,
+		"CHANGE_ACTION_ATTEST":          9,
 	}
 )
 
@@ -186,7 +210,7 @@ func (ResetReason) EnumDescriptor() ([]byte, []int) {
 	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{2}
 }
 
-// RefusalReason says which check a key failed, in the order of the checks.
+// RefusalReason says which check a key failed. The order of the checks is that of Authenticate.
 type RefusalReason int32
 
 const (
@@ -207,6 +231,8 @@ const (
 	RefusalReason_REFUSAL_REASON_TYPE_NOT_ALLOWED RefusalReason = 6
 	// The key does not cover all required permissions.
 	RefusalReason_REFUSAL_REASON_INSUFFICIENT_PERMISSIONS RefusalReason = 7
+	// A newer key of the same token has taken the key's place, and the key's own end has come.
+	RefusalReason_REFUSAL_REASON_KEY_RETIRED RefusalReason = 8
 )
 
 // Enum value maps for RefusalReason.
@@ -220,6 +246,7 @@ var (
 		5: "REFUSAL_REASON_LIVEMODE_MISMATCH",
 		6: "REFUSAL_REASON_TYPE_NOT_ALLOWED",
 		7: "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS",
+		8: "REFUSAL_REASON_KEY_RETIRED",
 	}
 	RefusalReason_value = map[string]int32{
 		"REFUSAL_REASON_UNSPECIFIED":              0,
@@ -230,6 +257,7 @@ var (
 		"REFUSAL_REASON_LIVEMODE_MISMATCH":        5,
 		"REFUSAL_REASON_TYPE_NOT_ALLOWED":         6,
 		"REFUSAL_REASON_INSUFFICIENT_PERMISSIONS": 7,
+		"REFUSAL_REASON_KEY_RETIRED":              8,
 	}
 )
 
@@ -2826,16 +2854,22 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"HolderKind\x12\x1b\n" +
 	"\x17HOLDER_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10HOLDER_KIND_NODE\x10\x01\x12\x17\n" +
-	"\x13HOLDER_KIND_GATEWAY\x10\x02*{\n" +
+	"\x13HOLDER_KIND_GATEWAY\x10\x02*\xa2\x02\n" +
 	"\fChangeAction\x12\x1d\n" +
 	"\x19CHANGE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CHANGE_ACTION_CREATE\x10\x01\x12\x18\n" +
-	"\x14CHANGE_ACTION_REVOKE\x10\x02\x12\x18\n" +
+	"\x14CHANGE_ACTION_REVOKE\x10\x02\x12\x1c\n" +
+	"\x18CHANGE_ACTION_ROTATE_KEY\x10\x03\x12\x19\n" +
+	"\x15CHANGE_ACTION_END_KEY\x10\x04\x12!\n" +
+	"\x1dCHANGE_ACTION_CANCEL_ROTATION\x10\x05\x12\x16\n" +
+	"\x12CHANGE_ACTION_HOLD\x10\x06\x12\x18\n" +
+	"\x14CHANGE_ACTION_RESUME\x10\a\x12\x17\n" +
+	"\x13CHANGE_ACTION_CLOSE\x10\b\x12\x18\n" +
 	"\x14CHANGE_ACTION_ATTEST\x10\t*n\n" +
 	"\vResetReason\x12\x1c\n" +
 	"\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRESET_REASON_TOO_FAR_BEHIND\x10\x01\x12 \n" +
-	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xad\x02\n" +
+	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xcd\x02\n" +
 	"\rRefusalReason\x12\x1e\n" +
 	"\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n" +
@@ -2844,7 +2878,8 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x1cREFUSAL_REASON_TOKEN_EXPIRED\x10\x04\x12$\n" +
 	" REFUSAL_REASON_LIVEMODE_MISMATCH\x10\x05\x12#\n" +
 	"\x1fREFUSAL_REASON_TYPE_NOT_ALLOWED\x10\x06\x12+\n" +
-	"'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\a2\xa7\x06\n" +
+	"'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\a\x12\x1e\n" +
+	"\x1aREFUSAL_REASON_KEY_RETIRED\x10\b2\xa7\x06\n" +
 	"\fTokenService\x12P\n" +
 	"\x06Create\x12\x1f.casapay.token.v1.CreateRequest\x1a .casapay.token.v1.CreateResponse\"\x03\x90\x02\x00\x12G\n" +
 	"\x03Get\x12\x1c.casapay.token.v1.GetRequest\x1a\x1d.casapay.token.v1.GetResponse\"\x03\x90\x02\x02\x12J\n" +

@@ -169,10 +169,11 @@ type TokenServiceClient interface {
 	// 2. the key's format and checksum: KEY_MALFORMED
 	// 3. whether a token has this key: KEY_UNKNOWN
 	// 4. revoked: TOKEN_REVOKED
-	// 5. expired: TOKEN_EXPIRED
-	// 6. the mode: LIVEMODE_MISMATCH
-	// 7. the type: TYPE_NOT_ALLOWED
-	// 8. the permissions: INSUFFICIENT_PERMISSIONS
+	// 5. the key's own end, before that of its token: KEY_RETIRED
+	// 6. expired: TOKEN_EXPIRED
+	// 7. the mode: LIVEMODE_MISMATCH
+	// 8. the type: TYPE_NOT_ALLOWED
+	// 9. the permissions: INSUFFICIENT_PERMISSIONS
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
@@ -454,10 +455,11 @@ type TokenServiceServer interface {
 	// 2. the key's format and checksum: KEY_MALFORMED
 	// 3. whether a token has this key: KEY_UNKNOWN
 	// 4. revoked: TOKEN_REVOKED
-	// 5. expired: TOKEN_EXPIRED
-	// 6. the mode: LIVEMODE_MISMATCH
-	// 7. the type: TYPE_NOT_ALLOWED
-	// 8. the permissions: INSUFFICIENT_PERMISSIONS
+	// 5. the key's own end, before that of its token: KEY_RETIRED
+	// 6. expired: TOKEN_EXPIRED
+	// 7. the mode: LIVEMODE_MISMATCH
+	// 8. the type: TYPE_NOT_ALLOWED
+	// 9. the permissions: INSUFFICIENT_PERMISSIONS
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.

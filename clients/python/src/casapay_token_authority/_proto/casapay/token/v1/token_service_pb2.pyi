@@ -23,6 +23,12 @@ class ChangeAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANGE_ACTION_UNSPECIFIED: _ClassVar[ChangeAction]
     CHANGE_ACTION_CREATE: _ClassVar[ChangeAction]
     CHANGE_ACTION_REVOKE: _ClassVar[ChangeAction]
+    CHANGE_ACTION_ROTATE_KEY: _ClassVar[ChangeAction]
+    CHANGE_ACTION_END_KEY: _ClassVar[ChangeAction]
+    CHANGE_ACTION_CANCEL_ROTATION: _ClassVar[ChangeAction]
+    CHANGE_ACTION_HOLD: _ClassVar[ChangeAction]
+    CHANGE_ACTION_RESUME: _ClassVar[ChangeAction]
+    CHANGE_ACTION_CLOSE: _ClassVar[ChangeAction]
     CHANGE_ACTION_ATTEST: _ClassVar[ChangeAction]
 
 class ResetReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -41,12 +47,19 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFUSAL_REASON_LIVEMODE_MISMATCH: _ClassVar[RefusalReason]
     REFUSAL_REASON_TYPE_NOT_ALLOWED: _ClassVar[RefusalReason]
     REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: _ClassVar[RefusalReason]
+    REFUSAL_REASON_KEY_RETIRED: _ClassVar[RefusalReason]
 HOLDER_KIND_UNSPECIFIED: HolderKind
 HOLDER_KIND_NODE: HolderKind
 HOLDER_KIND_GATEWAY: HolderKind
 CHANGE_ACTION_UNSPECIFIED: ChangeAction
 CHANGE_ACTION_CREATE: ChangeAction
 CHANGE_ACTION_REVOKE: ChangeAction
+CHANGE_ACTION_ROTATE_KEY: ChangeAction
+CHANGE_ACTION_END_KEY: ChangeAction
+CHANGE_ACTION_CANCEL_ROTATION: ChangeAction
+CHANGE_ACTION_HOLD: ChangeAction
+CHANGE_ACTION_RESUME: ChangeAction
+CHANGE_ACTION_CLOSE: ChangeAction
 CHANGE_ACTION_ATTEST: ChangeAction
 RESET_REASON_UNSPECIFIED: ResetReason
 RESET_REASON_TOO_FAR_BEHIND: ResetReason
@@ -59,6 +72,7 @@ REFUSAL_REASON_TOKEN_EXPIRED: RefusalReason
 REFUSAL_REASON_LIVEMODE_MISMATCH: RefusalReason
 REFUSAL_REASON_TYPE_NOT_ALLOWED: RefusalReason
 REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: RefusalReason
+REFUSAL_REASON_KEY_RETIRED: RefusalReason
 
 class CreateRequest(_message.Message):
     __slots__ = ("account", "name", "type", "livemode", "permissions", "expire_time", "request_id")
