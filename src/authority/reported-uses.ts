@@ -61,7 +61,8 @@ export function createReportedUses(
       for (const { digest, ageMs, acceptedCount } of uses) {
         accepted += acceptedCount;
         if (waiting.length < maxWaiting) {
-          waiting.push({ digest, usedAtMs: nowMs - ageMs });
+          // An age has nanoseconds, and a time in the store none.
+          waiting.push({ digest, usedAtMs: Math.floor(nowMs - ageMs) });
         }
       }
       if (!isWorking && waiting.length > 0) {
