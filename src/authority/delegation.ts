@@ -1,5 +1,5 @@
 import { missingPermissions } from "./permission.ts";
-import { isExpired, type StoredToken, type TokenType } from "./token.ts";
+import { type HoldRefusal, holdRefusal, isExpired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
  * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and
@@ -15,7 +15,12 @@ export type DelegationReason =
   | "TOKEN_NOT_COVERED";
 
 /** Why the key that makes a change may not make it: as Authenticate would refuse it now. */
-export type MakerRefusal = "KEY_UNKNOWN" | "TOKEN_REVOKED" | "TOKEN_EXPIRED" | "INSUFFICIENT_PERMISSIONS";
+export type MakerRefusal =
+  | "KEY_UNKNOWN"
+  | "TOKEN_REVOKED"
+  | "TOKEN_EXPIRED"
+  | HoldRefusal
+  | "INSUFFICIENT_PERMISSIONS";
 
 /**
  * A key that Authenticate accepted when the request came, and that is not good any more now that its change is to be
@@ -129,6 +134,10 @@ export function makerRefusal(
   }
   if (isExpired(maker, nowMs)) {
     return "TOKEN_EXPIRED";
+  }
+  const hold = holdRefusal(maker);
+  if (hold !== null) {
+    return hold;
   }
   const isCovered =
     isVisible(maker, subject) &&

@@ -16,6 +16,8 @@ export type TokenChange = {
    * changed: that stands for every key there is.
    */
   readonly digests: readonly Uint8Array[] | null;
+  /** The account that was changed; null where none was. */
+  readonly account: string | null;
 };
 
 /** What changed since a mark, and the mark that is reached with it. */

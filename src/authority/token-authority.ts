@@ -3,6 +3,7 @@ import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
 import {
+  accountClosed,
   fieldInvalid,
   replayUnreadable,
   requestIdReused,
@@ -20,8 +21,9 @@ import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import type { Sealer } from "./sealer.ts";
 import type { Token, TokenType } from "./token.ts";
-import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
+import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
 import {
+  requireAccount,
   requireCreation,
   requireDigest,
   requirePermissions,
@@ -51,6 +53,18 @@ export type CreateAnswer = {
   readonly revision: number;
 };
 
+export type HoldAnswer = {
+  /** As it is now. */
+  readonly subject: Token | Account;
+  /** 0 where a hold was to be lifted that was never set. */
+  readonly revision: number;
+};
+
+export type CloseAnswer = {
+  readonly account: Account;
+  readonly revision: number;
+};
+
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
@@ -65,6 +79,8 @@ export type TokenAuthority = Lists & {
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
+  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer>;
+  closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -118,6 +134,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
+      case "account_closed":
+        throw accountClosed();
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
@@ -201,6 +219,35 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return { token: outcome.token, revision };
   }
 
+  async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
+    if ("tokenId" in subject) {
+      requireTokenId("tokenId", subject.tokenId);
+    } else {
+      requireAccount(subject.account);
+    }
+    const outcome = await store.setHold(subject, held, toReason(reason), contextOf(caller));
+    if (outcome === null) {
+      throw tokenNotFound("tokenId");
+    }
+    if (outcome.kind === "account_closed") {
+      throw accountClosed();
+    }
+    tellOf(outcome.change);
+    const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
+    return { subject: now, revision: outcome.revision };
+  }
+
+  async function closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer> {
+    requireAccount(account);
+    const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
+    tellOf(change);
+    return { account: await getAccount(account), revision };
+  }
+
+  function getAccount(account: string): Promise<Account> {
+    return store.getAccount(account, { countTo: accountPageBounds.countTo, nowMs: clock() });
+  }
+
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
     requirePermissions("requiredPermissions", request.requiredPermissions, maxRequiredPermissions);
     const found = keys.find(request.key);
@@ -222,7 +269,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
-  return { create, get, findByDigest, revoke, authenticate, ...createLists(store, clock) };
+  return { create, get, findByDigest, revoke, setHold, closeAccount, authenticate, ...createLists(store, clock) };
 }
 
 const keyMalformed = refusal("KEY_MALFORMED", null);

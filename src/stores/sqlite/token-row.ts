@@ -1,8 +1,14 @@
-import type { StoredToken, Token, TokenType } from "../../authority/token.ts";
+import type { AccountState, StoredToken, Token, TokenType } from "../../authority/token.ts";
 
-/** The columns of the table token. */
+/** The state of the account that this SQL names: null while it is active. */
+export function stateOfAccount(account: string): string {
+  return `(SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = ${account})`;
+}
+
+/** The columns of the table token, and the state of its account. */
 const ownColumns = `token.revision, token.id, token.account, token.name, token.type, token.livemode, token.permissions,
-  token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms, token.revoke_reason, token.revoke_revision`;
+  token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms, token.revoke_reason, token.revoke_revision,
+  token.hold_revision, ${stateOfAccount("token.account")} AS account_state`;
 
 /** The columns of a StoredTokenRow, from the tables token and token_key: of a token and one of its keys. */
 export const storedTokenColumns = `${ownColumns}, key_hint, issue_revision`;
@@ -35,6 +41,8 @@ export type StoredTokenRow = {
   readonly revoked_at_ms: number | null;
   readonly revoke_reason: string;
   readonly revoke_revision: number | null;
+  readonly hold_revision: number | null;
+  readonly account_state: Exclude<AccountState, "active"> | null;
 };
 
 export type TokenRow = StoredTokenRow & { readonly used_at_ms: number | null };
@@ -56,6 +64,8 @@ export function toStoredToken(row: StoredTokenRow): StoredToken {
     createRevision: row.revision,
     issueRevision: row.issue_revision,
     revokeRevision: row.revoke_revision,
+    held: row.hold_revision !== null,
+    accountState: row.account_state ?? "active",
   };
 }
 

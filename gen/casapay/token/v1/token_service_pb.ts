@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Token, TokenState, TokenType } from "./token_pb.ts";
+import type { AccountState, Token, TokenState, TokenType } from "./token_pb.ts";
 import { file_casapay_token_v1_token } from "./token_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i4AMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCUILCglfbGl2ZW1vZGUibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIiUKE0ZpbmRCeURpZ2VzdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgMIj4KFEZpbmRCeURpZ2VzdFJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbiKEAgoSTGlzdENoYW5nZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIuCgZhY3Rpb24YBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIPCgdhY2NvdW50GAYgASgJEjAKDGNoYW5nZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY2hhbmdlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLnAQoGQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgDEi4KBmFjdGlvbhgCIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIvCgtjaGFuZ2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaGFzaBgGIAEoDBIPCgdhY2NvdW50GAcgASgJEhIKCnRva2VuX25hbWUYCCABKAkSFQoNcmV2b2tlX3JlYXNvbhgJIAEoCSJMChNMaXN0QWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnByZWZpeBgDIAEoCSJcChRMaXN0QWNjb3VudHNSZXNwb25zZRIrCghhY2NvdW50cxgBIAMoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUinQEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGVCCwoJX2xpdmVtb2RlIoEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIAEIJCgdvdXRjb21lIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSphCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAiqtAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcy1AUKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICQmQKFGNvbS5jYXNhcGF5LnRva2VuLnYxUAFaN2Nhc2FwYXkuY29tL3Rva2VuYXV0aG9yaXR5L2dlbi9jYXNhcGF5L3Rva2VuL3YxO3Rva2VudjGqAhBDYXNhUGF5LlRva2VuLlYxYgZwcm90bzM", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i4AMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCUILCglfbGl2ZW1vZGUibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDImAKDlNldEhvbGRSZXF1ZXN0EhIKCHRva2VuX2lkGAEgASgJSAASEQoHYWNjb3VudBgCIAEoCUgAEgwKBGhlbGQYAyABKAgSDgoGcmVhc29uGAQgASgJQgkKB3N1YmplY3QihgEKD1NldEhvbGRSZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW5IABIsCgdhY2NvdW50GAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50SAASEAoIcmV2aXNpb24YAyABKANCCQoHc3ViamVjdCI2ChNDbG9zZUFjY291bnRSZXF1ZXN0Eg8KB2FjY291bnQYASABKAkSDgoGcmVhc29uGAIgASgJIlQKFENsb3NlQWNjb3VudFJlc3BvbnNlEioKB2FjY291bnQYASABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSEAoIcmV2aXNpb24YAiABKAMiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIoQCChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWQoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIucBCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIVCg1yZXZva2VfcmVhc29uGAkgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUSLQoFc3RhdGUYBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRTdGF0ZSKdAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZUILCglfbGl2ZW1vZGUigQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAQgkKB291dGNvbWUisQEKCVByaW5jaXBhbBIQCgh0b2tlbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiegoHUmVmdXNhbBIvCgZyZWFzb24YASABKA4yHy5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxSZWFzb24SGwoTbWlzc2luZ19wZXJtaXNzaW9ucxgCIAMoCRIQCgh0b2tlbl9pZBgDIAEoCRIPCgdhY2NvdW50GAQgASgJKqwBCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAhIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCCqQAwoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHQoZUkVGVVNBTF9SRUFTT05fVE9LRU5fSEVMRBAJEh8KG1JFRlVTQUxfUkVBU09OX0FDQ09VTlRfSEVMRBAKEiEKHVJFRlVTQUxfUkVBU09OX0FDQ09VTlRfQ0xPU0VEEAsyjQcKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISUwoHU2V0SG9sZBIgLmNhc2FwYXkudG9rZW4udjEuU2V0SG9sZFJlcXVlc3QaIS5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXNwb25zZSIDkAICEmIKDENsb3NlQWNjb3VudBIlLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgJCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -422,6 +422,169 @@ export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 7);
 
 /**
+ * SetHoldRequest names what to hold, or whose hold to lift.
+ *
+ * @generated from message casapay.token.v1.SetHoldRequest
+ */
+export type SetHoldRequest = Message<"casapay.token.v1.SetHoldRequest"> & {
+  /**
+   * What is held.
+   *
+   * Required.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldRequest.subject
+   */
+  subject: {
+    /**
+     * A token, by its id.
+     *
+     * @generated from field: string token_id = 1;
+     */
+    value: string;
+    case: "tokenId";
+  } | {
+    /**
+     * An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
+     *
+     * @generated from field: string account = 2;
+     */
+    value: string;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Whether to hold (true) or to lift the hold (false, the default).
+   *
+   * @generated from field: bool held = 3;
+   */
+  held: boolean;
+
+  /**
+   * Why, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldRequest.
+ * Use `create(SetHoldRequestSchema)` to create a new message.
+ */
+export const SetHoldRequestSchema: GenMessage<SetHoldRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 8);
+
+/**
+ * SetHoldResponse is the answer to SetHold.
+ *
+ * @generated from message casapay.token.v1.SetHoldResponse
+ */
+export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
+  /**
+   * What was named, as it is now.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldResponse.subject
+   */
+  subject: {
+    /**
+     * The token.
+     *
+     * @generated from field: casapay.token.v1.Token token = 1;
+     */
+    value: Token;
+    case: "token";
+  } | {
+    /**
+     * The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
+     *
+     * @generated from field: casapay.token.v1.Account account = 2;
+     */
+    value: Account;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The number in the journal of the change that made it so.
+   *
+   * 0 where a hold is to be lifted that was never set.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldResponse.
+ * Use `create(SetHoldResponseSchema)` to create a new message.
+ */
+export const SetHoldResponseSchema: GenMessage<SetHoldResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 9);
+
+/**
+ * CloseAccountRequest names the account to close.
+ *
+ * @generated from message casapay.token.v1.CloseAccountRequest
+ */
+export type CloseAccountRequest = Message<"casapay.token.v1.CloseAccountRequest"> & {
+  /**
+   * The account, whether or not it has tokens.
+   *
+   * Required. 1 to 64 characters of [0-9A-Za-z_-].
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * Why the account is closed, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountRequest.
+ * Use `create(CloseAccountRequestSchema)` to create a new message.
+ */
+export const CloseAccountRequestSchema: GenMessage<CloseAccountRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 10);
+
+/**
+ * CloseAccountResponse is the answer to CloseAccount.
+ *
+ * @generated from message casapay.token.v1.CloseAccountResponse
+ */
+export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountResponse"> & {
+  /**
+   * The account, closed.
+   *
+   * @generated from field: casapay.token.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+
+  /**
+   * The number in the journal of the change that closed the account.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountResponse.
+ * Use `create(CloseAccountResponseSchema)` to create a new message.
+ */
+export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 11);
+
+/**
  * FindByDigestRequest holds the digest of a key.
  *
  * @generated from message casapay.token.v1.FindByDigestRequest
@@ -442,7 +605,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 8);
+  messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -463,7 +626,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
+  messageDesc(file_casapay_token_v1_token_service, 13);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -518,7 +681,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
   action: ChangeAction;
 
   /**
-   * Only changes of tokens of this account.
+   * Only changes of this account and of its tokens.
    *
    * Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
    *
@@ -550,7 +713,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
+  messageDesc(file_casapay_token_v1_token_service, 14);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -580,10 +743,10 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
+  messageDesc(file_casapay_token_v1_token_service, 15);
 
 /**
- * Change is one row of the journal: a token was created, or revoked.
+ * Change is one row of the journal: something was done to a token or an account.
  *
  * @generated from message casapay.token.v1.Change
  */
@@ -604,6 +767,8 @@ export type Change = Message<"casapay.token.v1.Change"> & {
 
   /**
    * The id of the token that was changed.
+   *
+   * Empty where an account was.
    *
    * @generated from field: string token_id = 3;
    */
@@ -631,7 +796,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   hash: Uint8Array;
 
   /**
-   * The account that owns the token.
+   * The account that owns the token, or that was changed itself.
    *
    * @generated from field: string account = 7;
    */
@@ -659,7 +824,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 12);
+  messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -700,7 +865,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -730,10 +895,10 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
- * Account is an owner of tokens, and how many tokens it has now in each state.
+ * Account is an owner of tokens, its state, and how many tokens it has now in each state.
  *
  * Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
  *
@@ -748,7 +913,8 @@ export type Account = Message<"casapay.token.v1.Account"> & {
   account: string;
 
   /**
-   * How many of the account's tokens authenticate.
+   * How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
+   * hold.
    *
    * @generated from field: int32 active_count = 2;
    */
@@ -767,6 +933,13 @@ export type Account = Message<"casapay.token.v1.Account"> & {
    * @generated from field: int32 revoked_count = 4;
    */
   revokedCount: number;
+
+  /**
+   * Whether the account's keys may pass at all.
+   *
+   * @generated from field: casapay.token.v1.AccountState state = 5;
+   */
+  state: AccountState;
 };
 
 /**
@@ -774,7 +947,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 19);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -824,7 +997,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -861,7 +1034,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -919,7 +1092,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
  * Refusal is a decided no and its reason.
@@ -967,7 +1140,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
  * ChangeAction is what a change did.
@@ -995,6 +1168,27 @@ export const ChangeAction = {
    * @generated from enum value: CHANGE_ACTION_REVOKE = 2;
    */
   REVOKE: 2,
+
+  /**
+   * The token or account was held.
+   *
+   * @generated from enum value: CHANGE_ACTION_HOLD = 6;
+   */
+  HOLD: 6,
+
+  /**
+   * The hold of the token or account was lifted.
+   *
+   * @generated from enum value: CHANGE_ACTION_RESUME = 7;
+   */
+  RESUME: 7,
+
+  /**
+   * The account was closed.
+   *
+   * @generated from enum value: CHANGE_ACTION_CLOSE = 8;
+   */
+  CLOSE: 8,
 } as const;
 
 /**
@@ -1011,7 +1205,7 @@ export const ChangeActionSchema: GenEnum<ChangeAction> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 0);
 
 /**
- * RefusalReason says which check a key failed, in the order of the checks.
+ * RefusalReason says which check a key failed. Authenticate says in which order the checks are made.
  *
  * @generated from enum casapay.token.v1.RefusalReason
  */
@@ -1072,10 +1266,31 @@ export const RefusalReason = {
    * @generated from enum value: REFUSAL_REASON_INSUFFICIENT_PERMISSIONS = 7;
    */
   INSUFFICIENT_PERMISSIONS: 7,
+
+  /**
+   * The token is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_TOKEN_HELD = 9;
+   */
+  TOKEN_HELD: 9,
+
+  /**
+   * The token's account is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_HELD = 10;
+   */
+  ACCOUNT_HELD: 10,
+
+  /**
+   * The token's account was closed for good.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_CLOSED = 11;
+   */
+  ACCOUNT_CLOSED: 11,
 } as const;
 
 /**
- * RefusalReason says which check a key failed, in the order of the checks.
+ * RefusalReason says which check a key failed. Authenticate says in which order the checks are made.
  *
  * @generated from enum casapay.token.v1.RefusalReason
  */
@@ -1088,7 +1303,8 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 1);
 
 /**
- * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
+ * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
+ * request may pass.
  *
  * # Callers
  *
@@ -1132,6 +1348,8 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
    * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
+   *   again either.
    * - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
    * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -1200,6 +1418,50 @@ export const TokenService: GenService<{
     output: typeof RevokeResponseSchema;
   },
   /**
+   * SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
+   * or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
+   * the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
+   * hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
+   * tokens can be created.
+   *
+   * Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
+   * of the change that made it so.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.SetHold
+   */
+  setHold: {
+    methodKind: "unary";
+    input: typeof SetHoldRequestSchema;
+    output: typeof SetHoldResponseSchema;
+  },
+  /**
+   * CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
+   * beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
+   * are, to be listed and looked at.
+   *
+   * The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
+   * revision of the first.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.CloseAccount
+   */
+  closeAccount: {
+    methodKind: "unary";
+    input: typeof CloseAccountRequestSchema;
+    output: typeof CloseAccountResponseSchema;
+  },
+  /**
    * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
    *
    * Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
@@ -1217,8 +1479,7 @@ export const TokenService: GenService<{
     output: typeof FindByDigestResponseSchema;
   },
   /**
-   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
-   * what, and when.
+   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who did what, and when.
    *
    * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
    * filter is the journal's head.
@@ -1240,7 +1501,8 @@ export const TokenService: GenService<{
     output: typeof ListChangesResponseSchema;
   },
   /**
-   * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+   * ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
+   * time (AIP-158).
    *
    * Roles: operator. Changes nothing.
    *
@@ -1272,9 +1534,14 @@ export const TokenService: GenService<{
    * 3. whether a token has this key: KEY_UNKNOWN
    * 4. revoked: TOKEN_REVOKED
    * 5. expired: TOKEN_EXPIRED
-   * 6. the mode: LIVEMODE_MISMATCH
-   * 7. the type: TYPE_NOT_ALLOWED
-   * 8. the permissions: INSUFFICIENT_PERMISSIONS
+   * 6. the account closed: ACCOUNT_CLOSED
+   * 7. the token held: TOKEN_HELD
+   * 8. the account held: ACCOUNT_HELD
+   * 9. the mode: LIVEMODE_MISMATCH
+   * 10. the type: TYPE_NOT_ALLOWED
+   * 11. the permissions: INSUFFICIENT_PERMISSIONS
+   *
+   * What ends a key for good is told before what may be lifted again.
    *
    * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
    * in a URL.

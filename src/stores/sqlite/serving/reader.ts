@@ -3,8 +3,6 @@ import type { TokenChange } from "../../../authority/freshness.ts";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Token } from "../../../authority/token.ts";
 import type {
-  AccountPage,
-  AccountQuery,
   ChangePage,
   ChangeQuery,
   TokenPage,
@@ -13,16 +11,16 @@ import type {
 import { createTurns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
-import { createAccountList } from "./list-accounts.ts";
+import { type AccountReads, createAccountReads } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */
-export type Reader = Disposable & {
+export type Reader = Disposable &
+  AccountReads & {
   get(id: string): Token | null;
   list(query: TokenQuery): Promise<TokenPage>;
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
-  listAccounts(query: AccountQuery): Promise<AccountPage>;
   head(): JournalHead;
   changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
 };
@@ -53,7 +51,7 @@ export function createReader(db: Database.Database): Reader {
     },
     list: createTokenList(db, turns),
     listChanges: createChangeList(db, turns),
-    listAccounts: createAccountList(db, turns),
+    ...createAccountReads(db, turns),
     head() {
       return findHead() ?? emptyHead;
     },
@@ -73,7 +71,7 @@ function toChanges(rows: readonly ChangedKeyRow[]): readonly TokenChange[] {
   for (const { revision, action, account, digest } of rows) {
     if (changes.at(-1)?.revision !== revision) {
       digests = [];
-      changes.push({ revision, action, digests: account === null ? digests : null });
+      changes.push({ revision, action, digests: account === null ? digests : null, account });
     }
     if (digest !== null) {
       digests.push(digest);
