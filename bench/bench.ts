@@ -1,10 +1,10 @@
 // Measures the authority and prints what it found: see README.md. Asserts nothing.
 //
 //   npm run bench -- [--tokens 100000] [--rounds 5] [--round-ms 1000] [--seed bench] [--directory DIR]
-//     [--only SCENARIO,…] [--large]
+//     [--only SCENARIO,…] [--large] [--before DIR]
 import { mkdtempDisposableSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { buildLoad } from "./go/programs.ts";
 import { startNodeLoad } from "./loads/node-load.ts";
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     directory: { type: "string", default: tmpdir() },
     only: { type: "string" },
     large: { type: "boolean", default: false },
+    before: { type: "string" },
   },
 });
 
@@ -79,6 +80,7 @@ async function measure(): Promise<void> {
       background: run.use(startNodeLoad("background")),
     },
     laneLoad: await buildLoad().catch(onlyMissing),
+    before: values.before === undefined ? null : resolve(values.before),
   };
   const notes: Notes = { failures: new Map(), leftOut: new Set(), judged: [] };
   const took: string[] = [];

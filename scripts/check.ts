@@ -24,7 +24,7 @@ const steps: readonly Step[] = [
   { name: "buf: format", run: () => complaintOf("buf", "format", "--diff", "--exit-code", "proto") },
   { name: "buf: breaking, against main", run: findBreaking },
   { name: "gen: up to date", run: findStale },
-  { name: "docs/api.md, docs/settings.md, docs/openapi.json: up to date", run: findStaleDocuments },
+  { name: "documents made of the code: up to date", run: findStaleDocuments },
   { name: "redocly: lint of docs/openapi.json", run: lintOpenApi },
   { name: "knip: nothing unused", run: () => complaintOf("knip", "--no-progress") },
 ];

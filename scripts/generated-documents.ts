@@ -5,6 +5,7 @@ import { FileDescriptorSetSchema, FieldDescriptorProto_Type as Type } from "@buf
 import { getComments } from "@bufbuild/protoplugin";
 import { type DescribedSetting, defaultOf, settingGroups } from "../src/config.ts";
 import { openApiDocument } from "../src/doors/rest/openapi.ts";
+import { decisionVectors } from "./decision-vectors.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const order = ["token_service", "token"];
@@ -17,6 +18,7 @@ export function generatedDocuments(): readonly GeneratedDocument[] {
     { path: "docs/api.md", text: apiDocument() },
     { path: "docs/settings.md", text: settingsDocument() },
     { path: "docs/openapi.json", text: `${JSON.stringify(openApiDocument, null, 2)}\n` },
+    { path: "clients/vectors/decisions.json", text: decisionVectors() },
   ];
 }
 

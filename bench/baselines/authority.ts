@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { maxLiveTokens } from "../population/seed.ts";
 import type { Setup, Transport, Way } from "../runner/way.ts";
@@ -13,7 +14,11 @@ export type AuthorityOptions = {
   readonly variables?: Readonly<Record<string, string>>;
   /** For node itself. */
   readonly nodeArgs?: readonly string[];
+  /** The work tree whose program it is: by default this one. */
+  readonly tree?: string;
 };
+
+const thisTree = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What is measured: the server as an operator starts it, with its defaults. */
 export function authority(options: AuthorityOptions = {}): Way {
@@ -24,6 +29,7 @@ export function authority(options: AuthorityOptions = {}): Way {
     settings = {},
     variables = {},
     nodeArgs = [],
+    tree = thisTree,
   } = options;
   return {
     name,
@@ -39,7 +45,7 @@ export function authority(options: AuthorityOptions = {}): Way {
       };
       return {
         command: process.execPath,
-        args: [...nodeArgs, fileURLToPath(new URL("../../src/main.ts", import.meta.url))],
+        args: [...nodeArgs, join(tree, "src", "main.ts")],
         env: {
           ...Object.fromEntries(Object.entries(all).map(([key, value]) => [`TOKEN_AUTHORITY_${key}`, value])),
           ...variables,

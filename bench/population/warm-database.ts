@@ -9,7 +9,7 @@ export function warmDatabase({ directory, copy }: Setup): void {
   }
 }
 
-function readWhole(file: string): void {
+export function readWhole(file: string): void {
   const buffer = Buffer.allocUnsafe(1024 * 1024);
   const descriptor = openSync(file, "r");
   try {

@@ -22,6 +22,8 @@ export type BenchOptions = {
   readonly nodeLoads: { readonly foreground: NodeLoad; readonly background: NodeLoad };
   /** The path of go/load, or what is missing. */
   readonly laneLoad: string | MissingError;
+  /** The work tree that this one is compared with, if any. */
+  readonly before: string | null;
 };
 
 export type BenchContext = BenchOptions & {

@@ -1,4 +1,5 @@
 import type { Scenario } from "../runner/bench-context.ts";
+import { measureBefore } from "./before.ts";
 import { measureBeside } from "./beside.ts";
 import { measureChanges } from "./changes.ts";
 import { measureCheck } from "./check.ts";
@@ -21,6 +22,7 @@ import { measureUnknown } from "./unknown.ts";
 export const scenarios: Readonly<Record<string, Scenario>> = {
   start: measureStart,
   restart: measureRestart,
+  before: measureBefore,
   claims: measureClaims,
   loads: measureLoads,
   hot: measureHot,
@@ -40,7 +42,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
 };
 
 /** Run only when they are asked for by name. */
-export const onlyWhenAsked: readonly string[] = ["profile"];
+export const onlyWhenAsked: readonly string[] = ["before", "profile"];
 
 /** What `--large` runs: 10 million tokens would only make the others take longer. */
 export const largeScenarios: readonly string[] = ["start", "restart", "random"];

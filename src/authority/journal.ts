@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import type { StoredToken } from "./token.ts";
+import type { StoredToken, TokenType } from "./token.ts";
 
-export const actions = ["create", "revoke"] as const;
+/** `attest` is an upgrade's: the change covers what older hashes left out, and was done to nothing. */
+export const actions = ["create", "revoke", "attest"] as const;
 export type Action = (typeof actions)[number];
 
 /** What a change was done to. */
@@ -17,17 +18,25 @@ export type JournalRow = {
 };
 
 /** A row with the hash that stands for it and all before it, and what people call the token it was done to. */
-export type Change = JournalRow & {
+export type Change = Omit<JournalRow, "subject"> & {
+  /** Null where the change was done to nothing. */
+  readonly subject: Subject | null;
   readonly hash: Uint8Array;
+  /** Empty where the change was done to nothing. */
   readonly account: string;
+  /** Empty where no token was changed. */
   readonly tokenName: string;
-  /** Empty when none was given, and where nothing was revoked. */
-  readonly revokeReason: string;
+  readonly tokenType: TokenType | null;
+  /** Empty when none was given. */
+  readonly reason: string;
+  /** What the hash covers of the change, in JSON. Empty for changes of before hashes covered all of a change. */
+  readonly facts: string;
 };
 
 /** About how many bytes a change takes in an answer: its texts, and a little for the rest. */
-export function changeBytes({ caller, account, tokenName, revokeReason }: Change): number {
-  return 120 + caller.length + account.length + Buffer.byteLength(tokenName) + Buffer.byteLength(revokeReason);
+export function changeBytes({ caller, account, tokenName, reason, facts }: Change): number {
+  const texts = Buffer.byteLength(tokenName) + Buffer.byteLength(reason) + Buffer.byteLength(facts);
+  return 130 + caller.length + account.length + texts;
 }
 
 /** The newest change and the hash that stands for it and all before it. */
@@ -48,7 +57,7 @@ export type ChangeContext = {
   readonly isBearer: boolean;
 };
 
-/** What a hash covers of a change, beside its facts. A store may have actions of its own, which are done to nothing. */
+/** What a hash covers of a change, beside its facts. */
 export type HashedChange = Omit<JournalRow, "action" | "subject"> & {
   readonly action: string;
   readonly subject: Subject | null;

@@ -79,13 +79,17 @@ export type ListChangesRequest = PageRequest & {
   readonly account: string;
   readonly changedFromMs: number | null;
   readonly changedBeforeMs: number | null;
+  /** 0 means from the beginning. */
+  readonly afterRevision: number;
+  readonly oldestFirst: boolean;
 };
 
 export type ListChangesAnswer = {
-  /** Newest first. */
   readonly changes: readonly Change[];
   /** Empty means that there is no such page. */
   readonly nextPageToken: string;
+  /** Oldest first: every change up to this revision that passes was answered. Null for newest first. */
+  readonly reachedRevision: number | null;
 };
 
 export type ListAccountsRequest = PageRequest & {
@@ -107,7 +111,10 @@ export type Lists = {
   listAccounts(request: ListAccountsRequest): Promise<ListAccountsAnswer>;
 };
 
-export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "listAccounts">, clock: Clock): Lists {
+export function createLists(
+  store: Pick<TokenStore, "list" | "listChanges" | "listAccounts" | "head">,
+  clock: Clock,
+): Lists {
   async function list(caller: Caller, request: ListRequest): Promise<ListAnswer> {
     const filter = filterOf(caller, request);
     const position = positionIn(request, (pageToken) => decodePageToken(pageToken, filter));
@@ -131,13 +138,20 @@ export function createLists(store: Pick<TokenStore, "list" | "listChanges" | "li
 
   async function listChanges(caller: Caller, request: ListChangesRequest): Promise<ListChangesAnswer> {
     const filter = changeFilterOf(caller, request);
-    const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter));
-    const page = await store.listChanges({ filter, after, limit: pageSizeOf(request), ...pageBounds });
+    const direction = request.oldestFirst ? "newer" : "older";
+    const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter, direction));
+    const { revision: newest } = store.head();
+    if (request.afterRevision > newest) {
+      throw fieldInvalid("afterRevision", "must not be beyond the newest change: was the journal restored?");
+    }
+    const page = await store.listChanges({ filter, direction, after, limit: pageSizeOf(request), ...pageBounds });
     if (page === null) {
       throw tokenNotFound("tokenId");
     }
-    const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, filter);
-    return { changes: page.changes, nextPageToken };
+    const nextPageToken = page.next === null ? "" : encodeChangePageToken(page.next, filter, direction);
+    // The head was read before the page, which may hold later changes.
+    const reached = page.next ?? Math.max(newest, page.changes.at(-1)?.revision ?? 0);
+    return { changes: page.changes, nextPageToken, reachedRevision: request.oldestFirst ? reached : null };
   }
 
   async function listAccounts(request: ListAccountsRequest): Promise<ListAccountsAnswer> {
@@ -199,6 +213,9 @@ function changeFilterOf(caller: Caller, request: ListChangesRequest): ChangeFilt
   if (request.account !== "") {
     requireAccount(request.account);
   }
+  if (request.afterRevision < 0) {
+    throw fieldInvalid("afterRevision", "must not be negative");
+  }
   return {
     tokenId: nullIfEmpty(request.tokenId),
     caller: nullIfEmpty(request.caller),
@@ -206,6 +223,7 @@ function changeFilterOf(caller: Caller, request: ListChangesRequest): ChangeFilt
     account: nullIfEmpty(request.account),
     changedFromMs: request.changedFromMs,
     changedBeforeMs: request.changedBeforeMs,
+    afterRevision: request.afterRevision === 0 ? null : request.afterRevision,
   };
 }
 

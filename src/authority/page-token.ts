@@ -36,15 +36,19 @@ export function decodePageToken(text: string, filter: TokenFilter): PagePosition
   return Number.isSafeInteger(after) ? { direction: direction === 0 ? "older" : "newer", after } : null;
 }
 
-/** The same for changes: the revision to go on after. */
-export function encodeChangePageToken(after: number, filter: ChangeFilter): string {
+/** The same for changes: the revision to go on after, bound to the direction as well. */
+export function encodeChangePageToken(after: number, filter: ChangeFilter, direction: Direction = "older"): string {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(after), 0);
-  return write("changes", bytes, changeFactsOf(filter));
+  return write("changes", bytes, changeFactsOf(filter, direction));
 }
 
-export function decodeChangePageToken(text: string, filter: ChangeFilter): number | null {
-  const bytes = read("changes", text, changeFactsOf(filter));
+export function decodeChangePageToken(
+  text: string,
+  filter: ChangeFilter,
+  direction: Direction = "older",
+): number | null {
+  const bytes = read("changes", text, changeFactsOf(filter, direction));
   const after = bytes?.length === 8 ? Number(bytes.readBigUInt64BE(0)) : null;
   return Number.isSafeInteger(after) ? after : null;
 }
@@ -98,9 +102,13 @@ function factsOf(filter: TokenFilter): readonly unknown[] {
   return [...facts, ...later, ...latest];
 }
 
-function changeFactsOf(filter: ChangeFilter): readonly unknown[] {
+function changeFactsOf(filter: ChangeFilter, direction: Direction): readonly unknown[] {
   const later = [filter.caller, filter.action, filter.account, filter.changedFromMs, filter.changedBeforeMs];
-  return isAny(later) ? [filter.tokenId] : [filter.tokenId, ...later];
+  const latest = [filter.afterRevision, direction === "older" ? null : direction];
+  if (isAny(latest)) {
+    return isAny(later) ? [filter.tokenId] : [filter.tokenId, ...later];
+  }
+  return [filter.tokenId, ...later, ...latest];
 }
 
 function isAny(filters: readonly unknown[]): boolean {

@@ -32,7 +32,8 @@ import {
   toTokenName,
 } from "./validation.ts";
 
-const maxRequiredPermissions = 16;
+/** How many permissions one Authenticate may require. */
+export const maxRequiredPermissions = 16;
 
 export type CreateRequest = {
   readonly account: string;

@@ -105,14 +105,18 @@ export type ChangeFilter = {
   readonly tokenId: string | null;
   readonly caller: string | null;
   readonly action: Action | null;
+  /** Also of changes to the account itself. */
   readonly account: string | null;
   readonly changedFromMs: number | null;
   readonly changedBeforeMs: number | null;
+  /** Only changes with a greater revision. */
+  readonly afterRevision: number | null;
 };
 
 export type ChangeQuery = {
   readonly filter: ChangeFilter;
-  /** Where to start, not included: a revision. Null means at the newest change. */
+  readonly direction: Direction;
+  /** Where to start, not included: a revision. Null means at the newest (older) or oldest (newer) change. */
   readonly after: number | null;
   readonly limit: number;
   readonly scanLimit: number;
@@ -121,9 +125,9 @@ export type ChangeQuery = {
 };
 
 export type ChangePage = {
-  /** Newest first. */
+  /** In the order of the query's direction. */
   readonly changes: readonly Change[];
-  /** Where the next page starts, not included. Null when nothing is left. */
+  /** Where the next page starts, not included. Null when nothing is left in this direction. */
   readonly next: number | null;
 };
 
@@ -192,10 +196,11 @@ export interface TokenReads {
   list(query: TokenQuery): Promise<TokenPage>;
 
   /**
-   * Returns at most `limit` changes that pass the filter, newest first; null when no token has the id that is asked
-   * for. Looks at no more than `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page
-   * that ends for that reason has a `next`. A `next` is never given when no matching change is left among those looked
-   * at and none are left to look at.
+   * Returns at most `limit` changes that pass the filter, in the query's direction by revision; null when no token has
+   * the id that is asked for. Without a filter it leaves out none, whatever a change was done to. Looks at no more than
+   * `scanLimit` changes, and returns no more than `maxBytes` hold, but one at least; a page that ends for that reason
+   * has a `next`. A `next` is never given when no matching change is left among those looked at and none are left to
+   * look at. A page without a `next` has looked at every change that was answered before it was asked for.
    */
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 

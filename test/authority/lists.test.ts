@@ -75,7 +75,7 @@ describe("listing changes and accounts", () => {
         one.revision,
         one.account,
         one.tokenName,
-        one.revokeReason,
+        one.reason,
       ]);
     const [made, other, lost] = [
       [1, "acct_1", "Till 7", ""],
@@ -90,6 +90,32 @@ describe("listing changes and accounts", () => {
     expect(await found({ changedBeforeMs: authority.clock.nowMs })).toEqual([made]);
     expect(await found({ caller: "local", tokenId: first.id })).toEqual([lost, made]);
     expect(await found({ caller: "loca" })).toEqual([]);
+  });
+
+  it("is followed from the oldest change on, and an empty page at the head says where to go on", async () => {
+    const authority = await openAuthority();
+    for (let count = 0; count < 3; count += 1) {
+      await authority.issue();
+    }
+    const tail = async (afterRevision: number, asked: Parameters<typeof authority.findChanges>[0] = {}) => {
+      const answer = await authority.findChanges({ oldestFirst: true, afterRevision, pageSize: 2, ...asked });
+      const { nextPageToken, reachedRevision } = answer;
+      return { revisions: answer.changes.map(({ revision }) => revision), nextPageToken, reachedRevision };
+    };
+    const first = await tail(0);
+    expect(first).toMatchObject({ revisions: [1, 2], reachedRevision: 2 });
+    expect(await tail(2)).toEqual({ revisions: [3], nextPageToken: "", reachedRevision: 3 });
+    expect(await tail(3)).toEqual({ revisions: [], nextPageToken: "", reachedRevision: 3 });
+    expect(await tail(0, { action: "revoke" })).toEqual({ revisions: [], nextPageToken: "", reachedRevision: 3 });
+    await authority.issue();
+    expect(await tail(0, { pageToken: first.nextPageToken })).toMatchObject({ revisions: [3, 4], reachedRevision: 4 });
+    expect(await tail(3)).toMatchObject({ revisions: [4], reachedRevision: 4 });
+    expect((await authority.findChanges({})).reachedRevision).toBeNull();
+    expect(await refusalOf(tail(5))).toMatch("FIELD_INVALID: afterRevision must not be beyond the newest change");
+    expect(await refusalOf(tail(-1))).toBe("FIELD_INVALID: afterRevision must not be negative");
+    expect(await refusalOf(tail(0, { pageToken: first.nextPageToken, oldestFirst: false }))).toMatch(
+      "PAGE_TOKEN_INVALID",
+    );
   });
 
   it("goes through the accounts page by page, in the order of their bytes", async () => {

@@ -32,6 +32,7 @@ const changes: ChangeFilter = {
   account: "acct_1",
   changedFromMs: 1,
   changedBeforeMs: 2,
+  afterRevision: 3,
 };
 const direction = fc.constantFrom("older" as const, "newer" as const);
 
@@ -192,4 +193,9 @@ it("is bound to each filter that came later, also to one alone", () => {
   expect(decodePageToken(text, { ...filter, nameContains: null, keyHint: null, createdBy: null })).toBeNull();
   const ofChanges = encodeChangePageToken(7, { ...allChanges, action: "revoke" });
   expect(decodeChangePageToken(ofChanges, allChanges)).toBeNull();
+  const ofTail = encodeChangePageToken(7, { ...allChanges, afterRevision: 3 }, "newer");
+  expect(decodeChangePageToken(ofTail, { ...allChanges, afterRevision: 3 }, "newer")).toBe(7);
+  expect(decodeChangePageToken(ofTail, { ...allChanges, afterRevision: 4 }, "newer")).toBeNull();
+  expect(decodeChangePageToken(ofTail, { ...allChanges, afterRevision: 3 })).toBeNull();
+  expect(decodeChangePageToken(encodeChangePageToken(7, allChanges), allChanges, "newer")).toBeNull();
 });

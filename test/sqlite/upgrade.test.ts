@@ -54,7 +54,8 @@ it("opens a data directory of the release before: every token is what it was, an
   const { tokens } = await store.list(aQuery());
   expect(tokens.map(({ id }) => id)).toEqual(lives.map(({ token }) => token.id).toReversed());
   const page = await store.listChanges(aChangeQuery());
-  expect(page?.changes.map(({ revision, revokeReason }) => [revision, revokeReason])).toEqual([
+  expect(page?.changes.map(({ revision, reason }) => [revision, reason])).toEqual([
+    [8, ""],
     [7, ""],
     [6, "leaked\n“here”"],
     [5, ""],
@@ -63,6 +64,9 @@ it("opens a data directory of the release before: every token is what it was, an
     [2, ""],
     [1, ""],
   ]);
+  // What older hashes cover is not told as facts.
+  expect(page?.changes.map(({ facts }) => facts === "")).toEqual([false, ...Array.from({ length: 7 }, () => true)]);
+  expect(page?.changes[0]).toMatchObject({ action: "attest", subject: null, account: "", tokenType: null });
   const asked = lives[1]?.token ?? aNewToken();
   const again = { id: asked.id, bodyDigest: new Uint8Array(32), sealedKey: new Uint8Array(1) };
   expect(sealedKeyIn(await store.create(aNewToken(), again, anyLimit, at(nowMs + 1, "maker")))).toBe("sealed");

@@ -96,6 +96,8 @@ const allChanges: ListChangesRequest = {
   account: "",
   changedFromMs: null,
   changedBeforeMs: null,
+  afterRevision: 0,
+  oldestFirst: false,
 };
 
 /** What a call is refused with, as one line: the reason, the field and the rule. */

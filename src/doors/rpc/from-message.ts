@@ -60,6 +60,8 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
     account: message.account,
     changedFromMs: fromTimestamp("changed_from", message.changedFrom),
     changedBeforeMs: fromTimestamp("changed_before", message.changedBefore),
+    afterRevision: Number(message.afterRevision),
+    oldestFirst: message.oldestFirst,
   };
 }
 
@@ -105,7 +107,7 @@ function requireTypes(field: string, numbers: readonly TokenTypeNumber[]): reado
 function requireAction(field: string, number: ChangeActionNumber): Action {
   const action = actionOfNumber[number];
   if (action === undefined) {
-    throw fieldInvalid(field, "must be CHANGE_ACTION_CREATE or CHANGE_ACTION_REVOKE");
+    throw fieldInvalid(field, "must be a ChangeAction");
   }
   return action;
 }

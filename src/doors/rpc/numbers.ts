@@ -30,6 +30,7 @@ export const numberOfAccountState = {
 export const numberOfAction = {
   create: ActionNumber.CREATE,
   revoke: ActionNumber.REVOKE,
+  attest: ActionNumber.ATTEST,
 } satisfies Record<Action, ActionNumber>;
 
 export const numberOfReason = {

@@ -1,5 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { type Token as TokenMessage, TokenSchema } from "#gen/casapay/token/v1/token_pb.ts";
+import {
+  type Token as TokenMessage,
+  TokenSchema,
+  TokenType as TokenTypeNumber,
+} from "#gen/casapay/token/v1/token_pb.ts";
 import {
   type Account as AccountMessage,
   AccountSchema,
@@ -44,13 +48,16 @@ export function toChangeMessage(change: Change): ChangeMessage {
   return create(ChangeSchema, {
     revision: BigInt(change.revision),
     action: numberOfAction[change.action],
-    tokenId: "tokenId" in change.subject ? change.subject.tokenId : "",
+    tokenId: change.subject !== null && "tokenId" in change.subject ? change.subject.tokenId : "",
     caller: change.caller,
     changeTime: toTimestamp(change.atMs),
     hash: change.hash,
     account: change.account,
     tokenName: change.tokenName,
-    revokeReason: change.revokeReason,
+    revokeReason: change.action === "revoke" ? change.reason : "",
+    tokenType: change.tokenType === null ? TokenTypeNumber.UNSPECIFIED : numberOfType[change.tokenType],
+    reason: change.reason,
+    facts: change.facts,
   });
 }
 

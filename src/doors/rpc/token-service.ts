@@ -109,7 +109,11 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     ): Promise<MessageInitShape<typeof ListChangesResponseSchema>> {
       const answer = await authority.listChanges(callerOf(call), fromListChangesRequest(request));
       call.tokenId = request.tokenId === "" ? null : request.tokenId;
-      return { changes: answer.changes.map(toChangeMessage), nextPageToken: answer.nextPageToken };
+      return {
+        changes: answer.changes.map(toChangeMessage),
+        nextPageToken: answer.nextPageToken,
+        reachedRevision: BigInt(answer.reachedRevision ?? 0),
+      };
     },
 
     async listAccounts({

@@ -73,9 +73,37 @@ export const plantedDomain = [
   {
     name: "changes are listed whatever their account",
     file: "src/stores/sqlite/serving/list-changes.ts",
-    from: "AND (:account IS NULL OR token.account = :account)",
+    from: "AND (:account IS NULL OR coalesce(journal.account, token.account) = :account)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+  },
+  {
+    name: "changes to accounts are not listed",
+    file: "src/stores/sqlite/serving/list-changes.ts",
+    from: "LEFT JOIN token ON token.revision",
+    to: "JOIN token ON token.revision",
+    tests: ["test/sqlite/every-change-listed.test.ts"],
+  },
+  {
+    name: "the changes of a token are its creation and revocation alone",
+    file: "src/stores/sqlite/serving/list-changes.ts",
+    from: "WHERE token_revision = :token AND action NOT IN ('create', 'revoke')",
+    to: "WHERE token_revision = -:token AND action NOT IN ('create', 'revoke')",
+    tests: ["test/sqlite/every-change-listed.test.ts"],
+  },
+  {
+    name: "old changes are told with facts that their hashes do not cover",
+    file: "src/stores/sqlite/serving/list-changes.ts",
+    from: "(row.revision > lastOldRevision ? factsOfCreation(row)",
+    to: '(row.action === "create" ? factsOfCreation(row)',
+    tests: ["test/sqlite/upgrade.test.ts"],
+  },
+  {
+    name: "an empty page of a tail says to begin again",
+    file: "src/authority/lists.ts",
+    from: "page.next ?? Math.max(newest, page.changes.at(-1)?.revision ?? 0)",
+    to: "page.next ?? page.changes.at(-1)?.revision ?? 0",
+    tests: ["test/authority/lists.test.ts"],
   },
   {
     name: "tokens are listed whoever created them",

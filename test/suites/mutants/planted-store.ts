@@ -168,4 +168,32 @@ export const plantedStore = [
     to: '    state = "closing";',
     tests: ["test/machine/worker.test.ts"],
   },
+  {
+    name: "a creation's hash leaves the name out",
+    file: "src/authority/journal.ts",
+    from: "    name: token.name,\n",
+    to: "",
+    tests: ["test/sqlite/verify-journal.test.ts"],
+  },
+  {
+    name: "verify-journal does not compare a revocation's facts with the token",
+    file: "src/stores/sqlite/offline/verify-journal.ts",
+    from: "  requireFacts(row, revokeFacts(token.revokeReason));\n",
+    to: "",
+    tests: ["test/sqlite/verify-journal.test.ts"],
+  },
+  {
+    name: "what old hashes leave out is attested without the reasons",
+    file: "src/stores/sqlite/old-hashes.ts",
+    from: "JSON.stringify([revision, name, keyHint, revokeReason])",
+    to: "JSON.stringify([revision, name, keyHint])",
+    tests: ["test/sqlite/upgrade.test.ts"],
+  },
+  {
+    name: "a backup of the release before is attested before what came after it is looked for",
+    file: "src/stores/sqlite/schema.ts",
+    from: "migrateSteps(db, backupApplicationId, () => {});",
+    to: "migrateSteps(db, backupApplicationId, (step) => {\n    if (step === factsVersion) {\n      attestOldChanges(db);\n    }\n  });",
+    tests: ["test/sqlite/upgrade.test.ts"],
+  },
 ] as const;

@@ -67,11 +67,20 @@ export const allChanges: ChangeFilter = {
   account: null,
   changedFromMs: null,
   changedBeforeMs: null,
+  afterRevision: null,
 };
 
 /** Asks for every change, newest first. */
 export function aChangeQuery(filter: Partial<ChangeFilter> = {}, facts: Partial<ChangeQuery> = {}): ChangeQuery {
-  return { filter: { ...allChanges, ...filter }, after: null, limit: 1000, scanLimit: 10_000, maxBytes: 1e6, ...facts };
+  return {
+    filter: { ...allChanges, ...filter },
+    direction: "older",
+    after: null,
+    limit: 1000,
+    scanLimit: 10_000,
+    maxBytes: 1e6,
+    ...facts,
+  };
 }
 
 /** Asks for everything, newest first. */

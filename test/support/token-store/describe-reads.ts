@@ -1,7 +1,14 @@
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Change, changeBytes, emptyHead } from "../../../src/authority/journal.ts";
+import {
+  type Change,
+  changeBytes,
+  createFacts,
+  emptyHead,
+  hashChange,
+  revokeFacts,
+} from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import { answerBytes, type Token } from "../../../src/authority/token.ts";
 import type {
@@ -232,22 +239,58 @@ export function describeReads(rig: StoreRig): void {
       const facts = aNewToken();
       const { head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "maker")));
       const revoked = revokedIn(await rig.store.revoke(facts.id, "leaked", at(nowMs + 1, "ender")));
-      const about = { subject: { tokenId: facts.id }, account: "acct_1", tokenName: "Till 7" };
+      const about = { subject: { tokenId: facts.id }, account: "acct_1", tokenName: "Till 7", tokenType: facts.type };
       const shared = { ...about, hash: expect.anything() };
-      const created = { revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, revokeReason: "" };
+      const created = {
+        ...{ revision: 1, atMs: nowMs, caller: "maker", action: "create", ...shared, reason: "" },
+        facts: createFacts(facts, facts.digest),
+      };
       const ended = {
-        revision: 2,
-        atMs: nowMs + 1,
-        caller: "ender",
-        action: "revoke",
-        ...shared,
-        revokeReason: "leaked",
+        ...{ revision: 2, atMs: nowMs + 1, caller: "ender", action: "revoke", ...shared, reason: "leaked" },
+        facts: revokeFacts("leaked"),
       };
       for (const tokenId of [null, facts.id]) {
         const page = await rig.store.listChanges(aChangeQuery({ tokenId }));
         expect(page).toEqual({ changes: [ended, created], next: null });
         expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.head?.hash), hex(head.hash)]);
       }
+    });
+
+    it("answers with each change what its hash is made of, so that the chain can be made again from the answers", async () => {
+      await revoke(await create({ name: "“Ünï” 💶", type: "secret", permissions: [], expiresAtMs: nowMs + 1000 }));
+      await create({ livemode: false });
+      const page = await rig.store.listChanges(aChangeQuery({}, { direction: "newer" }));
+      let { hash } = emptyHead;
+      for (const change of page?.changes ?? []) {
+        hash = hashChange(hash, change, change.facts);
+        expect(hex(change.hash)).toBe(hex(hash));
+      }
+      expect(hex(hash)).toBe(hex(rig.store.head().hash));
+    });
+
+    it("goes from the oldest to the newest as well, and from beyond a revision", async () => {
+      const token = await create();
+      await create();
+      await revoke(token);
+      const oldestFirst = { direction: "newer" } as const;
+      expect(await revisionsIn(aChangeQuery({}, oldestFirst))).toEqual([1, 2, 3]);
+      expect(await revisionsIn(aChangeQuery({ afterRevision: 1 }, oldestFirst))).toEqual([2, 3]);
+      expect(await revisionsIn(aChangeQuery({ afterRevision: 1 }))).toEqual([3, 2]);
+      expect(await revisionsIn(aChangeQuery({ afterRevision: 1, tokenId: token.id }))).toEqual([3]);
+      expect(await rig.store.listChanges(aChangeQuery({ afterRevision: 3 }, oldestFirst))).toEqual({
+        changes: [],
+        next: null,
+      });
+      const first = await rig.store.listChanges(aChangeQuery({}, { ...oldestFirst, limit: 2 }));
+      expect(first).toMatchObject({ changes: [{ revision: 1 }, { revision: 2 }], next: 2 });
+      await create();
+      expect(await revisionsIn(aChangeQuery({}, { ...oldestFirst, after: 2 }))).toEqual([3, 4]);
+      const ofToken = aChangeQuery({ tokenId: token.id }, { ...oldestFirst, limit: 1 });
+      expect(await rig.store.listChanges(ofToken)).toMatchObject({ changes: [{ revision: 1 }], next: 1 });
+      expect(await rig.store.listChanges({ ...ofToken, after: 1 })).toMatchObject({
+        changes: [{ revision: 3 }],
+        next: null,
+      });
     });
 
     it("answers those of one token alone, whatever came between", async () => {
@@ -329,15 +372,17 @@ export function describeReads(rig: StoreRig): void {
         account: fc.option(account),
         changedFromMs: fc.option(someTime),
         changedBeforeMs: fc.option(someTime),
+        afterRevision: fc.option(fc.integer({ min: 1, max: model.length })),
       });
+      const directions = fc.constantFrom("older" as const, "newer" as const);
       const limits = fc.integer({ min: 1, max: 40 });
       const scanLimits = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.constant(10_000));
       await fc.assert(
-        fc.asyncProperty(filters, limits, scanLimits, async (filter, limit, scanLimit) => {
+        fc.asyncProperty(filters, directions, limits, scanLimits, async (filter, direction, limit, scanLimit) => {
           const found: Change[] = [];
           for (let after: number | null = null; ; ) {
             const page: ChangePage | null = await rig.store.listChanges(
-              aChangeQuery(filter, { limit, scanLimit, after }),
+              aChangeQuery(filter, { direction, limit, scanLimit, after }),
             );
             expect(page?.changes.length).toBeLessThanOrEqual(limit);
             found.push(...(page?.changes ?? []));
@@ -346,7 +391,8 @@ export function describeReads(rig: StoreRig): void {
               break;
             }
           }
-          expect(found).toEqual(model.filter((change) => passesChange(change, filter)));
+          const passing = model.filter((change) => passesChange(change, filter));
+          expect(found).toEqual(direction === "older" ? passing : passing.toReversed());
         }),
         { numRuns: 100 },
       );

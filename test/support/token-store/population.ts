@@ -121,7 +121,9 @@ export function passes(token: Token, filter: TokenFilter, atMs: number): boolean
 
 export function passesChange(change: Change, filter: ChangeFilter): boolean {
   return (
-    (filter.tokenId === null || ("tokenId" in change.subject && change.subject.tokenId === filter.tokenId)) &&
+    (filter.tokenId === null ||
+      (change.subject !== null && "tokenId" in change.subject && change.subject.tokenId === filter.tokenId)) &&
+    change.revision > (filter.afterRevision ?? 0) &&
     (filter.caller === null || change.caller === filter.caller) &&
     (filter.action === null || change.action === filter.action) &&
     (filter.account === null || change.account === filter.account) &&

@@ -312,7 +312,7 @@ export const AccountState = {
   UNSPECIFIED: 0,
 
   /**
-   * Each key is judged by its own token. So is every account of which nothing else was ever said.
+   * Each key is judged by its own token. An account of which nothing else was said is active.
    *
    * @generated from enum value: ACCOUNT_STATE_ACTIVE = 1;
    */

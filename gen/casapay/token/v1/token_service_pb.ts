@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i4AMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCUILCglfbGl2ZW1vZGUibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDImAKDlNldEhvbGRSZXF1ZXN0EhIKCHRva2VuX2lkGAEgASgJSAASEQoHYWNjb3VudBgCIAEoCUgAEgwKBGhlbGQYAyABKAgSDgoGcmVhc29uGAQgASgJQgkKB3N1YmplY3QihgEKD1NldEhvbGRSZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW5IABIsCgdhY2NvdW50GAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50SAASEAoIcmV2aXNpb24YAyABKANCCQoHc3ViamVjdCI2ChNDbG9zZUFjY291bnRSZXF1ZXN0Eg8KB2FjY291bnQYASABKAkSDgoGcmVhc29uGAIgASgJIlQKFENsb3NlQWNjb3VudFJlc3BvbnNlEioKB2FjY291bnQYASABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSEAoIcmV2aXNpb24YAiABKAMiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIoQCChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWQoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIucBCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIVCg1yZXZva2VfcmVhc29uGAkgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUSLQoFc3RhdGUYBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRTdGF0ZSKdAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZUILCglfbGl2ZW1vZGUigQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAQgkKB291dGNvbWUisQEKCVByaW5jaXBhbBIQCgh0b2tlbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiegoHUmVmdXNhbBIvCgZyZWFzb24YASABKA4yHy5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxSZWFzb24SGwoTbWlzc2luZ19wZXJtaXNzaW9ucxgCIAMoCRIQCgh0b2tlbl9pZBgDIAEoCRIPCgdhY2NvdW50GAQgASgJKqwBCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAhIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCCqQAwoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHQoZUkVGVVNBTF9SRUFTT05fVE9LRU5fSEVMRBAJEh8KG1JFRlVTQUxfUkVBU09OX0FDQ09VTlRfSEVMRBAKEiEKHVJFRlVTQUxfUkVBU09OX0FDQ09VTlRfQ0xPU0VEEAsyjQcKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISUwoHU2V0SG9sZBIgLmNhc2FwYXkudG9rZW4udjEuU2V0SG9sZFJlcXVlc3QaIS5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXNwb25zZSIDkAICEmIKDENsb3NlQWNjb3VudBIlLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgJCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i4AMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCUILCglfbGl2ZW1vZGUibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDImAKDlNldEhvbGRSZXF1ZXN0EhIKCHRva2VuX2lkGAEgASgJSAASEQoHYWNjb3VudBgCIAEoCUgAEgwKBGhlbGQYAyABKAgSDgoGcmVhc29uGAQgASgJQgkKB3N1YmplY3QihgEKD1NldEhvbGRSZXNwb25zZRIoCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW5IABIsCgdhY2NvdW50GAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50SAASEAoIcmV2aXNpb24YAyABKANCCQoHc3ViamVjdCI2ChNDbG9zZUFjY291bnRSZXF1ZXN0Eg8KB2FjY291bnQYASABKAkSDgoGcmVhc29uGAIgASgJIlQKFENsb3NlQWNjb3VudFJlc3BvbnNlEioKB2FjY291bnQYASABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSEAoIcmV2aXNpb24YAiABKAMiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIrICChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWZ0ZXJfcmV2aXNpb24YCSABKAMSFAoMb2xkZXN0X2ZpcnN0GAogASgIInMKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIYChByZWFjaGVkX3JldmlzaW9uGAMgASgDIrsCCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIZCg1yZXZva2VfcmVhc29uGAkgASgJQgIYARIvCgp0b2tlbl90eXBlGAogASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSDgoGcmVhc29uGAsgASgJEg0KBWZhY3RzGAwgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUSLQoFc3RhdGUYBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRTdGF0ZSKdAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZUILCglfbGl2ZW1vZGUigQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAQgkKB291dGNvbWUisQEKCVByaW5jaXBhbBIQCgh0b2tlbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiegoHUmVmdXNhbBIvCgZyZWFzb24YASABKA4yHy5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxSZWFzb24SGwoTbWlzc2luZ19wZXJtaXNzaW9ucxgCIAMoCRIQCgh0b2tlbl9pZBgDIAEoCRIPCgdhY2NvdW50GAQgASgJKsYBCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAhIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKpADCg1SZWZ1c2FsUmVhc29uEh4KGlJFRlVTQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASIAocUkVGVVNBTF9SRUFTT05fS0VZX01BTEZPUk1FRBABEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9VTktOT1dOEAISIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fUkVWT0tFRBADEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX0VYUElSRUQQBBIkCiBSRUZVU0FMX1JFQVNPTl9MSVZFTU9ERV9NSVNNQVRDSBAFEiMKH1JFRlVTQUxfUkVBU09OX1RZUEVfTk9UX0FMTE9XRUQQBhIrCidSRUZVU0FMX1JFQVNPTl9JTlNVRkZJQ0lFTlRfUEVSTUlTU0lPTlMQBxIdChlSRUZVU0FMX1JFQVNPTl9UT0tFTl9IRUxEEAkSHwobUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9IRUxEEAoSIQodUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9DTE9TRUQQCzKNBwoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJTCgdTZXRIb2xkEiAuY2FzYXBheS50b2tlbi52MS5TZXRIb2xkUmVxdWVzdBohLmNhc2FwYXkudG9rZW4udjEuU2V0SG9sZFJlc3BvbnNlIgOQAgISYgoMQ2xvc2VBY2NvdW50EiUuY2FzYXBheS50b2tlbi52MS5DbG9zZUFjY291bnRSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5DbG9zZUFjY291bnRSZXNwb25zZSIDkAICEmIKDEZpbmRCeURpZ2VzdBIlLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVzcG9uc2UiA5ACAhJfCgtMaXN0Q2hhbmdlcxIkLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1Jlc3BvbnNlIgOQAgISYgoMTGlzdEFjY291bnRzEiUuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIDkAICEmIKDEF1dGhlbnRpY2F0ZRIlLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACAkJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -681,7 +681,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
   action: ChangeAction;
 
   /**
-   * Only changes of this account and of its tokens.
+   * Only changes of this account, and of tokens of this account.
    *
    * Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
    *
@@ -706,6 +706,25 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
    * @generated from field: google.protobuf.Timestamp changed_before = 8;
    */
   changedBefore?: Timestamp | undefined;
+
+  /**
+   * Only changes after this revision: for a tail, the reached_revision of the last answer.
+   *
+   * 0 means every change. Must not be beyond the newest change, which tells a tail that the journal was restored from
+   * an older backup.
+   *
+   * @generated from field: int64 after_revision = 9;
+   */
+  afterRevision: bigint;
+
+  /**
+   * Whether the oldest change comes first.
+   *
+   * Default (false): the newest.
+   *
+   * @generated from field: bool oldest_first = 10;
+   */
+  oldestFirst: boolean;
 };
 
 /**
@@ -722,20 +741,30 @@ export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PUR
  */
 export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"> & {
   /**
-   * The changes, newest first.
+   * The changes, in the order that was asked for.
    *
    * @generated from field: repeated casapay.token.v1.Change changes = 1;
    */
   changes: Change[];
 
   /**
-   * Send this as page_token to get the page after this one, of older changes.
+   * Send this as page_token to get the page after this one: of older changes, or with oldest_first of newer ones.
    *
-   * Empty means that there is no such page.
+   * Empty means that there is no such page, with oldest_first: not yet.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * With oldest_first: every change up to this revision that passes the filters stands on this page or on one before.
+   * Also on an empty page, so that a tail with filters does not look at the same changes again.
+   *
+   * Without oldest_first: 0.
+   *
+   * @generated from field: int64 reached_revision = 3;
+   */
+  reachedRevision: bigint;
 };
 
 /**
@@ -746,7 +775,7 @@ export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__P
   messageDesc(file_casapay_token_v1_token_service, 15);
 
 /**
- * Change is one row of the journal: something was done to a token or an account.
+ * Change is one row of the journal: what was done to a token or to an account.
  *
  * @generated from message casapay.token.v1.Change
  */
@@ -768,7 +797,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   /**
    * The id of the token that was changed.
    *
-   * Empty where an account was.
+   * Empty when an account was changed, or nothing.
    *
    * @generated from field: string token_id = 3;
    */
@@ -789,34 +818,72 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   changeTime?: Timestamp | undefined;
 
   /**
-   * SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
+   * Stands for the whole journal up to this row: SHA-256 over the hash of the row before (32 zero bytes before the
+   * first) and the UTF-8 of a JSON array without white space: 2, revision, change_time in milliseconds, caller, the
+   * action in lower case, `{"token_id":…}`, `{"account":…}` or null, and facts as they stand.
+   *
+   * Rows without facts have hashes of an older form, which the authority alone can check. All that those hashes leave
+   * out is covered by the one row of CHANGE_ACTION_ATTEST.
    *
    * @generated from field: bytes hash = 6;
    */
   hash: Uint8Array;
 
   /**
-   * The account that owns the token, or that was changed itself.
+   * The account that was changed, or that owns the token.
+   *
+   * Empty when nothing was changed.
    *
    * @generated from field: string account = 7;
    */
   account: string;
 
   /**
-   * The token's name for people. The hash does not cover the name.
+   * The token's name for people.
+   *
+   * Empty when no token was changed.
    *
    * @generated from field: string token_name = 8;
    */
   tokenName: string;
 
   /**
-   * Why the token was revoked, in the words of the caller. The hash does not cover the reason.
+   * Why the token was revoked, in the words of the caller.
    *
-   * Empty when no reason was given, and for any other action.
+   * Deprecated: use reason. Empty when no reason was given, and for any other action.
    *
-   * @generated from field: string revoke_reason = 9;
+   * @generated from field: string revoke_reason = 9 [deprecated = true];
+   * @deprecated
    */
   revokeReason: string;
+
+  /**
+   * The kind of the token.
+   *
+   * TOKEN_TYPE_UNSPECIFIED when no token was changed.
+   *
+   * @generated from field: casapay.token.v1.TokenType token_type = 10;
+   */
+  tokenType: TokenType;
+
+  /**
+   * Why it was done, in the words of the caller.
+   *
+   * Empty when no reason was given.
+   *
+   * @generated from field: string reason = 11;
+   */
+  reason: string;
+
+  /**
+   * What was done, as an object in JSON whose members depend on the action: of a creation all that the token is, with
+   * the SHA-256 of its key; of other changes what they changed, and their reason. The hash covers this text.
+   *
+   * Empty for rows of before hashes covered all of a change. Members may be added: ignore those that you do not know.
+   *
+   * @generated from field: string facts = 12;
+   */
+  facts: string;
 };
 
 /**
@@ -1170,25 +1237,32 @@ export const ChangeAction = {
   REVOKE: 2,
 
   /**
-   * The token or account was held.
+   * The token or the account was held: its keys are refused until it is released.
    *
    * @generated from enum value: CHANGE_ACTION_HOLD = 6;
    */
   HOLD: 6,
 
   /**
-   * The hold of the token or account was lifted.
+   * A hold was released.
    *
    * @generated from enum value: CHANGE_ACTION_RESUME = 7;
    */
   RESUME: 7,
 
   /**
-   * The account was closed.
+   * The account was closed, for good.
    *
    * @generated from enum value: CHANGE_ACTION_CLOSE = 8;
    */
   CLOSE: 8,
+
+  /**
+   * An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
+   *
+   * @generated from enum value: CHANGE_ACTION_ATTEST = 9;
+   */
+  ATTEST: 9,
 } as const;
 
 /**
@@ -1479,10 +1553,18 @@ export const TokenService: GenService<{
     output: typeof FindByDigestResponseSchema;
   },
   /**
-   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who did what, and when.
+   * ListChanges answers rows of the journal, newest first or oldest first, a page at a time (AIP-158): who did what,
+   * when and why.
    *
    * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
-   * filter is the journal's head.
+   * filter is the journal's head. A request without filter leaves out no revision.
+   *
+   * # To follow the journal
+   *
+   * With oldest_first, ListChanges is a tail: send after_revision, take the changes in, keep reached_revision, and send
+   * it as the next after_revision; wait a few seconds after an answer without changes. A change that was taken in and
+   * not kept comes again: tell changes apart by revision. After a restore of the journal, revisions are given anew:
+   * compare the hash of the last change that was kept, and start again at 0 when it differs.
    *
    * A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
    * short or even empty and still have a next_page_token: go on until there is none.
@@ -1490,7 +1572,7 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
    * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
-   *   filters.
+   *   filters or another order.
    * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
    *
    * @generated from rpc casapay.token.v1.TokenService.ListChanges

@@ -149,7 +149,7 @@ export function createWriter(db: Database.Database): Writer {
 
   /** Why a bearer may not make this change; null for a service. */
   function refusalOfMaker(
-    action: Action,
+    action: Parameters<typeof makerRefusal>[0],
     subject: Parameters<typeof makerRefusal>[2],
     context: ChangeContext,
   ): MakerRefused | null {
