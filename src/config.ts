@@ -54,6 +54,8 @@ export type Config = {
   /** `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean };
   readonly maxTokensPerAccount: number;
+  /** Of new live secret and restricted tokens; null means no limit. */
+  readonly maxLifetimeDays: number | null;
   /** Of all threads together. */
   readonly memory: {
     /** For the keys that are kept. */
@@ -211,6 +213,11 @@ const limits = {
   maxTokensPerAccount: setting("MAX_TOKENS_PER_ACCOUNT", wholeNumber(1, 1_000_000), "10000", {
     help: "unrevoked, unexpired tokens of an account",
   }),
+  maxLifetimeDays: optional("MAX_LIFETIME_DAYS", wholeNumber(1, 36_500), {
+    help: "how many days ahead a new live secret or restricted token must expire at the latest",
+    whenNotSet: "no limit",
+    more: "Tokens that exist are left as they are, also where the limit is lowered.",
+  }),
   maxConnections: optional("MAX_CONNECTIONS", wholeNumber(1, 1_000_000), {
     help: "connections at once on the port of RPCs",
     whenNotSet: `as many as a quarter of the memory has room for, at ${affordable.kibibytesEach} KiB each, from ${affordable.least} to ${affordable.most}`,
@@ -306,6 +313,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
     },
     sealingSecret: sealingSecret(env),
     maxTokensPerAccount: limits.maxTokensPerAccount.read(env),
+    maxLifetimeDays: limits.maxLifetimeDays.read(env),
     memory: {
       cacheBytes: limits.cache.read(env) * mebibyte,
       heldBytes: Math.min(128 * mebibyte, memoryBytes / 8),

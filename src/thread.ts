@@ -36,6 +36,7 @@ export type ThreadConfig = {
   /** Where to serve the public REST API, which has a thread of its own; null in the others. */
   readonly rest: ListenAddress | null;
   readonly maxTokensPerAccount: number;
+  readonly maxLifetimeDays: number | null;
   /** For the keys that are kept. */
   readonly cacheBytes: number;
   /** What its connections may hold. */
@@ -59,6 +60,7 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
     rpc: rpc === null ? null : shareOfRpc(config.rpc, rpc, rpcThreads),
     rest,
     maxTokensPerAccount: config.maxTokensPerAccount,
+    maxLifetimeDays: config.maxLifetimeDays,
     // The REST API, which few keys come to, has an eighth besides.
     cacheBytes: rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads,
     heldBytes: rpc === null ? halfHeldBytes : halfHeldBytes / rpcThreads,
@@ -136,6 +138,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     lastUse,
     sealer: sealingSecret === null ? null : createSealer(sealingSecret),
     maxTokensPerAccount: config.maxTokensPerAccount,
+    maxLifetimeDays: config.maxLifetimeDays,
     onChange: createChangeLog(log),
   });
 

@@ -18,6 +18,7 @@ describe("the configuration", () => {
       rpc: { listen: { host: "127.0.0.1", port: 50051 }, tls: null, plaintextRole: "operator" },
       admin: { listen: { host: "127.0.0.1", port: 9464 } },
       maxTokensPerAccount: 10_000,
+      maxLifetimeDays: null,
       sealingSecret: { create: true },
     });
   });
@@ -114,6 +115,8 @@ describe("the configuration", () => {
     ["PLAINTEXT_ROLE", "root"],
     ["MAX_TOKENS_PER_ACCOUNT", "0"],
     ["MAX_TOKENS_PER_ACCOUNT", "1e3"],
+    ["MAX_LIFETIME_DAYS", "0"],
+    ["MAX_LIFETIME_DAYS", "1.5"],
     ["MIN_FREE_MIB", "-1"],
     ["SHUTDOWN_GRACE_MS", "600001"],
     ["CLOCK_BACK", "yes"],
@@ -207,6 +210,6 @@ it.each(ranges.map(([, name = "", least = "", most = ""]) => [name, Number(least
   },
 );
 
-it("says the range of all seven settings that are numbers", () => {
-  expect(ranges.map(([, name]) => name)).toHaveLength(7);
+it("says the range of all eight settings that are numbers", () => {
+  expect(ranges.map(([, name]) => name)).toHaveLength(8);
 });

@@ -28,7 +28,8 @@ type Methods struct {
 
 // UnaryServerInterceptor is RequireKey for unary methods of a grpc-go server. The key is taken from the metadata
 // `authorization` or `x-api-key`. Refusals are answered UNAUTHENTICATED or PERMISSION_DENIED, with the reason in a
-// google.rpc.ErrorInfo; where nothing was decided it is UNAVAILABLE, and INTERNAL for a mistake of this program.
+// google.rpc.ErrorInfo, whose metadata has the `required_permissions` when the key lacks one; where nothing was decided
+// it is UNAVAILABLE, and INTERNAL for a mistake of this program.
 func UnaryServerInterceptor(authenticator Authenticator, methods Methods) grpc.UnaryServerInterceptor {
 	methods.mustAsk(authenticator)
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -98,7 +99,11 @@ func (e *publicError) grpcStatus() error {
 		http.StatusInternalServerError: codes.Internal,
 	}[e.status]
 	plain := status.New(code, e.message)
-	detailed, err := plain.WithDetails(&errdetails.ErrorInfo{Reason: strings.ToUpper(e.code), Domain: errorDomain})
+	info := &errdetails.ErrorInfo{Reason: strings.ToUpper(e.code), Domain: errorDomain}
+	if e.requiredPermissions != nil {
+		info.Metadata = map[string]string{"required_permissions": strings.Join(e.requiredPermissions, ",")}
+	}
+	detailed, err := plain.WithDetails(info)
 	if err != nil {
 		return plain.Err()
 	}

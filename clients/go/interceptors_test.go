@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casapay.com/tokenauthority"
+	tokenv1 "casapay.com/tokenauthority/gen/casapay/token/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -163,11 +164,30 @@ func TestAMethodIsOpenOnlyWhereItIsSaid(t *testing.T) {
 	}
 }
 
-func reasonOf(err error) string {
-	for _, detail := range status.Convert(err).Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok {
-			return info.GetReason()
+func TestAKeyThatLacksAPermissionIsToldWhichItNeeds(t *testing.T) {
+	t.Parallel()
+	client := dial(t, startAuthority(t).address)
+	key := mustCreate(t, client, func(request *tokenv1.CreateRequest) {
+		request.Permissions = []string{"events:read"}
+	}).Key.Reveal()
+	_, calls := startWatched(t, client, tokenauthority.Methods{Questions: map[string]tokenauthority.Question{
+		checkMethod: {Permissions: []string{"events:read", "charges:write"}}, watchMethod: {Permissions: []string{"events:write"}},
+	}})
+	for kind, want := range map[string]string{"unary": "events:read,charges:write", "stream": "events:write"} {
+		info := infoOf(calls[kind](metadata.AppendToOutgoingContext(t.Context(), "x-api-key", key)))
+		if info.GetReason() != "INSUFFICIENT_PERMISSIONS" || info.GetMetadata()["required_permissions"] != want {
+			t.Errorf("%s: %v", kind, info)
 		}
 	}
-	return ""
+}
+
+func reasonOf(err error) string { return infoOf(err).GetReason() }
+
+func infoOf(err error) *errdetails.ErrorInfo {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info
+		}
+	}
+	return nil
 }

@@ -25,8 +25,9 @@ func ContextWithPrincipal(ctx context.Context, principal *Principal) context.Con
 // for this question, finds the Principal in their context, and does not see the key.
 //
 // The key is taken from Authorization (Bearer, or Basic as user name) or X-API-Key, never from a URL; two different
-// ones are refused. Refusals are answered with 401 or 403. Where nothing was decided it is 503 with Retry-After, and
-// 500 for a mistake of this program: never 401. Both are logged by slog.Default.
+// ones are refused. Refusals are answered with 401 or 403; where a permission is missing, 403 names all that the
+// question asks for. Where nothing was decided it is 503 with Retry-After, and 500 for a mistake of this program: never
+// 401. Both are logged by slog.Default.
 //
 // It panics when the question has no Permissions: a route that any key may pass says [NoPermission].
 func RequireKey(authenticator Authenticator, question Question) func(http.Handler) http.Handler {
@@ -78,7 +79,7 @@ func admit(
 		}
 		return nil, &unavailable
 	case decision.Refusal != nil:
-		return nil, publicRefusal(decision.Refusal.Reason)
+		return nil, publicRefusal(decision.Refusal.Reason, question)
 	default:
 		return decision.Principal, nil
 	}

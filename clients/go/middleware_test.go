@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,6 +203,32 @@ func TestTheHandlerIsNeverCalledWithoutAPrincipal(t *testing.T) {
 		}
 		if wantsLog := c.status >= 500; wantsLog != (logged.Len() > 0) || strings.Contains(logged.String(), key) {
 			t.Errorf("%s: logged %s", name, &logged)
+		}
+	}
+}
+
+func TestNothingButPermissionsGetsIntoAHeader(t *testing.T) {
+	t.Parallel()
+	lenient := decided(tokenauthority.Decision{
+		Refusal: &tokenauthority.Refusal{Reason: tokenauthority.InsufficientPermissions},
+	}, nil)
+	hostile := []string{`a:read", x="`, "a:read\r\nSet-Cookie: a=b", "ä:read", "a:read\n"}
+	for scope, permissions := range map[string][]string{
+		`, scope="a:read b:write"`: append(slices.Clone(hostile), "a:read", "b:write"),
+		"":                         hostile,
+	} {
+		response := serve(tokenauthority.RequireKey(lenient, tokenauthority.Question{Permissions: permissions}), bearer("key"))
+		challenge := response.Header().Get("WWW-Authenticate")
+		if response.Code != http.StatusForbidden || challenge != `Bearer realm="CasaPay", error="insufficient_scope"`+scope {
+			t.Errorf("%d %s", response.Code, challenge)
+		}
+		var body struct {
+			Error struct {
+				RequiredPermissions []string `json:"required_permissions"`
+			} `json:"error"`
+		}
+		if err := json.Unmarshal(response.Body.Bytes(), &body); err != nil || !slices.Equal(body.Error.RequiredPermissions, permissions) {
+			t.Errorf("%v: %s", err, response.Body)
 		}
 	}
 }

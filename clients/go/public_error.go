@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,20 +14,23 @@ type publicError struct {
 	kind    string
 	code    string
 	message string
+	// Those that the key must have, where that is why it is refused.
+	requiredPermissions []string
 }
 
 var (
-	keyMissing = publicError{http.StatusUnauthorized, "authentication_error", "key_missing",
-		"No API key was presented: send it as Authorization: Bearer KEY."}
-	keysConflict = publicError{http.StatusUnauthorized, "authentication_error", "keys_conflict",
-		"More than one credential was presented: send one API key, as Authorization: Bearer KEY."}
+	keyMissing = publicError{status: http.StatusUnauthorized, kind: "authentication_error", code: "key_missing",
+		message: "No API key was presented: send it as Authorization: Bearer KEY."}
+	keysConflict = publicError{status: http.StatusUnauthorized, kind: "authentication_error", code: "keys_conflict",
+		message: "More than one credential was presented: send one API key, as Authorization: Bearer KEY."}
 	// What is wrong is for the log alone.
-	misconfigured = publicError{http.StatusInternalServerError, "api_error", "gateway_misconfigured",
-		"The API key could not be checked: this service is not set up for it."}
-	unavailable = publicError{http.StatusServiceUnavailable, "api_error", "unavailable",
-		"The API key could not be checked just now: try again."}
+	misconfigured = publicError{status: http.StatusInternalServerError, kind: "api_error", code: "gateway_misconfigured",
+		message: "The API key could not be checked: this service is not set up for it."}
+	unavailable = publicError{status: http.StatusServiceUnavailable, kind: "api_error", code: "unavailable",
+		message: "The API key could not be checked just now: try again."}
 	// For a reason that is not known here. It does not say that the key is bad.
-	keyRefused = publicError{http.StatusForbidden, "permission_error", "unknown", "The API key may not do this."}
+	keyRefused = publicError{status: http.StatusForbidden, kind: "permission_error", code: "unknown",
+		message: "The API key may not do this."}
 )
 
 var refusals = map[Reason]publicError{
@@ -40,19 +44,27 @@ var refusals = map[Reason]publicError{
 }
 
 func unauthenticated(reason Reason, message string) publicError {
-	return publicError{http.StatusUnauthorized, "authentication_error", strings.ToLower(string(reason)), message}
+	return publicError{status: http.StatusUnauthorized, kind: "authentication_error",
+		code: strings.ToLower(string(reason)), message: message}
 }
 
 func forbidden(reason Reason, message string) publicError {
-	return publicError{http.StatusForbidden, "permission_error", strings.ToLower(string(reason)), message}
+	return publicError{status: http.StatusForbidden, kind: "permission_error",
+		code: strings.ToLower(string(reason)), message: message}
 }
 
-func publicRefusal(reason Reason) *publicError {
-	if found, ok := refusals[reason]; ok {
-		return &found
+func publicRefusal(reason Reason, question Question) *publicError {
+	found, ok := refusals[reason]
+	if !ok {
+		return &keyRefused
 	}
-	return &keyRefused
+	if reason == InsufficientPermissions {
+		found.requiredPermissions = question.Permissions
+	}
+	return &found
 }
+
+var permissionPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}:(?:read|write)$`)
 
 // challenge is the WWW-Authenticate header (RFC 6750 section 3), or empty.
 func (e *publicError) challenge() string {
@@ -61,11 +73,23 @@ func (e *publicError) challenge() string {
 		return `Bearer realm="CasaPay"`
 	case e.status == http.StatusUnauthorized:
 		return `Bearer realm="CasaPay", error="invalid_token"`
-	case e.code == "insufficient_permissions":
-		return `Bearer realm="CasaPay", error="insufficient_scope"`
+	case e.requiredPermissions != nil:
+		return `Bearer realm="CasaPay", error="insufficient_scope"` + e.scope()
 	default:
 		return ""
 	}
+}
+
+// scope names the permissions in a challenge. An Authenticator that is no Client may not have looked at them, and what
+// is no permission could end the header.
+func (e *publicError) scope() string {
+	permissions := slices.DeleteFunc(slices.Clone(e.requiredPermissions), func(permission string) bool {
+		return !permissionPattern.MatchString(permission)
+	})
+	if len(permissions) == 0 {
+		return ""
+	}
+	return `, scope="` + strings.Join(permissions, " ") + `"`
 }
 
 // write answers a request with the error.
@@ -80,13 +104,14 @@ func (e *publicError) write(w http.ResponseWriter, r *http.Request) {
 		header.Set("Retry-After", "1")
 	}
 	w.WriteHeader(e.status)
-	body := map[string]any{
-		"error": map[string]any{
-			"type": e.kind, "code": e.code, "message": e.message, "param": nil, "request_id": requestIDOf(r),
-		},
+	members := map[string]any{
+		"type": e.kind, "code": e.code, "message": e.message, "param": nil, "request_id": requestIDOf(r),
+	}
+	if e.requiredPermissions != nil {
+		members["required_permissions"] = e.requiredPermissions
 	}
 	// Who does not take the answer is gone.
-	_ = json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": members})
 }
 
 var (

@@ -1,12 +1,18 @@
 import type { Caller } from "./caller.ts";
 import type { Clock } from "./clock.ts";
-import { isVisible, requireDelegableType, requireGrantable, requireRevocable } from "./delegation.ts";
+import {
+  isVisible,
+  requireDelegableType,
+  requireGrantable,
+  requireRevocable,
+  requireSelfRevocable,
+} from "./delegation.ts";
 import { fieldInvalid, tokenNotFound } from "./errors.ts";
 import { isTokenId } from "./key.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 import type { CreateAnswer, CreateRequest, RevokeAnswer, TokenAuthority } from "./token-authority.ts";
 import { type Direction, pageBounds, type TokenFilter, type TokenStore } from "./token-store.ts";
-import { requireCreation } from "./validation.ts";
+import { requireCreation, toReason } from "./validation.ts";
 
 export type DelegatedCreateRequest = Omit<CreateRequest, "account" | "livemode">;
 
@@ -22,6 +28,8 @@ export type DelegatedListRequest = {
   readonly states: readonly TokenState[];
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
+  readonly expiresBeforeMs: number | null;
 };
 
 export type DelegatedListAnswer = {
@@ -41,7 +49,9 @@ export type DelegatedTokens = {
   get(maker: StoredToken, id: string): Promise<Token>;
   /** Looks on until the page is full or nothing is left, however long that takes: give a signal to end it. */
   list(maker: StoredToken, request: DelegatedListRequest, signal: AbortSignal): Promise<DelegatedListAnswer>;
-  revoke(maker: StoredToken, id: string): Promise<RevokeAnswer>;
+  revoke(maker: StoredToken, id: string, reason: string): Promise<RevokeAnswer>;
+  /** Needs no permission. */
+  revokeSelf(maker: StoredToken, reason: string): Promise<RevokeAnswer>;
 };
 
 export type DelegatedTokensOptions = {
@@ -110,18 +120,26 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
     return token.createRevision;
   }
 
-  async function revoke(maker: StoredToken, id: string): Promise<RevokeAnswer> {
+  async function revoke(maker: StoredToken, id: string, reason: string): Promise<RevokeAnswer> {
+    // What makes no sense is told before what is not granted.
+    toReason(reason);
     // What the rule looks at never changes, so the token may be read before.
     requireRevocable(maker, await get(maker, id));
-    return await authority.revoke(callerOf(maker), id, "");
+    return await authority.revoke(callerOf(maker), id, reason);
   }
 
-  return { create, get, list, revoke };
+  async function revokeSelf(maker: StoredToken, reason: string): Promise<RevokeAnswer> {
+    toReason(reason);
+    requireSelfRevocable(maker);
+    return await authority.revoke(callerOf(maker), maker.id, reason);
+  }
+
+  return { create, get, list, revoke, revokeSelf };
 }
 
 /** What logs, journal and `createdBy` name. */
 export function callerOf(maker: StoredToken): Caller {
-  return { identity: maker.id, role: "bearer" };
+  return { identity: maker.id, role: "bearer", key: maker.issueRevision };
 }
 
 function filterOf(maker: StoredToken, request: DelegatedListRequest): TokenFilter {
@@ -133,10 +151,13 @@ function filterOf(maker: StoredToken, request: DelegatedListRequest): TokenFilte
     permission: null,
     createdFromMs: request.createdFromMs,
     createdBeforeMs: request.createdBeforeMs,
-    expiresBeforeMs: null,
+    expiresFromMs: request.expiresFromMs,
+    expiresBeforeMs: request.expiresBeforeMs,
     unusedSinceMs: null,
     nameContains: null,
     keyHint: null,
     createdBy: null,
+    held: null,
+    rotating: null,
   };
 }

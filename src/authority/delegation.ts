@@ -1,5 +1,5 @@
 import { missingPermissions } from "./permission.ts";
-import { type HoldRefusal, holdRefusal, isExpired, type StoredToken, type TokenType } from "./token.ts";
+import { type HoldRefusal, holdRefusal, isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
  * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and
@@ -12,12 +12,14 @@ export type DelegationReason =
   | "PERMISSION_OF_TOKENS"
   | "PERMISSION_NOT_COVERED"
   | "EXPIRES_AFTER_MAKER"
-  | "TOKEN_NOT_COVERED";
+  | "TOKEN_NOT_COVERED"
+  | "KEY_IS_PUBLIC";
 
 /** Why the key that makes a change may not make it: as Authenticate would refuse it now. */
 export type MakerRefusal =
   | "KEY_UNKNOWN"
   | "TOKEN_REVOKED"
+  | "KEY_RETIRED"
   | "TOKEN_EXPIRED"
   | HoldRefusal
   | "INSUFFICIENT_PERMISSIONS";
@@ -104,6 +106,17 @@ function isRevocable(maker: StoredToken, token: Pick<StoredToken, "type" | "perm
   );
 }
 
+/** Throws unless the bearer of this token may revoke it: everybody who sees a page holds its publishable key. */
+export function requireSelfRevocable(maker: StoredToken): void {
+  if (!isSelfRevocable(maker)) {
+    throw new DelegationError("KEY_IS_PUBLIC");
+  }
+}
+
+function isSelfRevocable({ type }: StoredToken): boolean {
+  return type !== "publishable";
+}
+
 /**
  * Whether the bearer of this token may know of the other: tokens of another account or mode do not exist for the
  * bearer.
@@ -113,12 +126,13 @@ export function isVisible(maker: StoredToken, token: Pick<StoredToken, "account"
 }
 
 /** What a bearer makes or revokes, as far as it must be covered. */
-type Subject = Pick<StoredToken, "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
+type Subject = Pick<StoredToken, "id" | "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
 
 /**
- * Why the bearer of this token may not create or revoke the other at this time, or null when it may. Null for the maker
- * means that there is no such token. A store asks it within the transaction that makes the change: what was true when
- * the request came may not be true any more.
+ * Why the bearer of this token may not create or revoke the other at this time, or null when it may. A bearer may
+ * always revoke its own token, whatever its permissions. The maker is the token as the bearer's key finds it; null means
+ * that there is no such key. A store asks it within the transaction that makes the change: what was true when the
+ * request came may not be true any more.
  */
 export function makerRefusal(
   action: "create" | "revoke",
@@ -132,12 +146,18 @@ export function makerRefusal(
   if (maker.revokedAtMs !== null) {
     return "TOKEN_REVOKED";
   }
+  if (isRetired(maker, nowMs)) {
+    return "KEY_RETIRED";
+  }
   if (isExpired(maker, nowMs)) {
     return "TOKEN_EXPIRED";
   }
   const hold = holdRefusal(maker);
   if (hold !== null) {
     return hold;
+  }
+  if (action === "revoke" && subject.id === maker.id) {
+    return isSelfRevocable(maker) ? null : "INSUFFICIENT_PERMISSIONS";
   }
   const isCovered =
     isVisible(maker, subject) &&

@@ -41,7 +41,8 @@ type PageRequest = {
   readonly pageToken: string;
 };
 
-export type ListRequest = PageRequest & {
+/** Which tokens are asked for. All given filters must hold. */
+export type FilterRequest = {
   /** Empty means all accounts. */
   readonly account: string;
   readonly types: readonly TokenType[];
@@ -51,6 +52,7 @@ export type ListRequest = PageRequest & {
   readonly permission: string;
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
   readonly expiresBeforeMs: number | null;
   readonly unusedSinceMs: number | null;
   /** Empty means any. */
@@ -59,7 +61,11 @@ export type ListRequest = PageRequest & {
   readonly keyHint: string;
   /** Empty means any. */
   readonly createdBy: string;
+  readonly held: boolean | null;
+  readonly rotating: boolean | null;
 };
+
+export type ListRequest = PageRequest & FilterRequest;
 
 export type ListAnswer = {
   /** Newest first. */
@@ -167,7 +173,8 @@ export function createLists(
   return { list, listChanges, listAccounts };
 }
 
-function filterOf(caller: Caller, request: ListRequest): TokenFilter {
+/** The filters as a store takes them. Throws FIELD_INVALID for one that breaks a rule, or that the role must give. */
+function filterOf(caller: Caller, request: FilterRequest): TokenFilter {
   if (request.account !== "") {
     requireAccount(request.account);
   } else if (!mayListAllAccounts(caller.role)) {
@@ -193,11 +200,14 @@ function filterOf(caller: Caller, request: ListRequest): TokenFilter {
     permission: nullIfEmpty(request.permission),
     createdFromMs: request.createdFromMs,
     createdBeforeMs: request.createdBeforeMs,
+    expiresFromMs: request.expiresFromMs,
     expiresBeforeMs: request.expiresBeforeMs,
     unusedSinceMs: request.unusedSinceMs,
     nameContains: nullIfEmpty(request.nameContains),
     keyHint: nullIfEmpty(request.keyHint),
     createdBy: nullIfEmpty(request.createdBy),
+    held: request.held,
+    rotating: request.rotating,
   };
 }
 

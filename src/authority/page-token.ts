@@ -94,25 +94,27 @@ function factsOf(filter: TokenFilter): readonly unknown[] {
     filter.expiresBeforeMs,
     filter.unusedSinceMs,
   ];
-  const later = [filter.nameContains, filter.keyHint];
-  const latest = [filter.createdBy];
-  if (isAny(latest)) {
-    return isAny(later) ? facts : [...facts, ...later];
-  }
-  return [...facts, ...later, ...latest];
+  return withLater(facts, [
+    [filter.nameContains, filter.keyHint],
+    [filter.createdBy],
+    [filter.expiresFromMs, filter.held, filter.rotating],
+  ]);
 }
 
 function changeFactsOf(filter: ChangeFilter, direction: Direction): readonly unknown[] {
-  const later = [filter.caller, filter.action, filter.account, filter.changedFromMs, filter.changedBeforeMs];
-  const latest = [filter.afterRevision, direction === "older" ? null : direction];
-  if (isAny(latest)) {
-    return isAny(later) ? [filter.tokenId] : [filter.tokenId, ...later];
-  }
-  return [filter.tokenId, ...later, ...latest];
+  return withLater(
+    [filter.tokenId],
+    [
+      [filter.caller, filter.action, filter.account, filter.changedFromMs, filter.changedBeforeMs],
+      [filter.afterRevision, direction === "older" ? null : direction],
+    ],
+  );
 }
 
-function isAny(filters: readonly unknown[]): boolean {
-  return filters.every((one) => one === null);
+/** Adds the filters of each later version, up to the last version of which one is given. */
+function withLater(facts: readonly unknown[], versions: readonly (readonly unknown[])[]): readonly unknown[] {
+  const last = versions.findLastIndex((filters) => filters.some((one) => one !== null));
+  return [...facts, ...versions.slice(0, last + 1).flat()];
 }
 
 function hashOf(facts: readonly unknown[]): Buffer {

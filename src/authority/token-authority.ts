@@ -3,6 +3,7 @@ import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
 import {
+  type AuthorityError,
   accountClosed,
   fieldInvalid,
   replayUnreadable,
@@ -13,14 +14,14 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { ChangeContext, JournalRow } from "./journal.ts";
+import type { ChangeContext, MadeChange } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import type { Sealer } from "./sealer.ts";
-import type { Token, TokenType } from "./token.ts";
+import { asUnused, type Token, type TokenType } from "./token.ts";
 import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
 import {
   requireAccount,
@@ -34,6 +35,7 @@ import {
 
 /** How many permissions one Authenticate may require. */
 export const maxRequiredPermissions = 16;
+const dayMs = 24 * 60 * 60 * 1000;
 
 export type CreateRequest = {
   readonly account: string;
@@ -97,36 +99,35 @@ export type TokenAuthorityOptions = {
   /** Null when there is no sealing secret: then request ids are refused. */
   readonly sealer: Sealer | null;
   readonly maxTokensPerAccount: number;
+  /** How long new live secret and restricted tokens may live at the most; null means no limit. */
+  readonly maxLifetimeDays: number | null;
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
 };
 
-/** A change as the journal has it. */
-export type MadeChange = JournalRow & { readonly hash: Uint8Array };
-
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, onChange } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange } = options;
 
   async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, asked);
     const request = { ...asked, name: toTokenName(asked.name) };
+    const overdue = lifetimeObjection(request);
+    if (overdue !== null && request.requestId === "") {
+      throw overdue;
+    }
     const key = mintKey(request.type, request.livemode);
     const outcome = await store.create(
       newToken(request, key),
       request.requestId === "" ? null : sealedRequest(caller, request, key),
-      maxTokensPerAccount,
+      // The limit may have been lowered since the first answer: without room, the store answers only what was created.
+      overdue === null ? maxTokensPerAccount : 0,
       contextOf(caller),
     );
     switch (outcome.kind) {
       case "created":
-        onChange({
-          ...outcome.head,
-          caller: caller.identity,
-          action: "create",
-          subject: { tokenId: outcome.token.id },
-        });
-        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
+        onChange(outcome.change);
+        return { token: asUnused(outcome.token), key, revision: outcome.change.revision };
       case "replayed":
         return {
           token: outcome.token,
@@ -142,14 +143,26 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       case "already_expired":
         throw fieldInvalid("expiresAtMs", "must lie in the future");
       case "limit_reached":
-        throw tokenLimitReached(maxTokensPerAccount);
+        throw overdue ?? tokenLimitReached(maxTokensPerAccount);
       case "storage_low":
         throw storageLow();
     }
   }
 
-  function contextOf({ identity, role }: Caller): ChangeContext {
-    return { caller: identity, atMs: clock(), isBearer: role === "bearer" };
+  /** Null where the token does not live too long. */
+  function lifetimeObjection({ type, livemode, expiresAtMs }: CreateRequest): AuthorityError | null {
+    const isFree = maxLifetimeDays === null || type === "publishable" || !livemode;
+    if (isFree || (expiresAtMs !== null && expiresAtMs <= clock() + maxLifetimeDays * dayMs)) {
+      return null;
+    }
+    return fieldInvalid(
+      "expiresAtMs",
+      `must be given, and at most ${maxLifetimeDays} days ahead: live ${type} keys live no longer here`,
+    );
+  }
+
+  function contextOf(caller: Caller): ChangeContext {
+    return { caller: caller.identity, atMs: clock(), bearerKey: caller.role === "bearer" ? caller.key : null };
   }
 
   function sealedRequest(caller: Caller, request: CreateRequest, key: string): CreateRequestRecord {
@@ -210,8 +223,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.head !== null) {
-      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", subject: { tokenId: outcome.token.id } });
+    if (outcome.change !== null) {
+      onChange(outcome.change);
     }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {

@@ -1,6 +1,6 @@
 import type { MakerRefusal } from "./delegation.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Action, Change, ChangeContext, JournalHead, Subject } from "./journal.ts";
+import type { Action, Change, ChangeContext, JournalHead, MadeChange, Subject } from "./journal.ts";
 import type { AccountState, StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
@@ -26,7 +26,7 @@ export type CreateRequestRecord = {
 };
 
 export type CreateOutcome =
-  | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
+  | { readonly kind: "created"; readonly token: StoredToken; readonly change: MadeChange }
   /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
   | MakerRefused
@@ -37,8 +37,8 @@ export type CreateOutcome =
   | { readonly kind: "storage_low" };
 
 export type RevokeOutcome =
-  /** `head` is the change that revoked it; null when it was revoked before, and nothing changed. */
-  { readonly kind: "revoked"; readonly token: Token; readonly head: JournalHead | null } | MakerRefused;
+  /** `change` is null when it was revoked before, and nothing changed. */
+  { readonly kind: "revoked"; readonly token: Token; readonly change: MadeChange | null } | MakerRefused;
 
 export type HoldOutcome = HoldSet | { readonly kind: "account_closed" };
 
@@ -63,12 +63,17 @@ export type TokenFilter = {
   readonly permission: string | null;
   readonly createdFromMs: number | null;
   readonly createdBeforeMs: number | null;
+  readonly expiresFromMs: number | null;
   readonly expiresBeforeMs: number | null;
   readonly unusedSinceMs: number | null;
   /** Upper and lower case of ASCII letters are alike. */
   readonly nameContains: string | null;
   readonly keyHint: string | null;
   readonly createdBy: string | null;
+  /** Whether the token is held, or its account. */
+  readonly held: boolean | null;
+  /** Whether two keys of the token authenticate, if nothing else is in their way than a hold. */
+  readonly rotating: boolean | null;
 };
 
 export type Direction = "older" | "newer";
@@ -237,7 +242,7 @@ export interface TokenWrites {
    * A closed account is refused next: once its closure was answered, nothing is created in it, and no key shown again.
    * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay
    * when its body is the same, else as reused. Then a token that has already expired, an account that has
-   * `maxLiveTokens` unrevoked and unexpired tokens, and a store short of room are refused.
+   * `maxLiveTokens` unrevoked and unexpired tokens (0 creates nothing), and a store short of room are refused.
    */
   create(
     token: NewToken,

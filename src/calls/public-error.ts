@@ -16,6 +16,8 @@ export type PublicError = {
   readonly message: string;
   /** The parameter that is at fault, or null. */
   readonly param: string | null;
+  /** What the key must have, where that is why it is refused: as Authenticate was asked, 1 to 16 permissions. */
+  readonly requiredPermissions?: readonly string[];
 };
 
 /** The request presents no key. */
@@ -40,6 +42,7 @@ const refusals = {
   KEY_MALFORMED: [401, "The API key is not a key: check that it was copied whole."],
   KEY_UNKNOWN: [401, "There is no such API key."],
   TOKEN_REVOKED: [401, "The API key was revoked."],
+  KEY_RETIRED: [401, "The API key was replaced by a newer one of the same token, and has ended."],
   TOKEN_EXPIRED: [401, "The API key has expired."],
   LIVEMODE_MISMATCH: [403, "The API key is of the other mode: live keys and test keys are not exchangeable."],
   TYPE_NOT_ALLOWED: [403, "API keys of this type may not do this."],
@@ -49,11 +52,15 @@ const refusals = {
   ACCOUNT_CLOSED: [401, "The account of this API key is closed."],
 } satisfies Record<RefusalReason, readonly [status: 401 | 403, message: string]>;
 
-/** How a refused key is told to its bearer. The codes are the reasons in lower case. */
-export function publicRefusal(reason: RefusalReason): PublicError {
+/**
+ * How a refused key is told to its bearer: `requiredPermissions` are those that Authenticate was asked for. The codes
+ * are the reasons in lower case.
+ */
+export function publicRefusal(reason: RefusalReason, requiredPermissions: readonly string[]): PublicError {
   const [status, message] = refusals[reason];
   const type = status === 401 ? "authentication_error" : "permission_error";
-  return { status, type, code: reason.toLowerCase(), message, param: null };
+  const error = { status, type, code: reason.toLowerCase(), message, param: null } as const;
+  return reason === "INSUFFICIENT_PERMISSIONS" ? { ...error, requiredPermissions } : error;
 }
 
 /** The header of the request is larger than is read: to try again does not help. */
@@ -80,14 +87,20 @@ export function createRequestId(): string {
 }
 
 /** The body that every error has. */
-export function publicErrorBody({ type, code, message, param }: PublicError, requestId: string): string {
-  return JSON.stringify({ error: { type, code, message, param, request_id: requestId } });
+export function publicErrorBody(error: PublicError, requestId: string): string {
+  const { type, code, message, param, requiredPermissions } = error;
+  // JSON leaves out what is undefined.
+  const members = { type, code, message, param, required_permissions: requiredPermissions, request_id: requestId };
+  return JSON.stringify({ error: members });
 }
 
 /** The WWW-Authenticate header of a 401 or 403 (RFC 6750 section 3), or null. */
-export function challengeOf({ status, code }: PublicError): string | null {
+export function challengeOf({ status, code, requiredPermissions }: PublicError): string | null {
   if (status === 401) {
     return code === keyMissing.code ? 'Bearer realm="CasaPay"' : 'Bearer realm="CasaPay", error="invalid_token"';
   }
-  return code === "insufficient_permissions" ? 'Bearer realm="CasaPay", error="insufficient_scope"' : null;
+  // Permissions need no quoting: Authenticate has refused a question with any other character in them.
+  return requiredPermissions === undefined
+    ? null
+    : `Bearer realm="CasaPay", error="insufficient_scope", scope="${requiredPermissions.join(" ")}"`;
 }

@@ -19,11 +19,14 @@ const filter: TokenFilter = {
   permission: "events:read",
   createdFromMs: 1,
   createdBeforeMs: 2,
+  expiresFromMs: 2,
   expiresBeforeMs: 3,
   unusedSinceMs: 4,
   nameContains: "till",
   keyHint: "Zz09",
   createdBy: "tok_1",
+  held: true,
+  rotating: false,
 };
 const changes: ChangeFilter = {
   tokenId: "tok_1",
@@ -63,6 +66,10 @@ describe("page tokens", () => {
       { ...filter, nameContains: "Zz09", keyHint: "till" },
       { ...filter, nameContains: null, keyHint: null },
       { ...filter, createdBy: null },
+      { ...filter, expiresFromMs: 3, expiresBeforeMs: 2 },
+      { ...filter, held: null },
+      { ...filter, held: false, rotating: true },
+      { ...filter, rotating: null },
       { ...filter, keyHint: "tok_1", createdBy: "Zz09" },
     ];
     expect(others.map((other) => decodePageToken(token, other))).toEqual(others.map(() => null));
@@ -91,7 +98,7 @@ describe("page tokens", () => {
   });
 
   it("do not expire: one from before a filter was added is still good where that is not given", () => {
-    const old = { ...filter, createdBy: null };
+    const old = { ...filter, createdBy: null, expiresFromMs: null, held: null, rotating: null };
     const older = { ...old, nameContains: null, keyHint: null };
     const position = { direction: "older" as const, after: 7 };
     expect(decodePageToken("AQAAAAAAAAAAB_10uGCT2sY48YibNRbwC9g", older)).toEqual(position);
@@ -186,11 +193,9 @@ it("of accounts is as long as its account is, to the longest", () => {
 });
 
 it("is bound to each filter that came later, also to one alone", () => {
-  const text = encodePageToken(
-    { direction: "older", after: 7 },
-    { ...filter, nameContains: null, keyHint: "Zz09", createdBy: null },
-  );
-  expect(decodePageToken(text, { ...filter, nameContains: null, keyHint: null, createdBy: null })).toBeNull();
+  const none = { nameContains: null, keyHint: null, createdBy: null, expiresFromMs: null, held: null, rotating: null };
+  const text = encodePageToken({ direction: "older", after: 7 }, { ...filter, ...none, keyHint: "Zz09" });
+  expect(decodePageToken(text, { ...filter, ...none })).toBeNull();
   const ofChanges = encodeChangePageToken(7, { ...allChanges, action: "revoke" });
   expect(decodeChangePageToken(ofChanges, allChanges)).toBeNull();
   const ofTail = encodeChangePageToken(7, { ...allChanges, afterRevision: 3 }, "newer");

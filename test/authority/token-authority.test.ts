@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { createSealer } from "../../src/authority/sealer.ts";
 import { stateOf } from "../../src/authority/token.ts";
-import { openAuthority, refusalOf } from "../support/authority-rig.ts";
+import { authorityOver } from "../support/authority-over.ts";
+import { aSecretKey, openAuthority, operator, refusalOf } from "../support/authority-rig.ts";
 
 describe("authenticating", () => {
   it("refuses a token from the millisecond it expires", async () => {
@@ -94,6 +96,36 @@ describe("creating", () => {
       "FIELD_INVALID: expiresAtMs must lie in the future",
     );
     expect((await authority.issue({ expiresAtMs: authority.clock.nowMs + 1 })).id).toMatch(/^tok_/);
+  });
+
+  it("refuses a live secret or restricted key that lives longer than the limit, at the millisecond, and no other", async () => {
+    const authority = await openAuthority({ maxLifetimeDays: 90 });
+    const latestMs = authority.clock.nowMs + 90 * 24 * 60 * 60 * 1000;
+    const live = { livemode: true } as const;
+    const restricted = { ...live, type: "restricted", permissions: ["charges:read"] } as const;
+    const tooLong =
+      "FIELD_INVALID: expiresAtMs must be given, and at most 90 days ahead: live secret keys live no longer here";
+    expect(await refusalOf(authority.issue(live))).toBe(tooLong);
+    expect(await refusalOf(authority.issue({ ...live, expiresAtMs: latestMs + 1 }))).toBe(tooLong);
+    expect(await refusalOf(authority.issue({ ...restricted, expiresAtMs: latestMs + 1 }))).toMatch(
+      "expiresAtMs must be given",
+    );
+    expect((await authority.issue({ ...live, expiresAtMs: latestMs })).id).toMatch(/^tok_/);
+    expect((await authority.issue({ ...restricted, expiresAtMs: latestMs })).id).toMatch(/^tok_/);
+    expect((await authority.issue({ ...live, type: "publishable" })).id).toMatch(/^tok_/);
+    expect((await authority.issue()).id).toMatch(/^tok_/);
+  });
+
+  it("answers a repeated request though the limit of lifetimes was lowered since, and creates nothing more", async () => {
+    const sealer = createSealer(new Uint8Array(32));
+    const before = await openAuthority({ sealer });
+    const after = authorityOver(before.store, { sealer, maxLifetimeDays: 1, clock: () => before.clock.nowMs });
+    const request = { livemode: true, requestId: "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52" } as const;
+    const first = await before.issue(request);
+    const ask = (requestId: string) => after.create(operator, { ...aSecretKey, livemode: true, requestId });
+    expect(await ask(request.requestId)).toMatchObject({ token: { id: first.id }, key: first.key });
+    expect(await refusalOf(ask("0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c53"))).toMatch("expiresAtMs must be given");
+    expect((await before.listTokens()).tokens).toHaveLength(1);
   });
 
   it("counts towards an account's limit only what still lives", async () => {

@@ -111,6 +111,44 @@ describe.each([envoyDoor, forwardAuthDoor])("at the door of $name", (door: Door)
     }
   });
 
+  it("a key that lacks a permission is told all that the route asks for, in body and challenge", async () => {
+    const most = Array.from({ length: 16 }, (_, at) => `r${"x".repeat(60)}${String(at).padStart(2, "0")}:write`);
+    for (const [said, required] of [
+      ["charges:write,files:read", ["charges:write", "files:read"]],
+      ["files:write", ["files:write"]],
+      [most.join(" "), most],
+    ] as const) {
+      const { status, headers, body } = await ask(bearer(restricted.key), [["permission", said]]);
+      expect(status).toBe(403);
+      const { error } = JSON.parse(body);
+      expect(Object.keys(error)).toEqual(["type", "code", "message", "param", "required_permissions", "request_id"]);
+      expect(error.required_permissions).toEqual(required);
+      expect(headers["www-authenticate"]).toBe(
+        `Bearer realm="CasaPay", error="insufficient_scope", scope="${required.join(" ")}"`,
+      );
+      expect(`${headers["www-authenticate"]}${body}`.length).toBeLessThan(3 * 1024);
+    }
+    for (const words of [
+      [...none, ["types", "publishable"]],
+      [...none, ["livemode", "true"]],
+    ] as const) {
+      const { headers, body } = await ask(bearer(restricted.key), words);
+      expect(headers["www-authenticate"]).toBeUndefined();
+      expect(body).not.toContain("required_permissions");
+    }
+  });
+
+  it.each(['a:read"', "a:read\r\nx-a: b", "ä:read", "a:read\u2028", "A:read", `${"a".repeat(64)}:read`])(
+    "what is no permission reaches no header, and no body as one: %j",
+    async (said) => {
+      for (const list of [said, `charges:write,${said}`]) {
+        const { headers, body } = await ask(bearer(restricted.key), [["permission", list]]);
+        expect(headers["www-authenticate"]).toBeUndefined();
+        expect(body).not.toContain("required_permissions");
+      }
+    },
+  );
+
   it("a key is refused from the answer to its revocation on", async () => {
     const { key, id } = await authority.issue();
     expect((await ask(bearer(key))).status).toBe(200);

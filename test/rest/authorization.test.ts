@@ -19,18 +19,21 @@ const operations = {
   get: (rig: RestRig, key: string, other: Made) => rig.codeOf("GET", `/v1/tokens/${other.id}`, { key }),
   list: (rig: RestRig, key: string) => rig.codeOf("GET", "/v1/tokens", { key }),
   revoke: (rig: RestRig, key: string, other: Made) => rig.codeOf("POST", `/v1/tokens/${other.id}/revoke`, { key }),
+  getSelf: (rig: RestRig, key: string) => rig.codeOf("GET", "/v1/tokens/self", { key }),
+  revokeSelf: (rig: RestRig, key: string) => rig.codeOf("POST", "/v1/tokens/self/revoke", { key }),
 };
 
 const may = "200 ok";
 const type = "403 type_not_allowed";
 const lacks = "403 insufficient_permissions";
+const everybodys = "403 key_is_public";
 
 const matrix: Readonly<Record<keyof typeof keys, Readonly<Record<keyof typeof operations, string>>>> = {
-  secret: { create: may, get: may, list: may, revoke: may },
-  publishable: { create: type, get: type, list: type, revoke: type },
-  "restricted, tokens:read": { create: lacks, get: may, list: may, revoke: lacks },
-  "restricted, tokens:write": { create: may, get: may, list: may, revoke: may },
-  "restricted, neither": { create: lacks, get: lacks, list: lacks, revoke: lacks },
+  secret: { create: may, get: may, list: may, revoke: may, getSelf: may, revokeSelf: may },
+  publishable: { create: type, get: type, list: type, revoke: type, getSelf: may, revokeSelf: everybodys },
+  "restricted, tokens:read": { create: lacks, get: may, list: may, revoke: lacks, getSelf: may, revokeSelf: may },
+  "restricted, tokens:write": { create: may, get: may, list: may, revoke: may, getSelf: may, revokeSelf: may },
+  "restricted, neither": { create: lacks, get: lacks, list: lacks, revoke: lacks, getSelf: may, revokeSelf: may },
 };
 
 function cases() {
@@ -54,12 +57,46 @@ describe("what a key may do", () => {
     expect(await rig.verdictOf(other.key)).toBe(changed ? "TOKEN_REVOKED" : "principal");
   });
 
-  it.each(["create", "get", "list", "revoke"] as const)("without a key, %s: 401 and a challenge", async (operation) => {
-    const paths = { create: "/v1/tokens", get: "/v1/tokens/x", list: "/v1/tokens", revoke: "/v1/tokens/x/revoke" };
-    const method = operation === "get" || operation === "list" ? "GET" : "POST";
-    const { status, header, json } = await rig.call(method, paths[operation]);
+  it.each([
+    ["POST", "/v1/tokens"],
+    ["GET", "/v1/tokens/x"],
+    ["GET", "/v1/tokens"],
+    ["POST", "/v1/tokens/x/revoke"],
+    ["GET", "/v1/tokens/self"],
+    ["POST", "/v1/tokens/self/revoke"],
+  ])("without a key, %s %s: 401 and a challenge", async (method, path) => {
+    const { status, header, json } = await rig.call(method, path);
     expect([status, json.error.type, json.error.code]).toEqual([401, "authentication_error", "key_missing"]);
     expect(header.get("www-authenticate")).toBe('Bearer realm="CasaPay"');
+  });
+
+  it.each([
+    ["POST", "/v1/tokens", "tokens:write"],
+    ["GET", "/v1/tokens/x", "tokens:read"],
+    ["GET", "/v1/tokens", "tokens:read"],
+    ["POST", "/v1/tokens/x/revoke", "tokens:write"],
+  ])("with a key that lacks a permission, %s %s: 403, and which it needs", async (method, path, permission) => {
+    const { key } = await rig.restricted(["events:write"]);
+    const { status, header, json } = await rig.call(method, path, { key });
+    expect([status, json.error.code]).toEqual([403, "insufficient_permissions"]);
+    expect(json.error).toMatchObject({ required_permissions: [permission] });
+    const challenge = `Bearer realm="CasaPay", error="insufficient_scope", scope="${permission}"`;
+    expect(header.get("www-authenticate")).toBe(challenge);
+  });
+
+  it("with a key of the wrong type, or that may not give as much: 403, and no permission that would help", async () => {
+    const { key: publishable } = await rig.issue({ type: TokenType.PUBLISHABLE });
+    const { key: writer } = await rig.restricted(["tokens:write"]);
+    const body = { name: "a key", permissions: ["events:read"] };
+    for (const [key, path] of [
+      [publishable, "/v1/tokens"],
+      [publishable, "/v1/tokens/self/revoke"],
+      [writer, "/v1/tokens"],
+    ] as const) {
+      const { status, header, json } = await rig.call("POST", path, path === "/v1/tokens" ? { key, body } : { key });
+      expect([status, header.get("www-authenticate")]).toEqual([403, null]);
+      expect(Object.keys(json.error)).toEqual(["type", "code", "message", "param", "request_id"]);
+    }
   });
 
   it("with a key that is malformed, unknown, revoked or expired: 401", async () => {

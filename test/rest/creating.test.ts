@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { createAccountRate } from "../../src/doors/rest/account-rate.ts";
 import { type RestAnswer, RestRig } from "./rest-rig.ts";
@@ -171,6 +172,17 @@ describe("creations of an account", () => {
     const { status, json } = await create(rig, key, null);
     expect([status, json.error.type, json.error.code]).toEqual([503, "api_error", "storage_low"]);
     expect(await rig.codeOf("POST", `/v1/tokens/${other.id}/revoke`, { key })).toBe("200 ok");
+  });
+
+  it("must expire as soon as the limit says, which names expires_at", async () => {
+    await using rig = await RestRig.start({ TOKEN_AUTHORITY_MAX_LIFETIME_DAYS: "30" });
+    const expireTime = timestampFromMs(rig.clock.nowMs + 30 * 24 * 60 * 60 * 1000);
+    const { key } = await rig.issue({ livemode: true, expireTime });
+    const { status, json } = await create(rig, key, null);
+    expect([status, json.error.code, json.error.param]).toEqual([400, "parameter_invalid", "expires_at"]);
+    expect(json.error.message).toMatch("at most 30 days ahead");
+    const expiresAt = Math.floor(rig.clock.nowMs / 1000) + 29 * 24 * 60 * 60;
+    expect((await create(rig, key, null, { expires_at: expiresAt })).status).toBe(200);
   });
 
   it("stop at the number of live tokens that an account may have", async () => {

@@ -47,8 +47,8 @@ function operationOf(method: string, path: string): DocumentedOperation | null {
 }
 
 function headerFault({ headers = {} }: DocumentedResponse, { status, header }: Answer): string | null {
-  for (const [name, { schema }] of Object.entries(headers)) {
-    if (!ajv.validate(schema, header.get(name))) {
+  for (const [name, { required, schema }] of Object.entries(headers)) {
+    if ((required || header.has(name)) && !ajv.validate(schema, header.get(name))) {
       return `${status} has ${name}: ${header.get(name)}`;
     }
   }

@@ -11,6 +11,7 @@ const refusals = {
   KEY_MALFORMED: true,
   KEY_UNKNOWN: true,
   TOKEN_REVOKED: true,
+  KEY_RETIRED: true,
   TOKEN_EXPIRED: true,
   TYPE_NOT_ALLOWED: true,
   INSUFFICIENT_PERMISSIONS: true,
@@ -22,6 +23,7 @@ const delegation = {
   PERMISSION_NOT_COVERED: true,
   EXPIRES_AFTER_MAKER: true,
   TOKEN_NOT_COVERED: true,
+  KEY_IS_PUBLIC: true,
 } satisfies Record<DelegationReason, true>;
 
 // The others come of parameters, or cannot come of what this face asks for.
@@ -41,7 +43,7 @@ function publicErrors(): readonly bearerErrors.PublicError[] {
   );
   return [
     ...constants,
-    ...Object.keys(refusals).map((reason) => bearerErrors.publicRefusal(reason as RefusalReason)),
+    ...Object.keys(refusals).map((reason) => bearerErrors.publicRefusal(reason as RefusalReason, [])),
     ...Object.keys(delegation).map((reason) => restErrors.fromDelegation(reason as DelegationReason)),
     ...reasons
       .map((reason) => restErrors.fromAuthority(new AuthorityError(reason, { rule: "" })))

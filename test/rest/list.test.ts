@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { mintTokenId } from "../../src/authority/key.ts";
@@ -120,6 +121,22 @@ describe("a list", () => {
     ]);
   });
 
+  it("shows what expires in a span of whole seconds, and nothing that never expires", async () => {
+    await using rig = await RestRig.start();
+    const second = Math.floor(rig.clock.nowMs / 1000) + 10;
+    const made: string[] = [];
+    for (const ms of [second * 1000 - 1, second * 1000, second * 1000 + 999, second * 1000 + 1000]) {
+      made.unshift((await rig.issue({ expireTime: timestampFromMs(ms) })).id);
+    }
+    const { key } = await rig.issue();
+    const only = async (query: string) => (await idsOf(rig, key, `?${query}`)).ids;
+    const [after, end, start, before] = made;
+    expect(await only(`expires_at[gte]=${second}`)).toEqual([after, end, start]);
+    expect(await only(`expires_at[gt]=${second}`)).toEqual([after]);
+    expect(await only(`expires_at[lt]=${second}`)).toEqual([before]);
+    expect(await only(`expires_at[gte]=${second}&expires_at[lte]=${second}&created[gte]=1`)).toEqual([end, start]);
+  });
+
   it("looks beyond 10,000 tokens that it does not show, and is right about whether there is more", async () => {
     await using rig = await RestRig.start();
     const oldest = await rig.issue();
@@ -129,7 +146,7 @@ describe("a list", () => {
       await using store = await openStore(rig.config().store.directory);
       const token = { account: "acct_1", name: "n", type: "restricted", livemode: false, keyHint: "0000" } as const;
       const created: Promise<unknown>[] = [];
-      const context = { caller: "local", atMs: rig.clock.nowMs, isBearer: false };
+      const context = { caller: "local", atMs: rig.clock.nowMs, bearerKey: null };
       for (let left = 10_001; left > 0; left -= 1) {
         const facts = { id: mintTokenId(), digest: randomBytes(32), permissions: ["events:read"], expiresAtMs: null };
         created.push(store.create({ ...token, ...facts }, null, 1_000_000, context));

@@ -75,6 +75,8 @@ describe("an outage", () => {
     expect(await call("GET", `/v1/tokens/${id}`)).toBe("503 unavailable");
     expect(await call("POST", "/v1/tokens", creation)).toBe("503 unavailable");
     expect(await call("POST", `/v1/tokens/${id}/revoke`)).toBe("503 unavailable");
+    expect(await call("GET", "/v1/tokens/self")).toBe("503 unavailable");
+    expect(await call("POST", "/v1/tokens/self/revoke")).toBe("503 unavailable");
     expect(calls.map(({ code, refusal }) => [code, refusal])).toEqual(calls.map(() => ["UNAVAILABLE", null]));
   });
 
@@ -142,10 +144,10 @@ describe("a key that is revoked after it was accepted", () => {
         },
         async revoke(maker) {
           await revokeKey();
-          return tokens.revoke(maker, maker.id);
+          return tokens.revoke(maker, maker.id, "");
         },
       }));
-      revokeKey = () => store.revoke(own.id, "leaked", { caller: "local", atMs: Date.now(), isBearer: false });
+      revokeKey = () => store.revoke(own.id, "leaked", { caller: "local", atMs: Date.now(), bearerKey: null });
       expect(await call("POST", path, path === "/v1/tokens" ? creation : "")).toBe("401 token_revoked");
       expect(calls.at(-1)).toMatchObject({
         code: "UNAUTHENTICATED",

@@ -1,5 +1,6 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { describe, expect, it } from "vitest";
+import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { createAccountPlaces } from "../../src/doors/rest/account-places.ts";
 import { RestRig } from "./rest-rig.ts";
 
@@ -19,29 +20,53 @@ function answered(stream: ClientHttp2Stream): Promise<unknown> {
   });
 }
 
+/** Asks ten times, takes nothing of the answers, and returns once four have begun. */
+async function hoardAnswers(rig: RestRig, path: string, key: string) {
+  const session = connectIdle(rig);
+  let begun = 0;
+  const answers = Array.from({ length: 10 }, () =>
+    answered(ask(session, "GET", path, key)).then((status) => {
+      begun += 1;
+      return status;
+    }),
+  );
+  await expect.poll(() => begun, { timeout: 10_000 }).toBe(4);
+  return {
+    begun: () => begun,
+    async take(): Promise<readonly unknown[]> {
+      session.settings({ initialWindowSize: 65_535 });
+      const statuses = await Promise.all(answers);
+      session.destroy();
+      return statuses;
+    },
+  };
+}
+
 describe("requests of an account", () => {
   it("are four at once, until the last byte is taken; others and revocations do not wait for them", async () => {
     await using rig = await RestRig.start();
     const [leaked, own] = [await rig.issue(), await rig.issue()];
     const other = await rig.issue({ account: "acct_2" });
-    const hoarder = connectIdle(rig);
-    let begun = 0;
-    const answers = Array.from({ length: 10 }, () =>
-      answered(ask(hoarder, "GET", "/v1/tokens", leaked.key)).then((status) => {
-        begun += 1;
-        return status;
-      }),
-    );
-    await expect.poll(() => begun, { timeout: 10_000 }).toBe(4);
+    const hoard = await hoardAnswers(rig, "/v1/tokens", leaked.key);
     const client = connectIdle(rig);
     expect(await answered(ask(client, "GET", "/v1/tokens", other.key))).toBe(200);
     expect(await answered(ask(client, "POST", `/v1/tokens/${leaked.id}/revoke`, own.key))).toBe(200);
-    expect(begun).toBe(4);
+    expect(hoard.begun()).toBe(4);
     // The places come free as the client takes what it asked for. Its key is judged anew when its turn has come.
-    hoarder.settings({ initialWindowSize: 65_535 });
-    expect((await Promise.all(answers)).toSorted()).toEqual([...Array(4).fill(200), ...Array(6).fill(401)]);
-    hoarder.destroy();
+    expect((await hoard.take()).toSorted()).toEqual([...Array(4).fill(200), ...Array(6).fill(401)]);
     client.destroy();
+  });
+
+  it("do not wait for those who have a publishable key, which anybody has, and ask for its token", async () => {
+    await using rig = await RestRig.start();
+    const { key } = await rig.issue();
+    const published = await rig.issue({ type: TokenType.PUBLISHABLE });
+    const hoard = await hoardAnswers(rig, "/v1/tokens/self", published.key);
+    expect(await rig.codeOf("GET", "/v1/tokens", { key })).toBe("200 ok");
+    expect(await rig.codeOf("GET", "/v1/tokens/self", { key })).toBe("200 ok");
+    expect(await rig.codeOf("POST", `/v1/tokens/${published.id}/revoke`, { key })).toBe("200 ok");
+    expect(hoard.begun()).toBe(4);
+    expect((await hoard.take()).toSorted()).toEqual([...Array(4).fill(200), ...Array(6).fill(401)]);
   });
 
   it("give their places back when their client goes", async () => {

@@ -19,6 +19,7 @@ export function authorityOver(store: TokenStore, options: Partial<TokenAuthority
     lastUse: createLastUseRecorder(store, () => {}),
     sealer: null,
     maxTokensPerAccount: 1000,
+    maxLifetimeDays: null,
     onChange() {},
     ...options,
   });

@@ -3,15 +3,15 @@ import { AuthorityError } from "../../src/authority/errors.ts";
 import type { AuthenticateRequest } from "../../src/authority/judge.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import type { ListChangesRequest, ListRequest } from "../../src/authority/lists.ts";
-import type { CreateRequest } from "../../src/authority/token-authority.ts";
+import type { CreateRequest, TokenAuthorityOptions } from "../../src/authority/token-authority.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { authorityOver } from "./authority-over.ts";
 
 /** Who asks, unless a test says otherwise: as a plaintext caller on the machine itself. */
-const operator = { identity: "local", role: "operator" } as const;
+export const operator = { identity: "local", role: "operator" } as const;
 
 /** The authority over a store of its own, without a wire, with a clock moved by hand. Gone when the test ends. */
-export async function openAuthority({ maxTokensPerAccount = 1000 } = {}) {
+export async function openAuthority({ maxTokensPerAccount = 1000, ...options }: Partial<TokenAuthorityOptions> = {}) {
   const clock = { nowMs: Date.UTC(2026, 10, 24) };
   const store = await openStore(temporaryDataDirectory());
   const lastUse = createLastUseRecorder(
@@ -25,26 +25,18 @@ export async function openAuthority({ maxTokensPerAccount = 1000 } = {}) {
     clock: createSteadyClock(() => clock.nowMs, createTimeSeen(0)).now,
     lastUse,
     maxTokensPerAccount,
+    ...options,
   });
 
   return {
     ...authority,
+    store,
     clock,
     /** Writes down what was noted of last uses. */
     flush: lastUse.flush,
     /** Creates a secret key, or what is said. */
     async issue(facts: Partial<CreateRequest> = {}) {
-      const request: CreateRequest = {
-        account: "acct_1",
-        name: "a key",
-        type: "secret",
-        livemode: false,
-        permissions: [],
-        expiresAtMs: null,
-        requestId: "",
-        ...facts,
-      };
-      const { token, key, revision } = await authority.create(operator, request);
+      const { token, key, revision } = await authority.create(operator, { ...aSecretKey, ...facts });
       return { token, id: token.id, key, revision };
     },
     async revoke(id: string, reason = "") {
@@ -70,6 +62,16 @@ export async function openAuthority({ maxTokensPerAccount = 1000 } = {}) {
   };
 }
 
+export const aSecretKey: CreateRequest = {
+  account: "acct_1",
+  name: "a key",
+  type: "secret",
+  livemode: false,
+  permissions: [],
+  expiresAtMs: null,
+  requestId: "",
+};
+
 const allTokens: ListRequest = {
   pageSize: 0,
   pageToken: "",
@@ -80,11 +82,14 @@ const allTokens: ListRequest = {
   permission: "",
   createdFromMs: null,
   createdBeforeMs: null,
+  expiresFromMs: null,
   expiresBeforeMs: null,
   unusedSinceMs: null,
   nameContains: "",
   keyHint: "",
   createdBy: "",
+  held: null,
+  rotating: null,
 };
 
 const allChanges: ListChangesRequest = {

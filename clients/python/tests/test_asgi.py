@@ -14,7 +14,7 @@ from conftest import Authority, StartAuthority, certificate
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import InvalidStatus
 
-from casapay_token_authority import AsyncTokenAuthority, Plaintext, Question, TokenType
+from casapay_token_authority import AsyncTokenAuthority, Plaintext, Question, Refusal, RefusalReason, TokenType
 from casapay_token_authority._operations import Operations
 from casapay_token_authority.asgi import Receive, RequireKey, Scope, Send, principal_of
 
@@ -104,7 +104,8 @@ def _assert_error(response: httpx.Response, status: int, kind: str, code: str, c
     assert response.headers.get("www-authenticate") == challenge
     assert response.headers.get("retry-after") == ("1" if status == 503 else None)
     error = response.json()["error"]
-    assert list(error) == ["type", "code", "message", "param", "request_id"]
+    required = ["required_permissions"] if code == "insufficient_permissions" else []
+    assert list(error) == ["type", "code", "message", "param", *required, "request_id"]
     assert (error["type"], error["code"], error["param"]) == (kind, code, None)
     assert error["request_id"].startswith("req_")
 
@@ -152,7 +153,7 @@ async def test_answers_every_refusal_as_the_authority_itself_does(
             [("x-api-key", await _key(client, permissions=["files:read"]))],
             403,
             "insufficient_permissions",
-            f'{BEARER}, error="insufficient_scope"',
+            f'{BEARER}, error="insufficient_scope", scope="events:read"',
         ),
     ):
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
@@ -160,7 +161,33 @@ async def test_answers_every_refusal_as_the_authority_itself_does(
             response = await http.get(f"http://{host}/?key={good}", headers=raw)
         kind = "authentication_error" if status == 401 else "permission_error"
         _assert_error(response, status, kind, code, challenge)
+        assert response.json()["error"].get("required_permissions") == (
+            ["events:read"] if code == "insufficient_permissions" else None
+        )
     assert api.seen == []
+
+
+@pytest.mark.parametrize(
+    ("permissions", "scope"),
+    [
+        (['a:read", x="', "a:read\r\nset-cookie: a=b", "\u00e4:read", "a:read", "b:write"], ', scope="a:read b:write"'),
+        (["a:read\n"], ""),
+        ([], ""),
+    ],
+)
+async def test_nothing_but_permissions_gets_into_a_header(permissions: list[str], scope: str, api: Api) -> None:
+    class Lenient:
+        """Stands in for a client, and looks at nothing."""
+
+        async def authenticate(self, *_: Any, **__: Any) -> Refusal:
+            return Refusal(RefusalReason.INSUFFICIENT_PERMISSIONS)
+
+    authority: Any = Lenient()
+    async with _served(RequireKey(api, authority, Question(permissions))) as host:
+        response = await _get(host, ("x-api-key", "key"))
+    challenge = f'{BEARER}, error="insufficient_scope"{scope}'
+    _assert_error(response, 403, "permission_error", "insufficient_permissions", challenge)
+    assert response.json()["error"]["required_permissions"] == permissions
 
 
 async def test_a_refusal_for_a_reason_of_a_newer_authority_is_a_refusal(

@@ -35,6 +35,8 @@ export type Answer = {
 // Also of one that was cut off where it was copied: what is missing can be computed or guessed.
 const keyAnywhere = /(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{24}/;
 
+const permissionPattern = /^[a-z][a-z0-9_]{0,62}:(?:read|write)$/;
+
 /** The headers that carry a key, which end at the guard. */
 export const credentialHeaders = ["authorization", "x-api-key"] as const;
 
@@ -43,6 +45,8 @@ type PublicError = {
   readonly type: "authentication_error" | "permission_error" | "api_error";
   readonly code: string;
   readonly message: string;
+  /** Those that the key must have, where that is why it is refused. */
+  readonly requiredPermissions?: readonly string[];
 };
 
 const refusals: Readonly<Record<Refusal["reason"], readonly [status: 401 | 403, message: string]>> = {
@@ -105,7 +109,7 @@ export function createGuard(
     }
     try {
       const decision = await authority.authenticate(presented.key, question, callOptions);
-      return decision.kind === "principal" ? decision : answer(told(decision), requestId);
+      return decision.kind === "principal" ? decision : answer(told(decision, requiredPermissions), requestId);
     } catch (error) {
       tell(onUndecided, error);
       return answer(error instanceof UndecidedError && !error.isMistake ? unavailable : misconfigured, requestId);
@@ -122,15 +126,22 @@ function tell(onUndecided: (error: unknown) => void, error: unknown): void {
   }
 }
 
-function told({ reason }: Refusal): PublicError {
+function told({ reason }: Refusal, requiredPermissions: readonly string[]): PublicError {
   const [status, message] = refusals[reason];
   const type = status === 401 ? "authentication_error" : "permission_error";
-  return { status, type, code: reason.toLowerCase(), message };
+  const error = { status, type, code: reason.toLowerCase(), message } as const;
+  return reason === "INSUFFICIENT_PERMISSIONS" ? { ...error, requiredPermissions } : error;
 }
 
 function answer(error: PublicError, requestId: string | null): Answer {
-  const { status, type, code, message } = error;
+  const { status, type, code, message, requiredPermissions } = error;
   const challenge = challengeOf(error);
+  const members = {
+    ...{ type, code, message, param: null },
+    // JSON leaves out what is undefined.
+    required_permissions: requiredPermissions,
+    request_id: usableRequestId(requestId),
+  };
   return {
     kind: "answer",
     status,
@@ -140,16 +151,27 @@ function answer(error: PublicError, requestId: string | null): Answer {
       ...(challenge === null ? {} : { "www-authenticate": challenge }),
       ...(status === 503 ? { "retry-after": "1" } : {}),
     },
-    body: JSON.stringify({ error: { type, code, message, param: null, request_id: usableRequestId(requestId) } }),
+    body: JSON.stringify({ error: members }),
   };
 }
 
 /** RFC 6750 section 3. */
-function challengeOf({ status, code }: PublicError): string | null {
+function challengeOf({ status, code, requiredPermissions }: PublicError): string | null {
   if (status === 401) {
     return code === "key_missing" ? 'Bearer realm="CasaPay"' : 'Bearer realm="CasaPay", error="invalid_token"';
   }
-  return code === "insufficient_permissions" ? 'Bearer realm="CasaPay", error="insufficient_scope"' : null;
+  return requiredPermissions === undefined
+    ? null
+    : `Bearer realm="CasaPay", error="insufficient_scope"${scopeOf(requiredPermissions)}`;
+}
+
+/**
+ * The permissions in a challenge. What stands in for the client may not have looked at them, and what is no permission
+ * could end the header.
+ */
+function scopeOf(requiredPermissions: readonly string[]): string {
+  const scope = requiredPermissions.filter((permission) => permissionPattern.test(permission)).join(" ");
+  return scope === "" ? "" : `, scope="${scope}"`;
 }
 
 /** The request's own name, or a new one where that could be anything: a key, sent in the wrong header. */

@@ -123,7 +123,8 @@ describe.each(Object.entries(frameworks))("%s", (_, startApp) => {
     expect(await bearer(weak.key)).toMatchObject({
       status: 403,
       code: "insufficient_permissions",
-      challenge: 'Bearer realm="CasaPay", error="insufficient_scope"',
+      challenge: 'Bearer realm="CasaPay", error="insufficient_scope", scope="charges:write"',
+      requiredPermissions: ["charges:write"],
       requestId: "till-7",
     });
     expect(app.seen).toStrictEqual([]);
@@ -210,11 +211,31 @@ it("guards no route that does not say its permissions", () => {
 });
 
 it("answers 403 for a reason that it does not know, which a newer authority may have", async () => {
-  const refusal = { kind: "refusal", reason: "UNKNOWN", missingPermissions: [], tokenId: null, account: null } as const;
+  const nobody = { missingPermissions: [], tokenId: null, account: null };
+  const refusal = { kind: "refusal", reason: "UNKNOWN", source: "authority", ...nobody } as const;
   const newer: Authenticator = { authenticate: () => Promise.resolve(refusal) };
   const handle = withKey(newer, options, () => new Response("reached"));
   const response = await handle(new Request("http://api.test/", { headers: { "x-api-key": unknownKey } }));
   expect([response.status, await response.text()]).toStrictEqual([403, expect.stringContaining('"code":"unknown"')]);
+});
+
+it("lets nothing but permissions into a header, whatever the stand-in for a client has let pass", async () => {
+  const reason = "INSUFFICIENT_PERMISSIONS";
+  const nobody = { missingPermissions: [], tokenId: null, account: null };
+  const refusal = { kind: "refusal", reason, source: "authority", ...nobody } as const;
+  const lenient: Authenticator = { authenticate: () => Promise.resolve(refusal) };
+  const hostile = ['a:read", x="', "a:read\r\nset-cookie: a=b", "ä:read"];
+  for (const [requiredPermissions, scope] of [
+    [[...hostile, "a:read", "b:write"], ', scope="a:read b:write"'],
+    [hostile, ""],
+    [[], ""],
+  ] as const) {
+    const handle = withKey(lenient, { requiredPermissions }, () => new Response("reached"));
+    const response = await handle(new Request("http://api.test/", { headers: { "x-api-key": unknownKey } }));
+    expect(response.status).toBe(403);
+    expect(response.headers.get("www-authenticate")).toBe(`Bearer realm="CasaPay", error="insufficient_scope"${scope}`);
+    expect(await response.json()).toMatchObject({ error: { required_permissions: requiredPermissions } });
+  }
 });
 
 it("answers 500, not 401, when its own role may not ask", async () => {
@@ -248,6 +269,7 @@ async function ask({ port }: App, headers: readonly (readonly [string, string])[
     status: response.statusCode,
     text,
     code: error?.code ?? null,
+    requiredPermissions: error?.required_permissions ?? null,
     requestId: error?.request_id ?? null,
     challenge: response.headers["www-authenticate"] ?? null,
     retryAfter: response.headers["retry-after"] ?? null,

@@ -52,14 +52,16 @@ export function createCheck(authenticate: Authenticate): Check {
       return refused(request, key, null);
     }
     const outcome = authenticate({ key, requiredPermissions, livemode, allowedTypes });
-    return outcome instanceof Promise ? outcome.then((late) => toVerdict(request, late)) : toVerdict(request, outcome);
+    return outcome instanceof Promise
+      ? outcome.then((late) => toVerdict(request, requiredPermissions, late))
+      : toVerdict(request, requiredPermissions, outcome);
   };
 }
 
-function toVerdict(request: CheckRequest, outcome: Outcome): CheckVerdict {
+function toVerdict(request: CheckRequest, requiredPermissions: readonly string[], outcome: Outcome): CheckVerdict {
   return outcome.kind === "principal"
     ? { kind: "accepted", principal: outcome }
-    : refused(request, publicRefusal(outcome.reason), outcome.token?.id ?? null);
+    : refused(request, publicRefusal(outcome.reason, requiredPermissions), outcome.token?.id ?? null);
 }
 
 function refused(request: CheckRequest, error: PublicError, tokenId: string | null): CheckVerdict {

@@ -43,11 +43,13 @@ export const mediaTypeUnsupported = invalid(
   "The body must be application/json or application/x-www-form-urlencoded, in UTF-8 and without compression.",
 );
 
-export const creationsLimited = rateLimited("creates more than 25 tokens a second");
+export const creationsLimited = rateLimited("account creates more than 25 tokens a second");
 
-export const readsLimited = rateLimited("gets and lists tokens more than 100 times a second");
+export const readsLimited = rateLimited("account gets and lists tokens more than 100 times a second");
 
-export const tooManyAtOnce = rateLimited("has too many requests under way");
+export const selfReadsLimited = rateLimited("key asks for its own token more than 100 times a second");
+
+export const tooManyAtOnce = rateLimited("account or its key has too many requests under way");
 
 /** For what is asked after the key was checked. */
 export const unavailable: PublicError = {
@@ -71,7 +73,7 @@ function rateLimited(what: string): PublicError {
     status: 429,
     type: "rate_limit_error",
     code: "rate_limited",
-    message: `The account ${what}: wait as long as Retry-After says.`,
+    message: `The ${what}: wait as long as Retry-After says.`,
     param: null,
   };
 }
@@ -119,6 +121,11 @@ const delegation = {
     "A restricted key cannot make a key that outlives it: give an earlier expires_at.",
   ],
   TOKEN_NOT_COVERED: [403, null, "A restricted key can only revoke restricted keys whose permissions it covers."],
+  KEY_IS_PUBLIC: [
+    403,
+    null,
+    "A publishable key is public, so that it cannot revoke itself: use a secret key, or the Dashboard.",
+  ],
 } satisfies Record<DelegationReason, readonly [status: 400 | 403, param: string | null, message: string]>;
 
 /** Why a key may not do this to tokens. The codes are the reasons in lower case. */

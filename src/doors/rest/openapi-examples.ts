@@ -1,5 +1,5 @@
 import { AuthorityError, type Reason } from "../../authority/errors.ts";
-import { headerTooLarge, type PublicError, publicRefusal } from "../../calls/public-error.ts";
+import { headerTooLarge, type PublicError, publicErrorBody, publicRefusal } from "../../calls/public-error.ts";
 import {
   bodyLate,
   bodyTooLarge,
@@ -30,8 +30,8 @@ const token = {
 
 const { name, type, permissions, expires_at } = token;
 
-function error({ type, code, message, param }: PublicError): object {
-  return { error: { type, code, message, param, request_id: "req_0f9b2c4d6e8a1b3c5d7e9f01" } };
+function error(told: PublicError): object {
+  return JSON.parse(publicErrorBody(told, "req_0f9b2c4d6e8a1b3c5d7e9f01"));
 }
 
 function ofAuthority(reason: Reason): object {
@@ -45,11 +45,12 @@ export const examples = {
   revoked: { ...token, last_used_at: 1_861_923_600, status: "revoked", revoked_at: 1_861_927_200 },
   list: { object: "list", url: "/v1/tokens", has_more: false, data: [token] },
   create: { name, type, permissions, expires_at },
+  revoke: { reason: "found in a public repository" },
   createForm: { name, "permissions[]": permissions },
   errors: {
     400: error(parameterMissing("name").told),
-    401: error(publicRefusal("KEY_UNKNOWN")),
-    403: error(publicRefusal("INSUFFICIENT_PERMISSIONS")),
+    401: error(publicRefusal("KEY_UNKNOWN", [])),
+    403: error(publicRefusal("INSUFFICIENT_PERMISSIONS", ["tokens:write"])),
     404: ofAuthority("TOKEN_NOT_FOUND"),
     408: error(bodyLate),
     409: ofAuthority("REQUEST_ID_REUSED"),

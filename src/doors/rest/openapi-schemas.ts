@@ -50,6 +50,14 @@ const typeToCreate = {
 
 const expiresAt = "When the key stops working, in Unix seconds: in the future. Null, the default: never.";
 
+const reason = {
+  type: "string",
+  description:
+    "Why, for CasaPay's records: no control characters or invisible ones, no key. Blanks around it are cut off.",
+  maxLength: 256,
+  pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$",
+};
+
 const token = {
   id: tokenId,
   object: { type: "string", const: "token" },
@@ -77,8 +85,13 @@ const token = {
   },
 };
 
-function closedObject(properties: Readonly<Record<string, object>>, description: string): object {
-  return { type: "object", description, properties, required: Object.keys(properties), additionalProperties: false };
+function closedObject(
+  properties: Readonly<Record<string, object>>,
+  description: string,
+  optional: readonly string[] = [],
+): object {
+  const required = Object.keys(properties).filter((property) => !optional.includes(property));
+  return { type: "object", description, properties, required, additionalProperties: false };
 }
 
 /** The schemas that the document names. */
@@ -122,6 +135,12 @@ export const schemas = {
     required: ["name", "permissions[]"],
     additionalProperties: false,
   },
+  RevokeToken: {
+    type: "object",
+    description: "Nothing need be said.",
+    properties: { reason },
+    additionalProperties: false,
+  },
   Error: closedObject(
     {
       error: closedObject(
@@ -139,9 +158,15 @@ export const schemas = {
           code: { type: "string", description: "For programs.", pattern: "^[a-z_]+$" },
           message: { type: "string", description: "For people." },
           param: { type: ["string", "null"], description: "The parameter that is at fault." },
+          required_permissions: {
+            ...permissions,
+            description: "All that the request needs, with insufficient_permissions only. Also in WWW-Authenticate.",
+            maxItems: 16,
+          },
           request_id: { type: "string", description: "The same as in Request-Id.", pattern: "^req_[0-9a-f]{24}$" },
         },
         "What went wrong.",
+        ["required_permissions"],
       ),
     },
     "Any answer that is not 200.",

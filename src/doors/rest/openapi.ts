@@ -2,6 +2,7 @@ import { examples } from "./openapi-examples.ts";
 import { parameterSchemas, schemas, unixTime } from "./openapi-schemas.ts";
 
 const json = "application/json";
+const form = "application/x-www-form-urlencoded";
 
 const requestIdHeader = {
   "Request-Id": {
@@ -27,6 +28,14 @@ const challenge = {
   "WWW-Authenticate": { description: "RFC 6750.", required: true, schema: { type: "string", pattern: "^Bearer " } },
 };
 
+const scopeChallenge = {
+  "WWW-Authenticate": {
+    description: "With insufficient_permissions: RFC 6750, with all permissions that the request needs as `scope`.",
+    required: false,
+    schema: { type: "string", pattern: '^Bearer .*, error="insufficient_scope", scope="[a-z0-9_: ]+"$' },
+  },
+};
+
 const retryAfter = {
   "Retry-After": {
     description: "Seconds to wait.",
@@ -39,7 +48,7 @@ const retryAfter = {
 const errors = {
   400: refusal("A parameter is missing, unknown or not valid: see `param`.", examples.errors[400]),
   401: refusal("No key, or one that is unknown, expired, revoked or of a closed account.", examples.errors[401], challenge),
-  403: refusal("The key may not do this, or is held.", examples.errors[403]),
+  403: refusal("The key may not do this, or is held.", examples.errors[403], scopeChallenge),
   404: refusal("The account has no such token in the key's mode.", examples.errors[404]),
   408: refusal("The body took too long.", examples.errors[408]),
   409: refusal("The Idempotency-Key was used with another body.", examples.errors[409]),
@@ -83,6 +92,10 @@ const list = {
     query("created[gt]", "Only tokens created after this time.", unixTime),
     query("created[lte]", "Only tokens created at this time or before.", unixTime),
     query("created[lt]", "Only tokens created before this time.", unixTime),
+    query("expires_at[gte]", "Only tokens that expire at this time or later. Not those that never do.", unixTime),
+    query("expires_at[gt]", "Only tokens that expire after this time. Not those that never do.", unixTime),
+    query("expires_at[lte]", "Only tokens that expire at this time or before.", unixTime),
+    query("expires_at[lt]", "Only tokens that expire before this time.", unixTime),
   ],
   responses: answers(answer("A page of tokens.", "TokenList", examples.list)),
 };
@@ -106,7 +119,7 @@ const create = {
     required: true,
     content: {
       [json]: { schema: { $ref: "#/components/schemas/CreateToken" }, example: examples.create },
-      "application/x-www-form-urlencoded": {
+      [form]: {
         schema: { $ref: "#/components/schemas/CreateTokenForm" },
         example: examples.createForm,
         encoding: { "permissions[]": { style: "form", explode: true } },
@@ -125,13 +138,42 @@ const get = {
   responses: answers(answer("The token.", "Token", examples.token), [404]),
 };
 
+const revokeBody = {
+  required: false,
+  content: Object.fromEntries(
+    [json, form].map((type) => [
+      type,
+      { schema: { $ref: "#/components/schemas/RevokeToken" }, example: examples.revoke },
+    ]),
+  ),
+};
+
 const revoke = {
   tags: ["tokens"],
   operationId: "revokeToken",
   summary:
     "Revokes a token for good: from the answer on, its key is refused. Again changes nothing. Needs tokens:write.",
   description: "A secret key may revoke any token, a restricted key the restricted ones whose permissions it covers.",
+  requestBody: revokeBody,
   responses: answers(answer("The token, revoked.", "Token", examples.revoked), [404, 408, 413, 415]),
+};
+
+const getSelf = {
+  tags: ["tokens"],
+  operationId: "getSelf",
+  summary: "Retrieves the token of the key that asks. Every key that is good may ask, publishable ones too.",
+  description: "Tells a key that is good (200) from one that is not (401). Asking counts as a use of the key.",
+  responses: answers(answer("The key's own token.", "Token", examples.token)),
+};
+
+const revokeSelf = {
+  tags: ["tokens"],
+  operationId: "revokeSelf",
+  summary:
+    "Revokes the token of the key that asks, for good: from the answer on, the key is refused. Needs no permission.",
+  description: "For secret and restricted keys. Again, because the answer was lost, answers 401 `token_revoked`.",
+  requestBody: revokeBody,
+  responses: answers(answer("The key's own token, revoked.", "Token", examples.revoked), [408, 413, 415]),
 };
 
 const document = {
@@ -165,13 +207,15 @@ export const openApiDocument = {
   security: [{ bearer: [] }, { basic: [] }, { apiKey: [] }],
   paths: {
     "/v1/tokens": { get: list, head: head(list), post: create },
+    "/v1/tokens/self": { get: getSelf, head: head(getSelf) },
+    "/v1/tokens/self/revoke": { post: revokeSelf },
     "/v1/tokens/{id}": { parameters: [tokenIdParameter], get, head: head(get) },
     "/v1/tokens/{id}/revoke": { parameters: [tokenIdParameter], post: revoke },
     "/v1/openapi.json": { get: document, head: head(document) },
   },
   components: {
     securitySchemes: {
-      bearer: { type: "http", scheme: "bearer", description: "A secret key, or a restricted one with the permission." },
+      bearer: { type: "http", scheme: "bearer", description: "The key: what it may do is said at each operation." },
       basic: { type: "http", scheme: "basic", description: "The key as user name, no password: curl -u KEY:" },
       apiKey: { type: "apiKey", in: "header", name: "X-API-Key", description: "The key." },
     },

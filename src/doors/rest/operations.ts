@@ -1,11 +1,11 @@
 import type { Clock } from "../../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../../authority/delegated-tokens.ts";
-import { type StoredToken, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
+import { type StoredToken, type Token, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
 import type { PublicError } from "../../calls/public-error.ts";
 import { tokenRpcs } from "../../calls/rpcs.ts";
 import { createAccountPlaces } from "./account-places.ts";
 import { type AccountRate, createAccountRate } from "./account-rate.ts";
-import { creationsLimited, parameterInvalid, RestError, readsLimited } from "./errors.ts";
+import { creationsLimited, parameterInvalid, RestError, readsLimited, selfReadsLimited } from "./errors.ts";
 import { requestIdOf } from "./idempotency.ts";
 import {
   integerOf,
@@ -42,7 +42,13 @@ export type Operation = {
   readonly rpc: string;
   /** Its path, as HTTP knows it. */
   readonly route: string;
-  readonly permission: "tokens:read" | "tokens:write";
+  /** What the key must have. Null: nothing, every key that is good may ask, publishable ones too. */
+  readonly permission: "tokens:read" | "tokens:write" | null;
+  /**
+   * Whose places the request takes. A key has some of its own: however much another key of the account asks, and a
+   * publishable key is everybody's, this key can be revoked and the account managed.
+   */
+  readonly places: "account" | "key";
   readonly run: (request: BearerRequest) => Promise<OperationAnswer>;
 };
 
@@ -51,7 +57,7 @@ export type OperationsOptions = {
   readonly clock: Clock;
 };
 
-export type Operations = Readonly<Record<"create" | "get" | "list" | "revoke", Operation>>;
+export type Operations = Readonly<Record<"create" | "get" | "getSelf" | "list" | "revoke" | "revokeSelf", Operation>>;
 
 // For one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
 const creationsPerSecond = 25;
@@ -62,6 +68,7 @@ const maxWaitingLists = 100;
 export function createOperations({ tokens, clock }: OperationsOptions): Operations {
   const creations = createAccountRate(creationsPerSecond);
   const reads = createAccountRate(readsPerSecond);
+  const selfReads = createAccountRate(readsPerSecond);
   // A list may have to look at many tokens: an account that asks for much at once waits for itself.
   const lists = createAccountPlaces(1, maxWaitingLists);
 
@@ -87,8 +94,17 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
   async function get({ bearer, id, query }: BearerRequest): Promise<OperationAnswer> {
     requireKnown(query, []);
     spend(reads, bearer.account, readsLimited);
-    const token = await tokens.get(bearer, id);
-    return { json: toTokenJson(token, clock()), tokenId: token.id, revision: null };
+    return shown(await tokens.get(bearer, id));
+  }
+
+  async function getSelf({ bearer, query }: BearerRequest): Promise<OperationAnswer> {
+    requireKnown(query, []);
+    spend(selfReads, bearer.id, selfReadsLimited);
+    return shown(await tokens.get(bearer, bearer.id));
+  }
+
+  function shown(token: Token, revision: number | null = null): OperationAnswer {
+    return { json: toTokenJson(token, clock()), tokenId: token.id, revision };
   }
 
   async function list({ bearer, query, signal }: BearerRequest): Promise<OperationAnswer> {
@@ -115,22 +131,46 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
   }
 
   async function revoke({ bearer, id, query, body }: BearerRequest): Promise<OperationAnswer> {
-    requireKnown(query, []);
-    requireKnown(body, []);
-    const { token, revision } = await tokens.revoke(bearer, id);
-    return { json: toTokenJson(token, clock()), tokenId: token.id, revision };
+    const { token, revision } = await tokens.revoke(bearer, id, reasonOf(query, body));
+    return shown(token, revision);
+  }
+
+  async function revokeSelf({ bearer, query, body }: BearerRequest): Promise<OperationAnswer> {
+    const { token, revision } = await tokens.revokeSelf(bearer, reasonOf(query, body));
+    return shown(token, revision);
   }
 
   return {
-    create: { rpc: tokenRpcs.create, route: "/v1/tokens", permission: "tokens:write", run: create },
-    get: { rpc: tokenRpcs.get, route: "/v1/tokens/{id}", permission: "tokens:read", run: get },
-    list: { rpc: tokenRpcs.list, route: "/v1/tokens", permission: "tokens:read", run: list },
-    revoke: { rpc: tokenRpcs.revoke, route: "/v1/tokens/{id}/revoke", permission: "tokens:write", run: revoke },
+    create: { rpc: tokenRpcs.create, route: "/v1/tokens", permission: "tokens:write", places: "account", run: create },
+    get: { rpc: tokenRpcs.get, route: "/v1/tokens/{id}", permission: "tokens:read", places: "account", run: get },
+    getSelf: { rpc: tokenRpcs.get, route: "/v1/tokens/self", permission: null, places: "key", run: getSelf },
+    list: { rpc: tokenRpcs.list, route: "/v1/tokens", permission: "tokens:read", places: "account", run: list },
+    revoke: {
+      rpc: tokenRpcs.revoke,
+      route: "/v1/tokens/{id}/revoke",
+      permission: "tokens:write",
+      places: "key",
+      run: revoke,
+    },
+    revokeSelf: {
+      rpc: tokenRpcs.revoke,
+      route: "/v1/tokens/self/revoke",
+      permission: null,
+      places: "key",
+      run: revokeSelf,
+    },
   };
 }
 
-function spend(rate: AccountRate, account: string, tooMany: PublicError): void {
-  const retryAfterSeconds = rate(account);
+/** Why a token is revoked; empty where the request does not say. */
+function reasonOf(query: Parameters, body: Parameters): string {
+  requireKnown(query, []);
+  requireKnown(body, ["reason"]);
+  return textOf(body, "reason") ?? "";
+}
+
+function spend(rate: AccountRate, holder: string, tooMany: PublicError): void {
+  const retryAfterSeconds = rate(holder);
   if (retryAfterSeconds > 0) {
     throw new RestError(tooMany, { retryAfterSeconds });
   }
@@ -146,21 +186,47 @@ function typeToCreate(body: Parameters): TokenType {
   return type;
 }
 
-const createdBounds = ["created[gte]", "created[gt]", "created[lt]", "created[lte]"] as const;
-
 function listRequestOf(query: Parameters): DelegatedListRequest {
-  requireKnown(query, ["limit", "starting_after", "ending_before", "type", "status", ...createdBounds]);
+  requireKnown(query, [
+    "limit",
+    "starting_after",
+    "ending_before",
+    "type",
+    "status",
+    ...boundsOf("created"),
+    ...boundsOf("expires_at"),
+  ]);
   const type = wordOf(query, "type", tokenTypes);
   const status = wordOf(query, "status", tokenStates);
-  const [gte, gt, lt, lte] = createdBounds.map((name) => secondsOf(query, name));
+  const created = rangeOf(query, "created");
+  const expires = rangeOf(query, "expires_at");
   return {
     limit: integerOf(query, "limit", { min: 1, max: 100 }) ?? 10,
     from: placeOf(query),
     types: type === null ? [] : [type],
     states: status === null ? [] : [status],
-    // `created` is shown in whole seconds: all of a second is after what is less than it, and before what is greater.
-    createdFromMs: greatest(toMs(gte ?? null), toMs(next(gt ?? null))),
-    createdBeforeMs: least(toMs(lt ?? null), toMs(next(lte ?? null))),
+    createdFromMs: created.fromMs,
+    createdBeforeMs: created.beforeMs,
+    expiresFromMs: expires.fromMs,
+    expiresBeforeMs: expires.beforeMs,
+  };
+}
+
+const bounds = ["gte", "gt", "lt", "lte"] as const;
+
+function boundsOf(name: string): readonly string[] {
+  return bounds.map((bound) => `${name}[${bound}]`);
+}
+
+/** Times are shown in whole seconds: all of a second is after what is less than it, and before what is greater. */
+function rangeOf(
+  query: Parameters,
+  name: string,
+): { readonly fromMs: number | null; readonly beforeMs: number | null } {
+  const [gte, gt, lt, lte] = boundsOf(name).map((bound) => secondsOf(query, bound));
+  return {
+    fromMs: greatest(toMs(gte ?? null), toMs(next(gt ?? null))),
+    beforeMs: least(toMs(lt ?? null), toMs(next(lte ?? null))),
   };
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from "../../authority/clock.ts";
 import { callerOf, type DelegatedTokens } from "../../authority/delegated-tokens.ts";
 import { DelegationError, MakerRefusedError } from "../../authority/delegation.ts";
 import { AuthorityError } from "../../authority/errors.ts";
-import type { StoredToken } from "../../authority/token.ts";
+import { type StoredToken, tokenTypes } from "../../authority/token.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import type { Call } from "../../calls/call.ts";
 import type { ReportFault } from "../../calls/fault-log.ts";
@@ -64,14 +64,18 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     bodyDeadlineMs = 8000,
   } = options;
   const operations = createOperations(options);
-  const requests = createAccountPlaces(maxUnderWay, maxWaiting);
-  const revocations = createAccountPlaces(maxUnderWay, maxWaiting);
+  const placesOf = {
+    account: createAccountPlaces(maxUnderWay, maxWaiting),
+    key: createAccountPlaces(maxUnderWay, maxWaiting),
+  };
   const document = Buffer.from(JSON.stringify(openApiDocument));
   const calls: Readonly<Record<keyof Operations, RunCall<RestRequest, HttpResponse>>> = {
     create: callOf(operations.create),
     get: callOf(operations.get),
+    getSelf: callOf(operations.getSelf),
     list: callOf(operations.list),
     revoke: callOf(operations.revoke),
+    revokeSelf: callOf(operations.revokeSelf),
   };
 
   return async (request) => {
@@ -142,12 +146,10 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     const onLateFault = (error: unknown) => publicErrorOf(error, operation);
     const patience = { gone, ms: deadlineMs, late: unavailable, onLateFault };
     // Before the body is read: only an accepted key may send one.
-    const { account, id: own } = await waitFor(patience, () => accept(operation, http, call));
-    // A key has places of its own for revocations: however much another key of the account asks, this key can be
-    // revoked.
-    const [places, holder] = operation === operations.revoke ? [revocations, own] : [requests, account];
+    const accepted = await waitFor(patience, () => accept(operation, http, call));
+    const holder = operation.places === "key" ? accepted.id : accepted.account;
     await waitFor({ ...patience, late: tooManyAtOnce }, async (signal) => {
-      const leave = await places.take(holder, signal);
+      const leave = await placesOf[operation.places].take(holder, signal);
       if (signal.aborted) {
         leave();
       }
@@ -179,7 +181,7 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     const outcome = await decide(key, operation);
     if (outcome.kind === "refusal") {
       noteRefusal(call, outcome.reason);
-      throw new RestError(publicRefusal(outcome.reason));
+      throw new RestError(publicRefusal(outcome.reason, questionOf(operation).requiredPermissions));
     }
     const { identity, role } = callerOf(outcome.token);
     call.identity = identity;
@@ -187,31 +189,38 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     return outcome.token;
   }
 
-  async function decide(key: string, { permission, rpc }: Operation) {
+  async function decide(key: string, operation: Operation) {
     try {
-      return await authenticate({ key, requiredPermissions: [permission], livemode: null, allowedTypes: [] });
+      return await authenticate({ key, ...questionOf(operation) });
     } catch (error) {
-      reportFault(error, rpc);
+      reportFault(error, operation.rpc);
       throw new RestError(undecided, { cause: error });
     }
   }
 
-  function publicErrorOf(error: unknown, { rpc }: Operation): PublicError {
+  function publicErrorOf(error: unknown, operation: Operation): PublicError {
     if (error instanceof RestError) {
       return error.told;
     }
     if (error instanceof MakerRefusedError) {
-      return publicRefusal(error.reason);
+      return publicRefusal(error.reason, questionOf(operation).requiredPermissions);
     }
     if (error instanceof DelegationError) {
       return fromDelegation(error.reason);
     }
     const told = error instanceof AuthorityError ? fromAuthority(error) : null;
     if (told === null || told.status >= 500) {
-      reportFault(error, rpc);
+      reportFault(error, operation.rpc);
     }
     return told ?? internal;
   }
+}
+
+/** What the operation asks of the key. */
+function questionOf({ permission }: Operation) {
+  return permission === null
+    ? { requiredPermissions: [], livemode: null, allowedTypes: tokenTypes }
+    : { requiredPermissions: [permission], livemode: null, allowedTypes: [] };
 }
 
 /** A refused key identifies no caller. */

@@ -13,6 +13,9 @@ type Target = keyof Operations | "document";
 
 const paths: readonly { readonly pattern: RegExp; readonly methods: Readonly<Partial<Record<string, Target>>> }[] = [
   { pattern: /^\/v1\/tokens$/, methods: { GET: "list", HEAD: "list", POST: "create" } },
+  // Ids begin with tok_: the word is free.
+  { pattern: /^\/v1\/tokens\/self$/, methods: { GET: "getSelf", HEAD: "getSelf" } },
+  { pattern: /^\/v1\/tokens\/self\/revoke$/, methods: { POST: "revokeSelf" } },
   { pattern: /^\/v1\/tokens\/([^/]+)$/, methods: { GET: "get", HEAD: "get" } },
   { pattern: /^\/v1\/tokens\/([^/]+)\/revoke$/, methods: { POST: "revoke" } },
   { pattern: /^\/v1\/openapi\.json$/, methods: { GET: "document", HEAD: "document" } },

@@ -10,7 +10,7 @@ import {
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
 import type { Action, Subject } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
-import type { ListChangesRequest, ListRequest } from "../../authority/lists.ts";
+import type { FilterRequest, ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
 import type { CreateRequest } from "../../authority/token-authority.ts";
 import { actionOfNumber, stateOfNumber, typeOfNumber } from "./numbers.ts";
@@ -31,9 +31,12 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
 
 /** What List is asked for. Throws FIELD_INVALID for an invalid type, state or time. */
 export function fromListRequest(message: ListRequestMessage): ListRequest {
+  return { pageSize: message.pageSize, pageToken: message.pageToken, ...fromFilter(message) };
+}
+
+/** The filters that every message with filters for tokens has, by the same names. */
+function fromFilter(message: Omit<ListRequestMessage, "$typeName" | "pageSize" | "pageToken">): FilterRequest {
   return {
-    pageSize: message.pageSize,
-    pageToken: message.pageToken,
     account: message.account,
     types: requireTypes("types", message.types),
     livemode: message.livemode ?? null,
@@ -41,11 +44,14 @@ export function fromListRequest(message: ListRequestMessage): ListRequest {
     permission: message.permission,
     createdFromMs: fromTimestamp("created_from", message.createdFrom),
     createdBeforeMs: fromTimestamp("created_before", message.createdBefore),
+    expiresFromMs: fromTimestamp("expires_from", message.expiresFrom),
     expiresBeforeMs: fromTimestamp("expires_before", message.expiresBefore),
     unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
     nameContains: message.nameContains,
     keyHint: message.keyHint,
     createdBy: message.createdBy,
+    held: message.held ?? null,
+    rotating: message.rotating ?? null,
   };
 }
 

@@ -30,6 +30,12 @@ export const numberOfAccountState = {
 export const numberOfAction = {
   create: ActionNumber.CREATE,
   revoke: ActionNumber.REVOKE,
+  rotate_key: ActionNumber.ROTATE_KEY,
+  end_key: ActionNumber.END_KEY,
+  cancel_rotation: ActionNumber.CANCEL_ROTATION,
+  hold: ActionNumber.HOLD,
+  resume: ActionNumber.RESUME,
+  close: ActionNumber.CLOSE,
   attest: ActionNumber.ATTEST,
 } satisfies Record<Action, ActionNumber>;
 
@@ -41,6 +47,7 @@ export const numberOfReason = {
   LIVEMODE_MISMATCH: ReasonNumber.LIVEMODE_MISMATCH,
   TYPE_NOT_ALLOWED: ReasonNumber.TYPE_NOT_ALLOWED,
   INSUFFICIENT_PERMISSIONS: ReasonNumber.INSUFFICIENT_PERMISSIONS,
+  KEY_RETIRED: ReasonNumber.KEY_RETIRED,
   TOKEN_HELD: ReasonNumber.TOKEN_HELD,
   ACCOUNT_HELD: ReasonNumber.ACCOUNT_HELD,
   ACCOUNT_CLOSED: ReasonNumber.ACCOUNT_CLOSED,

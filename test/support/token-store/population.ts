@@ -3,7 +3,7 @@ import type { Change } from "../../../src/authority/journal.ts";
 import { missingPermissions } from "../../../src/authority/permission.ts";
 import { answerBytes, stateOf, type Token, tokenStates, tokenTypes } from "../../../src/authority/token.ts";
 import type { ChangeFilter, TokenFilter, TokenQuery, TokenStore } from "../../../src/authority/token-store.ts";
-import { aNewToken, anyLimit, at, createdIn, nowMs, revokedIn } from "./builders.ts";
+import { aNewToken, anyLimit, at, createdIn, nowMs, revokedIn, usedAt } from "./builders.ts";
 
 const resources = ["charges", "refunds", "my_charges"] as const;
 const permission = fc
@@ -56,7 +56,7 @@ export async function populate(store: TokenStore): Promise<readonly Token[]> {
       await store.recordUses([{ issueRevision: token.issueRevision, usedAtMs: life.usedAtMs }]);
     }
     const revoked = life.isRevoked ? revokedIn(await store.revoke(token.id, "", at(life.createdAtMs + 1))) : null;
-    tokens.push({ ...(revoked?.token ?? token), lastUsedAtMs: life.usedAtMs });
+    tokens.push(usedAt(revoked?.token ?? token, life.usedAtMs));
   }
   return tokens;
 }
@@ -75,11 +75,14 @@ export function queries(tokens: number): fc.Arbitrary<TokenQuery> {
       permission: fc.option(permission),
       createdFromMs: fc.option(someTime, { freq: 2 }),
       createdBeforeMs: fc.option(someTime, { freq: 2 }),
+      expiresFromMs: fc.option(someTime, { freq: 2 }),
       expiresBeforeMs: fc.option(someTime, { freq: 2 }),
       unusedSinceMs: fc.option(someTime, { freq: 2 }),
       nameContains: fc.option(fc.constantFrom(...partsOfNames), { freq: 2 }),
       keyHint: fc.option(fc.constantFrom(...hints), { freq: 2 }),
       createdBy: fc.option(fc.constantFrom(...callers), { freq: 2 }),
+      held: fc.option(fc.boolean(), { freq: 1 }),
+      rotating: fc.option(fc.boolean(), { freq: 1 }),
     }),
     direction: fc.constantFrom("older", "newer"),
     after: fc.option(fc.integer({ min: 0, max: 2 * tokens + 1 })),
@@ -111,11 +114,14 @@ export function passes(token: Token, filter: TokenFilter, atMs: number): boolean
       missingPermissions(token.type, token.permissions, [filter.permission]).length === 0) &&
     (filter.createdFromMs === null || token.createdAtMs >= filter.createdFromMs) &&
     (filter.createdBeforeMs === null || token.createdAtMs < filter.createdBeforeMs) &&
+    (filter.expiresFromMs === null || (token.expiresAtMs !== null && token.expiresAtMs >= filter.expiresFromMs)) &&
     (filter.expiresBeforeMs === null || (token.expiresAtMs !== null && token.expiresAtMs < filter.expiresBeforeMs)) &&
     (filter.unusedSinceMs === null || (token.lastUsedAtMs ?? token.createdAtMs) < filter.unusedSinceMs) &&
     (filter.nameContains === null || inLowerCase(token.name).includes(inLowerCase(filter.nameContains))) &&
     (filter.keyHint === null || token.keyHint === filter.keyHint) &&
-    (filter.createdBy === null || token.createdBy === filter.createdBy)
+    (filter.createdBy === null || token.createdBy === filter.createdBy) &&
+    filter.held !== true &&
+    filter.rotating !== true
   );
 }
 

@@ -23,6 +23,7 @@ _CREDENTIALS = (b"authorization", b"x-api-key")
 _PRINCIPAL = "casapay.principal"
 # Also of one that was cut off where it was copied: what is missing can be computed or guessed.
 _KEY_ANYWHERE = re.compile(r"(?:sk|pk|rk)_(?:live|test)_[0-9A-Za-z]{24}")
+_PERMISSION = re.compile(r"[a-z][a-z0-9_]{0,62}:(?:read|write)")
 
 _log = logging.getLogger("casapay_token_authority")
 
@@ -74,6 +75,7 @@ class RequireKey:
             if isinstance(key, Conflict):
                 return _KEYS_CONFLICT
             outcome = await self._authority.authenticate(key, question, timeout=self._timeout)
+            return outcome if isinstance(outcome, Principal) else _refused(outcome, question)
         except Undecided as error:
             if not error.is_mistake:
                 _log.warning("no decision about a key: %s", error)
@@ -84,7 +86,6 @@ class RequireKey:
             # Not its message, which is somebody else's words and may repeat the key.
             _log.error("no decision about a key: %s", type(error).__name__)
             return _MISCONFIGURED
-        return outcome if isinstance(outcome, Principal) else _refused(outcome)
 
 
 def principal_of(scope: Scope) -> Principal:
@@ -104,6 +105,8 @@ class _Answer:
     challenge: str | None = None
     """The WWW-Authenticate header (RFC 6750 section 3)."""
     retry_after: bool = False
+    required_permissions: tuple[str, ...] | None = None
+    """Those that the key must have, where that is why it is refused."""
 
 
 _INVALID_TOKEN = 'Bearer realm="CasaPay", error="invalid_token"'
@@ -142,13 +145,23 @@ _REFUSALS = {
 }
 
 
-def _refused(refusal: Refusal) -> _Answer:
+def _refused(refusal: Refusal, question: Question) -> _Answer:
     status, message = _REFUSALS[refusal.reason]
     if status == 401:
         return _Answer(status, "authentication_error", refusal.reason.value, message, _INVALID_TOKEN)
-    lacks = refusal.reason is RefusalReason.INSUFFICIENT_PERMISSIONS
-    challenge = 'Bearer realm="CasaPay", error="insufficient_scope"' if lacks else None
-    return _Answer(status, "permission_error", refusal.reason.value, message, challenge)
+    if refusal.reason is not RefusalReason.INSUFFICIENT_PERMISSIONS:
+        return _Answer(status, "permission_error", refusal.reason.value, message)
+    required = tuple(question.permissions)
+    challenge = 'Bearer realm="CasaPay", error="insufficient_scope"' + _scope(required)
+    return _Answer(status, "permission_error", refusal.reason.value, message, challenge, required_permissions=required)
+
+
+def _scope(required: tuple[str, ...]) -> str:
+    """The permissions in a challenge. A stand-in for the client may not have looked at them, and what is no permission
+    could end the header.
+    """
+    permissions = [permission for permission in required if _PERMISSION.fullmatch(permission)]
+    return f', scope="{" ".join(permissions)}"' if permissions else ""
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
@@ -157,13 +170,10 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 async def _respond(answer: _Answer, scope: Scope, send: Send, event: str) -> None:
-    error = {
-        "type": answer.type,
-        "code": answer.code,
-        "message": answer.message,
-        "param": None,
-        "request_id": _request_id(scope),
-    }
+    error: dict[str, Any] = {"type": answer.type, "code": answer.code, "message": answer.message, "param": None}
+    if answer.required_permissions is not None:
+        error["required_permissions"] = answer.required_permissions
+    error["request_id"] = _request_id(scope)
     body = json.dumps({"error": error}, separators=(",", ":")).encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -48,12 +48,17 @@ function matchSql({ byAccount, direction }: ListScope): string {
           (instr(token.permissions, :permission_1) > 0 OR instr(token.permissions, :permission_2) > 0)))
       AND (:created_from_ms IS NULL OR token.created_at_ms >= :created_from_ms)
       AND (:created_before_ms IS NULL OR token.created_at_ms < :created_before_ms)
+      AND (:expires_from_ms IS NULL OR token.expires_at_ms >= :expires_from_ms)
       AND (:expires_before_ms IS NULL OR token.expires_at_ms < :expires_before_ms)
       AND (:unused_since_ms IS NULL OR coalesce(${lastUseOfToken}, token.created_at_ms) < :unused_since_ms)
       AND (:name_contains IS NULL OR instr(lower(token.name), lower(:name_contains)) > 0)
       AND (:key_hint IS NULL OR
         EXISTS (SELECT 1 FROM token_key WHERE token_revision = token.revision AND key_hint = :key_hint))
       AND (:created_by IS NULL OR token.created_by = :created_by)
+      AND (:held IS NULL OR :held = (token.hold_revision IS NOT NULL OR EXISTS
+        (SELECT 1 FROM account_state WHERE account_state.account = token.account AND account_state.hold_revision IS NOT NULL)))
+      AND (:rotating IS NULL OR :rotating = (token.revoked_at_ms IS NULL AND coalesce(token.expires_at_ms > :now_ms, 1) AND 2 <=
+        (SELECT count(*) FROM token_key WHERE token_revision = token.revision AND coalesce(ends_at_ms > :now_ms, 1))))
     ORDER BY token.revision ${order} LIMIT :wanted`;
 }
 
@@ -151,11 +156,14 @@ type FilterParameters = {
   readonly permission_2: string | null;
   readonly created_from_ms: number | null;
   readonly created_before_ms: number | null;
+  readonly expires_from_ms: number | null;
   readonly expires_before_ms: number | null;
   readonly unused_since_ms: number | null;
   readonly name_contains: string | null;
   readonly key_hint: string | null;
   readonly created_by: string | null;
+  readonly held: number | null;
+  readonly rotating: number | null;
 };
 
 function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameters {
@@ -169,7 +177,7 @@ function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameter
     type_1,
     type_2,
     type_3,
-    livemode: filter.livemode === null ? null : Number(filter.livemode),
+    livemode: toNumber(filter.livemode),
     state_1,
     state_2,
     state_3,
@@ -178,10 +186,18 @@ function toFilterParameters(filter: TokenFilter, nowMs: number): FilterParameter
     permission_2,
     created_from_ms: filter.createdFromMs,
     created_before_ms: filter.createdBeforeMs,
+    expires_from_ms: filter.expiresFromMs,
     expires_before_ms: filter.expiresBeforeMs,
     unused_since_ms: filter.unusedSinceMs,
     name_contains: filter.nameContains,
     key_hint: filter.keyHint,
     created_by: filter.createdBy,
+    held: toNumber(filter.held),
+    rotating: toNumber(filter.rotating),
   };
+}
+
+/** SQLite has no booleans. */
+function toNumber(value: boolean | null): number | null {
+  return value === null ? null : Number(value);
 }
