@@ -100,6 +100,8 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    setHold: () => tokens.setHold({}),
+    closeAccount: () => tokens.closeAccount({}),
     findByDigest: () => tokens.findByDigest({}),
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
@@ -130,13 +132,13 @@ const identities = [
     "a dashboard",
     root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest"],
+    [...management, "setHold", "closeAccount", "findByDigest"],
   ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest", "listAccounts", "authenticate"],
+    [...management, "setHold", "closeAccount", "findByDigest", "listAccounts", "authenticate"],
   ],
 ] as const;
 

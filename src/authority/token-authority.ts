@@ -14,7 +14,7 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { ChangeContext, MadeChange } from "./journal.ts";
+import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
@@ -161,6 +161,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
   }
 
+  function tell(change: MadeChange | null): void {
+    if (change !== null) {
+      onChange(change);
+    }
+  }
+
   function contextOf(caller: Caller): ChangeContext {
     return { caller: caller.identity, atMs: clock(), bearerKey: caller.role === "bearer" ? caller.key : null };
   }
@@ -223,9 +229,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.change !== null) {
-      onChange(outcome.change);
-    }
+    tell(outcome.change);
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
@@ -246,7 +250,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "account_closed") {
       throw accountClosed();
     }
-    tellOf(outcome.change);
+    tell(outcome.change);
     const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
     return { subject: now, revision: outcome.revision };
   }
@@ -254,7 +258,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   async function closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer> {
     requireAccount(account);
     const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
-    tellOf(change);
+    tell(change);
     return { account: await getAccount(account), revision };
   }
 

@@ -81,7 +81,8 @@ const token = {
   key_hint: { type: "string", description: "The last 4 characters of the key.", pattern: "^[0-9A-Za-z]{4}$" },
   held: {
     type: "boolean",
-    description: "Whether the token is held in the Dashboard: its key is refused until the hold is lifted, whatever the status.",
+    description:
+      "Whether the token is held in the Dashboard: its key is refused until the hold is lifted, whatever the status.",
   },
 };
 

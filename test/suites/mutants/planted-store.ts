@@ -143,8 +143,8 @@ export const plantedStore = [
   {
     name: "revocations wait behind creations",
     file: "src/stores/sqlite/writer/writer-loop.ts",
-    from: "    const first = waitingRevocations.splice(0, maxCallsInCommit);",
-    to: "    const first = waitingCreations.length > 0 ? [] : waitingRevocations.splice(0, maxCallsInCommit);",
+    from: "    const first = waitingUrgent.splice(0, maxCallsInCommit);",
+    to: "    const first = waitingCreations.length > 0 ? [] : waitingUrgent.splice(0, maxCallsInCommit);",
     tests: ["test/sqlite/writer-thread.test.ts"],
   },
   {

@@ -225,9 +225,7 @@ export function describeHolds(rig: StoreRig): void {
         const facts = Array.from({ length: 64 }, () => aNewToken({ account }));
         const [closed, ...outcomes] = await Promise.all([
           views[1].closeAccount(account, "", at(nowMs)),
-          ...facts.map((one, index) =>
-            (index % 2 === 0 ? views[0] : views[1]).create(one, null, anyLimit, at(nowMs)),
-          ),
+          ...facts.map((one, index) => (index % 2 === 0 ? views[0] : views[1]).create(one, null, anyLimit, at(nowMs))),
         ]);
         for (const [index, outcome] of outcomes.entries()) {
           const found = await rig.store.findByDigest(facts[index]?.digest ?? new Uint8Array(32));

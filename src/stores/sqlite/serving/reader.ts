@@ -2,12 +2,7 @@ import type Database from "better-sqlite3";
 import type { TokenChange } from "../../../authority/freshness.ts";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Token } from "../../../authority/token.ts";
-import type {
-  ChangePage,
-  ChangeQuery,
-  TokenPage,
-  TokenQuery,
-} from "../../../authority/token-store.ts";
+import type { ChangePage, ChangeQuery, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
 import { createTurns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
@@ -18,12 +13,12 @@ import { createTokenList } from "./list-tokens.ts";
 /** The reads of one serving thread. Throws what the driver throws. */
 export type Reader = Disposable &
   AccountReads & {
-  get(id: string): Token | null;
-  list(query: TokenQuery): Promise<TokenPage>;
-  listChanges(query: ChangeQuery): Promise<ChangePage | null>;
-  head(): JournalHead;
-  changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
-};
+    get(id: string): Token | null;
+    list(query: TokenQuery): Promise<TokenPage>;
+    listChanges(query: ChangeQuery): Promise<ChangePage | null>;
+    head(): JournalHead;
+    changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
+  };
 
 /** A row for each key of the token that was changed. Revisions have no gaps: so many numbers are so many changes. */
 const changesAfterSql = `SELECT journal.revision, journal.action, journal.account, token_key.digest
