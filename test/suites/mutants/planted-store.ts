@@ -178,7 +178,7 @@ export const plantedStore = [
   {
     name: "verify-journal does not compare a revocation's facts with the token",
     file: "src/stores/sqlite/offline/verify-journal.ts",
-    from: "  requireFacts(row, revokeFacts(token.revokeReason));\n",
+    from: "  requireFacts(row, reasonFacts(token.revokeReason));\n",
     to: "",
     tests: ["test/sqlite/verify-journal.test.ts"],
   },

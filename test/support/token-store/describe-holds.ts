@@ -3,7 +3,7 @@ import { hashChange, reasonFacts } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import type { AccountState, StoredToken } from "../../../src/authority/token.ts";
 import type { HoldOutcome } from "../../../src/authority/token-store.ts";
-import { aNewToken, anyLimit, aQuery, aRequest, at, byBearer, createdIn, hex, nowMs } from "./builders.ts";
+import { aNewToken, anyLimit, aQuery, aRequest, at, byBearer, createdIn, everything, hex, nowMs } from "./builders.ts";
 import type { StoreRig } from "./store-rig.ts";
 
 const counted = { countTo: 10_000, nowMs };
@@ -259,6 +259,18 @@ export function describeHolds(rig: StoreRig): void {
       expect((await rig.store.listAccounts(accountQuery)).accounts).toEqual([{ ...counts, state: "closed" }]);
       const nobody = { account: "nobody", active: 0, expired: 0, revoked: 0, state: "active" };
       expect(await rig.store.getAccount("nobody", counted)).toEqual(nobody);
+    });
+
+    it("list finds the tokens that are held, by a hold of their own or of their account, and those that are not", async () => {
+      const free = await create();
+      const held = await create();
+      const ofHeld = await create({ account: "acct_2" });
+      await hold({ tokenId: held.id });
+      await hold({ account: "acct_2" });
+      const idsOf = async (isHeld: boolean) =>
+        (await rig.store.list(aQuery({ filter: { ...everything, held: isHeld } }))).tokens.map(({ id }) => id);
+      expect(await idsOf(true)).toEqual([ofHeld.id, held.id]);
+      expect(await idsOf(false)).toEqual([free.id]);
     });
 
     it("list held and closed accounts without tokens among the others, in the order of their bytes", async () => {
