@@ -8,9 +8,11 @@ import {
   RefusalReason,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { digestKey } from "../src/authority/key.ts";
 import { envoyDoor, forwardAuthDoor } from "./gateway/doors.ts";
 import { RestRig } from "./rest/rest-rig.ts";
 import { TestServer } from "./support/test-server.ts";
+import { Watcher } from "./support/watcher.ts";
 
 const words = [["permission", "none"]] as const;
 
@@ -115,6 +117,40 @@ describe("with two threads and the REST API", () => {
         new Set(keys.length === 0 ? [] : [AccountState.CLOSED]),
       );
     }
+  });
+
+  it("a hold, its release and a closure are answered once all who hold a lease have acknowledged what to forget", async () => {
+    await using authority = await TestServer.start({ TOKEN_AUTHORITY_THREADS: "2" });
+    const watchers = Array.from({ length: 4 }, () => new Watcher(authority.tokens, { acknowledges: false }));
+    await Promise.all(watchers.map((one) => one.leased()));
+    const { tokens } = authority;
+    const { id, key } = await authority.issue();
+    const token = { case: "tokenId", value: id } as const;
+    const account = { case: "account", value: "acct_1" } as const;
+    for (const [change, what] of [
+      [() => tokens.setHold({ subject: token, held: true }), { case: "digest", value: new Uint8Array(digestKey(key)) }],
+      [() => tokens.setHold({ subject: token }), { case: "digest", value: new Uint8Array(digestKey(key)) }],
+      [() => tokens.setHold({ subject: account, held: true }), account],
+      [() => tokens.setHold({ subject: account }), account],
+      [() => tokens.closeAccount({ account: "acct_1" }), account],
+    ] as const) {
+      const told = watchers.map((one) => one.events.length);
+      let answered: bigint | null = null;
+      const changing = change().then(({ revision }) => {
+        answered = revision;
+      });
+      for (const [index, watcher] of watchers.entries()) {
+        const isNew = (event: (typeof watcher.events)[number]) =>
+          watcher.events.indexOf(event) >= (told[index] ?? 0) && event.case === "forget";
+        const forget = await watcher.told(isNew);
+        expect(forget.case === "forget" && { ...forget.value.what }).toEqual(what);
+        // As long as one has not acknowledged.
+        expect(answered).toBeNull();
+        watcher.renew();
+      }
+      await changing;
+    }
+    await Promise.all(watchers.map((one) => one[Symbol.asyncDispose]()));
   });
 
   it("holds an account of 10 000 tokens in one change, which every thread knows of when it is answered", {

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { type CacheDecision, type CacheQuestion, cacheForMs, requireCacheQuestion } from "./cache-decision.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
@@ -13,14 +15,18 @@ import {
   tokenLimitReached,
   tokenNotFound,
   typeNotGranted,
+  undecided,
 } from "./errors.ts";
+import type { Holder, Settlement } from "./freshness.ts";
 import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
+import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
+import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
 import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
 import {
@@ -32,9 +38,13 @@ import {
   toReason,
   toTokenName,
 } from "./validation.ts";
+import { createWatching, type Watch, type WatchReadings } from "./watching.ts";
 
 /** How many permissions one Authenticate may require. */
 export const maxRequiredPermissions = 16;
+// A little less than the deadline of an Authenticate.
+const maxWaitForRevisionMs = 900;
+const lookForRevisionMs = 25;
 const dayMs = 24 * 60 * 60 * 1000;
 
 export type CreateRequest = {
@@ -71,6 +81,7 @@ export type CloseAnswer = {
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
+  readonly settlement: Settlement;
 };
 
 /**
@@ -89,7 +100,21 @@ export type TokenAuthority = Lists & {
    * Hot path.
    */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
+  /**
+   * The same for a caller that keeps the answer, or knows of a revision. It notes no use with `cacheRules`: the caller
+   * may refuse what is accepted here, and reports uses itself.
+   */
+  authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision>;
+  /**
+   * Tells the caller of changes, and grants it leases. Null when too many watch already. `wake` is called when there
+   * may be something to tell.
+   */
+  watch(caller: Caller, wake: () => void): Watch | null;
+  holders(): HolderReadings;
 };
+
+/** What the authority tells of those who decide from memory elsewhere. */
+export type HolderReadings = WatchReadings & SettleReadings & { readonly reportedUses: number };
 
 export type TokenAuthorityOptions = {
   readonly store: TokenStore;
@@ -103,11 +128,18 @@ export type TokenAuthorityOptions = {
   readonly maxLifetimeDays: number | null;
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
+  /** Told of each holder of a lease that does not acknowledge in time, and of each change that waited for it. */
+  readonly onSilent: (holder: Holder) => void;
+  readonly onWaitedOut: (waited: WaitedOut) => void;
 };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange, onSilent } = options;
+  const monotonicMs = () => performance.now();
+  const settling = createSettling(store.freshness, options.onWaitedOut, monotonicMs);
+  const uses = createReportedUses(store.findByDigest, lastUse, clock);
+  const watching = createWatching({ freshness: store.freshness, uses, onSilent, monotonicMs, wallMs: clock });
 
   async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, asked);
@@ -234,7 +266,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision };
+    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
   }
 
   async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
@@ -251,6 +283,9 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       throw accountClosed();
     }
     tell(outcome.change);
+    if (outcome.revision > 0) {
+      await settling.settle(outcome.revision);
+    }
     const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
     return { subject: now, revision: outcome.revision };
   }
@@ -259,6 +294,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     requireAccount(account);
     const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
     tell(change);
+    await settling.settle(revision);
     return { account: await getAccount(account), revision };
   }
 
@@ -287,7 +323,50 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
-  return { create, get, findByDigest, revoke, setHold, closeAccount, authenticate, ...createLists(store, clock) };
+  async function authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision> {
+    requirePermissions("requiredPermissions", request.requiredPermissions, maxRequiredPermissions);
+    requireCacheQuestion(request);
+    // Before the key is looked for: what is found then may be newer than the revision, and never older.
+    const revision = await reach(request.minRevision);
+    if (request.cacheRules === 0) {
+      return { outcome: await authenticate(request), revision, cacheForMs: null };
+    }
+    const found = await keys.find(request.key);
+    const nowMs = clock();
+    const outcome = found === undefined ? keyMalformed : found === null ? keyUnknown : judge(request, found, nowMs);
+    return { outcome, revision, cacheForMs: cacheForMs(outcome, nowMs) };
+  }
+
+  /** Waits for a revision that was answered elsewhere, and not long: this store may never have had it. */
+  async function reach(minRevision: number): Promise<number> {
+    const endMs = monotonicMs() + maxWaitForRevisionMs;
+    for (;;) {
+      const revision = keys.reach();
+      if (revision >= minRevision) {
+        return revision;
+      }
+      const leftMs = endMs - monotonicMs();
+      if (leftMs <= 0) {
+        throw undecided(new Error(`revision ${minRevision} was asked for, and ${revision} is the newest`));
+      }
+      // Looked at now and then: a wait for the change signal could not be given up.
+      await pause(Math.min(leftMs, lookForRevisionMs));
+    }
+  }
+
+  return {
+    create,
+    get,
+    findByDigest,
+    revoke,
+    setHold,
+    closeAccount,
+    authenticate,
+    authenticateForCache,
+    watch: ({ identity }, wake) => watching.watch(identity, wake),
+    holders: () => ({ ...watching.readings(), ...settling.readings(), reportedUses: uses.accepted() }),
+    ...createLists(store, clock),
+  };
 }
 
 const keyMalformed = refusal("KEY_MALFORMED", null);

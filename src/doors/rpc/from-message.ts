@@ -7,6 +7,7 @@ import {
   type ListRequest as ListRequestMessage,
   type SetHoldRequest as SetHoldRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { CacheQuestion } from "../../authority/cache-decision.ts";
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
 import type { Action, Subject } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
@@ -84,12 +85,14 @@ export function fromSubject({ subject }: SetHoldRequestMessage): Subject {
 }
 
 /** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */
-export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
+export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest & CacheQuestion {
   return {
     key: message.key,
     requiredPermissions: message.requiredPermissions,
     livemode: message.livemode ?? null,
     allowedTypes: requireTypes("allowed_types", message.allowedTypes),
+    cacheRules: message.cacheRules,
+    minRevision: Number(message.minRevision),
   };
 }
 
