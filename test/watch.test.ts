@@ -215,7 +215,7 @@ it("uses that are reported reach last_use_time, but not where the token was revo
   authority.clock.nowMs += 10_000;
   const uses = [used, revoked].map(({ key }) => ({
     digest: digestKey(key),
-    age: { seconds: 3n, nanos: 500_000_000 },
+    age: { seconds: 3n, nanos: 499_900_000 },
     acceptedCount: 7n,
   }));
   const usedAtMs = authority.clock.nowMs - 3500;

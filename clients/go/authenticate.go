@@ -96,7 +96,6 @@ const (
 	KeyMalformed            Reason = "KEY_MALFORMED"
 	KeyUnknown              Reason = "KEY_UNKNOWN"
 	TokenRevoked            Reason = "TOKEN_REVOKED"
-	KeyRetired              Reason = "KEY_RETIRED"
 	TokenExpired            Reason = "TOKEN_EXPIRED"
 	LivemodeMismatch        Reason = "LIVEMODE_MISMATCH"
 	TypeNotAllowed          Reason = "TYPE_NOT_ALLOWED"

@@ -62,7 +62,7 @@ export function createReportedUses(
         accepted += acceptedCount;
         if (waiting.length < maxWaiting) {
           // An age has nanoseconds, and a time in the store none.
-          waiting.push({ digest, usedAtMs: Math.floor(nowMs - ageMs) });
+          waiting.push({ digest, usedAtMs: Math.round(nowMs - ageMs) });
         }
       }
       if (!isWorking && waiting.length > 0) {
