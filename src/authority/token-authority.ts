@@ -16,7 +16,7 @@ import {
   typeNotGranted,
   undecided,
 } from "./errors.ts";
-import type { Holder, Settlement } from "./freshness.ts";
+import type { Holder } from "./freshness.ts";
 import type { ChangeContext, MadeChange } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
@@ -25,7 +25,7 @@ import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
-import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
+import { createSettling, type Settled, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
 import {
@@ -67,7 +67,6 @@ export type CreateAnswer = {
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
-  readonly settlement: Settlement;
 };
 
 /**
@@ -78,7 +77,7 @@ export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
-  revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
+  revoke(caller: Caller, id: string, reason: string): Promise<Settled<RevokeAnswer>>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -244,7 +243,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
+    return { token: outcome.token, revision };
   }
 
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
@@ -303,7 +302,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     create,
     get,
     findByDigest,
-    revoke,
+    // What takes away or gives back: answered when nobody decides by what was before.
+    revoke: settling.settled(revoke),
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),
