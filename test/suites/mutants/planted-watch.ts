@@ -38,8 +38,8 @@ export const plantedWatch = [
   {
     name: "W4: a revision is acknowledged with the first of its keys",
     file: "src/authority/watchers.ts",
-    from: "forget.revision > state.acked || forget.revision >= untold",
-    to: "forget.revision > state.acked",
+    from: "while (state.firstUnacked < state.nextPlace) {",
+    to: "while (state.firstUnacked < endPlace()) {",
     tests: ["test/authority/watchers.test.ts"],
   },
   {
