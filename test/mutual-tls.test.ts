@@ -101,6 +101,8 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    setHold: () => tokens.setHold({}),
+    closeAccount: () => tokens.closeAccount({}),
     findByDigest: () => tokens.findByDigest({}),
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
@@ -141,13 +143,13 @@ const identities = [
     "a dashboard",
     root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest"],
+    [...management, "setHold", "closeAccount", "findByDigest"],
   ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest", "listAccounts", "authenticate", "watch"],
+    [...management, "setHold", "closeAccount", "findByDigest", "listAccounts", "authenticate", "watch"],
   ],
 ] as const;
 

@@ -19,7 +19,7 @@ export type Settled<Answer> = Answer & { readonly settlement: Settlement };
 export type Settling = {
   /**
    * The same operation, answered when no holder of a lease decides by what was true before the revision that it answers;
-   * null says that nothing was changed. A change that was made before and is asked for again waits too: who asked first
+   * null and 0 say that nothing was ever changed. A change that was made before and is asked for again waits too: who asked first
    * may be waiting still.
    */
   settled<Asked extends readonly unknown[], Answer extends { readonly revision: number | null }>(
@@ -55,7 +55,8 @@ export function createSettling(
       (operation) =>
       async (...asked) => {
         const answer = await operation(...asked);
-        return { ...answer, settlement: answer.revision === null ? nothingChanged : await settle(answer.revision) };
+        const { revision } = answer;
+        return { ...answer, settlement: revision === null || revision === 0 ? nothingChanged : await settle(revision) };
       },
     readings: () => ({ settled, waitedMs: allMs, waitedOut }),
   };

@@ -6,6 +6,7 @@ import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
 import {
   type AuthorityError,
+  accountClosed,
   fieldInvalid,
   replayUnreadable,
   requestIdReused,
@@ -17,7 +18,7 @@ import {
   undecided,
 } from "./errors.ts";
 import type { Holder } from "./freshness.ts";
-import type { ChangeContext, MadeChange } from "./journal.ts";
+import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
@@ -27,8 +28,9 @@ import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
 import { createSettling, type Settled, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
-import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
+import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
 import {
+  requireAccount,
   requireCreation,
   requireDigest,
   requirePermissions,
@@ -64,6 +66,18 @@ export type CreateAnswer = {
   readonly revision: number;
 };
 
+export type HoldAnswer = {
+  /** As it is now. */
+  readonly subject: Token | Account;
+  /** 0 where a hold was to be lifted that was never set. */
+  readonly revision: number;
+};
+
+export type CloseAnswer = {
+  readonly account: Account;
+  readonly revision: number;
+};
+
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
@@ -78,6 +92,8 @@ export type TokenAuthority = Lists & {
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<Settled<RevokeAnswer>>;
+  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<Settled<HoldAnswer>>;
+  closeAccount(caller: Caller, account: string, reason: string): Promise<Settled<CloseAnswer>>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -151,6 +167,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
+      case "account_closed":
+        throw accountClosed();
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
@@ -172,6 +190,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       "expiresAtMs",
       `must be given, and at most ${maxLifetimeDays} days ahead: live ${type} keys live no longer here`,
     );
+  }
+
+  function tell(change: MadeChange | null): void {
+    if (change !== null) {
+      onChange(change);
+    }
   }
 
   function contextOf(caller: Caller): ChangeContext {
@@ -236,14 +260,41 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.change !== null) {
-      onChange(outcome.change);
-    }
+    tell(outcome.change);
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
     return { token: outcome.token, revision };
+  }
+
+  async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
+    if ("tokenId" in subject) {
+      requireTokenId("tokenId", subject.tokenId);
+    } else {
+      requireAccount(subject.account);
+    }
+    const outcome = await store.setHold(subject, held, toReason(reason), contextOf(caller));
+    if (outcome === null) {
+      throw tokenNotFound("tokenId");
+    }
+    if (outcome.kind === "account_closed") {
+      throw accountClosed();
+    }
+    tell(outcome.change);
+    const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
+    return { subject: now, revision: outcome.revision };
+  }
+
+  async function closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer> {
+    requireAccount(account);
+    const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
+    tell(change);
+    return { account: await getAccount(account), revision };
+  }
+
+  function getAccount(account: string): Promise<Account> {
+    return store.getAccount(account, { countTo: accountPageBounds.countTo, nowMs: clock() });
   }
 
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
@@ -304,6 +355,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     findByDigest,
     // What takes away or gives back: answered when nobody decides by what was before.
     revoke: settling.settled(revoke),
+    setHold: settling.settled(setHold),
+    closeAccount: settling.settled(closeAccount),
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),

@@ -234,6 +234,8 @@ function hanging(): TokenAuthority {
     get: hang,
     list: hang,
     revoke: hang,
+    setHold: hang,
+    closeAccount: hang,
     findByDigest: hang,
     listChanges: hang,
     listAccounts: hang,

@@ -3,6 +3,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type {
   AuthenticateRequest as AuthenticateRequestMessage,
   AuthenticateResponse,
+  CloseAccountRequest,
+  CloseAccountResponseSchema,
   CreateRequest,
   CreateResponseSchema,
   FindByDigestRequest,
@@ -17,6 +19,8 @@ import type {
   ListResponseSchema,
   RevokeRequest,
   RevokeResponseSchema,
+  SetHoldRequest,
+  SetHoldResponseSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { isForCache } from "../../authority/cache-decision.ts";
@@ -25,7 +29,13 @@ import type { TokenAuthority } from "../../authority/token-authority.ts";
 import { type Call, callerOf } from "../../calls/call.ts";
 import { callOf } from "./connect/passage.ts";
 import { toDuration } from "./duration.ts";
-import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
+import {
+  fromAuthenticateRequest,
+  fromCreateRequest,
+  fromListChangesRequest,
+  fromListRequest,
+  fromSubject,
+} from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 import { type createWatchMethod, toHolderMessage } from "./watch-service.ts";
 
@@ -70,6 +80,26 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
         silent: settlement.silent.map(toHolderMessage),
         acknowledgedCount: settlement.acknowledged,
       };
+    },
+
+    async setHold(request: SetHoldRequest, call: Call): Promise<MessageInitShape<typeof SetHoldResponseSchema>> {
+      const { held, reason } = request;
+      const { subject, revision } = await authority.setHold(callerOf(call), fromSubject(request), held, reason);
+      call.revision = revision;
+      if ("id" in subject) {
+        call.tokenId = subject.id;
+        return { subject: { case: "token", value: toTokenMessage(subject, clock()) }, revision: BigInt(revision) };
+      }
+      return { subject: { case: "account", value: toAccountMessage(subject) }, revision: BigInt(revision) };
+    },
+
+    async closeAccount(
+      { account, reason }: CloseAccountRequest,
+      call: Call,
+    ): Promise<MessageInitShape<typeof CloseAccountResponseSchema>> {
+      const closed = await authority.closeAccount(callerOf(call), account, reason);
+      call.revision = closed.revision;
+      return { account: toAccountMessage(closed.account), revision: BigInt(closed.revision) };
     },
 
     async findByDigest(
@@ -134,6 +164,8 @@ export function createTokenService(
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    setHold: (request, { values }) => methods.setHold(request, callOf(values)),
+    closeAccount: (request, { values }) => methods.closeAccount(request, callOf(values)),
     findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
     listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
     listAccounts: (request) => methods.listAccounts(request),

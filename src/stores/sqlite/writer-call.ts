@@ -1,7 +1,9 @@
-import type { ChangeContext } from "../../authority/journal.ts";
+import type { ChangeContext, Subject } from "../../authority/journal.ts";
 import type {
   CreateOutcome,
   CreateRequestRecord,
+  HoldOutcome,
+  HoldSet,
   NewToken,
   RevokeOutcome,
   TokenUse,
@@ -23,8 +25,31 @@ export type RevokeCall = {
   readonly context: ChangeContext;
 };
 
+export type HoldCall = {
+  readonly method: "setHold";
+  readonly subject: Subject;
+  readonly held: boolean;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+export type CloseCall = {
+  readonly method: "closeAccount";
+  readonly account: string;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+/** While one of these waits, a key may be in the wrong hands. */
+export type UrgentCall = RevokeCall | HoldCall | CloseCall;
+
 /** Somebody waits for these: they go first. */
-export type ChangeCall = CreateCall | RevokeCall;
+export type ChangeCall = CreateCall | UrgentCall;
+
+/** Whether the call goes before all others, and makes itself room on a full disk. */
+export function isUrgent(call: WriterCall): call is UrgentCall {
+  return call.method === "revoke" || call.method === "setHold" || call.method === "closeAccount";
+}
 
 /** Nobody waits for these: they go behind. */
 export type BackgroundCall =
@@ -36,6 +61,8 @@ export type WriterCall = ChangeCall | BackgroundCall;
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
+  | { readonly method: "setHold"; readonly outcome: HoldOutcome | null }
+  | { readonly method: "closeAccount"; readonly outcome: HoldSet }
   | { readonly method: "done" }
   | { readonly method: "failed"; readonly failure: Failure };
 

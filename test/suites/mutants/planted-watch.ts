@@ -59,7 +59,7 @@ export const plantedWatch = [
   {
     name: "a revocation waits for nobody",
     file: "src/authority/settling.ts",
-    from: "await settle(answer.revision) };",
+    from: "await settle(revision) };",
     to: "nothingChanged };",
     tests: ["test/authority/watching.test.ts"],
   },

@@ -4,16 +4,17 @@ import type { JournalHead, MadeChange } from "../../../authority/journal.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
-import type {
-  BackgroundCall,
-  ChangeCall,
-  CreateCall,
-  RevokeCall,
-  WriterAnswer,
-  WriterCall,
-  WriterMessage,
-  WriterReply,
-  WriterRequest,
+import {
+  type BackgroundCall,
+  type ChangeCall,
+  type CreateCall,
+  isUrgent,
+  type UrgentCall,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterMessage,
+  type WriterReply,
+  type WriterRequest,
 } from "../writer-call.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
@@ -73,8 +74,8 @@ export function createWriterLoop({
   onFatal,
 }: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
-  /** Revocations go first: while one waits, a key is in the wrong hands. */
-  const waitingRevocations: Waiting<RevokeCall>[] = [];
+  /** These go first: while one waits, a key may be in the wrong hands. */
+  const waitingUrgent: Waiting<UrgentCall>[] = [];
   const waitingCreations: Waiting<CreateCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
@@ -82,15 +83,12 @@ export function createWriterLoop({
   let hasFailed = false;
 
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
-    switch (call.method) {
-      case "revoke":
-        waitingRevocations.push({ port, id, call });
-        break;
-      case "create":
-        waitingCreations.push({ port, id, call });
-        break;
-      default:
-        waitingBehind.push({ port, id, call });
+    if (isUrgent(call)) {
+      waitingUrgent.push({ port, id, call });
+    } else if (call.method === "create") {
+      waitingCreations.push({ port, id, call });
+    } else {
+      waitingBehind.push({ port, id, call });
     }
     callTurn();
   }
@@ -118,7 +116,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if (waitingRevocations.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
+    if (waitingUrgent.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -127,7 +125,7 @@ export function createWriterLoop({
   }
 
   function commitWaiting(): void {
-    const first = waitingRevocations.splice(0, maxCallsInCommit);
+    const first = waitingUrgent.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingCreations.splice(0, maxCallsInCommit - first.length),
