@@ -233,29 +233,20 @@ const (
 	RefusalReason_REFUSAL_REASON_INSUFFICIENT_PERMISSIONS RefusalReason = 7
 	// A newer key of the same token has taken the key's place, and the key's own end has come.
 	RefusalReason_REFUSAL_REASON_KEY_RETIRED RefusalReason = 8
-	// The token is held: the key is not bad, and may pass again.
-	RefusalReason_REFUSAL_REASON_TOKEN_HELD RefusalReason = 9
-	// The token's account is held: the key is not bad, and may pass again.
-	RefusalReason_REFUSAL_REASON_ACCOUNT_HELD RefusalReason = 10
-	// The token's account was closed for good.
-	RefusalReason_REFUSAL_REASON_ACCOUNT_CLOSED RefusalReason = 11
 )
 
 // Enum value maps for RefusalReason.
 var (
 	RefusalReason_name = map[int32]string{
-		0:  "REFUSAL_REASON_UNSPECIFIED",
-		1:  "REFUSAL_REASON_KEY_MALFORMED",
-		2:  "REFUSAL_REASON_KEY_UNKNOWN",
-		3:  "REFUSAL_REASON_TOKEN_REVOKED",
-		4:  "REFUSAL_REASON_TOKEN_EXPIRED",
-		5:  "REFUSAL_REASON_LIVEMODE_MISMATCH",
-		6:  "REFUSAL_REASON_TYPE_NOT_ALLOWED",
-		7:  "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS",
-		8:  "REFUSAL_REASON_KEY_RETIRED",
-		9:  "REFUSAL_REASON_TOKEN_HELD",
-		10: "REFUSAL_REASON_ACCOUNT_HELD",
-		11: "REFUSAL_REASON_ACCOUNT_CLOSED",
+		0: "REFUSAL_REASON_UNSPECIFIED",
+		1: "REFUSAL_REASON_KEY_MALFORMED",
+		2: "REFUSAL_REASON_KEY_UNKNOWN",
+		3: "REFUSAL_REASON_TOKEN_REVOKED",
+		4: "REFUSAL_REASON_TOKEN_EXPIRED",
+		5: "REFUSAL_REASON_LIVEMODE_MISMATCH",
+		6: "REFUSAL_REASON_TYPE_NOT_ALLOWED",
+		7: "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS",
+		8: "REFUSAL_REASON_KEY_RETIRED",
 	}
 	RefusalReason_value = map[string]int32{
 		"REFUSAL_REASON_UNSPECIFIED":              0,
@@ -267,9 +258,6 @@ var (
 		"REFUSAL_REASON_TYPE_NOT_ALLOWED":         6,
 		"REFUSAL_REASON_INSUFFICIENT_PERMISSIONS": 7,
 		"REFUSAL_REASON_KEY_RETIRED":              8,
-		"REFUSAL_REASON_TOKEN_HELD":               9,
-		"REFUSAL_REASON_ACCOUNT_HELD":             10,
-		"REFUSAL_REASON_ACCOUNT_CLOSED":           11,
 	}
 )
 
@@ -1087,329 +1075,6 @@ func (x *Holder) GetSinceTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// SetHoldRequest names what to hold, or whose hold to lift.
-type SetHoldRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is held.
-	//
-	// Required.
-	//
-	// Types that are valid to be assigned to Subject:
-	//
-	//	*SetHoldRequest_TokenId
-	//	*SetHoldRequest_Account
-	Subject isSetHoldRequest_Subject `protobuf_oneof:"subject"`
-	// Whether to hold (true) or to lift the hold (false, the default).
-	Held bool `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
-	// Why, for people who ask later: the journal keeps it.
-	//
-	// At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
-	// holds a key is refused.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetHoldRequest) Reset() {
-	*x = SetHoldRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetHoldRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetHoldRequest) ProtoMessage() {}
-
-func (x *SetHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetHoldRequest.ProtoReflect.Descriptor instead.
-func (*SetHoldRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *SetHoldRequest) GetSubject() isSetHoldRequest_Subject {
-	if x != nil {
-		return x.Subject
-	}
-	return nil
-}
-
-func (x *SetHoldRequest) GetTokenId() string {
-	if x != nil {
-		if x, ok := x.Subject.(*SetHoldRequest_TokenId); ok {
-			return x.TokenId
-		}
-	}
-	return ""
-}
-
-func (x *SetHoldRequest) GetAccount() string {
-	if x != nil {
-		if x, ok := x.Subject.(*SetHoldRequest_Account); ok {
-			return x.Account
-		}
-	}
-	return ""
-}
-
-func (x *SetHoldRequest) GetHeld() bool {
-	if x != nil {
-		return x.Held
-	}
-	return false
-}
-
-func (x *SetHoldRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-type isSetHoldRequest_Subject interface {
-	isSetHoldRequest_Subject()
-}
-
-type SetHoldRequest_TokenId struct {
-	// A token, by its id.
-	TokenId string `protobuf:"bytes,1,opt,name=token_id,json=tokenId,proto3,oneof"`
-}
-
-type SetHoldRequest_Account struct {
-	// An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
-	Account string `protobuf:"bytes,2,opt,name=account,proto3,oneof"`
-}
-
-func (*SetHoldRequest_TokenId) isSetHoldRequest_Subject() {}
-
-func (*SetHoldRequest_Account) isSetHoldRequest_Subject() {}
-
-// SetHoldResponse is the answer to SetHold.
-type SetHoldResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was named, as it is now.
-	//
-	// Types that are valid to be assigned to Subject:
-	//
-	//	*SetHoldResponse_Token
-	//	*SetHoldResponse_Account
-	Subject isSetHoldResponse_Subject `protobuf_oneof:"subject"`
-	// The number in the journal of the change that made it so.
-	//
-	// 0 where a hold is to be lifted that was never set.
-	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetHoldResponse) Reset() {
-	*x = SetHoldResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetHoldResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetHoldResponse) ProtoMessage() {}
-
-func (x *SetHoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetHoldResponse.ProtoReflect.Descriptor instead.
-func (*SetHoldResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *SetHoldResponse) GetSubject() isSetHoldResponse_Subject {
-	if x != nil {
-		return x.Subject
-	}
-	return nil
-}
-
-func (x *SetHoldResponse) GetToken() *Token {
-	if x != nil {
-		if x, ok := x.Subject.(*SetHoldResponse_Token); ok {
-			return x.Token
-		}
-	}
-	return nil
-}
-
-func (x *SetHoldResponse) GetAccount() *Account {
-	if x != nil {
-		if x, ok := x.Subject.(*SetHoldResponse_Account); ok {
-			return x.Account
-		}
-	}
-	return nil
-}
-
-func (x *SetHoldResponse) GetRevision() int64 {
-	if x != nil {
-		return x.Revision
-	}
-	return 0
-}
-
-type isSetHoldResponse_Subject interface {
-	isSetHoldResponse_Subject()
-}
-
-type SetHoldResponse_Token struct {
-	// The token.
-	Token *Token `protobuf:"bytes,1,opt,name=token,proto3,oneof"`
-}
-
-type SetHoldResponse_Account struct {
-	// The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
-	Account *Account `protobuf:"bytes,2,opt,name=account,proto3,oneof"`
-}
-
-func (*SetHoldResponse_Token) isSetHoldResponse_Subject() {}
-
-func (*SetHoldResponse_Account) isSetHoldResponse_Subject() {}
-
-// CloseAccountRequest names the account to close.
-type CloseAccountRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account, whether or not it has tokens.
-	//
-	// Required. 1 to 64 characters of [0-9A-Za-z_-].
-	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Why the account is closed, for people who ask later: the journal keeps it.
-	//
-	// At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
-	// holds a key is refused.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CloseAccountRequest) Reset() {
-	*x = CloseAccountRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CloseAccountRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CloseAccountRequest) ProtoMessage() {}
-
-func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
-func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *CloseAccountRequest) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-func (x *CloseAccountRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-// CloseAccountResponse is the answer to CloseAccount.
-type CloseAccountResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account, closed.
-	Account *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// The number in the journal of the change that closed the account.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CloseAccountResponse) Reset() {
-	*x = CloseAccountResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CloseAccountResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CloseAccountResponse) ProtoMessage() {}
-
-func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
-func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *CloseAccountResponse) GetAccount() *Account {
-	if x != nil {
-		return x.Account
-	}
-	return nil
-}
-
-func (x *CloseAccountResponse) GetRevision() int64 {
-	if x != nil {
-		return x.Revision
-	}
-	return 0
-}
-
 // FindByDigestRequest holds the digest of a key.
 type FindByDigestRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1423,7 +1088,7 @@ type FindByDigestRequest struct {
 
 func (x *FindByDigestRequest) Reset() {
 	*x = FindByDigestRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1100,7 @@ func (x *FindByDigestRequest) String() string {
 func (*FindByDigestRequest) ProtoMessage() {}
 
 func (x *FindByDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1113,7 @@ func (x *FindByDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindByDigestRequest.ProtoReflect.Descriptor instead.
 func (*FindByDigestRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{13}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FindByDigestRequest) GetDigest() []byte {
@@ -1469,7 +1134,7 @@ type FindByDigestResponse struct {
 
 func (x *FindByDigestResponse) Reset() {
 	*x = FindByDigestResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1146,7 @@ func (x *FindByDigestResponse) String() string {
 func (*FindByDigestResponse) ProtoMessage() {}
 
 func (x *FindByDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1159,7 @@ func (x *FindByDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindByDigestResponse.ProtoReflect.Descriptor instead.
 func (*FindByDigestResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{14}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FindByDigestResponse) GetToken() *Token {
@@ -1555,7 +1220,7 @@ type ListChangesRequest struct {
 
 func (x *ListChangesRequest) Reset() {
 	*x = ListChangesRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1232,7 @@ func (x *ListChangesRequest) String() string {
 func (*ListChangesRequest) ProtoMessage() {}
 
 func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1245,7 @@ func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListChangesRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{15}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListChangesRequest) GetPageSize() int32 {
@@ -1673,7 +1338,7 @@ type ListChangesResponse struct {
 
 func (x *ListChangesResponse) Reset() {
 	*x = ListChangesResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1350,7 @@ func (x *ListChangesResponse) String() string {
 func (*ListChangesResponse) ProtoMessage() {}
 
 func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1363,7 @@ func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListChangesResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{16}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListChangesResponse) GetChanges() []*Change {
@@ -1777,7 +1442,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1454,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1467,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{17}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Change) GetRevision() int64 {
@@ -1911,7 +1576,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +1588,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +1601,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{18}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListAccountsRequest) GetPageSize() int32 {
@@ -1975,7 +1640,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +1652,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +1665,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{19}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListAccountsResponse) GetAccounts() []*Account {
@@ -2017,29 +1682,26 @@ func (x *ListAccountsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Account is an owner of tokens, its state, and how many tokens it has now in each state.
+// Account is an owner of tokens, and how many tokens it has now in each state.
 //
 // Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account's name.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
-	// hold.
+	// How many of the account's tokens authenticate.
 	ActiveCount int32 `protobuf:"varint,2,opt,name=active_count,json=activeCount,proto3" json:"active_count,omitempty"`
 	// How many tokens have expired and were not revoked.
 	ExpiredCount int32 `protobuf:"varint,3,opt,name=expired_count,json=expiredCount,proto3" json:"expired_count,omitempty"`
 	// How many tokens were revoked.
-	RevokedCount int32 `protobuf:"varint,4,opt,name=revoked_count,json=revokedCount,proto3" json:"revoked_count,omitempty"`
-	// Whether the account's keys may pass at all.
-	State         AccountState `protobuf:"varint,5,opt,name=state,proto3,enum=casapay.token.v1.AccountState" json:"state,omitempty"`
+	RevokedCount  int32 `protobuf:"varint,4,opt,name=revoked_count,json=revokedCount,proto3" json:"revoked_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +1713,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +1726,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{20}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Account) GetAccount() string {
@@ -2093,13 +1755,6 @@ func (x *Account) GetRevokedCount() int32 {
 		return x.RevokedCount
 	}
 	return 0
-}
-
-func (x *Account) GetState() AccountState {
-	if x != nil {
-		return x.State
-	}
-	return AccountState_ACCOUNT_STATE_UNSPECIFIED
 }
 
 // AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -2137,7 +1792,7 @@ type AuthenticateRequest struct {
 
 func (x *AuthenticateRequest) Reset() {
 	*x = AuthenticateRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +1804,7 @@ func (x *AuthenticateRequest) String() string {
 func (*AuthenticateRequest) ProtoMessage() {}
 
 func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +1817,7 @@ func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateRequest.ProtoReflect.Descriptor instead.
 func (*AuthenticateRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{21}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AuthenticateRequest) GetKey() string {
@@ -2232,7 +1887,7 @@ type AuthenticateResponse struct {
 
 func (x *AuthenticateResponse) Reset() {
 	*x = AuthenticateResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +1899,7 @@ func (x *AuthenticateResponse) String() string {
 func (*AuthenticateResponse) ProtoMessage() {}
 
 func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +1912,7 @@ func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{22}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AuthenticateResponse) GetOutcome() isAuthenticateResponse_Outcome {
@@ -2343,7 +1998,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +2010,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +2023,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{23}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchRequest) GetSequence() int64 {
@@ -2425,7 +2080,7 @@ type ReportedUse struct {
 
 func (x *ReportedUse) Reset() {
 	*x = ReportedUse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2092,7 @@ func (x *ReportedUse) String() string {
 func (*ReportedUse) ProtoMessage() {}
 
 func (x *ReportedUse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2105,7 @@ func (x *ReportedUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedUse.ProtoReflect.Descriptor instead.
 func (*ReportedUse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{24}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReportedUse) GetDigest() []byte {
@@ -2491,7 +2146,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2158,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2171,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{25}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchResponse) GetEvent() isWatchResponse_Event {
@@ -2599,7 +2254,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2266,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +2279,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{26}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Lease) GetSequence() int64 {
@@ -2688,7 +2343,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[27]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +2355,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[27]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +2368,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{27}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Forget) GetRevision() int64 {
@@ -2795,7 +2450,7 @@ type Reset struct {
 
 func (x *Reset) Reset() {
 	*x = Reset{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[28]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +2462,7 @@ func (x *Reset) String() string {
 func (*Reset) ProtoMessage() {}
 
 func (x *Reset) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[28]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2475,7 @@ func (x *Reset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reset.ProtoReflect.Descriptor instead.
 func (*Reset) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{28}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Reset) GetRevision() int64 {
@@ -2867,7 +2522,7 @@ type Principal struct {
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[29]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2879,7 +2534,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[29]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2892,7 +2547,7 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{29}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Principal) GetTokenId() string {
@@ -2960,7 +2615,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[30]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +2627,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[30]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +2640,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{30}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Refusal) GetReason() RefusalReason {
@@ -3083,24 +2738,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1c.casapay.token.v1.HolderKindR\x04kind\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\tR\bidentity\x129\n" +
 	"\n" +
-	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"\x80\x01\n" +
-	"\x0eSetHoldRequest\x12\x1b\n" +
-	"\btoken_id\x18\x01 \x01(\tH\x00R\atokenId\x12\x1a\n" +
-	"\aaccount\x18\x02 \x01(\tH\x00R\aaccount\x12\x12\n" +
-	"\x04held\x18\x03 \x01(\bR\x04held\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reasonB\t\n" +
-	"\asubject\"\xa0\x01\n" +
-	"\x0fSetHoldResponse\x12/\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenH\x00R\x05token\x125\n" +
-	"\aaccount\x18\x02 \x01(\v2\x19.casapay.token.v1.AccountH\x00R\aaccount\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevisionB\t\n" +
-	"\asubject\"G\n" +
-	"\x13CloseAccountRequest\x12\x18\n" +
-	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"g\n" +
-	"\x14CloseAccountResponse\x123\n" +
-	"\aaccount\x18\x01 \x01(\v2\x19.casapay.token.v1.AccountR\aaccount\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"-\n" +
+	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"-\n" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
@@ -3146,13 +2784,12 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\"u\n" +
 	"\x14ListAccountsResponse\x125\n" +
 	"\baccounts\x18\x01 \x03(\v2\x19.casapay.token.v1.AccountR\baccounts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n" +
 	"\aAccount\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12!\n" +
 	"\factive_count\x18\x02 \x01(\x05R\vactiveCount\x12#\n" +
 	"\rexpired_count\x18\x03 \x01(\x05R\fexpiredCount\x12#\n" +
-	"\rrevoked_count\x18\x04 \x01(\x05R\frevokedCount\x124\n" +
-	"\x05state\x18\x05 \x01(\x0e2\x1e.casapay.token.v1.AccountStateR\x05state\"\x93\x02\n" +
+	"\rrevoked_count\x18\x04 \x01(\x05R\frevokedCount\"\x93\x02\n" +
 	"\x13AuthenticateRequest\x12\x15\n" +
 	"\x03key\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03key\x121\n" +
 	"\x14required_permissions\x18\x02 \x03(\tR\x13requiredPermissions\x12\x1f\n" +
@@ -3232,7 +2869,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\vResetReason\x12\x1c\n" +
 	"\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRESET_REASON_TOO_FAR_BEHIND\x10\x01\x12 \n" +
-	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xb0\x03\n" +
+	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xcd\x02\n" +
 	"\rRefusalReason\x12\x1e\n" +
 	"\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n" +
@@ -3242,18 +2879,12 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	" REFUSAL_REASON_LIVEMODE_MISMATCH\x10\x05\x12#\n" +
 	"\x1fREFUSAL_REASON_TYPE_NOT_ALLOWED\x10\x06\x12+\n" +
 	"'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\a\x12\x1e\n" +
-	"\x1aREFUSAL_REASON_KEY_RETIRED\x10\b\x12\x1d\n" +
-	"\x19REFUSAL_REASON_TOKEN_HELD\x10\t\x12\x1f\n" +
-	"\x1bREFUSAL_REASON_ACCOUNT_HELD\x10\n" +
-	"\x12!\n" +
-	"\x1dREFUSAL_REASON_ACCOUNT_CLOSED\x10\v2\xe0\a\n" +
+	"\x1aREFUSAL_REASON_KEY_RETIRED\x10\b2\xa7\x06\n" +
 	"\fTokenService\x12P\n" +
 	"\x06Create\x12\x1f.casapay.token.v1.CreateRequest\x1a .casapay.token.v1.CreateResponse\"\x03\x90\x02\x00\x12G\n" +
 	"\x03Get\x12\x1c.casapay.token.v1.GetRequest\x1a\x1d.casapay.token.v1.GetResponse\"\x03\x90\x02\x02\x12J\n" +
 	"\x04List\x12\x1d.casapay.token.v1.ListRequest\x1a\x1e.casapay.token.v1.ListResponse\"\x03\x90\x02\x02\x12P\n" +
-	"\x06Revoke\x12\x1f.casapay.token.v1.RevokeRequest\x1a .casapay.token.v1.RevokeResponse\"\x03\x90\x02\x02\x12S\n" +
-	"\aSetHold\x12 .casapay.token.v1.SetHoldRequest\x1a!.casapay.token.v1.SetHoldResponse\"\x03\x90\x02\x02\x12b\n" +
-	"\fCloseAccount\x12%.casapay.token.v1.CloseAccountRequest\x1a&.casapay.token.v1.CloseAccountResponse\"\x03\x90\x02\x02\x12b\n" +
+	"\x06Revoke\x12\x1f.casapay.token.v1.RevokeRequest\x1a .casapay.token.v1.RevokeResponse\"\x03\x90\x02\x02\x12b\n" +
 	"\fFindByDigest\x12%.casapay.token.v1.FindByDigestRequest\x1a&.casapay.token.v1.FindByDigestResponse\"\x03\x90\x02\x02\x12_\n" +
 	"\vListChanges\x12$.casapay.token.v1.ListChangesRequest\x1a%.casapay.token.v1.ListChangesResponse\"\x03\x90\x02\x02\x12b\n" +
 	"\fListAccounts\x12%.casapay.token.v1.ListAccountsRequest\x1a&.casapay.token.v1.ListAccountsResponse\"\x03\x90\x02\x02\x12b\n" +
@@ -3274,7 +2905,7 @@ func file_casapay_token_v1_token_service_proto_rawDescGZIP() []byte {
 }
 
 var file_casapay_token_v1_token_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_casapay_token_v1_token_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_casapay_token_v1_token_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_casapay_token_v1_token_service_proto_goTypes = []any{
 	(HolderKind)(0),               // 0: casapay.token.v1.HolderKind
 	(ChangeAction)(0),             // 1: casapay.token.v1.ChangeAction
@@ -3289,108 +2920,95 @@ var file_casapay_token_v1_token_service_proto_goTypes = []any{
 	(*RevokeRequest)(nil),         // 10: casapay.token.v1.RevokeRequest
 	(*RevokeResponse)(nil),        // 11: casapay.token.v1.RevokeResponse
 	(*Holder)(nil),                // 12: casapay.token.v1.Holder
-	(*SetHoldRequest)(nil),        // 13: casapay.token.v1.SetHoldRequest
-	(*SetHoldResponse)(nil),       // 14: casapay.token.v1.SetHoldResponse
-	(*CloseAccountRequest)(nil),   // 15: casapay.token.v1.CloseAccountRequest
-	(*CloseAccountResponse)(nil),  // 16: casapay.token.v1.CloseAccountResponse
-	(*FindByDigestRequest)(nil),   // 17: casapay.token.v1.FindByDigestRequest
-	(*FindByDigestResponse)(nil),  // 18: casapay.token.v1.FindByDigestResponse
-	(*ListChangesRequest)(nil),    // 19: casapay.token.v1.ListChangesRequest
-	(*ListChangesResponse)(nil),   // 20: casapay.token.v1.ListChangesResponse
-	(*Change)(nil),                // 21: casapay.token.v1.Change
-	(*ListAccountsRequest)(nil),   // 22: casapay.token.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),  // 23: casapay.token.v1.ListAccountsResponse
-	(*Account)(nil),               // 24: casapay.token.v1.Account
-	(*AuthenticateRequest)(nil),   // 25: casapay.token.v1.AuthenticateRequest
-	(*AuthenticateResponse)(nil),  // 26: casapay.token.v1.AuthenticateResponse
-	(*WatchRequest)(nil),          // 27: casapay.token.v1.WatchRequest
-	(*ReportedUse)(nil),           // 28: casapay.token.v1.ReportedUse
-	(*WatchResponse)(nil),         // 29: casapay.token.v1.WatchResponse
-	(*Lease)(nil),                 // 30: casapay.token.v1.Lease
-	(*Forget)(nil),                // 31: casapay.token.v1.Forget
-	(*Reset)(nil),                 // 32: casapay.token.v1.Reset
-	(*Principal)(nil),             // 33: casapay.token.v1.Principal
-	(*Refusal)(nil),               // 34: casapay.token.v1.Refusal
-	(TokenType)(0),                // 35: casapay.token.v1.TokenType
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
-	(*Token)(nil),                 // 37: casapay.token.v1.Token
-	(TokenState)(0),               // 38: casapay.token.v1.TokenState
-	(AccountState)(0),             // 39: casapay.token.v1.AccountState
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(*FindByDigestRequest)(nil),   // 13: casapay.token.v1.FindByDigestRequest
+	(*FindByDigestResponse)(nil),  // 14: casapay.token.v1.FindByDigestResponse
+	(*ListChangesRequest)(nil),    // 15: casapay.token.v1.ListChangesRequest
+	(*ListChangesResponse)(nil),   // 16: casapay.token.v1.ListChangesResponse
+	(*Change)(nil),                // 17: casapay.token.v1.Change
+	(*ListAccountsRequest)(nil),   // 18: casapay.token.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),  // 19: casapay.token.v1.ListAccountsResponse
+	(*Account)(nil),               // 20: casapay.token.v1.Account
+	(*AuthenticateRequest)(nil),   // 21: casapay.token.v1.AuthenticateRequest
+	(*AuthenticateResponse)(nil),  // 22: casapay.token.v1.AuthenticateResponse
+	(*WatchRequest)(nil),          // 23: casapay.token.v1.WatchRequest
+	(*ReportedUse)(nil),           // 24: casapay.token.v1.ReportedUse
+	(*WatchResponse)(nil),         // 25: casapay.token.v1.WatchResponse
+	(*Lease)(nil),                 // 26: casapay.token.v1.Lease
+	(*Forget)(nil),                // 27: casapay.token.v1.Forget
+	(*Reset)(nil),                 // 28: casapay.token.v1.Reset
+	(*Principal)(nil),             // 29: casapay.token.v1.Principal
+	(*Refusal)(nil),               // 30: casapay.token.v1.Refusal
+	(TokenType)(0),                // 31: casapay.token.v1.TokenType
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Token)(nil),                 // 33: casapay.token.v1.Token
+	(TokenState)(0),               // 34: casapay.token.v1.TokenState
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
 }
 var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
-	35, // 0: casapay.token.v1.CreateRequest.type:type_name -> casapay.token.v1.TokenType
-	36, // 1: casapay.token.v1.CreateRequest.expire_time:type_name -> google.protobuf.Timestamp
-	37, // 2: casapay.token.v1.CreateResponse.token:type_name -> casapay.token.v1.Token
-	37, // 3: casapay.token.v1.GetResponse.token:type_name -> casapay.token.v1.Token
-	35, // 4: casapay.token.v1.ListRequest.types:type_name -> casapay.token.v1.TokenType
-	38, // 5: casapay.token.v1.ListRequest.states:type_name -> casapay.token.v1.TokenState
-	36, // 6: casapay.token.v1.ListRequest.created_from:type_name -> google.protobuf.Timestamp
-	36, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
-	36, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
-	36, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
-	36, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
-	37, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
-	37, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
+	31, // 0: casapay.token.v1.CreateRequest.type:type_name -> casapay.token.v1.TokenType
+	32, // 1: casapay.token.v1.CreateRequest.expire_time:type_name -> google.protobuf.Timestamp
+	33, // 2: casapay.token.v1.CreateResponse.token:type_name -> casapay.token.v1.Token
+	33, // 3: casapay.token.v1.GetResponse.token:type_name -> casapay.token.v1.Token
+	31, // 4: casapay.token.v1.ListRequest.types:type_name -> casapay.token.v1.TokenType
+	34, // 5: casapay.token.v1.ListRequest.states:type_name -> casapay.token.v1.TokenState
+	32, // 6: casapay.token.v1.ListRequest.created_from:type_name -> google.protobuf.Timestamp
+	32, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
+	32, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
+	32, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
+	32, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
+	33, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
+	33, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
 	12, // 13: casapay.token.v1.RevokeResponse.silent:type_name -> casapay.token.v1.Holder
 	12, // 14: casapay.token.v1.RevokeResponse.unconfirmed:type_name -> casapay.token.v1.Holder
 	0,  // 15: casapay.token.v1.Holder.kind:type_name -> casapay.token.v1.HolderKind
-	36, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
-	37, // 17: casapay.token.v1.SetHoldResponse.token:type_name -> casapay.token.v1.Token
-	24, // 18: casapay.token.v1.SetHoldResponse.account:type_name -> casapay.token.v1.Account
-	24, // 19: casapay.token.v1.CloseAccountResponse.account:type_name -> casapay.token.v1.Account
-	37, // 20: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	1,  // 21: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	36, // 22: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	36, // 23: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	21, // 24: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	1,  // 25: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	36, // 26: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	35, // 27: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
-	24, // 28: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	39, // 29: casapay.token.v1.Account.state:type_name -> casapay.token.v1.AccountState
-	35, // 30: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	33, // 31: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	34, // 32: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	40, // 33: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
-	28, // 34: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
-	40, // 35: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
-	30, // 36: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
-	31, // 37: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
-	32, // 38: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
-	40, // 39: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
-	40, // 40: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
-	2,  // 41: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
-	35, // 42: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	36, // 43: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 44: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	4,  // 45: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	6,  // 46: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	8,  // 47: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	10, // 48: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	13, // 49: casapay.token.v1.TokenService.SetHold:input_type -> casapay.token.v1.SetHoldRequest
-	15, // 50: casapay.token.v1.TokenService.CloseAccount:input_type -> casapay.token.v1.CloseAccountRequest
-	17, // 51: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	19, // 52: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	22, // 53: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	25, // 54: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	27, // 55: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
-	5,  // 56: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	7,  // 57: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	9,  // 58: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	11, // 59: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	14, // 60: casapay.token.v1.TokenService.SetHold:output_type -> casapay.token.v1.SetHoldResponse
-	16, // 61: casapay.token.v1.TokenService.CloseAccount:output_type -> casapay.token.v1.CloseAccountResponse
-	18, // 62: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	20, // 63: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	23, // 64: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	26, // 65: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	29, // 66: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
-	56, // [56:67] is the sub-list for method output_type
-	45, // [45:56] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	32, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
+	33, // 17: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	1,  // 18: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	32, // 19: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	32, // 20: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	17, // 21: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	1,  // 22: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	32, // 23: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	31, // 24: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	20, // 25: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	31, // 26: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	29, // 27: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	30, // 28: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	35, // 29: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
+	24, // 30: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
+	35, // 31: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
+	26, // 32: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
+	27, // 33: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
+	28, // 34: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
+	35, // 35: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
+	35, // 36: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
+	2,  // 37: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
+	31, // 38: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	32, // 39: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 40: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	4,  // 41: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	6,  // 42: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	8,  // 43: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	10, // 44: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	13, // 45: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	15, // 46: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	18, // 47: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	21, // 48: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	23, // 49: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
+	5,  // 50: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	7,  // 51: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	9,  // 52: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	11, // 53: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	14, // 54: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	16, // 55: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	19, // 56: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	22, // 57: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	25, // 58: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
+	50, // [50:59] is the sub-list for method output_type
+	41, // [41:50] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }
@@ -3400,25 +3018,17 @@ func file_casapay_token_v1_token_service_proto_init() {
 	}
 	file_casapay_token_v1_token_proto_init()
 	file_casapay_token_v1_token_service_proto_msgTypes[4].OneofWrappers = []any{}
-	file_casapay_token_v1_token_service_proto_msgTypes[9].OneofWrappers = []any{
-		(*SetHoldRequest_TokenId)(nil),
-		(*SetHoldRequest_Account)(nil),
-	}
-	file_casapay_token_v1_token_service_proto_msgTypes[10].OneofWrappers = []any{
-		(*SetHoldResponse_Token)(nil),
-		(*SetHoldResponse_Account)(nil),
-	}
-	file_casapay_token_v1_token_service_proto_msgTypes[21].OneofWrappers = []any{}
-	file_casapay_token_v1_token_service_proto_msgTypes[22].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[17].OneofWrappers = []any{}
+	file_casapay_token_v1_token_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*AuthenticateResponse_Principal)(nil),
 		(*AuthenticateResponse_Refusal)(nil),
 	}
-	file_casapay_token_v1_token_service_proto_msgTypes[25].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[21].OneofWrappers = []any{
 		(*WatchResponse_Lease)(nil),
 		(*WatchResponse_Forget)(nil),
 		(*WatchResponse_Reset_)(nil),
 	}
-	file_casapay_token_v1_token_service_proto_msgTypes[27].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[23].OneofWrappers = []any{
 		(*Forget_Digest)(nil),
 		(*Forget_Account)(nil),
 	}
@@ -3428,7 +3038,7 @@ func file_casapay_token_v1_token_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_casapay_token_v1_token_service_proto_rawDesc), len(file_casapay_token_v1_token_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   31,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

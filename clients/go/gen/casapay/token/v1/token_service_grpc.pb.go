@@ -23,8 +23,6 @@ const (
 	TokenService_Get_FullMethodName          = "/casapay.token.v1.TokenService/Get"
 	TokenService_List_FullMethodName         = "/casapay.token.v1.TokenService/List"
 	TokenService_Revoke_FullMethodName       = "/casapay.token.v1.TokenService/Revoke"
-	TokenService_SetHold_FullMethodName      = "/casapay.token.v1.TokenService/SetHold"
-	TokenService_CloseAccount_FullMethodName = "/casapay.token.v1.TokenService/CloseAccount"
 	TokenService_FindByDigest_FullMethodName = "/casapay.token.v1.TokenService/FindByDigest"
 	TokenService_ListChanges_FullMethodName  = "/casapay.token.v1.TokenService/ListChanges"
 	TokenService_ListAccounts_FullMethodName = "/casapay.token.v1.TokenService/ListAccounts"
@@ -36,8 +34,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
-// request may pass.
+// TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
 //
 // # Callers
 //
@@ -77,8 +74,6 @@ type TokenServiceClient interface {
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
 	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
-	//   - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
-	//     again either.
 	//   - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
 	//   - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
 	//   - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -120,38 +115,6 @@ type TokenServiceClient interface {
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
-	// SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
-	//
-	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
-	// or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
-	// the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
-	// hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
-	// tokens can be created.
-	//
-	// The answer waits for the holders of leases as that of Revoke does.
-	//
-	// Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
-	// of the change that made it so.
-	//
-	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
-	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
-	// - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
-	SetHold(ctx context.Context, in *SetHoldRequest, opts ...grpc.CallOption) (*SetHoldResponse, error)
-	// CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
-	//
-	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
-	// beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
-	// are, to be listed and looked at.
-	//
-	// The answer waits for the holders of leases as that of Revoke does.
-	//
-	// The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
-	// revision of the first.
-	//
-	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
-	CloseAccount(ctx context.Context, in *CloseAccountRequest, opts ...grpc.CallOption) (*CloseAccountResponse, error)
 	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
 	//
 	// Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
@@ -183,8 +146,7 @@ type TokenServiceClient interface {
 	//     filters or another order.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(ctx context.Context, in *ListChangesRequest, opts ...grpc.CallOption) (*ListChangesResponse, error)
-	// ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
-	// time (AIP-158).
+	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
 	//
@@ -209,14 +171,9 @@ type TokenServiceClient interface {
 	// 4. revoked: TOKEN_REVOKED
 	// 5. the key's own end, before that of its token: KEY_RETIRED
 	// 6. expired: TOKEN_EXPIRED
-	// 7. the account closed: ACCOUNT_CLOSED
-	// 8. the token held: TOKEN_HELD
-	// 9. the account held: ACCOUNT_HELD
-	// 10. the mode: LIVEMODE_MISMATCH
-	// 11. the type: TYPE_NOT_ALLOWED
-	// 12. the permissions: INSUFFICIENT_PERMISSIONS
-	//
-	// What ends a key for good is told before what may be lifted again.
+	// 7. the mode: LIVEMODE_MISMATCH
+	// 8. the type: TYPE_NOT_ALLOWED
+	// 9. the permissions: INSUFFICIENT_PERMISSIONS
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
@@ -306,26 +263,6 @@ func (c *tokenServiceClient) Revoke(ctx context.Context, in *RevokeRequest, opts
 	return out, nil
 }
 
-func (c *tokenServiceClient) SetHold(ctx context.Context, in *SetHoldRequest, opts ...grpc.CallOption) (*SetHoldResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SetHoldResponse)
-	err := c.cc.Invoke(ctx, TokenService_SetHold_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *tokenServiceClient) CloseAccount(ctx context.Context, in *CloseAccountRequest, opts ...grpc.CallOption) (*CloseAccountResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(CloseAccountResponse)
-	err := c.cc.Invoke(ctx, TokenService_CloseAccount_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *tokenServiceClient) FindByDigest(ctx context.Context, in *FindByDigestRequest, opts ...grpc.CallOption) (*FindByDigestResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(FindByDigestResponse)
@@ -383,8 +320,7 @@ type TokenService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResp
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
 //
-// TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
-// request may pass.
+// TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
 //
 // # Callers
 //
@@ -424,8 +360,6 @@ type TokenServiceServer interface {
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
 	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
-	//   - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
-	//     again either.
 	//   - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
 	//   - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
 	//   - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -467,38 +401,6 @@ type TokenServiceServer interface {
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
-	// SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
-	//
-	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
-	// or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
-	// the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
-	// hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
-	// tokens can be created.
-	//
-	// The answer waits for the holders of leases as that of Revoke does.
-	//
-	// Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
-	// of the change that made it so.
-	//
-	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
-	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
-	// - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
-	SetHold(context.Context, *SetHoldRequest) (*SetHoldResponse, error)
-	// CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
-	//
-	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
-	// beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
-	// are, to be listed and looked at.
-	//
-	// The answer waits for the holders of leases as that of Revoke does.
-	//
-	// The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
-	// revision of the first.
-	//
-	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
-	CloseAccount(context.Context, *CloseAccountRequest) (*CloseAccountResponse, error)
 	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
 	//
 	// Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
@@ -530,8 +432,7 @@ type TokenServiceServer interface {
 	//     filters or another order.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(context.Context, *ListChangesRequest) (*ListChangesResponse, error)
-	// ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
-	// time (AIP-158).
+	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
 	//
@@ -556,14 +457,9 @@ type TokenServiceServer interface {
 	// 4. revoked: TOKEN_REVOKED
 	// 5. the key's own end, before that of its token: KEY_RETIRED
 	// 6. expired: TOKEN_EXPIRED
-	// 7. the account closed: ACCOUNT_CLOSED
-	// 8. the token held: TOKEN_HELD
-	// 9. the account held: ACCOUNT_HELD
-	// 10. the mode: LIVEMODE_MISMATCH
-	// 11. the type: TYPE_NOT_ALLOWED
-	// 12. the permissions: INSUFFICIENT_PERMISSIONS
-	//
-	// What ends a key for good is told before what may be lifted again.
+	// 7. the mode: LIVEMODE_MISMATCH
+	// 8. the type: TYPE_NOT_ALLOWED
+	// 9. the permissions: INSUFFICIENT_PERMISSIONS
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
@@ -624,12 +520,6 @@ func (UnimplementedTokenServiceServer) List(context.Context, *ListRequest) (*Lis
 }
 func (UnimplementedTokenServiceServer) Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Revoke not implemented")
-}
-func (UnimplementedTokenServiceServer) SetHold(context.Context, *SetHoldRequest) (*SetHoldResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method SetHold not implemented")
-}
-func (UnimplementedTokenServiceServer) CloseAccount(context.Context, *CloseAccountRequest) (*CloseAccountResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method CloseAccount not implemented")
 }
 func (UnimplementedTokenServiceServer) FindByDigest(context.Context, *FindByDigestRequest) (*FindByDigestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FindByDigest not implemented")
@@ -739,42 +629,6 @@ func _TokenService_Revoke_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
-func _TokenService_SetHold_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SetHoldRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(TokenServiceServer).SetHold(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: TokenService_SetHold_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(TokenServiceServer).SetHold(ctx, req.(*SetHoldRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _TokenService_CloseAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(CloseAccountRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(TokenServiceServer).CloseAccount(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: TokenService_CloseAccount_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(TokenServiceServer).CloseAccount(ctx, req.(*CloseAccountRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _TokenService_FindByDigest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FindByDigestRequest)
 	if err := dec(in); err != nil {
@@ -876,14 +730,6 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Revoke",
 			Handler:    _TokenService_Revoke_Handler,
-		},
-		{
-			MethodName: "SetHold",
-			Handler:    _TokenService_SetHold_Handler,
-		},
-		{
-			MethodName: "CloseAccount",
-			Handler:    _TokenService_CloseAccount_Handler,
 		},
 		{
 			MethodName: "FindByDigest",

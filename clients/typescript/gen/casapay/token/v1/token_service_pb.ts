@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { AccountState, Token, TokenState, TokenType } from "./token_pb.ts";
+import type { Token, TokenState, TokenType } from "./token_pb.ts";
 import { file_casapay_token_v1_token } from "./token_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJgCg5TZXRIb2xkUmVxdWVzdBISCgh0b2tlbl9pZBgBIAEoCUgAEhEKB2FjY291bnQYAiABKAlIABIMCgRoZWxkGAMgASgIEg4KBnJlYXNvbhgEIAEoCUIJCgdzdWJqZWN0IoYBCg9TZXRIb2xkUmVzcG9uc2USKAoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuSAASLAoHYWNjb3VudBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudEgAEhAKCHJldmlzaW9uGAMgASgDQgkKB3N1YmplY3QiNgoTQ2xvc2VBY2NvdW50UmVxdWVzdBIPCgdhY2NvdW50GAEgASgJEg4KBnJlYXNvbhgCIAEoCSJUChRDbG9zZUFjY291bnRSZXNwb25zZRIqCgdhY2NvdW50GAEgASgLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhAKCHJldmlzaW9uGAIgASgDIiUKE0ZpbmRCeURpZ2VzdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgMIj4KFEZpbmRCeURpZ2VzdFJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbiKyAgoSTGlzdENoYW5nZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIuCgZhY3Rpb24YBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIPCgdhY2NvdW50GAYgASgJEjAKDGNoYW5nZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY2hhbmdlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmFmdGVyX3JldmlzaW9uGAkgASgDEhQKDG9sZGVzdF9maXJzdBgKIAEoCCJzChNMaXN0Q2hhbmdlc1Jlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSGAoQcmVhY2hlZF9yZXZpc2lvbhgDIAEoAyK7AgoGQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgDEi4KBmFjdGlvbhgCIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIvCgtjaGFuZ2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaGFzaBgGIAEoDBIPCgdhY2NvdW50GAcgASgJEhIKCnRva2VuX25hbWUYCCABKAkSGQoNcmV2b2tlX3JlYXNvbhgJIAEoCUICGAESLwoKdG9rZW5fdHlwZRgKIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEg4KBnJlYXNvbhgLIAEoCRINCgVmYWN0cxgMIAEoCSJMChNMaXN0QWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnByZWZpeBgDIAEoCSJcChRMaXN0QWNjb3VudHNSZXNwb25zZRIrCghhY2NvdW50cxgBIAMoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijQEKB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFEi0KBXN0YXRlGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5BY2NvdW50U3RhdGUiyAEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEwoLY2FjaGVfcnVsZXMYBSABKAUSFAoMbWluX3JldmlzaW9uGAYgASgDQgsKCV9saXZlbW9kZSLBAQoUQXV0aGVudGljYXRlUmVzcG9uc2USMAoJcHJpbmNpcGFsGAEgASgLMhsuY2FzYXBheS50b2tlbi52MS5QcmluY2lwYWxIABIsCgdyZWZ1c2FsGAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsSAASEAoIcmV2aXNpb24YAyABKAMSLAoJY2FjaGVfZm9yGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgkKB291dGNvbWUijgEKDFdhdGNoUmVxdWVzdBIQCghzZXF1ZW5jZRgBIAEoAxIYChBhcHBsaWVkX3JldmlzaW9uGAIgASgDEhQKDGFwcGxpZWRfaGFzaBgDIAEoDBIrCgR1c2VzGAQgAygLMh0uY2FzYXBheS50b2tlbi52MS5SZXBvcnRlZFVzZRIPCgdyZWxlYXNlGAUgASgIIl0KC1JlcG9ydGVkVXNlEg4KBmRpZ2VzdBgBIAEoDBImCgNhZ2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOYWNjZXB0ZWRfY291bnQYAyABKAMimAEKDVdhdGNoUmVzcG9uc2USKAoFbGVhc2UYASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLkxlYXNlSAASKgoGZm9yZ2V0GAIgASgLMhguY2FzYXBheS50b2tlbi52MS5Gb3JnZXRIABIoCgVyZXNldBgDIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuUmVzZXRIAEIHCgVldmVudCKQAQoFTGVhc2USEAoIc2VxdWVuY2UYASABKAMSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFZ3JhY2UYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEAoIcmV2aXNpb24YBCABKAMSDAoEaGFzaBgFIAEoDCJnCgZGb3JnZXQSEAoIcmV2aXNpb24YASABKAMSEAoGZGlnZXN0GAIgASgMSAASEQoHYWNjb3VudBgDIAEoCUgAEhAKCHRva2VuX2lkGAQgASgJEgwKBG1vcmUYBSABKAhCBgoEd2hhdCJWCgVSZXNldBIQCghyZXZpc2lvbhgBIAEoAxItCgZyZWFzb24YAiABKA4yHS5jYXNhcGF5LnRva2VuLnYxLlJlc2V0UmVhc29uEgwKBGhhc2gYAyABKAwisQEKCVByaW5jaXBhbBIQCgh0b2tlbl9pZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiegoHUmVmdXNhbBIvCgZyZWFzb24YASABKA4yHy5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxSZWFzb24SGwoTbWlzc2luZ19wZXJtaXNzaW9ucxgCIAMoCRIQCgh0b2tlbl9pZBgDIAEoCRIPCgdhY2NvdW50GAQgASgJKlgKCkhvbGRlcktpbmQSGwoXSE9MREVSX0tJTkRfVU5TUEVDSUZJRUQQABIUChBIT0xERVJfS0lORF9OT0RFEAESFwoTSE9MREVSX0tJTkRfR0FURVdBWRACKqICCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAhIcChhDSEFOR0VfQUNUSU9OX1JPVEFURV9LRVkQAxIZChVDSEFOR0VfQUNUSU9OX0VORF9LRVkQBBIhCh1DSEFOR0VfQUNUSU9OX0NBTkNFTF9ST1RBVElPThAFEhYKEkNIQU5HRV9BQ1RJT05fSE9MRBAGEhgKFENIQU5HRV9BQ1RJT05fUkVTVU1FEAcSFwoTQ0hBTkdFX0FDVElPTl9DTE9TRRAIEhgKFENIQU5HRV9BQ1RJT05fQVRURVNUEAkqbgoLUmVzZXRSZWFzb24SHAoYUkVTRVRfUkVBU09OX1VOU1BFQ0lGSUVEEAASHwobUkVTRVRfUkVBU09OX1RPT19GQVJfQkVISU5EEAESIAocUkVTRVRfUkVBU09OX0hJU1RPUllfRElGRkVSUxACKrADCg1SZWZ1c2FsUmVhc29uEh4KGlJFRlVTQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASIAocUkVGVVNBTF9SRUFTT05fS0VZX01BTEZPUk1FRBABEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9VTktOT1dOEAISIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fUkVWT0tFRBADEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX0VYUElSRUQQBBIkCiBSRUZVU0FMX1JFQVNPTl9MSVZFTU9ERV9NSVNNQVRDSBAFEiMKH1JFRlVTQUxfUkVBU09OX1RZUEVfTk9UX0FMTE9XRUQQBhIrCidSRUZVU0FMX1JFQVNPTl9JTlNVRkZJQ0lFTlRfUEVSTUlTU0lPTlMQBxIeChpSRUZVU0FMX1JFQVNPTl9LRVlfUkVUSVJFRBAIEh0KGVJFRlVTQUxfUkVBU09OX1RPS0VOX0hFTEQQCRIfChtSRUZVU0FMX1JFQVNPTl9BQ0NPVU5UX0hFTEQQChIhCh1SRUZVU0FMX1JFQVNPTl9BQ0NPVU5UX0NMT1NFRBALMuAHCgxUb2tlblNlcnZpY2USUAoGQ3JlYXRlEh8uY2FzYXBheS50b2tlbi52MS5DcmVhdGVSZXF1ZXN0GiAuY2FzYXBheS50b2tlbi52MS5DcmVhdGVSZXNwb25zZSIDkAIAEkcKA0dldBIcLmNhc2FwYXkudG9rZW4udjEuR2V0UmVxdWVzdBodLmNhc2FwYXkudG9rZW4udjEuR2V0UmVzcG9uc2UiA5ACAhJKCgRMaXN0Eh0uY2FzYXBheS50b2tlbi52MS5MaXN0UmVxdWVzdBoeLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlc3BvbnNlIgOQAgISUAoGUmV2b2tlEh8uY2FzYXBheS50b2tlbi52MS5SZXZva2VSZXF1ZXN0GiAuY2FzYXBheS50b2tlbi52MS5SZXZva2VSZXNwb25zZSIDkAICElMKB1NldEhvbGQSIC5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXF1ZXN0GiEuY2FzYXBheS50b2tlbi52MS5TZXRIb2xkUmVzcG9uc2UiA5ACAhJiCgxDbG9zZUFjY291bnQSJS5jYXNhcGF5LnRva2VuLnYxLkNsb3NlQWNjb3VudFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkNsb3NlQWNjb3VudFJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICElEKBVdhdGNoEh4uY2FzYXBheS50b2tlbi52MS5XYXRjaFJlcXVlc3QaHy5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVzcG9uc2UiA5ACAigBMAFCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAiqiAgoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fUkVWT0tFEAISHAoYQ0hBTkdFX0FDVElPTl9ST1RBVEVfS0VZEAMSGQoVQ0hBTkdFX0FDVElPTl9FTkRfS0VZEAQSIQodQ0hBTkdFX0FDVElPTl9DQU5DRUxfUk9UQVRJT04QBRIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKm4KC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFU0VUX1JFQVNPTl9UT09fRkFSX0JFSElORBABEiAKHFJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJRkZFUlMQAirNAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCDKnBgoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -513,169 +513,6 @@ export const HolderSchema: GenMessage<Holder> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 8);
 
 /**
- * SetHoldRequest names what to hold, or whose hold to lift.
- *
- * @generated from message casapay.token.v1.SetHoldRequest
- */
-export type SetHoldRequest = Message<"casapay.token.v1.SetHoldRequest"> & {
-  /**
-   * What is held.
-   *
-   * Required.
-   *
-   * @generated from oneof casapay.token.v1.SetHoldRequest.subject
-   */
-  subject: {
-    /**
-     * A token, by its id.
-     *
-     * @generated from field: string token_id = 1;
-     */
-    value: string;
-    case: "tokenId";
-  } | {
-    /**
-     * An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
-     *
-     * @generated from field: string account = 2;
-     */
-    value: string;
-    case: "account";
-  } | { case: undefined; value?: undefined };
-
-  /**
-   * Whether to hold (true) or to lift the hold (false, the default).
-   *
-   * @generated from field: bool held = 3;
-   */
-  held: boolean;
-
-  /**
-   * Why, for people who ask later: the journal keeps it.
-   *
-   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
-   * holds a key is refused.
-   *
-   * @generated from field: string reason = 4;
-   */
-  reason: string;
-};
-
-/**
- * Describes the message casapay.token.v1.SetHoldRequest.
- * Use `create(SetHoldRequestSchema)` to create a new message.
- */
-export const SetHoldRequestSchema: GenMessage<SetHoldRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
-
-/**
- * SetHoldResponse is the answer to SetHold.
- *
- * @generated from message casapay.token.v1.SetHoldResponse
- */
-export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
-  /**
-   * What was named, as it is now.
-   *
-   * @generated from oneof casapay.token.v1.SetHoldResponse.subject
-   */
-  subject: {
-    /**
-     * The token.
-     *
-     * @generated from field: casapay.token.v1.Token token = 1;
-     */
-    value: Token;
-    case: "token";
-  } | {
-    /**
-     * The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
-     *
-     * @generated from field: casapay.token.v1.Account account = 2;
-     */
-    value: Account;
-    case: "account";
-  } | { case: undefined; value?: undefined };
-
-  /**
-   * The number in the journal of the change that made it so.
-   *
-   * 0 where a hold is to be lifted that was never set.
-   *
-   * @generated from field: int64 revision = 3;
-   */
-  revision: bigint;
-};
-
-/**
- * Describes the message casapay.token.v1.SetHoldResponse.
- * Use `create(SetHoldResponseSchema)` to create a new message.
- */
-export const SetHoldResponseSchema: GenMessage<SetHoldResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
-
-/**
- * CloseAccountRequest names the account to close.
- *
- * @generated from message casapay.token.v1.CloseAccountRequest
- */
-export type CloseAccountRequest = Message<"casapay.token.v1.CloseAccountRequest"> & {
-  /**
-   * The account, whether or not it has tokens.
-   *
-   * Required. 1 to 64 characters of [0-9A-Za-z_-].
-   *
-   * @generated from field: string account = 1;
-   */
-  account: string;
-
-  /**
-   * Why the account is closed, for people who ask later: the journal keeps it.
-   *
-   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
-   * holds a key is refused.
-   *
-   * @generated from field: string reason = 2;
-   */
-  reason: string;
-};
-
-/**
- * Describes the message casapay.token.v1.CloseAccountRequest.
- * Use `create(CloseAccountRequestSchema)` to create a new message.
- */
-export const CloseAccountRequestSchema: GenMessage<CloseAccountRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
-
-/**
- * CloseAccountResponse is the answer to CloseAccount.
- *
- * @generated from message casapay.token.v1.CloseAccountResponse
- */
-export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountResponse"> & {
-  /**
-   * The account, closed.
-   *
-   * @generated from field: casapay.token.v1.Account account = 1;
-   */
-  account?: Account | undefined;
-
-  /**
-   * The number in the journal of the change that closed the account.
-   *
-   * @generated from field: int64 revision = 2;
-   */
-  revision: bigint;
-};
-
-/**
- * Describes the message casapay.token.v1.CloseAccountResponse.
- * Use `create(CloseAccountResponseSchema)` to create a new message.
- */
-export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 12);
-
-/**
  * FindByDigestRequest holds the digest of a key.
  *
  * @generated from message casapay.token.v1.FindByDigestRequest
@@ -696,7 +533,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 9);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -717,7 +554,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 10);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -823,7 +660,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 11);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -863,7 +700,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -982,7 +819,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 13);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -1023,7 +860,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 14);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -1053,10 +890,10 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 15);
 
 /**
- * Account is an owner of tokens, its state, and how many tokens it has now in each state.
+ * Account is an owner of tokens, and how many tokens it has now in each state.
  *
  * Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
  *
@@ -1071,8 +908,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
   account: string;
 
   /**
-   * How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
-   * hold.
+   * How many of the account's tokens authenticate.
    *
    * @generated from field: int32 active_count = 2;
    */
@@ -1091,13 +927,6 @@ export type Account = Message<"casapay.token.v1.Account"> & {
    * @generated from field: int32 revoked_count = 4;
    */
   revokedCount: number;
-
-  /**
-   * Whether the account's keys may pass at all.
-   *
-   * @generated from field: casapay.token.v1.AccountState state = 5;
-   */
-  state: AccountState;
 };
 
 /**
@@ -1105,7 +934,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 20);
+  messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1175,7 +1004,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 21);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -1231,7 +1060,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 22);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
  * WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
@@ -1287,7 +1116,7 @@ export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 23);
+  messageDesc(file_casapay_token_v1_token_service, 19);
 
 /**
  * ReportedUse tells of a key that was accepted from a cache.
@@ -1326,7 +1155,7 @@ export type ReportedUse = Message<"casapay.token.v1.ReportedUse"> & {
  * Use `create(ReportedUseSchema)` to create a new message.
  */
 export const ReportedUseSchema: GenMessage<ReportedUse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 24);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * WatchResponse is one event of a Watch.
@@ -1371,7 +1200,7 @@ export type WatchResponse = Message<"casapay.token.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 25);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * Lease lets the caller decide from its cache for a while.
@@ -1422,7 +1251,7 @@ export type Lease = Message<"casapay.token.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 26);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
  * Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
@@ -1484,7 +1313,7 @@ export type Forget = Message<"casapay.token.v1.Forget"> & {
  * Use `create(ForgetSchema)` to create a new message.
  */
 export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 27);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
  * Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
@@ -1519,7 +1348,7 @@ export type Reset = Message<"casapay.token.v1.Reset"> & {
  * Use `create(ResetSchema)` to create a new message.
  */
 export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 28);
+  messageDesc(file_casapay_token_v1_token_service, 24);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1577,7 +1406,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 29);
+  messageDesc(file_casapay_token_v1_token_service, 25);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1625,7 +1454,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 30);
+  messageDesc(file_casapay_token_v1_token_service, 26);
 
 /**
  * HolderKind says what kind of program holds a lease.
@@ -1868,27 +1697,6 @@ export const RefusalReason = {
    * @generated from enum value: REFUSAL_REASON_KEY_RETIRED = 8;
    */
   KEY_RETIRED: 8,
-
-  /**
-   * The token is held: the key is not bad, and may pass again.
-   *
-   * @generated from enum value: REFUSAL_REASON_TOKEN_HELD = 9;
-   */
-  TOKEN_HELD: 9,
-
-  /**
-   * The token's account is held: the key is not bad, and may pass again.
-   *
-   * @generated from enum value: REFUSAL_REASON_ACCOUNT_HELD = 10;
-   */
-  ACCOUNT_HELD: 10,
-
-  /**
-   * The token's account was closed for good.
-   *
-   * @generated from enum value: REFUSAL_REASON_ACCOUNT_CLOSED = 11;
-   */
-  ACCOUNT_CLOSED: 11,
 } as const;
 
 /**
@@ -1905,8 +1713,7 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
- * request may pass.
+ * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
  *
  * # Callers
  *
@@ -1950,8 +1757,6 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
    * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
-   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
-   *   again either.
    * - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
    * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -2025,54 +1830,6 @@ export const TokenService: GenService<{
     output: typeof RevokeResponseSchema;
   },
   /**
-   * SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
-   *
-   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
-   * or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
-   * the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
-   * hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
-   * tokens can be created.
-   *
-   * The answer waits for the holders of leases as that of Revoke does.
-   *
-   * Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
-   * of the change that made it so.
-   *
-   * Errors:
-   * - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
-   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
-   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
-   *
-   * @generated from rpc casapay.token.v1.TokenService.SetHold
-   */
-  setHold: {
-    methodKind: "unary";
-    input: typeof SetHoldRequestSchema;
-    output: typeof SetHoldResponseSchema;
-  },
-  /**
-   * CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
-   *
-   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
-   * beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
-   * are, to be listed and looked at.
-   *
-   * The answer waits for the holders of leases as that of Revoke does.
-   *
-   * The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
-   * revision of the first.
-   *
-   * Errors:
-   * - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
-   *
-   * @generated from rpc casapay.token.v1.TokenService.CloseAccount
-   */
-  closeAccount: {
-    methodKind: "unary";
-    input: typeof CloseAccountRequestSchema;
-    output: typeof CloseAccountResponseSchema;
-  },
-  /**
    * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
    *
    * Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
@@ -2120,8 +1877,7 @@ export const TokenService: GenService<{
     output: typeof ListChangesResponseSchema;
   },
   /**
-   * ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
-   * time (AIP-158).
+   * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
    *
    * Roles: operator. Changes nothing.
    *
@@ -2154,14 +1910,9 @@ export const TokenService: GenService<{
    * 4. revoked: TOKEN_REVOKED
    * 5. the key's own end, before that of its token: KEY_RETIRED
    * 6. expired: TOKEN_EXPIRED
-   * 7. the account closed: ACCOUNT_CLOSED
-   * 8. the token held: TOKEN_HELD
-   * 9. the account held: ACCOUNT_HELD
-   * 10. the mode: LIVEMODE_MISMATCH
-   * 11. the type: TYPE_NOT_ALLOWED
-   * 12. the permissions: INSUFFICIENT_PERMISSIONS
-   *
-   * What ends a key for good is told before what may be lifted again.
+   * 7. the mode: LIVEMODE_MISMATCH
+   * 8. the type: TYPE_NOT_ALLOWED
+   * 9. the permissions: INSUFFICIENT_PERMISSIONS
    *
    * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
    * in a URL.

@@ -48,9 +48,6 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFUSAL_REASON_TYPE_NOT_ALLOWED: _ClassVar[RefusalReason]
     REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: _ClassVar[RefusalReason]
     REFUSAL_REASON_KEY_RETIRED: _ClassVar[RefusalReason]
-    REFUSAL_REASON_TOKEN_HELD: _ClassVar[RefusalReason]
-    REFUSAL_REASON_ACCOUNT_HELD: _ClassVar[RefusalReason]
-    REFUSAL_REASON_ACCOUNT_CLOSED: _ClassVar[RefusalReason]
 HOLDER_KIND_UNSPECIFIED: HolderKind
 HOLDER_KIND_NODE: HolderKind
 HOLDER_KIND_GATEWAY: HolderKind
@@ -76,9 +73,6 @@ REFUSAL_REASON_LIVEMODE_MISMATCH: RefusalReason
 REFUSAL_REASON_TYPE_NOT_ALLOWED: RefusalReason
 REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: RefusalReason
 REFUSAL_REASON_KEY_RETIRED: RefusalReason
-REFUSAL_REASON_TOKEN_HELD: RefusalReason
-REFUSAL_REASON_ACCOUNT_HELD: RefusalReason
-REFUSAL_REASON_ACCOUNT_CLOSED: RefusalReason
 
 class CreateRequest(_message.Message):
     __slots__ = ("account", "name", "type", "livemode", "permissions", "expire_time", "request_id")
@@ -200,44 +194,6 @@ class Holder(_message.Message):
     since_time: _timestamp_pb2.Timestamp
     def __init__(self, kind: _Optional[_Union[HolderKind, str]] = ..., identity: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
-class SetHoldRequest(_message.Message):
-    __slots__ = ("token_id", "account", "held", "reason")
-    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
-    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    HELD_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    token_id: str
-    account: str
-    held: bool
-    reason: str
-    def __init__(self, token_id: _Optional[str] = ..., account: _Optional[str] = ..., held: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
-
-class SetHoldResponse(_message.Message):
-    __slots__ = ("token", "account", "revision")
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    REVISION_FIELD_NUMBER: _ClassVar[int]
-    token: _token_pb2.Token
-    account: Account
-    revision: int
-    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
-
-class CloseAccountRequest(_message.Message):
-    __slots__ = ("account", "reason")
-    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    account: str
-    reason: str
-    def __init__(self, account: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
-
-class CloseAccountResponse(_message.Message):
-    __slots__ = ("account", "revision")
-    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
-    REVISION_FIELD_NUMBER: _ClassVar[int]
-    account: Account
-    revision: int
-    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
-
 class FindByDigestRequest(_message.Message):
     __slots__ = ("digest",)
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -331,18 +287,16 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("account", "active_count", "expired_count", "revoked_count", "state")
+    __slots__ = ("account", "active_count", "expired_count", "revoked_count")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_COUNT_FIELD_NUMBER: _ClassVar[int]
     REVOKED_COUNT_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
     account: str
     active_count: int
     expired_count: int
     revoked_count: int
-    state: _token_pb2.AccountState
-    def __init__(self, account: _Optional[str] = ..., active_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., revoked_count: _Optional[int] = ..., state: _Optional[_Union[_token_pb2.AccountState, str]] = ...) -> None: ...
+    def __init__(self, account: _Optional[str] = ..., active_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., revoked_count: _Optional[int] = ...) -> None: ...
 
 class AuthenticateRequest(_message.Message):
     __slots__ = ("key", "required_permissions", "livemode", "allowed_types", "cache_rules", "min_revision")
