@@ -100,6 +100,8 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    rotateKey: () => tokens.rotateKey({}),
+    endRotation: () => tokens.endRotation({}),
     findByDigest: () => tokens.findByDigest({}),
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
@@ -108,7 +110,7 @@ function callEach(tokens: Client<typeof TokenService>) {
   return calls;
 }
 
-const management = ["create", "get", "list", "revoke", "listChanges"];
+const management = ["create", "get", "list", "revoke", "rotateKey", "endRotation", "listChanges"];
 const identities = [
   ["no certificate", null, Code.Unauthenticated, []],
   [

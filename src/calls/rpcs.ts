@@ -13,6 +13,8 @@ export const tokenRpcs = {
   get: rpcName(TokenService.method.get),
   list: rpcName(TokenService.method.list),
   revoke: rpcName(TokenService.method.revoke),
+  rotateKey: rpcName(TokenService.method.rotateKey),
+  endRotation: rpcName(TokenService.method.endRotation),
   findByDigest: rpcName(TokenService.method.findByDigest),
   listChanges: rpcName(TokenService.method.listChanges),
   listAccounts: rpcName(TokenService.method.listAccounts),

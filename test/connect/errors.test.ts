@@ -205,6 +205,10 @@ describe("refusals that the store and the authority decide", () => {
     REQUEST_ID_REUSED: "AlreadyExists",
     SEALING_SECRET_MISSING: "FailedPrecondition",
     REPLAY_UNREADABLE: "FailedPrecondition",
+    TOKEN_NOT_ACTIVE: "FailedPrecondition",
+    ROTATION_UNDER_WAY: "FailedPrecondition",
+    ROTATION_NOT_UNDER_WAY: "FailedPrecondition",
+    KEY_LIMIT_REACHED: "FailedPrecondition",
     UNDECIDED: "Unavailable",
   } satisfies Record<Reason, string>;
 
@@ -228,6 +232,8 @@ describe("faults", () => {
     get: (client) => client.get({ id: noToken }),
     list: (client) => client.list({}),
     revoke: (client) => client.revoke({ id: noToken }),
+    rotateKey: (client) => client.rotateKey({ id: noToken, overlap: { seconds: 60n } }),
+    endRotation: (client) => client.endRotation({ id: noToken, what: { case: "cancel", value: true } }),
     findByDigest: (client) => client.findByDigest({ digest: new Uint8Array(32) }),
     listChanges: (client) => client.listChanges({}),
     listAccounts: (client) => client.listAccounts({}),
@@ -386,6 +392,8 @@ function failingWith(error: () => Error): TokenAuthority {
     get: fail,
     list: fail,
     revoke: fail,
+    rotateKey: fail,
+    endRotation: fail,
     findByDigest: fail,
     listChanges: fail,
     listAccounts: fail,

@@ -5,6 +5,8 @@ import type {
   AuthenticateResponse,
   CreateRequest,
   CreateResponseSchema,
+  EndRotationRequest,
+  EndRotationResponseSchema,
   FindByDigestRequest,
   FindByDigestResponseSchema,
   GetRequest,
@@ -17,13 +19,22 @@ import type {
   ListResponseSchema,
   RevokeRequest,
   RevokeResponseSchema,
+  RotateKeyRequest,
+  RotateKeyResponseSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../../authority/clock.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import { type Call, callerOf } from "../../calls/call.ts";
 import { callOf } from "./connect/passage.ts";
-import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
+import {
+  fromAuthenticateRequest,
+  fromCreateRequest,
+  fromEndRotationRequest,
+  fromListChangesRequest,
+  fromListRequest,
+  fromRotateKeyRequest,
+} from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
 /**
@@ -59,6 +70,24 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
 
     async revoke({ id, reason }: RevokeRequest, call: Call): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
       const { token, revision } = await authority.revoke(callerOf(call), id, reason);
+      call.tokenId = token.id;
+      call.revision = revision;
+      return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+    },
+
+    async rotateKey(request: RotateKeyRequest, call: Call): Promise<MessageInitShape<typeof RotateKeyResponseSchema>> {
+      const { token, key, revision } = await authority.rotateKey(callerOf(call), fromRotateKeyRequest(request));
+      call.tokenId = token.id;
+      call.revision = revision;
+      return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
+    },
+
+    async endRotation(
+      request: EndRotationRequest,
+      call: Call,
+    ): Promise<MessageInitShape<typeof EndRotationResponseSchema>> {
+      const end = fromEndRotationRequest(request);
+      const { token, revision } = await authority.endRotation(callerOf(call), request.id, end);
       call.tokenId = token.id;
       call.revision = revision;
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
@@ -111,6 +140,8 @@ export function createTokenService(methods: TokenMethods): ServiceImpl<typeof To
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    rotateKey: (request, { values }) => methods.rotateKey(request, callOf(values)),
+    endRotation: (request, { values }) => methods.endRotation(request, callOf(values)),
     findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
     listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
     listAccounts: (request) => methods.listAccounts(request),

@@ -2,8 +2,12 @@ import type { ChangeContext } from "../../authority/journal.ts";
 import type {
   CreateOutcome,
   CreateRequestRecord,
+  EndRotationOutcome,
+  NewKey,
   NewToken,
   RevokeOutcome,
+  RotateOutcome,
+  RotationEnd,
   TokenUse,
 } from "../../authority/token-store.ts";
 import type { Failure } from "../../machine/failure.ts";
@@ -23,8 +27,35 @@ export type RevokeCall = {
   readonly context: ChangeContext;
 };
 
+export type RotateKeyCall = {
+  readonly method: "rotateKey";
+  readonly id: string;
+  readonly key: NewKey;
+  readonly overlapMs: number;
+  readonly request: CreateRequestRecord | null;
+  readonly context: ChangeContext;
+};
+
+export type EndRotationCall = {
+  readonly method: "endRotation";
+  readonly id: string;
+  readonly end: RotationEnd;
+  readonly context: ChangeContext;
+};
+
+/** These issue a key, and are refused when the disk is nearly full. */
+export type IssuingCall = CreateCall | RotateKeyCall;
+
+/** These take something away: a key may be in the wrong hands as long as they wait. */
+export type TakingCall = RevokeCall | EndRotationCall;
+
 /** Somebody waits for these: they go first. */
-export type ChangeCall = CreateCall | RevokeCall;
+export type ChangeCall = IssuingCall | TakingCall;
+
+/** Whether the call goes before those that issue a key. */
+export function isTaking(call: WriterCall): call is TakingCall {
+  return call.method === "revoke" || call.method === "endRotation";
+}
 
 /** Nobody waits for these: they go behind. */
 export type BackgroundCall =
@@ -36,6 +67,8 @@ export type WriterCall = ChangeCall | BackgroundCall;
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
+  | { readonly method: "rotateKey"; readonly outcome: RotateOutcome | null }
+  | { readonly method: "endRotation"; readonly outcome: EndRotationOutcome | null }
   | { readonly method: "done" }
   | { readonly method: "failed"; readonly failure: Failure };
 

@@ -4,6 +4,7 @@ import { mintTokenId } from "../../../src/authority/key.ts";
 import { aChangeQuery, aNewToken, anyLimit, aQuery, aRequest, at, createdIn, nowMs, usedAt } from "./builders.ts";
 import { describeFreshness } from "./describe-freshness.ts";
 import { describeReads } from "./describe-reads.ts";
+import { describeRotations } from "./describe-rotations.ts";
 import { describeWrites } from "./describe-writes.ts";
 import { type OpenStore, openStoreForEach, type StoreKind, type StoreRig } from "./store-rig.ts";
 
@@ -16,6 +17,7 @@ export function describeTokenStore<Store extends OpenStore>(kind: StoreKind<Stor
     const rig = openStoreForEach(kind);
     describeReads(rig);
     describeWrites(rig);
+    describeRotations(rig);
     describeFreshness(rig);
     describeClosed(rig);
   });

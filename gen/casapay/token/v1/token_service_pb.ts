@@ -6,15 +6,15 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Token, TokenState, TokenType } from "./token_pb.ts";
 import { file_casapay_token_v1_token } from "./token_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIiUKE0ZpbmRCeURpZ2VzdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgMIj4KFEZpbmRCeURpZ2VzdFJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbiKyAgoSTGlzdENoYW5nZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIuCgZhY3Rpb24YBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIPCgdhY2NvdW50GAYgASgJEjAKDGNoYW5nZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY2hhbmdlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmFmdGVyX3JldmlzaW9uGAkgASgDEhQKDG9sZGVzdF9maXJzdBgKIAEoCCJzChNMaXN0Q2hhbmdlc1Jlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSGAoQcmVhY2hlZF9yZXZpc2lvbhgDIAEoAyK7AgoGQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgDEi4KBmFjdGlvbhgCIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIvCgtjaGFuZ2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaGFzaBgGIAEoDBIPCgdhY2NvdW50GAcgASgJEhIKCnRva2VuX25hbWUYCCABKAkSGQoNcmV2b2tlX3JlYXNvbhgJIAEoCUICGAESLwoKdG9rZW5fdHlwZRgKIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEg4KBnJlYXNvbhgLIAEoCRINCgVmYWN0cxgMIAEoCSJMChNMaXN0QWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnByZWZpeBgDIAEoCSJcChRMaXN0QWNjb3VudHNSZXNwb25zZRIrCghhY2NvdW50cxgBIAMoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUinQEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGVCCwoJX2xpdmVtb2RlIoEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIAEIJCgdvdXRjb21lIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSqiAgoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fUkVWT0tFEAISHAoYQ0hBTkdFX0FDVElPTl9ST1RBVEVfS0VZEAMSGQoVQ0hBTkdFX0FDVElPTl9FTkRfS0VZEAQSIQodQ0hBTkdFX0FDVElPTl9DQU5DRUxfUk9UQVRJT04QBRIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKs0CCg1SZWZ1c2FsUmVhc29uEh4KGlJFRlVTQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASIAocUkVGVVNBTF9SRUFTT05fS0VZX01BTEZPUk1FRBABEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9VTktOT1dOEAISIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fUkVWT0tFRBADEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX0VYUElSRUQQBBIkCiBSRUZVU0FMX1JFQVNPTl9MSVZFTU9ERV9NSVNNQVRDSBAFEiMKH1JFRlVTQUxfUkVBU09OX1RZUEVfTk9UX0FMTE9XRUQQBhIrCidSRUZVU0FMX1JFQVNPTl9JTlNVRkZJQ0lFTlRfUEVSTUlTU0lPTlMQBxIeChpSRUZVU0FMX1JFQVNPTl9LRVlfUkVUSVJFRBAIMtQFCgxUb2tlblNlcnZpY2USUAoGQ3JlYXRlEh8uY2FzYXBheS50b2tlbi52MS5DcmVhdGVSZXF1ZXN0GiAuY2FzYXBheS50b2tlbi52MS5DcmVhdGVSZXNwb25zZSIDkAIAEkcKA0dldBIcLmNhc2FwYXkudG9rZW4udjEuR2V0UmVxdWVzdBodLmNhc2FwYXkudG9rZW4udjEuR2V0UmVzcG9uc2UiA5ACAhJKCgRMaXN0Eh0uY2FzYXBheS50b2tlbi52MS5MaXN0UmVxdWVzdBoeLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlc3BvbnNlIgOQAgISUAoGUmV2b2tlEh8uY2FzYXBheS50b2tlbi52MS5SZXZva2VSZXF1ZXN0GiAuY2FzYXBheS50b2tlbi52MS5SZXZva2VSZXNwb25zZSIDkAICEmIKDEZpbmRCeURpZ2VzdBIlLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVzcG9uc2UiA5ACAhJfCgtMaXN0Q2hhbmdlcxIkLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1Jlc3BvbnNlIgOQAgISYgoMTGlzdEFjY291bnRzEiUuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIDkAICEmIKDEF1dGhlbnRpY2F0ZRIlLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACAkJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIl4KEFJvdGF0ZUtleVJlcXVlc3QSCgoCaWQYASABKAkSKgoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpyZXF1ZXN0X2lkGAMgASgJIl8KEVJvdGF0ZUtleVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCgNrZXkYAiABKAlCA4ABARIQCghyZXZpc2lvbhgDIAEoAyKBAQoSRW5kUm90YXRpb25SZXF1ZXN0EgoKAmlkGAEgASgJEhUKC2N1dF9vbGRfbm93GAIgASgISAASLgoIbW92ZV9lbmQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASEAoGY2FuY2VsGAQgASgISABCBgoEd2hhdCJPChNFbmRSb3RhdGlvblJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAyIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIp0BChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlQgsKCV9saXZlbW9kZSKBAQoUQXV0aGVudGljYXRlUmVzcG9uc2USMAoJcHJpbmNpcGFsGAEgASgLMhsuY2FzYXBheS50b2tlbi52MS5QcmluY2lwYWxIABIsCgdyZWZ1c2FsGAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsSABCCQoHb3V0Y29tZSKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSrNAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCDKQBwoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJZCglSb3RhdGVLZXkSIi5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlcXVlc3QaIy5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlc3BvbnNlIgOQAgASXwoLRW5kUm90YXRpb24SJC5jYXNhcGF5LnRva2VuLnYxLkVuZFJvdGF0aW9uUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuRW5kUm90YXRpb25SZXNwb25zZSIDkAICEmIKDEZpbmRCeURpZ2VzdBIlLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVzcG9uc2UiA5ACAhJfCgtMaXN0Q2hhbmdlcxIkLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1Jlc3BvbnNlIgOQAgISYgoMTGlzdEFjY291bnRzEiUuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIDkAICEmIKDEF1dGhlbnRpY2F0ZRIlLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACAkJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -452,6 +452,173 @@ export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 7);
 
 /**
+ * RotateKeyRequest names the token whose key is rotated. Unknown fields are refused.
+ *
+ * @generated from message casapay.token.v1.RotateKeyRequest
+ */
+export type RotateKeyRequest = Message<"casapay.token.v1.RotateKeyRequest"> & {
+  /**
+   * The token's id.
+   *
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How long the old key lives on, by the wall clock.
+   *
+   * Absent or 0: the old key ends at once; then request_id is required, because a lost answer would leave nobody with a
+   * key. At most 7 days. A part of a millisecond is cut off.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: Duration | undefined;
+
+  /**
+   * A UUID (RFC 9562) that makes it safe to send this request again.
+   *
+   * Empty means none. As in Create, with which it shares the ids of a caller and account: for 24 hours, the same id
+   * answers the same key, and rotates nothing. Once the token is revoked or that key has ended, such an answer has no
+   * key.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.RotateKeyRequest.
+ * Use `create(RotateKeyRequestSchema)` to create a new message.
+ */
+export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 8);
+
+/**
+ * RotateKeyResponse is the answer to RotateKey.
+ *
+ * @generated from message casapay.token.v1.RotateKeyResponse
+ */
+export type RotateKeyResponse = Message<"casapay.token.v1.RotateKeyResponse"> & {
+  /**
+   * The token; when request_id was sent again, as it is now.
+   *
+   * @generated from field: casapay.token.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+
+  /**
+   * The new key. Shown in this answer and never again.
+   *
+   * Empty only when request_id was sent again and the token has been revoked, or the key has ended, since.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * The number in the journal of the change that issued the key.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.RotateKeyResponse.
+ * Use `create(RotateKeyResponseSchema)` to create a new message.
+ */
+export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 9);
+
+/**
+ * EndRotationRequest says how a rotation ends. Unknown fields are refused.
+ *
+ * @generated from message casapay.token.v1.EndRotationRequest
+ */
+export type EndRotationRequest = Message<"casapay.token.v1.EndRotationRequest"> & {
+  /**
+   * The token's id.
+   *
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What is done to the two keys.
+   *
+   * Required.
+   *
+   * @generated from oneof casapay.token.v1.EndRotationRequest.what
+   */
+  what: {
+    /**
+     * True: the old key ends now. False is refused.
+     *
+     * @generated from field: bool cut_old_now = 2;
+     */
+    value: boolean;
+    case: "cutOldNow";
+  } | {
+    /**
+     * The old key ends at this time, or with its token if that is earlier.
+     *
+     * Not before now, and at most 7 days after the rotation. A part of a millisecond is cut off.
+     *
+     * @generated from field: google.protobuf.Timestamp move_end = 3;
+     */
+    value: Timestamp;
+    case: "moveEnd";
+  } | {
+    /**
+     * True: the new key ends now, and the old key lives on without an end. False is refused.
+     *
+     * @generated from field: bool cancel = 4;
+     */
+    value: boolean;
+    case: "cancel";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message casapay.token.v1.EndRotationRequest.
+ * Use `create(EndRotationRequestSchema)` to create a new message.
+ */
+export const EndRotationRequestSchema: GenMessage<EndRotationRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 10);
+
+/**
+ * EndRotationResponse is the answer to EndRotation.
+ *
+ * @generated from message casapay.token.v1.EndRotationResponse
+ */
+export type EndRotationResponse = Message<"casapay.token.v1.EndRotationResponse"> & {
+  /**
+   * The token.
+   *
+   * @generated from field: casapay.token.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+
+  /**
+   * The number in the journal of the change that brought this about.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.EndRotationResponse.
+ * Use `create(EndRotationResponseSchema)` to create a new message.
+ */
+export const EndRotationResponseSchema: GenMessage<EndRotationResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 11);
+
+/**
  * FindByDigestRequest holds the digest of a key.
  *
  * @generated from message casapay.token.v1.FindByDigestRequest
@@ -472,7 +639,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 8);
+  messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -493,7 +660,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
+  messageDesc(file_casapay_token_v1_token_service, 13);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -599,7 +766,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
+  messageDesc(file_casapay_token_v1_token_service, 14);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -639,7 +806,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
+  messageDesc(file_casapay_token_v1_token_service, 15);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -758,7 +925,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 12);
+  messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -799,7 +966,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -829,7 +996,7 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
  * Account is an owner of tokens, and how many tokens it has now in each state.
@@ -873,7 +1040,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 19);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -923,7 +1090,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -960,7 +1127,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1004,9 +1171,9 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
   permissions: string[];
 
   /**
-   * When the key stops authenticating.
+   * When the key stops authenticating: with its token, or before that, at the end of a rotation.
    *
-   * Absent means never.
+   * Absent means never. The time may be moved after this answer.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -1018,7 +1185,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1066,7 +1233,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
  * ChangeAction is what a change did.
@@ -1272,7 +1439,7 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
  * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
  *   (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
  * - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
- * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+ * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a change the outcome is unknown:
  *   ask again.
  * - INTERNAL: a fault of the authority, described in its log only.
  *
@@ -1355,7 +1522,65 @@ export const TokenService: GenService<{
     output: typeof RevokeResponseSchema;
   },
   /**
-   * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
+   * RotateKey gives a token a new key, shows the key this once, and lets the old key live on for a while.
+   *
+   * Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
+   *
+   * The new key is good at once, and both keys are the token: the same permissions, and one Revoke ends both. The old
+   * key ends when the overlap is over, or with its token if that is earlier: Authenticate refuses it from then on with
+   * KEY_RETIRED. The answer of Authenticate says when a key ends. At most two keys live. Watch last_use_time of the old
+   * key to see who still uses it, and end it with EndRotation.
+   *
+   * Where the answer was lost, ask again: with the same request_id, the same key is answered. Without one, a new key
+   * that was never accepted ends at once, another takes its place, and the old key gets an end anew. An acceptance
+   * counts once it is stored, after about 5 seconds. Once the new key was accepted, the rotation must end before
+   * another begins.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: id, overlap or request_id.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+   * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+   * - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+   * - FAILED_PRECONDITION, ROTATION_UNDER_WAY: two keys live, and the new one was accepted.
+   * - FAILED_PRECONDITION, KEY_LIMIT_REACHED: the token has had 1000 keys. Create another token.
+   * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. EndRotation and Revoke still work.
+   * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body, or by Create.
+   * - FAILED_PRECONDITION, SEALING_SECRET_MISSING: request_id was given, and the authority has no sealing secret.
+   * - FAILED_PRECONDITION, REPLAY_UNREADABLE: the key of the first answer was sealed under another secret, or before a
+   *   restore.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.RotateKey
+   */
+  rotateKey: {
+    methodKind: "unary";
+    input: typeof RotateKeyRequestSchema;
+    output: typeof RotateKeyResponseSchema;
+  },
+  /**
+   * EndRotation ends the rotation of a token's key: it cuts the old key off now, moves the old key's end, or takes the
+   * rotation back. No Authenticate that starts after the answer accepts a key that has ended.
+   *
+   * Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal when something has
+   * changed. To cut or to cancel again changes nothing, and answers the revision of the first time.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: id, what or move_end.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+   * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+   * - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+   * - FAILED_PRECONDITION, ROTATION_NOT_UNDER_WAY: the token has no old key that is still to end. A key that has ended
+   *   never lives again.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.EndRotation
+   */
+  endRotation: {
+    methodKind: "unary";
+    input: typeof EndRotationRequestSchema;
+    output: typeof EndRotationResponseSchema;
+  },
+  /**
+   * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this? Keys that have
+   * ended are found too.
    *
    * Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
    * digest, so that a leaked key travels no further.

@@ -91,6 +91,8 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     listAccounts: (query) => readInTurns(() => reader.listAccounts(query)),
     create: writer.create,
     revoke: writer.revoke,
+    rotateKey: writer.rotateKey,
+    endRotation: writer.endRotation,
     recordUses: writer.recordUses,
     forgetRequests: writer.forgetRequests,
     head,

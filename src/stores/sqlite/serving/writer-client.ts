@@ -3,6 +3,7 @@ import { undecided } from "../../../authority/errors.ts";
 import type { TokenWrites } from "../../../authority/token-store.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
+import { isTaking } from "../writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 /**
@@ -39,7 +40,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
       return Promise.reject(undecided(failure));
     }
     // A flood of creations leaves room for revocations.
-    if (waiting.size >= (call.method === "revoke" ? 2 * maxWaitingCalls : maxWaitingCalls)) {
+    if (waiting.size >= (isTaking(call) ? 2 * maxWaitingCalls : maxWaitingCalls)) {
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     lastId += 1;
@@ -106,6 +107,14 @@ export function createWriterClient(port: MessagePort): WriterClient {
     async revoke(id, reason, context) {
       const answer = await ask({ method: "revoke", id, reason, context });
       return answer.method === "revoke" ? answer.outcome : misanswered(answer);
+    },
+    async rotateKey(id, key, overlapMs, request, context) {
+      const answer = await ask({ method: "rotateKey", id, key, overlapMs, request, context });
+      return answer.method === "rotateKey" ? answer.outcome : misanswered(answer);
+    },
+    async endRotation(id, end, context) {
+      const answer = await ask({ method: "endRotation", id, end, context });
+      return answer.method === "endRotation" ? answer.outcome : misanswered(answer);
     },
     async recordUses(uses) {
       await ask({ method: "recordUses", uses });

@@ -1,6 +1,6 @@
 import { toFailure } from "../../../machine/failure.ts";
 import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
-import type { ChangeCall, WriterAnswer } from "../writer-call.ts";
+import { type ChangeCall, isTaking, type WriterAnswer } from "../writer-call.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 
@@ -9,7 +9,7 @@ import type { Writer } from "./writer.ts";
  * what is fatal: then it is unknown which of the calls happened.
  *
  * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has
- * happened, and each call is run once more alone, revocations first, so that it gets its own outcome.
+ * happened, and each call is run once more alone, those that take something away first, so that it gets its own outcome.
  */
 export function commitTogether(
   writer: Writer,
@@ -26,7 +26,7 @@ export function commitTogether(
       // Another program holds the database. Waiting again for each call would take all day.
       return new Map(calls.map((call) => [call, { method: "failed", failure: toFailure(error) }]));
     }
-    return new Map(calls.toSorted(revocationsFirst).map((call) => [call, commitAlone(writer, room, call)]));
+    return new Map(calls.toSorted(takingFirst).map((call) => [call, commitAlone(writer, room, call)]));
   }
 }
 
@@ -41,8 +41,8 @@ function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): Write
       return { method: "failed", failure: toFailure(error) };
     }
     room.noteFull();
-    if (call.method === "create") {
-      return { method: "create", outcome: { kind: "storage_low" } };
+    if (!isTaking(call)) {
+      return { method: call.method, outcome: { kind: "storage_low" } };
     }
     return room.giveUpBallast() ? commitAlone(writer, room, call) : { method: "failed", failure: toFailure(error) };
   }
@@ -54,9 +54,13 @@ function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswe
       return { method: "create", outcome: writer.create(call, room.isLow) };
     case "revoke":
       return { method: "revoke", outcome: writer.revoke(call) };
+    case "rotateKey":
+      return { method: "rotateKey", outcome: writer.rotateKey(call, room.isLow) };
+    case "endRotation":
+      return { method: "endRotation", outcome: writer.endRotation(call) };
   }
 }
 
-function revocationsFirst(a: ChangeCall, b: ChangeCall): number {
-  return Number(b.method === "revoke") - Number(a.method === "revoke");
+function takingFirst(a: ChangeCall, b: ChangeCall): number {
+  return Number(isTaking(b)) - Number(isTaking(a));
 }

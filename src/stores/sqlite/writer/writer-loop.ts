@@ -7,8 +7,8 @@ import { isFatal } from "../sqlite-error.ts";
 import type {
   BackgroundCall,
   ChangeCall,
-  CreateCall,
-  RevokeCall,
+  IssuingCall,
+  TakingCall,
   WriterAnswer,
   WriterCall,
   WriterMessage,
@@ -73,9 +73,9 @@ export function createWriterLoop({
   onFatal,
 }: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
-  /** Revocations go first: while one waits, a key is in the wrong hands. */
-  const waitingRevocations: Waiting<RevokeCall>[] = [];
-  const waitingCreations: Waiting<CreateCall>[] = [];
+  /** These go first: while one waits, a key may be in the wrong hands. */
+  const waitingToTake: Waiting<TakingCall>[] = [];
+  const waitingToIssue: Waiting<IssuingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
   let isTurnComing = false;
@@ -84,10 +84,12 @@ export function createWriterLoop({
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
     switch (call.method) {
       case "revoke":
-        waitingRevocations.push({ port, id, call });
+      case "endRotation":
+        waitingToTake.push({ port, id, call });
         break;
       case "create":
-        waitingCreations.push({ port, id, call });
+      case "rotateKey":
+        waitingToIssue.push({ port, id, call });
         break;
       default:
         waitingBehind.push({ port, id, call });
@@ -118,7 +120,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if (waitingRevocations.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
+    if (waitingToTake.length > 0 || waitingToIssue.length > 0 || waitingBehind.length > 0) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -127,10 +129,10 @@ export function createWriterLoop({
   }
 
   function commitWaiting(): void {
-    const first = waitingRevocations.splice(0, maxCallsInCommit);
+    const first = waitingToTake.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
-      ...waitingCreations.splice(0, maxCallsInCommit - first.length),
+      ...waitingToIssue.splice(0, maxCallsInCommit - first.length),
     ];
     if (batch.length > 0) {
       requireInPlace();
