@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { type CacheDecision, type CacheQuestion, cacheForMs, requireCacheQuestion } from "./cache-decision.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
@@ -16,14 +18,18 @@ import {
   tokenNotActive,
   tokenNotFound,
   typeNotGranted,
+  undecided,
 } from "./errors.ts";
+import type { Holder, Settlement } from "./freshness.ts";
 import type { ChangeContext, MadeChange } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
+import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
+import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
 import {
   type CreateRequestRecord,
@@ -41,9 +47,13 @@ import {
   toReason,
   toTokenName,
 } from "./validation.ts";
+import { createWatching, type Watch, type WatchReadings } from "./watching.ts";
 
 /** How many permissions one Authenticate may require. */
 export const maxRequiredPermissions = 16;
+// A little less than the deadline of an Authenticate.
+const maxWaitForRevisionMs = 900;
+const lookForRevisionMs = 25;
 const dayMs = 24 * 60 * 60 * 1000;
 
 export type CreateRequest = {
@@ -88,6 +98,7 @@ export type EndRotationAnswer = {
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
+  readonly settlement: Settlement;
 };
 
 /**
@@ -106,7 +117,21 @@ export type TokenAuthority = Lists & {
    * Hot path.
    */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
+  /**
+   * The same for a caller that keeps the answer, or knows of a revision. It notes no use with `cacheRules`: the caller
+   * may refuse what is accepted here, and reports uses itself.
+   */
+  authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision>;
+  /**
+   * Tells the caller of changes, and grants it leases. Null when too many watch already. `wake` is called when there
+   * may be something to tell.
+   */
+  watch(caller: Caller, wake: () => void): Watch | null;
+  holders(): HolderReadings;
 };
+
+/** What the authority tells of those who decide from memory elsewhere. */
+export type HolderReadings = WatchReadings & SettleReadings & { readonly reportedUses: number };
 
 export type TokenAuthorityOptions = {
   readonly store: TokenStore;
@@ -120,11 +145,18 @@ export type TokenAuthorityOptions = {
   readonly maxLifetimeDays: number | null;
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
+  /** Told of each holder of a lease that does not acknowledge in time, and of each change that waited for it. */
+  readonly onSilent: (holder: Holder) => void;
+  readonly onWaitedOut: (waited: WaitedOut) => void;
 };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange, onSilent } = options;
+  const monotonicMs = () => performance.now();
+  const settling = createSettling(store.freshness, options.onWaitedOut, monotonicMs);
+  const uses = createReportedUses(store.findByDigest, lastUse, clock);
+  const watching = createWatching({ freshness: store.freshness, uses, onSilent, monotonicMs, wallMs: clock });
 
   async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, asked);
@@ -246,7 +278,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision };
+    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
   }
 
   async function rotateKey(caller: Caller, request: RotateRequest): Promise<RotateAnswer> {
@@ -267,6 +299,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     switch (outcome.kind) {
       case "rotated":
         onChange(outcome.change);
+        await settling.settle(outcome.change.revision);
         return { token: outcome.token, key, revision: outcome.change.revision };
       case "replayed":
         return {
@@ -309,6 +342,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         if (outcome.change !== null) {
           onChange(outcome.change);
         }
+        await settling.settle(outcome.revision);
         return { token: outcome.token, revision: outcome.revision };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
@@ -342,7 +376,50 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
-  return { create, get, findByDigest, revoke, rotateKey, endRotation, authenticate, ...createLists(store, clock) };
+  async function authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision> {
+    requirePermissions("requiredPermissions", request.requiredPermissions, maxRequiredPermissions);
+    requireCacheQuestion(request);
+    // Before the key is looked for: what is found then may be newer than the revision, and never older.
+    const revision = await reach(request.minRevision);
+    if (request.cacheRules === 0) {
+      return { outcome: await authenticate(request), revision, cacheForMs: null };
+    }
+    const found = await keys.find(request.key);
+    const nowMs = clock();
+    const outcome = found === undefined ? keyMalformed : found === null ? keyUnknown : judge(request, found, nowMs);
+    return { outcome, revision, cacheForMs: cacheForMs(outcome, nowMs) };
+  }
+
+  /** Waits for a revision that was answered elsewhere, and not long: this store may never have had it. */
+  async function reach(minRevision: number): Promise<number> {
+    const endMs = monotonicMs() + maxWaitForRevisionMs;
+    for (;;) {
+      const revision = keys.reach();
+      if (revision >= minRevision) {
+        return revision;
+      }
+      const leftMs = endMs - monotonicMs();
+      if (leftMs <= 0) {
+        throw undecided(new Error(`revision ${minRevision} was asked for, and ${revision} is the newest`));
+      }
+      // Looked at now and then: a wait for the change signal could not be given up.
+      await pause(Math.min(leftMs, lookForRevisionMs));
+    }
+  }
+
+  return {
+    create,
+    get,
+    findByDigest,
+    revoke,
+    rotateKey,
+    endRotation,
+    authenticate,
+    authenticateForCache,
+    watch: ({ identity }, wake) => watching.watch(identity, wake),
+    holders: () => ({ ...watching.readings(), ...settling.readings(), reportedUses: uses.accepted() }),
+    ...createLists(store, clock),
+  };
 }
 
 const keyMalformed = refusal("KEY_MALFORMED", null);

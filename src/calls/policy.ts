@@ -23,6 +23,7 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     listChanges: ["service", "dashboard", "operator"],
     listAccounts: ["operator"],
     authenticate: ["gateway", "operator"],
+    watch: ["gateway", "operator"],
   }),
   // Forward authentication asks the same question, and has the same callers.
   ...rows(Authorization, { check: ["gateway", "operator"] }),

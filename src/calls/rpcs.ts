@@ -19,6 +19,7 @@ export const tokenRpcs = {
   listChanges: rpcName(TokenService.method.listChanges),
   listAccounts: rpcName(TokenService.method.listAccounts),
   authenticate: rpcName(TokenService.method.authenticate),
+  watch: rpcName(TokenService.method.watch),
 } satisfies Record<keyof typeof TokenService.method, string>;
 
 /** Envoy's Check. */
@@ -32,5 +33,5 @@ export const decidingRpcs: ReadonlySet<string> = new Set([tokenRpcs.authenticate
 
 /** The calls that look at tokens or change them. */
 export const managementRpcs: ReadonlySet<string> = new Set(
-  Object.values(tokenRpcs).filter((rpc) => rpc !== tokenRpcs.authenticate),
+  Object.values(tokenRpcs).filter((rpc) => rpc !== tokenRpcs.authenticate && rpc !== tokenRpcs.watch),
 );

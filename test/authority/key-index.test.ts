@@ -3,6 +3,7 @@ import { undecided } from "../../src/authority/errors.ts";
 import type { Freshness } from "../../src/authority/freshness.ts";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
+import { createLeaseBoard, openLeaseBoard } from "../../src/stores/sqlite/lease-board.ts";
 import { createSharedFreshness } from "../../src/stores/sqlite/serving/shared-freshness.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { aNewToken, at } from "../support/token-store/builders.ts";
@@ -298,6 +299,7 @@ describe("the key index", () => {
       findByDigest: store.findByDigest,
       freshness: createSharedFreshness({
         readSignal: () => signal,
+        untilSignal: () => new Promise(() => {}),
         journal: {
           head: store.head,
           changesAfter(revision) {
@@ -305,8 +307,12 @@ describe("the key index", () => {
             whileReading?.();
             return changes.filter((change) => change.revision > revision);
           },
+          hashOf: () => null,
         },
         isServing: () => true,
+        board: openLeaseBoard(createLeaseBoard()),
+        place: 0,
+        markLeases() {},
       }),
       maxBytes: 1_000_000,
     });

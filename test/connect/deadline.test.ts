@@ -240,5 +240,10 @@ function hanging(): TokenAuthority {
     listChanges: hang,
     listAccounts: hang,
     authenticate: hang,
+    authenticateForCache: hang,
+    watch: () => null,
+    holders: () => {
+      throw new Error("nobody asks");
+    },
   };
 }

@@ -398,5 +398,10 @@ function failingWith(error: () => Error): TokenAuthority {
     listChanges: fail,
     listAccounts: fail,
     authenticate: fail,
+    authenticateForCache: fail,
+    watch: () => null,
+    holders: () => {
+      throw new Error("nobody asks");
+    },
   };
 }

@@ -33,6 +33,7 @@ const allowed: Readonly<Record<string, readonly Identity[]>> = {
   "casapay.token.v1.TokenService/ListChanges": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/ListAccounts": ["operator"],
   "casapay.token.v1.TokenService/Authenticate": ["gateway", "operator"],
+  "casapay.token.v1.TokenService/Watch": ["gateway", "operator"],
 };
 const identified: readonly Identity[] = ["unknown", ...roles];
 

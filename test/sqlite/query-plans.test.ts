@@ -174,8 +174,12 @@ it("reads along an index, always", () => {
         "SEARCH token USING INTEGER PRIMARY KEY (rowid<?)",
         "SCAN (subquery-1)",
       ],
-      "SELECT journal.revision, journal.action, journal.account, token_key.digest FROM journal LEFT JOIN token_key ON token_key.token_revision = journal.token_revision WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision": [
+      "SELECT hash FROM journal WHERE revision = ?": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+      "SELECT journal.revision, journal.action, journal.account, token.id AS token_id, token_key.digest FROM journal LEFT JOIN token ON token.revision = journal.token_revision LEFT JOIN token_key ON token_key.token_revision = journal.token_revision WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision": [
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
         "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?) LEFT-JOIN",
       ],
       "SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.account AS subject_account, journal.facts, journal.hash, token.id AS token_id, coalesce(journal.account, token.account, '') AS account, token.name, token.type, token.livemode, token.permissions, token.expires_at_ms, token_key.key_hint, token_key.digest, coalesce(json_extract(journal.facts, '$.reason'), CASE journal.action WHEN 'revoke' THEN token.revoke_reason END, '') AS reason FROM journal LEFT JOIN token ON token.revision = journal.token_revision LEFT JOIN token_key ON token_key.token_revision = journal.token_revision AND token_key.issue_revision = journal.revision WHERE journal.revision >= :from AND journal.revision < :before AND (:caller IS NULL OR journal.caller = :caller) AND (:action IS NULL OR journal.action = :action) AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms) AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms) AND (:account IS NULL OR coalesce(journal.account, token.account) = :account) ORDER BY journal.revision ASC": [

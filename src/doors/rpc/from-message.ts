@@ -8,6 +8,7 @@ import {
   type ListRequest as ListRequestMessage,
   type RotateKeyRequest as RotateKeyRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { CacheQuestion } from "../../authority/cache-decision.ts";
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
 import type { Action } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
@@ -15,8 +16,9 @@ import type { FilterRequest, ListChangesRequest, ListRequest } from "../../autho
 import type { TokenState, TokenType } from "../../authority/token.ts";
 import type { CreateRequest, RotateRequest } from "../../authority/token-authority.ts";
 import type { RotationEnd } from "../../authority/token-store.ts";
+import { fromDuration } from "./duration.ts";
 import { actionOfNumber, stateOfNumber, typeOfNumber } from "./numbers.ts";
-import { fromDuration, fromTimestamp } from "./timestamp.ts";
+import { fromTimestamp } from "./timestamp.ts";
 
 /** What Create is asked for. Throws FIELD_INVALID for an invalid type or time. */
 export function fromCreateRequest(message: CreateRequestMessage): CreateRequest {
@@ -31,9 +33,9 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
   };
 }
 
-/** What RotateKey is asked for. Throws FIELD_INVALID for an invalid overlap. */
+/** What RotateKey is asked for. */
 export function fromRotateKeyRequest({ id, overlap, requestId }: RotateKeyRequestMessage): RotateRequest {
-  return { id, overlapMs: fromDuration("overlap", overlap) ?? 0, requestId };
+  return { id, overlapMs: Math.floor(fromDuration(overlap)), requestId };
 }
 
 /** What EndRotation is asked for. Throws FIELD_INVALID for an invalid time, and when it is not said. */
@@ -90,12 +92,14 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
 }
 
 /** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */
-export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
+export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest & CacheQuestion {
   return {
     key: message.key,
     requiredPermissions: message.requiredPermissions,
     livemode: message.livemode ?? null,
     allowedTypes: requireTypes("allowed_types", message.allowedTypes),
+    cacheRules: message.cacheRules,
+    minRevision: Number(message.minRevision),
   };
 }
 

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Duration, type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { fieldInvalid } from "../../authority/errors.ts";
 
 // The years 0001 to 9999, as google.protobuf.Timestamp has it.
@@ -30,21 +30,6 @@ export function fromTimestamp(field: string, timestamp: Timestamp | undefined): 
   const { seconds, nanos } = timestamp;
   if (seconds < minSeconds || seconds > maxSeconds || nanos < 0 || nanos > 999_999_999) {
     throw fieldInvalid(field, "must be a time from the year 1 to 9999, with 0 to 999999999 nanoseconds");
-  }
-  return Number(seconds) * 1000 + Math.floor(nanos / 1_000_000);
-}
-
-// 10,000 years, as google.protobuf.Duration has it.
-const maxDurationSeconds = 315_576_000_000n;
-
-/** A Duration in milliseconds, without parts of one; null when absent. Throws FIELD_INVALID outside its range. */
-export function fromDuration(field: string, duration: Duration | undefined): number | null {
-  if (duration === undefined) {
-    return null;
-  }
-  const { seconds, nanos } = duration;
-  if (seconds < 0n || seconds > maxDurationSeconds || nanos < 0 || nanos > 999_999_999) {
-    throw fieldInvalid(field, "must not be negative, with at most 999999999 nanoseconds");
   }
   return Number(seconds) * 1000 + Math.floor(nanos / 1_000_000);
 }

@@ -23,10 +23,12 @@ import type {
   RotateKeyResponseSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { isForCache } from "../../authority/cache-decision.ts";
 import type { Clock } from "../../authority/clock.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import { type Call, callerOf } from "../../calls/call.ts";
 import { callOf } from "./connect/passage.ts";
+import { toDuration } from "./duration.ts";
 import {
   fromAuthenticateRequest,
   fromCreateRequest,
@@ -36,6 +38,7 @@ import {
   fromRotateKeyRequest,
 } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
+import { type createWatchMethod, toHolderMessage } from "./watch-service.ts";
 
 /**
  * The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and
@@ -69,10 +72,15 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     },
 
     async revoke({ id, reason }: RevokeRequest, call: Call): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
-      const { token, revision } = await authority.revoke(callerOf(call), id, reason);
+      const { token, revision, settlement } = await authority.revoke(callerOf(call), id, reason);
       call.tokenId = token.id;
       call.revision = revision;
-      return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+      return {
+        token: toTokenMessage(token, clock()),
+        revision: BigInt(revision),
+        silent: settlement.silent.map(toHolderMessage),
+        acknowledgedCount: settlement.acknowledged,
+      };
     },
 
     async rotateKey(request: RotateKeyRequest, call: Call): Promise<MessageInitShape<typeof RotateKeyResponseSchema>> {
@@ -125,17 +133,32 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     },
 
     async authenticate(request: AuthenticateRequestMessage, call: Call): Promise<AuthenticateResponse> {
-      const outcome = await authority.authenticate(fromAuthenticateRequest(request));
+      const question = fromAuthenticateRequest(request);
+      const decision = isForCache(question)
+        ? await authority.authenticateForCache(question)
+        : { outcome: await authority.authenticate(question) };
+      const { outcome } = decision;
       call.tokenId = outcome.token?.id ?? null;
       call.refusal = outcome.kind === "refusal" ? outcome.reason : null;
-      return toAuthenticateResponse(outcome);
+      const response = toAuthenticateResponse(outcome);
+      if ("revision" in decision && question.cacheRules > 0) {
+        response.revision = BigInt(decision.revision);
+        if (decision.cacheForMs !== null) {
+          response.cacheFor = toDuration(decision.cacheForMs);
+        }
+      }
+      return response;
     },
   };
 }
 
 /** TokenService on Connect's handlers. */
-export function createTokenService(methods: TokenMethods): ServiceImpl<typeof TokenService> {
+export function createTokenService(
+  methods: TokenMethods,
+  watch: ReturnType<typeof createWatchMethod>,
+): ServiceImpl<typeof TokenService> {
   return {
+    watch,
     create: (request, { values }) => methods.create(request, callOf(values)),
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIl4KEFJvdGF0ZUtleVJlcXVlc3QSCgoCaWQYASABKAkSKgoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpyZXF1ZXN0X2lkGAMgASgJIl8KEVJvdGF0ZUtleVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCgNrZXkYAiABKAlCA4ABARIQCghyZXZpc2lvbhgDIAEoAyKBAQoSRW5kUm90YXRpb25SZXF1ZXN0EgoKAmlkGAEgASgJEhUKC2N1dF9vbGRfbm93GAIgASgISAASLgoIbW92ZV9lbmQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASEAoGY2FuY2VsGAQgASgISABCBgoEd2hhdCJPChNFbmRSb3RhdGlvblJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAyIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIp0BChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlQgsKCV9saXZlbW9kZSKBAQoUQXV0aGVudGljYXRlUmVzcG9uc2USMAoJcHJpbmNpcGFsGAEgASgLMhsuY2FzYXBheS50b2tlbi52MS5QcmluY2lwYWxIABIsCgdyZWZ1c2FsGAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsSABCCQoHb3V0Y29tZSKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSrNAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCDKQBwoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJZCglSb3RhdGVLZXkSIi5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlcXVlc3QaIy5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlc3BvbnNlIgOQAgASXwoLRW5kUm90YXRpb24SJC5jYXNhcGF5LnRva2VuLnYxLkVuZFJvdGF0aW9uUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuRW5kUm90YXRpb25SZXNwb25zZSIDkAICEmIKDEZpbmRCeURpZ2VzdBIlLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuRmluZEJ5RGlnZXN0UmVzcG9uc2UiA5ACAhJfCgtMaXN0Q2hhbmdlcxIkLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1Jlc3BvbnNlIgOQAgISYgoMTGlzdEFjY291bnRzEiUuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5MaXN0QWNjb3VudHNSZXNwb25zZSIDkAICEmIKDEF1dGhlbnRpY2F0ZRIlLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQXV0aGVudGljYXRlUmVzcG9uc2UiA5ACAkJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChBSb3RhdGVLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSJfChFSb3RhdGVLZXlSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMigQEKEkVuZFJvdGF0aW9uUmVxdWVzdBIKCgJpZBgBIAEoCRIVCgtjdXRfb2xkX25vdxgCIAEoCEgAEi4KCG1vdmVfZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhAKBmNhbmNlbBgEIAEoCEgAQgYKBHdoYXQiTwoTRW5kUm90YXRpb25SZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIrICChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWZ0ZXJfcmV2aXNpb24YCSABKAMSFAoMb2xkZXN0X2ZpcnN0GAogASgIInMKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIYChByZWFjaGVkX3JldmlzaW9uGAMgASgDIrsCCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIZCg1yZXZva2VfcmVhc29uGAkgASgJQgIYARIvCgp0b2tlbl90eXBlGAogASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSDgoGcmVhc29uGAsgASgJEg0KBWZhY3RzGAwgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeCgdBY2NvdW50Eg8KB2FjY291bnQYASABKAkSFAoMYWN0aXZlX2NvdW50GAIgASgFEhUKDWV4cGlyZWRfY291bnQYAyABKAUSFQoNcmV2b2tlZF9jb3VudBgEIAEoBSLIAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRITCgtjYWNoZV9ydWxlcxgFIAEoBRIUCgxtaW5fcmV2aXNpb24YBiABKANCCwoJX2xpdmVtb2RlIsEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIABIQCghyZXZpc2lvbhgDIAEoAxIsCgljYWNoZV9mb3IYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCQoHb3V0Y29tZSKOAQoMV2F0Y2hSZXF1ZXN0EhAKCHNlcXVlbmNlGAEgASgDEhgKEGFwcGxpZWRfcmV2aXNpb24YAiABKAMSFAoMYXBwbGllZF9oYXNoGAMgASgMEisKBHVzZXMYBCADKAsyHS5jYXNhcGF5LnRva2VuLnYxLlJlcG9ydGVkVXNlEg8KB3JlbGVhc2UYBSABKAgiXQoLUmVwb3J0ZWRVc2USDgoGZGlnZXN0GAEgASgMEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5hY2NlcHRlZF9jb3VudBgDIAEoAyKYAQoNV2F0Y2hSZXNwb25zZRIoCgVsZWFzZRgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuTGVhc2VIABIqCgZmb3JnZXQYAiABKAsyGC5jYXNhcGF5LnRva2VuLnYxLkZvcmdldEgAEigKBXJlc2V0GAMgASgLMhcuY2FzYXBheS50b2tlbi52MS5SZXNldEgAQgcKBWV2ZW50IpABCgVMZWFzZRIQCghzZXF1ZW5jZRgBIAEoAxIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghyZXZpc2lvbhgEIAEoAxIMCgRoYXNoGAUgASgMImcKBkZvcmdldBIQCghyZXZpc2lvbhgBIAEoAxIQCgZkaWdlc3QYAiABKAxIABIRCgdhY2NvdW50GAMgASgJSAASEAoIdG9rZW5faWQYBCABKAkSDAoEbW9yZRgFIAEoCEIGCgR3aGF0IlYKBVJlc2V0EhAKCHJldmlzaW9uGAEgASgDEi0KBnJlYXNvbhgCIAEoDjIdLmNhc2FwYXkudG9rZW4udjEuUmVzZXRSZWFzb24SDAoEaGFzaBgDIAEoDCKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqWAoKSG9sZGVyS2luZBIbChdIT0xERVJfS0lORF9VTlNQRUNJRklFRBAAEhQKEEhPTERFUl9LSU5EX05PREUQARIXChNIT0xERVJfS0lORF9HQVRFV0FZEAIqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSpuCgtSZXNldFJlYXNvbhIcChhSRVNFVF9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRVNFVF9SRUFTT05fVE9PX0ZBUl9CRUhJTkQQARIgChxSRVNFVF9SRUFTT05fSElTVE9SWV9ESUZGRVJTEAIqzQIKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxSRUZVU0FMX1JFQVNPTl9LRVlfTUFMRk9STUVEEAESHgoaUkVGVVNBTF9SRUFTT05fS0VZX1VOS05PV04QAhIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9SRVZPS0VEEAMSIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fRVhQSVJFRBAEEiQKIFJFRlVTQUxfUkVBU09OX0xJVkVNT0RFX01JU01BVENIEAUSIwofUkVGVVNBTF9SRUFTT05fVFlQRV9OT1RfQUxMT1dFRBAGEisKJ1JFRlVTQUxfUkVBU09OX0lOU1VGRklDSUVOVF9QRVJNSVNTSU9OUxAHEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9SRVRJUkVEEAgy4wcKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISWQoJUm90YXRlS2V5EiIuY2FzYXBheS50b2tlbi52MS5Sb3RhdGVLZXlSZXF1ZXN0GiMuY2FzYXBheS50b2tlbi52MS5Sb3RhdGVLZXlSZXNwb25zZSIDkAIAEl8KC0VuZFJvdGF0aW9uEiQuY2FzYXBheS50b2tlbi52MS5FbmRSb3RhdGlvblJlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkVuZFJvdGF0aW9uUmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -442,6 +442,32 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
    * @generated from field: int64 revision = 2;
    */
   revision: bigint;
+
+  /**
+   * Who had not acknowledged the revocation and was waited out: their leases are over, and they cannot accept the key
+   * any more.
+   *
+   * At most 100. Who held a lease of an authority that crashed is waited out too, and is not named.
+   *
+   * @generated from field: repeated casapay.token.v1.Holder silent = 3;
+   */
+  silent: Holder[];
+
+  /**
+   * Who may still accept the key, until its lease is over.
+   *
+   * Empty: the authority waits every lease out.
+   *
+   * @generated from field: repeated casapay.token.v1.Holder unconfirmed = 4;
+   */
+  unconfirmed: Holder[];
+
+  /**
+   * How many holders of leases have acknowledged the revocation.
+   *
+   * @generated from field: int32 acknowledged_count = 5;
+   */
+  acknowledgedCount: number;
 };
 
 /**
@@ -450,6 +476,41 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
  */
 export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 7);
+
+/**
+ * Holder is a program that may decide from memory while it holds a lease.
+ *
+ * @generated from message casapay.token.v1.Holder
+ */
+export type Holder = Message<"casapay.token.v1.Holder"> & {
+  /**
+   * What kind of program it is.
+   *
+   * @generated from field: casapay.token.v1.HolderKind kind = 1;
+   */
+  kind: HolderKind;
+
+  /**
+   * The identity that it called with; of a node, its name.
+   *
+   * @generated from field: string identity = 2;
+   */
+  identity: string;
+
+  /**
+   * When it was last heard from.
+   *
+   * @generated from field: google.protobuf.Timestamp since_time = 3;
+   */
+  sinceTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message casapay.token.v1.Holder.
+ * Use `create(HolderSchema)` to create a new message.
+ */
+export const HolderSchema: GenMessage<Holder> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 8);
 
 /**
  * RotateKeyRequest names the token whose key is rotated. Unknown fields are refused.
@@ -493,7 +554,7 @@ export type RotateKeyRequest = Message<"casapay.token.v1.RotateKeyRequest"> & {
  * Use `create(RotateKeyRequestSchema)` to create a new message.
  */
 export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 8);
+  messageDesc(file_casapay_token_v1_token_service, 9);
 
 /**
  * RotateKeyResponse is the answer to RotateKey.
@@ -530,7 +591,7 @@ export type RotateKeyResponse = Message<"casapay.token.v1.RotateKeyResponse"> & 
  * Use `create(RotateKeyResponseSchema)` to create a new message.
  */
 export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
+  messageDesc(file_casapay_token_v1_token_service, 10);
 
 /**
  * EndRotationRequest says how a rotation ends. Unknown fields are refused.
@@ -588,7 +649,7 @@ export type EndRotationRequest = Message<"casapay.token.v1.EndRotationRequest"> 
  * Use `create(EndRotationRequestSchema)` to create a new message.
  */
 export const EndRotationRequestSchema: GenMessage<EndRotationRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
+  messageDesc(file_casapay_token_v1_token_service, 11);
 
 /**
  * EndRotationResponse is the answer to EndRotation.
@@ -616,7 +677,7 @@ export type EndRotationResponse = Message<"casapay.token.v1.EndRotationResponse"
  * Use `create(EndRotationResponseSchema)` to create a new message.
  */
 export const EndRotationResponseSchema: GenMessage<EndRotationResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
+  messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
  * FindByDigestRequest holds the digest of a key.
@@ -639,7 +700,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 12);
+  messageDesc(file_casapay_token_v1_token_service, 13);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -660,7 +721,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 14);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -766,7 +827,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 15);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -806,7 +867,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -925,7 +986,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -966,7 +1027,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -996,7 +1057,7 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 19);
 
 /**
  * Account is an owner of tokens, and how many tokens it has now in each state.
@@ -1040,7 +1101,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1083,6 +1144,26 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
    * @generated from field: repeated casapay.token.v1.TokenType allowed_types = 4;
    */
   allowedTypes: TokenType[];
+
+  /**
+   * The version of the rules by which the caller decides from what it keeps: see Watch.
+   *
+   * 0, the default: the answer is not kept. The version of now is 1. A caller that keeps answers asks the widest
+   * question (no permissions, both modes, all three types), and keeps what it is told of the token.
+   *
+   * @generated from field: int32 cache_rules = 5;
+   */
+  cacheRules: number;
+
+  /**
+   * Decide by nothing older than this revision, such as that of a change that the caller was answered.
+   *
+   * 0, the default: by every change that was answered before. Where the authority does not reach the revision soon, the
+   * call fails with UNAVAILABLE, UNDECIDED.
+   *
+   * @generated from field: int64 min_revision = 6;
+   */
+  minRevision: bigint;
 };
 
 /**
@@ -1090,7 +1171,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 20);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -1120,6 +1201,25 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
     value: Refusal;
     case: "refusal";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Every change up to this revision is in the decision.
+   *
+   * Only with cache_rules.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * For how long the caller may keep the answer, counted on its monotonic clock from before it sent the request.
+   *
+   * Only with cache_rules. Absent means not at all. At most one hour, and no longer than the key lives; 5 seconds for
+   * KEY_UNKNOWN.
+   *
+   * @generated from field: google.protobuf.Duration cache_for = 4;
+   */
+  cacheFor?: Duration | undefined;
 };
 
 /**
@@ -1127,7 +1227,295 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 21);
+  messageDesc(file_casapay_token_v1_token_service, 22);
+
+/**
+ * WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
+ *
+ * @generated from message casapay.token.v1.WatchRequest
+ */
+export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
+  /**
+   * 1, 2, 3 and so on: the Lease that answers repeats it.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * Everything up to this revision is applied to the caller's cache.
+   *
+   * In the first message it says where to resume: 0 for an empty cache, otherwise the revision of the last Lease or
+   * Reset that the caller was sent, on whichever stream. Later, it is never above the newest revision that was sent.
+   *
+   * @generated from field: int64 applied_revision = 2;
+   */
+  appliedRevision: bigint;
+
+  /**
+   * The hash that came with that Lease or Reset: it tells another history, such as that of a restored backup.
+   *
+   * Required in the first message where applied_revision is not 0. Otherwise it is not looked at.
+   *
+   * @generated from field: bytes applied_hash = 3;
+   */
+  appliedHash: Uint8Array;
+
+  /**
+   * Keys that the caller has accepted from its cache since it last told of them.
+   *
+   * At most 1,000. About 5 seconds apart are enough: last_use_time has a precision of 60 seconds.
+   *
+   * @generated from field: repeated casapay.token.v1.ReportedUse uses = 4;
+   */
+  uses: ReportedUse[];
+
+  /**
+   * The last message of the stream: the caller holds no lease of this stream any more.
+   *
+   * @generated from field: bool release = 5;
+   */
+  release: boolean;
+};
+
+/**
+ * Describes the message casapay.token.v1.WatchRequest.
+ * Use `create(WatchRequestSchema)` to create a new message.
+ */
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 23);
+
+/**
+ * ReportedUse tells of a key that was accepted from a cache.
+ *
+ * @generated from message casapay.token.v1.ReportedUse
+ */
+export type ReportedUse = Message<"casapay.token.v1.ReportedUse"> & {
+  /**
+   * SHA-256 of the key.
+   *
+   * Required. 32 bytes. A digest that no token's key has is ignored.
+   *
+   * @generated from field: bytes digest = 1;
+   */
+  digest: Uint8Array;
+
+  /**
+   * How long before this message the key was accepted last.
+   *
+   * 0 to 1 hour. A use after the token was revoked is ignored.
+   *
+   * @generated from field: google.protobuf.Duration age = 2;
+   */
+  age?: Duration | undefined;
+
+  /**
+   * How many times the key was accepted.
+   *
+   * @generated from field: int64 accepted_count = 3;
+   */
+  acceptedCount: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.ReportedUse.
+ * Use `create(ReportedUseSchema)` to create a new message.
+ */
+export const ReportedUseSchema: GenMessage<ReportedUse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 24);
+
+/**
+ * WatchResponse is one event of a Watch.
+ *
+ * @generated from message casapay.token.v1.WatchResponse
+ */
+export type WatchResponse = Message<"casapay.token.v1.WatchResponse"> & {
+  /**
+   * Exactly one is set. A caller that does not know the event ends the stream, and its lease.
+   *
+   * @generated from oneof casapay.token.v1.WatchResponse.event
+   */
+  event: {
+    /**
+     * The caller may decide from its cache.
+     *
+     * @generated from field: casapay.token.v1.Lease lease = 1;
+     */
+    value: Lease;
+    case: "lease";
+  } | {
+    /**
+     * What is kept of a key, or of an account's keys, may no longer be true.
+     *
+     * @generated from field: casapay.token.v1.Forget forget = 2;
+     */
+    value: Forget;
+    case: "forget";
+  } | {
+    /**
+     * The caller must forget everything.
+     *
+     * @generated from field: casapay.token.v1.Reset reset = 3;
+     */
+    value: Reset;
+    case: "reset";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message casapay.token.v1.WatchResponse.
+ * Use `create(WatchResponseSchema)` to create a new message.
+ */
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 25);
+
+/**
+ * Lease lets the caller decide from its cache for a while.
+ *
+ * @generated from message casapay.token.v1.Lease
+ */
+export type Lease = Message<"casapay.token.v1.Lease"> & {
+  /**
+   * The sequence of the WatchRequest that it answers: the duration counts from before that was sent.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * How long the lease lasts.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * How much longer what is kept may be used while the authority answers UNAVAILABLE.
+   *
+   * Absent: no longer.
+   *
+   * @generated from field: google.protobuf.Duration grace = 3;
+   */
+  grace?: Duration | undefined;
+
+  /**
+   * Everything up to this revision has been sent on this stream before.
+   *
+   * @generated from field: int64 revision = 4;
+   */
+  revision: bigint;
+
+  /**
+   * The hash of the change of that revision, which stands for the whole journal up to it.
+   *
+   * @generated from field: bytes hash = 5;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message casapay.token.v1.Lease.
+ * Use `create(LeaseSchema)` to create a new message.
+ */
+export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 26);
+
+/**
+ * Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
+ * closure.
+ *
+ * @generated from message casapay.token.v1.Forget
+ */
+export type Forget = Message<"casapay.token.v1.Forget"> & {
+  /**
+   * The number of the change in the journal.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Of what the caller forgets what it keeps.
+   *
+   * @generated from oneof casapay.token.v1.Forget.what
+   */
+  what: {
+    /**
+     * SHA-256 of a key.
+     *
+     * @generated from field: bytes digest = 2;
+     */
+    value: Uint8Array;
+    case: "digest";
+  } | {
+    /**
+     * An account: all its keys.
+     *
+     * @generated from field: string account = 3;
+     */
+    value: string;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The id of the token that was changed, for logs.
+   *
+   * Empty for an account.
+   *
+   * @generated from field: string token_id = 4;
+   */
+  tokenId: string;
+
+  /**
+   * Whether another Forget of the same revision follows: a token has several keys after a rotation. The revision is
+   * applied, and acknowledged, with the last one.
+   *
+   * @generated from field: bool more = 5;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message casapay.token.v1.Forget.
+ * Use `create(ForgetSchema)` to create a new message.
+ */
+export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 27);
+
+/**
+ * Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
+ *
+ * @generated from message casapay.token.v1.Reset
+ */
+export type Reset = Message<"casapay.token.v1.Reset"> & {
+  /**
+   * Where it goes on: answers of Authenticate of an older revision may not be kept.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Why.
+   *
+   * @generated from field: casapay.token.v1.ResetReason reason = 2;
+   */
+  reason: ResetReason;
+
+  /**
+   * The hash of the change of that revision.
+   *
+   * @generated from field: bytes hash = 3;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message casapay.token.v1.Reset.
+ * Use `create(ResetSchema)` to create a new message.
+ */
+export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 28);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1185,7 +1573,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 22);
+  messageDesc(file_casapay_token_v1_token_service, 29);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1233,7 +1621,48 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 23);
+  messageDesc(file_casapay_token_v1_token_service, 30);
+
+/**
+ * HolderKind says what kind of program holds a lease.
+ *
+ * @generated from enum casapay.token.v1.HolderKind
+ */
+export const HolderKind = {
+  /**
+   * Not a kind.
+   *
+   * @generated from enum value: HOLDER_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A part of the authority itself.
+   *
+   * @generated from enum value: HOLDER_KIND_NODE = 1;
+   */
+  NODE: 1,
+
+  /**
+   * A caller of Watch.
+   *
+   * @generated from enum value: HOLDER_KIND_GATEWAY = 2;
+   */
+  GATEWAY: 2,
+} as const;
+
+/**
+ * HolderKind says what kind of program holds a lease.
+ *
+ * @generated from enum casapay.token.v1.HolderKind
+ */
+export type HolderKind = (typeof HolderKind)[keyof typeof HolderKind] | UnknownEnum;
+
+/**
+ * Describes the enum casapay.token.v1.HolderKind.
+ */
+export const HolderKindSchema: GenEnum<HolderKind> = /*@__PURE__*/
+  enumDesc(file_casapay_token_v1_token_service, 0);
 
 /**
  * ChangeAction is what a change did.
@@ -1323,7 +1752,48 @@ export type ChangeAction = (typeof ChangeAction)[keyof typeof ChangeAction] | Un
  * Describes the enum casapay.token.v1.ChangeAction.
  */
 export const ChangeActionSchema: GenEnum<ChangeAction> = /*@__PURE__*/
-  enumDesc(file_casapay_token_v1_token_service, 0);
+  enumDesc(file_casapay_token_v1_token_service, 1);
+
+/**
+ * ResetReason says why a caller must forget everything.
+ *
+ * @generated from enum casapay.token.v1.ResetReason
+ */
+export const ResetReason = {
+  /**
+   * Not a reason. A client that does not know a reason forgets everything all the same.
+   *
+   * @generated from enum value: RESET_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * More than 10,000 changes have happened since.
+   *
+   * @generated from enum value: RESET_REASON_TOO_FAR_BEHIND = 1;
+   */
+  TOO_FAR_BEHIND: 1,
+
+  /**
+   * The authority does not know the revision and hash that the caller resumes from: it was restored from a backup.
+   *
+   * @generated from enum value: RESET_REASON_HISTORY_DIFFERS = 2;
+   */
+  HISTORY_DIFFERS: 2,
+} as const;
+
+/**
+ * ResetReason says why a caller must forget everything.
+ *
+ * @generated from enum casapay.token.v1.ResetReason
+ */
+export type ResetReason = (typeof ResetReason)[keyof typeof ResetReason] | UnknownEnum;
+
+/**
+ * Describes the enum casapay.token.v1.ResetReason.
+ */
+export const ResetReasonSchema: GenEnum<ResetReason> = /*@__PURE__*/
+  enumDesc(file_casapay_token_v1_token_service, 2);
 
 /**
  * RefusalReason says which check a key failed. The order of the checks is that of Authenticate.
@@ -1407,7 +1877,7 @@ export type RefusalReason = (typeof RefusalReason)[keyof typeof RefusalReason] |
  * Describes the enum casapay.token.v1.RefusalReason.
  */
 export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
-  enumDesc(file_casapay_token_v1_token_service, 1);
+  enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
  * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
@@ -1505,10 +1975,15 @@ export const TokenService: GenService<{
     output: typeof ListResponseSchema;
   },
   /**
-   * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
+   * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
+   * decides from a cache: see Watch.
    *
    * Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
    * changes nothing and answers the time, reason and revision of the first.
+   *
+   * The answer waits until each holder of a lease has acknowledged the revocation, or its lease is over: a few
+   * milliseconds while all are well, and 3 seconds at the most after the revocation was stored. Another Revoke of the
+   * token waits as the first did. The revocation counts from the moment that it is stored, whoever waits.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -1667,8 +2142,10 @@ export const TokenService: GenService<{
    * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
    * in a URL.
    *
+   * With cache_rules, the answer says for how long the caller may keep it: see Watch. Such a call notes no use.
+   *
    * Errors:
-   * - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.
+   * - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
    *
    * @generated from rpc casapay.token.v1.TokenService.Authenticate
    */
@@ -1676,6 +2153,44 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof AuthenticateRequestSchema;
     output: typeof AuthenticateResponseSchema;
+  },
+  /**
+   * Watch keeps a cache of decisions true: a caller that watches may decide by itself about keys that it has asked for
+   * before, and no such decision that begins after a Revoke was answered accepts the revoked key.
+   *
+   * Roles: gateway, operator. Changes nothing but the last_use_time of tokens. Needs HTTP/2. Has no default deadline.
+   *
+   * The caller sends a WatchRequest at once, then every 500 milliseconds, and at once after each Forget or Reset that
+   * it has applied. It is answered with Forgets, in the order of the journal; with a Lease, for as long as it has
+   * applied them all; and with a Reset where the caller must forget everything. What decides:
+   *
+   * - W1. A lease ends at the caller's own time before it sent the WatchRequest of that sequence, plus the duration.
+   *   The caller counts on a monotonic clock, and takes the lease for over once that clock and the time of day have
+   *   moved apart by more than 250 milliseconds.
+   * - W2. While it holds a lease, and only then, the caller may decide from its cache.
+   * - W3. Everything up to Lease.revision has been sent on this stream before the Lease.
+   * - W4. A caller that has not applied everything that was sent is given no lease. Its own decisions end with the
+   *   lease that it has, and it asks Authenticate as a caller without a cache does.
+   *
+   * What may be kept is an answer of Authenticate with cache_rules, for its cache_for, under the SHA-256 of the key,
+   * unless a Forget of a revision above the answer's revision is known for the digest or for the account, or the
+   * answer's revision is below that of the first Lease or the last Reset. A Forget takes away what is kept.
+   *
+   * A lease outlives its stream, because an end of the stream proves nothing to the other side. A caller that moves to
+   * another stream sends `release` on the old one once it has a lease on the new one, so that no Revoke waits for it.
+   * The authority ends a stream when it stops (UNAVAILABLE, UNDECIDED), when the caller may no longer call, and when
+   * the caller takes or sends nothing for 10 seconds (DEADLINE_EXCEEDED). The caller then opens another one.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: sequence, applied_revision, applied_hash or uses.
+   * - RESOURCE_EXHAUSTED, TOO_MANY_STREAMS: 1,000 callers watch this thread of the authority already.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.Watch
+   */
+  watch: {
+    methodKind: "bidi_streaming";
+    input: typeof WatchRequestSchema;
+    output: typeof WatchResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_casapay_token_v1_token_service, 0);

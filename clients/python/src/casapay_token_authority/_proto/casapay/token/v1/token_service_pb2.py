@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from . import token_pb2 as casapay_dot_token_dot_v1_dot_token__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$casapay/token/v1/token_service.proto\x12\x10\x63\x61sapay.token.v1\x1a\x1c\x63\x61sapay/token/v1/token.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x02\n\rCreateRequest\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12/\n\x04type\x18\x03 \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x04type\x12\x1a\n\x08livemode\x18\x04 \x01(\x08R\x08livemode\x12 \n\x0bpermissions\x18\x05 \x03(\tR\x0bpermissions\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\"r\n\x0e\x43reateResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\x12\x15\n\x03key\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03key\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\"\x1c\n\nGetRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"<\n\x0bGetResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\"\xfd\x04\n\x0bListRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n\x07\x61\x63\x63ount\x18\x03 \x01(\tR\x07\x61\x63\x63ount\x12\x31\n\x05types\x18\x04 \x03(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x05types\x12\x1f\n\x08livemode\x18\x05 \x01(\x08H\x00R\x08livemode\x88\x01\x01\x12\x34\n\x06states\x18\x06 \x03(\x0e\x32\x1c.casapay.token.v1.TokenStateR\x06states\x12\x1e\n\npermission\x18\x07 \x01(\tR\npermission\x12=\n\x0c\x63reated_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x63reatedFrom\x12\x41\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\x41\n\x0e\x65xpires_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rexpiresBefore\x12=\n\x0cunused_since\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0bunusedSince\x12#\n\rname_contains\x18\x0c \x01(\tR\x0cnameContains\x12\x19\n\x08key_hint\x18\r \x01(\tR\x07keyHint\x12\x1d\n\ncreated_by\x18\x0e \x01(\tR\tcreatedByB\x0b\n\t_livemode\"\x97\x01\n\x0cListResponse\x12/\n\x06tokens\x18\x01 \x03(\x0b\x32\x17.casapay.token.v1.TokenR\x06tokens\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken\"7\n\rRevokeRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"[\n\x0eRevokeResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\"-\n\x13\x46indByDigestRequest\x12\x16\n\x06\x64igest\x18\x01 \x01(\x0cR\x06\x64igest\"E\n\x14\x46indByDigestResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\"\xd7\x02\n\x12ListChangesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x19\n\x08token_id\x18\x03 \x01(\tR\x07tokenId\x12\x16\n\x06\x63\x61ller\x18\x04 \x01(\tR\x06\x63\x61ller\x12\x36\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x1e.casapay.token.v1.ChangeActionR\x06\x61\x63tion\x12\x18\n\x07\x61\x63\x63ount\x18\x06 \x01(\tR\x07\x61\x63\x63ount\x12=\n\x0c\x63hanged_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x63hangedFrom\x12\x41\n\x0e\x63hanged_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rchangedBefore\"q\n\x13ListChangesResponse\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x18.casapay.token.v1.ChangeR\x07\x63hanges\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x02\n\x06\x43hange\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12\x36\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1e.casapay.token.v1.ChangeActionR\x06\x61\x63tion\x12\x19\n\x08token_id\x18\x03 \x01(\tR\x07tokenId\x12\x16\n\x06\x63\x61ller\x18\x04 \x01(\tR\x06\x63\x61ller\x12;\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\x12\x12\n\x04hash\x18\x06 \x01(\x0cR\x04hash\x12\x18\n\x07\x61\x63\x63ount\x18\x07 \x01(\tR\x07\x61\x63\x63ount\x12\x1d\n\ntoken_name\x18\x08 \x01(\tR\ttokenName\x12#\n\rrevoke_reason\x18\t \x01(\tR\x0crevokeReason\"i\n\x13ListAccountsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06prefix\x18\x03 \x01(\tR\x06prefix\"u\n\x14ListAccountsResponse\x12\x35\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x19.casapay.token.v1.AccountR\x08\x61\x63\x63ounts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n\x07\x41\x63\x63ount\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12!\n\x0c\x61\x63tive_count\x18\x02 \x01(\x05R\x0b\x61\x63tiveCount\x12#\n\rexpired_count\x18\x03 \x01(\x05R\x0c\x65xpiredCount\x12#\n\rrevoked_count\x18\x04 \x01(\x05R\x0crevokedCount\"\xcf\x01\n\x13\x41uthenticateRequest\x12\x15\n\x03key\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03key\x12\x31\n\x14required_permissions\x18\x02 \x03(\tR\x13requiredPermissions\x12\x1f\n\x08livemode\x18\x03 \x01(\x08H\x00R\x08livemode\x88\x01\x01\x12@\n\rallowed_types\x18\x04 \x03(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x0c\x61llowedTypesB\x0b\n\t_livemode\"\x95\x01\n\x14\x41uthenticateResponse\x12;\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.casapay.token.v1.PrincipalH\x00R\tprincipal\x12\x35\n\x07refusal\x18\x02 \x01(\x0b\x32\x19.casapay.token.v1.RefusalH\x00R\x07refusalB\t\n\x07outcome\"\xec\x01\n\tPrincipal\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12\x18\n\x07\x61\x63\x63ount\x18\x02 \x01(\tR\x07\x61\x63\x63ount\x12/\n\x04type\x18\x03 \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x04type\x12\x1a\n\x08livemode\x18\x04 \x01(\x08R\x08livemode\x12 \n\x0bpermissions\x18\x05 \x03(\tR\x0bpermissions\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\xa8\x01\n\x07Refusal\x12\x37\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.casapay.token.v1.RefusalReasonR\x06reason\x12/\n\x13missing_permissions\x18\x02 \x03(\tR\x12missingPermissions\x12\x19\n\x08token_id\x18\x03 \x01(\tR\x07tokenId\x12\x18\n\x07\x61\x63\x63ount\x18\x04 \x01(\tR\x07\x61\x63\x63ount*a\n\x0c\x43hangeAction\x12\x1d\n\x19\x43HANGE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HANGE_ACTION_CREATE\x10\x01\x12\x18\n\x14\x43HANGE_ACTION_REVOKE\x10\x02*\xad\x02\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n\x1aREFUSAL_REASON_KEY_UNKNOWN\x10\x02\x12 \n\x1cREFUSAL_REASON_TOKEN_REVOKED\x10\x03\x12 \n\x1cREFUSAL_REASON_TOKEN_EXPIRED\x10\x04\x12$\n REFUSAL_REASON_LIVEMODE_MISMATCH\x10\x05\x12#\n\x1fREFUSAL_REASON_TYPE_NOT_ALLOWED\x10\x06\x12+\n\'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\x07\x32\xd4\x05\n\x0cTokenService\x12P\n\x06\x43reate\x12\x1f.casapay.token.v1.CreateRequest\x1a .casapay.token.v1.CreateResponse\"\x03\x90\x02\x00\x12G\n\x03Get\x12\x1c.casapay.token.v1.GetRequest\x1a\x1d.casapay.token.v1.GetResponse\"\x03\x90\x02\x02\x12J\n\x04List\x12\x1d.casapay.token.v1.ListRequest\x1a\x1e.casapay.token.v1.ListResponse\"\x03\x90\x02\x02\x12P\n\x06Revoke\x12\x1f.casapay.token.v1.RevokeRequest\x1a .casapay.token.v1.RevokeResponse\"\x03\x90\x02\x02\x12\x62\n\x0c\x46indByDigest\x12%.casapay.token.v1.FindByDigestRequest\x1a&.casapay.token.v1.FindByDigestResponse\"\x03\x90\x02\x02\x12_\n\x0bListChanges\x12$.casapay.token.v1.ListChangesRequest\x1a%.casapay.token.v1.ListChangesResponse\"\x03\x90\x02\x02\x12\x62\n\x0cListAccounts\x12%.casapay.token.v1.ListAccountsRequest\x1a&.casapay.token.v1.ListAccountsResponse\"\x03\x90\x02\x02\x12\x62\n\x0c\x41uthenticate\x12%.casapay.token.v1.AuthenticateRequest\x1a&.casapay.token.v1.AuthenticateResponse\"\x03\x90\x02\x02\x42\x64\n\x14\x63om.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10\x43\x61saPay.Token.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$casapay/token/v1/token_service.proto\x12\x10\x63\x61sapay.token.v1\x1a\x1c\x63\x61sapay/token/v1/token.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x02\n\rCreateRequest\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12/\n\x04type\x18\x03 \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x04type\x12\x1a\n\x08livemode\x18\x04 \x01(\x08R\x08livemode\x12 \n\x0bpermissions\x18\x05 \x03(\tR\x0bpermissions\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x1d\n\nrequest_id\x18\x07 \x01(\tR\trequestId\"r\n\x0e\x43reateResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\x12\x15\n\x03key\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03key\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\"\x1c\n\nGetRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\"<\n\x0bGetResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\"\x8c\x06\n\x0bListRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n\x07\x61\x63\x63ount\x18\x03 \x01(\tR\x07\x61\x63\x63ount\x12\x31\n\x05types\x18\x04 \x03(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x05types\x12\x1f\n\x08livemode\x18\x05 \x01(\x08H\x00R\x08livemode\x88\x01\x01\x12\x34\n\x06states\x18\x06 \x03(\x0e\x32\x1c.casapay.token.v1.TokenStateR\x06states\x12\x1e\n\npermission\x18\x07 \x01(\tR\npermission\x12=\n\x0c\x63reated_from\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x63reatedFrom\x12\x41\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\x41\n\x0e\x65xpires_before\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rexpiresBefore\x12=\n\x0cunused_since\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0bunusedSince\x12#\n\rname_contains\x18\x0c \x01(\tR\x0cnameContains\x12\x19\n\x08key_hint\x18\r \x01(\tR\x07keyHint\x12\x1d\n\ncreated_by\x18\x0e \x01(\tR\tcreatedBy\x12=\n\x0c\x65xpires_from\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x65xpiresFrom\x12\x17\n\x04held\x18\x10 \x01(\x08H\x01R\x04held\x88\x01\x01\x12\x1f\n\x08rotating\x18\x11 \x01(\x08H\x02R\x08rotating\x88\x01\x01\x42\x0b\n\t_livemodeB\x07\n\x05_heldB\x0b\n\t_rotating\"\x97\x01\n\x0cListResponse\x12/\n\x06tokens\x18\x01 \x03(\x0b\x32\x17.casapay.token.v1.TokenR\x06tokens\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken\"7\n\rRevokeRequest\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"\xf8\x01\n\x0eRevokeResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\x12\x1a\n\x08revision\x18\x02 \x01(\x03R\x08revision\x12\x30\n\x06silent\x18\x03 \x03(\x0b\x32\x18.casapay.token.v1.HolderR\x06silent\x12:\n\x0bunconfirmed\x18\x04 \x03(\x0b\x32\x18.casapay.token.v1.HolderR\x0bunconfirmed\x12-\n\x12\x61\x63knowledged_count\x18\x05 \x01(\x05R\x11\x61\x63knowledgedCount\"\x91\x01\n\x06Holder\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.casapay.token.v1.HolderKindR\x04kind\x12\x1a\n\x08identity\x18\x02 \x01(\tR\x08identity\x12\x39\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tsinceTime\"-\n\x13\x46indByDigestRequest\x12\x16\n\x06\x64igest\x18\x01 \x01(\x0cR\x06\x64igest\"E\n\x14\x46indByDigestResponse\x12-\n\x05token\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.TokenR\x05token\"\xa1\x03\n\x12ListChangesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x19\n\x08token_id\x18\x03 \x01(\tR\x07tokenId\x12\x16\n\x06\x63\x61ller\x18\x04 \x01(\tR\x06\x63\x61ller\x12\x36\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x1e.casapay.token.v1.ChangeActionR\x06\x61\x63tion\x12\x18\n\x07\x61\x63\x63ount\x18\x06 \x01(\tR\x07\x61\x63\x63ount\x12=\n\x0c\x63hanged_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x63hangedFrom\x12\x41\n\x0e\x63hanged_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rchangedBefore\x12%\n\x0e\x61\x66ter_revision\x18\t \x01(\x03R\rafterRevision\x12!\n\x0coldest_first\x18\n \x01(\x08R\x0boldestFirst\"\x9c\x01\n\x13ListChangesResponse\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x18.casapay.token.v1.ChangeR\x07\x63hanges\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12)\n\x10reached_revision\x18\x03 \x01(\x03R\x0freachedRevision\"\xac\x03\n\x06\x43hange\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12\x36\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x1e.casapay.token.v1.ChangeActionR\x06\x61\x63tion\x12\x19\n\x08token_id\x18\x03 \x01(\tR\x07tokenId\x12\x16\n\x06\x63\x61ller\x18\x04 \x01(\tR\x06\x63\x61ller\x12;\n\x0b\x63hange_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nchangeTime\x12\x12\n\x04hash\x18\x06 \x01(\x0cR\x04hash\x12\x18\n\x07\x61\x63\x63ount\x18\x07 \x01(\tR\x07\x61\x63\x63ount\x12\x1d\n\ntoken_name\x18\x08 \x01(\tR\ttokenName\x12\'\n\rrevoke_reason\x18\t \x01(\tB\x02\x18\x01R\x0crevokeReason\x12:\n\ntoken_type\x18\n \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\ttokenType\x12\x16\n\x06reason\x18\x0b \x01(\tR\x06reason\x12\x14\n\x05\x66\x61\x63ts\x18\x0c \x01(\tR\x05\x66\x61\x63ts\"i\n\x13ListAccountsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n\x06prefix\x18\x03 \x01(\tR\x06prefix\"u\n\x14ListAccountsResponse\x12\x35\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x19.casapay.token.v1.AccountR\x08\x61\x63\x63ounts\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n\x07\x41\x63\x63ount\x12\x18\n\x07\x61\x63\x63ount\x18\x01 \x01(\tR\x07\x61\x63\x63ount\x12!\n\x0c\x61\x63tive_count\x18\x02 \x01(\x05R\x0b\x61\x63tiveCount\x12#\n\rexpired_count\x18\x03 \x01(\x05R\x0c\x65xpiredCount\x12#\n\rrevoked_count\x18\x04 \x01(\x05R\x0crevokedCount\"\x93\x02\n\x13\x41uthenticateRequest\x12\x15\n\x03key\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03key\x12\x31\n\x14required_permissions\x18\x02 \x03(\tR\x13requiredPermissions\x12\x1f\n\x08livemode\x18\x03 \x01(\x08H\x00R\x08livemode\x88\x01\x01\x12@\n\rallowed_types\x18\x04 \x03(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x0c\x61llowedTypes\x12\x1f\n\x0b\x63\x61\x63he_rules\x18\x05 \x01(\x05R\ncacheRules\x12!\n\x0cmin_revision\x18\x06 \x01(\x03R\x0bminRevisionB\x0b\n\t_livemode\"\xe9\x01\n\x14\x41uthenticateResponse\x12;\n\tprincipal\x18\x01 \x01(\x0b\x32\x1b.casapay.token.v1.PrincipalH\x00R\tprincipal\x12\x35\n\x07refusal\x18\x02 \x01(\x0b\x32\x19.casapay.token.v1.RefusalH\x00R\x07refusal\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\x12\x36\n\tcache_for\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x63\x61\x63heForB\t\n\x07outcome\"\xc5\x01\n\x0cWatchRequest\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12)\n\x10\x61pplied_revision\x18\x02 \x01(\x03R\x0f\x61ppliedRevision\x12!\n\x0c\x61pplied_hash\x18\x03 \x01(\x0cR\x0b\x61ppliedHash\x12\x31\n\x04uses\x18\x04 \x03(\x0b\x32\x1d.casapay.token.v1.ReportedUseR\x04uses\x12\x18\n\x07release\x18\x05 \x01(\x08R\x07release\"y\n\x0bReportedUse\x12\x16\n\x06\x64igest\x18\x01 \x01(\x0cR\x06\x64igest\x12+\n\x03\x61ge\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03\x61ge\x12%\n\x0e\x61\x63\x63\x65pted_count\x18\x03 \x01(\x03R\racceptedCount\"\xae\x01\n\rWatchResponse\x12/\n\x05lease\x18\x01 \x01(\x0b\x32\x17.casapay.token.v1.LeaseH\x00R\x05lease\x12\x32\n\x06\x66orget\x18\x02 \x01(\x0b\x32\x18.casapay.token.v1.ForgetH\x00R\x06\x66orget\x12/\n\x05reset\x18\x03 \x01(\x0b\x32\x17.casapay.token.v1.ResetH\x00R\x05resetB\x07\n\x05\x65vent\"\xbb\x01\n\x05Lease\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12\x35\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12/\n\x05grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05grace\x12\x1a\n\x08revision\x18\x04 \x01(\x03R\x08revision\x12\x12\n\x04hash\x18\x05 \x01(\x0cR\x04hash\"\x91\x01\n\x06\x46orget\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12\x18\n\x06\x64igest\x18\x02 \x01(\x0cH\x00R\x06\x64igest\x12\x1a\n\x07\x61\x63\x63ount\x18\x03 \x01(\tH\x00R\x07\x61\x63\x63ount\x12\x19\n\x08token_id\x18\x04 \x01(\tR\x07tokenId\x12\x12\n\x04more\x18\x05 \x01(\x08R\x04moreB\x06\n\x04what\"n\n\x05Reset\x12\x1a\n\x08revision\x18\x01 \x01(\x03R\x08revision\x12\x35\n\x06reason\x18\x02 \x01(\x0e\x32\x1d.casapay.token.v1.ResetReasonR\x06reason\x12\x12\n\x04hash\x18\x03 \x01(\x0cR\x04hash\"\xec\x01\n\tPrincipal\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12\x18\n\x07\x61\x63\x63ount\x18\x02 \x01(\tR\x07\x61\x63\x63ount\x12/\n\x04type\x18\x03 \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x04type\x12\x1a\n\x08livemode\x18\x04 \x01(\x08R\x08livemode\x12 \n\x0bpermissions\x18\x05 \x03(\tR\x0bpermissions\x12;\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\xa8\x01\n\x07Refusal\x12\x37\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.casapay.token.v1.RefusalReasonR\x06reason\x12/\n\x13missing_permissions\x18\x02 \x03(\tR\x12missingPermissions\x12\x19\n\x08token_id\x18\x03 \x01(\tR\x07tokenId\x12\x18\n\x07\x61\x63\x63ount\x18\x04 \x01(\tR\x07\x61\x63\x63ount*X\n\nHolderKind\x12\x1b\n\x17HOLDER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLDER_KIND_NODE\x10\x01\x12\x17\n\x13HOLDER_KIND_GATEWAY\x10\x02*\xa2\x02\n\x0c\x43hangeAction\x12\x1d\n\x19\x43HANGE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HANGE_ACTION_CREATE\x10\x01\x12\x18\n\x14\x43HANGE_ACTION_REVOKE\x10\x02\x12\x1c\n\x18\x43HANGE_ACTION_ROTATE_KEY\x10\x03\x12\x19\n\x15\x43HANGE_ACTION_END_KEY\x10\x04\x12!\n\x1d\x43HANGE_ACTION_CANCEL_ROTATION\x10\x05\x12\x16\n\x12\x43HANGE_ACTION_HOLD\x10\x06\x12\x18\n\x14\x43HANGE_ACTION_RESUME\x10\x07\x12\x17\n\x13\x43HANGE_ACTION_CLOSE\x10\x08\x12\x18\n\x14\x43HANGE_ACTION_ATTEST\x10\t*n\n\x0bResetReason\x12\x1c\n\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bRESET_REASON_TOO_FAR_BEHIND\x10\x01\x12 \n\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xcd\x02\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n\x1aREFUSAL_REASON_KEY_UNKNOWN\x10\x02\x12 \n\x1cREFUSAL_REASON_TOKEN_REVOKED\x10\x03\x12 \n\x1cREFUSAL_REASON_TOKEN_EXPIRED\x10\x04\x12$\n REFUSAL_REASON_LIVEMODE_MISMATCH\x10\x05\x12#\n\x1fREFUSAL_REASON_TYPE_NOT_ALLOWED\x10\x06\x12+\n\'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\x07\x12\x1e\n\x1aREFUSAL_REASON_KEY_RETIRED\x10\x08\x32\xa7\x06\n\x0cTokenService\x12P\n\x06\x43reate\x12\x1f.casapay.token.v1.CreateRequest\x1a .casapay.token.v1.CreateResponse\"\x03\x90\x02\x00\x12G\n\x03Get\x12\x1c.casapay.token.v1.GetRequest\x1a\x1d.casapay.token.v1.GetResponse\"\x03\x90\x02\x02\x12J\n\x04List\x12\x1d.casapay.token.v1.ListRequest\x1a\x1e.casapay.token.v1.ListResponse\"\x03\x90\x02\x02\x12P\n\x06Revoke\x12\x1f.casapay.token.v1.RevokeRequest\x1a .casapay.token.v1.RevokeResponse\"\x03\x90\x02\x02\x12\x62\n\x0c\x46indByDigest\x12%.casapay.token.v1.FindByDigestRequest\x1a&.casapay.token.v1.FindByDigestResponse\"\x03\x90\x02\x02\x12_\n\x0bListChanges\x12$.casapay.token.v1.ListChangesRequest\x1a%.casapay.token.v1.ListChangesResponse\"\x03\x90\x02\x02\x12\x62\n\x0cListAccounts\x12%.casapay.token.v1.ListAccountsRequest\x1a&.casapay.token.v1.ListAccountsResponse\"\x03\x90\x02\x02\x12\x62\n\x0c\x41uthenticate\x12%.casapay.token.v1.AuthenticateRequest\x1a&.casapay.token.v1.AuthenticateResponse\"\x03\x90\x02\x02\x12Q\n\x05Watch\x12\x1e.casapay.token.v1.WatchRequest\x1a\x1f.casapay.token.v1.WatchResponse\"\x03\x90\x02\x02(\x01\x30\x01\x42\x64\n\x14\x63om.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10\x43\x61saPay.Token.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.casapay.token.v1P\001Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\252\002\020CasaPay.Token.V1'
   _globals['_CREATERESPONSE'].fields_by_name['key']._loaded_options = None
   _globals['_CREATERESPONSE'].fields_by_name['key']._serialized_options = b'\200\001\001'
+  _globals['_CHANGE'].fields_by_name['revoke_reason']._loaded_options = None
+  _globals['_CHANGE'].fields_by_name['revoke_reason']._serialized_options = b'\030\001'
   _globals['_AUTHENTICATEREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_AUTHENTICATEREQUEST'].fields_by_name['key']._serialized_options = b'\200\001\001'
   _globals['_TOKENSERVICE'].methods_by_name['Create']._loaded_options = None
@@ -54,50 +57,70 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENSERVICE'].methods_by_name['ListAccounts']._serialized_options = b'\220\002\002'
   _globals['_TOKENSERVICE'].methods_by_name['Authenticate']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['Authenticate']._serialized_options = b'\220\002\002'
-  _globals['_CHANGEACTION']._serialized_start=3585
-  _globals['_CHANGEACTION']._serialized_end=3682
-  _globals['_REFUSALREASON']._serialized_start=3685
-  _globals['_REFUSALREASON']._serialized_end=3986
-  _globals['_CREATEREQUEST']._serialized_start=122
-  _globals['_CREATEREQUEST']._serialized_end=386
-  _globals['_CREATERESPONSE']._serialized_start=388
-  _globals['_CREATERESPONSE']._serialized_end=502
-  _globals['_GETREQUEST']._serialized_start=504
-  _globals['_GETREQUEST']._serialized_end=532
-  _globals['_GETRESPONSE']._serialized_start=534
-  _globals['_GETRESPONSE']._serialized_end=594
-  _globals['_LISTREQUEST']._serialized_start=597
-  _globals['_LISTREQUEST']._serialized_end=1234
-  _globals['_LISTRESPONSE']._serialized_start=1237
-  _globals['_LISTRESPONSE']._serialized_end=1388
-  _globals['_REVOKEREQUEST']._serialized_start=1390
-  _globals['_REVOKEREQUEST']._serialized_end=1445
-  _globals['_REVOKERESPONSE']._serialized_start=1447
-  _globals['_REVOKERESPONSE']._serialized_end=1538
-  _globals['_FINDBYDIGESTREQUEST']._serialized_start=1540
-  _globals['_FINDBYDIGESTREQUEST']._serialized_end=1585
-  _globals['_FINDBYDIGESTRESPONSE']._serialized_start=1587
-  _globals['_FINDBYDIGESTRESPONSE']._serialized_end=1656
-  _globals['_LISTCHANGESREQUEST']._serialized_start=1659
-  _globals['_LISTCHANGESREQUEST']._serialized_end=2002
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=2004
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=2117
-  _globals['_CHANGE']._serialized_start=2120
-  _globals['_CHANGE']._serialized_end=2438
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=2440
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=2545
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=2547
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=2664
-  _globals['_ACCOUNT']._serialized_start=2667
-  _globals['_ACCOUNT']._serialized_end=2811
-  _globals['_AUTHENTICATEREQUEST']._serialized_start=2814
-  _globals['_AUTHENTICATEREQUEST']._serialized_end=3021
-  _globals['_AUTHENTICATERESPONSE']._serialized_start=3024
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=3173
-  _globals['_PRINCIPAL']._serialized_start=3176
-  _globals['_PRINCIPAL']._serialized_end=3412
-  _globals['_REFUSAL']._serialized_start=3415
-  _globals['_REFUSAL']._serialized_end=3583
-  _globals['_TOKENSERVICE']._serialized_start=3989
-  _globals['_TOKENSERVICE']._serialized_end=4713
+  _globals['_TOKENSERVICE'].methods_by_name['Watch']._loaded_options = None
+  _globals['_TOKENSERVICE'].methods_by_name['Watch']._serialized_options = b'\220\002\002'
+  _globals['_HOLDERKIND']._serialized_start=5396
+  _globals['_HOLDERKIND']._serialized_end=5484
+  _globals['_CHANGEACTION']._serialized_start=5487
+  _globals['_CHANGEACTION']._serialized_end=5777
+  _globals['_RESETREASON']._serialized_start=5779
+  _globals['_RESETREASON']._serialized_end=5889
+  _globals['_REFUSALREASON']._serialized_start=5892
+  _globals['_REFUSALREASON']._serialized_end=6225
+  _globals['_CREATEREQUEST']._serialized_start=154
+  _globals['_CREATEREQUEST']._serialized_end=418
+  _globals['_CREATERESPONSE']._serialized_start=420
+  _globals['_CREATERESPONSE']._serialized_end=534
+  _globals['_GETREQUEST']._serialized_start=536
+  _globals['_GETREQUEST']._serialized_end=564
+  _globals['_GETRESPONSE']._serialized_start=566
+  _globals['_GETRESPONSE']._serialized_end=626
+  _globals['_LISTREQUEST']._serialized_start=629
+  _globals['_LISTREQUEST']._serialized_end=1409
+  _globals['_LISTRESPONSE']._serialized_start=1412
+  _globals['_LISTRESPONSE']._serialized_end=1563
+  _globals['_REVOKEREQUEST']._serialized_start=1565
+  _globals['_REVOKEREQUEST']._serialized_end=1620
+  _globals['_REVOKERESPONSE']._serialized_start=1623
+  _globals['_REVOKERESPONSE']._serialized_end=1871
+  _globals['_HOLDER']._serialized_start=1874
+  _globals['_HOLDER']._serialized_end=2019
+  _globals['_FINDBYDIGESTREQUEST']._serialized_start=2021
+  _globals['_FINDBYDIGESTREQUEST']._serialized_end=2066
+  _globals['_FINDBYDIGESTRESPONSE']._serialized_start=2068
+  _globals['_FINDBYDIGESTRESPONSE']._serialized_end=2137
+  _globals['_LISTCHANGESREQUEST']._serialized_start=2140
+  _globals['_LISTCHANGESREQUEST']._serialized_end=2557
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=2560
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=2716
+  _globals['_CHANGE']._serialized_start=2719
+  _globals['_CHANGE']._serialized_end=3147
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=3149
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=3254
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=3256
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=3373
+  _globals['_ACCOUNT']._serialized_start=3376
+  _globals['_ACCOUNT']._serialized_end=3520
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=3523
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=3798
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=3801
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=4034
+  _globals['_WATCHREQUEST']._serialized_start=4037
+  _globals['_WATCHREQUEST']._serialized_end=4234
+  _globals['_REPORTEDUSE']._serialized_start=4236
+  _globals['_REPORTEDUSE']._serialized_end=4357
+  _globals['_WATCHRESPONSE']._serialized_start=4360
+  _globals['_WATCHRESPONSE']._serialized_end=4534
+  _globals['_LEASE']._serialized_start=4537
+  _globals['_LEASE']._serialized_end=4724
+  _globals['_FORGET']._serialized_start=4727
+  _globals['_FORGET']._serialized_end=4872
+  _globals['_RESET']._serialized_start=4874
+  _globals['_RESET']._serialized_end=4984
+  _globals['_PRINCIPAL']._serialized_start=4987
+  _globals['_PRINCIPAL']._serialized_end=5223
+  _globals['_REFUSAL']._serialized_start=5226
+  _globals['_REFUSAL']._serialized_end=5394
+  _globals['_TOKENSERVICE']._serialized_start=6228
+  _globals['_TOKENSERVICE']._serialized_end=7035
 # @@protoc_insertion_point(module_scope)
