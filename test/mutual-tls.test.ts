@@ -103,6 +103,8 @@ function callEach(tokens: Client<typeof TokenService>) {
     revoke: () => tokens.revoke({}),
     rotateKey: () => tokens.rotateKey({}),
     endRotation: () => tokens.endRotation({}),
+    setHold: () => tokens.setHold({}),
+    closeAccount: () => tokens.closeAccount({}),
     findByDigest: () => tokens.findByDigest({}),
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
@@ -143,13 +145,13 @@ const identities = [
     "a dashboard",
     root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest"],
+    [...management, "setHold", "closeAccount", "findByDigest"],
   ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest", "listAccounts", "authenticate", "watch"],
+    [...management, "setHold", "closeAccount", "findByDigest", "listAccounts", "authenticate", "watch"],
   ],
 ] as const;
 

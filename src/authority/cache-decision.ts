@@ -37,6 +37,10 @@ const keeping = {
   TOKEN_REVOKED: "until changed",
   KEY_RETIRED: "until changed",
   TOKEN_EXPIRED: "until changed",
+  // An end comes before a hold.
+  ACCOUNT_CLOSED: "until expired",
+  TOKEN_HELD: "until expired",
+  ACCOUNT_HELD: "until expired",
   LIVEMODE_MISMATCH: "never",
   TYPE_NOT_ALLOWED: "never",
   INSUFFICIENT_PERMISSIONS: "never",

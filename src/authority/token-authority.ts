@@ -6,6 +6,7 @@ import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
 import {
   type AuthorityError,
+  accountClosed,
   fieldInvalid,
   keyLimitReached,
   replayUnreadable,
@@ -21,7 +22,7 @@ import {
   undecided,
 } from "./errors.ts";
 import type { Holder, Settlement } from "./freshness.ts";
-import type { ChangeContext, MadeChange } from "./journal.ts";
+import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
@@ -32,6 +33,8 @@ import type { Sealer } from "./sealer.ts";
 import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
 import {
+  type Account,
+  accountPageBounds,
   type CreateRequestRecord,
   maxKeysOfToken,
   type Replayed,
@@ -39,6 +42,7 @@ import {
   type TokenStore,
 } from "./token-store.ts";
 import {
+  requireAccount,
   requireCreation,
   requireDigest,
   requirePermissions,
@@ -95,6 +99,18 @@ export type EndRotationAnswer = {
   readonly revision: number;
 };
 
+export type HoldAnswer = {
+  /** As it is now. */
+  readonly subject: Token | Account;
+  /** 0 where a hold was to be lifted that was never set. */
+  readonly revision: number;
+};
+
+export type CloseAnswer = {
+  readonly account: Account;
+  readonly revision: number;
+};
+
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
@@ -112,6 +128,8 @@ export type TokenAuthority = Lists & {
   revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
   rotateKey(caller: Caller, request: RotateRequest): Promise<RotateAnswer>;
   endRotation(caller: Caller, id: string, end: RotationEnd): Promise<EndRotationAnswer>;
+  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer>;
+  closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -185,6 +203,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
+      case "account_closed":
+        throw accountClosed();
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
@@ -206,6 +226,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       "expiresAtMs",
       `must be given, and at most ${maxLifetimeDays} days ahead: live ${type} keys live no longer here`,
     );
+  }
+
+  function tell(change: MadeChange | null): void {
+    if (change !== null) {
+      onChange(change);
+    }
   }
 
   function contextOf(caller: Caller): ChangeContext {
@@ -271,9 +297,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.change !== null) {
-      onChange(outcome.change);
-    }
+    tell(outcome.change);
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
@@ -311,6 +335,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         throw new MakerRefusedError(outcome.reason);
       case "request_id_reused":
         throw requestIdReused();
+      case "account_closed":
+        throw accountClosed();
       case "token_not_active":
         throw tokenNotActive();
       case "rotation_under_way":
@@ -353,6 +379,39 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       case "end_out_of_range":
         throw fieldInvalid("moveEnd", "must not lie before now, nor more than 7 days after the rotation");
     }
+  }
+
+  async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
+    if ("tokenId" in subject) {
+      requireTokenId("tokenId", subject.tokenId);
+    } else {
+      requireAccount(subject.account);
+    }
+    const outcome = await store.setHold(subject, held, toReason(reason), contextOf(caller));
+    if (outcome === null) {
+      throw tokenNotFound("tokenId");
+    }
+    if (outcome.kind === "account_closed") {
+      throw accountClosed();
+    }
+    tell(outcome.change);
+    if (outcome.revision > 0) {
+      await settling.settle(outcome.revision);
+    }
+    const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
+    return { subject: now, revision: outcome.revision };
+  }
+
+  async function closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer> {
+    requireAccount(account);
+    const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
+    tell(change);
+    await settling.settle(revision);
+    return { account: await getAccount(account), revision };
+  }
+
+  function getAccount(account: string): Promise<Account> {
+    return store.getAccount(account, { countTo: accountPageBounds.countTo, nowMs: clock() });
   }
 
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
@@ -414,6 +473,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     revoke,
     rotateKey,
     endRotation,
+    setHold,
+    closeAccount,
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),

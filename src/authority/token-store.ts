@@ -1,7 +1,7 @@
 import type { MakerRefusal } from "./delegation.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Action, Change, ChangeContext, JournalHead, MadeChange } from "./journal.ts";
-import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
+import type { Action, Change, ChangeContext, JournalHead, MadeChange, Subject } from "./journal.ts";
+import type { AccountState, StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
 export type NewToken = {
@@ -36,6 +36,7 @@ export type CreateOutcome =
   | { readonly kind: "created"; readonly token: StoredToken; readonly change: MadeChange }
   | Replayed
   | MakerRefused
+  | { readonly kind: "account_closed" }
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "already_expired" }
   | { readonly kind: "limit_reached" }
@@ -60,6 +61,7 @@ export type RotateOutcome =
   | MakerRefused
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "token_not_active" }
+  | { readonly kind: "account_closed" }
   | { readonly kind: "rotation_under_way" }
   | { readonly kind: "key_limit_reached" }
   | { readonly kind: "storage_low" };
@@ -91,6 +93,17 @@ export type EndRotationOutcome =
 export type RevokeOutcome =
   /** `change` is null when it was revoked before, and nothing changed. */
   { readonly kind: "revoked"; readonly token: Token; readonly change: MadeChange | null } | MakerRefused;
+
+export type HoldOutcome = HoldSet | { readonly kind: "account_closed" };
+
+/** What was asked for is so. */
+export type HoldSet = {
+  readonly kind: "set";
+  /** Of the change that made it so; 0 where nothing was ever changed, since nothing was held. */
+  readonly revision: number;
+  /** That change, when it was made now. */
+  readonly change: MadeChange | null;
+};
 
 /** The key of the bearer who asks is not good, or does not cover what is asked for. */
 export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
@@ -177,9 +190,10 @@ export type ChangePage = {
   readonly next: number | null;
 };
 
-/** An account that owns tokens, and how many it has in each state. */
+/** An owner of tokens, and how many it has in each state. */
 export type Account = {
   readonly account: string;
+  readonly state: AccountState;
   readonly active: number;
   readonly expired: number;
   readonly revoked: number;
@@ -250,12 +264,15 @@ export interface TokenReads {
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 
   /**
-   * Returns at most `limit` accounts that begin with the prefix, in the order of their bytes. Each state's count is
-   * exact below `countTo`, which stands for that many or more; the counts of one account are of one moment. Ends with
-   * the account that brings the tokens that were counted to `scanLimit`. A `next` is given only when an account is
-   * left.
+   * Returns at most `limit` accounts that begin with the prefix, own tokens or are not active, in the order of their
+   * bytes. Each state's count is exact below `countTo`, which stands for that many or more; what is said of one account
+   * is of one moment. Ends with the account that brings the tokens that were counted to `scanLimit`. A `next` is given
+   * only when an account is left.
    */
   listAccounts(query: AccountQuery): Promise<AccountPage>;
+
+  /** Returns this account, counted likewise. Of one that nothing is known of, it is active and has no tokens. */
+  getAccount(account: string, query: Pick<AccountQuery, "countTo" | "nowMs">): Promise<Account>;
 
   /** Returns the newest change that this view of the store knows of. No change that it answered is newer. */
   head(): JournalHead;
@@ -272,10 +289,11 @@ export interface TokenWrites {
   /**
    * Creates the token and appends to the journal, or does neither.
    *
-   * What a bearer asks for is judged first, in the same step: its token is neither revoked nor expired at the time of
-   * the change, and covers what it gives. So nothing is created, and no key shown again, once the revocation of its
-   * token was answered.
+   * What a bearer asks for is judged first, in the same step: its token is neither revoked, expired nor held at the
+   * time of the change, its account is active, and it covers what it gives. So nothing is created, and no key shown
+   * again, once the revocation of its token was answered.
    *
+   * A closed account is refused next: once its closure was answered, nothing is created in it, and no key shown again.
    * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay
    * when its body is the same, else as reused. Then a token that has already expired, an account that has
    * `maxLiveTokens` unrevoked and unexpired tokens (0 creates nothing), and a store short of room are refused.
@@ -302,8 +320,8 @@ export interface TokenWrites {
    * Both keys are good at once. The old key ends `overlapMs` after the change, or with its token if that is earlier. A
    * new key that was never accepted, as far as uses were recorded, ends at once when another is asked for, and the old
    * key gets an end anew. Once the new key was accepted, another is refused while the old key lives. So are a token
-   * that is revoked or has expired, and one that has had `maxKeysOfToken` keys. A token whose keys have all ended gets
-   * a new one.
+   * that is revoked, has expired or is of a closed account, and one that has had `maxKeysOfToken` keys. A held token is
+   * not. A token whose keys have all ended gets a new one.
    */
   rotateKey(
     id: string,
@@ -319,6 +337,18 @@ export interface TokenWrites {
    * cancel again changes nothing, and answers the revision of the first time. Refused where no old key is left to end.
    */
   endRotation(id: string, end: RotationEnd, context: ChangeContext): Promise<EndRotationOutcome | null>;
+
+  /**
+   * Holds the token or account, or lifts that hold, and appends to the journal; null when no token has this id. What is
+   * so already changes nothing, and answers the revision of the change that made it so. A closed account is refused.
+   */
+  setHold(subject: Subject, held: boolean, reason: string, context: ChangeContext): Promise<HoldOutcome | null>;
+
+  /**
+   * Closes the account and appends to the journal, whether or not it has tokens. Again changes nothing, and answers the
+   * first revision.
+   */
+  closeAccount(account: string, reason: string, context: ChangeContext): Promise<HoldSet>;
 
   /** Moves the last use of keys: only forward, and only by 60 seconds or more. At most 1000 at once. */
   recordUses(uses: readonly TokenUse[]): Promise<void>;

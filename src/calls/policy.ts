@@ -19,6 +19,8 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     revoke: ["service", "dashboard", "operator"],
     rotateKey: ["service", "dashboard", "operator"],
     endRotation: ["service", "dashboard", "operator"],
+    setHold: ["dashboard", "operator"],
+    closeAccount: ["dashboard", "operator"],
     findByDigest: ["dashboard", "operator"],
     listChanges: ["service", "dashboard", "operator"],
     listAccounts: ["operator"],

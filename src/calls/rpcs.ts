@@ -15,6 +15,8 @@ export const tokenRpcs = {
   revoke: rpcName(TokenService.method.revoke),
   rotateKey: rpcName(TokenService.method.rotateKey),
   endRotation: rpcName(TokenService.method.endRotation),
+  setHold: rpcName(TokenService.method.setHold),
+  closeAccount: rpcName(TokenService.method.closeAccount),
   findByDigest: rpcName(TokenService.method.findByDigest),
   listChanges: rpcName(TokenService.method.listChanges),
   listAccounts: rpcName(TokenService.method.listAccounts),

@@ -68,6 +68,28 @@ describe("the key index", () => {
     expect((await keys.find(key))?.beside).toBeNull();
   });
 
+  it("forgets every key, known or unknown and of whichever account, when an account was changed, and reads its state", async () => {
+    const { store, counted, keys, findTwice, create } = await countingStore();
+    const { key } = await create();
+    const unknown = mintKey("secret", true);
+    await findTwice(key);
+    await findTwice(unknown);
+    counted.lookUps = 0;
+    for (const [change, accountState] of [
+      [() => store.setHold({ account: "acct_1" }, true, "", at(2)), "held"],
+      [() => store.setHold({ account: "acct_1" }, false, "", at(3)), "active"],
+      [() => store.setHold({ account: "another" }, true, "", at(4)), "active"],
+      [() => store.closeAccount("acct_1", "", at(5)), "closed"],
+    ] as const) {
+      await change();
+      expect((await findTwice(key))?.token.accountState).toBe(accountState);
+      expect(await findTwice(unknown)).toBeNull();
+    }
+    expect(counted.lookUps).toBe(4 * 2);
+    await keys.find(key);
+    expect(counted.lookUps).toBe(4 * 2);
+  });
+
   it("tells keys apart whose digests begin with the same four bytes, by which they are kept", async () => {
     // Found among 72 794 keys.
     const first = "sk_test_1PbF68zV0EuuesMX8rjiDfcQEFH8nJVg1XIqkF";

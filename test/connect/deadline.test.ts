@@ -236,6 +236,8 @@ function hanging(): TokenAuthority {
     revoke: hang,
     rotateKey: hang,
     endRotation: hang,
+    setHold: hang,
+    closeAccount: hang,
     findByDigest: hang,
     listChanges: hang,
     listAccounts: hang,

@@ -100,6 +100,8 @@ describe.each([
       ["Get", 2],
       ["List", 2],
       ["Revoke", 2],
+      ["SetHold", 2],
+      ["CloseAccount", 2],
       ["FindByDigest", 2],
       ["ListChanges", 2],
       ["ListAccounts", 2],

@@ -26,6 +26,7 @@ const token = {
   revoked_at: null,
   key_hint: "0000",
   previous_key: null,
+  held: false,
 };
 
 const previousKey = { key_hint: "1111", expires_at: 1_862_006_400, last_used_at: 1_861_923_600 };

@@ -92,6 +92,11 @@ const token = {
     required: ["key_hint", "expires_at", "last_used_at"],
     additionalProperties: false,
   },
+  held: {
+    type: "boolean",
+    description:
+      "Whether the token is held in the Dashboard: its key is refused until the hold is lifted, whatever the status.",
+  },
 };
 
 function closedObject(

@@ -23,6 +23,7 @@ export function toTokenJson(token: Token, nowMs: number, key: { readonly key: st
     revoked_at: toSeconds(token.revokedAtMs),
     key_hint: token.keyHint,
     previous_key: previousKey(token, nowMs),
+    held: token.held,
   };
 }
 

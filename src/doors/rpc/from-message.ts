@@ -7,10 +7,11 @@ import {
   type ListChangesRequest as ListChangesRequestMessage,
   type ListRequest as ListRequestMessage,
   type RotateKeyRequest as RotateKeyRequestMessage,
+  type SetHoldRequest as SetHoldRequestMessage,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { CacheQuestion } from "../../authority/cache-decision.ts";
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
-import type { Action } from "../../authority/journal.ts";
+import type { Action, Subject } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
 import type { FilterRequest, ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
@@ -89,6 +90,18 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
     afterRevision: Number(message.afterRevision),
     oldestFirst: message.oldestFirst,
   };
+}
+
+/** What is to be held, or not any more. Throws FIELD_INVALID where nothing is named. */
+export function fromSubject({ subject }: SetHoldRequestMessage): Subject {
+  switch (subject.case) {
+    case "tokenId":
+      return { tokenId: subject.value };
+    case "account":
+      return { account: subject.value };
+    default:
+      throw fieldInvalid("subject", "must be a token_id or an account");
+  }
 }
 
 /** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */

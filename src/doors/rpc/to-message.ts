@@ -19,7 +19,7 @@ import { keyPrefix } from "../../authority/key.ts";
 import { shownKeys } from "../../authority/rotation.ts";
 import { endOfKey, type Key, stateOf, type Token } from "../../authority/token.ts";
 import type { Account } from "../../authority/token-store.ts";
-import { numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
+import { numberOfAccountState, numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
 import { toTimestamp } from "./timestamp.ts";
 
 /** A token as the wire has it, in the state it has now. */
@@ -41,6 +41,8 @@ export function toTokenMessage(token: Token, nowMs: number): TokenMessage {
     revokeReason: token.revokeReason,
     createdBy: token.createdBy,
     keys: shownKeys(token, nowMs).map(toKeyMessage),
+    held: token.held,
+    accountState: numberOfAccountState[token.accountState],
   });
 }
 
@@ -72,8 +74,14 @@ export function toChangeMessage(change: Change): ChangeMessage {
 }
 
 /** An account as the wire has it. */
-export function toAccountMessage({ account, active, expired, revoked }: Account): AccountMessage {
-  return create(AccountSchema, { account, activeCount: active, expiredCount: expired, revokedCount: revoked });
+export function toAccountMessage({ account, state, active, expired, revoked }: Account): AccountMessage {
+  return create(AccountSchema, {
+    account,
+    activeCount: active,
+    expiredCount: expired,
+    revokedCount: revoked,
+    state: numberOfAccountState[state],
+  });
 }
 
 /** A decision as the wire has it. */

@@ -3,6 +3,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type {
   AuthenticateRequest as AuthenticateRequestMessage,
   AuthenticateResponse,
+  CloseAccountRequest,
+  CloseAccountResponseSchema,
   CreateRequest,
   CreateResponseSchema,
   EndRotationRequest,
@@ -21,6 +23,8 @@ import type {
   RevokeResponseSchema,
   RotateKeyRequest,
   RotateKeyResponseSchema,
+  SetHoldRequest,
+  SetHoldResponseSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { isForCache } from "../../authority/cache-decision.ts";
@@ -36,6 +40,7 @@ import {
   fromListChangesRequest,
   fromListRequest,
   fromRotateKeyRequest,
+  fromSubject,
 } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 import { type createWatchMethod, toHolderMessage } from "./watch-service.ts";
@@ -99,6 +104,26 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       call.tokenId = token.id;
       call.revision = revision;
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+    },
+
+    async setHold(request: SetHoldRequest, call: Call): Promise<MessageInitShape<typeof SetHoldResponseSchema>> {
+      const { held, reason } = request;
+      const { subject, revision } = await authority.setHold(callerOf(call), fromSubject(request), held, reason);
+      call.revision = revision;
+      if ("id" in subject) {
+        call.tokenId = subject.id;
+        return { subject: { case: "token", value: toTokenMessage(subject, clock()) }, revision: BigInt(revision) };
+      }
+      return { subject: { case: "account", value: toAccountMessage(subject) }, revision: BigInt(revision) };
+    },
+
+    async closeAccount(
+      { account, reason }: CloseAccountRequest,
+      call: Call,
+    ): Promise<MessageInitShape<typeof CloseAccountResponseSchema>> {
+      const closed = await authority.closeAccount(callerOf(call), account, reason);
+      call.revision = closed.revision;
+      return { account: toAccountMessage(closed.account), revision: BigInt(closed.revision) };
     },
 
     async findByDigest(
@@ -165,6 +190,8 @@ export function createTokenService(
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
     rotateKey: (request, { values }) => methods.rotateKey(request, callOf(values)),
     endRotation: (request, { values }) => methods.endRotation(request, callOf(values)),
+    setHold: (request, { values }) => methods.setHold(request, callOf(values)),
+    closeAccount: (request, { values }) => methods.closeAccount(request, callOf(values)),
     findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
     listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
     listAccounts: (request) => methods.listAccounts(request),

@@ -1,8 +1,10 @@
-import type { ChangeContext } from "../../authority/journal.ts";
+import type { ChangeContext, Subject } from "../../authority/journal.ts";
 import type {
   CreateOutcome,
   CreateRequestRecord,
   EndRotationOutcome,
+  HoldOutcome,
+  HoldSet,
   NewKey,
   NewToken,
   RevokeOutcome,
@@ -46,15 +48,35 @@ export type EndRotationCall = {
 /** These issue a key, and are refused when the disk is nearly full. */
 export type IssuingCall = CreateCall | RotateKeyCall;
 
-/** These take something away: a key may be in the wrong hands as long as they wait. */
-export type TakingCall = RevokeCall | EndRotationCall;
+export type HoldCall = {
+  readonly method: "setHold";
+  readonly subject: Subject;
+  readonly held: boolean;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+export type CloseCall = {
+  readonly method: "closeAccount";
+  readonly account: string;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+/** While one of these waits, a key may be in the wrong hands. */
+export type UrgentCall = RevokeCall | EndRotationCall | HoldCall | CloseCall;
 
 /** Somebody waits for these: they go first. */
-export type ChangeCall = IssuingCall | TakingCall;
+export type ChangeCall = IssuingCall | UrgentCall;
 
-/** Whether the call goes before those that issue a key. */
-export function isTaking(call: WriterCall): call is TakingCall {
-  return call.method === "revoke" || call.method === "endRotation";
+/** Whether the call goes before all others, and makes itself room on a full disk. */
+export function isUrgent(call: WriterCall): call is UrgentCall {
+  return (
+    call.method === "revoke" ||
+    call.method === "endRotation" ||
+    call.method === "setHold" ||
+    call.method === "closeAccount"
+  );
 }
 
 /** Nobody waits for these: they go behind. */
@@ -69,6 +91,8 @@ export type WriterAnswer =
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
   | { readonly method: "rotateKey"; readonly outcome: RotateOutcome | null }
   | { readonly method: "endRotation"; readonly outcome: EndRotationOutcome | null }
+  | { readonly method: "setHold"; readonly outcome: HoldOutcome | null }
+  | { readonly method: "closeAccount"; readonly outcome: HoldSet }
   | { readonly method: "done" }
   | { readonly method: "failed"; readonly failure: Failure };
 

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Token, TokenState, TokenType } from "./token_pb.ts";
+import type { AccountState, Token, TokenState, TokenType } from "./token_pb.ts";
 import { file_casapay_token_v1_token } from "./token_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChBSb3RhdGVLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSJfChFSb3RhdGVLZXlSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMigQEKEkVuZFJvdGF0aW9uUmVxdWVzdBIKCgJpZBgBIAEoCRIVCgtjdXRfb2xkX25vdxgCIAEoCEgAEi4KCG1vdmVfZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhAKBmNhbmNlbBgEIAEoCEgAQgYKBHdoYXQiTwoTRW5kUm90YXRpb25SZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIrICChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWZ0ZXJfcmV2aXNpb24YCSABKAMSFAoMb2xkZXN0X2ZpcnN0GAogASgIInMKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIYChByZWFjaGVkX3JldmlzaW9uGAMgASgDIrsCCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIZCg1yZXZva2VfcmVhc29uGAkgASgJQgIYARIvCgp0b2tlbl90eXBlGAogASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSDgoGcmVhc29uGAsgASgJEg0KBWZhY3RzGAwgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJeCgdBY2NvdW50Eg8KB2FjY291bnQYASABKAkSFAoMYWN0aXZlX2NvdW50GAIgASgFEhUKDWV4cGlyZWRfY291bnQYAyABKAUSFQoNcmV2b2tlZF9jb3VudBgEIAEoBSLIAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRITCgtjYWNoZV9ydWxlcxgFIAEoBRIUCgxtaW5fcmV2aXNpb24YBiABKANCCwoJX2xpdmVtb2RlIsEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIABIQCghyZXZpc2lvbhgDIAEoAxIsCgljYWNoZV9mb3IYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCQoHb3V0Y29tZSKOAQoMV2F0Y2hSZXF1ZXN0EhAKCHNlcXVlbmNlGAEgASgDEhgKEGFwcGxpZWRfcmV2aXNpb24YAiABKAMSFAoMYXBwbGllZF9oYXNoGAMgASgMEisKBHVzZXMYBCADKAsyHS5jYXNhcGF5LnRva2VuLnYxLlJlcG9ydGVkVXNlEg8KB3JlbGVhc2UYBSABKAgiXQoLUmVwb3J0ZWRVc2USDgoGZGlnZXN0GAEgASgMEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5hY2NlcHRlZF9jb3VudBgDIAEoAyKYAQoNV2F0Y2hSZXNwb25zZRIoCgVsZWFzZRgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuTGVhc2VIABIqCgZmb3JnZXQYAiABKAsyGC5jYXNhcGF5LnRva2VuLnYxLkZvcmdldEgAEigKBXJlc2V0GAMgASgLMhcuY2FzYXBheS50b2tlbi52MS5SZXNldEgAQgcKBWV2ZW50IpABCgVMZWFzZRIQCghzZXF1ZW5jZRgBIAEoAxIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghyZXZpc2lvbhgEIAEoAxIMCgRoYXNoGAUgASgMImcKBkZvcmdldBIQCghyZXZpc2lvbhgBIAEoAxIQCgZkaWdlc3QYAiABKAxIABIRCgdhY2NvdW50GAMgASgJSAASEAoIdG9rZW5faWQYBCABKAkSDAoEbW9yZRgFIAEoCEIGCgR3aGF0IlYKBVJlc2V0EhAKCHJldmlzaW9uGAEgASgDEi0KBnJlYXNvbhgCIAEoDjIdLmNhc2FwYXkudG9rZW4udjEuUmVzZXRSZWFzb24SDAoEaGFzaBgDIAEoDCKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqWAoKSG9sZGVyS2luZBIbChdIT0xERVJfS0lORF9VTlNQRUNJRklFRBAAEhQKEEhPTERFUl9LSU5EX05PREUQARIXChNIT0xERVJfS0lORF9HQVRFV0FZEAIqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSpuCgtSZXNldFJlYXNvbhIcChhSRVNFVF9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRVNFVF9SRUFTT05fVE9PX0ZBUl9CRUhJTkQQARIgChxSRVNFVF9SRUFTT05fSElTVE9SWV9ESUZGRVJTEAIqzQIKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxSRUZVU0FMX1JFQVNPTl9LRVlfTUFMRk9STUVEEAESHgoaUkVGVVNBTF9SRUFTT05fS0VZX1VOS05PV04QAhIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9SRVZPS0VEEAMSIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fRVhQSVJFRBAEEiQKIFJFRlVTQUxfUkVBU09OX0xJVkVNT0RFX01JU01BVENIEAUSIwofUkVGVVNBTF9SRUFTT05fVFlQRV9OT1RfQUxMT1dFRBAGEisKJ1JFRlVTQUxfUkVBU09OX0lOU1VGRklDSUVOVF9QRVJNSVNTSU9OUxAHEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9SRVRJUkVEEAgy4wcKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISWQoJUm90YXRlS2V5EiIuY2FzYXBheS50b2tlbi52MS5Sb3RhdGVLZXlSZXF1ZXN0GiMuY2FzYXBheS50b2tlbi52MS5Sb3RhdGVLZXlSZXNwb25zZSIDkAIAEl8KC0VuZFJvdGF0aW9uEiQuY2FzYXBheS50b2tlbi52MS5FbmRSb3RhdGlvblJlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkVuZFJvdGF0aW9uUmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChBSb3RhdGVLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSJfChFSb3RhdGVLZXlSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMigQEKEkVuZFJvdGF0aW9uUmVxdWVzdBIKCgJpZBgBIAEoCRIVCgtjdXRfb2xkX25vdxgCIAEoCEgAEi4KCG1vdmVfZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhAKBmNhbmNlbBgEIAEoCEgAQgYKBHdoYXQiTwoTRW5kUm90YXRpb25SZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMiYAoOU2V0SG9sZFJlcXVlc3QSEgoIdG9rZW5faWQYASABKAlIABIRCgdhY2NvdW50GAIgASgJSAASDAoEaGVsZBgDIAEoCBIOCgZyZWFzb24YBCABKAlCCQoHc3ViamVjdCKGAQoPU2V0SG9sZFJlc3BvbnNlEigKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbkgAEiwKB2FjY291bnQYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRIABIQCghyZXZpc2lvbhgDIAEoA0IJCgdzdWJqZWN0IjYKE0Nsb3NlQWNjb3VudFJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIOCgZyZWFzb24YAiABKAkiVAoUQ2xvc2VBY2NvdW50UmVzcG9uc2USKgoHYWNjb3VudBgBIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIQCghyZXZpc2lvbhgCIAEoAyIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIo0BCgdBY2NvdW50Eg8KB2FjY291bnQYASABKAkSFAoMYWN0aXZlX2NvdW50GAIgASgFEhUKDWV4cGlyZWRfY291bnQYAyABKAUSFQoNcmV2b2tlZF9jb3VudBgEIAEoBRItCgVzdGF0ZRgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudFN0YXRlIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAiqiAgoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fUkVWT0tFEAISHAoYQ0hBTkdFX0FDVElPTl9ST1RBVEVfS0VZEAMSGQoVQ0hBTkdFX0FDVElPTl9FTkRfS0VZEAQSIQodQ0hBTkdFX0FDVElPTl9DQU5DRUxfUk9UQVRJT04QBRIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKm4KC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFU0VUX1JFQVNPTl9UT09fRkFSX0JFSElORBABEiAKHFJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJRkZFUlMQAiqwAwoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCBIdChlSRUZVU0FMX1JFQVNPTl9UT0tFTl9IRUxEEAkSHwobUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9IRUxEEAoSIQodUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9DTE9TRUQQCzKcCQoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJZCglSb3RhdGVLZXkSIi5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlcXVlc3QaIy5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlc3BvbnNlIgOQAgASXwoLRW5kUm90YXRpb24SJC5jYXNhcGF5LnRva2VuLnYxLkVuZFJvdGF0aW9uUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuRW5kUm90YXRpb25SZXNwb25zZSIDkAICElMKB1NldEhvbGQSIC5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXF1ZXN0GiEuY2FzYXBheS50b2tlbi52MS5TZXRIb2xkUmVzcG9uc2UiA5ACAhJiCgxDbG9zZUFjY291bnQSJS5jYXNhcGF5LnRva2VuLnYxLkNsb3NlQWNjb3VudFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkNsb3NlQWNjb3VudFJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICElEKBVdhdGNoEh4uY2FzYXBheS50b2tlbi52MS5XYXRjaFJlcXVlc3QaHy5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVzcG9uc2UiA5ACAigBMAFCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -680,6 +680,169 @@ export const EndRotationResponseSchema: GenMessage<EndRotationResponse> = /*@__P
   messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
+ * SetHoldRequest names what to hold, or whose hold to lift.
+ *
+ * @generated from message casapay.token.v1.SetHoldRequest
+ */
+export type SetHoldRequest = Message<"casapay.token.v1.SetHoldRequest"> & {
+  /**
+   * What is held.
+   *
+   * Required.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldRequest.subject
+   */
+  subject: {
+    /**
+     * A token, by its id.
+     *
+     * @generated from field: string token_id = 1;
+     */
+    value: string;
+    case: "tokenId";
+  } | {
+    /**
+     * An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
+     *
+     * @generated from field: string account = 2;
+     */
+    value: string;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Whether to hold (true) or to lift the hold (false, the default).
+   *
+   * @generated from field: bool held = 3;
+   */
+  held: boolean;
+
+  /**
+   * Why, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldRequest.
+ * Use `create(SetHoldRequestSchema)` to create a new message.
+ */
+export const SetHoldRequestSchema: GenMessage<SetHoldRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 13);
+
+/**
+ * SetHoldResponse is the answer to SetHold.
+ *
+ * @generated from message casapay.token.v1.SetHoldResponse
+ */
+export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
+  /**
+   * What was named, as it is now.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldResponse.subject
+   */
+  subject: {
+    /**
+     * The token.
+     *
+     * @generated from field: casapay.token.v1.Token token = 1;
+     */
+    value: Token;
+    case: "token";
+  } | {
+    /**
+     * The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
+     *
+     * @generated from field: casapay.token.v1.Account account = 2;
+     */
+    value: Account;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The number in the journal of the change that made it so.
+   *
+   * 0 where a hold is to be lifted that was never set.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldResponse.
+ * Use `create(SetHoldResponseSchema)` to create a new message.
+ */
+export const SetHoldResponseSchema: GenMessage<SetHoldResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 14);
+
+/**
+ * CloseAccountRequest names the account to close.
+ *
+ * @generated from message casapay.token.v1.CloseAccountRequest
+ */
+export type CloseAccountRequest = Message<"casapay.token.v1.CloseAccountRequest"> & {
+  /**
+   * The account, whether or not it has tokens.
+   *
+   * Required. 1 to 64 characters of [0-9A-Za-z_-].
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * Why the account is closed, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountRequest.
+ * Use `create(CloseAccountRequestSchema)` to create a new message.
+ */
+export const CloseAccountRequestSchema: GenMessage<CloseAccountRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 15);
+
+/**
+ * CloseAccountResponse is the answer to CloseAccount.
+ *
+ * @generated from message casapay.token.v1.CloseAccountResponse
+ */
+export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountResponse"> & {
+  /**
+   * The account, closed.
+   *
+   * @generated from field: casapay.token.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+
+  /**
+   * The number in the journal of the change that closed the account.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountResponse.
+ * Use `create(CloseAccountResponseSchema)` to create a new message.
+ */
+export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 16);
+
+/**
  * FindByDigestRequest holds the digest of a key.
  *
  * @generated from message casapay.token.v1.FindByDigestRequest
@@ -700,7 +863,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -721,7 +884,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -827,7 +990,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 19);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -867,7 +1030,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -986,7 +1149,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -1027,7 +1190,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -1057,10 +1220,10 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
- * Account is an owner of tokens, and how many tokens it has now in each state.
+ * Account is an owner of tokens, its state, and how many tokens it has now in each state.
  *
  * Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
  *
@@ -1075,7 +1238,8 @@ export type Account = Message<"casapay.token.v1.Account"> & {
   account: string;
 
   /**
-   * How many of the account's tokens authenticate.
+   * How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
+   * hold.
    *
    * @generated from field: int32 active_count = 2;
    */
@@ -1094,6 +1258,13 @@ export type Account = Message<"casapay.token.v1.Account"> & {
    * @generated from field: int32 revoked_count = 4;
    */
   revokedCount: number;
+
+  /**
+   * Whether the account's keys may pass at all.
+   *
+   * @generated from field: casapay.token.v1.AccountState state = 5;
+   */
+  state: AccountState;
 };
 
 /**
@@ -1101,7 +1272,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 20);
+  messageDesc(file_casapay_token_v1_token_service, 24);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1171,7 +1342,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 21);
+  messageDesc(file_casapay_token_v1_token_service, 25);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -1227,7 +1398,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 22);
+  messageDesc(file_casapay_token_v1_token_service, 26);
 
 /**
  * WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
@@ -1283,7 +1454,7 @@ export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 23);
+  messageDesc(file_casapay_token_v1_token_service, 27);
 
 /**
  * ReportedUse tells of a key that was accepted from a cache.
@@ -1322,7 +1493,7 @@ export type ReportedUse = Message<"casapay.token.v1.ReportedUse"> & {
  * Use `create(ReportedUseSchema)` to create a new message.
  */
 export const ReportedUseSchema: GenMessage<ReportedUse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 24);
+  messageDesc(file_casapay_token_v1_token_service, 28);
 
 /**
  * WatchResponse is one event of a Watch.
@@ -1367,7 +1538,7 @@ export type WatchResponse = Message<"casapay.token.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 25);
+  messageDesc(file_casapay_token_v1_token_service, 29);
 
 /**
  * Lease lets the caller decide from its cache for a while.
@@ -1418,7 +1589,7 @@ export type Lease = Message<"casapay.token.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 26);
+  messageDesc(file_casapay_token_v1_token_service, 30);
 
 /**
  * Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
@@ -1480,7 +1651,7 @@ export type Forget = Message<"casapay.token.v1.Forget"> & {
  * Use `create(ForgetSchema)` to create a new message.
  */
 export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 27);
+  messageDesc(file_casapay_token_v1_token_service, 31);
 
 /**
  * Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
@@ -1515,7 +1686,7 @@ export type Reset = Message<"casapay.token.v1.Reset"> & {
  * Use `create(ResetSchema)` to create a new message.
  */
 export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 28);
+  messageDesc(file_casapay_token_v1_token_service, 32);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1573,7 +1744,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 29);
+  messageDesc(file_casapay_token_v1_token_service, 33);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1621,7 +1792,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 30);
+  messageDesc(file_casapay_token_v1_token_service, 34);
 
 /**
  * HolderKind says what kind of program holds a lease.
@@ -1864,6 +2035,27 @@ export const RefusalReason = {
    * @generated from enum value: REFUSAL_REASON_KEY_RETIRED = 8;
    */
   KEY_RETIRED: 8,
+
+  /**
+   * The token is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_TOKEN_HELD = 9;
+   */
+  TOKEN_HELD: 9,
+
+  /**
+   * The token's account is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_HELD = 10;
+   */
+  ACCOUNT_HELD: 10,
+
+  /**
+   * The token's account was closed for good.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_CLOSED = 11;
+   */
+  ACCOUNT_CLOSED: 11,
 } as const;
 
 /**
@@ -1880,7 +2072,8 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
+ * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
+ * request may pass.
  *
  * # Callers
  *
@@ -1924,6 +2117,8 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
    * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
+   *   again either.
    * - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
    * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -2016,6 +2211,7 @@ export const TokenService: GenService<{
    * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
    * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
    * - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the token's account is closed. A held token or account is rotated.
    * - FAILED_PRECONDITION, ROTATION_UNDER_WAY: two keys live, and the new one was accepted.
    * - FAILED_PRECONDITION, KEY_LIMIT_REACHED: the token has had 1000 keys. Create another token.
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. EndRotation and Revoke still work.
@@ -2052,6 +2248,54 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof EndRotationRequestSchema;
     output: typeof EndRotationResponseSchema;
+  },
+  /**
+   * SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
+   * or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
+   * the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
+   * hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
+   * tokens can be created.
+   *
+   * The answer waits for the holders of leases as that of Revoke does.
+   *
+   * Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
+   * of the change that made it so.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.SetHold
+   */
+  setHold: {
+    methodKind: "unary";
+    input: typeof SetHoldRequestSchema;
+    output: typeof SetHoldResponseSchema;
+  },
+  /**
+   * CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
+   * beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
+   * are, to be listed and looked at.
+   *
+   * The answer waits for the holders of leases as that of Revoke does.
+   *
+   * The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
+   * revision of the first.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.CloseAccount
+   */
+  closeAccount: {
+    methodKind: "unary";
+    input: typeof CloseAccountRequestSchema;
+    output: typeof CloseAccountResponseSchema;
   },
   /**
    * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this? Keys that have
@@ -2102,7 +2346,8 @@ export const TokenService: GenService<{
     output: typeof ListChangesResponseSchema;
   },
   /**
-   * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+   * ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
+   * time (AIP-158).
    *
    * Roles: operator. Changes nothing.
    *
@@ -2135,9 +2380,14 @@ export const TokenService: GenService<{
    * 4. revoked: TOKEN_REVOKED
    * 5. the key's own end, before that of its token: KEY_RETIRED
    * 6. expired: TOKEN_EXPIRED
-   * 7. the mode: LIVEMODE_MISMATCH
-   * 8. the type: TYPE_NOT_ALLOWED
-   * 9. the permissions: INSUFFICIENT_PERMISSIONS
+   * 7. the account closed: ACCOUNT_CLOSED
+   * 8. the token held: TOKEN_HELD
+   * 9. the account held: ACCOUNT_HELD
+   * 10. the mode: LIVEMODE_MISMATCH
+   * 11. the type: TYPE_NOT_ALLOWED
+   * 12. the permissions: INSUFFICIENT_PERMISSIONS
+   *
+   * What ends a key for good is told before what may be lifted again.
    *
    * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
    * in a URL.

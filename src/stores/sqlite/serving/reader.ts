@@ -2,31 +2,24 @@ import type Database from "better-sqlite3";
 import type { TokenChange } from "../../../authority/freshness.ts";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Token } from "../../../authority/token.ts";
-import type {
-  AccountPage,
-  AccountQuery,
-  ChangePage,
-  ChangeQuery,
-  TokenPage,
-  TokenQuery,
-} from "../../../authority/token-store.ts";
+import type { ChangePage, ChangeQuery, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
 import { createTurns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
-import { createAccountList } from "./list-accounts.ts";
+import { type AccountReads, createAccountReads } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */
-export type Reader = Disposable & {
-  get(id: string): Token | null;
-  list(query: TokenQuery): Promise<TokenPage>;
-  listChanges(query: ChangeQuery): Promise<ChangePage | null>;
-  listAccounts(query: AccountQuery): Promise<AccountPage>;
-  head(): JournalHead;
-  changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
-  hashOf(revision: number): Uint8Array | null;
-};
+export type Reader = Disposable &
+  AccountReads & {
+    get(id: string): Token | null;
+    list(query: TokenQuery): Promise<TokenPage>;
+    listChanges(query: ChangeQuery): Promise<ChangePage | null>;
+    head(): JournalHead;
+    changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
+    hashOf(revision: number): Uint8Array | null;
+  };
 
 /** A row for each key of the token that was changed. Revisions have no gaps: so many numbers are so many changes. */
 const changesAfterSql = `SELECT journal.revision, journal.action, journal.account, token.id AS token_id, token_key.digest
@@ -57,7 +50,7 @@ export function createReader(db: Database.Database): Reader {
     },
     list: createTokenList(db, turns),
     listChanges: createChangeList(db, turns),
-    listAccounts: createAccountList(db, turns),
+    ...createAccountReads(db, turns),
     head() {
       return findHead() ?? emptyHead;
     },

@@ -2,8 +2,14 @@ import type { MessagePort } from "node:worker_threads";
 import { undecided } from "../../../authority/errors.ts";
 import type { TokenWrites } from "../../../authority/token-store.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
-import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
-import { isTaking } from "../writer-call.ts";
+import {
+  isUrgent,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterMessage,
+  type WriterReply,
+  type WriterResult,
+} from "../writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 /**
@@ -40,7 +46,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
       return Promise.reject(undecided(failure));
     }
     // A flood of creations leaves room for revocations.
-    if (waiting.size >= (isTaking(call) ? 2 * maxWaitingCalls : maxWaitingCalls)) {
+    if (waiting.size >= (isUrgent(call) ? 2 * maxWaitingCalls : maxWaitingCalls)) {
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     lastId += 1;
@@ -115,6 +121,14 @@ export function createWriterClient(port: MessagePort): WriterClient {
     async endRotation(id, end, context) {
       const answer = await ask({ method: "endRotation", id, end, context });
       return answer.method === "endRotation" ? answer.outcome : misanswered(answer);
+    },
+    async setHold(subject, held, reason, context) {
+      const answer = await ask({ method: "setHold", subject, held, reason, context });
+      return answer.method === "setHold" ? answer.outcome : misanswered(answer);
+    },
+    async closeAccount(account, reason, context) {
+      const answer = await ask({ method: "closeAccount", account, reason, context });
+      return answer.method === "closeAccount" ? answer.outcome : misanswered(answer);
     },
     async recordUses(uses) {
       await ask({ method: "recordUses", uses });

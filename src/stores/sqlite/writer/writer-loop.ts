@@ -4,16 +4,17 @@ import type { JournalHead, MadeChange } from "../../../authority/journal.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
-import type {
-  BackgroundCall,
-  ChangeCall,
-  IssuingCall,
-  TakingCall,
-  WriterAnswer,
-  WriterCall,
-  WriterMessage,
-  WriterReply,
-  WriterRequest,
+import {
+  type BackgroundCall,
+  type ChangeCall,
+  type IssuingCall,
+  isUrgent,
+  type UrgentCall,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterMessage,
+  type WriterReply,
+  type WriterRequest,
 } from "../writer-call.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
@@ -74,7 +75,7 @@ export function createWriterLoop({
 }: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
   /** These go first: while one waits, a key may be in the wrong hands. */
-  const waitingToTake: Waiting<TakingCall>[] = [];
+  const waitingUrgent: Waiting<UrgentCall>[] = [];
   const waitingToIssue: Waiting<IssuingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
@@ -82,17 +83,12 @@ export function createWriterLoop({
   let hasFailed = false;
 
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
-    switch (call.method) {
-      case "revoke":
-      case "endRotation":
-        waitingToTake.push({ port, id, call });
-        break;
-      case "create":
-      case "rotateKey":
-        waitingToIssue.push({ port, id, call });
-        break;
-      default:
-        waitingBehind.push({ port, id, call });
+    if (isUrgent(call)) {
+      waitingUrgent.push({ port, id, call });
+    } else if (call.method === "create" || call.method === "rotateKey") {
+      waitingToIssue.push({ port, id, call });
+    } else {
+      waitingBehind.push({ port, id, call });
     }
     callTurn();
   }
@@ -120,7 +116,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if (waitingToTake.length > 0 || waitingToIssue.length > 0 || waitingBehind.length > 0) {
+    if (waitingUrgent.length > 0 || waitingToIssue.length > 0 || waitingBehind.length > 0) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -129,7 +125,7 @@ export function createWriterLoop({
   }
 
   function commitWaiting(): void {
-    const first = waitingToTake.splice(0, maxCallsInCommit);
+    const first = waitingUrgent.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingToIssue.splice(0, maxCallsInCommit - first.length),
