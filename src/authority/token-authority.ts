@@ -21,7 +21,7 @@ import {
   typeNotGranted,
   undecided,
 } from "./errors.ts";
-import type { Holder, Settlement } from "./freshness.ts";
+import type { Holder } from "./freshness.ts";
 import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
@@ -30,7 +30,7 @@ import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
-import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
+import { createSettling, type Settled, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
 import {
   type Account,
@@ -114,7 +114,6 @@ export type CloseAnswer = {
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
-  readonly settlement: Settlement;
 };
 
 /**
@@ -125,11 +124,11 @@ export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
-  revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
-  rotateKey(caller: Caller, request: RotateRequest): Promise<RotateAnswer>;
-  endRotation(caller: Caller, id: string, end: RotationEnd): Promise<EndRotationAnswer>;
-  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer>;
-  closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer>;
+  revoke(caller: Caller, id: string, reason: string): Promise<Settled<RevokeAnswer>>;
+  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<Settled<HoldAnswer>>;
+  closeAccount(caller: Caller, account: string, reason: string): Promise<Settled<CloseAnswer>>;
+  rotateKey(caller: Caller, request: RotateRequest): Promise<Settled<RotateAnswer>>;
+  endRotation(caller: Caller, id: string, end: RotationEnd): Promise<Settled<EndRotationAnswer>>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -302,7 +301,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
+    return { token: outcome.token, revision };
   }
 
   async function rotateKey(caller: Caller, request: RotateRequest): Promise<RotateAnswer> {
@@ -323,7 +322,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     switch (outcome.kind) {
       case "rotated":
         onChange(outcome.change);
-        await settling.settle(outcome.change.revision);
         return { token: outcome.token, key, revision: outcome.change.revision };
       case "replayed":
         return {
@@ -368,7 +366,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         if (outcome.change !== null) {
           onChange(outcome.change);
         }
-        await settling.settle(outcome.revision);
         return { token: outcome.token, revision: outcome.revision };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
@@ -395,9 +392,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       throw accountClosed();
     }
     tell(outcome.change);
-    if (outcome.revision > 0) {
-      await settling.settle(outcome.revision);
-    }
     const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
     return { subject: now, revision: outcome.revision };
   }
@@ -406,7 +400,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     requireAccount(account);
     const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
     tell(change);
-    await settling.settle(revision);
     return { account: await getAccount(account), revision };
   }
 
@@ -470,11 +463,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     create,
     get,
     findByDigest,
-    revoke,
-    rotateKey,
-    endRotation,
-    setHold,
-    closeAccount,
+    // What takes away or gives back: answered when nobody decides by what was before.
+    revoke: settling.settled(revoke),
+    rotateKey: settling.settled(rotateKey),
+    endRotation: settling.settled(endRotation),
+    setHold: settling.settled(setHold),
+    closeAccount: settling.settled(closeAccount),
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),
