@@ -101,6 +101,8 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    rotateKey: () => tokens.rotateKey({}),
+    endRotation: () => tokens.endRotation({}),
     setHold: () => tokens.setHold({}),
     closeAccount: () => tokens.closeAccount({}),
     findByDigest: () => tokens.findByDigest({}),
@@ -116,7 +118,7 @@ async function* asked<T>(message: T): AsyncGenerator<T> {
   yield message;
 }
 
-const management = ["create", "get", "list", "revoke", "listChanges"];
+const management = ["create", "get", "list", "revoke", "rotateKey", "endRotation", "listChanges"];
 const identities = [
   ["no certificate", null, Code.Unauthenticated, []],
   [

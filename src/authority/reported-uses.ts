@@ -61,7 +61,6 @@ export function createReportedUses(
       for (const { digest, ageMs, acceptedCount } of uses) {
         accepted += acceptedCount;
         if (waiting.length < maxWaiting) {
-          // An age has nanoseconds, and a time in the store none.
           waiting.push({ digest, usedAtMs: Math.round(nowMs - ageMs) });
         }
       }

@@ -17,6 +17,8 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     get: ["service", "dashboard", "operator"],
     list: ["service", "dashboard", "operator"],
     revoke: ["service", "dashboard", "operator"],
+    rotateKey: ["service", "dashboard", "operator"],
+    endRotation: ["service", "dashboard", "operator"],
     setHold: ["dashboard", "operator"],
     closeAccount: ["dashboard", "operator"],
     findByDigest: ["dashboard", "operator"],

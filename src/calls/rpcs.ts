@@ -13,6 +13,8 @@ export const tokenRpcs = {
   get: rpcName(TokenService.method.get),
   list: rpcName(TokenService.method.list),
   revoke: rpcName(TokenService.method.revoke),
+  rotateKey: rpcName(TokenService.method.rotateKey),
+  endRotation: rpcName(TokenService.method.endRotation),
   setHold: rpcName(TokenService.method.setHold),
   closeAccount: rpcName(TokenService.method.closeAccount),
   findByDigest: rpcName(TokenService.method.findByDigest),

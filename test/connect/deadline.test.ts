@@ -234,6 +234,8 @@ function hanging(): TokenAuthority {
     get: hang,
     list: hang,
     revoke: hang,
+    rotateKey: hang,
+    endRotation: hang,
     setHold: hang,
     closeAccount: hang,
     findByDigest: hang,

@@ -175,7 +175,7 @@ describe("refusals that the store and the authority decide", () => {
     expect(await refusalOf(client.listChanges({ pageSize: -1 }))).toEqual(fieldInvalid("page_size"));
     expect(await refusalOf(client.listChanges({ caller: "a\nb" }))).toEqual(fieldInvalid("caller"));
     expect(await refusalOf(client.listChanges({ account: "a b" }))).toEqual(fieldInvalid("account"));
-    expect(await refusalOf(client.listChanges({ action: 3 as ChangeAction }))).toEqual(fieldInvalid("action"));
+    expect(await refusalOf(client.listChanges({ action: 99 as ChangeAction }))).toEqual(fieldInvalid("action"));
     const afterAllTime = { seconds: 253_402_300_800n, nanos: 0 };
     expect(await refusalOf(client.listChanges({ changedFrom: afterAllTime }))).toEqual(fieldInvalid("changed_from"));
     expect(await refusalOf(client.listChanges({ changedBefore: afterAllTime }))).toEqual(
@@ -206,6 +206,10 @@ describe("refusals that the store and the authority decide", () => {
     REQUEST_ID_REUSED: "AlreadyExists",
     SEALING_SECRET_MISSING: "FailedPrecondition",
     REPLAY_UNREADABLE: "FailedPrecondition",
+    TOKEN_NOT_ACTIVE: "FailedPrecondition",
+    ROTATION_UNDER_WAY: "FailedPrecondition",
+    ROTATION_NOT_UNDER_WAY: "FailedPrecondition",
+    KEY_LIMIT_REACHED: "FailedPrecondition",
     UNDECIDED: "Unavailable",
   } satisfies Record<Reason, string>;
 
@@ -229,6 +233,8 @@ describe("faults", () => {
     get: (client) => client.get({ id: noToken }),
     list: (client) => client.list({}),
     revoke: (client) => client.revoke({ id: noToken }),
+    rotateKey: (client) => client.rotateKey({ id: noToken, overlap: { seconds: 60n } }),
+    endRotation: (client) => client.endRotation({ id: noToken, what: { case: "cancel", value: true } }),
     findByDigest: (client) => client.findByDigest({ digest: new Uint8Array(32) }),
     listChanges: (client) => client.listChanges({}),
     listAccounts: (client) => client.listAccounts({}),
@@ -387,6 +393,8 @@ function failingWith(error: () => Error): TokenAuthority {
     get: fail,
     list: fail,
     revoke: fail,
+    rotateKey: fail,
+    endRotation: fail,
     setHold: fail,
     closeAccount: fail,
     findByDigest: fail,

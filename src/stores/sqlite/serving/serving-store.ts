@@ -101,6 +101,8 @@ export function openServingStore({ database, port, changeSignal, leases }: Servi
     getAccount: (account, query) => readInTurns(() => reader.getAccount(account, query)),
     create: writer.create,
     revoke: writer.revoke,
+    rotateKey: writer.rotateKey,
+    endRotation: writer.endRotation,
     setHold: writer.setHold,
     closeAccount: writer.closeAccount,
     recordUses: writer.recordUses,

@@ -7,7 +7,7 @@ import { isFatal } from "../sqlite-error.ts";
 import {
   type BackgroundCall,
   type ChangeCall,
-  type CreateCall,
+  type IssuingCall,
   isUrgent,
   type UrgentCall,
   type WriterAnswer,
@@ -76,7 +76,7 @@ export function createWriterLoop({
   const ports = new Set<MessagePort>();
   /** These go first: while one waits, a key may be in the wrong hands. */
   const waitingUrgent: Waiting<UrgentCall>[] = [];
-  const waitingCreations: Waiting<CreateCall>[] = [];
+  const waitingToIssue: Waiting<IssuingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
   let isTurnComing = false;
@@ -85,8 +85,8 @@ export function createWriterLoop({
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
     if (isUrgent(call)) {
       waitingUrgent.push({ port, id, call });
-    } else if (call.method === "create") {
-      waitingCreations.push({ port, id, call });
+    } else if (call.method === "create" || call.method === "rotateKey") {
+      waitingToIssue.push({ port, id, call });
     } else {
       waitingBehind.push({ port, id, call });
     }
@@ -116,7 +116,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if (waitingUrgent.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
+    if (waitingUrgent.length > 0 || waitingToIssue.length > 0 || waitingBehind.length > 0) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -128,7 +128,7 @@ export function createWriterLoop({
     const first = waitingUrgent.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
-      ...waitingCreations.splice(0, maxCallsInCommit - first.length),
+      ...waitingToIssue.splice(0, maxCallsInCommit - first.length),
     ];
     if (batch.length > 0) {
       requireInPlace();
