@@ -131,7 +131,9 @@ export class KeyCache {
     return decision;
   }
 
-  /** Every change after this revision will be told. Only the first time, or after all was forgotten, it means anything. */
+  /**
+   * Every change after this revision will be told. Only the first time, or after all was forgotten, it means anything.
+   */
   beginForgets(revision: number): void {
     this.#forgets.begin(revision);
   }
