@@ -1,3 +1,4 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { AuthenticateResponse } from "../../gen/casapay/token/v1/token_service_pb.ts";
 import { decisionOf, type Refusal } from "../decision.ts";
 import { type TokenType, typeCodes } from "../token.ts";
@@ -10,6 +11,15 @@ export type Facts = {
   readonly account: string | null;
   /** Unix milliseconds: a Date could be set by its reader. */
   readonly expiresAtMs: number | null;
+};
+
+/** An answer to the widest question. */
+export type Answer = {
+  readonly facts: Facts;
+  /** Up to which the authority knew all changes when it answered. */
+  readonly revision: number;
+  /** Null: not to be kept. */
+  readonly cacheForMs: number | null;
 };
 
 /** What many keys have in common. */
@@ -36,6 +46,14 @@ const notFacts: ReadonlySet<Refusal["reason"]> = new Set([
 ]);
 
 /** Null for an answer that this client does not know how to decide by. */
+export function answerOf(response: AuthenticateResponse): Answer | null {
+  const facts = factsOf(response);
+  const { revision, cacheFor } = response;
+  const cacheForMs = cacheFor === undefined ? null : durationMs(cacheFor);
+  return facts === null ? null : { facts, revision: Number(revision), cacheForMs };
+}
+
+/** The same without how it is kept. */
 export function factsOf(response: AuthenticateResponse): Facts | null {
   const decision = decisionOf(response);
   if (decision?.kind === "principal") {

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { Decision, Question } from "../decision.ts";
 import type { Clocks, Moment } from "./clocks.ts";
 import { decide, isDecidable } from "./decide.ts";
-import type { Facts } from "./facts.ts";
+import type { Answer, Facts } from "./facts.ts";
 import { Forgets } from "./forgets.ts";
 import { Lease } from "./lease.ts";
 import { Standings } from "./standings.ts";
@@ -37,14 +37,6 @@ export type Fill = {
   readonly begunAtMs: number;
   /** What was begun before everything was forgotten is not kept after it. */
   readonly epoch: number;
-};
-
-export type Answer = {
-  readonly facts: Facts;
-  /** Up to which the authority knew all changes when it answered. */
-  readonly revision: number;
-  /** Null: not to be kept. */
-  readonly cacheForMs: number | null;
 };
 
 /** Accepted by this client itself, without the authority. */

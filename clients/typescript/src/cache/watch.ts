@@ -26,6 +26,7 @@ export class Watch {
   #pauseMs = firstPauseMs;
   #reportAtMs = 0;
   #timer: NodeJS.Timeout | null = null;
+  #isTurnedAway = false;
   #isClosed = false;
 
   constructor(options: WatchOptions) {
@@ -38,6 +39,11 @@ export class Watch {
       this.#timer = setInterval(() => this.#tick(), renewEveryMs).unref();
       this.#open();
     }
+  }
+
+  /** Whether the authority answers and grants nothing: it is older, or as many watch it as may. */
+  get isTurnedAway(): boolean {
+    return this.#isTurnedAway;
   }
 
   /** The connection takes no new streams: another one takes over before this one ends. */
@@ -88,6 +94,7 @@ export class Watch {
     if (this.#holder !== stream) {
       this.#holder?.release();
       this.#holder = stream;
+      this.#isTurnedAway = false;
       this.#pauseMs = firstPauseMs;
     }
   }
@@ -109,10 +116,12 @@ export class Watch {
   }
 
   #isMistake(error: unknown): boolean {
+    this.#isTurnedAway = false;
     if (error === null) {
       return false;
     }
     const told = new AuthorityError(failureOf(error));
+    this.#isTurnedAway = told.code === "RESOURCE_EXHAUSTED" || told.code === "UNIMPLEMENTED";
     const isMistake = told.isMistake || told.code === "RESOURCE_EXHAUSTED";
     if (isMistake && !this.#warned.has(told.code)) {
       this.#warned.add(told.code);
