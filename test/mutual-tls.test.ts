@@ -100,6 +100,7 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    revokeTokens: () => tokens.revokeTokens({}),
     findByDigest: () => tokens.findByDigest({}),
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
@@ -130,13 +131,13 @@ const identities = [
     "a dashboard",
     root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest"],
+    [...management, "revokeTokens", "findByDigest"],
   ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "findByDigest", "listAccounts", "authenticate"],
+    [...management, "revokeTokens", "findByDigest", "listAccounts", "authenticate"],
   ],
 ] as const;
 

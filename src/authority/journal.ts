@@ -17,6 +17,9 @@ export type JournalRow = {
   readonly subject: Subject;
 };
 
+/** A change as it was made, with the hash that stands for it and all before it. */
+export type MadeChange = JournalRow & { readonly hash: Uint8Array };
+
 /** A row with the hash that stands for it and all before it, and what people call the token it was done to. */
 export type Change = Omit<JournalRow, "subject"> & {
   /** Null where the change was done to nothing. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { type BulkRevocation, createBulkRevocation } from "./bulk-revocation.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
@@ -13,7 +14,7 @@ import {
   tokenNotFound,
   typeNotGranted,
 } from "./errors.ts";
-import type { ChangeContext, JournalRow } from "./journal.ts";
+import type { ChangeContext, MadeChange } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
@@ -63,17 +64,18 @@ export type RevokeAnswer = {
  * The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a
  * MakerRefusedError.
  */
-export type TokenAuthority = Lists & {
-  create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
-  get(id: string): Promise<Token>;
-  findByDigest(digest: Uint8Array): Promise<Token>;
-  revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
-  /**
-   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
-   * Hot path.
-   */
-  authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
-};
+export type TokenAuthority = Lists &
+  BulkRevocation & {
+    create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
+    get(id: string): Promise<Token>;
+    findByDigest(digest: Uint8Array): Promise<Token>;
+    revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
+    /**
+     * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
+     * Hot path.
+     */
+    authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
+  };
 
 export type TokenAuthorityOptions = {
   readonly store: TokenStore;
@@ -88,9 +90,6 @@ export type TokenAuthorityOptions = {
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
 };
-
-/** A change as the journal has it. */
-export type MadeChange = JournalRow & { readonly hash: Uint8Array };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
@@ -244,7 +243,11 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
-  return { create, get, findByDigest, revoke, authenticate, ...createLists(store, clock) };
+  return {
+    ...{ create, get, findByDigest, revoke, authenticate },
+    ...createLists(store, clock),
+    ...createBulkRevocation({ store, contextOf, onChange }),
+  };
 }
 
 const keyMalformed = refusal("KEY_MALFORMED", null);

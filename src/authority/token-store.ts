@@ -39,6 +39,8 @@ export type RevokeOutcome =
   /** `head` is the change that revoked it; null when it was revoked before, and nothing changed. */
   { readonly kind: "revoked"; readonly token: Token; readonly head: JournalHead | null } | MakerRefused;
 
+export type RevokedToken = { readonly tokenId: string; readonly head: JournalHead };
+
 /** The key of the bearer who asks is not good, or does not cover what is asked for. */
 export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
 
@@ -240,6 +242,18 @@ export interface TokenWrites {
    * judged first, in the same step, as in `create`.
    */
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
+
+  /**
+   * Revokes those of these tokens, named by their creation revisions, that pass the filter at the time of the change
+   * and were not revoked before, and appends to the journal for each; all in one step. Returns what was revoked, in the
+   * order in which it was asked for. At most 100 at once. Their sealed keys are never answered again.
+   */
+  revokeMatching(
+    createRevisions: readonly number[],
+    filter: TokenFilter,
+    reason: string,
+    context: ChangeContext,
+  ): Promise<readonly RevokedToken[]>;
 
   /** Moves the last use of keys: only forward, and only by 60 seconds or more. At most 1000 at once. */
   recordUses(uses: readonly TokenUse[]): Promise<void>;

@@ -1,4 +1,4 @@
-import type { MadeChange } from "../authority/token-authority.ts";
+import type { MadeChange } from "../authority/journal.ts";
 import type { Log } from "../machine/log.ts";
 
 /**

@@ -17,6 +17,7 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     get: ["service", "dashboard", "operator"],
     list: ["service", "dashboard", "operator"],
     revoke: ["service", "dashboard", "operator"],
+    revokeTokens: ["dashboard", "operator"],
     findByDigest: ["dashboard", "operator"],
     listChanges: ["service", "dashboard", "operator"],
     listAccounts: ["operator"],

@@ -13,6 +13,7 @@ export const tokenRpcs = {
   get: rpcName(TokenService.method.get),
   list: rpcName(TokenService.method.list),
   revoke: rpcName(TokenService.method.revoke),
+  revokeTokens: rpcName(TokenService.method.revokeTokens),
   findByDigest: rpcName(TokenService.method.findByDigest),
   listChanges: rpcName(TokenService.method.listChanges),
   listAccounts: rpcName(TokenService.method.listAccounts),

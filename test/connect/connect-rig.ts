@@ -9,8 +9,9 @@ import { createTransport as createGrpcTransport } from "@connectrpc/connect/prot
 import { createTransport as createGrpcWebTransport } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
 import type { Role } from "../../src/authority/caller.ts";
+import type { MadeChange } from "../../src/authority/journal.ts";
 import { createSealer } from "../../src/authority/sealer.ts";
-import type { MadeChange, TokenAuthority } from "../../src/authority/token-authority.ts";
+import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import type { Deadlines } from "../../src/calls/deadline.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";

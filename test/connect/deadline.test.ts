@@ -234,6 +234,7 @@ function hanging(): TokenAuthority {
     get: hang,
     list: hang,
     revoke: hang,
+    revokeTokens: hang,
     findByDigest: hang,
     listChanges: hang,
     listAccounts: hang,

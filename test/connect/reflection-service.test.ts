@@ -99,6 +99,7 @@ describe.each([
       ["Get", 2],
       ["List", 2],
       ["Revoke", 2],
+      ["RevokeTokens", 2],
       ["FindByDigest", 2],
       ["ListChanges", 2],
       ["ListAccounts", 2],

@@ -17,13 +17,21 @@ import type {
   ListResponseSchema,
   RevokeRequest,
   RevokeResponseSchema,
+  RevokeTokensRequest,
+  RevokeTokensResponseSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Clock } from "../../authority/clock.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import { type Call, callerOf } from "../../calls/call.ts";
 import { callOf } from "./connect/passage.ts";
-import { fromAuthenticateRequest, fromCreateRequest, fromListChangesRequest, fromListRequest } from "./from-message.ts";
+import {
+  fromAuthenticateRequest,
+  fromCreateRequest,
+  fromListChangesRequest,
+  fromListRequest,
+  fromRevokeTokensRequest,
+} from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
 
 /**
@@ -62,6 +70,17 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       call.tokenId = token.id;
       call.revision = revision;
       return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+    },
+
+    async revokeTokens(
+      request: RevokeTokensRequest,
+      call: Call,
+      signal: AbortSignal,
+    ): Promise<MessageInitShape<typeof RevokeTokensResponseSchema>> {
+      const answer = await authority.revokeTokens(callerOf(call), fromRevokeTokensRequest(request), signal);
+      const { matched, sampleIds, upToRevision, revoked, done, revision } = answer;
+      call.revision = revision;
+      return { matched, sampleIds: [...sampleIds], upToRevision: BigInt(upToRevision), revoked, done };
     },
 
     async findByDigest(
@@ -111,6 +130,7 @@ export function createTokenService(methods: TokenMethods): ServiceImpl<typeof To
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    revokeTokens: (request, { values, signal }) => methods.revokeTokens(request, callOf(values), signal),
     findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
     listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
     listAccounts: (request) => methods.listAccounts(request),

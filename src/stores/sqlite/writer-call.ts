@@ -3,7 +3,9 @@ import type {
   CreateOutcome,
   CreateRequestRecord,
   NewToken,
+  RevokedToken,
   RevokeOutcome,
+  TokenFilter,
   TokenUse,
 } from "../../authority/token-store.ts";
 import type { Failure } from "../../machine/failure.ts";
@@ -23,8 +25,16 @@ export type RevokeCall = {
   readonly context: ChangeContext;
 };
 
+export type RevokeMatchingCall = {
+  readonly method: "revokeMatching";
+  readonly createRevisions: readonly number[];
+  readonly filter: TokenFilter;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
 /** Somebody waits for these: they go first. */
-export type ChangeCall = CreateCall | RevokeCall;
+export type ChangeCall = CreateCall | RevokeCall | RevokeMatchingCall;
 
 /** Nobody waits for these: they go behind. */
 export type BackgroundCall =
@@ -36,6 +46,7 @@ export type WriterCall = ChangeCall | BackgroundCall;
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
+  | { readonly method: "revokeMatching"; readonly revoked: readonly RevokedToken[] }
   | { readonly method: "done" }
   | { readonly method: "failed"; readonly failure: Failure };
 

@@ -91,6 +91,7 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     listAccounts: (query) => readInTurns(() => reader.listAccounts(query)),
     create: writer.create,
     revoke: writer.revoke,
+    revokeMatching: writer.revokeMatching,
     recordUses: writer.recordUses,
     forgetRequests: writer.forgetRequests,
     head,

@@ -39,7 +39,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
       return Promise.reject(undecided(failure));
     }
     // A flood of creations leaves room for revocations.
-    if (waiting.size >= (call.method === "revoke" ? 2 * maxWaitingCalls : maxWaitingCalls)) {
+    if (waiting.size >= (isRevocation(call) ? 2 * maxWaitingCalls : maxWaitingCalls)) {
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     lastId += 1;
@@ -107,6 +107,10 @@ export function createWriterClient(port: MessagePort): WriterClient {
       const answer = await ask({ method: "revoke", id, reason, context });
       return answer.method === "revoke" ? answer.outcome : misanswered(answer);
     },
+    async revokeMatching(createRevisions, filter, reason, context) {
+      const answer = await ask({ method: "revokeMatching", createRevisions, filter, reason, context });
+      return answer.method === "revokeMatching" ? answer.revoked : misanswered(answer);
+    },
     async recordUses(uses) {
       await ask({ method: "recordUses", uses });
     },
@@ -133,6 +137,10 @@ export function createWriterClient(port: MessagePort): WriterClient {
       port.close();
     },
   };
+}
+
+function isRevocation({ method }: WriterCall): boolean {
+  return method === "revoke" || method === "revokeMatching";
 }
 
 function misanswered(answer: WriterAnswer): never {

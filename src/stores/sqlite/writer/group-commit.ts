@@ -54,9 +54,11 @@ function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswe
       return { method: "create", outcome: writer.create(call, room.isLow) };
     case "revoke":
       return { method: "revoke", outcome: writer.revoke(call) };
+    case "revokeMatching":
+      return { method: "revokeMatching", revoked: writer.revokeMatching(call) };
   }
 }
 
 function revocationsFirst(a: ChangeCall, b: ChangeCall): number {
-  return Number(b.method === "revoke") - Number(a.method === "revoke");
+  return Number(a.method === "create") - Number(b.method === "create");
 }

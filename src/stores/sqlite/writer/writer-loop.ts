@@ -9,6 +9,7 @@ import type {
   ChangeCall,
   CreateCall,
   RevokeCall,
+  RevokeMatchingCall,
   WriterAnswer,
   WriterCall,
   WriterMessage,
@@ -76,6 +77,8 @@ export function createWriterLoop({
   const ports = new Set<MessagePort>();
   /** Revocations go first: while one waits, a key is in the wrong hands. */
   const waitingRevocations: Waiting<RevokeCall>[] = [];
+  /** One a turn, so that other changes have a commit between two of them. */
+  const waitingBulk: Waiting<RevokeMatchingCall>[] = [];
   const waitingCreations: Waiting<CreateCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
@@ -86,6 +89,9 @@ export function createWriterLoop({
     switch (call.method) {
       case "revoke":
         waitingRevocations.push({ port, id, call });
+        break;
+      case "revokeMatching":
+        waitingBulk.push({ port, id, call });
         break;
       case "create":
         waitingCreations.push({ port, id, call });
@@ -119,7 +125,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if (waitingRevocations.length > 0 || waitingCreations.length > 0 || waitingBehind.length > 0) {
+    if ([waitingRevocations, waitingBulk, waitingCreations, waitingBehind].some((waiting) => waiting.length > 0)) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -131,6 +137,7 @@ export function createWriterLoop({
     const first = waitingRevocations.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
+      ...waitingBulk.splice(0, 1),
       ...waitingCreations.splice(0, maxCallsInCommit - first.length),
     ];
     if (batch.length > 0) {
@@ -237,6 +244,10 @@ export function createWriterLoop({
 
 /** What the call has revoked: nothing when the token was revoked before. */
 function revocationIn(call: ChangeCall, answered: WriterAnswer | undefined): readonly Revocation[] {
+  if (call.method === "revokeMatching" && answered?.method === "revokeMatching") {
+    const { context, reason } = call;
+    return answered.revoked.map(({ tokenId, head }) => ({ head, tokenId, caller: context.caller, reason }));
+  }
   if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
     return [];
   }

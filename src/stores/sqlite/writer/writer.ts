@@ -16,14 +16,16 @@ import {
   lastUsePrecisionMs,
   type MakerRefused,
   type NewToken,
+  type RevokedToken,
   type RevokeOutcome,
   requestMemoryMs,
   type TokenUse,
 } from "../../../authority/token-store.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
 import { selectJournalHead } from "../journal-head.ts";
+import { type FilterParameters, filterConditions, toFilterParameters } from "../token-filter.ts";
 import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
-import type { CreateCall, RevokeCall } from "../writer-call.ts";
+import type { CreateCall, RevokeCall, RevokeMatchingCall } from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 
 /** Changes the database. Everything but `transact` must run within it. */
@@ -37,15 +39,18 @@ export type Writer = {
   head(): JournalHead;
   create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
   revoke(call: RevokeCall): RevokeOutcome | null;
+  revokeMatching(call: RevokeMatchingCall): readonly RevokedToken[];
   recordUses(uses: readonly TokenUse[]): void;
   /** Forgets some of the due records and returns how many: ask again until there are none. */
   forgetSomeRequests(nowMs: number): number;
 };
 
 const maxUses = 1000;
+const maxRevokedAtOnce = 100;
 const maxForgottenAtOnce = 500;
 const maxAccountsKept = 10_000;
 
+type RevocableRow = { readonly id: string; readonly revision: number };
 type RequestRow = {
   readonly body_digest: Uint8Array;
   readonly sealed_slot: number | null;
@@ -81,6 +86,10 @@ export function createWriter(db: Database.Database): Writer {
   const insertRequest = db.prepare(
     `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, issue_revision, sealed_slot, at_ms)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const findMatching = db.prepare<[FilterParameters & { readonly revision: number }], RevocableRow>(
+    `SELECT token.id, token.revision FROM token
+     WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND ${filterConditions}`,
   );
   const markRevoked = db.prepare<[number, string, number, number]>(
     `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
@@ -186,6 +195,19 @@ export function createWriter(db: Database.Database): Writer {
     return false;
   }
 
+  /** Of a token that is not revoked. */
+  function end(
+    token: { readonly id: string; readonly createRevision: number },
+    reason: string,
+    context: ChangeContext,
+  ): JournalHead {
+    const change = appendToJournal("revoke", token, revokeFacts(reason), context);
+    markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
+    eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
+    dropSealedKey.run(token.createRevision);
+    return change;
+  }
+
   return {
     transact(work) {
       const headBefore = head;
@@ -273,15 +295,27 @@ export function createWriter(db: Database.Database): Writer {
       if (token.revokedAtMs !== null) {
         return { kind: "revoked", token, head: null };
       }
-      const change = appendToJournal("revoke", token, revokeFacts(reason), context);
-      markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
-      eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
-      dropSealedKey.run(token.createRevision);
+      const change = end(token, reason, context);
       return {
         kind: "revoked",
         token: { ...token, revokedAtMs: change.atMs, revokeReason: reason, revokeRevision: change.revision },
         head: change,
       };
+    },
+
+    revokeMatching({ createRevisions, filter, reason, context }) {
+      if (createRevisions.length > maxRevokedAtOnce) {
+        throw new RangeError(`${createRevisions.length} tokens at once are more than ${maxRevokedAtOnce}`);
+      }
+      const parameters = toFilterParameters(filter, timeOf(context));
+      const revoked: RevokedToken[] = [];
+      for (const revision of createRevisions) {
+        const row = findMatching.get({ ...parameters, revision });
+        if (row !== undefined) {
+          revoked.push({ tokenId: row.id, head: end({ id: row.id, createRevision: row.revision }, reason, context) });
+        }
+      }
+      return revoked;
     },
 
     recordUses(uses) {
