@@ -21,7 +21,8 @@ function temporaryDirectory(): string {
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    // Beside its own, the pure ones of the TypeScript client's cache, which decides on keys: see suite:clients for others.
+    include: ["test/**/*.test.ts", "clients/typescript/test/cache/*.test.ts"],
     // Processes, not threads: the store starts worker threads of its own and holds locks that belong to a process.
     pool: "forks",
     env: { TMPDIR: temporaryDirectory() },

@@ -99,13 +99,14 @@ function usageOf(name: CommandName): string {
 }
 
 function describe(restored: Restored): string {
-  const { backupHead, head, revokedAgain, alreadyRevoked, ofLostTokens, reached, gaps, unreadable, oldLog } = restored;
+  const { backupHead, head, revokedAgain, changedAgain, knownAlready, ofLostTokens } = restored;
+  const { reached, gaps, unreadable, oldLog } = restored;
   const { tokens, count } = restored.mayLiveAgain ?? { tokens: [], count: 0 };
   const lines = [
     `restored the backup of ${text(backupHead)}`,
     reached === 0
       ? "applied no revocations: keys that were revoked after the backup live again"
-      : `revoked again: ${revokedAgain}; revoked already: ${alreadyRevoked}; of tokens created after the backup, which are lost: ${ofLostTokens}`,
+      : `revoked again: ${revokedAgain}; ended, held or closed again: ${changedAgain}; known already: ${knownAlready}; of tokens created after the backup, which are lost: ${ofLostTokens}`,
     ...gaps.map(([first, last]) => `not known: revisions ${first} to ${last}: keys that were revoked there live again`),
     ...unreadable.map((where) => `not read: ${where}: if it is a revocation, that key lives again`),
     ...tokens.map(({ id, account }) => `may live again: ${id} of ${account}`),

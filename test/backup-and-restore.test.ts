@@ -173,7 +173,7 @@ describe("a restore", () => {
     using here = temporaryDirectory();
     const output = await run(here.path, "restore", scene.backup, "data", "--revocations", scene.log);
     expect(output).toContain(
-      "revoked again: 1; revoked already: 0; of tokens created after the backup, which are lost: 1",
+      "revoked again: 1; ended, held or closed again: 0; known already: 0; of tokens created after the backup, which are lost: 1",
     );
     expect(output).toContain("the files reach revision 7");
     await expectRestored(here.path);

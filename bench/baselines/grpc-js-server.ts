@@ -62,7 +62,7 @@ function serveChanges(): void {
     return outcome.kind === "created" ? { token: { id: token.id }, key } : {};
   });
   serve(TokenService.method.revoke, ({ id, reason }) => {
-    const context = { caller: "bench", atMs: Date.now(), isBearer: false };
+    const context = { caller: "bench", atMs: Date.now(), bearerKey: null };
     const outcome = writer.transact(() => writer.revoke({ method: "revoke", id, reason, context }));
     return { token: { id: outcome?.kind === "revoked" ? outcome.token.id : "" } };
   });

@@ -57,7 +57,7 @@ export function openBareStore(directory: string, population: Population): BareSt
           method: "revoke",
           id,
           reason: "bench",
-          context: { caller: "bench", atMs: Date.now(), isBearer: false },
+          context: { caller: "bench", atMs: Date.now(), bearerKey: null },
         });
       });
     },

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
 import type Database from "better-sqlite3";
-import { createFacts, emptyHead, hashChange, revokeFacts } from "../../src/authority/journal.ts";
+import { createFacts, emptyHead, hashChange, reasonFacts } from "../../src/authority/journal.ts";
 import { digestKey, isKey, keyHint } from "../../src/authority/key.ts";
 import type { NewToken } from "../../src/authority/token-store.ts";
 import { dataFiles, prepareDataDirectory } from "../../src/stores/sqlite/data-directory.ts";
@@ -143,7 +143,7 @@ function createRowWriter(db: Database.Database): RowWriter {
       for (let first = doomed[0]; first !== undefined && first.token.index < index; first = doomed[0]) {
         doomed.shift();
         const reason = "bench";
-        append("revoke", first.token, first.revision, revokeFacts(reason), atMs);
+        append("revoke", first.token, first.revision, reasonFacts(reason), atMs);
         markRevoked.run(atMs, reason, revision, first.revision);
       }
     },
@@ -164,7 +164,7 @@ function seedSome(writer: RowWriter, population: Population, start: number, end:
 
 /** A creation as the store's writer takes it. */
 export function createCall(token: NewToken, atMs: number) {
-  return { method: "create", token, request: null, maxLiveTokens, context: { caller, atMs, isBearer: false } } as const;
+  return { method: "create", token, request: null, maxLiveTokens, context: { caller, atMs, bearerKey: null } } as const;
 }
 
 /** Waits for the disk, so that writing back what was seeded does not disturb what is measured. */

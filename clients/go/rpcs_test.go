@@ -68,6 +68,10 @@ func TestTheLifeOfAToken(t *testing.T) {
 	}; !slices.Equal(actions, want) {
 		t.Errorf("the changes are %v", actions)
 	}
+	tail, err := client.ListChanges(ctx, &tokenv1.ListChangesRequest{OldestFirst: true, AfterRevision: 1})
+	if err != nil || len(tail.GetChanges()) != 1 || tail.GetChanges()[0].GetReason() != "lost" || tail.GetReachedRevision() != 2 {
+		t.Error(tail, err)
+	}
 }
 
 func TestIteratorsWalkAllPages(t *testing.T) {

@@ -73,7 +73,7 @@ func (c *Client) FindByDigest(ctx context.Context, digest [sha256.Size]byte) (*t
 	return response.GetToken(), err
 }
 
-// ListChanges returns one page of the journal, newest first.
+// ListChanges returns one page of the journal, newest first or oldest first.
 func (c *Client) ListChanges(
 	ctx context.Context, request *tokenv1.ListChangesRequest,
 ) (*tokenv1.ListChangesResponse, error) {

@@ -126,13 +126,7 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
     reason: string,
   ): Promise<readonly MadeChange[]> {
     const revisions = tokens.map(({ createRevision }) => createRevision);
-    const revoked = await store.revokeMatching(revisions, filter, reason, contextOf(caller));
-    const changes = revoked.map(({ tokenId, head }) => ({
-      ...head,
-      caller: caller.identity,
-      action: "revoke" as const,
-      subject: { tokenId },
-    }));
+    const changes = await store.revokeMatching(revisions, filter, reason, contextOf(caller));
     for (const change of changes) {
       onChange(change);
     }

@@ -8,10 +8,14 @@ export type Role = (typeof roles)[number];
  * Who calls: the identity of its certificate, or `local`, and the role it has now. A bearer is the holder of a key, and
  * no service: its identity is the id of its token, and no file gives it a role.
  */
-export type Caller = {
-  readonly identity: string;
-  readonly role: Role | "bearer";
-};
+export type Caller =
+  | { readonly identity: string; readonly role: Role }
+  | {
+      readonly identity: string;
+      readonly role: "bearer";
+      /** The change that issued the key. */
+      readonly key: number;
+    };
 
 const creatableTypes = {
   gateway: [],

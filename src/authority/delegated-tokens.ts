@@ -139,7 +139,7 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
 
 /** What logs, journal and `createdBy` name. */
 export function callerOf(maker: StoredToken): Caller {
-  return { identity: maker.id, role: "bearer" };
+  return { identity: maker.id, role: "bearer", key: maker.issueRevision };
 }
 
 function filterOf(maker: StoredToken, request: DelegatedListRequest): TokenFilter {

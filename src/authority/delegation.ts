@@ -1,5 +1,5 @@
 import { missingPermissions } from "./permission.ts";
-import { isExpired, type StoredToken, type TokenType } from "./token.ts";
+import { isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
  * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and
@@ -16,7 +16,12 @@ export type DelegationReason =
   | "KEY_IS_PUBLIC";
 
 /** Why the key that makes a change may not make it: as Authenticate would refuse it now. */
-export type MakerRefusal = "KEY_UNKNOWN" | "TOKEN_REVOKED" | "TOKEN_EXPIRED" | "INSUFFICIENT_PERMISSIONS";
+export type MakerRefusal =
+  | "KEY_UNKNOWN"
+  | "TOKEN_REVOKED"
+  | "KEY_RETIRED"
+  | "TOKEN_EXPIRED"
+  | "INSUFFICIENT_PERMISSIONS";
 
 /**
  * A key that Authenticate accepted when the request came, and that is not good any more now that its change is to be
@@ -124,8 +129,9 @@ type Subject = Pick<StoredToken, "id" | "account" | "livemode" | "type" | "permi
 
 /**
  * Why the bearer of this token may not create or revoke the other at this time, or null when it may. A bearer may
- * always revoke its own token, whatever its permissions. Null for the maker means that there is no such token. A store
- * asks it within the transaction that makes the change: what was true when the request came may not be true any more.
+ * always revoke its own token, whatever its permissions. The maker is the token as the bearer's key finds it; null means
+ * that there is no such key. A store asks it within the transaction that makes the change: what was true when the
+ * request came may not be true any more.
  */
 export function makerRefusal(
   action: "create" | "revoke",
@@ -138,6 +144,9 @@ export function makerRefusal(
   }
   if (maker.revokedAtMs !== null) {
     return "TOKEN_REVOKED";
+  }
+  if (isRetired(maker, nowMs)) {
+    return "KEY_RETIRED";
   }
   if (isExpired(maker, nowMs)) {
     return "TOKEN_EXPIRED";

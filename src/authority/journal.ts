@@ -1,8 +1,19 @@
 import { createHash } from "node:crypto";
 import type { StoredToken, TokenType } from "./token.ts";
 
+/** What takes something away from keys, or gives it back. */
+export const takeawayActions = [
+  "revoke",
+  "rotate_key",
+  "end_key",
+  "cancel_rotation",
+  "hold",
+  "resume",
+  "close",
+] as const;
+export type TakeawayAction = (typeof takeawayActions)[number];
 /** `attest` is an upgrade's: the change covers what older hashes left out, and was done to nothing. */
-export const actions = ["create", "revoke", "attest"] as const;
+export const actions = ["create", ...takeawayActions, "attest"] as const;
 export type Action = (typeof actions)[number];
 
 /** What a change was done to. */
@@ -17,8 +28,21 @@ export type JournalRow = {
   readonly subject: Subject;
 };
 
-/** A change as it was made, with the hash that stands for it and all before it. */
-export type MadeChange = JournalRow & { readonly hash: Uint8Array };
+/** When a key ends: null takes an end away that it had. */
+export type KeyEnd = {
+  /** SHA-256 of the key. */
+  readonly digest: Uint8Array;
+  readonly endsAtMs: number | null;
+};
+
+/** A change as a store has made it. */
+export type MadeChange = JournalRow &
+  JournalHead & {
+    /** The ends of keys that it set or took away. */
+    readonly ends: readonly KeyEnd[];
+    /** Why, in the words of its maker. Empty when no reason was given. */
+    readonly reason: string;
+  };
 
 /** A row with the hash that stands for it and all before it, and what people call the token it was done to. */
 export type Change = Omit<JournalRow, "subject"> & {
@@ -56,8 +80,11 @@ export const emptyHead: JournalHead = { revision: 0, atMs: 0, hash: new Uint8Arr
 export type ChangeContext = {
   readonly caller: string;
   readonly atMs: number;
-  /** Whether the caller is no service but a bearer: then `caller` is the id of the token whose key makes the change. */
-  readonly isBearer: boolean;
+  /**
+   * The change that issued the key of the bearer who makes the change: then `caller` is the id of the key's token. Null
+   * when a service makes it.
+   */
+  readonly bearerKey: number | null;
 };
 
 /** What a hash covers of a change, beside its facts. */
@@ -107,7 +134,25 @@ export function createFacts(
   });
 }
 
-/** The facts of a revocation. */
-export function revokeFacts(reason: string): string {
+/** The facts of a revocation, a hold, its end, or a closure. */
+export function reasonFacts(reason: string): string {
   return JSON.stringify({ reason });
+}
+
+/** What a change did to the keys of its token. */
+export type KeyFacts = {
+  /** The key that the change issued, or null. */
+  readonly issued: { readonly digest: Uint8Array; readonly keyHint: string } | null;
+  /** Keys by the change that issued them. A null end takes one away. */
+  readonly ends: readonly { readonly issueRevision: number; readonly endsAtMs: number | null }[];
+};
+
+/** The facts of a change of keys: of a rotation, of the end of a key, and of a rotation that is taken back. */
+export function keyFacts({ issued, ends }: KeyFacts): string {
+  return JSON.stringify({
+    ...(issued === null
+      ? {}
+      : { issued: { digest: Buffer.from(issued.digest).toString("hex"), key_hint: issued.keyHint } }),
+    ends: ends.map(({ issueRevision, endsAtMs }) => ({ key: issueRevision, ends_at_ms: endsAtMs })),
+  });
 }

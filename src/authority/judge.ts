@@ -1,6 +1,6 @@
 import type { Principal } from "./key-index.ts";
 import { missingPermissions } from "./permission.ts";
-import { isExpired, type StoredToken, type TokenType } from "./token.ts";
+import { isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
 
 const typesAllowedByDefault: readonly TokenType[] = ["secret", "restricted"];
 
@@ -17,6 +17,7 @@ export type RefusalReason =
   | "KEY_MALFORMED"
   | "KEY_UNKNOWN"
   | "TOKEN_REVOKED"
+  | "KEY_RETIRED"
   | "TOKEN_EXPIRED"
   | "LIVEMODE_MISMATCH"
   | "TYPE_NOT_ALLOWED"
@@ -37,6 +38,9 @@ export function judge(request: AuthenticateRequest, found: Principal, nowMs: num
   const { token } = found;
   if (token.revokedAtMs !== null) {
     return refusal("TOKEN_REVOKED", token);
+  }
+  if (isRetired(token, nowMs)) {
+    return refusal("KEY_RETIRED", token);
   }
   if (isExpired(token, nowMs)) {
     return refusal("TOKEN_EXPIRED", token);

@@ -21,7 +21,7 @@ import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import type { Sealer } from "./sealer.ts";
-import type { Token, TokenType } from "./token.ts";
+import { asUnused, type Token, type TokenType } from "./token.ts";
 import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
 import {
   requireCreation,
@@ -112,13 +112,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
     switch (outcome.kind) {
       case "created":
-        onChange({
-          ...outcome.head,
-          caller: caller.identity,
-          action: "create",
-          subject: { tokenId: outcome.token.id },
-        });
-        return { token: { ...outcome.token, lastUsedAtMs: null }, key, revision: outcome.head.revision };
+        onChange(outcome.change);
+        return { token: asUnused(outcome.token), key, revision: outcome.change.revision };
       case "replayed":
         return {
           token: outcome.token,
@@ -150,8 +145,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     );
   }
 
-  function contextOf({ identity, role }: Caller): ChangeContext {
-    return { caller: identity, atMs: clock(), isBearer: role === "bearer" };
+  function contextOf(caller: Caller): ChangeContext {
+    return { caller: caller.identity, atMs: clock(), bearerKey: caller.role === "bearer" ? caller.key : null };
   }
 
   function sealedRequest(caller: Caller, request: CreateRequest, key: string): CreateRequestRecord {
@@ -212,8 +207,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.head !== null) {
-      onChange({ ...outcome.head, caller: caller.identity, action: "revoke", subject: { tokenId: outcome.token.id } });
+    if (outcome.change !== null) {
+      onChange(outcome.change);
     }
     const revision = outcome.token.revokeRevision;
     if (revision === null) {

@@ -1,6 +1,6 @@
 import type { MakerRefusal } from "./delegation.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Action, Change, ChangeContext, JournalHead } from "./journal.ts";
+import type { Action, Change, ChangeContext, JournalHead, MadeChange } from "./journal.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
@@ -26,7 +26,7 @@ export type CreateRequestRecord = {
 };
 
 export type CreateOutcome =
-  | { readonly kind: "created"; readonly token: StoredToken; readonly head: JournalHead }
+  | { readonly kind: "created"; readonly token: StoredToken; readonly change: MadeChange }
   /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
   | MakerRefused
@@ -36,10 +36,8 @@ export type CreateOutcome =
   | { readonly kind: "storage_low" };
 
 export type RevokeOutcome =
-  /** `head` is the change that revoked it; null when it was revoked before, and nothing changed. */
-  { readonly kind: "revoked"; readonly token: Token; readonly head: JournalHead | null } | MakerRefused;
-
-export type RevokedToken = { readonly tokenId: string; readonly head: JournalHead };
+  /** `change` is null when it was revoked before, and nothing changed. */
+  { readonly kind: "revoked"; readonly token: Token; readonly change: MadeChange | null } | MakerRefused;
 
 /** The key of the bearer who asks is not good, or does not cover what is asked for. */
 export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
@@ -253,7 +251,7 @@ export interface TokenWrites {
     filter: TokenFilter,
     reason: string,
     context: ChangeContext,
-  ): Promise<readonly RevokedToken[]>;
+  ): Promise<readonly MadeChange[]>;
 
   /** Moves the last use of keys: only forward, and only by 60 seconds or more. At most 1000 at once. */
   recordUses(uses: readonly TokenUse[]): Promise<void>;

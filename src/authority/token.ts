@@ -11,7 +11,7 @@ export type StoredToken = {
   readonly name: string;
   readonly type: TokenType;
   readonly livemode: boolean;
-  /** Of the key that the token was found by, else of its newest. */
+  /** Of the key that the token was found by, else of its current one: the newest that does not end before the token. */
   readonly keyHint: string;
   readonly permissions: readonly string[];
   readonly createdBy: string;
@@ -25,17 +25,79 @@ export type StoredToken = {
   readonly createRevision: number;
   /** The change that issued the key of `keyHint`. */
   readonly issueRevision: number;
+  /** When that key ends. Null means with the token. */
+  readonly keyEndsAtMs: number | null;
   readonly revokeRevision: number | null;
 };
 
 export type Token = StoredToken & {
   /** The last use of any of its keys. */
   readonly lastUsedAtMs: number | null;
+  /** All that it has or had, newest first. */
+  readonly keys: readonly Key[];
 };
+
+/** How many keys of a token are shown at the most. */
+const maxShownKeys = 10;
+
+/** What is known of one key of a token. */
+export type Key = {
+  /** The last characters of the key. */
+  readonly hint: string;
+  /** The change that issued it. */
+  readonly issueRevision: number;
+  readonly issuedAtMs: number;
+  /** Null means with the token. */
+  readonly endsAtMs: number | null;
+  readonly lastUsedAtMs: number | null;
+};
+
+/** The key that goes on when the others end: the newest without an end of its own, else the newest. */
+export function currentKey(keys: readonly Key[]): Key {
+  const byAge = keys.toSorted((a, b) => b.issueRevision - a.issueRevision);
+  const current = byAge.find(({ endsAtMs }) => endsAtMs === null) ?? byAge[0];
+  if (current === undefined) {
+    throw new Error("a token has no key");
+  }
+  return current;
+}
+
+/** The last use of any of these keys. */
+export function lastUseOf(keys: readonly Key[]): number | null {
+  return keys.reduce<number | null>(
+    (latest, { lastUsedAtMs }) => (latest === null || (lastUsedAtMs ?? 0) > latest ? lastUsedAtMs : latest),
+    null,
+  );
+}
+
+/** A token that was created just now. */
+export function asUnused(token: StoredToken): Token {
+  const { keyHint: hint, issueRevision, keyEndsAtMs: endsAtMs, createdAtMs: issuedAtMs } = token;
+  return {
+    ...token,
+    lastUsedAtMs: null,
+    keys: [{ hint, issueRevision, issuedAtMs, endsAtMs, lastUsedAtMs: null }],
+  };
+}
 
 /** A token is live up to, and not including, the millisecond it expires. */
 export function isExpired(token: Pick<StoredToken, "expiresAtMs">, nowMs: number): boolean {
   return token.expiresAtMs !== null && nowMs >= token.expiresAtMs;
+}
+
+/** A key is retired from the millisecond of its own end on. */
+export function isRetired(token: Pick<StoredToken, "keyEndsAtMs">, nowMs: number): boolean {
+  return token.keyEndsAtMs !== null && nowMs >= token.keyEndsAtMs;
+}
+
+/** When the key that the token was found by stops authenticating: with the token, or before. Null means never. */
+export function endOfKey({
+  keyEndsAtMs,
+  expiresAtMs,
+}: Pick<StoredToken, "keyEndsAtMs" | "expiresAtMs">): number | null {
+  return keyEndsAtMs === null || expiresAtMs === null
+    ? (keyEndsAtMs ?? expiresAtMs)
+    : Math.min(keyEndsAtMs, expiresAtMs);
 }
 
 /** A revoked token stays revoked, whether or not it has expired as well. */
@@ -47,8 +109,14 @@ export function stateOf(token: StoredToken, nowMs: number): TokenState {
 }
 
 /** About how many bytes a token takes in an answer: its texts, and a little for each and for the rest. */
-export function answerBytes({ account, name, permissions, createdBy, revokeReason }: Token): number {
-  let bytes = 150 + account.length + Buffer.byteLength(name) + createdBy.length + Buffer.byteLength(revokeReason);
+export function answerBytes({ account, name, permissions, createdBy, revokeReason, keys }: Token): number {
+  let bytes =
+    90 +
+    60 * Math.min(keys.length, maxShownKeys) +
+    account.length +
+    Buffer.byteLength(name) +
+    createdBy.length +
+    Buffer.byteLength(revokeReason);
   for (const permission of permissions) {
     bytes += 2 + permission.length;
   }

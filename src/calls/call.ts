@@ -39,9 +39,9 @@ export function fail(call: Call, status: Status): null {
   return null;
 }
 
-/** Who makes the call. Only for calls whose policy asks for a role. */
+/** Who makes the call. Only for RPCs whose policy asks for a role. */
 export function callerOf({ identity, role }: Call): Caller {
-  if (identity === null || role === null) {
+  if (identity === null || role === null || role === "bearer") {
     throw new Error("the policy let a caller without a role call a method that needs one");
   }
   return { identity, role };

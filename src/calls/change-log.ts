@@ -1,3 +1,4 @@
+import { changeFields } from "../authority/change-fields.ts";
 import type { MadeChange } from "../authority/journal.ts";
 import type { Log } from "../machine/log.ts";
 
@@ -6,9 +7,5 @@ import type { Log } from "../machine/log.ts";
  * any longer.
  */
 export function createChangeLog(log: Log): (change: MadeChange) => void {
-  return ({ action, subject, caller, revision, hash }) => {
-    const about = "tokenId" in subject ? { token_id: subject.tokenId } : { account: subject.account };
-    const fields = { action, ...about, caller, revision, hash: Buffer.from(hash).toString("hex") };
-    log.info(fields, "changed");
-  };
+  return (change) => log.info(changeFields(change), "changed");
 }

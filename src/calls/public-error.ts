@@ -42,6 +42,7 @@ const refusals = {
   KEY_MALFORMED: [401, "The API key is not a key: check that it was copied whole."],
   KEY_UNKNOWN: [401, "There is no such API key."],
   TOKEN_REVOKED: [401, "The API key was revoked."],
+  KEY_RETIRED: [401, "The API key was replaced by a newer one of the same token, and has ended."],
   TOKEN_EXPIRED: [401, "The API key has expired."],
   LIVEMODE_MISMATCH: [403, "The API key is of the other mode: live keys and test keys are not exchangeable."],
   TYPE_NOT_ALLOWED: [403, "API keys of this type may not do this."],

@@ -5,7 +5,14 @@ import type { StoredToken } from "../../src/authority/token.ts";
 const maker: StoredToken = {
   ...{ id: "tok_00000000000000000000", account: "acct_1", name: "a key", type: "secret", livemode: true },
   ...{ keyHint: "Zz09", permissions: [], createdBy: "local", createdAtMs: 0, expiresAtMs: null },
-  ...{ revokedAtMs: null, revokeReason: "", createRevision: 1, issueRevision: 1, revokeRevision: null },
+  ...{
+    revokedAtMs: null,
+    revokeReason: "",
+    createRevision: 1,
+    issueRevision: 1,
+    keyEndsAtMs: null,
+    revokeRevision: null,
+  },
 };
 
 it("a list that nobody waits for any more stops looking on", async () => {

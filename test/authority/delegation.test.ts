@@ -28,6 +28,7 @@ function aToken(facts: Partial<StoredToken>): StoredToken {
     revokeReason: "",
     createRevision: 1,
     issueRevision: 1,
+    keyEndsAtMs: null,
     revokeRevision: null,
     ...facts,
   };

@@ -19,6 +19,7 @@ const live: StoredToken = {
   revokeReason: "",
   createRevision: 1,
   issueRevision: 1,
+  keyEndsAtMs: null,
   revokeRevision: null,
 };
 /** Fails every check that a token can fail. */

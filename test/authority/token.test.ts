@@ -16,8 +16,10 @@ const token: Token = {
   revokeReason: "",
   createRevision: 1,
   issueRevision: 1,
+  keyEndsAtMs: null,
   revokeRevision: null,
   lastUsedAtMs: null,
+  keys: [],
 };
 
 describe("the state of a token", () => {

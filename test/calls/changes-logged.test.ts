@@ -70,7 +70,7 @@ class SlowStoreRig implements AsyncDisposable {
       [this.victim, mintKey("secret", false)],
     ] as const) {
       const token = { ...shared, id, digest: digestKey(key), keyHint: keyHint(key), expiresAtMs: null };
-      await store.create(token, null, 10, { caller: "local", atMs: Date.now(), isBearer: false });
+      await store.create(token, null, 10, { caller: "local", atMs: Date.now(), bearerKey: null });
     }
   }
 

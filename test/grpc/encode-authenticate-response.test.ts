@@ -35,6 +35,7 @@ const anyToken: fc.Arbitrary<StoredToken> = fc.record({
   revokeReason: fc.constant(""),
   createRevision: fc.constant(7),
   issueRevision: fc.constant(7),
+  keyEndsAtMs: fc.option(anyTimeMs),
   revokeRevision: fc.constant(null),
 });
 function principalOf(token: StoredToken, isRemembered: boolean): Principal {

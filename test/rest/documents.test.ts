@@ -11,6 +11,7 @@ const refusals = {
   KEY_MALFORMED: true,
   KEY_UNKNOWN: true,
   TOKEN_REVOKED: true,
+  KEY_RETIRED: true,
   TOKEN_EXPIRED: true,
   TYPE_NOT_ALLOWED: true,
   INSUFFICIENT_PERMISSIONS: true,

@@ -146,7 +146,7 @@ describe("a list", () => {
       await using store = await openStore(rig.config().store.directory);
       const token = { account: "acct_1", name: "n", type: "restricted", livemode: false, keyHint: "0000" } as const;
       const created: Promise<unknown>[] = [];
-      const context = { caller: "local", atMs: rig.clock.nowMs, isBearer: false };
+      const context = { caller: "local", atMs: rig.clock.nowMs, bearerKey: null };
       for (let left = 10_001; left > 0; left -= 1) {
         const facts = { id: mintTokenId(), digest: randomBytes(32), permissions: ["events:read"], expiresAtMs: null };
         created.push(store.create({ ...token, ...facts }, null, 1_000_000, context));

@@ -1,13 +1,20 @@
 import { expect, it } from "vitest";
 import type { DelegatedTokens } from "../../src/authority/delegated-tokens.ts";
-import type { StoredToken } from "../../src/authority/token.ts";
+import { asUnused, type StoredToken } from "../../src/authority/token.ts";
 import { createOperations } from "../../src/doors/rest/operations.ts";
 import { fromForm } from "../../src/doors/rest/parameters.ts";
 
 const aToken: StoredToken = {
   ...{ id: "tok_1", account: "acct_1", name: "a key", type: "secret", livemode: true, keyHint: "0000" },
   ...{ permissions: [], createdBy: "", createdAtMs: 0, expiresAtMs: null },
-  ...{ revokedAtMs: null, revokeReason: "", createRevision: 1, issueRevision: 1, revokeRevision: null },
+  ...{
+    revokedAtMs: null,
+    revokeReason: "",
+    createRevision: 1,
+    issueRevision: 1,
+    keyEndsAtMs: null,
+    revokeRevision: null,
+  },
 };
 
 /** What a request asks, of a bearer. */
@@ -45,7 +52,7 @@ it("one account's lists are made one after the other, also after a failure; anot
 });
 
 it("a key that asks for its own token too often is told so, which takes nothing from its account and its other keys", async () => {
-  const get: DelegatedTokens["get"] = async (maker) => ({ ...maker, lastUsedAtMs: null });
+  const get: DelegatedTokens["get"] = async (maker) => asUnused(maker);
   const { getSelf, get: getOther } = createOperations({ tokens: { get } as DelegatedTokens, clock: Date.now });
   const publishable = asked({ id: "tok_3", type: "publishable" });
   let answered = 0;

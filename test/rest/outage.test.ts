@@ -147,7 +147,7 @@ describe("a key that is revoked after it was accepted", () => {
           return tokens.revoke(maker, maker.id, "");
         },
       }));
-      revokeKey = () => store.revoke(own.id, "leaked", { caller: "local", atMs: Date.now(), isBearer: false });
+      revokeKey = () => store.revoke(own.id, "leaked", { caller: "local", atMs: Date.now(), bearerKey: null });
       expect(await call("POST", path, path === "/v1/tokens" ? creation : "")).toBe("401 token_revoked");
       expect(calls.at(-1)).toMatchObject({
         code: "UNAUTHENTICATED",

@@ -20,7 +20,13 @@ const own = JSON.stringify(changed);
 const at = "2026-11-28T10:00:00.000000000Z";
 
 const found = {
-  lines: [expect.objectContaining({ revision: 5, hash, takeaway: expect.objectContaining({ tokenId, atMs: 2000 }) })],
+  lines: [
+    expect.objectContaining({
+      revision: 5,
+      hash,
+      takeaway: expect.objectContaining({ subject: { tokenId }, atMs: 2000 }),
+    }),
+  ],
   isUnderstood: true,
 };
 
@@ -62,20 +68,20 @@ it.each([
   ["cut off within Docker's", JSON.stringify({ log: own.slice(0, -30), stream: "stdout" })],
   ["with a time that somebody has rewritten", JSON.stringify({ ...changed, time: at })],
   [
-    "of a newer release, which gives back what a hold took away",
+    "of a newer release, which takes something else away",
     JSON.stringify({
       after: 4,
       revision: 5,
       head: hash,
       time: 2000,
-      action: "resume",
+      action: "shorten",
       token_id: tokenId,
       caller: "me",
     }),
   ],
   [
     "of a newer release, which is about an account",
-    JSON.stringify({ after: 4, revision: 5, head: hash, time: 2000, action: "hold", account: "acct_1", caller: "me" }),
+    JSON.stringify({ after: 4, revision: 5, head: hash, time: 2000, action: "limit", account: "acct_1", caller: "me" }),
   ],
   ["of a newer release, of whose action nothing is known", JSON.stringify({ ...changed, action: "hold" })],
   ["in logfmt", `level=info revision=5 hash=${hash} token_id=${tokenId} msg=changed`],

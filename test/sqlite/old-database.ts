@@ -7,12 +7,7 @@ import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { applicationId, migrations } from "../../src/stores/sqlite/schema.ts";
 import { readAuthorityId } from "../../src/stores/sqlite/store-identity.ts";
 import { openMarker } from "../../src/stores/sqlite/writer/marker.ts";
-import {
-  firstLine,
-  headLine,
-  type Revocation,
-  revocationLine,
-} from "../../src/stores/sqlite/writer/revocation-line.ts";
+import { firstLine, headLine } from "../../src/stores/sqlite/writer/revocation-line.ts";
 import { aNewToken, nowMs } from "../support/token-store/builders.ts";
 
 /** The schema of the last release whose tokens had one key each, and of the one before, which gave no names. */
@@ -44,9 +39,10 @@ export function makeOldDirectory(directory: string, lives: readonly OldLife[], v
   db.pragma(`user_version = ${version}`);
   let lines = version < 3 ? "" : firstLine(readAuthorityId(db));
   let after = 0;
-  const onRevoked = (revocation: Revocation) => {
-    lines += revocationLine(after, revocation);
-    after = revocation.head.revision;
+  const onRevoked = ({ head: { revision, atMs, hash }, ...about }: OldRevocation) => {
+    const fields = { after, revision, hash: Buffer.from(hash).toString("hex"), time: atMs, ...about };
+    lines += `${JSON.stringify(fields)}\n`;
+    after = revision;
   };
   const head = db.transaction(() => fill(db, lives, onRevoked))();
   writeFileSync(files.revocationLog, after === head.revision ? lines : lines + headLine(after, head), { mode: 0o600 });
@@ -57,10 +53,17 @@ export function makeOldDirectory(directory: string, lives: readonly OldLife[], v
   return head;
 }
 
+type OldRevocation = {
+  readonly head: JournalHead;
+  readonly token_id: string;
+  readonly caller: string;
+  readonly reason: string;
+};
+
 function fill(
   db: Database.Database,
   lives: readonly OldLife[],
-  onRevoked: (revocation: Revocation) => void,
+  onRevoked: (revocation: OldRevocation) => void,
 ): JournalHead {
   const insertChange = db.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)");
   const insertToken = db.prepare("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', NULL)");
@@ -112,7 +115,7 @@ function fill(
     if (revoked !== null) {
       append("revoke", token, revoked.atMs, "ender");
       markRevoked.run(revoked.atMs, revoked.reason, head.revision, token.id);
-      onRevoked({ head, tokenId: token.id, caller: "ender", reason: revoked.reason });
+      onRevoked({ head, token_id: token.id, caller: "ender", reason: revoked.reason });
     }
   }
   return head;

@@ -48,11 +48,20 @@ it("holds each revocation by the time it is answered, and says how far it reache
   const store = await openStore(directory);
   await store.create(aNewToken({ id: first }), null, 10, at(1000, "spiffe://a"));
   const outcome = revokedIn(await store.revoke(first, "leaked", at(2000, "spiffe://b")));
-  const hash = Buffer.from(outcome.head?.hash ?? []).toString("hex");
+  const hash = Buffer.from(outcome.change?.hash ?? []).toString("hex");
   expect(linesOf(join(directory, "revocations.log"))).toEqual([
     { after: 0, revision: 0, hash: "0".repeat(64), authority: expect.stringMatching(/^[0-9a-f]{32}$/) },
     { after: 0, revision: 1, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
-    { after: 1, revision: 2, hash, time: 2000, token_id: first, caller: "spiffe://b", reason: "leaked" },
+    {
+      after: 1,
+      time: 2000,
+      revision: 2,
+      hash,
+      action: "revoke",
+      token_id: first,
+      caller: "spiffe://b",
+      reason: "leaked",
+    },
   ]);
   await store.revoke(first, "again", at(3000, "spiffe://b"));
   await store.create(aNewToken(), null, 10, at(4000));
@@ -72,7 +81,7 @@ it("holds each revocation by filter by the time it is answered, in the order of 
   const lines = linesOf(join(directory, "revocations.log")).slice(2);
   expect(lines.map(({ token_id }) => token_id)).toEqual(ids);
   expect(lines.map(({ revision, hash, reason }) => [revision, hash, reason])).toEqual(
-    revoked.map(({ head }) => [head.revision, Buffer.from(head.hash).toString("hex"), "lost"]),
+    revoked.map(({ revision, hash }) => [revision, Buffer.from(hash).toString("hex"), "lost"]),
   );
 });
 

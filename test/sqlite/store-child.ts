@@ -43,7 +43,7 @@ async function create(): Promise<object> {
     },
     null,
     1_000_000,
-    { caller: "me", atMs: Date.now(), isBearer: false },
+    { caller: "me", atMs: Date.now(), bearerKey: null },
   );
   return { id, kind: outcome.kind };
 }
@@ -81,7 +81,7 @@ async function follow(order: Record<string, unknown>): Promise<object> {
       const outcome = await store.revoke(String(order.id), "", {
         caller: "me",
         atMs: Date.now(),
-        isBearer: false,
+        bearerKey: null,
       });
       return { isRevoked: outcome?.kind === "revoked" && (await store.get(outcome.token.id))?.revokedAtMs !== null };
     }

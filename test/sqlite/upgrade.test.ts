@@ -125,9 +125,9 @@ it("a backup of the release before is restored with the log that has gone on thr
   copy.close();
   const store = await openStore(directory, 0, { log });
   const id = lives[0]?.token.id ?? "";
-  const { head } = revokedIn(await store.revoke(id, "leaked", at(nowMs + 20)));
+  const { change } = revokedIn(await store.revoke(id, "leaked", at(nowMs + 20)));
   await store[Symbol.asyncDispose]();
-  const hash = Buffer.from(head?.hash ?? []).toString("hex");
+  const hash = Buffer.from(change?.hash ?? []).toString("hex");
   said.push({
     level: 30,
     time: nowMs + 20,

@@ -30,7 +30,7 @@ it("serves several threads, each on its own line, in one journal", async () => {
   const outcomes = await Promise.all(
     Array.from({ length: 60 }, (_, index) => clients[index % 3]?.create(aNewToken(), null, 100, at(1))),
   );
-  const revisions = outcomes.map((one) => (one?.kind === "created" ? one.head.revision : 0));
+  const revisions = outcomes.map((one) => (one?.kind === "created" ? one.change.revision : 0));
   expect(revisions.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, index) => index + 1));
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
 });

@@ -48,7 +48,7 @@ const root = isPlanted
   ? plantedCopy(join(scratch.path, "planted"), [
       {
         file: "src/stores/sqlite/writer/writer.ts",
-        from: "if (!context.isBearer) {",
+        from: "if (context.bearerKey === null) {",
         to: "if (context.caller !== null) {",
       },
     ])

@@ -20,8 +20,8 @@ const timeout = 500 * time.Millisecond
 // Fake is a client whose authority is in this process and in memory: empty at first, it decides as the real one does.
 //
 // Every caller may do everything. It has one page of everything, and refuses filters that it does not know as
-// Unimplemented: Account, Types, Livemode, States and Permission of tokens, TokenId of changes and Prefix of accounts
-// are known. Changes have no hash.
+// Unimplemented: Account, Types, Livemode, States and Permission of tokens, TokenId, AfterRevision and OldestFirst of
+// changes, and Prefix of accounts are known. Changes have no hash and no facts.
 type Fake struct {
 	*tokenauthority.Client
 	service *service

@@ -202,14 +202,24 @@ func (s *service) List(_ context.Context, request *tokenv1.ListRequest) (*tokenv
 func (s *service) ListChanges(
 	_ context.Context, request *tokenv1.ListChangesRequest,
 ) (*tokenv1.ListChangesResponse, error) {
-	if err := knowsOnly(request, "token_id"); err != nil {
+	if err := knowsOnly(request, "token_id", "after_revision", "oldest_first"); err != nil {
 		return nil, err
 	}
+	newest := int64(len(s.changes))
+	if request.GetAfterRevision() > newest {
+		return nil, invalid("after_revision", "must not be beyond the newest change")
+	}
 	response := &tokenv1.ListChangesResponse{}
-	for _, change := range slices.Backward(s.changes) {
-		if request.GetTokenId() == "" || request.GetTokenId() == change.GetTokenId() {
+	for _, change := range s.changes {
+		isOf := request.GetTokenId() == "" || request.GetTokenId() == change.GetTokenId()
+		if isOf && change.GetRevision() > request.GetAfterRevision() {
 			response.Changes = append(response.Changes, change)
 		}
+	}
+	if request.GetOldestFirst() {
+		response.ReachedRevision = newest
+	} else {
+		slices.Reverse(response.Changes)
 	}
 	return response, nil
 }
@@ -270,7 +280,8 @@ func (s *service) note(action tokenv1.ChangeAction, token *tokenv1.Token) int64 
 	revision := int64(len(s.changes) + 1)
 	s.changes = append(s.changes, &tokenv1.Change{
 		Revision: revision, Action: action, TokenId: token.GetId(), Caller: "local", ChangeTime: timestamppb.New(s.now()),
-		Account: token.GetAccount(), TokenName: token.GetName(), RevokeReason: token.GetRevokeReason(),
+		Account: token.GetAccount(), TokenName: token.GetName(), TokenType: token.GetType(),
+		Reason: token.GetRevokeReason(), RevokeReason: token.GetRevokeReason(),
 	})
 	return revision
 }

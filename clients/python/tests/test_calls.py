@@ -101,17 +101,23 @@ async def test_lists_by_every_filter(client: Any) -> None:
         permission="events:read",
         created_from=now - timedelta(hours=1),
         created_before=now + timedelta(hours=1),
+        expires_from=now + timedelta(hours=1),
         expires_before=now + timedelta(days=2),
         unused_since=now + timedelta(hours=1),
         name_contains="webh",
         key_hint=token.key_hint,
         created_by="local",
+        held=False,
+        rotating=False,
     )
     assert (await client.list_tokens(wanted)).items == (token,)
     for nothing in (
         TokenFilter(account="acct_3"),
         TokenFilter(states=[TokenState.REVOKED]),
         TokenFilter(created_by="?"),
+        TokenFilter(held=True),
+        TokenFilter(rotating=True),
+        TokenFilter(expires_from=now + timedelta(days=2)),
     ):
         assert (await client.list_tokens(nothing)).items == ()
 
@@ -166,6 +172,16 @@ async def test_tells_who_did_what_to_a_token(client: Any) -> None:
     assert (revocation.revision, revocation.account) == (3, "acct_1")
     assert (revocation.token_name, revocation.revoke_reason) == (created.token.name, "lost")
     assert (await client.list_changes(ChangeFilter(caller="somebody else"))).items == ()
+
+
+async def test_follows_the_journal(client: Any) -> None:
+    created = await _create(client)
+    await client.revoke(created.token.id, "lost")
+    first = await client.list_changes(ChangeFilter(oldest_first=True), page_size=1)
+    assert [(change.revision, change.token_type) for change in first.items] == [(1, TokenType.RESTRICTED)]
+    rest = await client.list_changes(ChangeFilter(oldest_first=True, after_revision=first.reached_revision))
+    assert [(change.reason, change.facts) for change in rest.items] == [("lost", '{"reason":"lost"}')]
+    assert (first.reached_revision, rest.reached_revision) == (1, 2)
 
 
 async def test_counts_the_tokens_of_accounts(client: Any) -> None:

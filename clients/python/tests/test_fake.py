@@ -34,6 +34,7 @@ VARYING = {
     "revoked_at",
     "changed_at",
     "hash",
+    "facts",
     "next_page_token",
     "previous_page_token",
 }
@@ -98,6 +99,8 @@ def _story(client: TokenAuthority) -> list[Any]:
     tell(client.list_tokens, TokenFilter(states=[TokenState.REVOKED]))
     tell(client.list_changes)
     tell(client.list_changes, ChangeFilter(token_id=token_id))
+    tell(client.list_changes, ChangeFilter(oldest_first=True, after_revision=2))
+    tell(client.list_changes, ChangeFilter(oldest_first=True, after_revision=99))
     tell(client.list_accounts, "acct_")
     return told
 

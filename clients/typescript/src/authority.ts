@@ -72,12 +72,17 @@ export type TokenFilter = {
   readonly permission?: string;
   readonly createdFrom?: Date;
   readonly createdBefore?: Date;
+  readonly expiresFrom?: Date;
   readonly expiresBefore?: Date;
   readonly unusedSince?: Date;
   readonly nameContains?: string;
   readonly keyHint?: string;
   /** The identity of a service, or the id of a token whose key made them over REST. */
   readonly createdBy?: string;
+  /** Held by a hold of their own or of their account. */
+  readonly held?: boolean;
+  /** Two keys live now. */
+  readonly rotating?: boolean;
 };
 
 /** Filters that are given must all hold. */
@@ -88,6 +93,9 @@ export type ChangeFilter = {
   readonly account?: string;
   readonly changedFrom?: Date;
   readonly changedBefore?: Date;
+  /** Only changes after this one: for a tail, the last page's `reachedRevision`. */
+  readonly afterRevision?: number;
+  readonly oldestFirst?: boolean;
 };
 
 /** A page may be empty and have another after it. */
@@ -98,7 +106,12 @@ export type TokenPage = {
   readonly previousPageToken: string;
 };
 
-export type ChangePage = { readonly changes: readonly Change[]; readonly nextPageToken: string };
+export type ChangePage = {
+  readonly changes: readonly Change[];
+  readonly nextPageToken: string;
+  /** With `oldestFirst`: no change up to this one that passes the filters comes after this page. Else 0. */
+  readonly reachedRevision: number;
+};
 export type AccountPage = { readonly accounts: readonly Account[]; readonly nextPageToken: string };
 
 /** The token authority, as a caller sees it. Calls reject with an AuthorityError, and with nothing else. */
@@ -118,7 +131,7 @@ export type Authority = Disposable & {
   ): Promise<{ readonly token: Token; readonly revision: number }>;
   /** The token whose key has this SHA-256. */
   findByDigest(digest: Uint8Array, options?: CallOptions): Promise<Token>;
-  /** One page of the journal, newest first. */
+  /** One page of the journal, newest first or oldest first. */
   listChanges(filter?: ChangeFilter & Paging, options?: CallOptions): Promise<ChangePage>;
   eachChange(filter?: ChangeFilter, options?: CallOptions): AsyncGenerator<Change, void>;
   /** One page of accounts, by name. */
@@ -220,14 +233,14 @@ export function authorityOver({ transport, close: closeConnection }: Connection,
     },
 
     async list(
-      { types = [], states = [], createdFrom, createdBefore, expiresBefore, unusedSince, ...rest } = {},
+      { types = [], states = [], createdFrom, createdBefore, expiresFrom, expiresBefore, unusedSince, ...rest } = {},
       callOptions = {},
     ) {
       const write = () => ({
         ...rest,
         types: codesOf(types, typeCodes),
         states: codesOf(states, stateCodes),
-        ...timesOf({ createdFrom, createdBefore, expiresBefore, unusedSince }),
+        ...timesOf({ createdFrom, createdBefore, expiresFrom, expiresBefore, unusedSince }),
       });
       const { tokens, nextPageToken, previousPageToken } = await manage(rpc.list, write, callOptions);
       return { tokens: tokens.map(tokenOf), nextPageToken, previousPageToken };
@@ -249,14 +262,15 @@ export function authorityOver({ transport, close: closeConnection }: Connection,
       return tokenIn(await manage(rpc.findByDigest, () => ({ digest: new Uint8Array(digest) }), callOptions));
     },
 
-    async listChanges({ action, changedFrom, changedBefore, ...rest } = {}, callOptions = {}) {
+    async listChanges({ action, changedFrom, changedBefore, afterRevision = 0, ...rest } = {}, callOptions = {}) {
       const write = () => ({
         ...rest,
+        afterRevision: BigInt(afterRevision),
         ...(action === undefined ? {} : { action: codeOf(action, actionCodes) }),
         ...timesOf({ changedFrom, changedBefore }),
       });
-      const { changes, nextPageToken } = await manage(rpc.listChanges, write, callOptions);
-      return { changes: changes.map(changeOf), nextPageToken };
+      const { changes, nextPageToken, reachedRevision } = await manage(rpc.listChanges, write, callOptions);
+      return { changes: changes.map(changeOf), nextPageToken, reachedRevision: Number(reachedRevision) };
     },
 
     async *eachChange(filter = {}, callOptions = {}) {

@@ -17,6 +17,9 @@ export type Question = {
   readonly allowedTypes?: readonly TokenType[];
 };
 
+/** Whether the authority was asked, or the client decided from its cache without a call. */
+export type DecisionSource = "authority" | "cache";
+
 /** Who acts with an accepted key, and within which bounds. */
 export type Principal = {
   readonly kind: "principal";
@@ -28,6 +31,7 @@ export type Principal = {
   /** What a restricted key was given. Empty for the other types. */
   readonly permissions: readonly string[];
   readonly expireTime: Date | null;
+  readonly source: DecisionSource;
 };
 
 export type RefusalReason =
@@ -49,6 +53,8 @@ export type Refusal = {
   /** For support. Null with KEY_MALFORMED and KEY_UNKNOWN. */
   readonly tokenId: string | null;
   readonly account: string | null;
+  /** `authority` also for a text that cannot be a key, for which no call is made. */
+  readonly source: DecisionSource;
 };
 
 export type Decision = Principal | Refusal;
@@ -70,6 +76,7 @@ export const keyMalformed: Refusal = {
   missingPermissions: [],
   tokenId: null,
   account: null,
+  source: "authority",
 };
 
 /** Whether it is worth a call: what is not printable ASCII, or far longer than any key, is none. */
@@ -98,6 +105,7 @@ function principalOf({ tokenId, account, type, livemode, permissions, expireTime
     livemode,
     permissions,
     expireTime: expireTime === undefined ? null : timestampDate(expireTime),
+    source: "authority",
   };
 }
 
@@ -108,5 +116,6 @@ function refusalOf({ reason, missingPermissions, tokenId, account }: RefusalMess
     missingPermissions,
     tokenId: tokenId === "" ? null : tokenId,
     account: account === "" ? null : account,
+    source: "authority",
   };
 }

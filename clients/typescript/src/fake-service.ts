@@ -1,5 +1,4 @@
 import { createHash, randomInt } from "node:crypto";
-import { crc32 } from "node:zlib";
 import { create, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
@@ -15,6 +14,7 @@ import {
   type TokenService,
 } from "../gen/casapay/token/v1/token_service_pb.ts";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import { checksum } from "./checksum.ts";
 
 const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const permissionPattern = /^[a-z][a-z0-9_]{0,62}:(read|write)$/;
@@ -46,7 +46,7 @@ export function createFakeService(now: () => Date, isDown: () => boolean): Servi
 
   function note(action: ChangeAction, token: Token): bigint {
     const revision = BigInt(changes.length + 1);
-    const { account, name: tokenName, revokeReason, id: tokenId } = token;
+    const { account, name: tokenName, type: tokenType, revokeReason, id: tokenId } = token;
     const changeTime = timestampFromDate(now());
     changes.push(
       create(ChangeSchema, {
@@ -55,6 +55,8 @@ export function createFakeService(now: () => Date, isDown: () => boolean): Servi
         tokenId,
         account,
         tokenName,
+        tokenType,
+        reason: revokeReason,
         revokeReason,
         caller: "local",
         changeTime,
@@ -188,9 +190,14 @@ export function createFakeService(now: () => Date, isDown: () => boolean): Servi
 
     listChanges: (request) =>
       answer(() => {
-        knowsOnly(["tokenId"], toJson(ListChangesRequestSchema, request));
-        const { tokenId } = request;
-        return { changes: changes.filter((change) => tokenId === "" || change.tokenId === tokenId).toReversed() };
+        knowsOnly(["tokenId", "afterRevision", "oldestFirst"], toJson(ListChangesRequestSchema, request));
+        const { tokenId, afterRevision, oldestFirst } = request;
+        const newest = BigInt(changes.length);
+        checkField(afterRevision <= newest, "after_revision", "must not be beyond the newest change");
+        const found = changes.filter(
+          (change) => change.revision > afterRevision && (tokenId === "" || change.tokenId === tokenId),
+        );
+        return oldestFirst ? { changes: found, reachedRevision: newest } : { changes: found.toReversed() };
       }),
 
     listAccounts: ({ prefix }) =>
@@ -259,15 +266,4 @@ function digestOf(key: string): string {
 
 function randomText(length: number): string {
   return Array.from({ length }, () => letters[randomInt(letters.length)]).join("");
-}
-
-/** CRC-32 in base 62, most significant digit first. */
-function checksum(text: string): string {
-  let rest = crc32(text);
-  let digits = "";
-  for (let place = 0; place < 6; place += 1) {
-    digits = `${letters[rest % 62]}${digits}`;
-    rest = Math.floor(rest / 62);
-  }
-  return digits;
 }

@@ -17,8 +17,8 @@ export type FakeAuthority = Authority & {
 /**
  * A client for unit tests: its authority is empty at first, decides as the real one does, and forgets all at the end.
  * Every caller may do everything. It has one page of everything, and refuses filters that it does not know as
- * UNIMPLEMENTED: `account`, `types`, `livemode`, `states` and `permission` of tokens, `tokenId` of changes and `prefix`
- * of accounts are known. Changes have no hash.
+ * UNIMPLEMENTED: `account`, `types`, `livemode`, `states` and `permission` of tokens, `tokenId`, `afterRevision` and
+ * `oldestFirst` of changes and `prefix` of accounts are known. Changes have no hash and no facts.
  */
 export function createFakeAuthority({ now = () => new Date() }: FakeOptions = {}): FakeAuthority {
   const state = { isDown: false };

@@ -12,7 +12,7 @@ import {
 
 export type TokenType = "secret" | "publishable" | "restricted";
 export type TokenState = "active" | "expired" | "revoked";
-export type ChangeAction = "create" | "revoke";
+export type ChangeAction = "create" | "revoke" | "attest";
 
 /**
  * The record of one API key. It never holds the key. What is `unknown` is something that this client does not know yet.
@@ -42,14 +42,21 @@ export type Token = {
 export type Change = {
   readonly revision: number;
   readonly action: ChangeAction | "unknown";
+  /** Empty when an account was changed, or nothing. */
   readonly tokenId: string;
   readonly caller: string;
   readonly changeTime: Date;
   readonly hash: Uint8Array;
   readonly account: string;
   readonly tokenName: string;
-  /** Empty when none was given, and where nothing was revoked. */
+  /** Null when no token was changed. */
+  readonly tokenType: TokenType | "unknown" | null;
+  /** Why, in the words of the caller. Empty when none was given. */
+  readonly reason: string;
+  /** @deprecated Use `reason`, which every action has. */
   readonly revokeReason: string;
+  /** JSON of what was done, which the hash covers. Empty for old changes. */
+  readonly facts: string;
 };
 
 /** An owner of tokens. A count of 10,000 stands for that many or more. */
@@ -75,6 +82,7 @@ export const stateCodes = {
 export const actionCodes = {
   create: ActionCode.CREATE,
   revoke: ActionCode.REVOKE,
+  attest: ActionCode.ATTEST,
 } as const satisfies Record<ChangeAction, ActionCode>;
 
 export function tokenTypeOf(code: number): TokenType | "unknown" {
@@ -107,7 +115,7 @@ export function tokenOf(message: TokenMessage): Token {
 }
 
 export function changeOf(message: ChangeMessage): Change {
-  const { tokenId, caller, hash, account, tokenName, revokeReason } = message;
+  const { tokenId, caller, hash, account, tokenName, tokenType, reason, revokeReason, facts } = message;
   return {
     revision: Number(message.revision),
     action: nameOf(actionCodes, message.action),
@@ -117,7 +125,10 @@ export function changeOf(message: ChangeMessage): Change {
     hash,
     account,
     tokenName,
+    tokenType: tokenType === TypeCode.UNSPECIFIED ? null : tokenTypeOf(tokenType),
+    reason,
     revokeReason,
+    facts,
   };
 }
 

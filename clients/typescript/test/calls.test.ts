@@ -65,6 +65,10 @@ describe("against one authority", () => {
     });
     expect(page).toMatchObject({ tokens: [{ id: token.id }], nextPageToken: "", previousPageToken: "" });
     expect((await authority.list({ account: "acct_life", expiresBefore: expireTime })).tokens).toStrictEqual([]);
+    expect((await authority.list({ account: "acct_life", expiresFrom: expireTime })).tokens).toHaveLength(1);
+    expect((await authority.list({ account: "acct_life", held: false, rotating: false })).tokens).toHaveLength(1);
+    expect((await authority.list({ account: "acct_life", held: true })).tokens).toStrictEqual([]);
+    expect((await authority.list({ account: "acct_life", rotating: true })).tokens).toStrictEqual([]);
 
     const revoked = await authority.revoke(token.id, "lost");
     expect(revoked.token).toMatchObject({ state: "revoked", revokeReason: "lost" });
@@ -91,6 +95,16 @@ describe("against one authority", () => {
       { revision: revoked.revision, account: "acct_changes", tokenName: token.name, revokeReason: "" },
     ]);
     expect((await authority.listChanges({ ...filter, changedBefore: createTime })).changes).toStrictEqual([]);
+  });
+
+  it("follows the journal, oldest first after a revision", async () => {
+    const { token, revision } = await authority.create({ ...restricted, account: "acct_tail" });
+    const { revision: newest } = await authority.revoke(token.id, "lost");
+    const tail = { tokenId: token.id, oldestFirst: true, afterRevision: revision - 1 };
+    const first = await authority.listChanges({ ...tail, pageSize: 1 });
+    expect(first).toMatchObject({ changes: [{ revision, tokenType: "restricted" }], reachedRevision: revision });
+    const rest = await authority.listChanges({ ...tail, afterRevision: first.reachedRevision });
+    expect(rest).toMatchObject({ changes: [{ reason: "lost", facts: '{"reason":"lost"}' }], reachedRevision: newest });
   });
 
   it("counts the tokens of accounts", async () => {
@@ -142,8 +156,9 @@ describe("against one authority", () => {
     const brief = await authority.create({ ...restricted, expireTime: new Date(Date.now() + 300) });
     await expect.poll(async () => (await authority.get(brief.token.id)).state).toBe("expired");
 
-    const nobody = { kind: "refusal", missingPermissions: [], tokenId: null, account: null };
-    const somebody = { kind: "refusal", missingPermissions: [], account: "acct_1" };
+    const refusal = { kind: "refusal", missingPermissions: [], source: "authority" };
+    const nobody = { ...refusal, tokenId: null, account: null };
+    const somebody = { ...refusal, account: "acct_1" };
     expect(await authority.authenticate(key.slice(0, -1))).toStrictEqual({ ...nobody, reason: "KEY_MALFORMED" });
     expect(await authority.authenticate(unknownKey)).toStrictEqual({ ...nobody, reason: "KEY_UNKNOWN" });
     expect(await authority.authenticate(gone.key)).toStrictEqual({

@@ -18,7 +18,7 @@ async function story(authority: Authority): Promise<readonly unknown[]> {
     told.push(
       JSON.parse(
         JSON.stringify(answer, (name, value) =>
-          name === "lastUseTime" || (/(?:Time|hash|Hint|message|PageToken)$/.test(name) && value !== null)
+          name === "lastUseTime" || (/(?:Time|hash|facts|Hint|message|PageToken)$/.test(name) && value !== null)
             ? name
             : (ids.get(value) ?? value),
         ),
@@ -73,6 +73,8 @@ async function story(authority: Authority): Promise<readonly unknown[]> {
   await tell(authority.list({ states: ["revoked"] }));
   await tell(authority.listChanges());
   await tell(authority.listChanges({ tokenId: token.id }));
+  await tell(authority.listChanges({ oldestFirst: true, afterRevision: 2 }));
+  await tell(authority.listChanges({ oldestFirst: true, afterRevision: 99 }));
   await tell(authority.listAccounts({ prefix: "acct_" }));
   return told;
 }

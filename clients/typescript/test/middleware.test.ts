@@ -211,7 +211,8 @@ it("guards no route that does not say its permissions", () => {
 });
 
 it("answers 403 for a reason that it does not know, which a newer authority may have", async () => {
-  const refusal = { kind: "refusal", reason: "UNKNOWN", missingPermissions: [], tokenId: null, account: null } as const;
+  const nobody = { missingPermissions: [], tokenId: null, account: null };
+  const refusal = { kind: "refusal", reason: "UNKNOWN", source: "authority", ...nobody } as const;
   const newer: Authenticator = { authenticate: () => Promise.resolve(refusal) };
   const handle = withKey(newer, options, () => new Response("reached"));
   const response = await handle(new Request("http://api.test/", { headers: { "x-api-key": unknownKey } }));
@@ -220,7 +221,8 @@ it("answers 403 for a reason that it does not know, which a newer authority may 
 
 it("lets nothing but permissions into a header, whatever the stand-in for a client has let pass", async () => {
   const reason = "INSUFFICIENT_PERMISSIONS";
-  const refusal = { kind: "refusal", reason, missingPermissions: [], tokenId: null, account: null } as const;
+  const nobody = { missingPermissions: [], tokenId: null, account: null };
+  const refusal = { kind: "refusal", reason, source: "authority", ...nobody } as const;
   const lenient: Authenticator = { authenticate: () => Promise.resolve(refusal) };
   const hostile = ['a:read", x="', "a:read\r\nset-cookie: a=b", "ä:read"];
   for (const [requiredPermissions, scope] of [

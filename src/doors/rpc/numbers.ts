@@ -20,6 +20,12 @@ export const numberOfState = {
 export const numberOfAction = {
   create: ActionNumber.CREATE,
   revoke: ActionNumber.REVOKE,
+  rotate_key: ActionNumber.ROTATE_KEY,
+  end_key: ActionNumber.END_KEY,
+  cancel_rotation: ActionNumber.CANCEL_ROTATION,
+  hold: ActionNumber.HOLD,
+  resume: ActionNumber.RESUME,
+  close: ActionNumber.CLOSE,
   attest: ActionNumber.ATTEST,
 } satisfies Record<Action, ActionNumber>;
 
@@ -31,6 +37,7 @@ export const numberOfReason = {
   LIVEMODE_MISMATCH: ReasonNumber.LIVEMODE_MISMATCH,
   TYPE_NOT_ALLOWED: ReasonNumber.TYPE_NOT_ALLOWED,
   INSUFFICIENT_PERMISSIONS: ReasonNumber.INSUFFICIENT_PERMISSIONS,
+  KEY_RETIRED: ReasonNumber.KEY_RETIRED,
 } satisfies Record<RefusalReason, ReasonNumber>;
 
 /** The words by their numbers; undefined at a number that has none. */

@@ -15,7 +15,7 @@ import {
 import type { Change } from "../../authority/journal.ts";
 import type { Outcome } from "../../authority/judge.ts";
 import { keyPrefix } from "../../authority/key.ts";
-import { stateOf, type Token } from "../../authority/token.ts";
+import { endOfKey, stateOf, type Token } from "../../authority/token.ts";
 import type { Account } from "../../authority/token-store.ts";
 import { numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
 import { toTimestamp } from "./timestamp.ts";
@@ -89,7 +89,7 @@ export function toAuthenticateResponse(outcome: Outcome): AuthenticateResponse {
         type: numberOfType[token.type],
         livemode: token.livemode,
         permissions: [...token.permissions],
-        expireTime: toTimestamp(token.expiresAtMs),
+        expireTime: toTimestamp(endOfKey(token)),
       },
     },
   });

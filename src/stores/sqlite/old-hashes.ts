@@ -56,7 +56,7 @@ export function createAttestation(): Attestation {
 }
 
 /** The change that covers what older hashes have left out. It is done to nothing, and comes first after them. */
-export const attestAction = "attest";
+export const attestAction = "attest" as const;
 const attester = "upgrade";
 
 /** The newest change whose hash is of version 1; 0 when there is none. */

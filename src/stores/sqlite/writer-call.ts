@@ -1,9 +1,8 @@
-import type { ChangeContext } from "../../authority/journal.ts";
+import type { ChangeContext, MadeChange } from "../../authority/journal.ts";
 import type {
   CreateOutcome,
   CreateRequestRecord,
   NewToken,
-  RevokedToken,
   RevokeOutcome,
   TokenFilter,
   TokenUse,
@@ -46,7 +45,7 @@ export type WriterCall = ChangeCall | BackgroundCall;
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
-  | { readonly method: "revokeMatching"; readonly revoked: readonly RevokedToken[] }
+  | { readonly method: "revokeMatching"; readonly changes: readonly MadeChange[] }
   | { readonly method: "done" }
   | { readonly method: "failed"; readonly failure: Failure };
 

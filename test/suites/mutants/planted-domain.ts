@@ -45,15 +45,15 @@ export const plantedDomain = [
   {
     name: "the store does not ask whether the maker is good",
     file: "src/stores/sqlite/writer/writer.ts",
-    from: "if (!context.isBearer) {",
+    from: "if (context.bearerKey === null) {",
     to: "if (context.caller !== null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
     name: "the maker's end is judged by the time that was asked for, not by that of the change",
     file: "src/stores/sqlite/writer/writer.ts",
-    from: "toToken(row), subject, timeOf(context));",
-    to: "toToken(row), subject, context.atMs);",
+    from: "toStoredToken(row), subject, timeOf(context));",
+    to: "toStoredToken(row), subject, context.atMs);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
@@ -94,8 +94,8 @@ export const plantedDomain = [
   {
     name: "a revocation has no log line of a change",
     file: "src/authority/token-authority.ts",
-    from: "if (outcome.head !== null) {",
-    to: "if (outcome.head === null && outcome.token === null) {",
+    from: "if (outcome.change !== null) {",
+    to: "if (outcome.change === null && outcome.token === null) {",
     tests: ["test/calls/changes-logged.test.ts"],
   },
   {

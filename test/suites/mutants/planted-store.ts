@@ -3,8 +3,8 @@ export const plantedStore = [
   {
     name: "tokens revoked by filter are not in the revocation log",
     file: "src/stores/sqlite/writer/writer-loop.ts",
-    from: 'if (call.method === "revokeMatching" && answered?.method',
-    to: 'if (call.method !== "revokeMatching" && answered?.method',
+    from: "    return answered.changes;",
+    to: "    return [];",
     tests: ["test/sqlite/revocation-log.test.ts"],
   },
   {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { ChangeContext } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
-import type { Token } from "../../../src/authority/token.ts";
+import { asUnused, type StoredToken, type Token } from "../../../src/authority/token.ts";
 import type {
   ChangeFilter,
   ChangeQuery,
@@ -36,13 +36,19 @@ export function aRequest(id: string, body = "body", sealedKey = `sealed ${id}`):
   return { id, bodyDigest: createHash("sha256").update(body).digest(), sealedKey: Buffer.from(sealedKey) };
 }
 
+/** A token of one key that was used last at this time. */
+export function usedAt(token: StoredToken, lastUsedAtMs: number | null): Token {
+  const { keys, ...unused } = asUnused(token);
+  return { ...unused, lastUsedAtMs, keys: keys.map((key) => ({ ...key, lastUsedAtMs })) };
+}
+
 export function at(atMs: number, caller = "spiffe://casapay/till"): ChangeContext {
-  return { caller, atMs, isBearer: false };
+  return { caller, atMs, bearerKey: null };
 }
 
 /** A change that the bearer of this token's key makes. */
-export function byBearer(maker: Pick<Token, "id">, atMs: number): ChangeContext {
-  return { caller: maker.id, atMs, isBearer: true };
+export function byBearer(maker: Pick<Token, "id" | "issueRevision">, atMs: number): ChangeContext {
+  return { caller: maker.id, atMs, bearerKey: maker.issueRevision };
 }
 
 export const everything: TokenFilter = {

@@ -7,7 +7,7 @@ import {
   createFacts,
   emptyHead,
   hashChange,
-  revokeFacts,
+  reasonFacts,
 } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import { answerBytes, type Token } from "../../../src/authority/token.ts";
@@ -247,7 +247,7 @@ export function describeReads(rig: StoreRig): void {
 
     it("answers every fact of a change, newest first, with the hash that continues the chain", async () => {
       const facts = aNewToken();
-      const { head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "maker")));
+      const { change } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "maker")));
       const revoked = revokedIn(await rig.store.revoke(facts.id, "leaked", at(nowMs + 1, "ender")));
       const about = { subject: { tokenId: facts.id }, account: "acct_1", tokenName: "Till 7", tokenType: facts.type };
       const shared = { ...about, hash: expect.anything() };
@@ -257,12 +257,12 @@ export function describeReads(rig: StoreRig): void {
       };
       const ended = {
         ...{ revision: 2, atMs: nowMs + 1, caller: "ender", action: "revoke", ...shared, reason: "leaked" },
-        facts: revokeFacts("leaked"),
+        facts: reasonFacts("leaked"),
       };
       for (const tokenId of [null, facts.id]) {
         const page = await rig.store.listChanges(aChangeQuery({ tokenId }));
         expect(page).toEqual({ changes: [ended, created], next: null });
-        expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.head?.hash), hex(head.hash)]);
+        expect(page?.changes.map(({ hash }) => hex(hash))).toEqual([hex(revoked.change?.hash), hex(change.hash)]);
       }
     });
 
@@ -499,7 +499,7 @@ export function describeReads(rig: StoreRig): void {
       const token = await create({}, at(nowMs));
       const outcome = revokedIn(await rig.store.revoke(token.id, "", at(nowMs + 1)));
       expect(rig.store.head()).toMatchObject({ revision: 2, atMs: nowMs + 1 });
-      expect(hex(rig.store.head().hash)).toBe(hex(outcome.head?.hash));
+      expect(hex(rig.store.head().hash)).toBe(hex(outcome.change?.hash));
     });
   });
 }

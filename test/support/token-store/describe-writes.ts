@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { createFacts, emptyHead, hashChange, revokeFacts } from "../../../src/authority/journal.ts";
+import { createFacts, emptyHead, hashChange, reasonFacts } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
-import type { Token } from "../../../src/authority/token.ts";
+import { asUnused, type Token } from "../../../src/authority/token.ts";
 import { lastUsePrecisionMs, type NewToken, requestMemoryMs } from "../../../src/authority/token-store.ts";
 import {
   aChangeQuery,
@@ -16,6 +16,7 @@ import {
   nowMs,
   revokedIn,
   sealedKeyIn,
+  usedAt,
 } from "./builders.ts";
 import type { StoreRig } from "./store-rig.ts";
 
@@ -36,10 +37,11 @@ export function describeWrites(rig: StoreRig): void {
         revokeReason: "",
         createRevision: 1,
         issueRevision: 1,
+        keyEndsAtMs: null,
         revokeRevision: null,
       });
       expect(await rig.store.findByDigest(digest)).toEqual(token);
-      expect(await rig.store.get(token.id)).toEqual({ ...token, lastUsedAtMs: null });
+      expect(await rig.store.get(token.id)).toEqual(asUnused(token));
     });
 
     it("is seen by any read that starts after its answer", async () => {
@@ -52,7 +54,7 @@ export function describeWrites(rig: StoreRig): void {
 
     it("appends one row to the journal, whose hash continues the chain", async () => {
       const facts = aNewToken();
-      const { head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "me")));
+      const { change: head } = createdIn(await rig.store.create(facts, null, anyLimit, at(nowMs, "me")));
       const row = { revision: 1, atMs: nowMs, caller: "me", action: "create" as const, subject: { tokenId: facts.id } };
       expect(head.revision).toBe(1);
       expect(head.atMs).toBe(nowMs);
@@ -103,13 +105,13 @@ export function describeWrites(rig: StoreRig): void {
 
     it("gives every change its own revision, without gaps, when many come at once", async () => {
       const earlier = await Promise.all(Array.from({ length: 20 }, () => create()));
-      const heads = await Promise.all([
+      const changes = await Promise.all([
         ...Array.from({ length: 100 }, async () =>
           createdIn(await rig.store.create(aNewToken(), null, anyLimit, at(nowMs))),
         ),
         ...earlier.map(async (token) => revokedIn(await rig.store.revoke(token.id, "", at(nowMs)))),
       ]);
-      const revisions = heads.map(({ head }) => head?.revision).toSorted((a = 0, b = 0) => a - b);
+      const revisions = changes.map(({ change }) => change?.revision).toSorted((a = 0, b = 0) => a - b);
       expect(revisions).toEqual(Array.from({ length: 120 }, (_, index) => index + 21));
       expect(rig.store.head().revision).toBe(140);
     });
@@ -155,7 +157,7 @@ export function describeWrites(rig: StoreRig): void {
       const again = await rig.store.create(aNewToken(), aRequest("1", "b", "other"), anyLimit, at(nowMs + 1));
       expect(again).toEqual({
         kind: "replayed",
-        token: { ...first.token, lastUsedAtMs: null },
+        token: asUnused(first.token),
         sealedKey: expect.anything(),
       });
       expect(sealedKeyIn(again)).toBe("sealed");
@@ -232,8 +234,7 @@ export function describeWrites(rig: StoreRig): void {
       expect(await rig.store.create(aNewToken(), request, anyLimit, at(nowMs + 9))).toEqual({
         kind: "replayed",
         token: {
-          ...token,
-          lastUsedAtMs: nowMs + 5,
+          ...usedAt(token, nowMs + 5),
           revokedAtMs: nowMs + 7,
           revokeReason: "leaked",
           revokeRevision: 2,
@@ -288,14 +289,14 @@ export function describeWrites(rig: StoreRig): void {
       const context = at(nowMs + 5, "me");
       const revoked = await rig.store.revokeMatching([...revisions, 999], ofAccount("a"), "leaked", context);
       expect(revoked).toMatchObject([
-        { tokenId: third?.id, head: { revision: 6, atMs: nowMs + 5 } },
-        { tokenId: first?.id, head: { revision: 7, atMs: nowMs + 5 } },
+        { subject: { tokenId: third?.id }, revision: 6, atMs: nowMs + 5, caller: "me", reason: "leaked" },
+        { subject: { tokenId: first?.id }, revision: 7, atMs: nowMs + 5, caller: "me", reason: "leaked" },
       ]);
-      expect(hex(rig.store.head().hash)).toBe(hex(revoked[1]?.head.hash));
+      expect(hex(rig.store.head().hash)).toBe(hex(revoked[1]?.hash));
       const page = await rig.store.listChanges(aChangeQuery({ afterRevision: 5 }));
       expect(page?.changes).toMatchObject([
-        { subject: { tokenId: first?.id }, caller: "me", reason: "leaked", facts: revokeFacts("leaked") },
-        { subject: { tokenId: third?.id }, caller: "me", reason: "leaked", facts: revokeFacts("leaked") },
+        { subject: { tokenId: first?.id }, caller: "me", reason: "leaked", facts: reasonFacts("leaked") },
+        { subject: { tokenId: third?.id }, caller: "me", reason: "leaked", facts: reasonFacts("leaked") },
       ]);
       expect(await rig.store.get(first?.id ?? "")).toMatchObject({ revokedAtMs: nowMs + 5, revokeReason: "leaked" });
       expect(await rig.store.get(other?.id ?? "")).toMatchObject({ revokedAtMs: null });
@@ -350,18 +351,18 @@ export function describeWrites(rig: StoreRig): void {
         action: "revoke" as const,
         subject: { tokenId: facts.id },
       };
-      expect(outcome.token).toEqual({ ...revoked, lastUsedAtMs: null });
-      expect(outcome.head).toMatchObject({ revision: 2, atMs: nowMs + 5 });
-      expect(hex(outcome.head?.hash)).toBe(hex(hashChange(before.head.hash, row, revokeFacts("leaked"))));
+      expect(outcome.token).toEqual(asUnused(revoked));
+      expect(outcome.change).toMatchObject({ revision: 2, atMs: nowMs + 5 });
+      expect(hex(outcome.change?.hash)).toBe(hex(hashChange(before.change.hash, row, reasonFacts("leaked"))));
       expect(await rig.store.findByDigest(facts.digest)).toEqual(revoked);
-      expect(await rig.store.get(facts.id)).toEqual({ ...revoked, lastUsedAtMs: null });
+      expect(await rig.store.get(facts.id)).toEqual(asUnused(revoked));
     });
 
     it("again changes nothing, appends nothing, and answers the first time, reason and revision", async () => {
       const token = await create();
       const first = revokedIn(await rig.store.revoke(token.id, "first", at(nowMs + 1)));
       const again = await rig.store.revoke(token.id, "second", at(nowMs + 2));
-      expect(again).toEqual({ ...first, head: null });
+      expect(again).toEqual({ ...first, change: null });
       expect(await rig.store.get(token.id)).toEqual(first.token);
       expect(rig.store.head().revision).toBe(2);
     });
@@ -373,7 +374,7 @@ export function describeWrites(rig: StoreRig): void {
           revokedIn(await rig.store.revoke(token.id, `reason ${index}`, at(nowMs + index))),
         ),
       );
-      expect(outcomes.filter(({ head }) => head !== null)).toHaveLength(1);
+      expect(outcomes.filter(({ change }) => change !== null)).toHaveLength(1);
       expect(new Set(outcomes.map((outcome) => outcome.token.revokeReason)).size).toBe(1);
       expect(rig.store.head().revision).toBe(2);
     });
@@ -447,7 +448,12 @@ export function describeWrites(rig: StoreRig): void {
     });
 
     it("is refused when no token is the maker", async () => {
-      const ask = await rig.store.create(aNewToken(), null, anyLimit, byBearer({ id: mintTokenId() }, nowMs));
+      const ask = await rig.store.create(
+        aNewToken(),
+        null,
+        anyLimit,
+        byBearer({ id: mintTokenId(), issueRevision: 1 }, nowMs),
+      );
       expect(ask).toEqual(refused("KEY_UNKNOWN"));
     });
 

@@ -3,7 +3,7 @@ import type { Change } from "../../../src/authority/journal.ts";
 import { missingPermissions } from "../../../src/authority/permission.ts";
 import { answerBytes, stateOf, type Token, tokenStates, tokenTypes } from "../../../src/authority/token.ts";
 import type { ChangeFilter, TokenFilter, TokenQuery, TokenStore } from "../../../src/authority/token-store.ts";
-import { aNewToken, anyLimit, at, createdIn, nowMs, revokedIn } from "./builders.ts";
+import { aNewToken, anyLimit, at, createdIn, nowMs, revokedIn, usedAt } from "./builders.ts";
 
 const resources = ["charges", "refunds", "my_charges"] as const;
 const permission = fc
@@ -56,7 +56,7 @@ export async function populate(store: TokenStore): Promise<readonly Token[]> {
       await store.recordUses([{ issueRevision: token.issueRevision, usedAtMs: life.usedAtMs }]);
     }
     const revoked = life.isRevoked ? revokedIn(await store.revoke(token.id, "", at(life.createdAtMs + 1))) : null;
-    tokens.push({ ...(revoked?.token ?? token), lastUsedAtMs: life.usedAtMs });
+    tokens.push(usedAt(revoked?.token ?? token, life.usedAtMs));
   }
   return tokens;
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach } from "vitest";
-import type { Token } from "../../../src/authority/token.ts";
+import { asUnused, type Token } from "../../../src/authority/token.ts";
 import type { NewToken, TokenStore } from "../../../src/authority/token-store.ts";
 import { aNewToken, anyLimit, at, createdIn, nowMs, revokedIn } from "./builders.ts";
 
@@ -65,7 +65,7 @@ export function openStoreForEach<Store extends OpenStore>(kind: StoreKind<Store>
     },
     async create(facts = {}, context = at(nowMs)) {
       const outcome = await store.create(aNewToken(facts), null, anyLimit, context);
-      return { ...createdIn(outcome).token, lastUsedAtMs: null };
+      return asUnused(createdIn(outcome).token);
     },
     async revoke(token, atMs = nowMs) {
       return revokedIn(await store.revoke(token.id, "leaked", at(atMs))).token;

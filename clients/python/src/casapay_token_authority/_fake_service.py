@@ -165,9 +165,15 @@ class FakeService:
         return token_service_pb2.ListResponse(tokens=[each for each in shown if is_wanted(each)])
 
     def _list_changes(self, request: token_service_pb2.ListChangesRequest) -> Message:
-        _knows_only(request, {"token_id"})
-        found = [each for each in reversed(self._changes) if request.token_id in ("", each.token_id)]
-        return token_service_pb2.ListChangesResponse(changes=found)
+        _knows_only(request, {"token_id", "after_revision", "oldest_first"})
+        newest = len(self._changes)
+        if request.after_revision > newest:
+            raise _invalid("after_revision", "must not be beyond the newest change")
+        later = self._changes[request.after_revision :]
+        found = [each for each in later if request.token_id in ("", each.token_id)]
+        if request.oldest_first:
+            return token_service_pb2.ListChangesResponse(changes=found, reached_revision=newest)
+        return token_service_pb2.ListChangesResponse(changes=found[::-1])
 
     def _list_accounts(self, request: token_service_pb2.ListAccountsRequest) -> Message:
         tokens = [each for each in map(self._shown, self._kept) if each.account.startswith(request.prefix)]
@@ -213,6 +219,8 @@ class FakeService:
             change_time=self._now(),
             account=token.account,
             token_name=token.name,
+            token_type=token.type,
+            reason=token.revoke_reason,
             revoke_reason=token.revoke_reason,
         )
         self._changes.append(change)

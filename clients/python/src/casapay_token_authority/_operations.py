@@ -142,11 +142,14 @@ class Operations:
             permission=wanted.permission,
             created_from=_timestamp(wanted.created_from),
             created_before=_timestamp(wanted.created_before),
+            expires_from=_timestamp(wanted.expires_from),
             expires_before=_timestamp(wanted.expires_before),
             unused_since=_timestamp(wanted.unused_since),
             name_contains=wanted.name_contains,
             key_hint=wanted.key_hint,
             created_by=wanted.created_by,
+            held=wanted.held,
+            rotating=wanted.rotating,
         )
         read = _reader(
             token_service_pb2.ListResponse,
@@ -167,10 +170,16 @@ class Operations:
             account=wanted.account,
             changed_from=_timestamp(wanted.changed_from),
             changed_before=_timestamp(wanted.changed_before),
+            after_revision=wanted.after_revision,
+            oldest_first=wanted.oldest_first,
         )
         read = _reader(
             token_service_pb2.ListChangesResponse,
-            lambda answer: Page(tuple(map(_change, answer.changes)), answer.next_page_token or None),
+            lambda answer: Page(
+                tuple(map(_change, answer.changes)),
+                answer.next_page_token or None,
+                reached_revision=answer.reached_revision,
+            ),
         )
         return Operation(_SERVICE + "ListChanges", request, read, self._settings.timeout)
 
@@ -265,7 +274,12 @@ def _change(message: token_service_pb2.Change) -> Change:
         hash=message.hash,
         account=message.account,
         token_name=message.token_name,
+        token_type=_word(TokenType, token_pb2.TokenType, "TOKEN_TYPE_", message.token_type)
+        if message.token_type
+        else None,
+        reason=message.reason,
         revoke_reason=message.revoke_reason,
+        facts=message.facts,
     )
 
 

@@ -2,7 +2,8 @@
 
 It is empty at first, decides as the real one does, and forgets all at the end. Every caller may do everything. It has
 one page of everything, and refuses filters that it does not know as UNIMPLEMENTED: `account`, `types`, `livemode`,
-`states` and `permission` of tokens, `token_id` of changes and the prefix of accounts are known. Changes have no hash.
+`states` and `permission` of tokens, `token_id`, `after_revision` and `oldest_first` of changes, and the prefix of
+accounts are known. Changes have no hash and no facts.
 """
 
 from collections.abc import Callable

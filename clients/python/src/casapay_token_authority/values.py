@@ -34,6 +34,7 @@ class ChangeAction(StrEnum):
 
     CREATE = "create"
     REVOKE = "revoke"
+    ATTEST = "attest"
     UNKNOWN = "unknown"
     """Of a server that is newer than this package."""
 
@@ -133,18 +134,25 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of the journal: a token was created, or revoked."""
+    """One row of the journal: what was done to a token or to an account."""
 
     revision: int
     action: ChangeAction
     token_id: str
+    """Empty when an account was changed, or nothing."""
     caller: str
     changed_at: datetime
     hash: bytes
     account: str
     token_name: str
+    token_type: TokenType | None
+    """None when no token was changed."""
+    reason: str
+    """Why, in the words of the caller. Empty when none was given."""
     revoke_reason: str
-    """Empty when none was given, and where nothing was revoked."""
+    """Deprecated: use reason, which every action has."""
+    facts: str
+    """JSON of what was done, which the hash covers. Empty for old changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +178,17 @@ class TokenFilter:
     """Only tokens whose key covers this permission."""
     created_from: datetime | None = None
     created_before: datetime | None = None
+    expires_from: datetime | None = None
     expires_before: datetime | None = None
     unused_since: datetime | None = None
     name_contains: str = ""
     key_hint: str = ""
     created_by: str = ""
     """The identity of a service, or the id of a token whose key made them over REST."""
+    held: bool | None = None
+    """Whether a hold of the token's own, or of its account, is on it."""
+    rotating: bool | None = None
+    """Whether two keys live now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +202,9 @@ class ChangeFilter:
     account: str = ""
     changed_from: datetime | None = None
     changed_before: datetime | None = None
+    after_revision: int = 0
+    """Only changes after this one: for a tail, the last page's `reached_revision`."""
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +215,5 @@ class Page(Generic[_Item]):
     next_page_token: str | None
     previous_page_token: str | None = None
     """Of older answers only `list_tokens` has it."""
+    reached_revision: int = 0
+    """Of `list_changes` with `oldest_first`: no change up to this one that passes the filters comes after this page."""

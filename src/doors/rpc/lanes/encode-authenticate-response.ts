@@ -1,5 +1,5 @@
 import type { Outcome } from "../../../authority/judge.ts";
-import type { StoredToken } from "../../../authority/token.ts";
+import { endOfKey, type StoredToken } from "../../../authority/token.ts";
 import { preparedAnswer } from "../../../calls/prepared-answers.ts";
 import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
 import { lengthPrefixedText } from "../../../wire/protobuf/length-prefixed.ts";
@@ -29,15 +29,16 @@ export function encodeAuthenticateResponse(outcome: Outcome): Uint8Array {
   }
 }
 
-/** The whole answer for a key that may pass: it depends on the token alone, and holds no key. */
+/** The whole answer for a key that may pass: it depends on the token and the end of this key, and holds no key. */
 function encodePrincipal(token: StoredToken): Uint8Array {
+  const endsAtMs = endOfKey(token);
   const principal =
     stringField(1, token.id) +
     stringField(2, token.account) +
     varintField(3, numberOfType[token.type]) +
     varintField(4, token.livemode ? 1 : 0) +
     stringFields(5, token.permissions) +
-    (token.expiresAtMs === null ? "" : messageField(6, timestamp(token.expiresAtMs)));
+    (endsAtMs === null ? "" : messageField(6, timestamp(endsAtMs)));
   const text = lengthPrefixedText(messageField(1, principal));
   return Buffer.from(text, "latin1");
 }

@@ -46,7 +46,8 @@ export async function readMissedRevocations(
       return true;
     }
     later.set(line.revision, merge(later.get(line.revision), line));
-    return line.takeaway !== null && findToken.get(line.takeaway.tokenId) !== undefined;
+    const subject = line.takeaway?.subject;
+    return subject !== undefined && "tokenId" in subject && findToken.get(subject.tokenId) !== undefined;
   }
 
   for (const file of files) {

@@ -11,8 +11,9 @@ import { openCopy } from "../open-database.ts";
 import { unmarkBackup } from "../schema.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { openMarker, readMarker } from "../writer/marker.ts";
+import type { Takeaway } from "../writer/revocation-line.ts";
 import { openRevocationLog, unfinishedLog } from "../writer/revocation-log.ts";
-import { createWriter } from "../writer/writer.ts";
+import { createWriter, type Writer } from "../writer/writer.ts";
 import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
 import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
 
@@ -32,15 +33,21 @@ export type RestoreOrder = {
   readonly acceptLost: boolean;
 };
 
-export type Restored = {
+/** What became of the changes that the files tell of. */
+type Counts = {
+  revokedAgain: number;
+  /** Other changes: ends of keys, holds, closures. */
+  changedAgain: number;
+  /** What the backup has already, or an earlier change has brought about. */
+  knownAlready: number;
+  /** Of tokens that were created after the backup and are lost: their keys are unknown from now on. */
+  ofLostTokens: number;
+};
+
+export type Restored = Readonly<Counts> & {
   readonly backupHead: JournalHead;
-  /** With what was revoked again. */
+  /** With what was done again. */
   readonly head: JournalHead;
-  readonly revokedAgain: number;
-  /** Revoked before the backup already. */
-  readonly alreadyRevoked: number;
-  /** Tokens that were created after the backup and are lost: their keys are unknown from now on. */
-  readonly ofLostTokens: number;
   /** The newest change that the files tell of. */
   readonly reached: number;
   readonly gaps: MissedRevocations["gaps"];
@@ -161,33 +168,48 @@ function findLive(db: Database.Database, nowMs: number): LiveTokens {
 const noRoomToMake = { noteFull() {}, giveUpBallast: () => false };
 
 /** In one transaction with what makes a database of the backup. */
-function takeAwayAgain(
-  db: Database.Database,
-  { takeaways }: MissedRevocations,
-): Pick<Restored, "revokedAgain" | "alreadyRevoked" | "ofLostTokens"> {
+function takeAwayAgain(db: Database.Database, { takeaways }: MissedRevocations): Counts {
   // A backup's journal ends where it was made. Now it goes on.
   db.transaction(attestOldChanges).immediate(db);
   const writer = createWriter(db);
-  const counts = { revokedAgain: 0, alreadyRevoked: 0, ofLostTokens: 0 };
+  const counts = { revokedAgain: 0, changedAgain: 0, knownAlready: 0, ofLostTokens: 0 };
   writer.transact(() => {
-    for (const { tokenId, atMs, caller, reason } of takeaways) {
-      const outcome = writer.revoke({
-        method: "revoke",
-        id: tokenId,
-        reason,
-        context: { caller: `restore:${caller}`, atMs, isBearer: false },
-      });
-      if (outcome?.kind !== "revoked") {
-        counts.ofLostTokens += 1;
-      } else if (outcome.head === null) {
-        counts.alreadyRevoked += 1;
-      } else {
-        counts.revokedAgain += 1;
-      }
+    for (const takeaway of takeaways) {
+      counts[takeAgain(writer, takeaway)] += 1;
     }
     unmarkBackup(db);
   });
   return counts;
+}
+
+/** Does it again, unless the backup has it done, or its token is lost. */
+function takeAgain(writer: Writer, takeaway: Takeaway): keyof Counts {
+  const { action, subject, ends, reason } = takeaway;
+  const context = { caller: `restore:${takeaway.caller}`, atMs: takeaway.atMs, bearerKey: null };
+  const id = "tokenId" in subject ? subject.tokenId : "";
+  switch (action) {
+    case "revoke": {
+      const outcome = writer.revoke({ method: "revoke", id, reason, context });
+      if (outcome?.kind !== "revoked") {
+        return "ofLostTokens";
+      }
+      return outcome.change === null ? "knownAlready" : "revokedAgain";
+    }
+    // What was issued is lost. What has ended, or was to end, must.
+    case "rotate_key":
+    case "end_key":
+    case "cancel_rotation": {
+      const outcome = writer.endKeys({ id, ends, context });
+      if (outcome === null) {
+        return "ofLostTokens";
+      }
+      return outcome.change === null ? "knownAlready" : "changedAgain";
+    }
+    case "hold":
+    case "resume":
+    case "close":
+      throw new StartError(`the files tell of the action ${action}, which this release cannot do again`);
+  }
 }
 
 function requireComplete({ reached, gaps, unreadable }: MissedRevocations, backupHead: JournalHead): void {

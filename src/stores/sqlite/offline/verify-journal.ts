@@ -1,7 +1,15 @@
 import type Database from "better-sqlite3";
-import { createFacts, emptyHead, hashChange, type JournalHead, revokeFacts } from "../../../authority/journal.ts";
+import {
+  createFacts,
+  emptyHead,
+  hashChange,
+  type JournalHead,
+  keyFacts,
+  reasonFacts,
+} from "../../../authority/journal.ts";
 import type { StoredToken } from "../../../authority/token.ts";
 import { dataFiles } from "../data-directory.ts";
+import { readFacts } from "../made-changes.ts";
 import {
   type Attestation,
   attestAction,
@@ -58,12 +66,19 @@ type TokenWithChangesRow = {
 };
 
 type KeyRow = {
+  readonly digest: Uint8Array;
   readonly token_revision: number;
   readonly issue_revision: number;
+  readonly key_hint: string;
   readonly ends_at_ms: number | null;
   readonly end_revision: number | null;
-  readonly token_id: string | null;
 };
+type KeyOfTokenRow = Pick<KeyRow, "token_revision" | "issue_revision" | "ends_at_ms" | "end_revision"> & {
+  readonly token_id: string | null;
+  /** Whether anything was done to its token but to create and to revoke it. */
+  readonly has_later: number;
+};
+type LaterChangeRow = { readonly revision: number; readonly action: string; readonly facts: string | null };
 
 const changesSql = `SELECT journal.revision AS change_revision, journal.at_ms, journal.caller, journal.action,
     journal.token_revision, journal.account AS subject_account, journal.facts, journal.hash, token_key.digest,
@@ -82,10 +97,18 @@ const tokensSql = `SELECT token.revision, token.id, token.revoked_at_ms, token.r
   WHERE token.revision > ? ORDER BY token.revision LIMIT ?`;
 
 const keysSql = `SELECT token_key.token_revision, token_key.issue_revision, token_key.ends_at_ms, token_key.end_revision,
-    token.id AS token_id
+    token.id AS token_id,
+    EXISTS (SELECT 1 FROM journal INDEXED BY journal_later
+      WHERE journal.token_revision = token_key.token_revision AND action NOT IN ('create', 'revoke')) AS has_later
   FROM token_key LEFT JOIN token ON token.revision = token_key.token_revision
   WHERE (token_key.token_revision, token_key.issue_revision) > (?, ?)
   ORDER BY token_key.token_revision, token_key.issue_revision LIMIT ?`;
+
+const keysOfTokenSql = `SELECT digest, token_revision, issue_revision, key_hint, ends_at_ms, end_revision
+  FROM token_key WHERE token_revision = ?`;
+
+const laterChangesSql = `SELECT revision, action, facts FROM journal INDEXED BY journal_later
+  WHERE token_revision = ? AND action NOT IN ('create', 'revoke') ORDER BY revision`;
 
 /**
  * Checks the chain of the journal, each change against its token, each token and key against its changes, and, when a
@@ -180,7 +203,8 @@ function verifyChanges(
 /** The hash that the change must have, by its row, its token and the change before. */
 function changeHash(row: ChangeWithTokenRow, before: JournalHead, isOld: boolean): Uint8Array {
   const where = `revision ${row.change_revision}`;
-  if (row.action !== "create" && row.action !== "revoke") {
+  const isOfKeys = isKeyAction(row.action) && !isOld;
+  if (row.action !== "create" && row.action !== "revoke" && !isOfKeys) {
     throw new Fault(`${where} has the unknown action ${JSON.stringify(row.action)}`);
   }
   if (!isWhole(row)) {
@@ -191,8 +215,14 @@ function changeHash(row: ChangeWithTokenRow, before: JournalHead, isOld: boolean
     );
   }
   const token = toTokenOrFault(row);
-  requireDone(row, token);
   const change = { revision: row.change_revision, atMs: row.at_ms, caller: row.caller };
+  if (isOfKeys) {
+    requireFacts(row, row.facts ?? "");
+    // What it says of the keys is replayed when the keys are looked at.
+    const { action } = row;
+    return hashChange(before.hash, { ...change, action, subject: { tokenId: token.id } }, row.facts ?? "");
+  }
+  requireDone(row, token);
   if (isOld) {
     requireFacts(row, null);
     return hashOldChange(before.hash, { ...change, action: row.action, tokenId: token.id }, token, row.digest);
@@ -202,7 +232,7 @@ function changeHash(row: ChangeWithTokenRow, before: JournalHead, isOld: boolean
     requireFacts(row, null);
     return hashChange(before.hash, { ...change, action: row.action, subject }, createFacts(token, row.digest));
   }
-  requireFacts(row, revokeFacts(token.revokeReason));
+  requireFacts(row, reasonFacts(token.revokeReason));
   return hashChange(before.hash, { ...change, action: row.action, subject }, row.facts ?? "");
 }
 
@@ -292,9 +322,15 @@ function verifyTokens(db: Database.Database): void {
   }
 }
 
-/** Every token has the key that came with it, and no change has issued another, or ended one. */
+function isKeyAction(action: string): action is "rotate_key" | "end_key" | "cancel_rotation" {
+  return action === "rotate_key" || action === "end_key" || action === "cancel_rotation";
+}
+
+/** Every token has the keys that the journal says were issued, each with the end that the journal gave it last. */
 function verifyKeys(db: Database.Database): void {
-  const select = db.prepare<[number, number, number], KeyRow>(keysSql);
+  const select = db.prepare<[number, number, number], KeyOfTokenRow>(keysSql);
+  const replay = prepareReplayOfKeys(db);
+  let replayed: number | null = null;
   for (const row of inChunks(
     (token: number, issue: number, rows: number) => select.all(token, issue, rows),
     ({ token_revision, issue_revision }): [number, number] => [token_revision, issue_revision],
@@ -303,15 +339,74 @@ function verifyKeys(db: Database.Database): void {
     if (row.token_id === null) {
       throw new Fault(`a key is of the token of revision ${row.token_revision}, which is not there`);
     }
+    if (row.has_later === 1) {
+      if (replayed !== row.token_revision) {
+        replayed = row.token_revision;
+        replay(row.token_revision, row.token_id);
+      }
+      continue;
+    }
     if (row.issue_revision !== row.token_revision) {
-      throw new Fault(
-        `a key of the token ${row.token_id} says revision ${row.issue_revision} issued it, and the journal does not`,
-      );
+      throw new Fault(keyNotIssued(row.token_id, row.issue_revision));
     }
     if (row.ends_at_ms !== null || row.end_revision !== null) {
       throw new Fault(`a key of the token ${row.token_id} says that it ends, and the journal does not`);
     }
   }
+}
+
+/** Does to the keys of one token what the journal says, and compares. In one read transaction: a server may go on. */
+function prepareReplayOfKeys(db: Database.Database): (tokenRevision: number, tokenId: string) => void {
+  const selectKeys = db.prepare<[number], KeyRow>(keysOfTokenSql);
+  const selectChanges = db.prepare<[number], LaterChangeRow>(laterChangesSql);
+  return db.transaction((tokenRevision: number, tokenId: string) => {
+    const issued = new Map<number, { readonly digest: Uint8Array; readonly keyHint: string }>();
+    const ends = new Map<number, { readonly atMs: number; readonly revision: number } | null>();
+    for (const { revision, facts } of selectChanges.all(tokenRevision).filter(({ action }) => isKeyAction(action))) {
+      const done = factsOrFault(revision, facts);
+      if (done.issued !== null) {
+        issued.set(revision, done.issued);
+      }
+      for (const { issueRevision, endsAtMs } of done.ends) {
+        ends.set(issueRevision, endsAtMs === null ? null : { atMs: endsAtMs, revision });
+      }
+    }
+    for (const key of selectKeys.all(tokenRevision)) {
+      const issue = issued.get(key.issue_revision);
+      const isFirst = key.issue_revision === tokenRevision;
+      if (!isFirst && (issue === undefined || !isEqual(issue.digest, key.digest) || issue.keyHint !== key.key_hint)) {
+        throw new Fault(keyNotIssued(tokenId, key.issue_revision));
+      }
+      issued.delete(key.issue_revision);
+      const end = ends.get(key.issue_revision) ?? null;
+      ends.delete(key.issue_revision);
+      if (key.ends_at_ms !== (end?.atMs ?? null) || key.end_revision !== (end?.revision ?? null)) {
+        throw new Fault(
+          `the key of the token ${tokenId} that revision ${key.issue_revision} issued says another end than the journal`,
+        );
+      }
+    }
+    const [missing] = [...issued.keys(), ...ends.keys()];
+    if (missing !== undefined) {
+      throw new Fault(`the token ${tokenId} has not the key that revision ${missing} issued`);
+    }
+  });
+}
+
+function factsOrFault(revision: number, text: string | null): ReturnType<typeof readFacts> {
+  try {
+    const facts = readFacts(text);
+    if (keyFacts(facts) === text) {
+      return facts;
+    }
+  } catch {
+    // Told below.
+  }
+  throw new Fault(`revision ${revision} does not say of keys what this program writes`);
+}
+
+function keyNotIssued(tokenId: string, revision: number): string {
+  return `a key of the token ${tokenId} says revision ${revision} issued it, and the journal does not`;
 }
 
 /** Goes up by the place of a row, to the row that is the last by then. */

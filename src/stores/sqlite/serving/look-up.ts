@@ -37,7 +37,7 @@ export function createLookUp(db: Database.Database, { changeSignal, isLogLong }:
   // The key comes from a query of its own: measured, a plain join of the two tables takes five times as long.
   const find = db.prepare<[Uint8Array], StoredTokenRow>(
     `SELECT ${storedTokenColumns}
-     FROM (SELECT token_revision, key_hint, issue_revision FROM token_key WHERE digest = ? LIMIT 1)
+     FROM (SELECT token_revision, key_hint, issue_revision, ends_at_ms FROM token_key WHERE digest = ? LIMIT 1)
        CROSS JOIN token ON token.revision = token_revision`,
   );
   /** The signal that the shared read transaction began at; null while there is none. */

@@ -109,7 +109,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
     },
     async revokeMatching(createRevisions, filter, reason, context) {
       const answer = await ask({ method: "revokeMatching", createRevisions, filter, reason, context });
-      return answer.method === "revokeMatching" ? answer.revoked : misanswered(answer);
+      return answer.method === "revokeMatching" ? answer.changes : misanswered(answer);
     },
     async recordUses(uses) {
       await ask({ method: "recordUses", uses });

@@ -55,7 +55,7 @@ function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswe
     case "revoke":
       return { method: "revoke", outcome: writer.revoke(call) };
     case "revokeMatching":
-      return { method: "revokeMatching", revoked: writer.revokeMatching(call) };
+      return { method: "revokeMatching", changes: writer.revokeMatching(call) };
   }
 }
 

@@ -13,28 +13,22 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type Database from "better-sqlite3";
-import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import { emptyHead, type JournalHead, type MadeChange } from "../../../authority/journal.ts";
 import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
 import type { DataFiles } from "../data-directory.ts";
 import { selectJournalHead } from "../journal-head.ts";
+import { selectTakeaways } from "../made-changes.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { isFullDisk, systemCodeOf } from "../system-error.ts";
-import {
-  firstLine,
-  headLine,
-  type JournalLine,
-  parseJournalLine,
-  type Revocation,
-  revocationLine,
-} from "./revocation-line.ts";
+import { firstLine, headLine, type JournalLine, parseJournalLine, takeawayLine } from "./revocation-line.ts";
 import type { StorageRoom } from "./storage-room.ts";
 
 /**
- * Every revocation, a line each, outside the database: what a restored backup needs so that it brings no revoked key
- * back to life.
+ * Every change that takes something away from keys or gives it back, a line each, outside the database: what a restored
+ * backup needs so that it brings no revoked key back to life.
  *
- * It is append-only. A revocation stands in it before it is answered, so that it may be behind the journal, by what a
+ * It is append-only. A takeaway stands in it before it is answered, so that it may be behind the journal, by what a
  * crash left unanswered, and is never ahead.
  */
 export type RevocationLog = Disposable & {
@@ -42,7 +36,7 @@ export type RevocationLog = Disposable & {
    * Appends them, oldest first; they would survive a power cut once this returns. Throws when that cannot be, also when
    * the file is no longer at its place, or another program has written to it.
    */
-  append(revocations: readonly Revocation[]): void;
+  append(takeaways: readonly MadeChange[]): void;
   /** Notes how far the log reaches, when it is behind. A full disk is no reason to fail: nothing is lost without it. */
   noteHead(head: JournalHead): void;
   /** The same, once a minute at the most. */
@@ -60,15 +54,6 @@ const aheadBytes = 64 * 1024;
 const tailBytes = 4 * 1024 * 1024;
 const chunkRows = 256;
 const followEveryMs = 60_000;
-
-type RevocationRow = {
-  readonly revision: number;
-  readonly at_ms: number;
-  readonly caller: string;
-  readonly token_id: string;
-  readonly hash: Uint8Array;
-  readonly revoke_reason: string;
-};
 
 /**
  * Opens the log of a database, and appends what a crash has left out. A database without a change gets a new one.
@@ -267,12 +252,12 @@ function createRevocationLog(
         throw unusable(file, "written", error);
       }
     },
-    append(revocations) {
+    append(takeaways) {
       let after = reached;
       let lines = "";
-      for (const revocation of revocations) {
-        lines += revocationLine(after, revocation);
-        after = revocation.head.revision;
+      for (const change of takeaways) {
+        lines += takeawayLine(after, change);
+        after = change.revision;
       }
       if (lines !== "") {
         write(lines, makeRoom);
@@ -295,30 +280,17 @@ function createRevocationLog(
 
 /** What a crash between a commit and its line has left out, or all of it when the log is new. */
 function appendMissing(file: string, db: Database.Database, last: number, log: RevocationLog): void {
-  const select = db.prepare<[number, number], RevocationRow>(
-    `SELECT journal.revision, journal.at_ms, journal.caller, token.id AS token_id, journal.hash, token.revoke_reason
-     FROM journal JOIN token ON token.revision = journal.token_revision
-     WHERE journal.revision > ? AND journal.action = 'revoke' ORDER BY journal.revision LIMIT ?`,
-  );
+  const findAfter = selectTakeaways(db);
   try {
-    let rows = select.all(last, chunkRows);
-    while (rows.length > 0) {
-      log.append(rows.map(toRevocation));
-      rows = select.all(rows.at(-1)?.revision ?? 0, chunkRows);
+    let changes = findAfter(last, chunkRows);
+    while (changes.length > 0) {
+      log.append(changes);
+      changes = findAfter(changes.at(-1)?.revision ?? 0, chunkRows);
     }
     log.noteHead(selectJournalHead(db)() ?? emptyHead);
   } catch (error) {
     throw unusable(file, "written", error);
   }
-}
-
-function toRevocation(row: RevocationRow): Revocation {
-  return {
-    head: { revision: row.revision, atMs: row.at_ms, hash: row.hash },
-    tokenId: row.token_id,
-    caller: row.caller,
-    reason: row.revoke_reason,
-  };
 }
 
 function openForAppending(file: string): number {

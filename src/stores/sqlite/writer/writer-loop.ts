@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import type Database from "better-sqlite3";
-import type { JournalHead } from "../../../authority/journal.ts";
+import type { JournalHead, MadeChange } from "../../../authority/journal.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
@@ -18,7 +18,6 @@ import type {
 } from "../writer-call.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
-import type { Revocation } from "./revocation-line.ts";
 import type { RevocationLog } from "./revocation-log.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
@@ -149,7 +148,7 @@ export function createWriterLoop({
       );
       // After the commit and before the answers, so that every decision after an answer sees that something changed.
       signalChange();
-      revocations.append(batch.flatMap(({ call }) => revocationIn(call, answers.get(call))));
+      revocations.append(batch.flatMap(({ call }) => takeawaysIn(answers.get(call))));
       noteHead(writer.head());
       // Again: a second server that has begun since then has read the database without these changes.
       requireInPlace();
@@ -242,17 +241,14 @@ export function createWriterLoop({
   };
 }
 
-/** What the call has revoked: nothing when the token was revoked before. */
-function revocationIn(call: ChangeCall, answered: WriterAnswer | undefined): readonly Revocation[] {
-  if (call.method === "revokeMatching" && answered?.method === "revokeMatching") {
-    const { context, reason } = call;
-    return answered.revoked.map(({ tokenId, head }) => ({ head, tokenId, caller: context.caller, reason }));
+/** What a call has taken away or given back: nothing when it changed nothing. */
+function takeawaysIn(answered: WriterAnswer | undefined): readonly MadeChange[] {
+  if (answered?.method === "revokeMatching") {
+    return answered.changes;
   }
-  if (answered?.method !== "revoke" || answered.outcome?.kind !== "revoked" || answered.outcome.head === null) {
-    return [];
-  }
-  const { token, head } = answered.outcome;
-  return [{ head, tokenId: token.id, caller: call.context.caller, reason: token.revokeReason }];
+  const outcome = answered !== undefined && "outcome" in answered ? answered.outcome : null;
+  const change = outcome !== null && "change" in outcome ? outcome.change : null;
+  return change === null || change.action === "create" ? [] : [change];
 }
 
 function failed(error: unknown): WriterAnswer {

@@ -7,7 +7,10 @@ import {
   emptyHead,
   hashChange,
   type JournalHead,
-  revokeFacts,
+  type KeyEnd,
+  keyFacts,
+  type MadeChange,
+  reasonFacts,
 } from "../../../authority/journal.ts";
 import { isExpired, type StoredToken, type Token } from "../../../authority/token.ts";
 import {
@@ -16,7 +19,6 @@ import {
   lastUsePrecisionMs,
   type MakerRefused,
   type NewToken,
-  type RevokedToken,
   type RevokeOutcome,
   requestMemoryMs,
   type TokenUse,
@@ -24,7 +26,14 @@ import {
 import { type CountParameters, countTokens } from "../count-tokens.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type FilterParameters, filterConditions, toFilterParameters } from "../token-filter.ts";
-import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import {
+  type StoredTokenRow,
+  storedTokenColumns,
+  type TokenRow,
+  tokenColumns,
+  toStoredToken,
+  toToken,
+} from "../token-row.ts";
 import type { CreateCall, RevokeCall, RevokeMatchingCall } from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 
@@ -39,7 +48,12 @@ export type Writer = {
   head(): JournalHead;
   create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
   revoke(call: RevokeCall): RevokeOutcome | null;
-  revokeMatching(call: RevokeMatchingCall): readonly RevokedToken[];
+  revokeMatching(call: RevokeMatchingCall): readonly MadeChange[];
+  /**
+   * Gives keys of the token the ends that another database gave them, and passes over keys that are not there. Null
+   * when no token has this id; without a change when all of them have these ends.
+   */
+  endKeys(order: KeyEndOrder): { readonly token: Token; readonly change: MadeChange | null } | null;
   recordUses(uses: readonly TokenUse[]): void;
   /** Forgets some of the due records and returns how many: ask again until there are none. */
   forgetSomeRequests(nowMs: number): number;
@@ -51,6 +65,21 @@ const maxForgottenAtOnce = 500;
 const maxAccountsKept = 10_000;
 
 type RevocableRow = { readonly id: string; readonly revision: number };
+/** What a change is done to. A token that the change itself creates has no revision yet. */
+type ChangedThing = { readonly id: string; readonly createRevision: number | null } | { readonly account: string };
+
+export type KeyEndOrder = {
+  readonly id: string;
+  readonly ends: readonly KeyEnd[];
+  readonly context: ChangeContext;
+};
+
+type KeyRow = {
+  readonly digest: Uint8Array;
+  readonly issue_revision: number;
+  readonly ends_at_ms: number | null;
+};
+
 type RequestRow = {
   readonly body_digest: Uint8Array;
   readonly sealed_slot: number | null;
@@ -72,8 +101,18 @@ export function createWriter(db: Database.Database): Writer {
   const countLive = db.prepare<CountParameters, { live: number }>(
     `SELECT ${countTokens.neverExpiring} + ${countTokens.yetToExpire} AS live`,
   );
-  const insertChange = db.prepare<[number, number, string, Action, number, string | null, Uint8Array]>(
-    "INSERT INTO journal (revision, at_ms, caller, action, token_revision, facts, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+  const findByKey = db.prepare<[string, number], StoredTokenRow>(
+    `SELECT ${storedTokenColumns} FROM token JOIN token_key ON token_key.token_revision = token.revision
+     WHERE token.id = ? AND token_key.issue_revision = ?`,
+  );
+  const findKeys = db.prepare<[number], KeyRow>(
+    `SELECT digest, issue_revision, ends_at_ms FROM token_key WHERE token_revision = ?`,
+  );
+  const insertChange = db.prepare<
+    [number, number, string, Action, number | null, string | null, string | null, Uint8Array]
+  >(
+    `INSERT INTO journal (revision, at_ms, caller, action, token_revision, account, facts, hash)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const insertToken = db.prepare(
     `INSERT INTO token (revision, id, account, name, type, livemode, permissions, created_by, created_at_ms, expires_at_ms)
@@ -90,6 +129,9 @@ export function createWriter(db: Database.Database): Writer {
   const findMatching = db.prepare<[FilterParameters & { readonly revision: number }], RevocableRow>(
     `SELECT token.id, token.revision FROM token
      WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND ${filterConditions}`,
+  );
+  const moveEnd = db.prepare<[number | null, number | null, Uint8Array]>(
+    "UPDATE token_key SET ends_at_ms = ?, end_revision = ? WHERE digest = ?",
   );
   const markRevoked = db.prepare<[number, string, number, number]>(
     `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
@@ -123,22 +165,25 @@ export function createWriter(db: Database.Database): Writer {
     return Math.max(atMs, newestMs);
   }
 
-  /** Without a revision, the change creates the token; then the token is its facts, and they are not kept twice. */
   function appendToJournal(
     action: Action,
-    { id, createRevision }: { readonly id: string; readonly createRevision: number | null },
+    on: ChangedThing,
     facts: string,
     context: ChangeContext,
-  ): JournalHead {
+    { ends = [], reason = "" }: Partial<Pick<MadeChange, "ends" | "reason">> = {},
+  ): MadeChange {
     const { caller } = context;
     const revision = head.revision + 1;
     const atMs = timeOf(context);
     newestMs = atMs;
-    const hash = hashChange(head.hash, { revision, atMs, caller, action, subject: { tokenId: id } }, facts);
-    const kept = createRevision === null ? null : facts;
-    insertChange.run(revision, atMs, caller, action, createRevision ?? revision, kept, hash);
+    const subject = "id" in on ? { tokenId: on.id } : on;
+    const hash = hashChange(head.hash, { revision, atMs, caller, action, subject }, facts);
+    // A created token is its facts, and they are not kept twice.
+    const kept = action === "create" ? null : facts;
+    const [token, account] = "id" in on ? [on.createRevision ?? revision, null] : [null, on.account];
+    insertChange.run(revision, atMs, caller, action, token, account, kept, hash);
     head = { revision, atMs, hash };
-    return head;
+    return { revision, atMs, hash, caller, action, subject, ends, reason };
   }
 
   function replay(row: RequestRow, request: CreateRequestRecord): CreateOutcome {
@@ -162,11 +207,11 @@ export function createWriter(db: Database.Database): Writer {
     subject: Parameters<typeof makerRefusal>[2],
     context: ChangeContext,
   ): MakerRefused | null {
-    if (!context.isBearer) {
+    if (context.bearerKey === null) {
       return null;
     }
-    const row = findById.get(context.caller);
-    const reason = makerRefusal(action, row === undefined ? null : toToken(row), subject, timeOf(context));
+    const row = findByKey.get(context.caller, context.bearerKey);
+    const reason = makerRefusal(action, row === undefined ? null : toStoredToken(row), subject, timeOf(context));
     return reason === null ? null : { kind: "maker_refused", reason };
   }
 
@@ -200,8 +245,8 @@ export function createWriter(db: Database.Database): Writer {
     token: { readonly id: string; readonly createRevision: number },
     reason: string,
     context: ChangeContext,
-  ): JournalHead {
-    const change = appendToJournal("revoke", token, revokeFacts(reason), context);
+  ): MadeChange {
+    const change = appendToJournal("revoke", token, reasonFacts(reason), context, { reason });
     markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
     eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
     dropSealedKey.run(token.createRevision);
@@ -279,7 +324,7 @@ export function createWriter(db: Database.Database): Writer {
           change.atMs,
         );
       }
-      return { kind: "created", token: asCreated(token, change, context.caller), head: change };
+      return { kind: "created", token: asCreated(token, change, context.caller), change };
     },
 
     revoke({ id, reason, context }) {
@@ -293,13 +338,13 @@ export function createWriter(db: Database.Database): Writer {
         return refused;
       }
       if (token.revokedAtMs !== null) {
-        return { kind: "revoked", token, head: null };
+        return { kind: "revoked", token, change: null };
       }
       const change = end(token, reason, context);
       return {
         kind: "revoked",
         token: { ...token, revokedAtMs: change.atMs, revokeReason: reason, revokeRevision: change.revision },
-        head: change,
+        change,
       };
     },
 
@@ -308,14 +353,34 @@ export function createWriter(db: Database.Database): Writer {
         throw new RangeError(`${createRevisions.length} tokens at once are more than ${maxRevokedAtOnce}`);
       }
       const parameters = toFilterParameters(filter, timeOf(context));
-      const revoked: RevokedToken[] = [];
-      for (const revision of createRevisions) {
+      return createRevisions.flatMap((revision) => {
         const row = findMatching.get({ ...parameters, revision });
-        if (row !== undefined) {
-          revoked.push({ tokenId: row.id, head: end({ id: row.id, createRevision: row.revision }, reason, context) });
-        }
+        return row === undefined ? [] : [end({ id: row.id, createRevision: row.revision }, reason, context)];
+      });
+    },
+
+    endKeys({ id, ends, context }) {
+      const row = findById.get(id);
+      if (row === undefined) {
+        return null;
       }
-      return revoked;
+      const token = toToken(row);
+      const moved = findKeys.all(token.createRevision).flatMap((key) => {
+        const end = ends.find(({ digest }) => Buffer.compare(digest, key.digest) === 0);
+        return end === undefined || end.endsAtMs === key.ends_at_ms ? [] : [{ ...key, endsAtMs: end.endsAtMs }];
+      });
+      if (moved.length === 0) {
+        return { token, change: null };
+      }
+      const facts = keyFacts({
+        issued: null,
+        ends: moved.map(({ issue_revision, endsAtMs }) => ({ issueRevision: issue_revision, endsAtMs })),
+      });
+      const change = appendToJournal("end_key", token, facts, context, { ends: moved });
+      for (const { digest, endsAtMs } of moved) {
+        moveEnd.run(endsAtMs, endsAtMs === null ? null : change.revision, digest);
+      }
+      return { token, change };
     },
 
     recordUses(uses) {
@@ -353,6 +418,7 @@ function asCreated(token: NewToken, change: JournalHead, createdBy: string): Sto
     revokeReason: "",
     createRevision: change.revision,
     issueRevision: change.revision,
+    keyEndsAtMs: null,
     revokeRevision: null,
   };
 }

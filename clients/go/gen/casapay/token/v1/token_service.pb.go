@@ -32,6 +32,8 @@ const (
 	ChangeAction_CHANGE_ACTION_CREATE ChangeAction = 1
 	// The token was revoked.
 	ChangeAction_CHANGE_ACTION_REVOKE ChangeAction = 2
+	// An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
+	ChangeAction_CHANGE_ACTION_ATTEST ChangeAction = 9
 )
 
 // Enum value maps for ChangeAction.
@@ -40,11 +42,13 @@ var (
 		0: "CHANGE_ACTION_UNSPECIFIED",
 		1: "CHANGE_ACTION_CREATE",
 		2: "CHANGE_ACTION_REVOKE",
+		9: "CHANGE_ACTION_ATTEST",
 	}
 	ChangeAction_value = map[string]int32{
 		"CHANGE_ACTION_UNSPECIFIED": 0,
 		"CHANGE_ACTION_CREATE":      1,
 		"CHANGE_ACTION_REVOKE":      2,
+		"CHANGE_ACTION_ATTEST":      9,
 	}
 )
 
@@ -175,7 +179,9 @@ type CreateRequest struct {
 	Permissions []string `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// When the key stops authenticating.
 	//
-	// Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
+	// Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off. Where the
+	// setting TOKEN_AUTHORITY_MAX_LIFETIME_DAYS is given, a live secret or restricted key must have one, at most so many
+	// days ahead.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// A UUID (RFC 9562) that makes it safe to send this request again.
 	//
@@ -488,7 +494,20 @@ type ListRequest struct {
 	// Which tokens did a leaked key make?
 	//
 	// Empty means any. At most 2048 characters of printable ASCII. A text that holds a key is refused.
-	CreatedBy     string `protobuf:"bytes,14,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedBy string `protobuf:"bytes,14,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// Only tokens that expire at this time or later. Tokens that never expire are left out.
+	//
+	// Absent means any. With expires_before a window: a job that runs once a day and asks for the day that begins a week
+	// from now hears of each token once.
+	ExpiresFrom *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=expires_from,json=expiresFrom,proto3" json:"expires_from,omitempty"`
+	// Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+	//
+	// Absent means both.
+	Held *bool `protobuf:"varint,16,opt,name=held,proto3,oneof" json:"held,omitempty"`
+	// Only tokens that two keys belong to now, because their rotation is under way (true), or only others (false).
+	//
+	// Absent means both. An expired or revoked token is not rotating.
+	Rotating      *bool `protobuf:"varint,17,opt,name=rotating,proto3,oneof" json:"rotating,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +638,27 @@ func (x *ListRequest) GetCreatedBy() string {
 		return x.CreatedBy
 	}
 	return ""
+}
+
+func (x *ListRequest) GetExpiresFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresFrom
+	}
+	return nil
+}
+
+func (x *ListRequest) GetHeld() bool {
+	if x != nil && x.Held != nil {
+		return *x.Held
+	}
+	return false
+}
+
+func (x *ListRequest) GetRotating() bool {
+	if x != nil && x.Rotating != nil {
+		return *x.Rotating
+	}
+	return false
 }
 
 // ListResponse is a page of tokens.
@@ -922,7 +962,7 @@ type ListChangesRequest struct {
 	//
 	// CHANGE_ACTION_UNSPECIFIED means any.
 	Action ChangeAction `protobuf:"varint,5,opt,name=action,proto3,enum=casapay.token.v1.ChangeAction" json:"action,omitempty"`
-	// Only changes of tokens of this account.
+	// Only changes of this account, and of tokens of this account.
 	//
 	// Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
 	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
@@ -934,6 +974,15 @@ type ListChangesRequest struct {
 	//
 	// Absent means any.
 	ChangedBefore *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=changed_before,json=changedBefore,proto3" json:"changed_before,omitempty"`
+	// Only changes after this revision: for a tail, the reached_revision of the last answer.
+	//
+	// 0 means every change. Must not be beyond the newest change, which tells a tail that the journal was restored from
+	// an older backup.
+	AfterRevision int64 `protobuf:"varint,9,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
+	// Whether the oldest change comes first.
+	//
+	// Default (false): the newest.
+	OldestFirst   bool `protobuf:"varint,10,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1024,17 +1073,36 @@ func (x *ListChangesRequest) GetChangedBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListChangesRequest) GetAfterRevision() int64 {
+	if x != nil {
+		return x.AfterRevision
+	}
+	return 0
+}
+
+func (x *ListChangesRequest) GetOldestFirst() bool {
+	if x != nil {
+		return x.OldestFirst
+	}
+	return false
+}
+
 // ListChangesResponse is a page of changes.
 type ListChangesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The changes, newest first.
+	// The changes, in the order that was asked for.
 	Changes []*Change `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	// Send this as page_token to get the page after this one, of older changes.
+	// Send this as page_token to get the page after this one: of older changes, or with oldest_first of newer ones.
 	//
-	// Empty means that there is no such page.
+	// Empty means that there is no such page, with oldest_first: not yet.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// With oldest_first: every change up to this revision that passes the filters stands on this page or on one before.
+	// Also on an empty page, so that a tail with filters does not look at the same changes again.
+	//
+	// Without oldest_first: 0.
+	ReachedRevision int64 `protobuf:"varint,3,opt,name=reached_revision,json=reachedRevision,proto3" json:"reached_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListChangesResponse) Reset() {
@@ -1081,7 +1149,14 @@ func (x *ListChangesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Change is one row of the journal: a token was created, or revoked.
+func (x *ListChangesResponse) GetReachedRevision() int64 {
+	if x != nil {
+		return x.ReachedRevision
+	}
+	return 0
+}
+
+// Change is one row of the journal: what was done to a token or to an account.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The change's number. Every change has one, from 1 and without gaps.
@@ -1089,21 +1164,47 @@ type Change struct {
 	// What was done.
 	Action ChangeAction `protobuf:"varint,2,opt,name=action,proto3,enum=casapay.token.v1.ChangeAction" json:"action,omitempty"`
 	// The id of the token that was changed.
+	//
+	// Empty when an account was changed, or nothing.
 	TokenId string `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	// Who made the change: the identity of the calling service, or over REST the id of the token whose key was used.
 	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
 	// When the change was made.
 	ChangeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=change_time,json=changeTime,proto3" json:"change_time,omitempty"`
-	// SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
-	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
-	// The account that owns the token.
-	Account string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
-	// The token's name for people. The hash does not cover the name.
-	TokenName string `protobuf:"bytes,8,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"`
-	// Why the token was revoked, in the words of the caller. The hash does not cover the reason.
+	// Stands for the whole journal up to this row: SHA-256 over the hash of the row before (32 zero bytes before the
+	// first) and the UTF-8 of a JSON array without white space: 2, revision, change_time in milliseconds, caller, the
+	// action in lower case, `{"token_id":…}`, `{"account":…}` or null, and facts as they stand.
 	//
-	// Empty when no reason was given, and for any other action.
-	RevokeReason  string `protobuf:"bytes,9,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
+	// Rows without facts have hashes of an older form, which the authority alone can check. All that those hashes leave
+	// out is covered by the one row of CHANGE_ACTION_ATTEST.
+	Hash []byte `protobuf:"bytes,6,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The account that was changed, or that owns the token.
+	//
+	// Empty when nothing was changed.
+	Account string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
+	// The token's name for people.
+	//
+	// Empty when no token was changed.
+	TokenName string `protobuf:"bytes,8,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"`
+	// Why the token was revoked, in the words of the caller.
+	//
+	// Deprecated: use reason. Empty when no reason was given, and for any other action.
+	//
+	// Deprecated: Marked as deprecated in casapay/token/v1/token_service.proto.
+	RevokeReason string `protobuf:"bytes,9,opt,name=revoke_reason,json=revokeReason,proto3" json:"revoke_reason,omitempty"`
+	// The kind of the token.
+	//
+	// TOKEN_TYPE_UNSPECIFIED when no token was changed.
+	TokenType TokenType `protobuf:"varint,10,opt,name=token_type,json=tokenType,proto3,enum=casapay.token.v1.TokenType" json:"token_type,omitempty"`
+	// Why it was done, in the words of the caller.
+	//
+	// Empty when no reason was given.
+	Reason string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What was done, as an object in JSON whose members depend on the action: of a creation all that the token is, with
+	// the SHA-256 of its key; of other changes what they changed, and their reason. The hash covers this text.
+	//
+	// Empty for rows of before hashes covered all of a change. Members may be added: ignore those that you do not know.
+	Facts         string `protobuf:"bytes,12,opt,name=facts,proto3" json:"facts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1194,9 +1295,31 @@ func (x *Change) GetTokenName() string {
 	return ""
 }
 
+// Deprecated: Marked as deprecated in casapay/token/v1/token_service.proto.
 func (x *Change) GetRevokeReason() string {
 	if x != nil {
 		return x.RevokeReason
+	}
+	return ""
+}
+
+func (x *Change) GetTokenType() TokenType {
+	if x != nil {
+		return x.TokenType
+	}
+	return TokenType_TOKEN_TYPE_UNSPECIFIED
+}
+
+func (x *Change) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Change) GetFacts() string {
+	if x != nil {
+		return x.Facts
 	}
 	return ""
 }
@@ -1766,7 +1889,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"GetRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"<\n" +
 	"\vGetResponse\x12-\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xfd\x04\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\x8c\x06\n" +
 	"\vListRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1786,8 +1909,13 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\rname_contains\x18\f \x01(\tR\fnameContains\x12\x19\n" +
 	"\bkey_hint\x18\r \x01(\tR\akeyHint\x12\x1d\n" +
 	"\n" +
-	"created_by\x18\x0e \x01(\tR\tcreatedByB\v\n" +
-	"\t_livemode\"\x97\x01\n" +
+	"created_by\x18\x0e \x01(\tR\tcreatedBy\x12=\n" +
+	"\fexpires_from\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vexpiresFrom\x12\x17\n" +
+	"\x04held\x18\x10 \x01(\bH\x01R\x04held\x88\x01\x01\x12\x1f\n" +
+	"\brotating\x18\x11 \x01(\bH\x02R\brotating\x88\x01\x01B\v\n" +
+	"\t_livemodeB\a\n" +
+	"\x05_heldB\v\n" +
+	"\t_rotating\"\x97\x01\n" +
 	"\fListResponse\x12/\n" +
 	"\x06tokens\x18\x01 \x03(\v2\x17.casapay.token.v1.TokenR\x06tokens\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n" +
@@ -1801,7 +1929,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
-	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xd7\x02\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\"\xa1\x03\n" +
 	"\x12ListChangesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1811,10 +1939,14 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06action\x18\x05 \x01(\x0e2\x1e.casapay.token.v1.ChangeActionR\x06action\x12\x18\n" +
 	"\aaccount\x18\x06 \x01(\tR\aaccount\x12=\n" +
 	"\fchanged_from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vchangedFrom\x12A\n" +
-	"\x0echanged_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rchangedBefore\"q\n" +
+	"\x0echanged_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rchangedBefore\x12%\n" +
+	"\x0eafter_revision\x18\t \x01(\x03R\rafterRevision\x12!\n" +
+	"\foldest_first\x18\n" +
+	" \x01(\bR\voldestFirst\"\x9c\x01\n" +
 	"\x13ListChangesResponse\x122\n" +
 	"\achanges\x18\x01 \x03(\v2\x18.casapay.token.v1.ChangeR\achanges\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12)\n" +
+	"\x10reached_revision\x18\x03 \x01(\x03R\x0freachedRevision\"\xac\x03\n" +
 	"\x06Change\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x126\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x1e.casapay.token.v1.ChangeActionR\x06action\x12\x19\n" +
@@ -1825,8 +1957,13 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x04hash\x18\x06 \x01(\fR\x04hash\x12\x18\n" +
 	"\aaccount\x18\a \x01(\tR\aaccount\x12\x1d\n" +
 	"\n" +
-	"token_name\x18\b \x01(\tR\ttokenName\x12#\n" +
-	"\rrevoke_reason\x18\t \x01(\tR\frevokeReason\"i\n" +
+	"token_name\x18\b \x01(\tR\ttokenName\x12'\n" +
+	"\rrevoke_reason\x18\t \x01(\tB\x02\x18\x01R\frevokeReason\x12:\n" +
+	"\n" +
+	"token_type\x18\n" +
+	" \x01(\x0e2\x1b.casapay.token.v1.TokenTypeR\ttokenType\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12\x14\n" +
+	"\x05facts\x18\f \x01(\tR\x05facts\"i\n" +
 	"\x13ListAccountsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1862,11 +1999,12 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1f.casapay.token.v1.RefusalReasonR\x06reason\x12/\n" +
 	"\x13missing_permissions\x18\x02 \x03(\tR\x12missingPermissions\x12\x19\n" +
 	"\btoken_id\x18\x03 \x01(\tR\atokenId\x12\x18\n" +
-	"\aaccount\x18\x04 \x01(\tR\aaccount*a\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount*{\n" +
 	"\fChangeAction\x12\x1d\n" +
 	"\x19CHANGE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CHANGE_ACTION_CREATE\x10\x01\x12\x18\n" +
-	"\x14CHANGE_ACTION_REVOKE\x10\x02*\xad\x02\n" +
+	"\x14CHANGE_ACTION_REVOKE\x10\x02\x12\x18\n" +
+	"\x14CHANGE_ACTION_ATTEST\x10\t*\xad\x02\n" +
 	"\rRefusalReason\x12\x1e\n" +
 	"\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n" +
@@ -1940,43 +2078,45 @@ var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
 	23, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
 	23, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
 	23, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
-	24, // 10: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
-	24, // 11: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
-	24, // 12: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	0,  // 13: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	23, // 14: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	23, // 15: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	14, // 16: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	0,  // 17: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	23, // 18: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	17, // 19: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	22, // 20: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	20, // 21: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	21, // 22: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	22, // 23: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	23, // 24: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 25: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	2,  // 26: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	4,  // 27: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	6,  // 28: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	8,  // 29: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	10, // 30: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	12, // 31: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	15, // 32: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	18, // 33: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	3,  // 34: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	5,  // 35: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	7,  // 36: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	9,  // 37: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	11, // 38: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	13, // 39: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	16, // 40: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	19, // 41: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	34, // [34:42] is the sub-list for method output_type
-	26, // [26:34] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	23, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
+	24, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
+	24, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
+	24, // 13: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	0,  // 14: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	23, // 15: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	23, // 16: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	14, // 17: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	0,  // 18: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	23, // 19: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	22, // 20: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	17, // 21: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	22, // 22: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	20, // 23: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	21, // 24: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	22, // 25: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	23, // 26: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 27: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	2,  // 28: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	4,  // 29: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	6,  // 30: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	8,  // 31: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	10, // 32: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	12, // 33: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	15, // 34: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	18, // 35: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	3,  // 36: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	5,  // 37: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	7,  // 38: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	9,  // 39: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	11, // 40: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	13, // 41: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	16, // 42: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	19, // 43: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	36, // [36:44] is the sub-list for method output_type
+	28, // [28:36] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }

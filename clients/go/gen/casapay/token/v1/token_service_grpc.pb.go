@@ -118,11 +118,18 @@ type TokenServiceClient interface {
 	// - INVALID_ARGUMENT, FIELD_INVALID: digest.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token's key has this digest.
 	FindByDigest(ctx context.Context, in *FindByDigestRequest, opts ...grpc.CallOption) (*FindByDigestResponse, error)
-	// ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
-	// what, and when.
+	// ListChanges answers rows of the journal, newest first or oldest first, a page at a time (AIP-158): who did what,
+	// when and why.
 	//
 	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
-	// filter is the journal's head.
+	// filter is the journal's head. A request without filter leaves out no revision.
+	//
+	// # To follow the journal
+	//
+	// With oldest_first, ListChanges is a tail: send after_revision, take the changes in, keep reached_revision, and send
+	// it as the next after_revision; wait a few seconds after an answer without changes. A change that was taken in and
+	// not kept comes again: tell changes apart by revision. After a restore of the journal, revisions are given anew:
+	// compare the hash of the last change that was kept, and start again at 0 when it differs.
 	//
 	// A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
 	// short or even empty and still have a next_page_token: go on until there is none.
@@ -130,7 +137,7 @@ type TokenServiceClient interface {
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
 	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
-	//     filters.
+	//     filters or another order.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(ctx context.Context, in *ListChangesRequest, opts ...grpc.CallOption) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
@@ -346,11 +353,18 @@ type TokenServiceServer interface {
 	// - INVALID_ARGUMENT, FIELD_INVALID: digest.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token's key has this digest.
 	FindByDigest(context.Context, *FindByDigestRequest) (*FindByDigestResponse, error)
-	// ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
-	// what, and when.
+	// ListChanges answers rows of the journal, newest first or oldest first, a page at a time (AIP-158): who did what,
+	// when and why.
 	//
 	// Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
-	// filter is the journal's head.
+	// filter is the journal's head. A request without filter leaves out no revision.
+	//
+	// # To follow the journal
+	//
+	// With oldest_first, ListChanges is a tail: send after_revision, take the changes in, keep reached_revision, and send
+	// it as the next after_revision; wait a few seconds after an answer without changes. A change that was taken in and
+	// not kept comes again: tell changes apart by revision. After a restore of the journal, revisions are given anew:
+	// compare the hash of the last change that was kept, and start again at 0 when it differs.
 	//
 	// A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
 	// short or even empty and still have a next_page_token: go on until there is none.
@@ -358,7 +372,7 @@ type TokenServiceServer interface {
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
 	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
-	//     filters.
+	//     filters or another order.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(context.Context, *ListChangesRequest) (*ListChangesResponse, error)
 	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i4AMKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCUILCglfbGl2ZW1vZGUibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIiUKE0ZpbmRCeURpZ2VzdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgMIj4KFEZpbmRCeURpZ2VzdFJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbiKEAgoSTGlzdENoYW5nZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIuCgZhY3Rpb24YBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIPCgdhY2NvdW50GAYgASgJEjAKDGNoYW5nZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY2hhbmdlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLnAQoGQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgDEi4KBmFjdGlvbhgCIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIvCgtjaGFuZ2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaGFzaBgGIAEoDBIPCgdhY2NvdW50GAcgASgJEhIKCnRva2VuX25hbWUYCCABKAkSFQoNcmV2b2tlX3JlYXNvbhgJIAEoCSJMChNMaXN0QWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnByZWZpeBgDIAEoCSJcChRMaXN0QWNjb3VudHNSZXNwb25zZRIrCghhY2NvdW50cxgBIAMoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUinQEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGVCCwoJX2xpdmVtb2RlIoEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIAEIJCgdvdXRjb21lIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSphCgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAiqtAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcy1AUKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICQmQKFGNvbS5jYXNhcGF5LnRva2VuLnYxUAFaN2Nhc2FwYXkuY29tL3Rva2VuYXV0aG9yaXR5L2dlbi9jYXNhcGF5L3Rva2VuL3YxO3Rva2VudjGqAhBDYXNhUGF5LlRva2VuLlYxYgZwcm90bzM", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIiUKE0ZpbmRCeURpZ2VzdFJlcXVlc3QSDgoGZGlnZXN0GAEgASgMIj4KFEZpbmRCeURpZ2VzdFJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbiKyAgoSTGlzdENoYW5nZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIuCgZhY3Rpb24YBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIPCgdhY2NvdW50GAYgASgJEjAKDGNoYW5nZWRfZnJvbRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY2hhbmdlZF9iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmFmdGVyX3JldmlzaW9uGAkgASgDEhQKDG9sZGVzdF9maXJzdBgKIAEoCCJzChNMaXN0Q2hhbmdlc1Jlc3BvbnNlEikKB2NoYW5nZXMYASADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSGAoQcmVhY2hlZF9yZXZpc2lvbhgDIAEoAyK7AgoGQ2hhbmdlEhAKCHJldmlzaW9uGAEgASgDEi4KBmFjdGlvbhgCIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEhAKCHRva2VuX2lkGAMgASgJEg4KBmNhbGxlchgEIAEoCRIvCgtjaGFuZ2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEaGFzaBgGIAEoDBIPCgdhY2NvdW50GAcgASgJEhIKCnRva2VuX25hbWUYCCABKAkSGQoNcmV2b2tlX3JlYXNvbhgJIAEoCUICGAESLwoKdG9rZW5fdHlwZRgKIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEg4KBnJlYXNvbhgLIAEoCRINCgVmYWN0cxgMIAEoCSJMChNMaXN0QWNjb3VudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg4KBnByZWZpeBgDIAEoCSJcChRMaXN0QWNjb3VudHNSZXNwb25zZRIrCghhY2NvdW50cxgBIAMoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUinQEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSEAoDa2V5GAEgASgJQgOAAQESHAoUcmVxdWlyZWRfcGVybWlzc2lvbnMYAiADKAkSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIyCg1hbGxvd2VkX3R5cGVzGAQgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGVCCwoJX2xpdmVtb2RlIoEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIAEIJCgdvdXRjb21lIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSp7CgxDaGFuZ2VBY3Rpb24SHQoZQ0hBTkdFX0FDVElPTl9VTlNQRUNJRklFRBAAEhgKFENIQU5HRV9BQ1RJT05fQ1JFQVRFEAESGAoUQ0hBTkdFX0FDVElPTl9SRVZPS0UQAhIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKq0CCg1SZWZ1c2FsUmVhc29uEh4KGlJFRlVTQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASIAocUkVGVVNBTF9SRUFTT05fS0VZX01BTEZPUk1FRBABEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9VTktOT1dOEAISIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fUkVWT0tFRBADEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX0VYUElSRUQQBBIkCiBSRUZVU0FMX1JFQVNPTl9MSVZFTU9ERV9NSVNNQVRDSBAFEiMKH1JFRlVTQUxfUkVBU09OX1RZUEVfTk9UX0FMTE9XRUQQBhIrCidSRUZVU0FMX1JFQVNPTl9JTlNVRkZJQ0lFTlRfUEVSTUlTU0lPTlMQBzLUBQoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgJCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -71,7 +71,9 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
   /**
    * When the key stops authenticating.
    *
-   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off.
+   * Absent means never. Must lie in the future and before the year 10000. A part of a millisecond is cut off. Where the
+   * setting TOKEN_AUTHORITY_MAX_LIFETIME_DAYS is given, a live secret or restricted key must have one, at most so many
+   * days ahead.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -312,6 +314,34 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
    * @generated from field: string created_by = 14;
    */
   createdBy: string;
+
+  /**
+   * Only tokens that expire at this time or later. Tokens that never expire are left out.
+   *
+   * Absent means any. With expires_before a window: a job that runs once a day and asks for the day that begins a week
+   * from now hears of each token once.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_from = 15;
+   */
+  expiresFrom?: Timestamp | undefined;
+
+  /**
+   * Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool held = 16;
+   */
+  held?: boolean | undefined;
+
+  /**
+   * Only tokens that two keys belong to now, because their rotation is under way (true), or only others (false).
+   *
+   * Absent means both. An expired or revoked token is not rotating.
+   *
+   * @generated from field: optional bool rotating = 17;
+   */
+  rotating?: boolean | undefined;
 };
 
 /**
@@ -518,7 +548,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
   action: ChangeAction;
 
   /**
-   * Only changes of tokens of this account.
+   * Only changes of this account, and of tokens of this account.
    *
    * Empty means every account. 1 to 64 characters of [0-9A-Za-z_-].
    *
@@ -543,6 +573,25 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
    * @generated from field: google.protobuf.Timestamp changed_before = 8;
    */
   changedBefore?: Timestamp | undefined;
+
+  /**
+   * Only changes after this revision: for a tail, the reached_revision of the last answer.
+   *
+   * 0 means every change. Must not be beyond the newest change, which tells a tail that the journal was restored from
+   * an older backup.
+   *
+   * @generated from field: int64 after_revision = 9;
+   */
+  afterRevision: bigint;
+
+  /**
+   * Whether the oldest change comes first.
+   *
+   * Default (false): the newest.
+   *
+   * @generated from field: bool oldest_first = 10;
+   */
+  oldestFirst: boolean;
 };
 
 /**
@@ -559,20 +608,30 @@ export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PUR
  */
 export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"> & {
   /**
-   * The changes, newest first.
+   * The changes, in the order that was asked for.
    *
    * @generated from field: repeated casapay.token.v1.Change changes = 1;
    */
   changes: Change[];
 
   /**
-   * Send this as page_token to get the page after this one, of older changes.
+   * Send this as page_token to get the page after this one: of older changes, or with oldest_first of newer ones.
    *
-   * Empty means that there is no such page.
+   * Empty means that there is no such page, with oldest_first: not yet.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * With oldest_first: every change up to this revision that passes the filters stands on this page or on one before.
+   * Also on an empty page, so that a tail with filters does not look at the same changes again.
+   *
+   * Without oldest_first: 0.
+   *
+   * @generated from field: int64 reached_revision = 3;
+   */
+  reachedRevision: bigint;
 };
 
 /**
@@ -583,7 +642,7 @@ export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__P
   messageDesc(file_casapay_token_v1_token_service, 11);
 
 /**
- * Change is one row of the journal: a token was created, or revoked.
+ * Change is one row of the journal: what was done to a token or to an account.
  *
  * @generated from message casapay.token.v1.Change
  */
@@ -605,6 +664,8 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   /**
    * The id of the token that was changed.
    *
+   * Empty when an account was changed, or nothing.
+   *
    * @generated from field: string token_id = 3;
    */
   tokenId: string;
@@ -624,34 +685,72 @@ export type Change = Message<"casapay.token.v1.Change"> & {
   changeTime?: Timestamp | undefined;
 
   /**
-   * SHA-256 over the row before, this row and the token's facts. The hash stands for the whole journal up to this row.
+   * Stands for the whole journal up to this row: SHA-256 over the hash of the row before (32 zero bytes before the
+   * first) and the UTF-8 of a JSON array without white space: 2, revision, change_time in milliseconds, caller, the
+   * action in lower case, `{"token_id":…}`, `{"account":…}` or null, and facts as they stand.
+   *
+   * Rows without facts have hashes of an older form, which the authority alone can check. All that those hashes leave
+   * out is covered by the one row of CHANGE_ACTION_ATTEST.
    *
    * @generated from field: bytes hash = 6;
    */
   hash: Uint8Array;
 
   /**
-   * The account that owns the token.
+   * The account that was changed, or that owns the token.
+   *
+   * Empty when nothing was changed.
    *
    * @generated from field: string account = 7;
    */
   account: string;
 
   /**
-   * The token's name for people. The hash does not cover the name.
+   * The token's name for people.
+   *
+   * Empty when no token was changed.
    *
    * @generated from field: string token_name = 8;
    */
   tokenName: string;
 
   /**
-   * Why the token was revoked, in the words of the caller. The hash does not cover the reason.
+   * Why the token was revoked, in the words of the caller.
    *
-   * Empty when no reason was given, and for any other action.
+   * Deprecated: use reason. Empty when no reason was given, and for any other action.
    *
-   * @generated from field: string revoke_reason = 9;
+   * @generated from field: string revoke_reason = 9 [deprecated = true];
+   * @deprecated
    */
   revokeReason: string;
+
+  /**
+   * The kind of the token.
+   *
+   * TOKEN_TYPE_UNSPECIFIED when no token was changed.
+   *
+   * @generated from field: casapay.token.v1.TokenType token_type = 10;
+   */
+  tokenType: TokenType;
+
+  /**
+   * Why it was done, in the words of the caller.
+   *
+   * Empty when no reason was given.
+   *
+   * @generated from field: string reason = 11;
+   */
+  reason: string;
+
+  /**
+   * What was done, as an object in JSON whose members depend on the action: of a creation all that the token is, with
+   * the SHA-256 of its key; of other changes what they changed, and their reason. The hash covers this text.
+   *
+   * Empty for rows of before hashes covered all of a change. Members may be added: ignore those that you do not know.
+   *
+   * @generated from field: string facts = 12;
+   */
+  facts: string;
 };
 
 /**
@@ -995,6 +1094,13 @@ export const ChangeAction = {
    * @generated from enum value: CHANGE_ACTION_REVOKE = 2;
    */
   REVOKE: 2,
+
+  /**
+   * An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
+   *
+   * @generated from enum value: CHANGE_ACTION_ATTEST = 9;
+   */
+  ATTEST: 9,
 } as const;
 
 /**
@@ -1217,11 +1323,18 @@ export const TokenService: GenService<{
     output: typeof FindByDigestResponseSchema;
   },
   /**
-   * ListChanges answers rows of the journal, newest first, a page at a time (AIP-158): who created and who revoked
-   * what, and when.
+   * ListChanges answers rows of the journal, newest first or oldest first, a page at a time (AIP-158): who did what,
+   * when and why.
    *
    * Roles: service and dashboard (must name the token), operator. Changes nothing. The first row of a request without
-   * filter is the journal's head.
+   * filter is the journal's head. A request without filter leaves out no revision.
+   *
+   * # To follow the journal
+   *
+   * With oldest_first, ListChanges is a tail: send after_revision, take the changes in, keep reached_revision, and send
+   * it as the next after_revision; wait a few seconds after an answer without changes. A change that was taken in and
+   * not kept comes again: tell changes apart by revision. After a restore of the journal, revisions are given anew:
+   * compare the hash of the last change that was kept, and start again at 0 when it differs.
    *
    * A page looks at 10,000 rows at the most, and holds about 1 MiB of changes at the most. A page may therefore be
    * short or even empty and still have a next_page_token: go on until there is none.
@@ -1229,7 +1342,7 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: page_size, any filter, or token_id where the role must name it.
    * - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
-   *   filters.
+   *   filters or another order.
    * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
    *
    * @generated from rpc casapay.token.v1.TokenService.ListChanges

@@ -16,6 +16,7 @@ class ChangeAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANGE_ACTION_UNSPECIFIED: _ClassVar[ChangeAction]
     CHANGE_ACTION_CREATE: _ClassVar[ChangeAction]
     CHANGE_ACTION_REVOKE: _ClassVar[ChangeAction]
+    CHANGE_ACTION_ATTEST: _ClassVar[ChangeAction]
 
 class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -30,6 +31,7 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 CHANGE_ACTION_UNSPECIFIED: ChangeAction
 CHANGE_ACTION_CREATE: ChangeAction
 CHANGE_ACTION_REVOKE: ChangeAction
+CHANGE_ACTION_ATTEST: ChangeAction
 REFUSAL_REASON_UNSPECIFIED: RefusalReason
 REFUSAL_REASON_KEY_MALFORMED: RefusalReason
 REFUSAL_REASON_KEY_UNKNOWN: RefusalReason
@@ -80,7 +82,7 @@ class GetResponse(_message.Message):
     def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "account", "types", "livemode", "states", "permission", "created_from", "created_before", "expires_before", "unused_since", "name_contains", "key_hint", "created_by")
+    __slots__ = ("page_size", "page_token", "account", "types", "livemode", "states", "permission", "created_from", "created_before", "expires_before", "unused_since", "name_contains", "key_hint", "created_by", "expires_from", "held", "rotating")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +97,9 @@ class ListRequest(_message.Message):
     NAME_CONTAINS_FIELD_NUMBER: _ClassVar[int]
     KEY_HINT_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FROM_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    ROTATING_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     account: str
@@ -109,7 +114,10 @@ class ListRequest(_message.Message):
     name_contains: str
     key_hint: str
     created_by: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ..., livemode: _Optional[bool] = ..., states: _Optional[_Iterable[_Union[_token_pb2.TokenState, str]]] = ..., permission: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name_contains: _Optional[str] = ..., key_hint: _Optional[str] = ..., created_by: _Optional[str] = ...) -> None: ...
+    expires_from: _timestamp_pb2.Timestamp
+    held: bool
+    rotating: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ..., livemode: _Optional[bool] = ..., states: _Optional[_Iterable[_Union[_token_pb2.TokenState, str]]] = ..., permission: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name_contains: _Optional[str] = ..., key_hint: _Optional[str] = ..., created_by: _Optional[str] = ..., expires_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[bool] = ..., rotating: _Optional[bool] = ...) -> None: ...
 
 class ListResponse(_message.Message):
     __slots__ = ("tokens", "next_page_token", "previous_page_token")
@@ -150,7 +158,7 @@ class FindByDigestResponse(_message.Message):
     def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ...) -> None: ...
 
 class ListChangesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "token_id", "caller", "action", "account", "changed_from", "changed_before")
+    __slots__ = ("page_size", "page_token", "token_id", "caller", "action", "account", "changed_from", "changed_before", "after_revision", "oldest_first")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -159,6 +167,8 @@ class ListChangesRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FROM_FIELD_NUMBER: _ClassVar[int]
     CHANGED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_REVISION_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     token_id: str
@@ -167,18 +177,22 @@ class ListChangesRequest(_message.Message):
     account: str
     changed_from: _timestamp_pb2.Timestamp
     changed_before: _timestamp_pb2.Timestamp
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., account: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    after_revision: int
+    oldest_first: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., account: _Optional[str] = ..., changed_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., after_revision: _Optional[int] = ..., oldest_first: _Optional[bool] = ...) -> None: ...
 
 class ListChangesResponse(_message.Message):
-    __slots__ = ("changes", "next_page_token")
+    __slots__ = ("changes", "next_page_token", "reached_revision")
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REACHED_REVISION_FIELD_NUMBER: _ClassVar[int]
     changes: _containers.RepeatedCompositeFieldContainer[Change]
     next_page_token: str
-    def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    reached_revision: int
+    def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., reached_revision: _Optional[int] = ...) -> None: ...
 
 class Change(_message.Message):
-    __slots__ = ("revision", "action", "token_id", "caller", "change_time", "hash", "account", "token_name", "revoke_reason")
+    __slots__ = ("revision", "action", "token_id", "caller", "change_time", "hash", "account", "token_name", "revoke_reason", "token_type", "reason", "facts")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +202,9 @@ class Change(_message.Message):
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_NAME_FIELD_NUMBER: _ClassVar[int]
     REVOKE_REASON_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
     revision: int
     action: ChangeAction
     token_id: str
@@ -197,7 +214,10 @@ class Change(_message.Message):
     account: str
     token_name: str
     revoke_reason: str
-    def __init__(self, revision: _Optional[int] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hash: _Optional[bytes] = ..., account: _Optional[str] = ..., token_name: _Optional[str] = ..., revoke_reason: _Optional[str] = ...) -> None: ...
+    token_type: _token_pb2.TokenType
+    reason: str
+    facts: str
+    def __init__(self, revision: _Optional[int] = ..., action: _Optional[_Union[ChangeAction, str]] = ..., token_id: _Optional[str] = ..., caller: _Optional[str] = ..., change_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., hash: _Optional[bytes] = ..., account: _Optional[str] = ..., token_name: _Optional[str] = ..., revoke_reason: _Optional[str] = ..., token_type: _Optional[_Union[_token_pb2.TokenType, str]] = ..., reason: _Optional[str] = ..., facts: _Optional[str] = ...) -> None: ...
 
 class ListAccountsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "prefix")

@@ -1,0 +1,241 @@
+import { hash } from "node:crypto";
+import type { Decision, Question } from "../decision.ts";
+import type { Clocks, Moment } from "./clocks.ts";
+import { decide, isDecidable } from "./decide.ts";
+import type { Facts } from "./facts.ts";
+import { Forgets } from "./forgets.ts";
+import { Lease } from "./lease.ts";
+import { TwoGenerations } from "./two-generations.ts";
+
+/** No key is longer, by far. */
+const maxKeyLength = 512;
+const maxUnknownMs = 5_000;
+const maxForgets = 65_536;
+/** Uses that were not reported yet are kept for so many keys, and then lost. */
+const maxUsedKeys = 65_536;
+// Measured, with what V8 and its maps take beside the texts.
+const entryBytes = 360;
+const permissionBytes = 48;
+
+/** What is kept of a key: its SHA-256 and what the authority said. Never the key. */
+type Entry = {
+  /** 32 characters, one a byte. */
+  readonly digest: string;
+  readonly facts: Facts;
+  /** On the monotonic clock. */
+  readonly untilMs: number;
+  acceptedCount: number;
+  usedAtMs: number;
+};
+
+/** A question about a key that was put to the authority so that its answer may be kept. */
+export type Fill = {
+  readonly digest: string;
+  readonly begunAtMs: number;
+  /** What was begun before everything was forgotten is not kept after it. */
+  readonly epoch: number;
+};
+
+export type Answer = {
+  readonly facts: Facts;
+  /** Up to which the authority knew all changes when it answered. */
+  readonly revision: number;
+  /** Null: not to be kept. */
+  readonly cacheForMs: number | null;
+};
+
+/** Accepted by this client itself, without the authority. */
+export type Use = { readonly digest: Uint8Array; readonly ageMs: number; readonly acceptedCount: number };
+
+/**
+ * Decisions from memory, which are true as long as a lease is held and every word of the authority is applied in order.
+ * Proven keys and unknown ones are kept apart, so that a flood of unknown keys pushes out no other.
+ */
+export class KeyCache {
+  readonly #clocks: Clocks;
+  readonly #lease = new Lease();
+  readonly #forgets = new Forgets(maxForgets);
+  // By four bytes of the digest, and compared with all of it.
+  readonly #proven: TwoGenerations<Entry>;
+  readonly #unknown: TwoGenerations<Entry>;
+  #epoch = 0;
+  #used: Entry[] = [];
+
+  constructor(maxBytes: number, clocks: Clocks) {
+    this.#clocks = clocks;
+    this.#proven = new TwoGenerations((maxBytes * 7) / 8, bytesOf);
+    this.#unknown = new TwoGenerations(maxBytes / 8, bytesOf);
+  }
+
+  /** Null when the authority must be asked. Hot path. */
+  decide(key: unknown, question: Question): Decision | null {
+    if (typeof key !== "string" || key.length > maxKeyLength) {
+      return null;
+    }
+    const nowMs = this.#clocks.monotonicMs();
+    if (!this.#isHeldAt(nowMs)) {
+      return null;
+    }
+    const digest = digestOf(key);
+    const place = placeOf(digest);
+    const entry = this.#proven.get(place);
+    const found = entry?.digest === digest ? entry : this.#unknown.get(place);
+    if (found?.digest !== digest || nowMs >= found.untilMs) {
+      return null;
+    }
+    const decision = decide(found.facts, question, "cache");
+    if (decision?.kind === "principal") {
+      this.#note(found, nowMs);
+    }
+    return decision;
+  }
+
+  /** Whether memory may be decided from. */
+  isHeld(): boolean {
+    return this.#isHeldAt(this.#clocks.monotonicMs());
+  }
+
+  #isHeldAt(nowMs: number): boolean {
+    const state = this.#lease.state(nowMs, this.#clocks.wallMs());
+    if (state === "moved") {
+      // How long entries were kept is not known any more either.
+      this.forgetAll();
+    }
+    return state === "held";
+  }
+
+  /** Null when the answer could not be kept, or the question is not one to decide here: then ask it as it is. */
+  beginFill(key: string, question: Question): Fill | null {
+    return isDecidable(question) && this.isHeld()
+      ? { digest: digestOf(key), begunAtMs: this.#clocks.monotonicMs(), epoch: this.#epoch }
+      : null;
+  }
+
+  /** Decides by the answer to the widest question, and keeps the answer where that is right. */
+  endFill(
+    { digest, begunAtMs, epoch }: Fill,
+    { facts, revision, cacheForMs }: Answer,
+    question: Question,
+  ): Decision | null {
+    const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
+    const untilMs = begunAtMs + Math.min(cacheForMs ?? 0, mostMs);
+    const entry: Entry = { digest, facts, untilMs, acceptedCount: 0, usedAtMs: 0 };
+    if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, facts.account, revision)) {
+      this.#keep(entry);
+    }
+    const decision = decide(facts, question, "authority");
+    if (decision?.kind === "principal") {
+      // The authority notes no use of a key when it is asked the widest question.
+      this.#note(entry, this.#clocks.monotonicMs());
+    }
+    return decision;
+  }
+
+  /** Every change after this revision will be told. Only the first time, or after all was forgotten, it means anything. */
+  beginForgets(revision: number): void {
+    this.#forgets.begin(revision);
+  }
+
+  /** `asked` is from before the request was sent that the authority grants. */
+  grant(asked: Moment, durationMs: number): void {
+    this.#lease.grant(asked, durationMs);
+  }
+
+  /** Gives the lease up. */
+  endLease(): void {
+    this.#lease.end();
+  }
+
+  /** A change after which the key with this digest may be decided on differently. */
+  forgetKey(digest: string, revision: number): void {
+    this.#forgets.key(digest, revision);
+    const place = placeOf(digest);
+    this.#proven.delete(place);
+    this.#unknown.delete(place);
+  }
+
+  /** A change after which every key of this account may be decided on differently. */
+  forgetAccount(account: string, revision: number): void {
+    this.#forgets.account(account, revision);
+    this.#proven.deleteWhere(({ facts }) => facts.account === account);
+  }
+
+  /** Gives up the lease and all that is kept. Nothing is kept again before `beginForgets`. */
+  forgetAll(): void {
+    this.#lease.end();
+    this.#forgets.end();
+    this.#proven.clear();
+    this.#unknown.clear();
+    this.#epoch += 1;
+  }
+
+  /** The uses since the last time, of at most so many keys. */
+  takeUses(max: number): readonly Use[] {
+    const nowMs = this.#clocks.monotonicMs();
+    return this.#used.splice(0, max).map((entry) => {
+      const { digest, usedAtMs, acceptedCount } = entry;
+      entry.acceptedCount = 0;
+      return { digest: Buffer.from(digest, "latin1"), ageMs: Math.max(nowMs - usedAtMs, 0), acceptedCount };
+    });
+  }
+
+  /** How many keys have uses to report. */
+  get usedKeys(): number {
+    return this.#used.length;
+  }
+
+  /** Whether uses should be reported before they are lost. */
+  get hasManyUses(): boolean {
+    return this.#used.length > maxUsedKeys / 2;
+  }
+
+  /** How many keys are kept. */
+  get size(): number {
+    return this.#proven.size + this.#unknown.size;
+  }
+
+  #note(entry: Entry, nowMs: number): void {
+    if (entry.acceptedCount === 0) {
+      if (this.#used.length >= maxUsedKeys) {
+        return;
+      }
+      this.#used.push(entry);
+    }
+    entry.acceptedCount += 1;
+    entry.usedAtMs = nowMs;
+  }
+
+  #keep(entry: Entry): void {
+    const place = placeOf(entry.digest);
+    const [map, other] = isProven(entry.facts) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
+    other.delete(place);
+    map.set(place, entry);
+  }
+}
+
+/** As kept: a text is hashed as its UTF-8, which is itself for a key. */
+export function digestOf(key: string): string {
+  return hash("sha256", key, "latin1");
+}
+
+/** Four bytes of a digest as an integer of 32 bits, which V8 keeps without an object. */
+function placeOf(digest: string): number {
+  const low = digest.charCodeAt(0) | (digest.charCodeAt(1) << 8);
+  return low | (digest.charCodeAt(2) << 16) | (digest.charCodeAt(3) << 24);
+}
+
+/** A token has this key, dead or alive. */
+function isProven({ tokenId }: Facts): boolean {
+  return tokenId !== null;
+}
+
+function bytesOf({ facts }: Entry): number {
+  const permissions = facts.kind === "principal" ? facts.permissions : [];
+  return (
+    permissions.reduce((sum, permission) => sum + permissionBytes + permission.length, entryBytes) + textBytes(facts)
+  );
+}
+
+function textBytes({ tokenId, account }: Facts): number {
+  return (tokenId?.length ?? 0) + (account?.length ?? 0);
+}

@@ -1,0 +1,76 @@
+// Runs the model of leases for longer than the tests do.
+//
+//   npm run model -- [--rounds 200] [--seed 1] [--without RULE | --without-each] [--calm] [--long-freezes]
+//
+// --without RULE takes one rule away, by its name, and expects faults; --without-each does so for each rule in turn.
+import { parseArgs } from "node:util";
+import { type RoundResult, runRound } from "./round.ts";
+import { type Rule, ruleNames, rules } from "./rules.ts";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "200" },
+    seed: { type: "string", default: "1" },
+    without: { type: "string" },
+    "without-each": { type: "boolean", default: false },
+    calm: { type: "boolean", default: false },
+    "long-freezes": { type: "boolean", default: false },
+  },
+});
+const rounds = Number(values.rounds);
+const firstSeed = Number(values.seed);
+
+for (const without of rulesToRemove()) {
+  const startMs = performance.now();
+  const results: RoundResult[] = [];
+  while (results.length < rounds && (without === null || !results.some(isFaulty))) {
+    results.push(run(firstSeed + results.length, without));
+  }
+  report(without, results, performance.now() - startMs);
+}
+
+function rulesToRemove(): readonly (Rule | null)[] {
+  if (values["without-each"]) {
+    return ruleNames;
+  }
+  const rule = ruleNames.find((name) => name === values.without);
+  if (values.without !== undefined && rule === undefined) {
+    throw new Error(`there is no rule "${values.without}": there are "${ruleNames.join('", "')}"`);
+  }
+  return [rule ?? null];
+}
+
+function run(seed: number, without: Rule | null): RoundResult {
+  return runRound({
+    seed,
+    isCalm: values.calm,
+    hasLongFreezes: values["long-freezes"],
+    ...(without === null ? {} : { without }),
+  });
+}
+
+function isFaulty({ faults }: RoundResult): boolean {
+  return faults.length > 0;
+}
+
+function report(without: Rule | null, results: readonly RoundResult[], tookMs: number): void {
+  const decisions = results.reduce((sum, result) => sum + result.decisions, 0);
+  const changes = results.reduce((sum, result) => sum + result.answeredChanges, 0);
+  const waitsMs = results.flatMap((result) => result.waitsMs).sort((left, right) => left - right);
+  const [p50, p99, most] = [0.5, 0.99, 1].map((part) => waitsMs[Math.floor(part * (waitsMs.length - 1))]?.toFixed(0));
+  const faulty = results.findIndex(isFaulty);
+  const isAsItMustBe = (faulty === -1) === (without === null && !values["long-freezes"]);
+  console.log(
+    `${isAsItMustBe ? "ok  " : "FAIL"} ${without === null ? "all rules" : `without ${without}: ${rules[without]}`}`,
+  );
+  console.log(
+    `     ${results.length} rounds from seed ${firstSeed} in ${(tookMs / 1000).toFixed(1)} s: ${decisions} decisions, ` +
+      `${changes} changes answered after ${p50} ms (p50), ${p99} ms (p99), ${most} ms (most)`,
+  );
+  if (faulty !== -1) {
+    console.log(
+      `     seed ${firstSeed + faulty}: ${results[faulty]?.faults.length} faults, ${results[faulty]?.faults[0]}`,
+    );
+  }
+  process.exitCode = isAsItMustBe ? process.exitCode : 1;
+}

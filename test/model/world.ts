@@ -1,0 +1,17 @@
+import type { History } from "./history.ts";
+import type { Rule } from "./rules.ts";
+import type { Simulation } from "./simulation.ts";
+
+/** A change of one token or of all tokens of an account. */
+export type Change = { readonly revision: number; readonly token: number | null; readonly account: number | null };
+
+/** What outlives a process: the database, and the file which says that a process may have left leases behind. */
+export type Disk = { readonly journal: Change[]; hasMarker: boolean };
+
+export type World = {
+  readonly simulation: Simulation;
+  readonly history: History;
+  readonly disk: Disk;
+  readonly accountOf: (token: number) => number;
+  isKept(rule: Rule): boolean;
+};

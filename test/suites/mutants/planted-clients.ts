@@ -1,0 +1,131 @@
+/** Small bugs in the cache of the TypeScript client, each with the tests that must go red when it is planted. */
+const folder = "clients/typescript/src/cache";
+const tests = ["clients/typescript/test/cache/key-cache.test.ts"];
+
+export const plantedClients = [
+  {
+    name: "a client's lease is counted from its answer",
+    file: `${folder}/key-cache.ts`,
+    from: "this.#lease.grant(asked, durationMs);",
+    to: "this.#lease.grant({ ...asked, monotonicMs: this.#clocks.monotonicMs(), wallMs: this.#clocks.wallMs() }, durationMs);",
+    tests,
+  },
+  {
+    name: "a client's lease outlives its wall clock",
+    file: `${folder}/lease.ts`,
+    from: " && wallMs < this.#wallUntilMs",
+    to: "",
+    tests,
+  },
+  {
+    name: "a client's lease outlives clocks that moved apart",
+    file: `${folder}/lease.ts`,
+    from: "> maxApartMs) {",
+    to: "> 3_600_000 + maxApartMs) {",
+    tests,
+  },
+  {
+    name: "a client keeps what it had when its clocks moved apart",
+    file: `${folder}/key-cache.ts`,
+    from: `this.forgetAll();
+    }
+    return state`,
+    to: `this.#lease.end();
+    }
+    return state`,
+    tests,
+  },
+  {
+    name: "a client decides from memory without a lease",
+    file: `${folder}/key-cache.ts`,
+    from: `if (!this.#isHeldAt(nowMs)) {
+      return null;`,
+    to: `if (!this.#isHeldAt(nowMs) && this.size === 0) {
+      return null;`,
+    tests,
+  },
+  {
+    name: "a client decides by an answer that may not be kept any longer",
+    file: `${folder}/key-cache.ts`,
+    from: " || nowMs >= found.untilMs",
+    to: "",
+    tests,
+  },
+  {
+    name: "a client counts from an answer's arrival how long it may be kept",
+    file: `${folder}/key-cache.ts`,
+    from: "const untilMs = begunAtMs +",
+    to: "const untilMs = Math.max(begunAtMs, this.#clocks.monotonicMs()) +",
+    tests,
+  },
+  {
+    name: "a client keeps an answer of before its key was to be forgotten",
+    file: `${folder}/forgets.ts`,
+    from: "      revision >= this.#latest(digest) &&\n",
+    to: "",
+    tests,
+  },
+  {
+    name: "a client keeps an answer of before its account was to be forgotten",
+    file: `${folder}/forgets.ts`,
+    from: "(account === null || revision >= this.#latest(nameOf(account)))",
+    to: "(account === null || revision >= 0)",
+    tests,
+  },
+  {
+    name: "a client keeps an answer of before its first lease",
+    file: `${folder}/forgets.ts`,
+    from: "      revision >= this.#floor &&\n",
+    to: "",
+    tests,
+  },
+  {
+    name: "a client keeps an answer of before a word that it does not remember",
+    file: `${folder}/forgets.ts`,
+    from: "Math.max(this.#floor, this.#oldRevision)",
+    to: "this.#floor",
+    tests,
+  },
+  {
+    name: "a client goes by an older word that came again",
+    file: `${folder}/forgets.ts`,
+    from: "this.#young.set(what, Math.max(revision, this.#latest(what)));",
+    to: "this.#young.set(what, revision);",
+    tests,
+  },
+  {
+    name: "a client keeps an answer that it asked for before it forgot everything",
+    file: `${folder}/key-cache.ts`,
+    from: "epoch === this.#epoch && ",
+    to: "epoch >= 0 && ",
+    tests,
+  },
+  {
+    name: "a client keeps an unknown key as long as any other",
+    file: `${folder}/key-cache.ts`,
+    from: "isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs",
+    to: "Number.POSITIVE_INFINITY",
+    tests,
+  },
+  {
+    name: "a client keeps unknown keys among the others",
+    file: `${folder}/key-cache.ts`,
+    from: "return tokenId !== null;",
+    to: "return tokenId !== undefined;",
+    tests,
+  },
+  {
+    name: "a client lets a test key pass for a live one",
+    file: `${folder}/decide.ts`,
+    from: "livemode !== undefined && livemode !== facts.livemode",
+    to: "livemode === false && livemode !== facts.livemode",
+    tests: ["clients/typescript/test/cache/decide.test.ts"],
+  },
+  {
+    name: "a client's permission to read covers writing",
+    file: `${folder}/facts.ts`,
+    from: 'one.endsWith(":write")).map((one) => one.replace(/write$/, "read"))',
+    to: 'one.includes(":")).map((one) => one.replace(/read$/, "write"))',
+    tests: ["clients/typescript/test/cache/decide.test.ts"],
+  },
+];

@@ -1,0 +1,38 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+
+export const program = resolve(import.meta.dirname, "../../tokenctl/main.ts");
+
+export type Ended = { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string };
+
+/** A profile in this folder, which every command takes. */
+export function writeProfile(directory: string, profile: object, mode = 0o600): string {
+  const path = join(directory, "tokenctl.json");
+  writeFileSync(path, JSON.stringify(profile), { mode });
+  return path;
+}
+
+/** Runs a command as a process of its own, with this on its standard input. */
+export async function runTokenctl(profile: string, args: readonly string[], input = ""): Promise<Ended> {
+  const child = spawn(process.execPath, [program, ...args], { env: { TOKENCTL_PROFILE: profile } });
+  child.stdin.end(input);
+  const [stdout, stderr, [exitCode]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
+  return { exitCode, stdout, stderr };
+}
+
+/** A tail that goes on: `next` is its next line of JSON. Ended when it is disposed. */
+export function followTail(profile: string, args: readonly string[]) {
+  const child = spawn(process.execPath, [program, "tail", "--json", ...args], { env: { TOKENCTL_PROFILE: profile } });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    next: async () => JSON.parse(String((await lines.next()).value)),
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await once(child, "exit");
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { stderr, stdin, stdout } from "node:process";
+import { UsageError } from "./usage.ts";
+
+/** Who reads the output has gone: `tokenctl list | head`. */
+export class ReaderGone extends Error {}
+
+const maxInputChars = 1_000_000;
+
+// What fails comes to who writes.
+stdout.on("error", () => {});
+stderr.on("error", () => {});
+
+/** Resolves when the text is out. Rejects with a ReaderGone, or with what kept the text back. */
+export async function print(text: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  stdout.write(`${text}\n`, (error) => (error ? reject(error) : resolve()));
+  await promise.catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "EPIPE" ? new ReaderGone("nobody reads the output", { cause: error }) : error;
+  });
+}
+
+/** For people, beside the output. */
+export function note(text: string): void {
+  stderr.write(`${text}\n`);
+}
+
+/** A line of JSON, or a line for each fact: `create time  2026-11-28T18:00:00Z`. */
+export async function show(facts: object, isJson: boolean): Promise<void> {
+  await print(isJson ? JSON.stringify(facts) : textOf(facts));
+}
+
+export function textOf(facts: object): string {
+  const rows = Object.entries(facts).map(([name, value]) => [wordsOf(name).padEnd(14), cellOf(value)] as const);
+  return rows.flatMap(([name, cell]) => (cell === "" ? [] : [`${name}  ${cell}`])).join("\n");
+}
+
+/** A line of JSON for each, or these facts of each in columns, so many rows at once. */
+export async function showAll(
+  items: AsyncIterable<object>,
+  isJson: boolean,
+  columns: readonly string[],
+  rowsAtOnce = 500,
+): Promise<void> {
+  let rows = [columns.map((name) => wordsOf(name).toUpperCase())];
+  let widths = columns.map(() => 0);
+  const flush = async () => {
+    widths = widths.map((width, at) => Math.max(width, ...rows.map((row) => row[at]?.length ?? 0)));
+    const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  "));
+    rows = [];
+    await print(lines.map((line) => line.trimEnd()).join("\n"));
+  };
+  for await (const item of items) {
+    if (isJson) {
+      await print(JSON.stringify(item));
+    } else if (rows.push(columns.map((name) => cellOf(Object(item)[name]))) >= rowsAtOnce) {
+      await flush();
+    }
+  }
+  if (!isJson && rows.length > 0) {
+    await flush();
+  }
+}
+
+/** Times have no milliseconds, which people do not read. Nothing is "". */
+function cellOf(value: unknown): string {
+  if (value instanceof Date) {
+    return value.toISOString().replace(/\.\d+Z$/, "Z");
+  }
+  return Array.isArray(value) ? value.map(cellOf).join(" ") : String(value ?? "");
+}
+
+function wordsOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+/** Standard input; on a terminal one line, which is not shown. Throws a UsageError when it is far more than keys. */
+export async function readInput(): Promise<string> {
+  let text = "";
+  if (stdin.isTTY) {
+    stdin.setRawMode(true);
+    note("The key, and Enter. What you type is not shown.");
+  }
+  for await (const chunk of stdin.setEncoding("utf8")) {
+    text += chunk;
+    if (text.length > maxInputChars) {
+      throw new UsageError(`the input is longer than ${maxInputChars} characters`);
+    }
+    // In raw mode a terminal hands on what would end the input or the program: Ctrl-C and Ctrl-D.
+    if (stdin.isTTY && ["\r", "\n", "\x03", "\x04"].some((end) => text.includes(end))) {
+      break;
+    }
+  }
+  return text;
+}
