@@ -26,6 +26,7 @@ export type GaugedParts = {
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
   const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
+  const holders = () => readings().map((one) => one.holders);
   const ports = () => readings().flatMap((one) => [...one.ports.values()]);
   const peers = () => ports().flatMap((port) => port.peers ?? []);
   return {
@@ -60,6 +61,51 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
     token_authority_clock_behind_seconds: {
       help: "By how much the system's clock is behind the greatest time seen.",
       read: () => Math.max(0, ...readings().map(({ clockBehindMs }) => clockBehindMs)) / 1000,
+    },
+    token_authority_watchers: {
+      help: "Open streams of Watch.",
+      read: () => sum(holders().map(({ open }) => open)),
+    },
+    token_authority_lease_holders: {
+      help: "Callers of Watch that hold a lease and have acknowledged all that they were told.",
+      read: () => sum(holders().map((one) => one.holders)),
+    },
+    token_authority_leases_granted_total: {
+      type: "counter",
+      help: "Leases that were granted since the start.",
+      read: () => sum(holders().map(({ leasesGranted }) => leasesGranted)),
+    },
+    token_authority_watch_resets_total: {
+      type: "counter",
+      help: "Callers of Watch that had to forget everything, since the start.",
+      read: () => sum(holders().map(({ resets }) => resets)),
+    },
+    token_authority_reported_uses_total: {
+      type: "counter",
+      help: "Keys that gateways have accepted from their caches and reported, since the start.",
+      read: () => sum(holders().map(({ reportedUses }) => reportedUses)),
+    },
+    token_authority_changes_settled_total: {
+      type: "counter",
+      help: "Changes that were answered once no holder of a lease decided by what was before, since the start.",
+      read: () => sum(holders().map(({ settled }) => settled)),
+    },
+    token_authority_change_wait_seconds_total: {
+      type: "counter",
+      help: "What changes have waited for holders of leases since the start, all together.",
+      read: () => sum(holders().map(({ waitedMs }) => waitedMs)) / 1000,
+    },
+    token_authority_changes_waited_out_total: {
+      type: "counter",
+      help: "Changes that had to wait until leases were over, since the start.",
+      read: () => sum(holders().map(({ waitedOut }) => waitedOut)),
+    },
+    token_authority_silent_holders_total: {
+      type: "counter",
+      help: "Times that a holder of a lease did not acknowledge in time, since the start.",
+      labelNames: ["caller"],
+      read: () =>
+        [...sumByKey(holders().map(({ silent }) => silent))].map(([caller, value]) => ({ labels: { caller }, value })),
     },
     token_authority_threads: { help: "Threads that serve.", read: () => readings().length },
     token_authority_connections: {
@@ -183,6 +229,14 @@ export function countsOf({ durations, refusals }: CallMeasures): Counts {
     }
   }
   return { decided, undecided, refusals };
+}
+
+function sumByKey(maps: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  for (const [key, value] of maps.flatMap((map) => [...map])) {
+    sums.set(key, (sums.get(key) ?? 0) + value);
+  }
+  return sums;
 }
 
 function sum(numbers: readonly number[]): number {

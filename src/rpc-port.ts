@@ -121,7 +121,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
     lanes: {
       headers: isTraced ? tracedLaneHeaders : laneHeaders,
       paths: new Map([
-        [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority.authenticate, laneOptions)],
+        [`/${tokenRpcs.authenticate}`, createAuthenticateLane(authority, laneOptions)],
         [`/${checkRpc}`, createCheckLane(check, laneOptions)],
         ...createManagementLanes(authority, clock, laneOptions),
       ]),

@@ -2,12 +2,13 @@ import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder, type LastUseRecorder } from "./authority/last-use-recorder.ts";
 import { createSealer } from "./authority/sealer.ts";
-import { createTokenAuthority } from "./authority/token-authority.ts";
+import { createTokenAuthority, type HolderReadings } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
 import { createFaultLog } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
+import { createHolderLog } from "./calls/holder-log.ts";
 import type { PortName } from "./calls/port/caller-watch.ts";
 import type { Port, PortReadings } from "./calls/port/start-port.ts";
 import type { TlsSet } from "./calls/port/tls-set.ts";
@@ -97,6 +98,8 @@ export type ThreadReadings = {
   readonly ports: ReadonlyMap<PortName, PortReadings>;
   readonly bytes: ByteReadings;
   readonly clockBehindMs: number;
+  /** Who decide from memory elsewhere. */
+  readonly holders: HolderReadings;
 };
 
 /**
@@ -140,6 +143,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     maxTokensPerAccount: config.maxTokensPerAccount,
     maxLifetimeDays: config.maxLifetimeDays,
     onChange: createChangeLog(log),
+    ...createHolderLog(log),
   });
 
   const meter = createCallMeter();
@@ -229,6 +233,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
       ports: new Map([...ports].map(([name, port]) => [name, port.readings()])),
       bytes: budget.readings(),
       clockBehindMs: clock.behindMs(),
+      holders: authority.holders(),
     }),
     replaceTls(next) {
       rpc?.replaceTls(next.rpc);

@@ -13,6 +13,7 @@ import { ServerReflection } from "#gen/grpc/reflection/v1/reflection_pb.ts";
 import { mintKey } from "../src/authority/key.ts";
 import { createAuthority, type GeneralName, type TestCertificate } from "./support/certificates.ts";
 import { TestServer } from "./support/test-server.ts";
+import { Watcher } from "./support/watcher.ts";
 
 const root = createAuthority();
 const strangers = createAuthority("another root");
@@ -101,12 +102,19 @@ function callEach(tokens: Client<typeof TokenService>) {
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
     revokeTokens: () => tokens.revokeTokens({}),
+    setHold: () => tokens.setHold({}),
+    closeAccount: () => tokens.closeAccount({}),
     findByDigest: () => tokens.findByDigest({}),
     listChanges: () => tokens.listChanges({}),
     listAccounts: () => tokens.listAccounts({}),
     authenticate: () => tokens.authenticate({}),
+    watch: () => tokens.watch(asked({}))[Symbol.asyncIterator]().next(),
   } satisfies Record<keyof typeof TokenService.method, () => Promise<unknown>>;
   return calls;
+}
+
+async function* asked<T>(message: T): AsyncGenerator<T> {
+  yield message;
 }
 
 const management = ["create", "get", "list", "revoke", "listChanges"];
@@ -125,19 +133,24 @@ const identities = [
     [],
   ],
   ["an unknown identity", root.issue({ names: [{ uri: "spiffe://casapay/other" }] }), Code.PermissionDenied, []],
-  ["a gateway", root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] }), Code.PermissionDenied, ["authenticate"]],
+  [
+    "a gateway",
+    root.issue({ names: [{ uri: "spiffe://casapay/gateway" }] }),
+    Code.PermissionDenied,
+    ["authenticate", "watch"],
+  ],
   ["a service", root.issue({ names: [{ uri: "spiffe://casapay/service" }] }), Code.PermissionDenied, management],
   [
     "a dashboard",
     root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
     Code.PermissionDenied,
-    [...management, "revokeTokens", "findByDigest"],
+    [...management, "revokeTokens", "setHold", "closeAccount", "findByDigest"],
   ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "revokeTokens", "findByDigest", "listAccounts", "authenticate"],
+    [...management, "revokeTokens", "setHold", "closeAccount", "findByDigest", "listAccounts", "authenticate", "watch"],
   ],
 ] as const;
 
@@ -486,6 +499,27 @@ describe("a stream that is open when its caller's CA is taken away", () => {
     authority.write("ca.pem", strangers.certificatePem);
     authority.server.reload();
     await expect(statuses.next()).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  it("of Watch ends, also when the callers file no longer knows its caller", async () => {
+    await using authority = await TlsServer.startTls();
+    const watch = () => new Watcher(authority.as({ uri: "spiffe://casapay/gateway" }));
+    await using first = watch();
+    await first.leased();
+    const { "spiffe://casapay/gateway": _, ...others } = callers;
+    authority.write("callers.json", JSON.stringify(others));
+    authority.server.reload();
+    first.renew();
+    expect(await first.end()).toMatchObject({ code: Code.PermissionDenied });
+    authority.write("callers.json", JSON.stringify(callers));
+    authority.server.reload();
+
+    await using second = watch();
+    await second.leased();
+    authority.write("ca.pem", strangers.certificatePem);
+    authority.server.reload();
+    second.renew();
+    expect(await second.end()).toMatchObject({ code: Code.Unauthenticated });
   });
 
   it("of reflection answers no other question", async () => {

@@ -41,6 +41,8 @@ export type BulkRevocationOptions = {
   readonly store: Pick<TokenStore, "list" | "revokeMatching" | "head">;
   readonly contextOf: (caller: Caller) => ChangeContext;
   readonly onChange: (change: MadeChange) => void;
+  /** Resolves when nobody decides from memory any more that does not know of the changes up to this revision. */
+  readonly settle: (revision: number) => Promise<unknown>;
 };
 
 const maxCounted = 10_000;
@@ -56,7 +58,7 @@ const chunkTokens = 32;
 const pageTokens = 1000;
 
 /** Revokes by filter, after a dry run. */
-export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocationOptions): BulkRevocation {
+export function createBulkRevocation({ store, contextOf, onChange, settle }: BulkRevocationOptions): BulkRevocation {
   async function revokeTokens(
     caller: Caller,
     { filter: asked, force, upToRevision, reason }: RevokeTokensRequest,
@@ -70,7 +72,10 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
     if (upToRevision < 1 || upToRevision > newest) {
       throw fieldInvalid("upToRevision", "must be what a call without force answered to the same filter");
     }
-    return await revoke(caller, unrevoked(filter), upToRevision, toReason(reason), signal);
+    const answer = await revoke(caller, unrevoked(filter), upToRevision, toReason(reason), signal);
+    // Once for all of them, and also where an earlier call has revoked them and was not answered.
+    await settle(answer.revision ?? newest);
+    return answer;
   }
 
   async function count(

@@ -1,5 +1,5 @@
 import { missingPermissions } from "./permission.ts";
-import { isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
+import { type HoldRefusal, holdRefusal, isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
 
 /**
  * What a key lets its bearer do with the tokens of its own account and mode. Whether the key may be used at all, and
@@ -21,6 +21,7 @@ export type MakerRefusal =
   | "TOKEN_REVOKED"
   | "KEY_RETIRED"
   | "TOKEN_EXPIRED"
+  | HoldRefusal
   | "INSUFFICIENT_PERMISSIONS";
 
 /**
@@ -150,6 +151,10 @@ export function makerRefusal(
   }
   if (isExpired(maker, nowMs)) {
     return "TOKEN_EXPIRED";
+  }
+  const hold = holdRefusal(maker);
+  if (hold !== null) {
+    return hold;
   }
   if (action === "revoke" && subject.id === maker.id) {
     return isSelfRevocable(maker) ? null : "INSUFFICIENT_PERMISSIONS";

@@ -4,6 +4,7 @@ export type Reason =
   | "PAGE_TOKEN_INVALID"
   | "TYPE_NOT_GRANTED"
   | "TOKEN_NOT_FOUND"
+  | "ACCOUNT_CLOSED"
   | "TOKEN_LIMIT_REACHED"
   | "STORAGE_LOW"
   | "REQUEST_ID_REUSED"
@@ -65,6 +66,10 @@ export function typeNotGranted(role: string, type: string): AuthorityError {
 export function tokenNotFound(field: "id" | "tokenId" | "digest" = "id"): AuthorityError {
   const rule = field === "digest" ? "no token's key has this digest" : "no token has this id";
   return new AuthorityError("TOKEN_NOT_FOUND", { field, rule });
+}
+
+export function accountClosed(): AuthorityError {
+  return new AuthorityError("ACCOUNT_CLOSED", { field: "account", rule: "the account is closed for good" });
 }
 
 export function tokenLimitReached(limit: number): AuthorityError {

@@ -16,6 +16,10 @@ export type TokenChange = {
    * changed: that stands for every key there is.
    */
   readonly digests: readonly Uint8Array[] | null;
+  /** Of the changed token; empty where none was changed. */
+  readonly tokenId: string;
+  /** The changed account; null where none was changed. */
+  readonly account: string | null;
 };
 
 /** What changed since a mark, and the mark that is reached with it. */
@@ -23,6 +27,36 @@ export type Since = {
   /** Oldest first. Null when there are more than were asked for: then everything may have changed. */
   readonly changes: readonly TokenChange[] | null;
   readonly mark: Mark;
+};
+
+/** A program that may decide from memory while it holds a lease. */
+export type Holder = {
+  readonly kind: "node" | "gateway";
+  /** The identity that it called with; of a node, its name. */
+  readonly identity: string;
+  /** When it was last heard from, in Unix milliseconds; null where that is not known. */
+  readonly heardAtMs: number | null;
+};
+
+/** What the holders of the leases that one view of a store has granted know of its changes. */
+export type HoldersReport = {
+  /** Each holder knows of every change up to this revision, or its lease is over. */
+  readonly settledRevision: number;
+  /** How many hold a lease, but for those that are silent. */
+  readonly holders: number;
+  /**
+   * Who did not acknowledge in time, since the report before: each once when its lease is over by its own time, and
+   * once more when it was waited out.
+   */
+  readonly silent: readonly Holder[];
+};
+
+/** What became of the holders that a change has waited for. */
+export type Settlement = {
+  /** How many have acknowledged. */
+  readonly acknowledged: number;
+  /** Who had not, and was waited out. At most 100. */
+  readonly silent: readonly Holder[];
 };
 
 /**
@@ -55,4 +89,27 @@ export interface Freshness {
    * UNDECIDED when the store cannot tell soon, and once it has failed.
    */
   untilFresh(): Promise<void>;
+
+  /** Resolves once the mark is not fresh: at once where it is not. */
+  untilChanged(mark: Mark): Promise<void>;
+
+  /** Returns the hash of the change with this revision, or null where this view knows of no such change. */
+  hashOf(revision: number): Uint8Array | null;
+
+  /** Returns how long a lease may last that is granted now, in milliseconds: 0 where none may be granted. */
+  leaseMs(): number;
+
+  /**
+   * Tells what the holders of leases of this view have acknowledged; null where none holds a lease. The first report
+   * comes before the first lease, and before the look for changes that the lease is granted by: every change from then
+   * on waits for the holders. Throws UNDECIDED where a restart would not know that there were leases.
+   */
+  report(report: HoldersReport | null): void;
+
+  /**
+   * Resolves when each holder of a lease, at every view of the store, knows of the changes up to this revision, or its
+   * lease is over: \`settleMs\` after the call at the latest, whatever holders and views do. At once where nobody holds
+   * a lease. The changes up to the revision were answered before the call.
+   */
+  settle(revision: number): Promise<Settlement>;
 }

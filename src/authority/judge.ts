@@ -1,6 +1,6 @@
 import type { Principal } from "./key-index.ts";
 import { missingPermissions } from "./permission.ts";
-import { isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
+import { type HoldRefusal, holdRefusal, isExpired, isRetired, type StoredToken, type TokenType } from "./token.ts";
 
 const typesAllowedByDefault: readonly TokenType[] = ["secret", "restricted"];
 
@@ -21,7 +21,8 @@ export type RefusalReason =
   | "TOKEN_EXPIRED"
   | "LIVEMODE_MISMATCH"
   | "TYPE_NOT_ALLOWED"
-  | "INSUFFICIENT_PERMISSIONS";
+  | "INSUFFICIENT_PERMISSIONS"
+  | HoldRefusal;
 
 /** A decision: `token` is null in a refusal for as long as no token is known to have the key. */
 export type Outcome =
@@ -44,6 +45,10 @@ export function judge(request: AuthenticateRequest, found: Principal, nowMs: num
   }
   if (isExpired(token, nowMs)) {
     return refusal("TOKEN_EXPIRED", token);
+  }
+  const hold = holdRefusal(token);
+  if (hold !== null) {
+    return refusal(hold, token);
   }
   if (request.livemode !== null && request.livemode !== token.livemode) {
     return refusal("LIVEMODE_MISMATCH", token);

@@ -23,6 +23,9 @@ export type Found = Principal | null | undefined;
 export type KeyIndex = {
   /** Tells whose key the text is. Throws UNDECIDED when it cannot tell. Hot path. */
   find(text: string): Found | Promise<Principal | null>;
+
+  /** Returns a revision: what is found from now on has every change up to there, and every change that was answered. */
+  reach(): number;
 };
 
 export type KeyIndexOptions = {
@@ -237,7 +240,13 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
     }
   }
 
-  return { find };
+  return {
+    find,
+    reach() {
+      isCaughtUp();
+      return mark.revision;
+    },
+  };
 }
 
 function bytesOf(token: StoredToken): number {

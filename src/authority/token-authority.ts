@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { type BulkRevocation, createBulkRevocation } from "./bulk-revocation.ts";
+import { type CacheDecision, type CacheQuestion, cacheForMs, requireCacheQuestion } from "./cache-decision.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { MakerRefusedError } from "./delegation.ts";
 import {
   type AuthorityError,
+  accountClosed,
   fieldInvalid,
   replayUnreadable,
   requestIdReused,
@@ -13,17 +16,22 @@ import {
   tokenLimitReached,
   tokenNotFound,
   typeNotGranted,
+  undecided,
 } from "./errors.ts";
-import type { ChangeContext, MadeChange } from "./journal.ts";
+import type { Holder, Settlement } from "./freshness.ts";
+import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
+import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
+import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
-import type { CreateRequestRecord, TokenStore } from "./token-store.ts";
+import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
 import {
+  requireAccount,
   requireCreation,
   requireDigest,
   requirePermissions,
@@ -31,9 +39,13 @@ import {
   toReason,
   toTokenName,
 } from "./validation.ts";
+import { createWatching, type Watch, type WatchReadings } from "./watching.ts";
 
 /** How many permissions one Authenticate may require. */
 export const maxRequiredPermissions = 16;
+// A little less than the deadline of an Authenticate.
+const maxWaitForRevisionMs = 900;
+const lookForRevisionMs = 25;
 const dayMs = 24 * 60 * 60 * 1000;
 
 export type CreateRequest = {
@@ -55,27 +67,57 @@ export type CreateAnswer = {
   readonly revision: number;
 };
 
+export type HoldAnswer = {
+  /** As it is now. */
+  readonly subject: Token | Account;
+  /** 0 where a hold was to be lifted that was never set. */
+  readonly revision: number;
+};
+
+export type CloseAnswer = {
+  readonly account: Account;
+  readonly revision: number;
+};
+
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
+  readonly settlement: Settlement;
 };
+
+type Parts = Lists & BulkRevocation;
 
 /**
  * The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a
  * MakerRefusedError.
  */
-export type TokenAuthority = Lists &
-  BulkRevocation & {
-    create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
-    get(id: string): Promise<Token>;
-    findByDigest(digest: Uint8Array): Promise<Token>;
-    revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
-    /**
-     * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
-     * Hot path.
-     */
-    authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
-  };
+export type TokenAuthority = Parts & {
+  create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
+  get(id: string): Promise<Token>;
+  findByDigest(digest: Uint8Array): Promise<Token>;
+  revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
+  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer>;
+  closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer>;
+  /**
+   * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
+   * Hot path.
+   */
+  authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
+  /**
+   * The same for a caller that keeps the answer, or knows of a revision. It notes no use with `cacheRules`: the caller
+   * may refuse what is accepted here, and reports uses itself.
+   */
+  authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision>;
+  /**
+   * Tells the caller of changes, and grants it leases. Null when too many watch already. `wake` is called when there
+   * may be something to tell.
+   */
+  watch(caller: Caller, wake: () => void): Watch | null;
+  holders(): HolderReadings;
+};
+
+/** What the authority tells of those who decide from memory elsewhere. */
+export type HolderReadings = WatchReadings & SettleReadings & { readonly reportedUses: number };
 
 export type TokenAuthorityOptions = {
   readonly store: TokenStore;
@@ -89,11 +131,18 @@ export type TokenAuthorityOptions = {
   readonly maxLifetimeDays: number | null;
   /** Told of each change once it is made, whether or not anybody waits for its answer. */
   readonly onChange: (change: MadeChange) => void;
+  /** Told of each holder of a lease that does not acknowledge in time, and of each change that waited for it. */
+  readonly onSilent: (holder: Holder) => void;
+  readonly onWaitedOut: (waited: WaitedOut) => void;
 };
 
 /** The authority over the tokens of one store. */
 export function createTokenAuthority(options: TokenAuthorityOptions): TokenAuthority {
-  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange } = options;
+  const { store, keys, clock, lastUse, sealer, maxTokensPerAccount, maxLifetimeDays, onChange, onSilent } = options;
+  const monotonicMs = () => performance.now();
+  const settling = createSettling(store.freshness, options.onWaitedOut, monotonicMs);
+  const uses = createReportedUses(store.findByDigest, lastUse, clock);
+  const watching = createWatching({ freshness: store.freshness, uses, onSilent, monotonicMs, wallMs: clock });
 
   async function create(caller: Caller, asked: CreateRequest): Promise<CreateAnswer> {
     requireCreatable(caller, asked);
@@ -122,6 +171,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);
+      case "account_closed":
+        throw accountClosed();
       case "request_id_reused":
         throw requestIdReused();
       case "already_expired":
@@ -143,6 +194,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       "expiresAtMs",
       `must be given, and at most ${maxLifetimeDays} days ahead: live ${type} keys live no longer here`,
     );
+  }
+
+  function tell(change: MadeChange | null): void {
+    if (change !== null) {
+      onChange(change);
+    }
   }
 
   function contextOf(caller: Caller): ChangeContext {
@@ -207,14 +264,45 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (outcome.kind === "maker_refused") {
       throw new MakerRefusedError(outcome.reason);
     }
-    if (outcome.change !== null) {
-      onChange(outcome.change);
-    }
+    tell(outcome.change);
     const revision = outcome.token.revokeRevision;
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision };
+    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
+  }
+
+  async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
+    if ("tokenId" in subject) {
+      requireTokenId("tokenId", subject.tokenId);
+    } else {
+      requireAccount(subject.account);
+    }
+    const outcome = await store.setHold(subject, held, toReason(reason), contextOf(caller));
+    if (outcome === null) {
+      throw tokenNotFound("tokenId");
+    }
+    if (outcome.kind === "account_closed") {
+      throw accountClosed();
+    }
+    tell(outcome.change);
+    if (outcome.revision > 0) {
+      await settling.settle(outcome.revision);
+    }
+    const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
+    return { subject: now, revision: outcome.revision };
+  }
+
+  async function closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer> {
+    requireAccount(account);
+    const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
+    tell(change);
+    await settling.settle(revision);
+    return { account: await getAccount(account), revision };
+  }
+
+  function getAccount(account: string): Promise<Account> {
+    return store.getAccount(account, { countTo: accountPageBounds.countTo, nowMs: clock() });
   }
 
   function authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome> {
@@ -238,10 +326,50 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return outcome;
   }
 
+  async function authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision> {
+    requirePermissions("requiredPermissions", request.requiredPermissions, maxRequiredPermissions);
+    requireCacheQuestion(request);
+    // Before the key is looked for: what is found then may be newer than the revision, and never older.
+    const revision = await reach(request.minRevision);
+    if (request.cacheRules === 0) {
+      return { outcome: await authenticate(request), revision, cacheForMs: null };
+    }
+    const found = await keys.find(request.key);
+    const nowMs = clock();
+    const outcome = found === undefined ? keyMalformed : found === null ? keyUnknown : judge(request, found, nowMs);
+    return { outcome, revision, cacheForMs: cacheForMs(outcome, nowMs) };
+  }
+
+  /** Waits for a revision that was answered elsewhere, and not long: this store may never have had it. */
+  async function reach(minRevision: number): Promise<number> {
+    const endMs = monotonicMs() + maxWaitForRevisionMs;
+    for (;;) {
+      const revision = keys.reach();
+      if (revision >= minRevision) {
+        return revision;
+      }
+      const leftMs = endMs - monotonicMs();
+      if (leftMs <= 0) {
+        throw undecided(new Error(`revision ${minRevision} was asked for, and ${revision} is the newest`));
+      }
+      // Looked at now and then: a wait for the change signal could not be given up.
+      await pause(Math.min(leftMs, lookForRevisionMs));
+    }
+  }
+
   return {
-    ...{ create, get, findByDigest, revoke, authenticate },
+    create,
+    get,
+    findByDigest,
+    revoke,
+    setHold,
+    closeAccount,
+    authenticate,
+    authenticateForCache,
+    watch: ({ identity }, wake) => watching.watch(identity, wake),
+    holders: () => ({ ...watching.readings(), ...settling.readings(), reportedUses: uses.accepted() }),
     ...createLists(store, clock),
-    ...createBulkRevocation({ store, contextOf, onChange }),
+    ...createBulkRevocation({ store, contextOf, onChange, settle: settling.settle }),
   };
 }
 

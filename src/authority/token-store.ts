@@ -1,7 +1,7 @@
 import type { MakerRefusal } from "./delegation.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Action, Change, ChangeContext, JournalHead, MadeChange } from "./journal.ts";
-import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
+import type { Action, Change, ChangeContext, JournalHead, MadeChange, Subject } from "./journal.ts";
+import type { AccountState, StoredToken, Token, TokenState, TokenType } from "./token.ts";
 
 /** A token to create. The store adds its revision. */
 export type NewToken = {
@@ -30,6 +30,7 @@ export type CreateOutcome =
   /** `sealedKey` is null once the token is revoked, and after a restore. */
   | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
   | MakerRefused
+  | { readonly kind: "account_closed" }
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "already_expired" }
   | { readonly kind: "limit_reached" }
@@ -38,6 +39,17 @@ export type CreateOutcome =
 export type RevokeOutcome =
   /** `change` is null when it was revoked before, and nothing changed. */
   { readonly kind: "revoked"; readonly token: Token; readonly change: MadeChange | null } | MakerRefused;
+
+export type HoldOutcome = HoldSet | { readonly kind: "account_closed" };
+
+/** What was asked for is so. */
+export type HoldSet = {
+  readonly kind: "set";
+  /** Of the change that made it so; 0 where nothing was ever changed, since nothing was held. */
+  readonly revision: number;
+  /** That change, when it was made now. */
+  readonly change: MadeChange | null;
+};
 
 /** The key of the bearer who asks is not good, or does not cover what is asked for. */
 export type MakerRefused = { readonly kind: "maker_refused"; readonly reason: MakerRefusal };
@@ -124,9 +136,10 @@ export type ChangePage = {
   readonly next: number | null;
 };
 
-/** An account that owns tokens, and how many it has in each state. */
+/** An owner of tokens, and how many it has in each state. */
 export type Account = {
   readonly account: string;
+  readonly state: AccountState;
   readonly active: number;
   readonly expired: number;
   readonly revoked: number;
@@ -197,12 +210,15 @@ export interface TokenReads {
   listChanges(query: ChangeQuery): Promise<ChangePage | null>;
 
   /**
-   * Returns at most `limit` accounts that begin with the prefix, in the order of their bytes. Each state's count is
-   * exact below `countTo`, which stands for that many or more; the counts of one account are of one moment. Ends with
-   * the account that brings the tokens that were counted to `scanLimit`. A `next` is given only when an account is
-   * left.
+   * Returns at most `limit` accounts that begin with the prefix, own tokens or are not active, in the order of their
+   * bytes. Each state's count is exact below `countTo`, which stands for that many or more; what is said of one account
+   * is of one moment. Ends with the account that brings the tokens that were counted to `scanLimit`. A `next` is given
+   * only when an account is left.
    */
   listAccounts(query: AccountQuery): Promise<AccountPage>;
+
+  /** Returns this account, counted likewise. Of one that nothing is known of, it is active and has no tokens. */
+  getAccount(account: string, query: Pick<AccountQuery, "countTo" | "nowMs">): Promise<Account>;
 
   /** Returns the newest change that this view of the store knows of. No change that it answered is newer. */
   head(): JournalHead;
@@ -219,10 +235,11 @@ export interface TokenWrites {
   /**
    * Creates the token and appends to the journal, or does neither.
    *
-   * What a bearer asks for is judged first, in the same step: its token is neither revoked nor expired at the time of
-   * the change, and covers what it gives. So nothing is created, and no key shown again, once the revocation of its
-   * token was answered.
+   * What a bearer asks for is judged first, in the same step: its token is neither revoked, expired nor held at the
+   * time of the change, its account is active, and it covers what it gives. So nothing is created, and no key shown
+   * again, once the revocation of its token was answered.
    *
+   * A closed account is refused next: once its closure was answered, nothing is created in it, and no key shown again.
    * A request id used by the same caller for the same account less than 24 hours before is answered next: as a replay
    * when its body is the same, else as reused. Then a token that has already expired, an account that has
    * `maxLiveTokens` unrevoked and unexpired tokens (0 creates nothing), and a store short of room are refused.
@@ -252,6 +269,18 @@ export interface TokenWrites {
     reason: string,
     context: ChangeContext,
   ): Promise<readonly MadeChange[]>;
+
+  /**
+   * Holds the token or account, or lifts that hold, and appends to the journal; null when no token has this id. What is
+   * so already changes nothing, and answers the revision of the change that made it so. A closed account is refused.
+   */
+  setHold(subject: Subject, held: boolean, reason: string, context: ChangeContext): Promise<HoldOutcome | null>;
+
+  /**
+   * Closes the account and appends to the journal, whether or not it has tokens. Again changes nothing, and answers the
+   * first revision.
+   */
+  closeAccount(account: string, reason: string, context: ChangeContext): Promise<HoldSet>;
 
   /** Moves the last use of keys: only forward, and only by 60 seconds or more. At most 1000 at once. */
   recordUses(uses: readonly TokenUse[]): Promise<void>;

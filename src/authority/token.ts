@@ -4,6 +4,9 @@ export type TokenType = (typeof tokenTypes)[number];
 export const tokenStates = ["active", "expired", "revoked"] as const;
 export type TokenState = (typeof tokenStates)[number];
 
+/** Whether the keys of an account may pass at all. A hold may be lifted again, closed is for good. */
+export type AccountState = "active" | "held" | "closed";
+
 /** The record behind a key without its last use, which changes on its own. Times are Unix milliseconds. */
 export type StoredToken = {
   readonly id: string;
@@ -28,6 +31,9 @@ export type StoredToken = {
   /** When that key ends. Null means with the token. */
   readonly keyEndsAtMs: number | null;
   readonly revokeRevision: number | null;
+  /** Whether the token itself is held. Its account may be as well: each hold is lifted by itself. */
+  readonly held: boolean;
+  readonly accountState: AccountState;
 };
 
 export type Token = StoredToken & {
@@ -106,6 +112,20 @@ export function stateOf(token: StoredToken, nowMs: number): TokenState {
     return "revoked";
   }
   return isExpired(token, nowMs) ? "expired" : "active";
+}
+
+/** Why no key of a token is accepted that is neither revoked nor expired. */
+export type HoldRefusal = "ACCOUNT_CLOSED" | "TOKEN_HELD" | "ACCOUNT_HELD";
+
+/** What stands against a token beside its own state, or null: first what is for good, then what may be lifted. */
+export function holdRefusal({ held, accountState }: Pick<StoredToken, "held" | "accountState">): HoldRefusal | null {
+  if (accountState === "closed") {
+    return "ACCOUNT_CLOSED";
+  }
+  if (held) {
+    return "TOKEN_HELD";
+  }
+  return accountState === "held" ? "ACCOUNT_HELD" : null;
 }
 
 /** About how many bytes a token takes in an answer: its texts, and a little for each and for the rest. */

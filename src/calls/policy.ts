@@ -18,10 +18,13 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     list: ["service", "dashboard", "operator"],
     revoke: ["service", "dashboard", "operator"],
     revokeTokens: ["dashboard", "operator"],
+    setHold: ["dashboard", "operator"],
+    closeAccount: ["dashboard", "operator"],
     findByDigest: ["dashboard", "operator"],
     listChanges: ["service", "dashboard", "operator"],
     listAccounts: ["operator"],
     authenticate: ["gateway", "operator"],
+    watch: ["gateway", "operator"],
   }),
   // Forward authentication asks the same question, and has the same callers.
   ...rows(Authorization, { check: ["gateway", "operator"] }),

@@ -47,6 +47,9 @@ const refusals = {
   LIVEMODE_MISMATCH: [403, "The API key is of the other mode: live keys and test keys are not exchangeable."],
   TYPE_NOT_ALLOWED: [403, "API keys of this type may not do this."],
   INSUFFICIENT_PERMISSIONS: [403, "The API key lacks a permission that this needs."],
+  TOKEN_HELD: [403, "The API key is on hold: it is not bad, and may work again."],
+  ACCOUNT_HELD: [403, "The account of this API key is on hold: the key is not bad, and may work again."],
+  ACCOUNT_CLOSED: [401, "The account of this API key is closed."],
 } satisfies Record<RefusalReason, readonly [status: 401 | 403, message: string]>;
 
 /**

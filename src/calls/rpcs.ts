@@ -14,10 +14,13 @@ export const tokenRpcs = {
   list: rpcName(TokenService.method.list),
   revoke: rpcName(TokenService.method.revoke),
   revokeTokens: rpcName(TokenService.method.revokeTokens),
+  setHold: rpcName(TokenService.method.setHold),
+  closeAccount: rpcName(TokenService.method.closeAccount),
   findByDigest: rpcName(TokenService.method.findByDigest),
   listChanges: rpcName(TokenService.method.listChanges),
   listAccounts: rpcName(TokenService.method.listAccounts),
   authenticate: rpcName(TokenService.method.authenticate),
+  watch: rpcName(TokenService.method.watch),
 } satisfies Record<keyof typeof TokenService.method, string>;
 
 /** Envoy's Check. */
@@ -31,5 +34,5 @@ export const decidingRpcs: ReadonlySet<string> = new Set([tokenRpcs.authenticate
 
 /** The calls that look at tokens or change them. */
 export const managementRpcs: ReadonlySet<string> = new Set(
-  Object.values(tokenRpcs).filter((rpc) => rpc !== tokenRpcs.authenticate),
+  Object.values(tokenRpcs).filter((rpc) => rpc !== tokenRpcs.authenticate && rpc !== tokenRpcs.watch),
 );

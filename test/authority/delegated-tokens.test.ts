@@ -11,6 +11,8 @@ const maker: StoredToken = {
     createRevision: 1,
     issueRevision: 1,
     keyEndsAtMs: null,
+    held: false,
+    accountState: "active",
     revokeRevision: null,
   },
 };

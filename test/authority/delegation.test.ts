@@ -29,6 +29,8 @@ function aToken(facts: Partial<StoredToken>): StoredToken {
     createRevision: 1,
     issueRevision: 1,
     keyEndsAtMs: null,
+    held: false,
+    accountState: "active",
     revokeRevision: null,
     ...facts,
   };

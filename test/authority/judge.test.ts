@@ -20,6 +20,8 @@ const live: StoredToken = {
   createRevision: 1,
   issueRevision: 1,
   keyEndsAtMs: null,
+  held: false,
+  accountState: "active",
   revokeRevision: null,
 };
 /** Fails every check that a token can fail. */

@@ -3,6 +3,7 @@ import { undecided } from "../../src/authority/errors.ts";
 import type { Freshness } from "../../src/authority/freshness.ts";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
+import { createLeaseBoard, openLeaseBoard } from "../../src/stores/sqlite/lease-board.ts";
 import { createSharedFreshness } from "../../src/stores/sqlite/serving/shared-freshness.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { aNewToken, at } from "../support/token-store/builders.ts";
@@ -65,6 +66,28 @@ describe("the key index", () => {
     expect((await keys.find(key))?.beside).toBe(beside);
     await store.revoke(id, "", at(2));
     expect((await keys.find(key))?.beside).toBeNull();
+  });
+
+  it("forgets every key, known or unknown and of whichever account, when an account was changed, and reads its state", async () => {
+    const { store, counted, keys, findTwice, create } = await countingStore();
+    const { key } = await create();
+    const unknown = mintKey("secret", true);
+    await findTwice(key);
+    await findTwice(unknown);
+    counted.lookUps = 0;
+    for (const [change, accountState] of [
+      [() => store.setHold({ account: "acct_1" }, true, "", at(2)), "held"],
+      [() => store.setHold({ account: "acct_1" }, false, "", at(3)), "active"],
+      [() => store.setHold({ account: "another" }, true, "", at(4)), "active"],
+      [() => store.closeAccount("acct_1", "", at(5)), "closed"],
+    ] as const) {
+      await change();
+      expect((await findTwice(key))?.token.accountState).toBe(accountState);
+      expect(await findTwice(unknown)).toBeNull();
+    }
+    expect(counted.lookUps).toBe(4 * 2);
+    await keys.find(key);
+    expect(counted.lookUps).toBe(4 * 2);
   });
 
   it("tells keys apart whose digests begin with the same four bytes, by which they are kept", async () => {
@@ -298,6 +321,7 @@ describe("the key index", () => {
       findByDigest: store.findByDigest,
       freshness: createSharedFreshness({
         readSignal: () => signal,
+        untilSignal: () => new Promise(() => {}),
         journal: {
           head: store.head,
           changesAfter(revision) {
@@ -305,8 +329,12 @@ describe("the key index", () => {
             whileReading?.();
             return changes.filter((change) => change.revision > revision);
           },
+          hashOf: () => null,
         },
         isServing: () => true,
+        board: openLeaseBoard(createLeaseBoard()),
+        place: 0,
+        markLeases() {},
       }),
       maxBytes: 1_000_000,
     });

@@ -17,6 +17,8 @@ const token: Token = {
   createRevision: 1,
   issueRevision: 1,
   keyEndsAtMs: null,
+  held: false,
+  accountState: "active",
   revokeRevision: null,
   lastUsedAtMs: null,
   keys: [],

@@ -175,7 +175,7 @@ describe("refusals that the store and the authority decide", () => {
     expect(await refusalOf(client.listChanges({ pageSize: -1 }))).toEqual(fieldInvalid("page_size"));
     expect(await refusalOf(client.listChanges({ caller: "a\nb" }))).toEqual(fieldInvalid("caller"));
     expect(await refusalOf(client.listChanges({ account: "a b" }))).toEqual(fieldInvalid("account"));
-    expect(await refusalOf(client.listChanges({ action: 3 as ChangeAction }))).toEqual(fieldInvalid("action"));
+    expect(await refusalOf(client.listChanges({ action: 99 as ChangeAction }))).toEqual(fieldInvalid("action"));
     const afterAllTime = { seconds: 253_402_300_800n, nanos: 0 };
     expect(await refusalOf(client.listChanges({ changedFrom: afterAllTime }))).toEqual(fieldInvalid("changed_from"));
     expect(await refusalOf(client.listChanges({ changedBefore: afterAllTime }))).toEqual(
@@ -200,6 +200,7 @@ describe("refusals that the store and the authority decide", () => {
     PAGE_TOKEN_INVALID: "InvalidArgument",
     TYPE_NOT_GRANTED: "PermissionDenied",
     TOKEN_NOT_FOUND: "NotFound",
+    ACCOUNT_CLOSED: "FailedPrecondition",
     TOKEN_LIMIT_REACHED: "ResourceExhausted",
     STORAGE_LOW: "ResourceExhausted",
     REQUEST_ID_REUSED: "AlreadyExists",
@@ -388,9 +389,16 @@ function failingWith(error: () => Error): TokenAuthority {
     list: fail,
     revoke: fail,
     revokeTokens: fail,
+    setHold: fail,
+    closeAccount: fail,
     findByDigest: fail,
     listChanges: fail,
     listAccounts: fail,
     authenticate: fail,
+    authenticateForCache: fail,
+    watch: () => null,
+    holders: () => {
+      throw new Error("nobody asks");
+    },
   };
 }

@@ -30,10 +30,13 @@ const allowed: Readonly<Record<string, readonly Identity[]>> = {
   "casapay.token.v1.TokenService/List": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/Revoke": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/RevokeTokens": ["dashboard", "operator"],
+  "casapay.token.v1.TokenService/SetHold": ["dashboard", "operator"],
+  "casapay.token.v1.TokenService/CloseAccount": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/FindByDigest": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/ListChanges": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/ListAccounts": ["operator"],
   "casapay.token.v1.TokenService/Authenticate": ["gateway", "operator"],
+  "casapay.token.v1.TokenService/Watch": ["gateway", "operator"],
 };
 const identified: readonly Identity[] = ["unknown", ...roles];
 

@@ -90,6 +90,7 @@ describe.each([
     expect(found.map((file) => file.name)).toEqual([
       "casapay/token/v1/token_service.proto",
       "casapay/token/v1/token.proto",
+      "google/protobuf/duration.proto",
       "google/protobuf/timestamp.proto",
     ]);
     const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: found.toReversed() }));
@@ -100,10 +101,13 @@ describe.each([
       ["List", 2],
       ["Revoke", 2],
       ["RevokeTokens", 2],
+      ["SetHold", 2],
+      ["CloseAccount", 2],
       ["FindByDigest", 2],
       ["ListChanges", 2],
       ["ListAccounts", 2],
       ["Authenticate", 2],
+      ["Watch", 2],
     ]);
     expect(registry.getMessage("casapay.token.v1.CreateRequest")?.field.requestId?.jsonName).toBe("requestId");
   });

@@ -42,12 +42,21 @@ describe.each([envoyDoor, forwardAuthDoor])("what docs/outcomes.md says holds at
     const revoked = await authority.issue();
     await authority.tokens.revoke({ id: revoked.id });
     const publishable = await authority.issue({ type: TokenType.PUBLISHABLE });
+    const held = await authority.issue();
+    await authority.tokens.setHold({ subject: { case: "tokenId", value: held.id }, held: true });
+    const ofHeld = await authority.issue({ account: "acct_held" });
+    await authority.tokens.setHold({ subject: { case: "account", value: "acct_held" }, held: true });
+    const ofClosed = await authority.issue({ account: "acct_closed" });
+    await authority.tokens.closeAccount({ account: "acct_closed" });
     const restricted = await authority.issue({ type: TokenType.RESTRICTED, permissions: ["charges:read"] });
     Object.assign(requests, {
       KEY_MALFORMED: { key: "nonsense", words: none },
       KEY_UNKNOWN: { key: mintKey("secret", true), words: none },
       TOKEN_REVOKED: { key: revoked.key, words: none },
       TOKEN_EXPIRED: { key: expired.key, words: none },
+      ACCOUNT_CLOSED: { key: ofClosed.key, words: none },
+      TOKEN_HELD: { key: held.key, words: none },
+      ACCOUNT_HELD: { key: ofHeld.key, words: none },
       LIVEMODE_MISMATCH: { key: good.key, words: [...none, ["livemode", "false"]] },
       TYPE_NOT_ALLOWED: { key: publishable.key, words: none },
       INSUFFICIENT_PERMISSIONS: { key: restricted.key, words: [["permission", "charges:write"]] },

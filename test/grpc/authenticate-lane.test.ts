@@ -132,9 +132,11 @@ describe("beside the general way", () => {
   afterAll(() => rig[Symbol.asyncDispose]());
   beforeEach(() => {
     rig.calls.length = 0;
-    lane = createLaneRig((request) => authority.authenticate(request), {
-      roleOf: (identity) => rig.roles.get(identity) ?? null,
-    });
+    lane = createLaneRig(
+      (request) => authority.authenticate(request),
+      { roleOf: (identity) => rig.roles.get(identity) ?? null },
+      (request) => authority.authenticateForCache(request),
+    );
   });
 
   /** Sends one body both ways; the answers must say the same, and logs and metrics must hear the same. */
@@ -179,6 +181,19 @@ describe("beside the general way", () => {
       "TYPE_NOT_ALLOWED",
       "ok",
     ]);
+  });
+
+  it("answers who keeps answers alike, with the revision and for how long", async () => {
+    const answers: string[] = [];
+    for (const key of keys) {
+      for (const init of [{ cacheRules: 1 }, { minRevision: 2n }, { cacheRules: 2, minRevision: 1n, livemode: true }]) {
+        answers.push(await compare(enveloped(requestBytes({ key, ...init }))));
+      }
+    }
+    expect(new Set(answers)).toContain("ok");
+    for (const init of [{ cacheRules: -1 }, { minRevision: -1n }, { minRevision: 2n ** 60n }]) {
+      expect(await compare(enveloped(requestBytes({ key: keys[0] ?? "", ...init })))).toBe("FIELD_INVALID");
+    }
   });
 
   it("refuses each kind of bad request alike", async () => {

@@ -106,12 +106,12 @@ const anyLengthDelimited = fc.oneof(
   },
 );
 const fieldNumber = fc.oneof(
-  { weight: 12, arbitrary: fc.integer({ min: 1, max: 4 }) },
-  { weight: 1, arbitrary: fc.constantFrom(0, 5, 6, 15, 16, 2047, 2 ** 29 - 1, 2 ** 29) },
+  { weight: 12, arbitrary: fc.integer({ min: 1, max: 6 }) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 7, 8, 15, 16, 2047, 2 ** 29 - 1, 2 ** 29) },
 );
 const unknownField = fc
   .tuple(
-    fc.constantFrom(5, 6, 15, 16, 2047, 2 ** 29 - 1),
+    fc.constantFrom(7, 8, 15, 16, 2047, 2 ** 29 - 1),
     fc.oneof(
       anyNumber.map((value) => [0, ...varint(value)]),
       fc.uint8Array({ minLength: 8, maxLength: 8 }).map((value) => [1, ...value]),
@@ -129,7 +129,10 @@ const { field } = fc.letrec<{ field: number[] }>((tie) => ({
         .tuple(fc.constantFrom(1, 2), anyLengthDelimited)
         .map(([number, value]) => [...tag(number, 2), ...value]),
     },
-    { weight: 2, arbitrary: anyVarint.map((value) => [...tag(3, 0), ...value]) },
+    {
+      weight: 3,
+      arbitrary: fc.tuple(fc.constantFrom(3, 5, 6), anyVarint).map(([number, value]) => [...tag(number, 0), ...value]),
+    },
     { weight: 2, arbitrary: unknownField },
     { weight: 3, arbitrary: fc.constantFrom(1, 2, 3).map((type) => [...tag(4, 0), type]) },
     { weight: 3, arbitrary: anyLengthDelimited.map((value) => [...tag(4, 2), ...value]) },
@@ -182,6 +185,8 @@ describe("AuthenticateRequest in the lane", () => {
           ),
           { maxLength: 6 },
         ),
+        cacheRules: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+        minRevision: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
       },
       { requiredKeys: [] },
     );
@@ -303,8 +308,22 @@ describe("AuthenticateRequest in the lane", () => {
       AuthenticateRequestSchema,
       create(AuthenticateRequestSchema, { key, requiredPermissions: ["charges:read"] }),
     );
-    expect(decode(encoded)).toEqual({ key, requiredPermissions: ["charges:read"], livemode: null, allowedTypes: [] });
-    expect(decode(bytes([]))).toEqual({ key: "", requiredPermissions: [], livemode: null, allowedTypes: [] });
+    expect(decode(encoded)).toEqual({
+      key,
+      requiredPermissions: ["charges:read"],
+      livemode: null,
+      allowedTypes: [],
+      cacheRules: 0,
+      minRevision: 0,
+    });
+    expect(decode(bytes([]))).toEqual({
+      key: "",
+      requiredPermissions: [],
+      livemode: null,
+      allowedTypes: [],
+      cacheRules: 0,
+      minRevision: 0,
+    });
   });
 
   it("takes a request of the greatest size in linear time", () => {

@@ -36,6 +36,8 @@ const anyToken: fc.Arbitrary<StoredToken> = fc.record({
   createRevision: fc.constant(7),
   issueRevision: fc.constant(7),
   keyEndsAtMs: fc.option(anyTimeMs),
+  held: fc.constant(false),
+  accountState: fc.constant("active"),
   revokeRevision: fc.constant(null),
 });
 function principalOf(token: StoredToken, isRemembered: boolean): Principal {

@@ -4,7 +4,7 @@ import type { AuthenticateRequest } from "../../src/authority/judge.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
 import type { LaneOptions } from "../../src/calls/grpc/unary-lane.ts";
-import { type Authenticate, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
+import { type Authenticating, createAuthenticateLane } from "../../src/doors/rpc/lanes/authenticate-lane.ts";
 import { FieldFactory } from "../../src/wire/http2/field.ts";
 import { HpackDecoder } from "../../src/wire/http2/hpack-decoder.ts";
 import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";
@@ -37,7 +37,11 @@ export type LaneRig = {
  * A lane over `decide`, with the errors and the gate of the RPCs; its callers are gateways unless `roleOf` says
  * otherwise.
  */
-export function createLaneRig(decide: Authenticate, options: Partial<LaneOptions> = {}): LaneRig {
+export function createLaneRig(
+  decide: Authenticating["authenticate"],
+  options: Partial<LaneOptions> = {},
+  authenticateForCache: Authenticating["authenticateForCache"] = () => Promise.reject(new Error("is not asked")),
+): LaneRig {
   const calls: FinishedCall[] = [];
   const reported: unknown[] = [];
   const requests: AuthenticateRequest[] = [];
@@ -46,11 +50,12 @@ export function createLaneRig(decide: Authenticate, options: Partial<LaneOptions
     requests.push(request);
     return decide(request);
   };
-  const lane = createAuthenticateLane(authenticate, {
+  const laneOptions: LaneOptions = {
     roleOf: () => "gateway",
     reportFault: createFaultLog(log),
     onCall: (call) => calls.push(call),
     ...options,
-  });
+  };
+  const lane = createAuthenticateLane({ authenticate, authenticateForCache }, laneOptions);
   return { lane, calls, reported, requests };
 }

@@ -10,12 +10,17 @@ type ModelToken = {
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   revoked: { readonly reason: string } | null;
+  held: boolean;
 };
+
+/** What the model knows of an account of which something was said. */
+type ModelAccount = { held: boolean; closed: boolean };
 
 /** What must be true of the tokens whatever has happened to the store. */
 export type Model = {
   nowMs: number;
   readonly tokens: ModelToken[];
+  readonly accounts: Map<string, ModelAccount>;
   /** How many of the tokens the newest backup holds. Null before the first, and once it was restored. */
   backup: { readonly tokens: number } | null;
   /** How many tokens were ever made, to tell their names apart. */
@@ -23,14 +28,21 @@ export type Model = {
 };
 
 /** What a key is good for, and what its token is called. */
-export type Verdict = "accepted" | "revoked" | "expired" | "unknown";
+export type Verdict = "accepted" | "revoked" | "expired" | "unknown" | "token_held" | "account_held" | "account_closed";
+
+/** What is held or released. */
+export type Subject = { readonly tokenId: string } | { readonly account: string };
 
 /** The authority that is compared with the model, at one of its doors. */
 export type Lifecycle = {
+  /** Null where the account is closed. */
   create(token: { readonly account: string; readonly name: string; readonly expiresAtMs: number | null }): Promise<{
     readonly id: string;
     readonly key: string;
-  }>;
+  } | null>;
+  /** False where the account is closed. */
+  setHold(subject: Subject, held: boolean): Promise<boolean>;
+  closeAccount(account: string): Promise<void>;
   revoke(id: string, reason: string): Promise<void>;
   /** Asked of each view or thread of the authority. */
   verdictsOf(key: string): Promise<readonly Verdict[]>;
@@ -51,7 +63,13 @@ export type Lifecycle = {
 type Command = fc.AsyncCommand<Model, Lifecycle>;
 
 function emptyModel(nowMs: number): Model {
-  return { nowMs, tokens: [], backup: null, made: 0 };
+  return { nowMs, tokens: [], accounts: new Map(), backup: null, made: 0 };
+}
+
+function accountIn(model: Model, account: string): ModelAccount {
+  const known = model.accounts.get(account) ?? { held: false, closed: false };
+  model.accounts.set(account, known);
+  return known;
 }
 
 class Create implements Command {
@@ -69,9 +87,14 @@ class Create implements Command {
     model.made += 1;
     const expiresAtMs = this.#lifetimeMs === null ? null : model.nowMs + this.#lifetimeMs;
     const asked = { account: this.#account, name: `token ${model.made}`, expiresAtMs };
-    const { id, key } = await authority.create(asked);
+    const created = await authority.create(asked);
     const { account } = asked;
-    model.tokens.push({ id, account, keys: [key], createdAtMs: model.nowMs, expiresAtMs, revoked: null });
+    expect(created === null).toBe(accountIn(model, account).closed);
+    if (created === null) {
+      return;
+    }
+    const { id, key } = created;
+    model.tokens.push({ id, account, keys: [key], createdAtMs: model.nowMs, expiresAtMs, revoked: null, held: false });
     await requireAlike(model, authority, model.tokens.slice(-1));
   }
 
@@ -97,6 +120,66 @@ class Revoke implements Command {
   }
 
   toString = () => `revoke(${this.#place}, ${JSON.stringify(this.#reason)})`;
+}
+
+class HoldToken implements Command {
+  readonly #place: number;
+  readonly #held: boolean;
+
+  constructor(place: number, held: boolean) {
+    this.#place = place;
+    this.#held = held;
+  }
+
+  check = ({ tokens }: Readonly<Model>) => tokens.length > 0;
+
+  async run(model: Model, authority: Lifecycle): Promise<void> {
+    const token = pick(model.tokens, this.#place);
+    expect(await authority.setHold({ tokenId: token.id }, this.#held)).toBe(true);
+    token.held = this.#held;
+    await requireAlike(model, authority, [token]);
+  }
+
+  toString = () => `${this.#held ? "hold" : "release"} token(${this.#place})`;
+}
+
+class HoldAccount implements Command {
+  readonly #account: string;
+  readonly #held: boolean;
+
+  constructor(account: string, held: boolean) {
+    this.#account = account;
+    this.#held = held;
+  }
+
+  check = () => true;
+
+  async run(model: Model, authority: Lifecycle): Promise<void> {
+    const account = accountIn(model, this.#account);
+    expect(await authority.setHold({ account: this.#account }, this.#held)).toBe(!account.closed);
+    account.held = account.closed ? account.held : this.#held;
+    await requireAlike(model, authority, model.tokens);
+  }
+
+  toString = () => `${this.#held ? "hold" : "release"} account(${this.#account})`;
+}
+
+class Close implements Command {
+  readonly #account: string;
+
+  constructor(account: string) {
+    this.#account = account;
+  }
+
+  check = () => true;
+
+  async run(model: Model, authority: Lifecycle): Promise<void> {
+    await authority.closeAccount(this.#account);
+    accountIn(model, this.#account).closed = true;
+    await requireAlike(model, authority, model.tokens);
+  }
+
+  toString = () => `close(${this.#account})`;
 }
 
 class Wait implements Command {
@@ -165,18 +248,28 @@ class Restore implements Command {
   toString = () => "restore";
 }
 
-function verdictOf({ revoked, expiresAtMs }: ModelToken, nowMs: number): Verdict {
-  if (revoked !== null) {
+function verdictOf(token: ModelToken, model: Model): Verdict {
+  const account = accountIn(model, token.account);
+  if (token.revoked !== null) {
     return "revoked";
   }
-  return expiresAtMs !== null && nowMs >= expiresAtMs ? "expired" : "accepted";
+  if (token.expiresAtMs !== null && model.nowMs >= token.expiresAtMs) {
+    return "expired";
+  }
+  if (account.closed) {
+    return "account_closed";
+  }
+  if (token.held) {
+    return "token_held";
+  }
+  return account.held ? "account_held" : "accepted";
 }
 
 /** Asks about these tokens at every view, and wants what the model says. */
 async function requireAlike(model: Model, authority: Lifecycle, tokens: readonly ModelToken[]): Promise<void> {
   for (const token of tokens) {
     for (const key of token.keys) {
-      expect(new Set(await authority.verdictsOf(key))).toEqual(new Set([verdictOf(token, model.nowMs)]));
+      expect(new Set(await authority.verdictsOf(key))).toEqual(new Set([verdictOf(token, model)]));
     }
     expect(await authority.revokeReasonOf(token.id)).toBe(token.revoked?.reason ?? null);
   }
@@ -198,16 +291,20 @@ export function lifecycles({
   readonly maxCommands: number;
   readonly hasClock: boolean;
 }): fc.Arbitrary<Iterable<Command>> {
-  const account = fc.constantFrom("acct_1", "acct_2");
+  const account = fc.constantFrom("acct_1", "acct_2", "acct_3");
   const lifetimeMs = hasClock ? fc.option(fc.integer({ min: 1000, max: 100_000 })) : fc.constant(null);
   const place = fc.nat({ max: 100 });
   const create = fc.tuple(account, lifetimeMs).map((two) => new Create(...two));
   const revoke = fc.tuple(place, fc.constantFrom("", "leaked", "“here”")).map((two) => new Revoke(...two));
+  const holdToken = fc.tuple(place, fc.boolean()).map((two) => new HoldToken(...two));
+  const holdAccount = fc.tuple(account, fc.boolean()).map((two) => new HoldAccount(...two));
+  const close = fc.constantFrom("acct_2", "acct_3").map((name) => new Close(name));
   const wait = fc.integer({ min: 1, max: 60_000 }).map((ms) => new Wait(ms));
   const begin = fc.constantFrom("restart" as const, "kill" as const).map((how) => new Begin(how));
   const backUp = fc.constant(new BackUp());
   const restore = fc.constant(new Restore());
-  const all = [create, create, revoke, revoke, begin, backUp, restore, ...(hasClock ? [wait] : [])];
+  const holds = [holdToken, holdToken, holdAccount, holdAccount, close];
+  const all = [create, create, create, revoke, revoke, ...holds, begin, backUp, restore, ...(hasClock ? [wait] : [])];
   return fc.commands(all, { maxCommands, size: "max" });
 }
 

@@ -1,11 +1,12 @@
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
 import { it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "../support/authority-process.ts";
-import { type Lifecycle, lifecycles, live, type Verdict } from "./model.ts";
+import { type Lifecycle, lifecycles, live, type Subject, type Verdict } from "./model.ts";
 
 /** So many connections, each of which the kernel gives to one of two threads. */
 const connections = 6;
@@ -14,7 +15,22 @@ const verdictOfReason: ReadonlyMap<RefusalReason, Verdict> = new Map([
   [RefusalReason.KEY_UNKNOWN, "unknown"],
   [RefusalReason.TOKEN_REVOKED, "revoked"],
   [RefusalReason.TOKEN_EXPIRED, "expired"],
+  [RefusalReason.TOKEN_HELD, "token_held"],
+  [RefusalReason.ACCOUNT_HELD, "account_held"],
+  [RefusalReason.ACCOUNT_CLOSED, "account_closed"],
 ]);
+
+/** Null where the call is refused because the account is closed. */
+async function unlessClosed<T>(call: Promise<T>): Promise<T | null> {
+  try {
+    return await call;
+  } catch (error) {
+    if (ConnectError.from(error).rawMessage === "the account is closed for good") {
+      return null;
+    }
+    throw error;
+  }
+}
 
 /** A process of two threads, which is killed for true. */
 class RpcLifecycle implements Lifecycle, AsyncDisposable {
@@ -55,8 +71,20 @@ class RpcLifecycle implements Lifecycle, AsyncDisposable {
   }
 
   async create({ account, name }: Parameters<Lifecycle["create"]>[0]) {
-    const { token, key } = await this.#client.create({ account, name, type: TokenType.SECRET });
-    return { id: token?.id ?? "", key };
+    const created = await unlessClosed(this.#client.create({ account, name, type: TokenType.SECRET }));
+    return created === null ? null : { id: created.token?.id ?? "", key: created.key };
+  }
+
+  async setHold(subject: Subject, held: boolean) {
+    const named =
+      "tokenId" in subject
+        ? ({ case: "tokenId", value: subject.tokenId } as const)
+        : ({ case: "account", value: subject.account } as const);
+    return (await unlessClosed(this.#client.setHold({ subject: named, held }))) !== null;
+  }
+
+  async closeAccount(account: string) {
+    await this.#client.closeAccount({ account });
   }
 
   async revoke(id: string, reason: string) {

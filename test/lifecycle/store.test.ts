@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { it } from "vitest";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
-import { stateOf } from "../../src/authority/token.ts";
+import { type HoldRefusal, holdRefusal, stateOf } from "../../src/authority/token.ts";
 import { backUp } from "../../src/stores/sqlite/offline/back-up.ts";
 import { restore } from "../../src/stores/sqlite/offline/restore.ts";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
@@ -11,7 +11,13 @@ import type { SqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token
 import { openServingStore, type ServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { aNewToken, anyLimit, at, createdIn, nowMs as startMs } from "../support/token-store/builders.ts";
-import { type Lifecycle, lifecycles, live, type Verdict } from "./model.ts";
+import { type Lifecycle, lifecycles, live, type Subject, type Verdict } from "./model.ts";
+
+const verdictOfHold = {
+  TOKEN_HELD: "token_held",
+  ACCOUNT_HELD: "account_held",
+  ACCOUNT_CLOSED: "account_closed",
+} satisfies Record<HoldRefusal, Verdict>;
 
 /** A store with two views of it, and a clock that is moved by hand. */
 class StoreLifecycle implements Lifecycle, AsyncDisposable {
@@ -41,8 +47,16 @@ class StoreLifecycle implements Lifecycle, AsyncDisposable {
   async create(asked: Parameters<Lifecycle["create"]>[0]) {
     const key = mintKey("restricted", true);
     const facts = aNewToken({ ...asked, digest: digestKey(key), keyHint: key.slice(-4) });
-    const { token } = createdIn(await this.#views[1].create(facts, null, anyLimit, at(this.#nowMs)));
-    return { id: token.id, key };
+    const outcome = await this.#views[1].create(facts, null, anyLimit, at(this.#nowMs));
+    return outcome.kind === "account_closed" ? null : { id: createdIn(outcome).token.id, key };
+  }
+
+  async setHold(subject: Subject, held: boolean) {
+    return (await this.#views[1].setHold(subject, held, "", at(this.#nowMs)))?.kind === "set";
+  }
+
+  async closeAccount(account: string) {
+    await this.#views[0].closeAccount(account, "", at(this.#nowMs));
   }
 
   async revoke(id: string, reason: string) {
@@ -54,7 +68,8 @@ class StoreLifecycle implements Lifecycle, AsyncDisposable {
       this.#views.map(async (view): Promise<Verdict> => {
         const token = await view.findByDigest(digestKey(key));
         const state = token === null ? "unknown" : stateOf(token, this.#nowMs);
-        return state === "active" ? "accepted" : state;
+        const hold = token === null ? null : holdRefusal(token);
+        return state !== "active" ? state : hold === null ? "accepted" : verdictOfHold[hold];
       }),
     );
   }

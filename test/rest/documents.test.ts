@@ -15,6 +15,9 @@ const refusals = {
   TOKEN_EXPIRED: true,
   TYPE_NOT_ALLOWED: true,
   INSUFFICIENT_PERMISSIONS: true,
+  TOKEN_HELD: true,
+  ACCOUNT_HELD: true,
+  ACCOUNT_CLOSED: true,
 } satisfies Record<Exclude<RefusalReason, "LIVEMODE_MISMATCH">, true>;
 
 const delegation = {

@@ -13,6 +13,8 @@ const aToken: StoredToken = {
     createRevision: 1,
     issueRevision: 1,
     keyEndsAtMs: null,
+    held: false,
+    accountState: "active",
     revokeRevision: null,
   },
 };

@@ -19,6 +19,7 @@ const attributes = [
   "status",
   "revoked_at",
   "key_hint",
+  "held",
 ];
 
 const webhookKey = {
@@ -49,6 +50,7 @@ describe("a merchant", () => {
       status: "active",
       revoked_at: null,
       key_hint: json.key.slice(-4),
+      held: false,
     });
     expect(Object.keys(json).slice(0, 6)).toEqual(["id", "object", "name", "type", "key", "key_prefix"]);
     expect(await rig.verdictOf(json.key, { requiredPermissions: ["events:read"] })).toBe("principal");

@@ -60,6 +60,30 @@ it("answers undecided and ends with an error when one fsync fails, though the ne
   expect(await child.exit).toBe(70);
 }, 30_000);
 
+it("a process that is killed at any write or flush of a hold leaves the account as it was, or held", async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  const states: unknown[] = [];
+  for (let when = 1; states.at(-1) !== "answered"; when += 1) {
+    const directory = temporaryDataDirectory();
+    const child = await startStoreChild(directory);
+    const { id } = await child.ask({ do: "create" });
+    await inject(child.pid, `pwrite64,fdatasync,fsync:signal=KILL:when=${when}`);
+    const answer = await child.ask({ do: "hold" }).catch(() => null);
+    child.process.kill("SIGKILL");
+    await child.exit;
+
+    await using store = await openStore(directory);
+    const token = await store.get(String(id));
+    const { revision } = store.head();
+    expect([token?.accountState, revision]).toEqual(revision === 1 ? ["active", 1] : ["held", 2]);
+    expect(verifyJournal(directory, null)).toEqual({ fault: null, head: store.head() });
+    const lines = readFileSync(join(directory, "revocations.log"), "utf8");
+    expect(lines.includes('"action":"hold"')).toBe(revision === 2);
+    states.push(answer === null ? token?.accountState : "answered");
+  }
+  expect([...new Set(states)]).toEqual(["active", "held", "answered"]);
+}, 120_000);
+
 it("answers undecided and ends with an error when the revocation log cannot be flushed", async (context) => {
   needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
   const directory = temporaryDataDirectory();

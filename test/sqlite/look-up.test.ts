@@ -5,6 +5,7 @@ import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createKeyIndex } from "../../src/authority/key-index.ts";
 import { createChangeSignal, createSignalBump } from "../../src/stores/sqlite/change-signal.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
+import { createLeaseBoard } from "../../src/stores/sqlite/lease-board.ts";
 import { openReaderDatabase, openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { createLookUp } from "../../src/stores/sqlite/serving/look-up.ts";
 import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
@@ -65,14 +66,14 @@ it("a look-up sees every change that was told of, also within a turn", () => {
 });
 
 it("a key that is looked up in a turn is forgotten with a change that was read in that turn before it was told of", async () => {
-  const { directory, database } = dataFiles(temporaryDataDirectory());
+  const { directory, database, leases } = dataFiles(temporaryDataDirectory());
   mkdirSync(directory);
   const db = openWriterDatabase(database);
   const writer = createWriter(db);
   const changeSignal = createChangeSignal();
   const tell = createSignalBump(changeSignal);
   const { port1: port } = new MessageChannel();
-  const store = openServingStore({ database, port, changeSignal });
+  const store = openServingStore({ database, port, changeSignal, leases: { board: createLeaseBoard(), file: leases } });
   onTestFinished(async () => {
     await store[Symbol.asyncDispose]();
     db.close();

@@ -40,11 +40,13 @@ const lookUpPlans = () => plansOf((db) => createLookUp(db, alone));
 it("looks a key up along an index, always", () => {
   expect(lookUpPlans()).toMatchInlineSnapshot(`
     {
-      "SELECT <columns>, key_hint, issue_revision, ends_at_ms FROM (SELECT token_revision, key_hint, issue_revision, ends_at_ms FROM token_key WHERE digest = ? LIMIT 1) CROSS JOIN token ON token.revision = token_revision": [
-        "CO-ROUTINE (subquery-1)",
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, key_hint, issue_revision, ends_at_ms FROM (SELECT token_revision, key_hint, issue_revision, ends_at_ms FROM token_key WHERE digest = ? LIMIT 1) CROSS JOIN token ON token.revision = token_revision": [
+        "CO-ROUTINE (subquery-2)",
         "SEARCH token_key USING PRIMARY KEY (digest=?)",
-        "SCAN (subquery-1)",
+        "SCAN (subquery-2)",
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
       ],
     }
   `);
@@ -53,106 +55,126 @@ it("looks a key up along an index, always", () => {
 it("reads along an index, always", () => {
   expect(plansOf(createReader)).toMatchInlineSnapshot(`
     {
-      "SELECT (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) AS never_expiring, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS yet_to_expire, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms <= :now_ms LIMIT :max)) AS expired, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_revoked WHERE account = :account AND revoked_at_ms IS NOT NULL LIMIT :max)) AS revoked": [
+      "SELECT (SELECT account FROM token INDEXED BY token_by_account WHERE account > :text ORDER BY account LIMIT 1) AS with_tokens, (SELECT account FROM account_state WHERE account > :text ORDER BY account LIMIT 1) AS with_state": [
         "SCAN CONSTANT ROW",
+        "SCALAR SUBQUERY 1",
+        "SEARCH token USING COVERING INDEX token_by_account (account>?)",
         "SCALAR SUBQUERY 2",
-        "CO-ROUTINE (subquery-1)",
+        "SEARCH account_state USING PRIMARY KEY (account>?)",
+      ],
+      "SELECT (SELECT account FROM token INDEXED BY token_by_account WHERE account >= :text ORDER BY account LIMIT 1) AS with_tokens, (SELECT account FROM account_state WHERE account >= :text ORDER BY account LIMIT 1) AS with_state": [
+        "SCAN CONSTANT ROW",
+        "SCALAR SUBQUERY 1",
+        "SEARCH token USING COVERING INDEX token_by_account (account>?)",
+        "SCALAR SUBQUERY 2",
+        "SEARCH account_state USING PRIMARY KEY (account>?)",
+      ],
+      "SELECT (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = :account) AS account_state, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms IS NULL LIMIT :max)) AS never_expiring, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms > :now_ms LIMIT :max)) AS yet_to_expire, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_unrevoked WHERE account = :account AND revoked_at_ms IS NULL AND expires_at_ms <= :now_ms LIMIT :max)) AS expired, (SELECT count(*) FROM (SELECT 1 FROM token INDEXED BY token_revoked WHERE account = :account AND revoked_at_ms IS NOT NULL LIMIT :max)) AS revoked": [
+        "SCAN CONSTANT ROW",
+        "SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "SCALAR SUBQUERY 3",
+        "CO-ROUTINE (subquery-2)",
         "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms=? AND revoked_at_ms=?)",
-        "SCAN (subquery-1)",
-        "SCALAR SUBQUERY 4",
-        "CO-ROUTINE (subquery-3)",
+        "SCAN (subquery-2)",
+        "SCALAR SUBQUERY 5",
+        "CO-ROUTINE (subquery-4)",
         "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms>?)",
-        "SCAN (subquery-3)",
-        "SCALAR SUBQUERY 6",
-        "CO-ROUTINE (subquery-5)",
+        "SCAN (subquery-4)",
+        "SCALAR SUBQUERY 7",
+        "CO-ROUTINE (subquery-6)",
         "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms<?)",
-        "SCAN (subquery-5)",
-        "SCALAR SUBQUERY 8",
-        "CO-ROUTINE (subquery-7)",
+        "SCAN (subquery-6)",
+        "SCALAR SUBQUERY 9",
+        "CO-ROUTINE (subquery-8)",
         "SEARCH token USING COVERING INDEX token_revoked (account=? AND revoked_at_ms>?)",
-        "SCAN (subquery-7)",
+        "SCAN (subquery-8)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token INDEXED BY token_by_account WHERE token.account = :account AND token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token INDEXED BY token_by_account WHERE token.account = :account AND token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
         "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
-        "CORRELATED SCALAR SUBQUERY 3",
-        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 5",
-        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
         "CORRELATED SCALAR SUBQUERY 6",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 7",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token INDEXED BY token_by_account WHERE token.account = :account AND token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token INDEXED BY token_by_account WHERE token.account = :account AND token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
         "SEARCH token USING INDEX token_by_account (account=? AND rowid>? AND rowid<?)",
-        "CORRELATED SCALAR SUBQUERY 3",
-        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 5",
-        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
         "CORRELATED SCALAR SUBQUERY 6",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 7",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token NOT INDEXED WHERE token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token NOT INDEXED WHERE token.revision < :cursor AND token.revision >= :end AND <filters> ORDER BY token.revision DESC LIMIT :wanted": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        "CORRELATED SCALAR SUBQUERY 3",
-        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 5",
-        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
         "CORRELATED SCALAR SUBQUERY 6",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 7",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token NOT INDEXED WHERE token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token NOT INDEXED WHERE token.revision > :cursor AND token.revision <= :end AND <filters> ORDER BY token.revision ASC LIMIT :wanted": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-        "CORRELATED SCALAR SUBQUERY 3",
-        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
-        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
         "CORRELATED SCALAR SUBQUERY 5",
-        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
         "CORRELATED SCALAR SUBQUERY 6",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 7",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token WHERE token.id = ?": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token WHERE token.id = ?": [
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
-      ],
-      "SELECT account FROM token INDEXED BY token_by_account WHERE account > ? ORDER BY account LIMIT 1": [
-        "SEARCH token USING COVERING INDEX token_by_account (account>?)",
-      ],
-      "SELECT account FROM token INDEXED BY token_by_account WHERE account >= ? ORDER BY account LIMIT 1": [
-        "SEARCH token USING COVERING INDEX token_by_account (account>?)",
       ],
       "SELECT count(*) AS looked_at, max(revision) AS "end" FROM ( SELECT revision FROM token INDEXED BY token_by_account WHERE account = :account AND revision > :cursor ORDER BY revision ASC LIMIT :slice)": [
         "CO-ROUTINE (subquery-1)",
@@ -174,8 +196,12 @@ it("reads along an index, always", () => {
         "SEARCH token USING INTEGER PRIMARY KEY (rowid<?)",
         "SCAN (subquery-1)",
       ],
-      "SELECT journal.revision, journal.action, journal.account, token_key.digest FROM journal LEFT JOIN token_key ON token_key.token_revision = journal.token_revision WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision": [
+      "SELECT hash FROM journal WHERE revision = ?": [
+        "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+      "SELECT journal.revision, journal.action, journal.account, token.id AS token_id, token_key.digest FROM journal LEFT JOIN token ON token.revision = journal.token_revision LEFT JOIN token_key ON token_key.token_revision = journal.token_revision WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision": [
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
         "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?) LEFT-JOIN",
       ],
       "SELECT journal.revision, journal.at_ms, journal.caller, journal.action, journal.account AS subject_account, journal.facts, journal.hash, token.id AS token_id, coalesce(journal.account, token.account, '') AS account, token.name, token.type, token.livemode, token.permissions, token.expires_at_ms, token_key.key_hint, token_key.digest, coalesce(json_extract(journal.facts, '$.reason'), CASE journal.action WHEN 'revoke' THEN token.revoke_reason END, '') AS reason FROM journal LEFT JOIN token ON token.revision = journal.token_revision LEFT JOIN token_key ON token_key.token_revision = journal.token_revision AND token_key.issue_revision = journal.revision WHERE journal.revision >= :from AND journal.revision < :before AND (:caller IS NULL OR journal.caller = :caller) AND (:action IS NULL OR journal.action = :action) AND (:changed_from_ms IS NULL OR journal.at_ms >= :changed_from_ms) AND (:changed_before_ms IS NULL OR journal.at_ms < :changed_before_ms) AND (:account IS NULL OR coalesce(journal.account, token.account) = :account) ORDER BY journal.revision ASC": [
@@ -226,6 +252,9 @@ it("reads along an index, always", () => {
 it("writes along an index, always", () => {
   expect(plansOf(createWriter)).toMatchInlineSnapshot(`
     {
+      "DELETE FROM account_state WHERE account = ?": [
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+      ],
       "DELETE FROM create_request WHERE at_ms <= ? RETURNING sealed_slot ORDER BY at_ms LIMIT ?": [
         "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
         "LIST SUBQUERY 2",
@@ -236,6 +265,8 @@ it("writes along an index, always", () => {
         "SCALAR SUBQUERY 1",
         "SEARCH free_sealed_key",
       ],
+      "INSERT INTO account_state (account, close_revision) VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET close_revision = excluded.close_revision": [],
+      "INSERT INTO account_state (account, hold_revision) VALUES (?, ?)": [],
       "INSERT INTO free_sealed_key (slot) VALUES (?)": [],
       "INSERT INTO journal (revision, at_ms, caller, action, token_revision, account, facts, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)": [],
       "INSERT INTO last_use (issue_revision, used_at_ms) VALUES (?, ?) ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms WHERE excluded.used_at_ms >= last_use.used_at_ms + ?": [],
@@ -254,25 +285,31 @@ it("writes along an index, always", () => {
         "SEARCH token USING COVERING INDEX token_unrevoked (account=? AND expires_at_ms>?)",
         "SCAN (subquery-3)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token WHERE token.id = ?": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token WHERE token.id = ?": [
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token WHERE token.revision = ?": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, (SELECT json_group_array(json_array(token_key.issue_revision, token_key.key_hint, token_key.ends_at_ms, CASE token_key.issue_revision WHEN token.revision THEN token.created_at_ms ELSE (SELECT at_ms FROM journal WHERE journal.revision = token_key.issue_revision) END, last_use.used_at_ms)) FROM token_key LEFT JOIN last_use ON last_use.issue_revision = token_key.issue_revision WHERE token_key.token_revision = token.revision) AS keys FROM token WHERE token.revision = ?": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
-        "CORRELATED SCALAR SUBQUERY 2",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
         "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
-        "CORRELATED SCALAR SUBQUERY 1",
+        "CORRELATED SCALAR SUBQUERY 2",
         "SEARCH journal USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT <columns>, key_hint, issue_revision, ends_at_ms FROM token JOIN token_key ON token_key.token_revision = token.revision WHERE token.id = ? AND token_key.issue_revision = ?": [
+      "SELECT <columns>, token.hold_revision, (SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = token.account) AS account_state, key_hint, issue_revision, ends_at_ms FROM token JOIN token_key ON token_key.token_revision = token.revision WHERE token.id = ? AND token_key.issue_revision = ?": [
         "SEARCH token USING INDEX sqlite_autoindex_token_1 (id=?)",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=? AND issue_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
       ],
       "SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request WHERE caller = ? AND account = ? AND request_id = ?": [
         "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
@@ -282,6 +319,15 @@ it("writes along an index, always", () => {
       ],
       "SELECT digest, issue_revision, ends_at_ms FROM token_key WHERE token_revision = ?": [
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
+      ],
+      "SELECT hold_revision, close_revision FROM account_state WHERE account = ?": [
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+      ],
+      "SELECT revision FROM journal INDEXED BY journal_by_account WHERE account = ? AND action = 'resume' ORDER BY revision DESC LIMIT 1": [
+        "SEARCH journal USING INDEX journal_by_account (account=?)",
+      ],
+      "SELECT revision FROM journal INDEXED BY journal_later WHERE token_revision = ? AND action NOT IN ('create', 'revoke') AND action = 'resume' ORDER BY revision DESC LIMIT 1": [
+        "SEARCH journal USING INDEX journal_later (token_revision=?)",
       ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
@@ -306,6 +352,9 @@ it("writes along an index, always", () => {
       ],
       "UPDATE sealed_key SET content = ? WHERE slot = ?": [
         "SEARCH sealed_key USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
+      "UPDATE token SET hold_revision = ? WHERE revision = ?": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
       ],
       "UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ? WHERE revision = ? AND revoked_at_ms IS NULL": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",

@@ -85,6 +85,11 @@ async function follow(order: Record<string, unknown>): Promise<object> {
       });
       return { isRevoked: outcome?.kind === "revoked" && (await store.get(outcome.token.id))?.revokedAtMs !== null };
     }
+    case "hold": {
+      const context = { caller: "me", atMs: Date.now(), bearerKey: null };
+      const outcome = await store.setHold({ account: "acct_1" }, true, "", context);
+      return { kind: outcome?.kind };
+    }
     case "fillDisk":
       fillDisk(junk);
       return {};

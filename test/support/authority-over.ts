@@ -21,6 +21,8 @@ export function authorityOver(store: TokenStore, options: Partial<TokenAuthority
     maxTokensPerAccount: 1000,
     maxLifetimeDays: null,
     onChange() {},
+    onSilent() {},
+    onWaitedOut() {},
     ...options,
   });
 }

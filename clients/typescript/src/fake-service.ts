@@ -24,7 +24,10 @@ type Kept = { readonly token: Token; readonly digest: string; readonly revision:
 type Replay = { readonly body: string; readonly kept: Kept; readonly key: string };
 
 /** The contract in memory, as far as fake.ts says. */
-export function createFakeService(now: () => Date, isDown: () => boolean): ServiceImpl<typeof TokenService> {
+export function createFakeService(
+  now: () => Date,
+  isDown: () => boolean,
+): Omit<ServiceImpl<typeof TokenService>, "watch"> {
   const tokens: Kept[] = [];
   const changes: Change[] = [];
   const replays = new Map<string, Replay>();

@@ -141,6 +141,8 @@ const refusals: Readonly<Record<Reason, PublicError | null>> = {
   FIELD_INVALID: null,
   PAGE_TOKEN_INVALID: null,
   TYPE_NOT_GRANTED: null,
+  // The bearer's key is of the account, and is refused before.
+  ACCOUNT_CLOSED: null,
   TOKEN_NOT_FOUND: invalid(404, "token_not_found", "There is no such token."),
   TOKEN_LIMIT_REACHED: invalid(
     400,

@@ -25,6 +25,7 @@ const token = {
   status: "active",
   revoked_at: null,
   key_hint: "0000",
+  held: false,
 };
 
 const { name, type, permissions, expires_at } = token;

@@ -79,6 +79,11 @@ const token = {
   },
   revoked_at: timeOrNull("When the token was revoked. Null: not revoked."),
   key_hint: { type: "string", description: "The last 4 characters of the key.", pattern: "^[0-9A-Za-z]{4}$" },
+  held: {
+    type: "boolean",
+    description:
+      "Whether the token is held in the Dashboard: its key is refused until the hold is lifted, whatever the status.",
+  },
 };
 
 function closedObject(

@@ -47,8 +47,12 @@ const retryAfter = {
 /** Every error that an operation may answer, by status. The examples are made of what is answered. */
 const errors = {
   400: refusal("A parameter is missing, unknown or not valid: see `param`.", examples.errors[400]),
-  401: refusal("No key, or one that is unknown, expired or revoked.", examples.errors[401], challenge),
-  403: refusal("The key may not do this.", examples.errors[403], scopeChallenge),
+  401: refusal(
+    "No key, or one that is unknown, expired, revoked or of a closed account.",
+    examples.errors[401],
+    challenge,
+  ),
+  403: refusal("The key may not do this, or is held.", examples.errors[403], scopeChallenge),
   404: refusal("The account has no such token in the key's mode.", examples.errors[404]),
   408: refusal("The body took too long.", examples.errors[408]),
   409: refusal("The Idempotency-Key was used with another body.", examples.errors[409]),

@@ -21,6 +21,7 @@ export function toTokenJson(token: Token, nowMs: number, key: { readonly key: st
     status: stateOf(token, nowMs),
     revoked_at: toSeconds(token.revokedAtMs),
     key_hint: token.keyHint,
+    held: token.held,
   };
 }
 

@@ -7,12 +7,14 @@ import {
   type ListChangesRequest as ListChangesRequestMessage,
   type ListRequest as ListRequestMessage,
   type RevokeTokensRequest as RevokeTokensRequestMessage,
+  type SetHoldRequest as SetHoldRequestMessage,
   type TokenFilter as TokenFilterMessage,
   TokenFilterSchema,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { RevokeTokensRequest } from "../../authority/bulk-revocation.ts";
+import type { CacheQuestion } from "../../authority/cache-decision.ts";
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
-import type { Action } from "../../authority/journal.ts";
+import type { Action, Subject } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
 import type { FilterRequest, ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
@@ -85,13 +87,27 @@ export function fromListChangesRequest(message: ListChangesRequestMessage): List
   };
 }
 
+/** What is to be held, or not any more. Throws FIELD_INVALID where nothing is named. */
+export function fromSubject({ subject }: SetHoldRequestMessage): Subject {
+  switch (subject.case) {
+    case "tokenId":
+      return { tokenId: subject.value };
+    case "account":
+      return { account: subject.value };
+    default:
+      throw fieldInvalid("subject", "must be a token_id or an account");
+  }
+}
+
 /** What Authenticate is asked for. Throws FIELD_INVALID for an invalid type. */
-export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest {
+export function fromAuthenticateRequest(message: AuthenticateRequestMessage): AuthenticateRequest & CacheQuestion {
   return {
     key: message.key,
     requiredPermissions: message.requiredPermissions,
     livemode: message.livemode ?? null,
     allowedTypes: requireTypes("allowed_types", message.allowedTypes),
+    cacheRules: message.cacheRules,
+    minRevision: Number(message.minRevision),
   };
 }
 

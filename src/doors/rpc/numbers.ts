@@ -1,8 +1,12 @@
-import { TokenState as StateNumber, TokenType as TypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
+import {
+  AccountState as AccountStateNumber,
+  TokenState as StateNumber,
+  TokenType as TypeNumber,
+} from "#gen/casapay/token/v1/token_pb.ts";
 import { ChangeAction as ActionNumber, RefusalReason as ReasonNumber } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { type Action, actions } from "../../authority/journal.ts";
 import type { RefusalReason } from "../../authority/judge.ts";
-import { type TokenState, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
+import { type AccountState, type TokenState, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
 
 /** The numbers that the proto gives to the words of the domain. */
 export const numberOfType = {
@@ -16,6 +20,12 @@ export const numberOfState = {
   expired: StateNumber.EXPIRED,
   revoked: StateNumber.REVOKED,
 } satisfies Record<TokenState, StateNumber>;
+
+export const numberOfAccountState = {
+  active: AccountStateNumber.ACTIVE,
+  held: AccountStateNumber.HELD,
+  closed: AccountStateNumber.CLOSED,
+} satisfies Record<AccountState, AccountStateNumber>;
 
 export const numberOfAction = {
   create: ActionNumber.CREATE,
@@ -38,6 +48,9 @@ export const numberOfReason = {
   TYPE_NOT_ALLOWED: ReasonNumber.TYPE_NOT_ALLOWED,
   INSUFFICIENT_PERMISSIONS: ReasonNumber.INSUFFICIENT_PERMISSIONS,
   KEY_RETIRED: ReasonNumber.KEY_RETIRED,
+  TOKEN_HELD: ReasonNumber.TOKEN_HELD,
+  ACCOUNT_HELD: ReasonNumber.ACCOUNT_HELD,
+  ACCOUNT_CLOSED: ReasonNumber.ACCOUNT_CLOSED,
 } satisfies Record<RefusalReason, ReasonNumber>;
 
 /** The words by their numbers; undefined at a number that has none. */

@@ -17,7 +17,7 @@ import type { Outcome } from "../../authority/judge.ts";
 import { keyPrefix } from "../../authority/key.ts";
 import { endOfKey, stateOf, type Token } from "../../authority/token.ts";
 import type { Account } from "../../authority/token-store.ts";
-import { numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
+import { numberOfAccountState, numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
 import { toTimestamp } from "./timestamp.ts";
 
 /** A token as the wire has it, in the state it has now. */
@@ -38,6 +38,8 @@ export function toTokenMessage(token: Token, nowMs: number): TokenMessage {
     revokeTime: toTimestamp(token.revokedAtMs),
     revokeReason: token.revokeReason,
     createdBy: token.createdBy,
+    held: token.held,
+    accountState: numberOfAccountState[token.accountState],
   });
 }
 
@@ -60,8 +62,14 @@ export function toChangeMessage(change: Change): ChangeMessage {
 }
 
 /** An account as the wire has it. */
-export function toAccountMessage({ account, active, expired, revoked }: Account): AccountMessage {
-  return create(AccountSchema, { account, activeCount: active, expiredCount: expired, revokedCount: revoked });
+export function toAccountMessage({ account, state, active, expired, revoked }: Account): AccountMessage {
+  return create(AccountSchema, {
+    account,
+    activeCount: active,
+    expiredCount: expired,
+    revokedCount: revoked,
+    state: numberOfAccountState[state],
+  });
 }
 
 /** A decision as the wire has it. */

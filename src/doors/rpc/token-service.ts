@@ -3,6 +3,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type {
   AuthenticateRequest as AuthenticateRequestMessage,
   AuthenticateResponse,
+  CloseAccountRequest,
+  CloseAccountResponseSchema,
   CreateRequest,
   CreateResponseSchema,
   FindByDigestRequest,
@@ -19,20 +21,26 @@ import type {
   RevokeResponseSchema,
   RevokeTokensRequest,
   RevokeTokensResponseSchema,
+  SetHoldRequest,
+  SetHoldResponseSchema,
   TokenService,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { isForCache } from "../../authority/cache-decision.ts";
 import type { Clock } from "../../authority/clock.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import { type Call, callerOf } from "../../calls/call.ts";
 import { callOf } from "./connect/passage.ts";
+import { toDuration } from "./duration.ts";
 import {
   fromAuthenticateRequest,
   fromCreateRequest,
   fromListChangesRequest,
   fromListRequest,
   fromRevokeTokensRequest,
+  fromSubject,
 } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
+import { type createWatchMethod, toHolderMessage } from "./watch-service.ts";
 
 /**
  * The RPCs of TokenService from message to message, whatever carries them: each translates, asks the authority, and
@@ -66,10 +74,35 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     },
 
     async revoke({ id, reason }: RevokeRequest, call: Call): Promise<MessageInitShape<typeof RevokeResponseSchema>> {
-      const { token, revision } = await authority.revoke(callerOf(call), id, reason);
+      const { token, revision, settlement } = await authority.revoke(callerOf(call), id, reason);
       call.tokenId = token.id;
       call.revision = revision;
-      return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+      return {
+        token: toTokenMessage(token, clock()),
+        revision: BigInt(revision),
+        silent: settlement.silent.map(toHolderMessage),
+        acknowledgedCount: settlement.acknowledged,
+      };
+    },
+
+    async setHold(request: SetHoldRequest, call: Call): Promise<MessageInitShape<typeof SetHoldResponseSchema>> {
+      const { held, reason } = request;
+      const { subject, revision } = await authority.setHold(callerOf(call), fromSubject(request), held, reason);
+      call.revision = revision;
+      if ("id" in subject) {
+        call.tokenId = subject.id;
+        return { subject: { case: "token", value: toTokenMessage(subject, clock()) }, revision: BigInt(revision) };
+      }
+      return { subject: { case: "account", value: toAccountMessage(subject) }, revision: BigInt(revision) };
+    },
+
+    async closeAccount(
+      { account, reason }: CloseAccountRequest,
+      call: Call,
+    ): Promise<MessageInitShape<typeof CloseAccountResponseSchema>> {
+      const closed = await authority.closeAccount(callerOf(call), account, reason);
+      call.revision = closed.revision;
+      return { account: toAccountMessage(closed.account), revision: BigInt(closed.revision) };
     },
 
     async revokeTokens(
@@ -115,22 +148,39 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     },
 
     async authenticate(request: AuthenticateRequestMessage, call: Call): Promise<AuthenticateResponse> {
-      const outcome = await authority.authenticate(fromAuthenticateRequest(request));
+      const question = fromAuthenticateRequest(request);
+      const decision = isForCache(question)
+        ? await authority.authenticateForCache(question)
+        : { outcome: await authority.authenticate(question) };
+      const { outcome } = decision;
       call.tokenId = outcome.token?.id ?? null;
       call.refusal = outcome.kind === "refusal" ? outcome.reason : null;
-      return toAuthenticateResponse(outcome);
+      const response = toAuthenticateResponse(outcome);
+      if ("revision" in decision && question.cacheRules > 0) {
+        response.revision = BigInt(decision.revision);
+        if (decision.cacheForMs !== null) {
+          response.cacheFor = toDuration(decision.cacheForMs);
+        }
+      }
+      return response;
     },
   };
 }
 
 /** TokenService on Connect's handlers. */
-export function createTokenService(methods: TokenMethods): ServiceImpl<typeof TokenService> {
+export function createTokenService(
+  methods: TokenMethods,
+  watch: ReturnType<typeof createWatchMethod>,
+): ServiceImpl<typeof TokenService> {
   return {
+    watch,
     create: (request, { values }) => methods.create(request, callOf(values)),
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
     revokeTokens: (request, { values, signal }) => methods.revokeTokens(request, callOf(values), signal),
+    setHold: (request, { values }) => methods.setHold(request, callOf(values)),
+    closeAccount: (request, { values }) => methods.closeAccount(request, callOf(values)),
     findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),
     listChanges: (request, { values }) => methods.listChanges(request, callOf(values)),
     listAccounts: (request) => methods.listAccounts(request),

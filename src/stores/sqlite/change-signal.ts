@@ -17,11 +17,20 @@ export function createSignalReader(signal: ChangeSignal): () => number {
   return () => Atomics.load(cells, changes);
 }
 
-/** Moves it. It may wrap around: only being another one counts. */
+/** Moves it, and wakes who waits for that. It may wrap around: only being another one counts. */
 export function createSignalBump(signal: ChangeSignal): () => void {
   const cells = new Int32Array(signal);
   return () => {
     Atomics.add(cells, changes, 1);
+    Atomics.notify(cells, changes);
+  };
+}
+
+/** Resolves once the signal is another one: at once where it is. */
+export function createSignalWait(signal: ChangeSignal): (seen: number) => Promise<void> {
+  const cells = new Int32Array(signal);
+  return async (seen) => {
+    await Atomics.waitAsync(cells, changes, seen).value;
   };
 }
 

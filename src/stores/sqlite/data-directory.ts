@@ -7,6 +7,7 @@ const lockName = "lock.db";
 const databaseName = "tokens.db";
 const ballastName = "ballast";
 const revocationLogName = "revocations.log";
+const leasesName = "leases";
 
 export type DataFiles = {
   readonly directory: string;
@@ -17,6 +18,8 @@ export type DataFiles = {
   readonly shm: string;
   /** Room that is given up so that a revocation fits on a full disk. */
   readonly ballast: string;
+  /** There while leases may be out, which a start after a crash waits for. */
+  readonly leases: string;
   /** Where it is unless a setting says otherwise. */
   readonly revocationLog: string;
   /**
@@ -40,6 +43,7 @@ export function dataFiles(directory: string, { revocationLog, marker }: Elsewher
     wal: `${database}-wal`,
     shm: `${database}-shm`,
     ballast: join(root, ballastName),
+    leases: join(root, leasesName),
     revocationLog: revocationLog ?? join(root, revocationLogName),
     marker: marker ?? `${root}.marker`,
   };

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { createTimeSeen, type TimeSeen } from "../../authority/clock.ts";
+import { settleMs } from "../../authority/lease.ts";
 import type { TokenStore } from "../../authority/token-store.ts";
 import type { Log } from "../../machine/log.ts";
 import { StartError } from "../../machine/start-error.ts";
@@ -7,6 +8,8 @@ import type { StorageStats } from "../storage-stats.ts";
 import { createChangeSignal } from "./change-signal.ts";
 import { type DataFiles, dataFiles, type Elsewhere, hasDatabase, readFreeBytes } from "./data-directory.ts";
 import { lockDataDirectory } from "./data-directory-lock.ts";
+import { createLeaseBoard, type LeaseBoardView, openLeaseBoard } from "./lease-board.ts";
+import { tellsOfLeases, unmarkLeases } from "./leases-file.ts";
 import { openServingStore, type ServingStoreSeed } from "./serving/serving-store.ts";
 import { startWriterThread } from "./start-writer-thread.ts";
 import { asStartError } from "./store-fault.ts";
@@ -60,6 +63,12 @@ async function open(directory: string, options: SqliteTokenStoreOptions): Promis
   requireNothingLost(files, makeAnew.includes("database"));
   const lock = opening.use(lockDataDirectory(files.directory));
   const changeSignal = createChangeSignal();
+  const board = createLeaseBoard();
+  const leases = openLeaseBoard(board);
+  if (tellsOfLeases(files.leases)) {
+    log.warn({ file: files.leases }, "the process before may have left leases: revocations wait for their end");
+    opening.use(waitOut(leases));
+  }
   const thread = opening.use(
     await startWriterThread(
       {
@@ -76,7 +85,12 @@ async function open(directory: string, options: SqliteTokenStoreOptions): Promis
     ),
   );
   tellWhatWasOpened(thread.opened, files, log);
-  const seed = () => ({ database: files.database, port: thread.connect(), changeSignal });
+  const seed = () => ({
+    database: files.database,
+    port: thread.connect(),
+    changeSignal,
+    leases: { board, file: files.leases },
+  });
   const store = opening.use(openServingStore(seed()));
   void thread.failed.then((error) => {
     store.fail(error);
@@ -88,8 +102,22 @@ async function open(directory: string, options: SqliteTokenStoreOptions): Promis
     seed,
     opened: thread.opened,
     stats: () => readStats(files),
-    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      // Who knows of no lease that is left spares the next start the wait.
+      if (!leases.hasLeases()) {
+        unmarkLeases(files.leases);
+      }
+      await resources.disposeAsync();
+    },
   };
+}
+
+/** The process before had ended before this one has the directory: its leases are over after their time from now. */
+function waitOut(leases: LeaseBoardView): Disposable {
+  leases.setEarlierLeases(true);
+  const timer = setTimeout(() => leases.setEarlierLeases(false), settleMs);
+  timer.unref();
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** Before anything is made: nothing is there where something was. */

@@ -1,4 +1,5 @@
 import {
+  type AccountState,
   currentKey,
   type Key,
   lastUseOf,
@@ -7,9 +8,15 @@ import {
   type TokenType,
 } from "../../authority/token.ts";
 
-/** The columns of the table token. */
+/** The state of the account that this SQL names: null while it is active. */
+export function stateOfAccount(account: string): string {
+  return `(SELECT iif(close_revision IS NULL, 'held', 'closed') FROM account_state WHERE account_state.account = ${account})`;
+}
+
+/** The columns of the table token, and the state of its account. */
 const ownColumns = `token.revision, token.id, token.account, token.name, token.type, token.livemode, token.permissions,
-  token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms, token.revoke_reason, token.revoke_revision`;
+  token.created_by, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms, token.revoke_reason, token.revoke_revision,
+  token.hold_revision, ${stateOfAccount("token.account")} AS account_state`;
 
 /** The columns of a StoredTokenRow, from the tables token and token_key: of a token and one of its keys. */
 export const storedTokenColumns = `${ownColumns}, key_hint, issue_revision, ends_at_ms`;
@@ -43,6 +50,8 @@ type OwnRow = {
   readonly revoked_at_ms: number | null;
   readonly revoke_reason: string;
   readonly revoke_revision: number | null;
+  readonly hold_revision: number | null;
+  readonly account_state: Exclude<AccountState, "active"> | null;
 };
 
 export type StoredTokenRow = OwnRow & {
@@ -80,6 +89,8 @@ export function toStoredToken(row: StoredTokenRow): StoredToken {
     issueRevision: row.issue_revision,
     keyEndsAtMs: row.ends_at_ms,
     revokeRevision: row.revoke_revision,
+    held: row.hold_revision !== null,
+    accountState: row.account_state ?? "active",
   };
 }
 

@@ -1,7 +1,9 @@
-import type { ChangeContext, MadeChange } from "../../authority/journal.ts";
+import type { ChangeContext, MadeChange, Subject } from "../../authority/journal.ts";
 import type {
   CreateOutcome,
   CreateRequestRecord,
+  HoldOutcome,
+  HoldSet,
   NewToken,
   RevokeOutcome,
   TokenFilter,
@@ -32,8 +34,31 @@ export type RevokeMatchingCall = {
   readonly context: ChangeContext;
 };
 
+export type HoldCall = {
+  readonly method: "setHold";
+  readonly subject: Subject;
+  readonly held: boolean;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+export type CloseCall = {
+  readonly method: "closeAccount";
+  readonly account: string;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+/** While one of these waits, a key may be in the wrong hands. */
+export type UrgentCall = RevokeCall | HoldCall | CloseCall;
+
 /** Somebody waits for these: they go first. */
-export type ChangeCall = CreateCall | RevokeCall | RevokeMatchingCall;
+export type ChangeCall = CreateCall | UrgentCall | RevokeMatchingCall;
+
+/** Whether the call goes before all others, and makes itself room on a full disk. */
+export function isUrgent(call: WriterCall): call is UrgentCall {
+  return call.method === "revoke" || call.method === "setHold" || call.method === "closeAccount";
+}
 
 /** Nobody waits for these: they go behind. */
 export type BackgroundCall =
@@ -46,6 +71,8 @@ export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
   | { readonly method: "revokeMatching"; readonly changes: readonly MadeChange[] }
+  | { readonly method: "setHold"; readonly outcome: HoldOutcome | null }
+  | { readonly method: "closeAccount"; readonly outcome: HoldSet }
   | { readonly method: "done" }
   | { readonly method: "failed"; readonly failure: Failure };
 

@@ -75,6 +75,19 @@ export class WireReader {
     return malformed;
   }
 
+  /** A varint as a signed number of 64 bits, rounded where it is not safe; or NaN where it is malformed. */
+  int64(): number {
+    let value = 0n;
+    for (let index = 0; index < maxVarintBytes && this.#at < this.#end; index++) {
+      const byte = this.#bytes[this.#at++] ?? 0;
+      value |= BigInt(byte & 0x7f) << BigInt(7 * index);
+      if (byte < 0x80) {
+        return Number(BigInt.asIntN(64, value));
+      }
+    }
+    return Number.NaN;
+  }
+
   /** Whether any of a varint's 64 bits is set: 1 or 0; or `malformed`. */
   bool(): number {
     let bits = 0;

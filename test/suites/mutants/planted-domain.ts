@@ -94,8 +94,8 @@ export const plantedDomain = [
   {
     name: "a revocation has no log line of a change",
     file: "src/authority/token-authority.ts",
-    from: "if (outcome.change !== null) {",
-    to: "if (outcome.change === null && outcome.token === null) {",
+    from: "    tell(outcome.change);\n    const revision = outcome.token.revokeRevision;",
+    to: "    const revision = outcome.token.revokeRevision;",
     tests: ["test/calls/changes-logged.test.ts"],
   },
   {

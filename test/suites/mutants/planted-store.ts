@@ -150,8 +150,8 @@ export const plantedStore = [
   {
     name: "revocations wait behind creations",
     file: "src/stores/sqlite/writer/writer-loop.ts",
-    from: "    const first = waitingRevocations.splice(0, maxCallsInCommit);",
-    to: "    const first = waitingCreations.length > 0 ? [] : waitingRevocations.splice(0, maxCallsInCommit);",
+    from: "    const first = waitingUrgent.splice(0, maxCallsInCommit);",
+    to: "    const first = waitingCreations.length > 0 ? [] : waitingUrgent.splice(0, maxCallsInCommit);",
     tests: ["test/sqlite/writer-thread.test.ts"],
   },
   {
@@ -185,7 +185,7 @@ export const plantedStore = [
   {
     name: "verify-journal does not compare a revocation's facts with the token",
     file: "src/stores/sqlite/offline/verify-journal.ts",
-    from: "  requireFacts(row, revokeFacts(token.revokeReason));\n",
+    from: "  requireFacts(row, reasonFacts(token.revokeReason));\n",
     to: "",
     tests: ["test/sqlite/verify-journal.test.ts"],
   },

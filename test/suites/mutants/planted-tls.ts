@@ -11,7 +11,7 @@ export const plantedTls = [
   {
     name: "the messages of a stream are not judged",
     file: "src/doors/rpc/connect/call-interceptor.ts",
-    from: "    judge();\n    yield message;",
+    from: "    judge(message);\n    yield message;",
     to: "    yield message;",
     tests: ["test/mutual-tls.test.ts"],
   },

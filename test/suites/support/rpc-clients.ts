@@ -219,7 +219,7 @@ async function runGrpcio(grpcio: Grpcio, target: RpcTarget, rpc: string, request
 
 function methodOf(rpc: RpcName): DescMethodUnary {
   const method = Object.values(TokenService.method).find(({ name }) => name === rpc);
-  if (method === undefined) {
+  if (method?.methodKind !== "unary") {
     throw new Error(`no method ${rpc}`);
   }
   return method;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Mark, TokenChange } from "../../../src/authority/freshness.ts";
+import { leaseMs } from "../../../src/authority/lease.ts";
 import { aNewToken, anyLimit, at, nowMs } from "./builders.ts";
 import type { OpenStore, StoreRig } from "./store-rig.ts";
 
@@ -99,6 +100,74 @@ export function describeFreshness(rig: StoreRig): void {
       );
       const all = Array.from({ length: made }, (_, index) => index + 1);
       expect(await Promise.all(followers)).toEqual([all, all]);
+    });
+  });
+
+  describe("untilChanged", () => {
+    it("resolves at once where the mark is not fresh, and otherwise with the next change, at whichever view", async () => {
+      const { freshness } = rig.store;
+      const before = freshness.mark();
+      const view = await rig.openView();
+      const changed = [freshness, view.freshness].map((one) => one.untilChanged(one.mark()));
+      await create();
+      await Promise.all(changed);
+      await freshness.untilChanged(before);
+      expect(freshness.isFresh(before)).toBe(false);
+    });
+  });
+
+  describe("hashOf", () => {
+    it("is that of the change with the revision; 32 zero bytes before the first, and null where there is none", async () => {
+      const { freshness } = rig.store;
+      await create();
+      expect(Buffer.from(freshness.hashOf(1) ?? [])).toEqual(Buffer.from(rig.store.head().hash));
+      expect(Buffer.from(freshness.hashOf(0) ?? [])).toEqual(Buffer.alloc(32));
+      expect(freshness.hashOf(2)).toBeNull();
+    });
+  });
+
+  describe("settle", () => {
+    const report = (settledRevision: number) => ({ settledRevision, holders: 1, silent: [] });
+
+    it("resolves at once where nobody holds a lease", async () => {
+      expect(await rig.store.freshness.settle(1000)).toEqual({ acknowledged: 0, silent: [] });
+    });
+
+    it("resolves once the holders of every view have acknowledged the revision, and says how many", async () => {
+      const [one, other] = [rig.store.freshness, (await rig.openView()).freshness];
+      expect([one.leaseMs(), other.leaseMs()]).toEqual([leaseMs, leaseMs]);
+      one.report(report(4));
+      other.report(report(5));
+      let isSettled = false;
+      const settling = one.settle(5).then((settlement) => {
+        isSettled = true;
+        return settlement;
+      });
+      expect(await other.settle(4)).toEqual({ acknowledged: 2, silent: [] });
+      expect(isSettled).toBe(false);
+      one.report(report(7));
+      expect(await settling).toEqual({ acknowledged: 2, silent: [] });
+      one.report(null);
+      other.report(null);
+      expect(await other.settle(1000)).toEqual({ acknowledged: 0, silent: [] });
+    });
+
+    it("names who was silent meanwhile, and nobody who was before", async () => {
+      const [one, other] = [rig.store.freshness, (await rig.openView()).freshness];
+      const silent = { kind: "gateway", identity: "spiffe://casapay/gateway", heardAtMs: nowMs } as const;
+      other.report({ ...report(1), silent: [silent] });
+      const settling = one.settle(2);
+      other.report({ ...report(1), silent: [{ ...silent, identity: "another" }] });
+      other.report(null);
+      expect(await settling).toEqual({ acknowledged: 0, silent: [{ ...silent, identity: "another" }] });
+    });
+
+    it("resolves when every lease from before the change is over, and names a view that lags then", async () => {
+      const [one, other] = [rig.store.freshness, (await rig.openView()).freshness];
+      other.report(report(1));
+      const { silent } = await one.settle(2);
+      expect(silent).toMatchObject([{ kind: "node", heardAtMs: null }]);
+      other.report(null);
     });
   });
 

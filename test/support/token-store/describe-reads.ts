@@ -438,9 +438,15 @@ export function describeReads(rig: StoreRig): void {
       await create({ account: "other" });
       const counts = async (atMs: number) =>
         (await rig.store.listAccounts(anAccountQuery({ nowMs: atMs, prefix: "acct" }))).accounts;
-      expect(await counts(nowMs + 9)).toEqual([{ account: "acct_1", active: 3, expired: 0, revoked: 1 }]);
-      expect(await counts(nowMs + 10)).toEqual([{ account: "acct_1", active: 2, expired: 1, revoked: 1 }]);
-      expect(await counts(nowMs + 20)).toEqual([{ account: "acct_1", active: 1, expired: 2, revoked: 1 }]);
+      expect(await counts(nowMs + 9)).toEqual([
+        { account: "acct_1", state: "active", active: 3, expired: 0, revoked: 1 },
+      ]);
+      expect(await counts(nowMs + 10)).toEqual([
+        { account: "acct_1", state: "active", active: 2, expired: 1, revoked: 1 },
+      ]);
+      expect(await counts(nowMs + 20)).toEqual([
+        { account: "acct_1", state: "active", active: 1, expired: 2, revoked: 1 },
+      ]);
     });
 
     it("counts no state further than `countTo`, and each exactly up to there, whatever the others come to", async () => {
@@ -452,9 +458,9 @@ export function describeReads(rig: StoreRig): void {
       await revoke(await create());
       const counts = async (countTo: number) =>
         (await rig.store.listAccounts(anAccountQuery({ countTo, nowMs: nowMs + 1 }))).accounts[0];
-      expect(await counts(3)).toEqual({ account: "acct_1", active: 3, expired: 3, revoked: 1 });
-      expect(await counts(7)).toEqual({ account: "acct_1", active: 7, expired: 4, revoked: 1 });
-      expect(await counts(9)).toEqual({ account: "acct_1", active: 8, expired: 4, revoked: 1 });
+      expect(await counts(3)).toEqual({ account: "acct_1", state: "active", active: 3, expired: 3, revoked: 1 });
+      expect(await counts(7)).toEqual({ account: "acct_1", state: "active", active: 7, expired: 4, revoked: 1 });
+      expect(await counts(9)).toEqual({ account: "acct_1", state: "active", active: 8, expired: 4, revoked: 1 });
     });
 
     it("answers only accounts that begin with the prefix, the prefix itself among them", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import { aChangeQuery, aNewToken, anyLimit, aQuery, aRequest, at, createdIn, nowMs, usedAt } from "./builders.ts";
 import { describeFreshness } from "./describe-freshness.ts";
+import { describeHolds } from "./describe-holds.ts";
 import { describeReads } from "./describe-reads.ts";
 import { describeWrites } from "./describe-writes.ts";
 import { type OpenStore, openStoreForEach, type StoreKind, type StoreRig } from "./store-rig.ts";
@@ -16,6 +17,7 @@ export function describeTokenStore<Store extends OpenStore>(kind: StoreKind<Stor
     const rig = openStoreForEach(kind);
     describeReads(rig);
     describeWrites(rig);
+    describeHolds(rig);
     describeFreshness(rig);
     describeClosed(rig);
   });
@@ -62,6 +64,9 @@ function describeClosed(rig: StoreRig): void {
       await expect(rig.store.listAccounts(accounts)).rejects.toMatchObject(undecided);
       await expect(create()).rejects.toMatchObject(undecided);
       await expect(rig.store.revoke(mintTokenId(), "", at(nowMs))).rejects.toMatchObject(undecided);
+      await expect(rig.store.setHold({ account: "acct_1" }, true, "", at(nowMs))).rejects.toMatchObject(undecided);
+      await expect(rig.store.closeAccount("acct_1", "", at(nowMs))).rejects.toMatchObject(undecided);
+      await expect(rig.store.getAccount("acct_1", { countTo: 1, nowMs })).rejects.toMatchObject(undecided);
       await expect(rig.store.recordUses([])).rejects.toMatchObject(undecided);
       await expect(rig.store.forgetRequests(nowMs)).rejects.toMatchObject(undecided);
       expect(rig.store.freshness.isFresh(mark)).toBe(false);

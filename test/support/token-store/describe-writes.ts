@@ -38,6 +38,8 @@ export function describeWrites(rig: StoreRig): void {
         createRevision: 1,
         issueRevision: 1,
         keyEndsAtMs: null,
+        held: false,
+        accountState: "active",
         revokeRevision: null,
       });
       expect(await rig.store.findByDigest(digest)).toEqual(token);

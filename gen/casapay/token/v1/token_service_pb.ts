@@ -4,17 +4,17 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Token, TokenState, TokenType } from "./token_pb.ts";
+import type { AccountState, Token, TokenState, TokenType } from "./token_pb.ts";
 import { file_casapay_token_v1_token } from "./token_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoOUmV2b2tlUmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuEhAKCHJldmlzaW9uGAIgASgDIqsECgtUb2tlbkZpbHRlchIPCgdhY2NvdW50GAEgASgJEioKBXR5cGVzGAIgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIsCgZzdGF0ZXMYBCADKA4yHC5jYXNhcGF5LnRva2VuLnYxLlRva2VuU3RhdGUSEgoKcGVybWlzc2lvbhgFIAEoCRIwCgxjcmVhdGVkX2Zyb20YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5leHBpcmVzX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMdW51c2VkX3NpbmNlGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1uYW1lX2NvbnRhaW5zGAogASgJEhAKCGtleV9oaW50GAsgASgJEhIKCmNyZWF0ZWRfYnkYDCABKAkSMAoMZXhwaXJlc19mcm9tGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgRoZWxkGA4gASgISAGIAQESFQoIcm90YXRpbmcYDyABKAhIAogBAUILCglfbGl2ZW1vZGVCBwoFX2hlbGRCCwoJX3JvdGF0aW5nInsKE1Jldm9rZVRva2Vuc1JlcXVlc3QSLQoGZmlsdGVyGAEgASgLMh0uY2FzYXBheS50b2tlbi52MS5Ub2tlbkZpbHRlchINCgVmb3JjZRgCIAEoCBIWCg51cF90b19yZXZpc2lvbhgDIAEoAxIOCgZyZWFzb24YBCABKAkicgoUUmV2b2tlVG9rZW5zUmVzcG9uc2USDwoHbWF0Y2hlZBgBIAEoBRISCgpzYW1wbGVfaWRzGAIgAygJEhYKDnVwX3RvX3JldmlzaW9uGAMgASgDEg8KB3Jldm9rZWQYBCABKAUSDAoEZG9uZRgFIAEoCCIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIp0BChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlQgsKCV9saXZlbW9kZSKBAQoUQXV0aGVudGljYXRlUmVzcG9uc2USMAoJcHJpbmNpcGFsGAEgASgLMhsuY2FzYXBheS50b2tlbi52MS5QcmluY2lwYWxIABIsCgdyZWZ1c2FsGAIgASgLMhkuY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsSABCCQoHb3V0Y29tZSKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSrNAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCDK4BgoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJiCgxSZXZva2VUb2tlbnMSJS5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVRva2Vuc1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVRva2Vuc1Jlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICQmQKFGNvbS5jYXNhcGF5LnRva2VuLnYxUAFaN2Nhc2FwYXkuY29tL3Rva2VuYXV0aG9yaXR5L2dlbi9jYXNhcGF5L3Rva2VuL3YxO3Rva2VudjGqAhBDYXNhUGF5LlRva2VuLlYxYgZwcm90bzM", [file_casapay_token_v1_token, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJgCg5TZXRIb2xkUmVxdWVzdBISCgh0b2tlbl9pZBgBIAEoCUgAEhEKB2FjY291bnQYAiABKAlIABIMCgRoZWxkGAMgASgIEg4KBnJlYXNvbhgEIAEoCUIJCgdzdWJqZWN0IoYBCg9TZXRIb2xkUmVzcG9uc2USKAoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuSAASLAoHYWNjb3VudBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudEgAEhAKCHJldmlzaW9uGAMgASgDQgkKB3N1YmplY3QiNgoTQ2xvc2VBY2NvdW50UmVxdWVzdBIPCgdhY2NvdW50GAEgASgJEg4KBnJlYXNvbhgCIAEoCSJUChRDbG9zZUFjY291bnRSZXNwb25zZRIqCgdhY2NvdW50GAEgASgLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhAKCHJldmlzaW9uGAIgASgDIqsECgtUb2tlbkZpbHRlchIPCgdhY2NvdW50GAEgASgJEioKBXR5cGVzGAIgAygOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSFQoIbGl2ZW1vZGUYAyABKAhIAIgBARIsCgZzdGF0ZXMYBCADKA4yHC5jYXNhcGF5LnRva2VuLnYxLlRva2VuU3RhdGUSEgoKcGVybWlzc2lvbhgFIAEoCRIwCgxjcmVhdGVkX2Zyb20YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNyZWF0ZWRfYmVmb3JlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5leHBpcmVzX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMdW51c2VkX3NpbmNlGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1uYW1lX2NvbnRhaW5zGAogASgJEhAKCGtleV9oaW50GAsgASgJEhIKCmNyZWF0ZWRfYnkYDCABKAkSMAoMZXhwaXJlc19mcm9tGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgRoZWxkGA4gASgISAGIAQESFQoIcm90YXRpbmcYDyABKAhIAogBAUILCglfbGl2ZW1vZGVCBwoFX2hlbGRCCwoJX3JvdGF0aW5nInsKE1Jldm9rZVRva2Vuc1JlcXVlc3QSLQoGZmlsdGVyGAEgASgLMh0uY2FzYXBheS50b2tlbi52MS5Ub2tlbkZpbHRlchINCgVmb3JjZRgCIAEoCBIWCg51cF90b19yZXZpc2lvbhgDIAEoAxIOCgZyZWFzb24YBCABKAkicgoUUmV2b2tlVG9rZW5zUmVzcG9uc2USDwoHbWF0Y2hlZBgBIAEoBRISCgpzYW1wbGVfaWRzGAIgAygJEhYKDnVwX3RvX3JldmlzaW9uGAMgASgDEg8KB3Jldm9rZWQYBCABKAUSDAoEZG9uZRgFIAEoCCIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIo0BCgdBY2NvdW50Eg8KB2FjY291bnQYASABKAkSFAoMYWN0aXZlX2NvdW50GAIgASgFEhUKDWV4cGlyZWRfY291bnQYAyABKAUSFQoNcmV2b2tlZF9jb3VudBgEIAEoBRItCgVzdGF0ZRgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudFN0YXRlIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAiqiAgoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fUkVWT0tFEAISHAoYQ0hBTkdFX0FDVElPTl9ST1RBVEVfS0VZEAMSGQoVQ0hBTkdFX0FDVElPTl9FTkRfS0VZEAQSIQodQ0hBTkdFX0FDVElPTl9DQU5DRUxfUk9UQVRJT04QBRIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKm4KC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFU0VUX1JFQVNPTl9UT09fRkFSX0JFSElORBABEiAKHFJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJRkZFUlMQAiqwAwoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCBIdChlSRUZVU0FMX1JFQVNPTl9UT0tFTl9IRUxEEAkSHwobUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9IRUxEEAoSIQodUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9DTE9TRUQQCzLECAoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJiCgxSZXZva2VUb2tlbnMSJS5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVRva2Vuc1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVRva2Vuc1Jlc3BvbnNlIgOQAgISUwoHU2V0SG9sZBIgLmNhc2FwYXkudG9rZW4udjEuU2V0SG9sZFJlcXVlc3QaIS5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXNwb25zZSIDkAICEmIKDENsb3NlQWNjb3VudBIlLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -442,6 +442,32 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
    * @generated from field: int64 revision = 2;
    */
   revision: bigint;
+
+  /**
+   * Who had not acknowledged the revocation and was waited out: their leases are over, and they cannot accept the key
+   * any more.
+   *
+   * At most 100. Who held a lease of an authority that crashed is waited out too, and is not named.
+   *
+   * @generated from field: repeated casapay.token.v1.Holder silent = 3;
+   */
+  silent: Holder[];
+
+  /**
+   * Who may still accept the key, until its lease is over.
+   *
+   * Empty: the authority waits every lease out.
+   *
+   * @generated from field: repeated casapay.token.v1.Holder unconfirmed = 4;
+   */
+  unconfirmed: Holder[];
+
+  /**
+   * How many holders of leases have acknowledged the revocation.
+   *
+   * @generated from field: int32 acknowledged_count = 5;
+   */
+  acknowledgedCount: number;
 };
 
 /**
@@ -450,6 +476,204 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
  */
 export const RevokeResponseSchema: GenMessage<RevokeResponse> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 7);
+
+/**
+ * Holder is a program that may decide from memory while it holds a lease.
+ *
+ * @generated from message casapay.token.v1.Holder
+ */
+export type Holder = Message<"casapay.token.v1.Holder"> & {
+  /**
+   * What kind of program it is.
+   *
+   * @generated from field: casapay.token.v1.HolderKind kind = 1;
+   */
+  kind: HolderKind;
+
+  /**
+   * The identity that it called with; of a node, its name.
+   *
+   * @generated from field: string identity = 2;
+   */
+  identity: string;
+
+  /**
+   * When it was last heard from.
+   *
+   * @generated from field: google.protobuf.Timestamp since_time = 3;
+   */
+  sinceTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message casapay.token.v1.Holder.
+ * Use `create(HolderSchema)` to create a new message.
+ */
+export const HolderSchema: GenMessage<Holder> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 8);
+
+/**
+ * SetHoldRequest names what to hold, or whose hold to lift.
+ *
+ * @generated from message casapay.token.v1.SetHoldRequest
+ */
+export type SetHoldRequest = Message<"casapay.token.v1.SetHoldRequest"> & {
+  /**
+   * What is held.
+   *
+   * Required.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldRequest.subject
+   */
+  subject: {
+    /**
+     * A token, by its id.
+     *
+     * @generated from field: string token_id = 1;
+     */
+    value: string;
+    case: "tokenId";
+  } | {
+    /**
+     * An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
+     *
+     * @generated from field: string account = 2;
+     */
+    value: string;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Whether to hold (true) or to lift the hold (false, the default).
+   *
+   * @generated from field: bool held = 3;
+   */
+  held: boolean;
+
+  /**
+   * Why, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldRequest.
+ * Use `create(SetHoldRequestSchema)` to create a new message.
+ */
+export const SetHoldRequestSchema: GenMessage<SetHoldRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 9);
+
+/**
+ * SetHoldResponse is the answer to SetHold.
+ *
+ * @generated from message casapay.token.v1.SetHoldResponse
+ */
+export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
+  /**
+   * What was named, as it is now.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldResponse.subject
+   */
+  subject: {
+    /**
+     * The token.
+     *
+     * @generated from field: casapay.token.v1.Token token = 1;
+     */
+    value: Token;
+    case: "token";
+  } | {
+    /**
+     * The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
+     *
+     * @generated from field: casapay.token.v1.Account account = 2;
+     */
+    value: Account;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The number in the journal of the change that made it so.
+   *
+   * 0 where a hold is to be lifted that was never set.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldResponse.
+ * Use `create(SetHoldResponseSchema)` to create a new message.
+ */
+export const SetHoldResponseSchema: GenMessage<SetHoldResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 10);
+
+/**
+ * CloseAccountRequest names the account to close.
+ *
+ * @generated from message casapay.token.v1.CloseAccountRequest
+ */
+export type CloseAccountRequest = Message<"casapay.token.v1.CloseAccountRequest"> & {
+  /**
+   * The account, whether or not it has tokens.
+   *
+   * Required. 1 to 64 characters of [0-9A-Za-z_-].
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * Why the account is closed, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountRequest.
+ * Use `create(CloseAccountRequestSchema)` to create a new message.
+ */
+export const CloseAccountRequestSchema: GenMessage<CloseAccountRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 11);
+
+/**
+ * CloseAccountResponse is the answer to CloseAccount.
+ *
+ * @generated from message casapay.token.v1.CloseAccountResponse
+ */
+export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountResponse"> & {
+  /**
+   * The account, closed.
+   *
+   * @generated from field: casapay.token.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+
+  /**
+   * The number in the journal of the change that closed the account.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountResponse.
+ * Use `create(CloseAccountResponseSchema)` to create a new message.
+ */
+export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 12);
 
 /**
  * TokenFilter says which tokens are meant. All given filters must hold. A part of a millisecond in a filter's time is
@@ -599,7 +823,7 @@ export type TokenFilter = Message<"casapay.token.v1.TokenFilter"> & {
  * Use `create(TokenFilterSchema)` to create a new message.
  */
 export const TokenFilterSchema: GenMessage<TokenFilter> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 8);
+  messageDesc(file_casapay_token_v1_token_service, 13);
 
 /**
  * RevokeTokensRequest says which tokens to revoke.
@@ -647,7 +871,7 @@ export type RevokeTokensRequest = Message<"casapay.token.v1.RevokeTokensRequest"
  * Use `create(RevokeTokensRequestSchema)` to create a new message.
  */
 export const RevokeTokensRequestSchema: GenMessage<RevokeTokensRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
+  messageDesc(file_casapay_token_v1_token_service, 14);
 
 /**
  * RevokeTokensResponse is the answer to RevokeTokens.
@@ -701,7 +925,7 @@ export type RevokeTokensResponse = Message<"casapay.token.v1.RevokeTokensRespons
  * Use `create(RevokeTokensResponseSchema)` to create a new message.
  */
 export const RevokeTokensResponseSchema: GenMessage<RevokeTokensResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
+  messageDesc(file_casapay_token_v1_token_service, 15);
 
 /**
  * FindByDigestRequest holds the digest of a key.
@@ -724,7 +948,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
+  messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -745,7 +969,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 12);
+  messageDesc(file_casapay_token_v1_token_service, 17);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -851,7 +1075,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 18);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -891,7 +1115,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 19);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -1010,7 +1234,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -1051,7 +1275,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -1081,10 +1305,10 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
- * Account is an owner of tokens, and how many tokens it has now in each state.
+ * Account is an owner of tokens, its state, and how many tokens it has now in each state.
  *
  * Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
  *
@@ -1099,7 +1323,8 @@ export type Account = Message<"casapay.token.v1.Account"> & {
   account: string;
 
   /**
-   * How many of the account's tokens authenticate.
+   * How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
+   * hold.
    *
    * @generated from field: int32 active_count = 2;
    */
@@ -1118,6 +1343,13 @@ export type Account = Message<"casapay.token.v1.Account"> & {
    * @generated from field: int32 revoked_count = 4;
    */
   revokedCount: number;
+
+  /**
+   * Whether the account's keys may pass at all.
+   *
+   * @generated from field: casapay.token.v1.AccountState state = 5;
+   */
+  state: AccountState;
 };
 
 /**
@@ -1125,7 +1357,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1168,6 +1400,26 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
    * @generated from field: repeated casapay.token.v1.TokenType allowed_types = 4;
    */
   allowedTypes: TokenType[];
+
+  /**
+   * The version of the rules by which the caller decides from what it keeps: see Watch.
+   *
+   * 0, the default: the answer is not kept. The version of now is 1. A caller that keeps answers asks the widest
+   * question (no permissions, both modes, all three types), and keeps what it is told of the token.
+   *
+   * @generated from field: int32 cache_rules = 5;
+   */
+  cacheRules: number;
+
+  /**
+   * Decide by nothing older than this revision, such as that of a change that the caller was answered.
+   *
+   * 0, the default: by every change that was answered before. Where the authority does not reach the revision soon, the
+   * call fails with UNAVAILABLE, UNDECIDED.
+   *
+   * @generated from field: int64 min_revision = 6;
+   */
+  minRevision: bigint;
 };
 
 /**
@@ -1175,7 +1427,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 24);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -1205,6 +1457,25 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
     value: Refusal;
     case: "refusal";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Every change up to this revision is in the decision.
+   *
+   * Only with cache_rules.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * For how long the caller may keep the answer, counted on its monotonic clock from before it sent the request.
+   *
+   * Only with cache_rules. Absent means not at all. At most one hour, and no longer than the key lives; 5 seconds for
+   * KEY_UNKNOWN.
+   *
+   * @generated from field: google.protobuf.Duration cache_for = 4;
+   */
+  cacheFor?: Duration | undefined;
 };
 
 /**
@@ -1212,7 +1483,295 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 20);
+  messageDesc(file_casapay_token_v1_token_service, 25);
+
+/**
+ * WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
+ *
+ * @generated from message casapay.token.v1.WatchRequest
+ */
+export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
+  /**
+   * 1, 2, 3 and so on: the Lease that answers repeats it.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * Everything up to this revision is applied to the caller's cache.
+   *
+   * In the first message it says where to resume: 0 for an empty cache, otherwise the revision of the last Lease or
+   * Reset that the caller was sent, on whichever stream. Later, it is never above the newest revision that was sent.
+   *
+   * @generated from field: int64 applied_revision = 2;
+   */
+  appliedRevision: bigint;
+
+  /**
+   * The hash that came with that Lease or Reset: it tells another history, such as that of a restored backup.
+   *
+   * Required in the first message where applied_revision is not 0. Otherwise it is not looked at.
+   *
+   * @generated from field: bytes applied_hash = 3;
+   */
+  appliedHash: Uint8Array;
+
+  /**
+   * Keys that the caller has accepted from its cache since it last told of them.
+   *
+   * At most 1,000. About 5 seconds apart are enough: last_use_time has a precision of 60 seconds.
+   *
+   * @generated from field: repeated casapay.token.v1.ReportedUse uses = 4;
+   */
+  uses: ReportedUse[];
+
+  /**
+   * The last message of the stream: the caller holds no lease of this stream any more.
+   *
+   * @generated from field: bool release = 5;
+   */
+  release: boolean;
+};
+
+/**
+ * Describes the message casapay.token.v1.WatchRequest.
+ * Use `create(WatchRequestSchema)` to create a new message.
+ */
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 26);
+
+/**
+ * ReportedUse tells of a key that was accepted from a cache.
+ *
+ * @generated from message casapay.token.v1.ReportedUse
+ */
+export type ReportedUse = Message<"casapay.token.v1.ReportedUse"> & {
+  /**
+   * SHA-256 of the key.
+   *
+   * Required. 32 bytes. A digest that no token's key has is ignored.
+   *
+   * @generated from field: bytes digest = 1;
+   */
+  digest: Uint8Array;
+
+  /**
+   * How long before this message the key was accepted last.
+   *
+   * 0 to 1 hour. A use after the token was revoked is ignored.
+   *
+   * @generated from field: google.protobuf.Duration age = 2;
+   */
+  age?: Duration | undefined;
+
+  /**
+   * How many times the key was accepted.
+   *
+   * @generated from field: int64 accepted_count = 3;
+   */
+  acceptedCount: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.ReportedUse.
+ * Use `create(ReportedUseSchema)` to create a new message.
+ */
+export const ReportedUseSchema: GenMessage<ReportedUse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 27);
+
+/**
+ * WatchResponse is one event of a Watch.
+ *
+ * @generated from message casapay.token.v1.WatchResponse
+ */
+export type WatchResponse = Message<"casapay.token.v1.WatchResponse"> & {
+  /**
+   * Exactly one is set. A caller that does not know the event ends the stream, and its lease.
+   *
+   * @generated from oneof casapay.token.v1.WatchResponse.event
+   */
+  event: {
+    /**
+     * The caller may decide from its cache.
+     *
+     * @generated from field: casapay.token.v1.Lease lease = 1;
+     */
+    value: Lease;
+    case: "lease";
+  } | {
+    /**
+     * What is kept of a key, or of an account's keys, may no longer be true.
+     *
+     * @generated from field: casapay.token.v1.Forget forget = 2;
+     */
+    value: Forget;
+    case: "forget";
+  } | {
+    /**
+     * The caller must forget everything.
+     *
+     * @generated from field: casapay.token.v1.Reset reset = 3;
+     */
+    value: Reset;
+    case: "reset";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message casapay.token.v1.WatchResponse.
+ * Use `create(WatchResponseSchema)` to create a new message.
+ */
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 28);
+
+/**
+ * Lease lets the caller decide from its cache for a while.
+ *
+ * @generated from message casapay.token.v1.Lease
+ */
+export type Lease = Message<"casapay.token.v1.Lease"> & {
+  /**
+   * The sequence of the WatchRequest that it answers: the duration counts from before that was sent.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * How long the lease lasts.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * How much longer what is kept may be used while the authority answers UNAVAILABLE.
+   *
+   * Absent: no longer.
+   *
+   * @generated from field: google.protobuf.Duration grace = 3;
+   */
+  grace?: Duration | undefined;
+
+  /**
+   * Everything up to this revision has been sent on this stream before.
+   *
+   * @generated from field: int64 revision = 4;
+   */
+  revision: bigint;
+
+  /**
+   * The hash of the change of that revision, which stands for the whole journal up to it.
+   *
+   * @generated from field: bytes hash = 5;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message casapay.token.v1.Lease.
+ * Use `create(LeaseSchema)` to create a new message.
+ */
+export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 29);
+
+/**
+ * Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
+ * closure.
+ *
+ * @generated from message casapay.token.v1.Forget
+ */
+export type Forget = Message<"casapay.token.v1.Forget"> & {
+  /**
+   * The number of the change in the journal.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Of what the caller forgets what it keeps.
+   *
+   * @generated from oneof casapay.token.v1.Forget.what
+   */
+  what: {
+    /**
+     * SHA-256 of a key.
+     *
+     * @generated from field: bytes digest = 2;
+     */
+    value: Uint8Array;
+    case: "digest";
+  } | {
+    /**
+     * An account: all its keys.
+     *
+     * @generated from field: string account = 3;
+     */
+    value: string;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The id of the token that was changed, for logs.
+   *
+   * Empty for an account.
+   *
+   * @generated from field: string token_id = 4;
+   */
+  tokenId: string;
+
+  /**
+   * Whether another Forget of the same revision follows: a token has several keys after a rotation. The revision is
+   * applied, and acknowledged, with the last one.
+   *
+   * @generated from field: bool more = 5;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message casapay.token.v1.Forget.
+ * Use `create(ForgetSchema)` to create a new message.
+ */
+export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 30);
+
+/**
+ * Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
+ *
+ * @generated from message casapay.token.v1.Reset
+ */
+export type Reset = Message<"casapay.token.v1.Reset"> & {
+  /**
+   * Where it goes on: answers of Authenticate of an older revision may not be kept.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Why.
+   *
+   * @generated from field: casapay.token.v1.ResetReason reason = 2;
+   */
+  reason: ResetReason;
+
+  /**
+   * The hash of the change of that revision.
+   *
+   * @generated from field: bytes hash = 3;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message casapay.token.v1.Reset.
+ * Use `create(ResetSchema)` to create a new message.
+ */
+export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 31);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1270,7 +1829,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 21);
+  messageDesc(file_casapay_token_v1_token_service, 32);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1318,7 +1877,48 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 22);
+  messageDesc(file_casapay_token_v1_token_service, 33);
+
+/**
+ * HolderKind says what kind of program holds a lease.
+ *
+ * @generated from enum casapay.token.v1.HolderKind
+ */
+export const HolderKind = {
+  /**
+   * Not a kind.
+   *
+   * @generated from enum value: HOLDER_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A part of the authority itself.
+   *
+   * @generated from enum value: HOLDER_KIND_NODE = 1;
+   */
+  NODE: 1,
+
+  /**
+   * A caller of Watch.
+   *
+   * @generated from enum value: HOLDER_KIND_GATEWAY = 2;
+   */
+  GATEWAY: 2,
+} as const;
+
+/**
+ * HolderKind says what kind of program holds a lease.
+ *
+ * @generated from enum casapay.token.v1.HolderKind
+ */
+export type HolderKind = (typeof HolderKind)[keyof typeof HolderKind] | UnknownEnum;
+
+/**
+ * Describes the enum casapay.token.v1.HolderKind.
+ */
+export const HolderKindSchema: GenEnum<HolderKind> = /*@__PURE__*/
+  enumDesc(file_casapay_token_v1_token_service, 0);
 
 /**
  * ChangeAction is what a change did.
@@ -1408,7 +2008,48 @@ export type ChangeAction = (typeof ChangeAction)[keyof typeof ChangeAction] | Un
  * Describes the enum casapay.token.v1.ChangeAction.
  */
 export const ChangeActionSchema: GenEnum<ChangeAction> = /*@__PURE__*/
-  enumDesc(file_casapay_token_v1_token_service, 0);
+  enumDesc(file_casapay_token_v1_token_service, 1);
+
+/**
+ * ResetReason says why a caller must forget everything.
+ *
+ * @generated from enum casapay.token.v1.ResetReason
+ */
+export const ResetReason = {
+  /**
+   * Not a reason. A client that does not know a reason forgets everything all the same.
+   *
+   * @generated from enum value: RESET_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * More than 10,000 changes have happened since.
+   *
+   * @generated from enum value: RESET_REASON_TOO_FAR_BEHIND = 1;
+   */
+  TOO_FAR_BEHIND: 1,
+
+  /**
+   * The authority does not know the revision and hash that the caller resumes from: it was restored from a backup.
+   *
+   * @generated from enum value: RESET_REASON_HISTORY_DIFFERS = 2;
+   */
+  HISTORY_DIFFERS: 2,
+} as const;
+
+/**
+ * ResetReason says why a caller must forget everything.
+ *
+ * @generated from enum casapay.token.v1.ResetReason
+ */
+export type ResetReason = (typeof ResetReason)[keyof typeof ResetReason] | UnknownEnum;
+
+/**
+ * Describes the enum casapay.token.v1.ResetReason.
+ */
+export const ResetReasonSchema: GenEnum<ResetReason> = /*@__PURE__*/
+  enumDesc(file_casapay_token_v1_token_service, 2);
 
 /**
  * RefusalReason says which check a key failed. The order of the checks is that of Authenticate.
@@ -1479,6 +2120,27 @@ export const RefusalReason = {
    * @generated from enum value: REFUSAL_REASON_KEY_RETIRED = 8;
    */
   KEY_RETIRED: 8,
+
+  /**
+   * The token is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_TOKEN_HELD = 9;
+   */
+  TOKEN_HELD: 9,
+
+  /**
+   * The token's account is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_HELD = 10;
+   */
+  ACCOUNT_HELD: 10,
+
+  /**
+   * The token's account was closed for good.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_CLOSED = 11;
+   */
+  ACCOUNT_CLOSED: 11,
 } as const;
 
 /**
@@ -1492,10 +2154,11 @@ export type RefusalReason = (typeof RefusalReason)[keyof typeof RefusalReason] |
  * Describes the enum casapay.token.v1.RefusalReason.
  */
 export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
-  enumDesc(file_casapay_token_v1_token_service, 1);
+  enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
+ * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
+ * request may pass.
  *
  * # Callers
  *
@@ -1539,6 +2202,8 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
    * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
+   *   again either.
    * - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
    * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -1590,10 +2255,15 @@ export const TokenService: GenService<{
     output: typeof ListResponseSchema;
   },
   /**
-   * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
+   * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
+   * decides from a cache: see Watch.
    *
    * Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
    * changes nothing and answers the time, reason and revision of the first.
+   *
+   * The answer waits until each holder of a lease has acknowledged the revocation, or its lease is over: a few
+   * milliseconds while all are well, and 3 seconds at the most after the revocation was stored. Another Revoke of the
+   * token waits as the first did. The revocation counts from the moment that it is stored, whoever waits.
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -1612,7 +2282,8 @@ export const TokenService: GenService<{
    * up_to_revision, until one answers done.
    *
    * Roles: dashboard (must name the account in the filter), operator. Each token that is revoked appends one row to the
-   * journal, all with the same reason. No Authenticate that starts after the answer accepts a key of theirs.
+   * journal, all with the same reason. No Authenticate that starts after the answer accepts a key of theirs, and the
+   * answer waits for the holders of leases as that of Revoke does.
    *
    * With force, the filter is asked again of each token in the step that revokes it: fewer tokens may match than in the
    * dry run, never one that was created after the dry run. A token that is revoked already matches no more, so that a
@@ -1630,6 +2301,54 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof RevokeTokensRequestSchema;
     output: typeof RevokeTokensResponseSchema;
+  },
+  /**
+   * SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
+   * or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
+   * the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
+   * hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
+   * tokens can be created.
+   *
+   * The answer waits for the holders of leases as that of Revoke does.
+   *
+   * Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
+   * of the change that made it so.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.SetHold
+   */
+  setHold: {
+    methodKind: "unary";
+    input: typeof SetHoldRequestSchema;
+    output: typeof SetHoldResponseSchema;
+  },
+  /**
+   * CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
+   * beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
+   * are, to be listed and looked at.
+   *
+   * The answer waits for the holders of leases as that of Revoke does.
+   *
+   * The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
+   * revision of the first.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.CloseAccount
+   */
+  closeAccount: {
+    methodKind: "unary";
+    input: typeof CloseAccountRequestSchema;
+    output: typeof CloseAccountResponseSchema;
   },
   /**
    * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
@@ -1679,7 +2398,8 @@ export const TokenService: GenService<{
     output: typeof ListChangesResponseSchema;
   },
   /**
-   * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+   * ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
+   * time (AIP-158).
    *
    * Roles: operator. Changes nothing.
    *
@@ -1712,15 +2432,22 @@ export const TokenService: GenService<{
    * 4. revoked: TOKEN_REVOKED
    * 5. the key's own end, before that of its token: KEY_RETIRED
    * 6. expired: TOKEN_EXPIRED
-   * 7. the mode: LIVEMODE_MISMATCH
-   * 8. the type: TYPE_NOT_ALLOWED
-   * 9. the permissions: INSUFFICIENT_PERMISSIONS
+   * 7. the account closed: ACCOUNT_CLOSED
+   * 8. the token held: TOKEN_HELD
+   * 9. the account held: ACCOUNT_HELD
+   * 10. the mode: LIVEMODE_MISMATCH
+   * 11. the type: TYPE_NOT_ALLOWED
+   * 12. the permissions: INSUFFICIENT_PERMISSIONS
+   *
+   * What ends a key for good is told before what may be lifted again.
    *
    * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
    * in a URL.
    *
+   * With cache_rules, the answer says for how long the caller may keep it: see Watch. Such a call notes no use.
+   *
    * Errors:
-   * - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.
+   * - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
    *
    * @generated from rpc casapay.token.v1.TokenService.Authenticate
    */
@@ -1728,6 +2455,44 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof AuthenticateRequestSchema;
     output: typeof AuthenticateResponseSchema;
+  },
+  /**
+   * Watch keeps a cache of decisions true: a caller that watches may decide by itself about keys that it has asked for
+   * before, and no such decision that begins after a Revoke was answered accepts the revoked key.
+   *
+   * Roles: gateway, operator. Changes nothing but the last_use_time of tokens. Needs HTTP/2. Has no default deadline.
+   *
+   * The caller sends a WatchRequest at once, then every 500 milliseconds, and at once after each Forget or Reset that
+   * it has applied. It is answered with Forgets, in the order of the journal; with a Lease, for as long as it has
+   * applied them all; and with a Reset where the caller must forget everything. What decides:
+   *
+   * - W1. A lease ends at the caller's own time before it sent the WatchRequest of that sequence, plus the duration.
+   *   The caller counts on a monotonic clock, and takes the lease for over once that clock and the time of day have
+   *   moved apart by more than 250 milliseconds.
+   * - W2. While it holds a lease, and only then, the caller may decide from its cache.
+   * - W3. Everything up to Lease.revision has been sent on this stream before the Lease.
+   * - W4. A caller that has not applied everything that was sent is given no lease. Its own decisions end with the
+   *   lease that it has, and it asks Authenticate as a caller without a cache does.
+   *
+   * What may be kept is an answer of Authenticate with cache_rules, for its cache_for, under the SHA-256 of the key,
+   * unless a Forget of a revision above the answer's revision is known for the digest or for the account, or the
+   * answer's revision is below that of the first Lease or the last Reset. A Forget takes away what is kept.
+   *
+   * A lease outlives its stream, because an end of the stream proves nothing to the other side. A caller that moves to
+   * another stream sends `release` on the old one once it has a lease on the new one, so that no Revoke waits for it.
+   * The authority ends a stream when it stops (UNAVAILABLE, UNDECIDED), when the caller may no longer call, and when
+   * the caller takes or sends nothing for 10 seconds (DEADLINE_EXCEEDED). The caller then opens another one.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: sequence, applied_revision, applied_hash or uses.
+   * - RESOURCE_EXHAUSTED, TOO_MANY_STREAMS: 1,000 callers watch this thread of the authority already.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.Watch
+   */
+  watch: {
+    methodKind: "bidi_streaming";
+    input: typeof WatchRequestSchema;
+    output: typeof WatchResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_casapay_token_v1_token_service, 0);

@@ -1,3 +1,4 @@
+import type { Message } from "@bufbuild/protobuf";
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { ReportFault } from "../../../calls/fault-log.ts";
@@ -24,7 +25,7 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
   async function answerUnary(passage: Passage, request: UnaryRequest, next: Next) {
     try {
       passage.request.giving.signal.throwIfAborted();
-      requireKnownFields(request);
+      requireKnownFields(request, request.message);
       requireRealTimes(passage, request);
       // The body may have been long in coming. Nothing is waited for from here until a change is handed to the store.
       judgeAgain(passage);
@@ -38,7 +39,10 @@ export function createCallInterceptor(reportFault: ReportFault): Interceptor {
     const reword = (error: unknown) =>
       isInOurWords(error) ? error : toConnectError(rewordProtocolError(error, request.method.input));
     try {
-      const judged = judging(catching(request.message, reword), () => judgeAgain(passage));
+      const judged = judging(catching(request.message, reword), (message) => {
+        judgeAgain(passage);
+        requireKnownFields(request, message);
+      });
       const response = await next({ ...request, message: judged });
       return response.stream
         ? { ...response, message: catching(response.message, (error) => failed(passage, error)) }
@@ -64,11 +68,11 @@ function isInOurWords(error: unknown): error is ConnectError {
   return error instanceof ConnectError && statusOfConnectError(error) !== null;
 }
 
-function requireKnownFields(request: UnaryRequest): void {
+function requireKnownFields(request: UnaryRequest | StreamRequest, message: Message): void {
   if (request.service.typeName !== TokenService.typeName) {
     return;
   }
-  const path = unknownFieldPath(request.method.input, request.message);
+  const path = unknownFieldPath(request.method.input, message);
   if (path !== null) {
     throw toConnectError(unknownFieldNumber(request.method.input, path));
   }
@@ -81,10 +85,10 @@ function requireRealTimes({ jsonBody }: Passage, { method, header }: UnaryReques
   }
 }
 
-/** Each message is taken from who may still send it. */
-async function* judging<T>(source: AsyncIterable<T>, judge: () => void): AsyncGenerator<T> {
+/** Each message is taken from who may still send it, and judged. */
+async function* judging<T>(source: AsyncIterable<T>, judge: (message: T) => void): AsyncGenerator<T> {
   for await (const message of source) {
-    judge();
+    judge(message);
     yield message;
   }
 }

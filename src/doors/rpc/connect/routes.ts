@@ -15,6 +15,7 @@ import { createDescriptorIndex } from "../descriptor-index.ts";
 import { createHealthService } from "../health-service.ts";
 import { createReflectionService } from "../reflection-service.ts";
 import { createTokenMethods, createTokenService } from "../token-service.ts";
+import { createWatchMethod } from "../watch-service.ts";
 import { createCallInterceptor } from "./call-interceptor.ts";
 import { gate } from "./gate.ts";
 
@@ -50,9 +51,13 @@ export function createRoutes(options: RouteOptions): ReadonlyMap<string, Univers
     requestGate: gate,
     interceptors: [createCallInterceptor(reportFault)],
   })
-    .service(TokenService, createTokenService(createTokenMethods(authority, clock)), {
-      jsonOptions: { ignoreUnknownFields: false },
-    })
+    .service(
+      TokenService,
+      createTokenService(createTokenMethods(authority, clock), createWatchMethod(authority, shutdownSignal)),
+      {
+        jsonOptions: { ignoreUnknownFields: false },
+      },
+    )
     .service(Health, createHealthService({ serviceNames, isServing, shutdownSignal }))
     .service(ServerReflection, reflection)
     .service(ServerReflectionAlpha, reflection);

@@ -1,3 +1,4 @@
+import type { CacheQuestion } from "../../../authority/cache-decision.ts";
 import type { AuthenticateRequest } from "../../../authority/judge.ts";
 import type { TokenType } from "../../../authority/token.ts";
 import { malformed, WireReader, WireType } from "../../../wire/protobuf/wire-reader.ts";
@@ -28,12 +29,14 @@ export function decodeAuthenticateRequest(
   bytes: Buffer,
   start: number,
   end: number,
-): AuthenticateRequest | RequestFault {
+): (AuthenticateRequest & CacheQuestion) | RequestFault {
   const reader = new WireReader(bytes, start, end);
   let key = "";
   let requiredPermissions: string[] | null = null;
   let livemode: boolean | null = null;
   let typeNumbers: number[] | null = null;
+  let cacheRules = 0;
+  let minRevision = 0;
   let unknownField = 0;
 
   while (reader.at < end) {
@@ -76,6 +79,20 @@ export function decodeAuthenticateRequest(
           return isMalformed;
         }
         break;
+      case 5: {
+        const number = reader.uint32();
+        if (number === malformed) {
+          return isMalformed;
+        }
+        cacheRules = number | 0;
+        break;
+      }
+      case 6:
+        minRevision = reader.int64();
+        if (Number.isNaN(minRevision)) {
+          return isMalformed;
+        }
+        break;
       default:
         if (!reader.skip(tag, maxGroupDepth)) {
           return isMalformed;
@@ -92,7 +109,14 @@ export function decodeAuthenticateRequest(
   if (allowedTypes === null) {
     return areTypesInvalid;
   }
-  return { key, requiredPermissions: requiredPermissions ?? noPermissions, livemode, allowedTypes };
+  return {
+    key,
+    requiredPermissions: requiredPermissions ?? noPermissions,
+    livemode,
+    allowedTypes,
+    cacheRules,
+    minRevision,
+  };
 }
 
 /** Reads the numbers of an enum field: one, or packed. False where they are malformed. */

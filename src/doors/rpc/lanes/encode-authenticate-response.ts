@@ -1,8 +1,9 @@
+import type { CacheDecision } from "../../../authority/cache-decision.ts";
 import type { Outcome } from "../../../authority/judge.ts";
 import { endOfKey, type StoredToken } from "../../../authority/token.ts";
 import { preparedAnswer } from "../../../calls/prepared-answers.ts";
 import { messageField, stringField, stringFields, varintField } from "../../../wire/protobuf/field-text.ts";
-import { lengthPrefixedText } from "../../../wire/protobuf/length-prefixed.ts";
+import { lengthPrefixed, lengthPrefixedText, prefixBytes } from "../../../wire/protobuf/length-prefixed.ts";
 import { numberOfReason, numberOfType } from "../numbers.ts";
 
 type Refusal = Extract<Outcome, { readonly kind: "refusal" }>;
@@ -29,6 +30,13 @@ export function encodeAuthenticateResponse(outcome: Outcome): Uint8Array {
   }
 }
 
+/** The same for a caller that keeps answers, with the revision and for how long. */
+export function encodeCacheDecision({ outcome, revision, cacheForMs }: CacheDecision): Uint8Array {
+  const fields = varintField(3, revision) + (cacheForMs === null ? "" : messageField(4, secondsAndNanos(cacheForMs)));
+  const message = encodeAuthenticateResponse(outcome).subarray(prefixBytes);
+  return lengthPrefixed(Buffer.concat([message, Buffer.from(fields, "latin1")]));
+}
+
 /** The whole answer for a key that may pass: it depends on the token and the end of this key, and holds no key. */
 function encodePrincipal(token: StoredToken): Uint8Array {
   const endsAtMs = endOfKey(token);
@@ -38,7 +46,7 @@ function encodePrincipal(token: StoredToken): Uint8Array {
     varintField(3, numberOfType[token.type]) +
     varintField(4, token.livemode ? 1 : 0) +
     stringFields(5, token.permissions) +
-    (endsAtMs === null ? "" : messageField(6, timestamp(endsAtMs)));
+    (endsAtMs === null ? "" : messageField(6, secondsAndNanos(endsAtMs)));
   const text = lengthPrefixedText(messageField(1, principal));
   return Buffer.from(text, "latin1");
 }
@@ -52,8 +60,8 @@ function encodeRefusal({ reason, token, missingPermissions }: Refusal): Uint8Arr
   return Buffer.from(lengthPrefixedText(messageField(2, refusal)), "latin1");
 }
 
-/** The fields of a google.protobuf.Timestamp. */
-function timestamp(ms: number): string {
+/** The fields of a google.protobuf.Timestamp, and of a Duration. */
+function secondsAndNanos(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   return varintField(1, seconds) + varintField(2, (ms - 1000 * seconds) * 1_000_000);
 }

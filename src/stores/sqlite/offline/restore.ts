@@ -205,10 +205,20 @@ function takeAgain(writer: Writer, takeaway: Takeaway): keyof Counts {
       }
       return outcome.change === null ? "knownAlready" : "changedAgain";
     }
+    // An account that the backup has closed is neither held nor given back any more.
     case "hold":
-    case "resume":
-    case "close":
-      throw new StartError(`the files tell of the action ${action}, which this release cannot do again`);
+    case "resume": {
+      const outcome = writer.setHold({ method: "setHold", subject, held: action === "hold", reason, context });
+      if (outcome === null) {
+        return "ofLostTokens";
+      }
+      return outcome.kind === "account_closed" || outcome.change === null ? "knownAlready" : "changedAgain";
+    }
+    case "close": {
+      const account = "account" in subject ? subject.account : "";
+      const outcome = writer.closeAccount({ method: "closeAccount", account, reason, context });
+      return outcome.change === null ? "knownAlready" : "changedAgain";
+    }
   }
 }
 

@@ -63,6 +63,18 @@ type TokenWithChangesRow = {
   readonly created_action: string | null;
   readonly revoked_token: number | null;
   readonly revoked_action: string | null;
+  readonly hold_revision: number | null;
+  /** The change that holds it, as the journal has it. */
+  readonly held_by: number | null;
+};
+
+type AccountRow = {
+  readonly account: string;
+  readonly hold_revision: number | null;
+  readonly close_revision: number | null;
+  /** The changes that hold and close it, as the journal has them. */
+  readonly held_by: number | null;
+  readonly closed_by: number | null;
 };
 
 type KeyRow = {
@@ -90,7 +102,10 @@ const changesSql = `SELECT journal.revision AS change_revision, journal.at_ms, j
 
 const tokensSql = `SELECT token.revision, token.id, token.revoked_at_ms, token.revoke_reason, token.revoke_revision,
     created.token_revision AS created_token, created.action AS created_action,
-    revoked.token_revision AS revoked_token, revoked.action AS revoked_action
+    revoked.token_revision AS revoked_token, revoked.action AS revoked_action, token.hold_revision,
+    (SELECT iif(action = 'hold', revision, NULL) FROM journal INDEXED BY journal_later
+      WHERE token_revision = token.revision AND action NOT IN ('create', 'revoke') AND action IN ('hold', 'resume')
+      ORDER BY revision DESC LIMIT 1) AS held_by
   FROM token
     LEFT JOIN journal AS created ON created.revision = token.revision
     LEFT JOIN journal AS revoked ON revoked.revision = token.revoke_revision
@@ -104,6 +119,20 @@ const keysSql = `SELECT token_key.token_revision, token_key.issue_revision, toke
   WHERE (token_key.token_revision, token_key.issue_revision) > (?, ?)
   ORDER BY token_key.token_revision, token_key.issue_revision LIMIT ?`;
 
+/** Of every account that the journal or the table names. A closure leaves the hold that was there. */
+const accountsSql = `SELECT name.account, account_state.hold_revision, account_state.close_revision,
+    (SELECT iif(action = 'hold', revision, NULL) FROM journal INDEXED BY journal_by_account
+      WHERE account = name.account AND action IN ('hold', 'resume') ORDER BY revision DESC LIMIT 1) AS held_by,
+    (SELECT revision FROM journal INDEXED BY journal_by_account
+      WHERE account = name.account AND action = 'close' ORDER BY revision LIMIT 1) AS closed_by
+  FROM (
+      SELECT account FROM account_state WHERE account > :after
+      UNION SELECT account FROM journal INDEXED BY journal_by_account WHERE account > :after
+      ORDER BY account LIMIT :rows
+    ) AS name
+    LEFT JOIN account_state ON account_state.account = name.account
+  ORDER BY name.account`;
+
 const keysOfTokenSql = `SELECT digest, token_revision, issue_revision, key_hint, ends_at_ms, end_revision
   FROM token_key WHERE token_revision = ?`;
 
@@ -111,9 +140,9 @@ const laterChangesSql = `SELECT revision, action, facts FROM journal INDEXED BY 
   WHERE token_revision = ? AND action NOT IN ('create', 'revoke') ORDER BY revision`;
 
 /**
- * Checks the chain of the journal, each change against its token, each token and key against its changes, and, when a
- * head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing; a
- * server may run beside it.
+ * Checks the chain of the journal, each change against its token, each token, key and account against its changes, and,
+ * when a head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing;
+ * a server may run beside it.
  */
 export function verifyJournal(
   directory: string,
@@ -139,6 +168,7 @@ export function verifyDatabase(
     const head = verifyChanges(db, expectedHead);
     verifyTokens(db);
     verifyKeys(db);
+    verifyAccounts(db);
     return { fault: null, head };
   } catch (error) {
     return faultOf(error);
@@ -204,6 +234,9 @@ function verifyChanges(
 function changeHash(row: ChangeWithTokenRow, before: JournalHead, isOld: boolean): Uint8Array {
   const where = `revision ${row.change_revision}`;
   const isOfKeys = isKeyAction(row.action) && !isOld;
+  if (isHoldAction(row.action) && !isOld) {
+    return holdHash(row, before);
+  }
   if (row.action !== "create" && row.action !== "revoke" && !isOfKeys) {
     throw new Fault(`${where} has the unknown action ${JSON.stringify(row.action)}`);
   }
@@ -234,6 +267,19 @@ function changeHash(row: ChangeWithTokenRow, before: JournalHead, isOld: boolean
   }
   requireFacts(row, reasonFacts(token.revokeReason));
   return hashChange(before.hash, { ...change, action: row.action, subject }, row.facts ?? "");
+}
+
+/** The hash of a hold, its end or a closure. Whether it is so is asked where tokens and accounts are looked at. */
+function holdHash(row: ChangeWithTokenRow, before: JournalHead): Uint8Array {
+  const { change_revision: revision, at_ms: atMs, caller, action, id, subject_account: account, facts } = row;
+  if (account === null && id === null) {
+    throw new Fault(`revision ${revision} is about the token of revision ${row.token_revision}, which is not there`);
+  }
+  if (account === null && action === "close") {
+    throw new Fault(`revision ${revision} closes the token ${id}, and only accounts are closed`);
+  }
+  const subject = account === null ? { tokenId: id ?? "" } : { account };
+  return hashChange(before.hash, { revision, atMs, caller, action, subject }, facts ?? "");
 }
 
 /** Throws unless the token says of the change what the journal says. */
@@ -319,7 +365,45 @@ function verifyTokens(db: Database.Database): void {
     if (row.revoke_revision !== null && (row.revoked_action !== "revoke" || row.revoked_token !== row.revision)) {
       throw new Fault(`the token ${row.id} says revision ${row.revoke_revision} revoked it, and the journal does not`);
     }
+    if (row.hold_revision !== row.held_by) {
+      throw new Fault(
+        `the token ${row.id} says that ${asHeld(row.hold_revision)}, and the journal ${asHeld(row.held_by)}`,
+      );
+    }
   }
+}
+
+/** Every account is held or closed by the changes that the journal says, and no other is. */
+function verifyAccounts(db: Database.Database): void {
+  const select = db.prepare<{ readonly after: string; readonly rows: number }, AccountRow>(accountsSql);
+  for (const row of inChunks(
+    (after: string, rows: number) => select.all({ after, rows }),
+    ({ account }): [string] => [account],
+    [""],
+  )) {
+    if (row.hold_revision !== row.held_by) {
+      throw new Fault(
+        `the account ${row.account} says that ${asHeld(row.hold_revision)}, and the journal ${asHeld(row.held_by)}`,
+      );
+    }
+    if (row.close_revision !== row.closed_by) {
+      throw new Fault(
+        `the account ${row.account} says that ${asClosed(row.close_revision)}, and the journal ${asClosed(row.closed_by)}`,
+      );
+    }
+  }
+}
+
+function asHeld(revision: number | null): string {
+  return revision === null ? "it is not held" : `revision ${revision} holds it`;
+}
+
+function asClosed(revision: number | null): string {
+  return revision === null ? "it is not closed" : `revision ${revision} has closed it`;
+}
+
+function isHoldAction(action: string): boolean {
+  return action === "hold" || action === "resume" || action === "close";
 }
 
 function isKeyAction(action: string): action is "rotate_key" | "end_key" | "cancel_rotation" {
@@ -410,7 +494,7 @@ function keyNotIssued(tokenId: string, revision: number): string {
 }
 
 /** Goes up by the place of a row, to the row that is the last by then. */
-function* inChunks<Row, Place extends number[]>(
+function* inChunks<Row, Place extends (number | string)[]>(
   select: (...after: [...Place, number]) => readonly Row[],
   placeOf: (row: Row) => Place,
   start: Place,

@@ -2,40 +2,36 @@ import type Database from "better-sqlite3";
 import type { TokenChange } from "../../../authority/freshness.ts";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Token } from "../../../authority/token.ts";
-import type {
-  AccountPage,
-  AccountQuery,
-  ChangePage,
-  ChangeQuery,
-  TokenPage,
-  TokenQuery,
-} from "../../../authority/token-store.ts";
+import type { ChangePage, ChangeQuery, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
 import { createTurns } from "../../../machine/turns.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
-import { createAccountList } from "./list-accounts.ts";
+import { type AccountReads, createAccountReads } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";
 
 /** The reads of one serving thread. Throws what the driver throws. */
-export type Reader = Disposable & {
-  get(id: string): Token | null;
-  list(query: TokenQuery): Promise<TokenPage>;
-  listChanges(query: ChangeQuery): Promise<ChangePage | null>;
-  listAccounts(query: AccountQuery): Promise<AccountPage>;
-  head(): JournalHead;
-  changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
-};
+export type Reader = Disposable &
+  AccountReads & {
+    get(id: string): Token | null;
+    list(query: TokenQuery): Promise<TokenPage>;
+    listChanges(query: ChangeQuery): Promise<ChangePage | null>;
+    head(): JournalHead;
+    changesAfter(revision: number, limit: number): readonly TokenChange[] | null;
+    hashOf(revision: number): Uint8Array | null;
+  };
 
 /** A row for each key of the token that was changed. Revisions have no gaps: so many numbers are so many changes. */
-const changesAfterSql = `SELECT journal.revision, journal.action, journal.account, token_key.digest
-  FROM journal LEFT JOIN token_key ON token_key.token_revision = journal.token_revision
+const changesAfterSql = `SELECT journal.revision, journal.action, journal.account, token.id AS token_id, token_key.digest
+  FROM journal LEFT JOIN token ON token.revision = journal.token_revision
+    LEFT JOIN token_key ON token_key.token_revision = journal.token_revision
   WHERE journal.revision > ? AND journal.revision <= ? ORDER BY journal.revision`;
 
 type ChangedKeyRow = {
   readonly revision: number;
   readonly action: Action;
   readonly account: string | null;
+  readonly token_id: string | null;
   readonly digest: Uint8Array | null;
 };
 
@@ -43,6 +39,7 @@ type ChangedKeyRow = {
 export function createReader(db: Database.Database): Reader {
   const findById = db.prepare<[string], TokenRow>(`SELECT ${tokenColumns} FROM token WHERE token.id = ?`);
   const findHead = selectJournalHead(db);
+  const findHash = db.prepare<[number], { readonly hash: Uint8Array }>("SELECT hash FROM journal WHERE revision = ?");
   const findChanges = db.prepare<[number, number], ChangedKeyRow>(changesAfterSql);
   // However many lists run at once, Authenticate waits for one slice and one encoded page at the most.
   const turns = createTurns(1);
@@ -53,13 +50,16 @@ export function createReader(db: Database.Database): Reader {
     },
     list: createTokenList(db, turns),
     listChanges: createChangeList(db, turns),
-    listAccounts: createAccountList(db, turns),
+    ...createAccountReads(db, turns),
     head() {
       return findHead() ?? emptyHead;
     },
     changesAfter(revision, limit) {
       const rows = findChanges.all(revision, revision + limit + 1);
       return (rows.at(-1)?.revision ?? 0) > revision + limit ? null : toChanges(rows);
+    },
+    hashOf(revision) {
+      return revision === 0 ? emptyHead.hash : (findHash.get(revision)?.hash ?? null);
     },
     [Symbol.dispose]() {
       db.close();
@@ -70,10 +70,10 @@ export function createReader(db: Database.Database): Reader {
 function toChanges(rows: readonly ChangedKeyRow[]): readonly TokenChange[] {
   const changes: TokenChange[] = [];
   let digests: Uint8Array[] = [];
-  for (const { revision, action, account, digest } of rows) {
+  for (const { revision, action, account, token_id, digest } of rows) {
     if (changes.at(-1)?.revision !== revision) {
       digests = [];
-      changes.push({ revision, action, digests: account === null ? digests : null });
+      changes.push({ revision, action, digests: account === null ? digests : null, tokenId: token_id ?? "", account });
     }
     if (digest !== null) {
       digests.push(digest);

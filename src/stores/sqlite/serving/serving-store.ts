@@ -1,7 +1,9 @@
 import type { MessagePort } from "node:worker_threads";
 import { AuthorityError, undecided } from "../../../authority/errors.ts";
 import type { TokenStore } from "../../../authority/token-store.ts";
-import { type ChangeSignal, createLongLogReader, createSignalReader } from "../change-signal.ts";
+import { type ChangeSignal, createLongLogReader, createSignalReader, createSignalWait } from "../change-signal.ts";
+import { type LeaseBoard, openLeaseBoard } from "../lease-board.ts";
+import { markLeases } from "../leases-file.ts";
 import { openReaderDatabase } from "../open-database.ts";
 import { isLost } from "../sqlite-error.ts";
 import { explainDamage } from "../store-fault.ts";
@@ -19,6 +21,7 @@ export type ServingStoreSeed = {
   /** Leads to the writer thread. */
   readonly port: MessagePort;
   readonly changeSignal: ChangeSignal;
+  readonly leases: { readonly board: LeaseBoard; readonly file: string };
 };
 
 /** The store as one serving thread sees it. Disposed, it waits for the answers to what was asked. */
@@ -29,7 +32,7 @@ export type ServingStore = TokenStore &
   };
 
 /** Opens the store for one serving thread: its own reading connections, and its own line to the one writer of all. */
-export function openServingStore({ database, port, changeSignal }: ServingStoreSeed): ServingStore {
+export function openServingStore({ database, port, changeSignal, leases }: ServingStoreSeed): ServingStore {
   const reader = createReader(openReaderDatabase(database));
   const writer = createWriterClient(port);
   const readSignal = createSignalReader(changeSignal);
@@ -66,8 +69,10 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
   }
 
   const head = () => read(() => reader.head());
+  const board = openLeaseBoard(leases.board);
   const freshness = createSharedFreshness({
     readSignal,
+    untilSignal: createSignalWait(changeSignal),
     journal: {
       // What is known of the journal is seen by look-ups: else a key that is found after this would be remembered as
       // before a change that nobody tells of again.
@@ -79,8 +84,12 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
         lookUp.renew();
         return read(() => reader.changesAfter(revision, limit));
       },
+      hashOf: (revision) => read(() => reader.hashOf(revision)),
     },
     isServing: writer.isServing,
+    board,
+    place: board.takePlace(),
+    markLeases: () => markLeases(leases.file),
   });
 
   return {
@@ -89,9 +98,12 @@ export function openServingStore({ database, port, changeSignal }: ServingStoreS
     list: (query) => readInTurns(() => reader.list(query)),
     listChanges: (query) => readInTurns(() => reader.listChanges(query)),
     listAccounts: (query) => readInTurns(() => reader.listAccounts(query)),
+    getAccount: (account, query) => readInTurns(() => reader.getAccount(account, query)),
     create: writer.create,
     revoke: writer.revoke,
     revokeMatching: writer.revokeMatching,
+    setHold: writer.setHold,
+    closeAccount: writer.closeAccount,
     recordUses: writer.recordUses,
     forgetRequests: writer.forgetRequests,
     head,

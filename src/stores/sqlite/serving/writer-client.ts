@@ -2,7 +2,14 @@ import type { MessagePort } from "node:worker_threads";
 import { undecided } from "../../../authority/errors.ts";
 import type { TokenWrites } from "../../../authority/token-store.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
-import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
+import {
+  isUrgent,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterMessage,
+  type WriterReply,
+  type WriterResult,
+} from "../writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 /**
@@ -39,7 +46,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
       return Promise.reject(undecided(failure));
     }
     // A flood of creations leaves room for revocations.
-    if (waiting.size >= (isRevocation(call) ? 2 * maxWaitingCalls : maxWaitingCalls)) {
+    if (waiting.size >= (isUrgent(call) ? 2 * maxWaitingCalls : maxWaitingCalls)) {
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     lastId += 1;
@@ -111,6 +118,14 @@ export function createWriterClient(port: MessagePort): WriterClient {
       const answer = await ask({ method: "revokeMatching", createRevisions, filter, reason, context });
       return answer.method === "revokeMatching" ? answer.changes : misanswered(answer);
     },
+    async setHold(subject, held, reason, context) {
+      const answer = await ask({ method: "setHold", subject, held, reason, context });
+      return answer.method === "setHold" ? answer.outcome : misanswered(answer);
+    },
+    async closeAccount(account, reason, context) {
+      const answer = await ask({ method: "closeAccount", account, reason, context });
+      return answer.method === "closeAccount" ? answer.outcome : misanswered(answer);
+    },
     async recordUses(uses) {
       await ask({ method: "recordUses", uses });
     },
@@ -137,10 +152,6 @@ export function createWriterClient(port: MessagePort): WriterClient {
       port.close();
     },
   };
-}
-
-function isRevocation({ method }: WriterCall): boolean {
-  return method === "revoke" || method === "revokeMatching";
 }
 
 function misanswered(answer: WriterAnswer): never {

@@ -1,6 +1,6 @@
 import { toFailure } from "../../../machine/failure.ts";
 import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
-import type { ChangeCall, WriterAnswer } from "../writer-call.ts";
+import { type ChangeCall, isUrgent, type WriterAnswer } from "../writer-call.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 
@@ -9,7 +9,7 @@ import type { Writer } from "./writer.ts";
  * what is fatal: then it is unknown which of the calls happened.
  *
  * They share one transaction, and so one fsync. When something unforeseen breaks that transaction, none of it has
- * happened, and each call is run once more alone, revocations first, so that it gets its own outcome.
+ * happened, and each call is run once more alone, the urgent ones first, so that it gets its own outcome.
  */
 export function commitTogether(
   writer: Writer,
@@ -26,7 +26,7 @@ export function commitTogether(
       // Another program holds the database. Waiting again for each call would take all day.
       return new Map(calls.map((call) => [call, { method: "failed", failure: toFailure(error) }]));
     }
-    return new Map(calls.toSorted(revocationsFirst).map((call) => [call, commitAlone(writer, room, call)]));
+    return new Map(calls.toSorted(urgentFirst).map((call) => [call, commitAlone(writer, room, call)]));
   }
 }
 
@@ -56,9 +56,13 @@ function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswe
       return { method: "revoke", outcome: writer.revoke(call) };
     case "revokeMatching":
       return { method: "revokeMatching", changes: writer.revokeMatching(call) };
+    case "setHold":
+      return { method: "setHold", outcome: writer.setHold(call) };
+    case "closeAccount":
+      return { method: "closeAccount", outcome: writer.closeAccount(call) };
   }
 }
 
-function revocationsFirst(a: ChangeCall, b: ChangeCall): number {
-  return Number(a.method === "create") - Number(b.method === "create");
+function urgentFirst(a: ChangeCall, b: ChangeCall): number {
+  return Number(isUrgent(b)) - Number(isUrgent(a));
 }

@@ -4,17 +4,18 @@ import type { JournalHead, MadeChange } from "../../../authority/journal.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { Log } from "../../../machine/log.ts";
 import { isFatal } from "../sqlite-error.ts";
-import type {
-  BackgroundCall,
-  ChangeCall,
-  CreateCall,
-  RevokeCall,
-  RevokeMatchingCall,
-  WriterAnswer,
-  WriterCall,
-  WriterMessage,
-  WriterReply,
-  WriterRequest,
+import {
+  type BackgroundCall,
+  type ChangeCall,
+  type CreateCall,
+  isUrgent,
+  type RevokeMatchingCall,
+  type UrgentCall,
+  type WriterAnswer,
+  type WriterCall,
+  type WriterMessage,
+  type WriterReply,
+  type WriterRequest,
 } from "../writer-call.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
@@ -74,8 +75,8 @@ export function createWriterLoop({
   onFatal,
 }: WriterLoopParts): WriterLoop {
   const ports = new Set<MessagePort>();
-  /** Revocations go first: while one waits, a key is in the wrong hands. */
-  const waitingRevocations: Waiting<RevokeCall>[] = [];
+  /** These go first: while one waits, a key may be in the wrong hands. */
+  const waitingUrgent: Waiting<UrgentCall>[] = [];
   /** One a turn, so that other changes have a commit between two of them. */
   const waitingBulk: Waiting<RevokeMatchingCall>[] = [];
   const waitingCreations: Waiting<CreateCall>[] = [];
@@ -85,18 +86,14 @@ export function createWriterLoop({
   let hasFailed = false;
 
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
-    switch (call.method) {
-      case "revoke":
-        waitingRevocations.push({ port, id, call });
-        break;
-      case "revokeMatching":
-        waitingBulk.push({ port, id, call });
-        break;
-      case "create":
-        waitingCreations.push({ port, id, call });
-        break;
-      default:
-        waitingBehind.push({ port, id, call });
+    if (isUrgent(call)) {
+      waitingUrgent.push({ port, id, call });
+    } else if (call.method === "revokeMatching") {
+      waitingBulk.push({ port, id, call });
+    } else if (call.method === "create") {
+      waitingCreations.push({ port, id, call });
+    } else {
+      waitingBehind.push({ port, id, call });
     }
     callTurn();
   }
@@ -124,7 +121,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if ([waitingRevocations, waitingBulk, waitingCreations, waitingBehind].some((waiting) => waiting.length > 0)) {
+    if ([waitingUrgent, waitingBulk, waitingCreations, waitingBehind].some((waiting) => waiting.length > 0)) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -133,7 +130,7 @@ export function createWriterLoop({
   }
 
   function commitWaiting(): void {
-    const first = waitingRevocations.splice(0, maxCallsInCommit);
+    const first = waitingUrgent.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingBulk.splice(0, 1),

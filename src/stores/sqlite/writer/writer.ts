@@ -16,6 +16,8 @@ import { isExpired, type StoredToken, type Token } from "../../../authority/toke
 import {
   type CreateOutcome,
   type CreateRequestRecord,
+  type HoldOutcome,
+  type HoldSet,
   lastUsePrecisionMs,
   type MakerRefused,
   type NewToken,
@@ -34,7 +36,7 @@ import {
   toStoredToken,
   toToken,
 } from "../token-row.ts";
-import type { CreateCall, RevokeCall, RevokeMatchingCall } from "../writer-call.ts";
+import type { CloseCall, CreateCall, HoldCall, RevokeCall, RevokeMatchingCall } from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 
 /** Changes the database. Everything but `transact` must run within it. */
@@ -49,6 +51,8 @@ export type Writer = {
   create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
   revoke(call: RevokeCall): RevokeOutcome | null;
   revokeMatching(call: RevokeMatchingCall): readonly MadeChange[];
+  setHold(call: HoldCall): HoldOutcome | null;
+  closeAccount(call: CloseCall): HoldSet;
   /**
    * Gives keys of the token the ends that another database gave them, and passes over keys that are not there. Null
    * when no token has this id; without a change when all of them have these ends.
@@ -79,6 +83,8 @@ type KeyRow = {
   readonly issue_revision: number;
   readonly ends_at_ms: number | null;
 };
+
+type AccountRow = { readonly hold_revision: number | null; readonly close_revision: number | null };
 
 type RequestRow = {
   readonly body_digest: Uint8Array;
@@ -136,6 +142,26 @@ export function createWriter(db: Database.Database): Writer {
   const markRevoked = db.prepare<[number, string, number, number]>(
     `UPDATE token SET revoked_at_ms = ?, revoke_reason = ?, revoke_revision = ?
      WHERE revision = ? AND revoked_at_ms IS NULL`,
+  );
+  const findAccount = db.prepare<[string], AccountRow>(
+    "SELECT hold_revision, close_revision FROM account_state WHERE account = ?",
+  );
+  const holdToken = db.prepare<[number | null, number]>("UPDATE token SET hold_revision = ? WHERE revision = ?");
+  const holdAccount = db.prepare<[string, number]>("INSERT INTO account_state (account, hold_revision) VALUES (?, ?)");
+  // Only an account that is not closed is given back: then nothing is left to say of it.
+  const resumeAccount = db.prepare<[string]>("DELETE FROM account_state WHERE account = ?");
+  const closeAccount = db.prepare<[string, number]>(
+    `INSERT INTO account_state (account, close_revision) VALUES (?, ?)
+     ON CONFLICT (account) DO UPDATE SET close_revision = excluded.close_revision`,
+  );
+  const findLastResumeOfToken = db.prepare<[number], Pick<JournalHead, "revision">>(
+    `SELECT revision FROM journal INDEXED BY journal_later
+     WHERE token_revision = ? AND action NOT IN ('create', 'revoke') AND action = 'resume'
+     ORDER BY revision DESC LIMIT 1`,
+  );
+  const findLastResumeOfAccount = db.prepare<[string], Pick<JournalHead, "revision">>(
+    `SELECT revision FROM journal INDEXED BY journal_by_account
+     WHERE account = ? AND action = 'resume' ORDER BY revision DESC LIMIT 1`,
   );
   const findSealedKey = db.prepare<[number], { readonly sealed_slot: number }>(
     "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL",
@@ -215,6 +241,39 @@ export function createWriter(db: Database.Database): Writer {
     return reason === null ? null : { kind: "maker_refused", reason };
   }
 
+  function setHoldOfToken(id: string, held: boolean, reason: string, context: ChangeContext): HoldOutcome | null {
+    const row = findById.get(id);
+    if (row === undefined) {
+      return null;
+    }
+    const { revision: token, hold_revision } = row;
+    if (held === (hold_revision !== null)) {
+      return { kind: "set", revision: hold_revision ?? findLastResumeOfToken.get(token)?.revision ?? 0, change: null };
+    }
+    const on = { id, createRevision: token };
+    const change = appendToJournal(held ? "hold" : "resume", on, reasonFacts(reason), context, { reason });
+    holdToken.run(held ? change.revision : null, token);
+    return { kind: "set", revision: change.revision, change };
+  }
+
+  function setHoldOfAccount(account: string, held: boolean, reason: string, context: ChangeContext): HoldOutcome {
+    const { hold_revision = null, close_revision = null } = findAccount.get(account) ?? {};
+    if (close_revision !== null) {
+      return { kind: "account_closed" };
+    }
+    if (held === (hold_revision !== null)) {
+      const revision = hold_revision ?? findLastResumeOfAccount.get(account)?.revision ?? 0;
+      return { kind: "set", revision, change: null };
+    }
+    const change = appendToJournal(held ? "hold" : "resume", { account }, reasonFacts(reason), context, { reason });
+    if (held) {
+      holdAccount.run(account, change.revision);
+    } else {
+      resumeAccount.run(account);
+    }
+    return { kind: "set", revision: change.revision, change };
+  }
+
   function eraseSealedKey(slot: number | null): void {
     if (slot !== null) {
       sealedKeys.erase(slot);
@@ -278,6 +337,10 @@ export function createWriter(db: Database.Database): Writer {
       if (refused !== null) {
         return refused;
       }
+      const state = findAccount.get(token.account);
+      if (state !== undefined && state.close_revision !== null) {
+        return { kind: "account_closed" };
+      }
       const earlier = request === null ? undefined : findRequest.get(context.caller, token.account, request.id);
       if (request !== null && earlier !== undefined && earlier.at_ms > context.atMs - requestMemoryMs) {
         return replay(earlier, request);
@@ -324,7 +387,9 @@ export function createWriter(db: Database.Database): Writer {
           change.atMs,
         );
       }
-      return { kind: "created", token: asCreated(token, change, context.caller), change };
+      // Of an account that is not closed, something is only said while it is held.
+      const accountState = state === undefined ? "active" : "held";
+      return { kind: "created", token: asCreated(token, change, context.caller, accountState), change };
     },
 
     revoke({ id, reason, context }) {
@@ -383,6 +448,22 @@ export function createWriter(db: Database.Database): Writer {
       return { token, change };
     },
 
+    setHold({ subject, held, reason, context }) {
+      return "tokenId" in subject
+        ? setHoldOfToken(subject.tokenId, held, reason, context)
+        : setHoldOfAccount(subject.account, held, reason, context);
+    },
+
+    closeAccount({ account, reason, context }) {
+      const closed = findAccount.get(account)?.close_revision ?? null;
+      if (closed !== null) {
+        return { kind: "set", revision: closed, change: null };
+      }
+      const change = appendToJournal("close", { account }, reasonFacts(reason), context, { reason });
+      closeAccount.run(account, change.revision);
+      return { kind: "set", revision: change.revision, change };
+    },
+
     recordUses(uses) {
       if (uses.length > maxUses) {
         throw new RangeError(`${uses.length} uses at once are more than ${maxUses}`);
@@ -402,7 +483,12 @@ export function createWriter(db: Database.Database): Writer {
   };
 }
 
-function asCreated(token: NewToken, change: JournalHead, createdBy: string): StoredToken {
+function asCreated(
+  token: NewToken,
+  change: JournalHead,
+  createdBy: string,
+  accountState: StoredToken["accountState"],
+): StoredToken {
   return {
     id: token.id,
     account: token.account,
@@ -420,5 +506,7 @@ function asCreated(token: NewToken, change: JournalHead, createdBy: string): Sto
     issueRevision: change.revision,
     keyEndsAtMs: null,
     revokeRevision: null,
+    held: false,
+    accountState,
   };
 }

@@ -9,6 +9,7 @@ package tokenv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -22,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// HolderKind says what kind of program holds a lease.
+type HolderKind int32
+
+const (
+	// Not a kind.
+	HolderKind_HOLDER_KIND_UNSPECIFIED HolderKind = 0
+	// A part of the authority itself.
+	HolderKind_HOLDER_KIND_NODE HolderKind = 1
+	// A caller of Watch.
+	HolderKind_HOLDER_KIND_GATEWAY HolderKind = 2
+)
+
+// Enum value maps for HolderKind.
+var (
+	HolderKind_name = map[int32]string{
+		0: "HOLDER_KIND_UNSPECIFIED",
+		1: "HOLDER_KIND_NODE",
+		2: "HOLDER_KIND_GATEWAY",
+	}
+	HolderKind_value = map[string]int32{
+		"HOLDER_KIND_UNSPECIFIED": 0,
+		"HOLDER_KIND_NODE":        1,
+		"HOLDER_KIND_GATEWAY":     2,
+	}
+)
+
+func (x HolderKind) Enum() *HolderKind {
+	p := new(HolderKind)
+	*p = x
+	return p
+}
+
+func (x HolderKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HolderKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_casapay_token_v1_token_service_proto_enumTypes[0].Descriptor()
+}
+
+func (HolderKind) Type() protoreflect.EnumType {
+	return &file_casapay_token_v1_token_service_proto_enumTypes[0]
+}
+
+func (x HolderKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HolderKind.Descriptor instead.
+func (HolderKind) EnumDescriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{0}
+}
+
 // ChangeAction is what a change did.
 type ChangeAction int32
 
@@ -32,6 +86,18 @@ const (
 	ChangeAction_CHANGE_ACTION_CREATE ChangeAction = 1
 	// The token was revoked.
 	ChangeAction_CHANGE_ACTION_REVOKE ChangeAction = 2
+	// The token got a new key, and its old key an end.
+	ChangeAction_CHANGE_ACTION_ROTATE_KEY ChangeAction = 3
+	// The end of the token's old key was moved, or has come at once.
+	ChangeAction_CHANGE_ACTION_END_KEY ChangeAction = 4
+	// A rotation was taken back: the new key has ended, and the old one goes on.
+	ChangeAction_CHANGE_ACTION_CANCEL_ROTATION ChangeAction = 5
+	// The token or the account was held: its keys are refused until it is released.
+	ChangeAction_CHANGE_ACTION_HOLD ChangeAction = 6
+	// A hold was released.
+	ChangeAction_CHANGE_ACTION_RESUME ChangeAction = 7
+	// The account was closed, for good.
+	ChangeAction_CHANGE_ACTION_CLOSE ChangeAction = 8
 	// An upgrade of the authority covered by this row's hash what older hashes leave out. Nothing was changed.
 	ChangeAction_CHANGE_ACTION_ATTEST ChangeAction = 9
 )
@@ -42,13 +108,25 @@ var (
 		0: "CHANGE_ACTION_UNSPECIFIED",
 		1: "CHANGE_ACTION_CREATE",
 		2: "CHANGE_ACTION_REVOKE",
+		3: "CHANGE_ACTION_ROTATE_KEY",
+		4: "CHANGE_ACTION_END_KEY",
+		5: "CHANGE_ACTION_CANCEL_ROTATION",
+		6: "CHANGE_ACTION_HOLD",
+		7: "CHANGE_ACTION_RESUME",
+		8: "CHANGE_ACTION_CLOSE",
 		9: "CHANGE_ACTION_ATTEST",
 	}
 	ChangeAction_value = map[string]int32{
-		"CHANGE_ACTION_UNSPECIFIED": 0,
-		"CHANGE_ACTION_CREATE":      1,
-		"CHANGE_ACTION_REVOKE":      2,
-		"CHANGE_ACTION_ATTEST":      9,
+		"CHANGE_ACTION_UNSPECIFIED":     0,
+		"CHANGE_ACTION_CREATE":          1,
+		"CHANGE_ACTION_REVOKE":          2,
+		"CHANGE_ACTION_ROTATE_KEY":      3,
+		"CHANGE_ACTION_END_KEY":         4,
+		"CHANGE_ACTION_CANCEL_ROTATION": 5,
+		"CHANGE_ACTION_HOLD":            6,
+		"CHANGE_ACTION_RESUME":          7,
+		"CHANGE_ACTION_CLOSE":           8,
+		"CHANGE_ACTION_ATTEST":          9,
 	}
 )
 
@@ -63,11 +141,11 @@ func (x ChangeAction) String() string {
 }
 
 func (ChangeAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_casapay_token_v1_token_service_proto_enumTypes[0].Descriptor()
+	return file_casapay_token_v1_token_service_proto_enumTypes[1].Descriptor()
 }
 
 func (ChangeAction) Type() protoreflect.EnumType {
-	return &file_casapay_token_v1_token_service_proto_enumTypes[0]
+	return &file_casapay_token_v1_token_service_proto_enumTypes[1]
 }
 
 func (x ChangeAction) Number() protoreflect.EnumNumber {
@@ -76,10 +154,63 @@ func (x ChangeAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChangeAction.Descriptor instead.
 func (ChangeAction) EnumDescriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{0}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{1}
 }
 
-// RefusalReason says which check a key failed, in the order of the checks.
+// ResetReason says why a caller must forget everything.
+type ResetReason int32
+
+const (
+	// Not a reason. A client that does not know a reason forgets everything all the same.
+	ResetReason_RESET_REASON_UNSPECIFIED ResetReason = 0
+	// More than 10,000 changes have happened since.
+	ResetReason_RESET_REASON_TOO_FAR_BEHIND ResetReason = 1
+	// The authority does not know the revision and hash that the caller resumes from: it was restored from a backup.
+	ResetReason_RESET_REASON_HISTORY_DIFFERS ResetReason = 2
+)
+
+// Enum value maps for ResetReason.
+var (
+	ResetReason_name = map[int32]string{
+		0: "RESET_REASON_UNSPECIFIED",
+		1: "RESET_REASON_TOO_FAR_BEHIND",
+		2: "RESET_REASON_HISTORY_DIFFERS",
+	}
+	ResetReason_value = map[string]int32{
+		"RESET_REASON_UNSPECIFIED":     0,
+		"RESET_REASON_TOO_FAR_BEHIND":  1,
+		"RESET_REASON_HISTORY_DIFFERS": 2,
+	}
+)
+
+func (x ResetReason) Enum() *ResetReason {
+	p := new(ResetReason)
+	*p = x
+	return p
+}
+
+func (x ResetReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ResetReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_casapay_token_v1_token_service_proto_enumTypes[2].Descriptor()
+}
+
+func (ResetReason) Type() protoreflect.EnumType {
+	return &file_casapay_token_v1_token_service_proto_enumTypes[2]
+}
+
+func (x ResetReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ResetReason.Descriptor instead.
+func (ResetReason) EnumDescriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{2}
+}
+
+// RefusalReason says which check a key failed. The order of the checks is that of Authenticate.
 type RefusalReason int32
 
 const (
@@ -100,6 +231,8 @@ const (
 	RefusalReason_REFUSAL_REASON_TYPE_NOT_ALLOWED RefusalReason = 6
 	// The key does not cover all required permissions.
 	RefusalReason_REFUSAL_REASON_INSUFFICIENT_PERMISSIONS RefusalReason = 7
+	// A newer key of the same token has taken the key's place, and the key's own end has come.
+	RefusalReason_REFUSAL_REASON_KEY_RETIRED RefusalReason = 8
 )
 
 // Enum value maps for RefusalReason.
@@ -113,6 +246,7 @@ var (
 		5: "REFUSAL_REASON_LIVEMODE_MISMATCH",
 		6: "REFUSAL_REASON_TYPE_NOT_ALLOWED",
 		7: "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS",
+		8: "REFUSAL_REASON_KEY_RETIRED",
 	}
 	RefusalReason_value = map[string]int32{
 		"REFUSAL_REASON_UNSPECIFIED":              0,
@@ -123,6 +257,7 @@ var (
 		"REFUSAL_REASON_LIVEMODE_MISMATCH":        5,
 		"REFUSAL_REASON_TYPE_NOT_ALLOWED":         6,
 		"REFUSAL_REASON_INSUFFICIENT_PERMISSIONS": 7,
+		"REFUSAL_REASON_KEY_RETIRED":              8,
 	}
 )
 
@@ -137,11 +272,11 @@ func (x RefusalReason) String() string {
 }
 
 func (RefusalReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_casapay_token_v1_token_service_proto_enumTypes[1].Descriptor()
+	return file_casapay_token_v1_token_service_proto_enumTypes[3].Descriptor()
 }
 
 func (RefusalReason) Type() protoreflect.EnumType {
-	return &file_casapay_token_v1_token_service_proto_enumTypes[1]
+	return &file_casapay_token_v1_token_service_proto_enumTypes[3]
 }
 
 func (x RefusalReason) Number() protoreflect.EnumNumber {
@@ -150,7 +285,7 @@ func (x RefusalReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RefusalReason.Descriptor instead.
 func (RefusalReason) EnumDescriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{1}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{3}
 }
 
 // CreateRequest describes the token to issue. Unknown fields are refused.
@@ -795,9 +930,20 @@ type RevokeResponse struct {
 	// The token, revoked.
 	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The number in the journal of the change that revoked the token.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Who had not acknowledged the revocation and was waited out: their leases are over, and they cannot accept the key
+	// any more.
+	//
+	// At most 100. Who held a lease of an authority that crashed is waited out too, and is not named.
+	Silent []*Holder `protobuf:"bytes,3,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Who may still accept the key, until its lease is over.
+	//
+	// Empty: the authority waits every lease out.
+	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// How many holders of leases have acknowledged the revocation.
+	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RevokeResponse) Reset() {
@@ -844,6 +990,91 @@ func (x *RevokeResponse) GetRevision() int64 {
 	return 0
 }
 
+func (x *RevokeResponse) GetSilent() []*Holder {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *RevokeResponse) GetUnconfirmed() []*Holder {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return nil
+}
+
+func (x *RevokeResponse) GetAcknowledgedCount() int32 {
+	if x != nil {
+		return x.AcknowledgedCount
+	}
+	return 0
+}
+
+// Holder is a program that may decide from memory while it holds a lease.
+type Holder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What kind of program it is.
+	Kind HolderKind `protobuf:"varint,1,opt,name=kind,proto3,enum=casapay.token.v1.HolderKind" json:"kind,omitempty"`
+	// The identity that it called with; of a node, its name.
+	Identity string `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	// When it was last heard from.
+	SinceTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holder) Reset() {
+	*x = Holder{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holder) ProtoMessage() {}
+
+func (x *Holder) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holder.ProtoReflect.Descriptor instead.
+func (*Holder) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Holder) GetKind() HolderKind {
+	if x != nil {
+		return x.Kind
+	}
+	return HolderKind_HOLDER_KIND_UNSPECIFIED
+}
+
+func (x *Holder) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *Holder) GetSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SinceTime
+	}
+	return nil
+}
+
 // FindByDigestRequest holds the digest of a key.
 type FindByDigestRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -857,7 +1088,7 @@ type FindByDigestRequest struct {
 
 func (x *FindByDigestRequest) Reset() {
 	*x = FindByDigestRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[8]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +1100,7 @@ func (x *FindByDigestRequest) String() string {
 func (*FindByDigestRequest) ProtoMessage() {}
 
 func (x *FindByDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[8]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +1113,7 @@ func (x *FindByDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindByDigestRequest.ProtoReflect.Descriptor instead.
 func (*FindByDigestRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{8}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FindByDigestRequest) GetDigest() []byte {
@@ -903,7 +1134,7 @@ type FindByDigestResponse struct {
 
 func (x *FindByDigestResponse) Reset() {
 	*x = FindByDigestResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +1146,7 @@ func (x *FindByDigestResponse) String() string {
 func (*FindByDigestResponse) ProtoMessage() {}
 
 func (x *FindByDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1159,7 @@ func (x *FindByDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindByDigestResponse.ProtoReflect.Descriptor instead.
 func (*FindByDigestResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{9}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FindByDigestResponse) GetToken() *Token {
@@ -989,7 +1220,7 @@ type ListChangesRequest struct {
 
 func (x *ListChangesRequest) Reset() {
 	*x = ListChangesRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1232,7 @@ func (x *ListChangesRequest) String() string {
 func (*ListChangesRequest) ProtoMessage() {}
 
 func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1245,7 @@ func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListChangesRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{10}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListChangesRequest) GetPageSize() int32 {
@@ -1107,7 +1338,7 @@ type ListChangesResponse struct {
 
 func (x *ListChangesResponse) Reset() {
 	*x = ListChangesResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1350,7 @@ func (x *ListChangesResponse) String() string {
 func (*ListChangesResponse) ProtoMessage() {}
 
 func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1363,7 @@ func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListChangesResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{11}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListChangesResponse) GetChanges() []*Change {
@@ -1211,7 +1442,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1454,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1467,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{12}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Change) GetRevision() int64 {
@@ -1345,7 +1576,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1588,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1601,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{13}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListAccountsRequest) GetPageSize() int32 {
@@ -1409,7 +1640,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1652,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1665,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{14}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListAccountsResponse) GetAccounts() []*Account {
@@ -1470,7 +1701,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1713,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1726,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{15}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Account) GetAccount() string {
@@ -1544,14 +1775,24 @@ type AuthenticateRequest struct {
 	// The types of key that may pass.
 	//
 	// Empty means secret and restricted: a publishable key passes only where a gateway says so.
-	AllowedTypes  []TokenType `protobuf:"varint,4,rep,packed,name=allowed_types,json=allowedTypes,proto3,enum=casapay.token.v1.TokenType" json:"allowed_types,omitempty"`
+	AllowedTypes []TokenType `protobuf:"varint,4,rep,packed,name=allowed_types,json=allowedTypes,proto3,enum=casapay.token.v1.TokenType" json:"allowed_types,omitempty"`
+	// The version of the rules by which the caller decides from what it keeps: see Watch.
+	//
+	// 0, the default: the answer is not kept. The version of now is 1. A caller that keeps answers asks the widest
+	// question (no permissions, both modes, all three types), and keeps what it is told of the token.
+	CacheRules int32 `protobuf:"varint,5,opt,name=cache_rules,json=cacheRules,proto3" json:"cache_rules,omitempty"`
+	// Decide by nothing older than this revision, such as that of a change that the caller was answered.
+	//
+	// 0, the default: by every change that was answered before. Where the authority does not reach the revision soon, the
+	// call fails with UNAVAILABLE, UNDECIDED.
+	MinRevision   int64 `protobuf:"varint,6,opt,name=min_revision,json=minRevision,proto3" json:"min_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthenticateRequest) Reset() {
 	*x = AuthenticateRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1804,7 @@ func (x *AuthenticateRequest) String() string {
 func (*AuthenticateRequest) ProtoMessage() {}
 
 func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1817,7 @@ func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateRequest.ProtoReflect.Descriptor instead.
 func (*AuthenticateRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{16}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AuthenticateRequest) GetKey() string {
@@ -1607,6 +1848,20 @@ func (x *AuthenticateRequest) GetAllowedTypes() []TokenType {
 	return nil
 }
 
+func (x *AuthenticateRequest) GetCacheRules() int32 {
+	if x != nil {
+		return x.CacheRules
+	}
+	return 0
+}
+
+func (x *AuthenticateRequest) GetMinRevision() int64 {
+	if x != nil {
+		return x.MinRevision
+	}
+	return 0
+}
+
 // AuthenticateResponse is a decision: the key may pass or may not.
 type AuthenticateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1616,14 +1871,23 @@ type AuthenticateResponse struct {
 	//
 	//	*AuthenticateResponse_Principal
 	//	*AuthenticateResponse_Refusal
-	Outcome       isAuthenticateResponse_Outcome `protobuf_oneof:"outcome"`
+	Outcome isAuthenticateResponse_Outcome `protobuf_oneof:"outcome"`
+	// Every change up to this revision is in the decision.
+	//
+	// Only with cache_rules.
+	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// For how long the caller may keep the answer, counted on its monotonic clock from before it sent the request.
+	//
+	// Only with cache_rules. Absent means not at all. At most one hour, and no longer than the key lives; 5 seconds for
+	// KEY_UNKNOWN.
+	CacheFor      *durationpb.Duration `protobuf:"bytes,4,opt,name=cache_for,json=cacheFor,proto3" json:"cache_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthenticateResponse) Reset() {
 	*x = AuthenticateResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1899,7 @@ func (x *AuthenticateResponse) String() string {
 func (*AuthenticateResponse) ProtoMessage() {}
 
 func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1912,7 @@ func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{17}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AuthenticateResponse) GetOutcome() isAuthenticateResponse_Outcome {
@@ -1676,6 +1940,20 @@ func (x *AuthenticateResponse) GetRefusal() *Refusal {
 	return nil
 }
 
+func (x *AuthenticateResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *AuthenticateResponse) GetCacheFor() *durationpb.Duration {
+	if x != nil {
+		return x.CacheFor
+	}
+	return nil
+}
+
 type isAuthenticateResponse_Outcome interface {
 	isAuthenticateResponse_Outcome()
 }
@@ -1693,6 +1971,533 @@ type AuthenticateResponse_Refusal struct {
 func (*AuthenticateResponse_Principal) isAuthenticateResponse_Outcome() {}
 
 func (*AuthenticateResponse_Refusal) isAuthenticateResponse_Outcome() {}
+
+// WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1, 2, 3 and so on: the Lease that answers repeats it.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Everything up to this revision is applied to the caller's cache.
+	//
+	// In the first message it says where to resume: 0 for an empty cache, otherwise the revision of the last Lease or
+	// Reset that the caller was sent, on whichever stream. Later, it is never above the newest revision that was sent.
+	AppliedRevision int64 `protobuf:"varint,2,opt,name=applied_revision,json=appliedRevision,proto3" json:"applied_revision,omitempty"`
+	// The hash that came with that Lease or Reset: it tells another history, such as that of a restored backup.
+	//
+	// Required in the first message where applied_revision is not 0. Otherwise it is not looked at.
+	AppliedHash []byte `protobuf:"bytes,3,opt,name=applied_hash,json=appliedHash,proto3" json:"applied_hash,omitempty"`
+	// Keys that the caller has accepted from its cache since it last told of them.
+	//
+	// At most 1,000. About 5 seconds apart are enough: last_use_time has a precision of 60 seconds.
+	Uses []*ReportedUse `protobuf:"bytes,4,rep,name=uses,proto3" json:"uses,omitempty"`
+	// The last message of the stream: the caller holds no lease of this stream any more.
+	Release       bool `protobuf:"varint,5,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WatchRequest) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetAppliedRevision() int64 {
+	if x != nil {
+		return x.AppliedRevision
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetAppliedHash() []byte {
+	if x != nil {
+		return x.AppliedHash
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetUses() []*ReportedUse {
+	if x != nil {
+		return x.Uses
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetRelease() bool {
+	if x != nil {
+		return x.Release
+	}
+	return false
+}
+
+// ReportedUse tells of a key that was accepted from a cache.
+type ReportedUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the key.
+	//
+	// Required. 32 bytes. A digest that no token's key has is ignored.
+	Digest []byte `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// How long before this message the key was accepted last.
+	//
+	// 0 to 1 hour. A use after the token was revoked is ignored.
+	Age *durationpb.Duration `protobuf:"bytes,2,opt,name=age,proto3" json:"age,omitempty"`
+	// How many times the key was accepted.
+	AcceptedCount int64 `protobuf:"varint,3,opt,name=accepted_count,json=acceptedCount,proto3" json:"accepted_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportedUse) Reset() {
+	*x = ReportedUse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportedUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportedUse) ProtoMessage() {}
+
+func (x *ReportedUse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportedUse.ProtoReflect.Descriptor instead.
+func (*ReportedUse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReportedUse) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *ReportedUse) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
+func (x *ReportedUse) GetAcceptedCount() int64 {
+	if x != nil {
+		return x.AcceptedCount
+	}
+	return 0
+}
+
+// WatchResponse is one event of a Watch.
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set. A caller that does not know the event ends the stream, and its lease.
+	//
+	// Types that are valid to be assigned to Event:
+	//
+	//	*WatchResponse_Lease
+	//	*WatchResponse_Forget
+	//	*WatchResponse_Reset_
+	Event         isWatchResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WatchResponse) GetEvent() isWatchResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetLease() *Lease {
+	if x != nil {
+		if x, ok := x.Event.(*WatchResponse_Lease); ok {
+			return x.Lease
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetForget() *Forget {
+	if x != nil {
+		if x, ok := x.Event.(*WatchResponse_Forget); ok {
+			return x.Forget
+		}
+	}
+	return nil
+}
+
+func (x *WatchResponse) GetReset_() *Reset {
+	if x != nil {
+		if x, ok := x.Event.(*WatchResponse_Reset_); ok {
+			return x.Reset_
+		}
+	}
+	return nil
+}
+
+type isWatchResponse_Event interface {
+	isWatchResponse_Event()
+}
+
+type WatchResponse_Lease struct {
+	// The caller may decide from its cache.
+	Lease *Lease `protobuf:"bytes,1,opt,name=lease,proto3,oneof"`
+}
+
+type WatchResponse_Forget struct {
+	// What is kept of a key, or of an account's keys, may no longer be true.
+	Forget *Forget `protobuf:"bytes,2,opt,name=forget,proto3,oneof"`
+}
+
+type WatchResponse_Reset_ struct {
+	// The caller must forget everything.
+	Reset_ *Reset `protobuf:"bytes,3,opt,name=reset,proto3,oneof"`
+}
+
+func (*WatchResponse_Lease) isWatchResponse_Event() {}
+
+func (*WatchResponse_Forget) isWatchResponse_Event() {}
+
+func (*WatchResponse_Reset_) isWatchResponse_Event() {}
+
+// Lease lets the caller decide from its cache for a while.
+type Lease struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sequence of the WatchRequest that it answers: the duration counts from before that was sent.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// How long the lease lasts.
+	Duration *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	// How much longer what is kept may be used while the authority answers UNAVAILABLE.
+	//
+	// Absent: no longer.
+	Grace *durationpb.Duration `protobuf:"bytes,3,opt,name=grace,proto3" json:"grace,omitempty"`
+	// Everything up to this revision has been sent on this stream before.
+	Revision int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The hash of the change of that revision, which stands for the whole journal up to it.
+	Hash          []byte `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Lease) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Lease) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+func (x *Lease) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+func (x *Lease) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Lease) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
+// closure.
+type Forget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the change in the journal.
+	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Of what the caller forgets what it keeps.
+	//
+	// Types that are valid to be assigned to What:
+	//
+	//	*Forget_Digest
+	//	*Forget_Account
+	What isForget_What `protobuf_oneof:"what"`
+	// The id of the token that was changed, for logs.
+	//
+	// Empty for an account.
+	TokenId string `protobuf:"bytes,4,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	// Whether another Forget of the same revision follows: a token has several keys after a rotation. The revision is
+	// applied, and acknowledged, with the last one.
+	More          bool `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forget) Reset() {
+	*x = Forget{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forget) ProtoMessage() {}
+
+func (x *Forget) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forget.ProtoReflect.Descriptor instead.
+func (*Forget) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Forget) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Forget) GetWhat() isForget_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *Forget) GetDigest() []byte {
+	if x != nil {
+		if x, ok := x.What.(*Forget_Digest); ok {
+			return x.Digest
+		}
+	}
+	return nil
+}
+
+func (x *Forget) GetAccount() string {
+	if x != nil {
+		if x, ok := x.What.(*Forget_Account); ok {
+			return x.Account
+		}
+	}
+	return ""
+}
+
+func (x *Forget) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+func (x *Forget) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type isForget_What interface {
+	isForget_What()
+}
+
+type Forget_Digest struct {
+	// SHA-256 of a key.
+	Digest []byte `protobuf:"bytes,2,opt,name=digest,proto3,oneof"`
+}
+
+type Forget_Account struct {
+	// An account: all its keys.
+	Account string `protobuf:"bytes,3,opt,name=account,proto3,oneof"`
+}
+
+func (*Forget_Digest) isForget_What() {}
+
+func (*Forget_Account) isForget_What() {}
+
+// Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
+type Reset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it goes on: answers of Authenticate of an older revision may not be kept.
+	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why.
+	Reason ResetReason `protobuf:"varint,2,opt,name=reason,proto3,enum=casapay.token.v1.ResetReason" json:"reason,omitempty"`
+	// The hash of the change of that revision.
+	Hash          []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reset) Reset() {
+	*x = Reset{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reset) ProtoMessage() {}
+
+func (x *Reset) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reset.ProtoReflect.Descriptor instead.
+func (*Reset) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Reset) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Reset) GetReason() ResetReason {
+	if x != nil {
+		return x.Reason
+	}
+	return ResetReason_RESET_REASON_UNSPECIFIED
+}
+
+func (x *Reset) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
 
 // Principal says who acts with an accepted key, and within which bounds.
 type Principal struct {
@@ -1717,7 +2522,7 @@ type Principal struct {
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +2534,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +2547,7 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{18}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Principal) GetTokenId() string {
@@ -1810,7 +2615,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2627,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2640,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{19}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Refusal) GetReason() RefusalReason {
@@ -1870,7 +2675,7 @@ var File_casapay_token_v1_token_service_proto protoreflect.FileDescriptor
 
 const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\n" +
-	"$casapay/token/v1/token_service.proto\x12\x10casapay.token.v1\x1a\x1ccasapay/token/v1/token.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x02\n" +
+	"$casapay/token/v1/token_service.proto\x12\x10casapay.token.v1\x1a\x1ccasapay/token/v1/token.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x02\n" +
 	"\rCreateRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12/\n" +
@@ -1922,10 +2727,18 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x13previous_page_token\x18\x03 \x01(\tR\x11previousPageToken\"7\n" +
 	"\rRevokeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"[\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf8\x01\n" +
 	"\x0eRevokeResponse\x12-\n" +
 	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"-\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x120\n" +
+	"\x06silent\x18\x03 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
+	"\vunconfirmed\x18\x04 \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
+	"\x12acknowledged_count\x18\x05 \x01(\x05R\x11acknowledgedCount\"\x91\x01\n" +
+	"\x06Holder\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.casapay.token.v1.HolderKindR\x04kind\x12\x1a\n" +
+	"\bidentity\x18\x02 \x01(\tR\bidentity\x129\n" +
+	"\n" +
+	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"-\n" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
@@ -1976,17 +2789,54 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12!\n" +
 	"\factive_count\x18\x02 \x01(\x05R\vactiveCount\x12#\n" +
 	"\rexpired_count\x18\x03 \x01(\x05R\fexpiredCount\x12#\n" +
-	"\rrevoked_count\x18\x04 \x01(\x05R\frevokedCount\"\xcf\x01\n" +
+	"\rrevoked_count\x18\x04 \x01(\x05R\frevokedCount\"\x93\x02\n" +
 	"\x13AuthenticateRequest\x12\x15\n" +
 	"\x03key\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03key\x121\n" +
 	"\x14required_permissions\x18\x02 \x03(\tR\x13requiredPermissions\x12\x1f\n" +
 	"\blivemode\x18\x03 \x01(\bH\x00R\blivemode\x88\x01\x01\x12@\n" +
-	"\rallowed_types\x18\x04 \x03(\x0e2\x1b.casapay.token.v1.TokenTypeR\fallowedTypesB\v\n" +
-	"\t_livemode\"\x95\x01\n" +
+	"\rallowed_types\x18\x04 \x03(\x0e2\x1b.casapay.token.v1.TokenTypeR\fallowedTypes\x12\x1f\n" +
+	"\vcache_rules\x18\x05 \x01(\x05R\n" +
+	"cacheRules\x12!\n" +
+	"\fmin_revision\x18\x06 \x01(\x03R\vminRevisionB\v\n" +
+	"\t_livemode\"\xe9\x01\n" +
 	"\x14AuthenticateResponse\x12;\n" +
 	"\tprincipal\x18\x01 \x01(\v2\x1b.casapay.token.v1.PrincipalH\x00R\tprincipal\x125\n" +
-	"\arefusal\x18\x02 \x01(\v2\x19.casapay.token.v1.RefusalH\x00R\arefusalB\t\n" +
-	"\aoutcome\"\xec\x01\n" +
+	"\arefusal\x18\x02 \x01(\v2\x19.casapay.token.v1.RefusalH\x00R\arefusal\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x126\n" +
+	"\tcache_for\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bcacheForB\t\n" +
+	"\aoutcome\"\xc5\x01\n" +
+	"\fWatchRequest\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12)\n" +
+	"\x10applied_revision\x18\x02 \x01(\x03R\x0fappliedRevision\x12!\n" +
+	"\fapplied_hash\x18\x03 \x01(\fR\vappliedHash\x121\n" +
+	"\x04uses\x18\x04 \x03(\v2\x1d.casapay.token.v1.ReportedUseR\x04uses\x12\x18\n" +
+	"\arelease\x18\x05 \x01(\bR\arelease\"y\n" +
+	"\vReportedUse\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\x12+\n" +
+	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12%\n" +
+	"\x0eaccepted_count\x18\x03 \x01(\x03R\racceptedCount\"\xae\x01\n" +
+	"\rWatchResponse\x12/\n" +
+	"\x05lease\x18\x01 \x01(\v2\x17.casapay.token.v1.LeaseH\x00R\x05lease\x122\n" +
+	"\x06forget\x18\x02 \x01(\v2\x18.casapay.token.v1.ForgetH\x00R\x06forget\x12/\n" +
+	"\x05reset\x18\x03 \x01(\v2\x17.casapay.token.v1.ResetH\x00R\x05resetB\a\n" +
+	"\x05event\"\xbb\x01\n" +
+	"\x05Lease\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12/\n" +
+	"\x05grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\x12\x12\n" +
+	"\x04hash\x18\x05 \x01(\fR\x04hash\"\x91\x01\n" +
+	"\x06Forget\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x18\n" +
+	"\x06digest\x18\x02 \x01(\fH\x00R\x06digest\x12\x1a\n" +
+	"\aaccount\x18\x03 \x01(\tH\x00R\aaccount\x12\x19\n" +
+	"\btoken_id\x18\x04 \x01(\tR\atokenId\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04moreB\x06\n" +
+	"\x04what\"n\n" +
+	"\x05Reset\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x125\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\x1d.casapay.token.v1.ResetReasonR\x06reason\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"\xec\x01\n" +
 	"\tPrincipal\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\tR\atokenId\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12/\n" +
@@ -1999,12 +2849,27 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1f.casapay.token.v1.RefusalReasonR\x06reason\x12/\n" +
 	"\x13missing_permissions\x18\x02 \x03(\tR\x12missingPermissions\x12\x19\n" +
 	"\btoken_id\x18\x03 \x01(\tR\atokenId\x12\x18\n" +
-	"\aaccount\x18\x04 \x01(\tR\aaccount*{\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount*X\n" +
+	"\n" +
+	"HolderKind\x12\x1b\n" +
+	"\x17HOLDER_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10HOLDER_KIND_NODE\x10\x01\x12\x17\n" +
+	"\x13HOLDER_KIND_GATEWAY\x10\x02*\xa2\x02\n" +
 	"\fChangeAction\x12\x1d\n" +
 	"\x19CHANGE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CHANGE_ACTION_CREATE\x10\x01\x12\x18\n" +
-	"\x14CHANGE_ACTION_REVOKE\x10\x02\x12\x18\n" +
-	"\x14CHANGE_ACTION_ATTEST\x10\t*\xad\x02\n" +
+	"\x14CHANGE_ACTION_REVOKE\x10\x02\x12\x1c\n" +
+	"\x18CHANGE_ACTION_ROTATE_KEY\x10\x03\x12\x19\n" +
+	"\x15CHANGE_ACTION_END_KEY\x10\x04\x12!\n" +
+	"\x1dCHANGE_ACTION_CANCEL_ROTATION\x10\x05\x12\x16\n" +
+	"\x12CHANGE_ACTION_HOLD\x10\x06\x12\x18\n" +
+	"\x14CHANGE_ACTION_RESUME\x10\a\x12\x17\n" +
+	"\x13CHANGE_ACTION_CLOSE\x10\b\x12\x18\n" +
+	"\x14CHANGE_ACTION_ATTEST\x10\t*n\n" +
+	"\vResetReason\x12\x1c\n" +
+	"\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bRESET_REASON_TOO_FAR_BEHIND\x10\x01\x12 \n" +
+	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xcd\x02\n" +
 	"\rRefusalReason\x12\x1e\n" +
 	"\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n" +
@@ -2013,7 +2878,8 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x1cREFUSAL_REASON_TOKEN_EXPIRED\x10\x04\x12$\n" +
 	" REFUSAL_REASON_LIVEMODE_MISMATCH\x10\x05\x12#\n" +
 	"\x1fREFUSAL_REASON_TYPE_NOT_ALLOWED\x10\x06\x12+\n" +
-	"'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\a2\xd4\x05\n" +
+	"'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\a\x12\x1e\n" +
+	"\x1aREFUSAL_REASON_KEY_RETIRED\x10\b2\xa7\x06\n" +
 	"\fTokenService\x12P\n" +
 	"\x06Create\x12\x1f.casapay.token.v1.CreateRequest\x1a .casapay.token.v1.CreateResponse\"\x03\x90\x02\x00\x12G\n" +
 	"\x03Get\x12\x1c.casapay.token.v1.GetRequest\x1a\x1d.casapay.token.v1.GetResponse\"\x03\x90\x02\x02\x12J\n" +
@@ -2022,7 +2888,8 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\fFindByDigest\x12%.casapay.token.v1.FindByDigestRequest\x1a&.casapay.token.v1.FindByDigestResponse\"\x03\x90\x02\x02\x12_\n" +
 	"\vListChanges\x12$.casapay.token.v1.ListChangesRequest\x1a%.casapay.token.v1.ListChangesResponse\"\x03\x90\x02\x02\x12b\n" +
 	"\fListAccounts\x12%.casapay.token.v1.ListAccountsRequest\x1a&.casapay.token.v1.ListAccountsResponse\"\x03\x90\x02\x02\x12b\n" +
-	"\fAuthenticate\x12%.casapay.token.v1.AuthenticateRequest\x1a&.casapay.token.v1.AuthenticateResponse\"\x03\x90\x02\x02Bd\n" +
+	"\fAuthenticate\x12%.casapay.token.v1.AuthenticateRequest\x1a&.casapay.token.v1.AuthenticateResponse\"\x03\x90\x02\x02\x12Q\n" +
+	"\x05Watch\x12\x1e.casapay.token.v1.WatchRequest\x1a\x1f.casapay.token.v1.WatchResponse\"\x03\x90\x02\x02(\x010\x01Bd\n" +
 	"\x14com.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10CasaPay.Token.V1b\x06proto3"
 
 var (
@@ -2037,86 +2904,111 @@ func file_casapay_token_v1_token_service_proto_rawDescGZIP() []byte {
 	return file_casapay_token_v1_token_service_proto_rawDescData
 }
 
-var file_casapay_token_v1_token_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_casapay_token_v1_token_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_casapay_token_v1_token_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_casapay_token_v1_token_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_casapay_token_v1_token_service_proto_goTypes = []any{
-	(ChangeAction)(0),             // 0: casapay.token.v1.ChangeAction
-	(RefusalReason)(0),            // 1: casapay.token.v1.RefusalReason
-	(*CreateRequest)(nil),         // 2: casapay.token.v1.CreateRequest
-	(*CreateResponse)(nil),        // 3: casapay.token.v1.CreateResponse
-	(*GetRequest)(nil),            // 4: casapay.token.v1.GetRequest
-	(*GetResponse)(nil),           // 5: casapay.token.v1.GetResponse
-	(*ListRequest)(nil),           // 6: casapay.token.v1.ListRequest
-	(*ListResponse)(nil),          // 7: casapay.token.v1.ListResponse
-	(*RevokeRequest)(nil),         // 8: casapay.token.v1.RevokeRequest
-	(*RevokeResponse)(nil),        // 9: casapay.token.v1.RevokeResponse
-	(*FindByDigestRequest)(nil),   // 10: casapay.token.v1.FindByDigestRequest
-	(*FindByDigestResponse)(nil),  // 11: casapay.token.v1.FindByDigestResponse
-	(*ListChangesRequest)(nil),    // 12: casapay.token.v1.ListChangesRequest
-	(*ListChangesResponse)(nil),   // 13: casapay.token.v1.ListChangesResponse
-	(*Change)(nil),                // 14: casapay.token.v1.Change
-	(*ListAccountsRequest)(nil),   // 15: casapay.token.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),  // 16: casapay.token.v1.ListAccountsResponse
-	(*Account)(nil),               // 17: casapay.token.v1.Account
-	(*AuthenticateRequest)(nil),   // 18: casapay.token.v1.AuthenticateRequest
-	(*AuthenticateResponse)(nil),  // 19: casapay.token.v1.AuthenticateResponse
-	(*Principal)(nil),             // 20: casapay.token.v1.Principal
-	(*Refusal)(nil),               // 21: casapay.token.v1.Refusal
-	(TokenType)(0),                // 22: casapay.token.v1.TokenType
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*Token)(nil),                 // 24: casapay.token.v1.Token
-	(TokenState)(0),               // 25: casapay.token.v1.TokenState
+	(HolderKind)(0),               // 0: casapay.token.v1.HolderKind
+	(ChangeAction)(0),             // 1: casapay.token.v1.ChangeAction
+	(ResetReason)(0),              // 2: casapay.token.v1.ResetReason
+	(RefusalReason)(0),            // 3: casapay.token.v1.RefusalReason
+	(*CreateRequest)(nil),         // 4: casapay.token.v1.CreateRequest
+	(*CreateResponse)(nil),        // 5: casapay.token.v1.CreateResponse
+	(*GetRequest)(nil),            // 6: casapay.token.v1.GetRequest
+	(*GetResponse)(nil),           // 7: casapay.token.v1.GetResponse
+	(*ListRequest)(nil),           // 8: casapay.token.v1.ListRequest
+	(*ListResponse)(nil),          // 9: casapay.token.v1.ListResponse
+	(*RevokeRequest)(nil),         // 10: casapay.token.v1.RevokeRequest
+	(*RevokeResponse)(nil),        // 11: casapay.token.v1.RevokeResponse
+	(*Holder)(nil),                // 12: casapay.token.v1.Holder
+	(*FindByDigestRequest)(nil),   // 13: casapay.token.v1.FindByDigestRequest
+	(*FindByDigestResponse)(nil),  // 14: casapay.token.v1.FindByDigestResponse
+	(*ListChangesRequest)(nil),    // 15: casapay.token.v1.ListChangesRequest
+	(*ListChangesResponse)(nil),   // 16: casapay.token.v1.ListChangesResponse
+	(*Change)(nil),                // 17: casapay.token.v1.Change
+	(*ListAccountsRequest)(nil),   // 18: casapay.token.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),  // 19: casapay.token.v1.ListAccountsResponse
+	(*Account)(nil),               // 20: casapay.token.v1.Account
+	(*AuthenticateRequest)(nil),   // 21: casapay.token.v1.AuthenticateRequest
+	(*AuthenticateResponse)(nil),  // 22: casapay.token.v1.AuthenticateResponse
+	(*WatchRequest)(nil),          // 23: casapay.token.v1.WatchRequest
+	(*ReportedUse)(nil),           // 24: casapay.token.v1.ReportedUse
+	(*WatchResponse)(nil),         // 25: casapay.token.v1.WatchResponse
+	(*Lease)(nil),                 // 26: casapay.token.v1.Lease
+	(*Forget)(nil),                // 27: casapay.token.v1.Forget
+	(*Reset)(nil),                 // 28: casapay.token.v1.Reset
+	(*Principal)(nil),             // 29: casapay.token.v1.Principal
+	(*Refusal)(nil),               // 30: casapay.token.v1.Refusal
+	(TokenType)(0),                // 31: casapay.token.v1.TokenType
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Token)(nil),                 // 33: casapay.token.v1.Token
+	(TokenState)(0),               // 34: casapay.token.v1.TokenState
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
 }
 var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
-	22, // 0: casapay.token.v1.CreateRequest.type:type_name -> casapay.token.v1.TokenType
-	23, // 1: casapay.token.v1.CreateRequest.expire_time:type_name -> google.protobuf.Timestamp
-	24, // 2: casapay.token.v1.CreateResponse.token:type_name -> casapay.token.v1.Token
-	24, // 3: casapay.token.v1.GetResponse.token:type_name -> casapay.token.v1.Token
-	22, // 4: casapay.token.v1.ListRequest.types:type_name -> casapay.token.v1.TokenType
-	25, // 5: casapay.token.v1.ListRequest.states:type_name -> casapay.token.v1.TokenState
-	23, // 6: casapay.token.v1.ListRequest.created_from:type_name -> google.protobuf.Timestamp
-	23, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
-	23, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
-	23, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
-	23, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
-	24, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
-	24, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
-	24, // 13: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	0,  // 14: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	23, // 15: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	23, // 16: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	14, // 17: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	0,  // 18: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	23, // 19: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	22, // 20: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
-	17, // 21: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	22, // 22: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	20, // 23: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	21, // 24: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	22, // 25: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	23, // 26: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 27: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	2,  // 28: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	4,  // 29: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	6,  // 30: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	8,  // 31: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	10, // 32: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	12, // 33: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	15, // 34: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	18, // 35: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	3,  // 36: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	5,  // 37: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	7,  // 38: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	9,  // 39: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	11, // 40: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	13, // 41: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	16, // 42: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	19, // 43: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	36, // [36:44] is the sub-list for method output_type
-	28, // [28:36] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	31, // 0: casapay.token.v1.CreateRequest.type:type_name -> casapay.token.v1.TokenType
+	32, // 1: casapay.token.v1.CreateRequest.expire_time:type_name -> google.protobuf.Timestamp
+	33, // 2: casapay.token.v1.CreateResponse.token:type_name -> casapay.token.v1.Token
+	33, // 3: casapay.token.v1.GetResponse.token:type_name -> casapay.token.v1.Token
+	31, // 4: casapay.token.v1.ListRequest.types:type_name -> casapay.token.v1.TokenType
+	34, // 5: casapay.token.v1.ListRequest.states:type_name -> casapay.token.v1.TokenState
+	32, // 6: casapay.token.v1.ListRequest.created_from:type_name -> google.protobuf.Timestamp
+	32, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
+	32, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
+	32, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
+	32, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
+	33, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
+	33, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
+	12, // 13: casapay.token.v1.RevokeResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 14: casapay.token.v1.RevokeResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	0,  // 15: casapay.token.v1.Holder.kind:type_name -> casapay.token.v1.HolderKind
+	32, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
+	33, // 17: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	1,  // 18: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	32, // 19: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	32, // 20: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	17, // 21: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	1,  // 22: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	32, // 23: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	31, // 24: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	20, // 25: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	31, // 26: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	29, // 27: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	30, // 28: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	35, // 29: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
+	24, // 30: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
+	35, // 31: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
+	26, // 32: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
+	27, // 33: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
+	28, // 34: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
+	35, // 35: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
+	35, // 36: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
+	2,  // 37: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
+	31, // 38: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	32, // 39: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 40: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	4,  // 41: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	6,  // 42: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	8,  // 43: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	10, // 44: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	13, // 45: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	15, // 46: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	18, // 47: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	21, // 48: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	23, // 49: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
+	5,  // 50: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	7,  // 51: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	9,  // 52: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	11, // 53: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	14, // 54: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	16, // 55: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	19, // 56: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	22, // 57: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	25, // 58: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
+	50, // [50:59] is the sub-list for method output_type
+	41, // [41:50] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }
@@ -2126,18 +3018,27 @@ func file_casapay_token_v1_token_service_proto_init() {
 	}
 	file_casapay_token_v1_token_proto_init()
 	file_casapay_token_v1_token_service_proto_msgTypes[4].OneofWrappers = []any{}
-	file_casapay_token_v1_token_service_proto_msgTypes[16].OneofWrappers = []any{}
-	file_casapay_token_v1_token_service_proto_msgTypes[17].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[17].OneofWrappers = []any{}
+	file_casapay_token_v1_token_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*AuthenticateResponse_Principal)(nil),
 		(*AuthenticateResponse_Refusal)(nil),
+	}
+	file_casapay_token_v1_token_service_proto_msgTypes[21].OneofWrappers = []any{
+		(*WatchResponse_Lease)(nil),
+		(*WatchResponse_Forget)(nil),
+		(*WatchResponse_Reset_)(nil),
+	}
+	file_casapay_token_v1_token_service_proto_msgTypes[23].OneofWrappers = []any{
+		(*Forget_Digest)(nil),
+		(*Forget_Account)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_casapay_token_v1_token_service_proto_rawDesc), len(file_casapay_token_v1_token_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   20,
+			NumEnums:      4,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

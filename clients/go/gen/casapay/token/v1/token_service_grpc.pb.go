@@ -27,6 +27,7 @@ const (
 	TokenService_ListChanges_FullMethodName  = "/casapay.token.v1.TokenService/ListChanges"
 	TokenService_ListAccounts_FullMethodName = "/casapay.token.v1.TokenService/ListAccounts"
 	TokenService_Authenticate_FullMethodName = "/casapay.token.v1.TokenService/Authenticate"
+	TokenService_Watch_FullMethodName        = "/casapay.token.v1.TokenService/Watch"
 )
 
 // TokenServiceClient is the client API for TokenService service.
@@ -100,10 +101,15 @@ type TokenServiceClient interface {
 	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
 	//     filters.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
+	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
+	// decides from a cache: see Watch.
 	//
 	// Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
 	// changes nothing and answers the time, reason and revision of the first.
+	//
+	// The answer waits until each holder of a lease has acknowledged the revocation, or its lease is over: a few
+	// milliseconds while all are well, and 3 seconds at the most after the revocation was stored. Another Revoke of the
+	// token waits as the first did. The revocation counts from the moment that it is stored, whoever waits.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -163,17 +169,50 @@ type TokenServiceClient interface {
 	// 2. the key's format and checksum: KEY_MALFORMED
 	// 3. whether a token has this key: KEY_UNKNOWN
 	// 4. revoked: TOKEN_REVOKED
-	// 5. expired: TOKEN_EXPIRED
-	// 6. the mode: LIVEMODE_MISMATCH
-	// 7. the type: TYPE_NOT_ALLOWED
-	// 8. the permissions: INSUFFICIENT_PERMISSIONS
+	// 5. the key's own end, before that of its token: KEY_RETIRED
+	// 6. expired: TOKEN_EXPIRED
+	// 7. the mode: LIVEMODE_MISMATCH
+	// 8. the type: TYPE_NOT_ALLOWED
+	// 9. the permissions: INSUFFICIENT_PERMISSIONS
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
 	//
+	// With cache_rules, the answer says for how long the caller may keep it: see Watch. Such a call notes no use.
+	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.
+	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
 	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
+	// Watch keeps a cache of decisions true: a caller that watches may decide by itself about keys that it has asked for
+	// before, and no such decision that begins after a Revoke was answered accepts the revoked key.
+	//
+	// Roles: gateway, operator. Changes nothing but the last_use_time of tokens. Needs HTTP/2. Has no default deadline.
+	//
+	// The caller sends a WatchRequest at once, then every 500 milliseconds, and at once after each Forget or Reset that
+	// it has applied. It is answered with Forgets, in the order of the journal; with a Lease, for as long as it has
+	// applied them all; and with a Reset where the caller must forget everything. What decides:
+	//
+	//   - W1. A lease ends at the caller's own time before it sent the WatchRequest of that sequence, plus the duration.
+	//     The caller counts on a monotonic clock, and takes the lease for over once that clock and the time of day have
+	//     moved apart by more than 250 milliseconds.
+	//   - W2. While it holds a lease, and only then, the caller may decide from its cache.
+	//   - W3. Everything up to Lease.revision has been sent on this stream before the Lease.
+	//   - W4. A caller that has not applied everything that was sent is given no lease. Its own decisions end with the
+	//     lease that it has, and it asks Authenticate as a caller without a cache does.
+	//
+	// What may be kept is an answer of Authenticate with cache_rules, for its cache_for, under the SHA-256 of the key,
+	// unless a Forget of a revision above the answer's revision is known for the digest or for the account, or the
+	// answer's revision is below that of the first Lease or the last Reset. A Forget takes away what is kept.
+	//
+	// A lease outlives its stream, because an end of the stream proves nothing to the other side. A caller that moves to
+	// another stream sends `release` on the old one once it has a lease on the new one, so that no Revoke waits for it.
+	// The authority ends a stream when it stops (UNAVAILABLE, UNDECIDED), when the caller may no longer call, and when
+	// the caller takes or sends nothing for 10 seconds (DEADLINE_EXCEEDED). The caller then opens another one.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: sequence, applied_revision, applied_hash or uses.
+	// - RESOURCE_EXHAUSTED, TOO_MANY_STREAMS: 1,000 callers watch this thread of the authority already.
+	Watch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WatchRequest, WatchResponse], error)
 }
 
 type tokenServiceClient struct {
@@ -264,6 +303,19 @@ func (c *tokenServiceClient) Authenticate(ctx context.Context, in *AuthenticateR
 	return out, nil
 }
 
+func (c *tokenServiceClient) Watch(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WatchRequest, WatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TokenService_ServiceDesc.Streams[0], TokenService_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TokenService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResponse]
+
 // TokenServiceServer is the server API for TokenService service.
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
@@ -335,10 +387,15 @@ type TokenServiceServer interface {
 	//   - INVALID_ARGUMENT, PAGE_TOKEN_INVALID: page_token was not answered by the authority, or was answered for other
 	//     filters.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key.
+	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
+	// decides from a cache: see Watch.
 	//
 	// Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
 	// changes nothing and answers the time, reason and revision of the first.
+	//
+	// The answer waits until each holder of a lease has acknowledged the revocation, or its lease is over: a few
+	// milliseconds while all are well, and 3 seconds at the most after the revocation was stored. Another Revoke of the
+	// token waits as the first did. The revocation counts from the moment that it is stored, whoever waits.
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
@@ -398,17 +455,50 @@ type TokenServiceServer interface {
 	// 2. the key's format and checksum: KEY_MALFORMED
 	// 3. whether a token has this key: KEY_UNKNOWN
 	// 4. revoked: TOKEN_REVOKED
-	// 5. expired: TOKEN_EXPIRED
-	// 6. the mode: LIVEMODE_MISMATCH
-	// 7. the type: TYPE_NOT_ALLOWED
-	// 8. the permissions: INSUFFICIENT_PERMISSIONS
+	// 5. the key's own end, before that of its token: KEY_RETIRED
+	// 6. expired: TOKEN_EXPIRED
+	// 7. the mode: LIVEMODE_MISMATCH
+	// 8. the type: TYPE_NOT_ALLOWED
+	// 9. the permissions: INSUFFICIENT_PERMISSIONS
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
 	//
+	// With cache_rules, the answer says for how long the caller may keep it: see Watch. Such a call notes no use.
+	//
 	// Errors:
-	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions or allowed_types.
+	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
 	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
+	// Watch keeps a cache of decisions true: a caller that watches may decide by itself about keys that it has asked for
+	// before, and no such decision that begins after a Revoke was answered accepts the revoked key.
+	//
+	// Roles: gateway, operator. Changes nothing but the last_use_time of tokens. Needs HTTP/2. Has no default deadline.
+	//
+	// The caller sends a WatchRequest at once, then every 500 milliseconds, and at once after each Forget or Reset that
+	// it has applied. It is answered with Forgets, in the order of the journal; with a Lease, for as long as it has
+	// applied them all; and with a Reset where the caller must forget everything. What decides:
+	//
+	//   - W1. A lease ends at the caller's own time before it sent the WatchRequest of that sequence, plus the duration.
+	//     The caller counts on a monotonic clock, and takes the lease for over once that clock and the time of day have
+	//     moved apart by more than 250 milliseconds.
+	//   - W2. While it holds a lease, and only then, the caller may decide from its cache.
+	//   - W3. Everything up to Lease.revision has been sent on this stream before the Lease.
+	//   - W4. A caller that has not applied everything that was sent is given no lease. Its own decisions end with the
+	//     lease that it has, and it asks Authenticate as a caller without a cache does.
+	//
+	// What may be kept is an answer of Authenticate with cache_rules, for its cache_for, under the SHA-256 of the key,
+	// unless a Forget of a revision above the answer's revision is known for the digest or for the account, or the
+	// answer's revision is below that of the first Lease or the last Reset. A Forget takes away what is kept.
+	//
+	// A lease outlives its stream, because an end of the stream proves nothing to the other side. A caller that moves to
+	// another stream sends `release` on the old one once it has a lease on the new one, so that no Revoke waits for it.
+	// The authority ends a stream when it stops (UNAVAILABLE, UNDECIDED), when the caller may no longer call, and when
+	// the caller takes or sends nothing for 10 seconds (DEADLINE_EXCEEDED). The caller then opens another one.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: sequence, applied_revision, applied_hash or uses.
+	// - RESOURCE_EXHAUSTED, TOO_MANY_STREAMS: 1,000 callers watch this thread of the authority already.
+	Watch(grpc.BidiStreamingServer[WatchRequest, WatchResponse]) error
 	mustEmbedUnimplementedTokenServiceServer()
 }
 
@@ -442,6 +532,9 @@ func (UnimplementedTokenServiceServer) ListAccounts(context.Context, *ListAccoun
 }
 func (UnimplementedTokenServiceServer) Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authenticate not implemented")
+}
+func (UnimplementedTokenServiceServer) Watch(grpc.BidiStreamingServer[WatchRequest, WatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedTokenServiceServer) mustEmbedUnimplementedTokenServiceServer() {}
 func (UnimplementedTokenServiceServer) testEmbeddedByValue()                      {}
@@ -608,6 +701,13 @@ func _TokenService_Authenticate_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(TokenServiceServer).Watch(&grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TokenService_WatchServer = grpc.BidiStreamingServer[WatchRequest, WatchResponse]
+
 // TokenService_ServiceDesc is the grpc.ServiceDesc for TokenService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -648,6 +748,13 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _TokenService_Authenticate_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _TokenService_Watch_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "casapay/token/v1/token_service.proto",
 }

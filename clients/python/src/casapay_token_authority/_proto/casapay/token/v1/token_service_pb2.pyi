@@ -1,6 +1,7 @@
 import datetime
 
 from . import token_pb2 as _token_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -11,12 +12,30 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class HolderKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HOLDER_KIND_UNSPECIFIED: _ClassVar[HolderKind]
+    HOLDER_KIND_NODE: _ClassVar[HolderKind]
+    HOLDER_KIND_GATEWAY: _ClassVar[HolderKind]
+
 class ChangeAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     CHANGE_ACTION_UNSPECIFIED: _ClassVar[ChangeAction]
     CHANGE_ACTION_CREATE: _ClassVar[ChangeAction]
     CHANGE_ACTION_REVOKE: _ClassVar[ChangeAction]
+    CHANGE_ACTION_ROTATE_KEY: _ClassVar[ChangeAction]
+    CHANGE_ACTION_END_KEY: _ClassVar[ChangeAction]
+    CHANGE_ACTION_CANCEL_ROTATION: _ClassVar[ChangeAction]
+    CHANGE_ACTION_HOLD: _ClassVar[ChangeAction]
+    CHANGE_ACTION_RESUME: _ClassVar[ChangeAction]
+    CHANGE_ACTION_CLOSE: _ClassVar[ChangeAction]
     CHANGE_ACTION_ATTEST: _ClassVar[ChangeAction]
+
+class ResetReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESET_REASON_UNSPECIFIED: _ClassVar[ResetReason]
+    RESET_REASON_TOO_FAR_BEHIND: _ClassVar[ResetReason]
+    RESET_REASON_HISTORY_DIFFERS: _ClassVar[ResetReason]
 
 class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -28,10 +47,23 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFUSAL_REASON_LIVEMODE_MISMATCH: _ClassVar[RefusalReason]
     REFUSAL_REASON_TYPE_NOT_ALLOWED: _ClassVar[RefusalReason]
     REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: _ClassVar[RefusalReason]
+    REFUSAL_REASON_KEY_RETIRED: _ClassVar[RefusalReason]
+HOLDER_KIND_UNSPECIFIED: HolderKind
+HOLDER_KIND_NODE: HolderKind
+HOLDER_KIND_GATEWAY: HolderKind
 CHANGE_ACTION_UNSPECIFIED: ChangeAction
 CHANGE_ACTION_CREATE: ChangeAction
 CHANGE_ACTION_REVOKE: ChangeAction
+CHANGE_ACTION_ROTATE_KEY: ChangeAction
+CHANGE_ACTION_END_KEY: ChangeAction
+CHANGE_ACTION_CANCEL_ROTATION: ChangeAction
+CHANGE_ACTION_HOLD: ChangeAction
+CHANGE_ACTION_RESUME: ChangeAction
+CHANGE_ACTION_CLOSE: ChangeAction
 CHANGE_ACTION_ATTEST: ChangeAction
+RESET_REASON_UNSPECIFIED: ResetReason
+RESET_REASON_TOO_FAR_BEHIND: ResetReason
+RESET_REASON_HISTORY_DIFFERS: ResetReason
 REFUSAL_REASON_UNSPECIFIED: RefusalReason
 REFUSAL_REASON_KEY_MALFORMED: RefusalReason
 REFUSAL_REASON_KEY_UNKNOWN: RefusalReason
@@ -40,6 +72,7 @@ REFUSAL_REASON_TOKEN_EXPIRED: RefusalReason
 REFUSAL_REASON_LIVEMODE_MISMATCH: RefusalReason
 REFUSAL_REASON_TYPE_NOT_ALLOWED: RefusalReason
 REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: RefusalReason
+REFUSAL_REASON_KEY_RETIRED: RefusalReason
 
 class CreateRequest(_message.Message):
     __slots__ = ("account", "name", "type", "livemode", "permissions", "expire_time", "request_id")
@@ -138,12 +171,28 @@ class RevokeRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RevokeResponse(_message.Message):
-    __slots__ = ("token", "revision")
+    __slots__ = ("token", "revision", "silent", "unconfirmed", "acknowledged_count")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     token: _token_pb2.Token
     revision: int
-    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[Holder]
+    unconfirmed: _containers.RepeatedCompositeFieldContainer[Holder]
+    acknowledged_count: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., revision: _Optional[int] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
+
+class Holder(_message.Message):
+    __slots__ = ("kind", "identity", "since_time")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    kind: HolderKind
+    identity: str
+    since_time: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[HolderKind, str]] = ..., identity: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FindByDigestRequest(_message.Message):
     __slots__ = ("digest",)
@@ -250,24 +299,104 @@ class Account(_message.Message):
     def __init__(self, account: _Optional[str] = ..., active_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., revoked_count: _Optional[int] = ...) -> None: ...
 
 class AuthenticateRequest(_message.Message):
-    __slots__ = ("key", "required_permissions", "livemode", "allowed_types")
+    __slots__ = ("key", "required_permissions", "livemode", "allowed_types", "cache_rules", "min_revision")
     KEY_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
     LIVEMODE_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_TYPES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_RULES_FIELD_NUMBER: _ClassVar[int]
+    MIN_REVISION_FIELD_NUMBER: _ClassVar[int]
     key: str
     required_permissions: _containers.RepeatedScalarFieldContainer[str]
     livemode: bool
     allowed_types: _containers.RepeatedScalarFieldContainer[_token_pb2.TokenType]
-    def __init__(self, key: _Optional[str] = ..., required_permissions: _Optional[_Iterable[str]] = ..., livemode: _Optional[bool] = ..., allowed_types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ...) -> None: ...
+    cache_rules: int
+    min_revision: int
+    def __init__(self, key: _Optional[str] = ..., required_permissions: _Optional[_Iterable[str]] = ..., livemode: _Optional[bool] = ..., allowed_types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ..., cache_rules: _Optional[int] = ..., min_revision: _Optional[int] = ...) -> None: ...
 
 class AuthenticateResponse(_message.Message):
-    __slots__ = ("principal", "refusal")
+    __slots__ = ("principal", "refusal", "revision", "cache_for")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FOR_FIELD_NUMBER: _ClassVar[int]
     principal: Principal
     refusal: Refusal
-    def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+    revision: int
+    cache_for: _duration_pb2.Duration
+    def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., revision: _Optional[int] = ..., cache_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("sequence", "applied_revision", "applied_hash", "uses", "release")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_HASH_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    applied_revision: int
+    applied_hash: bytes
+    uses: _containers.RepeatedCompositeFieldContainer[ReportedUse]
+    release: bool
+    def __init__(self, sequence: _Optional[int] = ..., applied_revision: _Optional[int] = ..., applied_hash: _Optional[bytes] = ..., uses: _Optional[_Iterable[_Union[ReportedUse, _Mapping]]] = ..., release: _Optional[bool] = ...) -> None: ...
+
+class ReportedUse(_message.Message):
+    __slots__ = ("digest", "age", "accepted_count")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    age: _duration_pb2.Duration
+    accepted_count: int
+    def __init__(self, digest: _Optional[bytes] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., accepted_count: _Optional[int] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("lease", "forget", "reset")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    FORGET_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
+    lease: Lease
+    forget: Forget
+    reset: Reset
+    def __init__(self, lease: _Optional[_Union[Lease, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("sequence", "duration", "grace", "revision", "hash")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    duration: _duration_pb2.Duration
+    grace: _duration_pb2.Duration
+    revision: int
+    hash: bytes
+    def __init__(self, sequence: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., revision: _Optional[int] = ..., hash: _Optional[bytes] = ...) -> None: ...
+
+class Forget(_message.Message):
+    __slots__ = ("revision", "digest", "account", "token_id", "more")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    digest: bytes
+    account: str
+    token_id: str
+    more: bool
+    def __init__(self, revision: _Optional[int] = ..., digest: _Optional[bytes] = ..., account: _Optional[str] = ..., token_id: _Optional[str] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class Reset(_message.Message):
+    __slots__ = ("revision", "reason", "hash")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    reason: ResetReason
+    hash: bytes
+    def __init__(self, revision: _Optional[int] = ..., reason: _Optional[_Union[ResetReason, str]] = ..., hash: _Optional[bytes] = ...) -> None: ...
 
 class Principal(_message.Message):
     __slots__ = ("token_id", "account", "type", "livemode", "permissions", "expire_time")

@@ -1,0 +1,212 @@
+import { expect, it } from "vitest";
+import type { Freshness, HoldersReport, TokenChange } from "../../src/authority/freshness.ts";
+import { digestKey, mintKey } from "../../src/authority/key.ts";
+import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
+import { leaseMs } from "../../src/authority/lease.ts";
+import { createWatching, type WatchRequest } from "../../src/authority/watching.ts";
+import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
+import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
+import { authorityOver } from "../support/authority-over.ts";
+import { aSecretKey, openAuthority, operator } from "../support/authority-rig.ts";
+import { aNewToken, anyLimit, at } from "../support/token-store/builders.ts";
+
+const first: WatchRequest = {
+  sequence: 1,
+  appliedRevision: 0,
+  appliedHash: new Uint8Array(),
+  uses: [],
+  release: false,
+};
+const widest = {
+  requiredPermissions: [],
+  livemode: null,
+  allowedTypes: ["secret", "publishable", "restricted"],
+  cacheRules: 1,
+  minRevision: 0,
+} as const;
+
+it("as many as 1000 watch a thread, and another one once one of them has left", async () => {
+  const authority = authorityOver(await openStore(temporaryDataDirectory()));
+  const watches = Array.from({ length: 1000 }, () => authority.watch(operator, () => {}));
+  expect([watches.includes(null), authority.watch(operator, () => {})]).toEqual([false, null]);
+  watches[0]?.leave();
+  expect(authority.watch(operator, () => {})).not.toBeNull();
+  expect(authority.holders()).toMatchObject({ open: 1000, holders: 0 });
+});
+
+it("a store that fails ends every watch, and grants no lease", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  await using view = openServingStore(store.seed());
+  const authority = authorityOver(view);
+  const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
+  const watch = authority.watch(operator, wake);
+  watch?.hear(first);
+  expect(watch?.next()).toMatchObject({ kind: "lease" });
+  view.fail(new Error("the writer is gone"));
+  watch?.hear({ ...first, sequence: 2 });
+  expect([watch?.next(), view.freshness.leaseMs()]).toEqual([null, 0]);
+  // Whatever comes to pass, the view cannot tell.
+  await store.create(aNewToken(), null, anyLimit, at(1));
+  await isWoken;
+  expect(() => watch?.next()).toThrow(expect.objectContaining({ reason: "UNDECIDED" }));
+  watch?.leave();
+});
+
+it("an answer for a cache says for how long it may be kept, by what it depends on", async () => {
+  const authority = await openAuthority();
+  const { clock } = authority;
+  const hourMs = 60 * 60 * 1000;
+  const cacheForMs = async (key: string, asked: object = {}) => {
+    const decision = await authority.authenticateForCache({ key, ...widest, ...asked });
+    const { outcome } = decision;
+    return [outcome.kind === "refusal" ? outcome.reason : outcome.kind, decision.cacheForMs, decision.revision];
+  };
+  const lasting = await authority.issue();
+  const short = await authority.issue({ expiresAtMs: clock.nowMs + 60_000 });
+  const long = await authority.issue({ expiresAtMs: clock.nowMs + 2 * hourMs });
+  expect(await cacheForMs(lasting.key)).toEqual(["principal", hourMs, 3]);
+  expect(await cacheForMs(short.key)).toEqual(["principal", 60_000, 3]);
+  expect(await cacheForMs(long.key)).toEqual(["principal", hourMs, 3]);
+  expect(await cacheForMs(mintKey("secret", true))).toEqual(["KEY_UNKNOWN", 5000, 3]);
+  expect(await cacheForMs("sk_live_none")).toEqual(["KEY_MALFORMED", null, 3]);
+  expect(await cacheForMs(lasting.key, { livemode: true })).toEqual(["LIVEMODE_MISMATCH", null, 3]);
+  expect(await cacheForMs(lasting.key, { allowedTypes: ["restricted"] })).toEqual(["TYPE_NOT_ALLOWED", null, 3]);
+  await authority.revoke(lasting.id);
+  expect(await cacheForMs(lasting.key)).toEqual(["TOKEN_REVOKED", hourMs, 4]);
+  clock.nowMs += 60_000;
+  expect(await cacheForMs(short.key)).toEqual(["TOKEN_EXPIRED", hourMs, 4]);
+});
+
+it("an answer for a cache notes no use, and one that knows of a revision does", async () => {
+  const authority = await openAuthority();
+  const { key, id } = await authority.issue();
+  await authority.authenticateForCache({ key, ...widest });
+  await authority.flush();
+  expect((await authority.get(id)).lastUsedAtMs).toBeNull();
+  await authority.authenticateForCache({ key, ...widest, cacheRules: 0, minRevision: 1 });
+  await authority.flush();
+  expect((await authority.get(id)).lastUsedAtMs).toBe(authority.clock.nowMs);
+});
+
+it("a revision that there never was is waited for a while, and then not decided by", async () => {
+  const authority = await openAuthority();
+  const { key, revision } = await authority.issue();
+  const ask = (minRevision: number) => authority.authenticateForCache({ key, ...widest, minRevision });
+  const waiting = ask(revision + 1);
+  await authority.issue();
+  expect(await waiting).toMatchObject({ revision: revision + 1 });
+  await expect(ask(revision + 2)).rejects.toMatchObject({ reason: "UNDECIDED" });
+});
+
+it("reported uses of a key are looked up behind, and those of unknown digests go nowhere", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  const lastUse = createLastUseRecorder(store, (error) => {
+    throw error;
+  });
+  const authority = authorityOver(store, { lastUse });
+  const { key, token } = await authority.create(operator, aSecretKey);
+  const watch = authority.watch(operator, () => {});
+  const use = (digest: Uint8Array) => ({ digest, ageMs: 1000, acceptedCount: 2 });
+  watch?.hear({ ...first, uses: [...Array.from({ length: 998 }, () => use(new Uint8Array(32))), use(digestKey(key))] });
+  await expect
+    .poll(async () => {
+      await lastUse.flush();
+      return (await authority.get(token.id)).lastUsedAtMs;
+    })
+    .not.toBeNull();
+  expect(authority.holders().reportedUses).toBe(2 * 999);
+  watch?.leave();
+});
+
+/** A freshness whose changes come when the test says so, and whose holders' reports are told to the test. */
+function handMade(onReport: (report: HoldersReport | null) => void = () => {}) {
+  let changes: readonly TokenChange[] = [];
+  const revision = () => changes.at(-1)?.revision ?? 0;
+  const freshness: Freshness = {
+    mark: () => ({ revision: revision(), signal: revision() }),
+    isFresh: ({ signal }) => signal === revision(),
+    changesSince: (mark) => ({
+      changes: changes.filter((change) => change.revision > mark.revision),
+      mark: freshness.mark(),
+    }),
+    untilFresh: async () => {},
+    // Nobody is woken: what is told must have been read.
+    untilChanged: () => new Promise(() => {}),
+    hashOf: (of) => Buffer.alloc(32, of),
+    leaseMs: () => leaseMs,
+    report: onReport,
+    settle: async () => ({ acknowledged: 0, silent: [] }),
+  };
+  const watching = createWatching({
+    freshness,
+    uses: { note() {} },
+    onSilent() {},
+    monotonicMs: () => 0,
+    wallMs: () => 0,
+  });
+  return {
+    watching,
+    revoke(at: number) {
+      const digests = [Buffer.alloc(32, at)];
+      changes = [...changes, { revision: at, action: "revoke", digests, tokenId: "tok_1", account: null }];
+    },
+  };
+}
+
+it("W3: a lease is granted by what there is when it is granted: what came since the last look is told before it", () => {
+  const { watching, revoke } = handMade();
+  const watch = watching.watch("a", () => {});
+  watch?.hear(first);
+  expect(watch?.next()).toMatchObject({ kind: "lease", revision: 0 });
+  revoke(1);
+  watch?.hear({ ...first, sequence: 2 });
+  expect([watch?.next(), watch?.next()]).toEqual([expect.objectContaining({ kind: "forget", revision: 1 }), null]);
+  watch?.hear({ ...first, sequence: 3, appliedRevision: 1 });
+  expect(watch?.next()).toMatchObject({ kind: "lease", sequence: 3, revision: 1 });
+});
+
+it("a thread says that it has holders before it looks for what has changed and grants the first lease", () => {
+  const { watching, revoke } = handMade((report) => {
+    // A change that sees that there are none, and does not wait for them.
+    if (report?.holders === 0 && !isRevoked) {
+      isRevoked = true;
+      revoke(1);
+    }
+  });
+  let isRevoked = false;
+  const watch = watching.watch("a", () => {});
+  watch?.hear(first);
+  expect(isRevoked).toBe(true);
+  expect([watch?.next(), watch?.next()]).toEqual([expect.objectContaining({ kind: "forget", revision: 1 }), null]);
+});
+
+it("a revocation is answered when who holds a lease has acknowledged it, also one that is asked for again", async () => {
+  const authority = authorityOver(await openStore(temporaryDataDirectory()));
+  const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
+  const watch = authority.watch(operator, wake);
+  watch?.hear(first);
+  expect(watch?.next()).toMatchObject({ kind: "lease" });
+  const { token } = await authority.create(operator, aSecretKey);
+  const answered: string[] = [];
+  const revoke = async (name: string) => {
+    const { settlement } = await authority.revoke(operator, token.id, "");
+    answered.push(name);
+    return settlement;
+  };
+  const revoking = revoke("first");
+  await isWoken;
+  // A creation that is asked for after the other revocation is answered before both.
+  const again = revoke("again");
+  await authority.create(operator, aSecretKey);
+  await authority.create(operator, aSecretKey);
+  expect(answered).toEqual([]);
+  const forget = watch?.next();
+  expect(forget).toMatchObject({ kind: "forget", revision: 2, hasMore: false });
+  watch?.hear({ ...first, sequence: 2, appliedRevision: 2 });
+  expect(await Promise.all([revoking, again])).toEqual([
+    { acknowledged: 1, silent: [] },
+    { acknowledged: 1, silent: [] },
+  ]);
+  watch?.hear({ ...first, sequence: 3, release: true });
+  watch?.leave();
+});
