@@ -18,7 +18,7 @@ import {
   typeNotGranted,
   undecided,
 } from "./errors.ts";
-import type { Holder, Settlement } from "./freshness.ts";
+import type { Holder } from "./freshness.ts";
 import type { ChangeContext, MadeChange, Subject } from "./journal.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.ts";
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
@@ -27,7 +27,7 @@ import type { LastUseRecorder } from "./last-use-recorder.ts";
 import { createLists, type Lists } from "./lists.ts";
 import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
-import { createSettling, type SettleReadings, type WaitedOut } from "./settling.ts";
+import { createSettling, type Settled, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
 import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
 import {
@@ -82,7 +82,6 @@ export type CloseAnswer = {
 export type RevokeAnswer = {
   readonly token: Token;
   readonly revision: number;
-  readonly settlement: Settlement;
 };
 
 type Parts = Lists & BulkRevocation;
@@ -95,9 +94,9 @@ export type TokenAuthority = Parts & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
-  revoke(caller: Caller, id: string, reason: string): Promise<RevokeAnswer>;
-  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer>;
-  closeAccount(caller: Caller, account: string, reason: string): Promise<CloseAnswer>;
+  revoke(caller: Caller, id: string, reason: string): Promise<Settled<RevokeAnswer>>;
+  setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<Settled<HoldAnswer>>;
+  closeAccount(caller: Caller, account: string, reason: string): Promise<Settled<CloseAnswer>>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -269,7 +268,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     if (revision === null) {
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
-    return { token: outcome.token, revision, settlement: await settling.settle(revision) };
+    return { token: outcome.token, revision };
   }
 
   async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
@@ -286,9 +285,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       throw accountClosed();
     }
     tell(outcome.change);
-    if (outcome.revision > 0) {
-      await settling.settle(outcome.revision);
-    }
     const now = "tokenId" in subject ? await get(subject.tokenId) : await getAccount(subject.account);
     return { subject: now, revision: outcome.revision };
   }
@@ -297,7 +293,6 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     requireAccount(account);
     const { change, revision } = await store.closeAccount(account, toReason(reason), contextOf(caller));
     tell(change);
-    await settling.settle(revision);
     return { account: await getAccount(account), revision };
   }
 
@@ -361,9 +356,10 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     create,
     get,
     findByDigest,
-    revoke,
-    setHold,
-    closeAccount,
+    // What takes away or gives back: answered when nobody decides by what was before.
+    revoke: settling.settled(revoke),
+    setHold: settling.settled(setHold),
+    closeAccount: settling.settled(closeAccount),
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),

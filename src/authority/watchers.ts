@@ -208,17 +208,16 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
     return event;
   }
 
-  /** A revision of which more is to be told is not known yet, whatever is acknowledged. */
+  /** What was not told is not known, though a Forget of the same revision was acknowledged. */
   function acknowledge(state: State, revision: number): void {
     state.heardAtMs = wallMs();
     state.acked = Math.max(state.acked, revision);
     if (state.lostFrom !== null && state.reset === null && state.acked >= state.resetRevision) {
       state.lostFrom = null;
     }
-    const untold = forgetAt(state.nextPlace)?.revision ?? Number.POSITIVE_INFINITY;
     while (state.firstUnacked < state.nextPlace) {
       const forget = forgetAt(state.firstUnacked);
-      if (forget === undefined || forget.revision > state.acked || forget.revision >= untold) {
+      if (forget === undefined || forget.revision > state.acked) {
         break;
       }
       state.firstUnacked += 1;

@@ -3,6 +3,8 @@ import type { Freshness, HoldersReport, TokenChange } from "../../src/authority/
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
 import { leaseMs } from "../../src/authority/lease.ts";
+import type { Settled } from "../../src/authority/settling.ts";
+import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { createWatching, type WatchRequest } from "../../src/authority/watching.ts";
 import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
@@ -207,6 +209,39 @@ it("a revocation is answered when who holds a lease has acknowledged it, also on
     { acknowledged: 1, silent: [] },
     { acknowledged: 1, silent: [] },
   ]);
+  watch?.hear({ ...first, sequence: 3, release: true });
+  watch?.leave();
+});
+
+const takeaways: readonly (readonly [string, (authority: TokenAuthority, id: string) => Promise<Settled<object>>])[] = [
+  ["a revocation", (authority, id) => authority.revoke(operator, id, "")],
+  ["a hold of a token", (authority, tokenId) => authority.setHold(operator, { tokenId }, true, "")],
+  ["a hold of an account", (authority) => authority.setHold(operator, { account: "acct_1" }, true, "")],
+  ["the end of an account", (authority) => authority.closeAccount(operator, "acct_1", "")],
+];
+
+it.each(takeaways)("%s is answered when who holds a lease has acknowledged it", async (_, take) => {
+  const authority = authorityOver(await openStore(temporaryDataDirectory()));
+  const { token } = await authority.create(operator, aSecretKey);
+  const bell = { ring: () => {} };
+  const watch = authority.watch(operator, () => bell.ring());
+  watch?.hear(first);
+  expect(watch?.next()).toMatchObject({ kind: "lease" });
+  const { promise: isTold, resolve } = Promise.withResolvers<void>();
+  bell.ring = resolve;
+  let isAnswered = false;
+  const taking = take(authority, token.id).then(({ settlement }) => {
+    isAnswered = true;
+    return settlement;
+  });
+  await isTold;
+  const forget = watch?.next();
+  expect(forget).toMatchObject({ kind: "forget", revision: 2 });
+  // Changes that are asked for later are answered meanwhile.
+  await authority.create(operator, { ...aSecretKey, account: "acct_2" });
+  expect(isAnswered).toBe(false);
+  watch?.hear({ ...first, sequence: 2, appliedRevision: 2 });
+  expect(await taking).toEqual({ acknowledged: 1, silent: [] });
   watch?.hear({ ...first, sequence: 3, release: true });
   watch?.leave();
 });

@@ -38,8 +38,8 @@ export const plantedWatch = [
   {
     name: "W4: a revision is acknowledged with the first of its keys",
     file: "src/authority/watchers.ts",
-    from: "forget.revision > state.acked || forget.revision >= untold",
-    to: "forget.revision > state.acked",
+    from: "while (state.firstUnacked < state.nextPlace) {",
+    to: "while (state.firstUnacked < endPlace()) {",
     tests: ["test/authority/watchers.test.ts"],
   },
   {
@@ -58,16 +58,16 @@ export const plantedWatch = [
   },
   {
     name: "a revocation waits for nobody",
-    file: "src/authority/token-authority.ts",
-    from: "settlement: await settling.settle(revision) };",
-    to: "settlement: { acknowledged: 0, silent: [] } };",
+    file: "src/authority/settling.ts",
+    from: "await settle(revision) };",
+    to: "nothingChanged };",
     tests: ["test/authority/watching.test.ts"],
   },
   {
     name: "a revocation that is asked for again waits for nobody",
     file: "src/authority/token-authority.ts",
-    from: "settlement: await settling.settle(revision) };",
-    to: "settlement: outcome.head === null ? { acknowledged: 0, silent: [] } : await settling.settle(revision) };",
+    from: "    const revision = outcome.token.revokeRevision;\n    if (revision === null) {",
+    to: "    const revision = outcome.change === null ? 0 : outcome.token.revokeRevision;\n    if (revision === null) {",
     tests: ["test/authority/watching.test.ts"],
   },
   {
