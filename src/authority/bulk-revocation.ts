@@ -25,24 +25,17 @@ export type RevokeTokensAnswer = {
   readonly revoked: number;
   /** Whether no matching token is left that was created up to the revision that was asked for. */
   readonly done: boolean;
-  /** The newest change that this call made; null for none. */
-  readonly revision: number | null;
-};
-
-export type BulkRevocation = {
   /**
-   * Counts the tokens that match the filter, or revokes them, a thousand a call at the most. Ends early when the signal
-   * aborts: what was revoked is revoked.
+   * With force, a change up to which all that was revoked is: the newest that this call made, or one from before. Else
+   * null.
    */
-  revokeTokens(caller: Caller, request: RevokeTokensRequest, signal: AbortSignal): Promise<RevokeTokensAnswer>;
+  readonly revision: number | null;
 };
 
 export type BulkRevocationOptions = {
   readonly store: Pick<TokenStore, "list" | "revokeMatching" | "head">;
   readonly contextOf: (caller: Caller) => ChangeContext;
   readonly onChange: (change: MadeChange) => void;
-  /** Resolves when nobody decides from memory any more that does not know of the changes up to this revision. */
-  readonly settle: (revision: number) => Promise<unknown>;
 };
 
 const maxCounted = 10_000;
@@ -58,7 +51,7 @@ const chunkTokens = 32;
 const pageTokens = 1000;
 
 /** Revokes by filter, after a dry run. */
-export function createBulkRevocation({ store, contextOf, onChange, settle }: BulkRevocationOptions): BulkRevocation {
+export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocationOptions) {
   async function revokeTokens(
     caller: Caller,
     { filter: asked, force, upToRevision, reason }: RevokeTokensRequest,
@@ -73,9 +66,8 @@ export function createBulkRevocation({ store, contextOf, onChange, settle }: Bul
       throw fieldInvalid("upToRevision", "must be what a call without force answered to the same filter");
     }
     const answer = await revoke(caller, unrevoked(filter), upToRevision, toReason(reason), signal);
-    // Once for all of them, and also where an earlier call has revoked them and was not answered.
-    await settle(answer.revision ?? newest);
-    return answer;
+    // An earlier call may have revoked them, and not been answered.
+    return { ...answer, revision: answer.revision ?? newest };
   }
 
   async function count(
@@ -143,7 +135,7 @@ export function createBulkRevocation({ store, contextOf, onChange, settle }: Bul
     return { filter, direction: "older", after: upToRevision + 1, ...pageBounds, nowMs: contextOf(caller).atMs };
   }
 
-  return { revokeTokens };
+  return revokeTokens;
 }
 
 /** The filters, in the words of a message that holds them. An empty filter would revoke everything there is. */

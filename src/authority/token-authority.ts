@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { type BulkRevocation, createBulkRevocation } from "./bulk-revocation.ts";
+import { createBulkRevocation, type RevokeTokensAnswer, type RevokeTokensRequest } from "./bulk-revocation.ts";
 import { type CacheDecision, type CacheQuestion, cacheForMs, requireCacheQuestion } from "./cache-decision.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
@@ -84,19 +84,22 @@ export type RevokeAnswer = {
   readonly revision: number;
 };
 
-type Parts = Lists & BulkRevocation;
-
 /**
  * The operations of TokenService, apart from any wire. Each refuses by throwing an AuthorityError; a bearer also by a
  * MakerRefusedError.
  */
-export type TokenAuthority = Parts & {
+export type TokenAuthority = Lists & {
   create(caller: Caller, request: CreateRequest): Promise<CreateAnswer>;
   get(id: string): Promise<Token>;
   findByDigest(digest: Uint8Array): Promise<Token>;
   revoke(caller: Caller, id: string, reason: string): Promise<Settled<RevokeAnswer>>;
   setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<Settled<HoldAnswer>>;
   closeAccount(caller: Caller, account: string, reason: string): Promise<Settled<CloseAnswer>>;
+  /**
+   * Counts the tokens that match the filter, or revokes them, a thousand a call at the most. Ends early when the signal
+   * aborts: what was revoked is revoked.
+   */
+  revokeTokens(caller: Caller, request: RevokeTokensRequest, signal: AbortSignal): Promise<Settled<RevokeTokensAnswer>>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -360,12 +363,12 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     revoke: settling.settled(revoke),
     setHold: settling.settled(setHold),
     closeAccount: settling.settled(closeAccount),
+    revokeTokens: settling.settled(createBulkRevocation({ store, contextOf, onChange })),
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),
     holders: () => ({ ...watching.readings(), ...settling.readings(), reportedUses: uses.accepted() }),
     ...createLists(store, clock),
-    ...createBulkRevocation({ store, contextOf, onChange, settle: settling.settle }),
   };
 }
 
