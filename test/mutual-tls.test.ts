@@ -102,6 +102,8 @@ function callEach(tokens: Client<typeof TokenService>) {
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
     revokeTokens: () => tokens.revokeTokens({}),
+    rotateKey: () => tokens.rotateKey({}),
+    endRotation: () => tokens.endRotation({}),
     setHold: () => tokens.setHold({}),
     closeAccount: () => tokens.closeAccount({}),
     findByDigest: () => tokens.findByDigest({}),
@@ -117,7 +119,7 @@ async function* asked<T>(message: T): AsyncGenerator<T> {
   yield message;
 }
 
-const management = ["create", "get", "list", "revoke", "listChanges"];
+const management = ["create", "get", "list", "revoke", "rotateKey", "endRotation", "listChanges"];
 const identities = [
   ["no certificate", null, Code.Unauthenticated, []],
   [

@@ -25,7 +25,7 @@ const creatableTypes = {
   bearer: ["restricted"],
 } satisfies Record<Caller["role"], readonly TokenType[]>;
 
-/** Whether this role may create tokens of this type. */
+/** Whether this role may create tokens of this type, and rotate their keys. */
 export function mayCreate(role: Caller["role"], type: TokenType): boolean {
   const types: readonly TokenType[] = creatableTypes[role];
   return types.includes(type);

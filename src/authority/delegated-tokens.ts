@@ -5,13 +5,23 @@ import {
   requireDelegableType,
   requireGrantable,
   requireRevocable,
+  requireRotatable,
+  requireRotationEndable,
   requireSelfRevocable,
 } from "./delegation.ts";
 import { fieldInvalid, tokenNotFound } from "./errors.ts";
 import { isTokenId } from "./key.ts";
 import type { StoredToken, Token, TokenState, TokenType } from "./token.ts";
-import type { CreateAnswer, CreateRequest, RevokeAnswer, TokenAuthority } from "./token-authority.ts";
-import { type Direction, pageBounds, type TokenFilter, type TokenStore } from "./token-store.ts";
+import type {
+  CreateAnswer,
+  CreateRequest,
+  EndRotationAnswer,
+  RevokeAnswer,
+  RotateAnswer,
+  RotateRequest,
+  TokenAuthority,
+} from "./token-authority.ts";
+import { type Direction, pageBounds, type RotationEnd, type TokenFilter, type TokenStore } from "./token-store.ts";
 import { requireCreation, toReason } from "./validation.ts";
 
 export type DelegatedCreateRequest = Omit<CreateRequest, "account" | "livemode">;
@@ -50,12 +60,14 @@ export type DelegatedTokens = {
   /** Looks on until the page is full or nothing is left, however long that takes: give a signal to end it. */
   list(maker: StoredToken, request: DelegatedListRequest, signal: AbortSignal): Promise<DelegatedListAnswer>;
   revoke(maker: StoredToken, id: string, reason: string): Promise<RevokeAnswer>;
+  rotate(maker: StoredToken, request: RotateRequest): Promise<RotateAnswer>;
+  endRotation(maker: StoredToken, id: string, end: RotationEnd): Promise<EndRotationAnswer>;
   /** Needs no permission. */
   revokeSelf(maker: StoredToken, reason: string): Promise<RevokeAnswer>;
 };
 
 export type DelegatedTokensOptions = {
-  readonly authority: Pick<TokenAuthority, "create" | "revoke">;
+  readonly authority: Pick<TokenAuthority, "create" | "revoke" | "rotateKey" | "endRotation">;
   readonly store: Pick<TokenStore, "get" | "list">;
   readonly clock: Clock;
 };
@@ -134,7 +146,17 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
     return await authority.revoke(callerOf(maker), maker.id, reason);
   }
 
-  return { create, get, list, revoke, revokeSelf };
+  async function rotate(maker: StoredToken, request: RotateRequest): Promise<RotateAnswer> {
+    requireRotatable(maker, await get(maker, request.id));
+    return await authority.rotateKey(callerOf(maker), request);
+  }
+
+  async function endRotation(maker: StoredToken, id: string, end: RotationEnd): Promise<EndRotationAnswer> {
+    requireRotationEndable(maker, await get(maker, id));
+    return await authority.endRotation(callerOf(maker), id, end);
+  }
+
+  return { create, get, list, revoke, rotate, endRotation, revokeSelf };
 }
 
 /** What logs, journal and `createdBy` name. */

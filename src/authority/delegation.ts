@@ -12,6 +12,8 @@ export type DelegationReason =
   | "PERMISSION_OF_TOKENS"
   | "PERMISSION_NOT_COVERED"
   | "EXPIRES_AFTER_MAKER"
+  | "TOKEN_OUTLIVES_MAKER"
+  | "TOKEN_MANAGED_IN_DASHBOARD"
   | "TOKEN_NOT_COVERED"
   | "KEY_IS_PUBLIC";
 
@@ -125,17 +127,61 @@ export function isVisible(maker: StoredToken, token: Pick<StoredToken, "account"
   return token.account === maker.account && token.livemode === maker.livemode;
 }
 
+/**
+ * Throws unless the bearer of this token may give the other a new key, which the bearer is shown: a restricted token
+ * that it covers, and that does not outlive its own token.
+ */
+export function requireRotatable(maker: StoredToken, token: StoredToken): void {
+  requireRotationEndable(maker, token);
+  if (!isWithinLifeOf(maker, token)) {
+    throw new DelegationError("TOKEN_OUTLIVES_MAKER");
+  }
+}
+
+/** Throws unless the bearer of this token may end a rotation of the other: of a restricted token that it covers. */
+export function requireRotationEndable(maker: StoredToken, token: StoredToken): void {
+  if (token.type !== "restricted") {
+    throw new DelegationError("TOKEN_MANAGED_IN_DASHBOARD");
+  }
+  requireRevocable(maker, token);
+}
+
+/** A restricted key gets no key that may live longer than itself: a new key of its own token does not. */
+function isWithinLifeOf(maker: StoredToken, token: Pick<StoredToken, "expiresAtMs">): boolean {
+  return (
+    maker.type === "secret" ||
+    maker.expiresAtMs === null ||
+    (token.expiresAtMs !== null && token.expiresAtMs <= maker.expiresAtMs)
+  );
+}
+
+/** What a bearer may ask a store for. */
+type DelegatedAction = "create" | "revoke" | "rotate" | "end_rotation";
+
+function mayDo(action: DelegatedAction, maker: StoredToken, subject: Subject): boolean {
+  switch (action) {
+    case "create":
+      return subject.type === "restricted" && objectionToGrant(maker, subject) === null;
+    case "revoke":
+      return isRevocable(maker, subject);
+    case "rotate":
+      return subject.type === "restricted" && isRevocable(maker, subject) && isWithinLifeOf(maker, subject);
+    case "end_rotation":
+      return subject.type === "restricted" && isRevocable(maker, subject);
+  }
+}
+
 /** What a bearer makes or revokes, as far as it must be covered. */
 type Subject = Pick<StoredToken, "id" | "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
 
 /**
- * Why the bearer of this token may not create or revoke the other at this time, or null when it may. A bearer may
+ * Why the bearer of this token may not do this to the other at this time, or null when it may. A bearer may
  * always revoke its own token, whatever its permissions. The maker is the token as the bearer's key finds it; null means
  * that there is no such key. A store asks it within the transaction that makes the change: what was true when the
  * request came may not be true any more.
  */
 export function makerRefusal(
-  action: "create" | "revoke",
+  action: DelegatedAction,
   maker: StoredToken | null,
   subject: Subject,
   nowMs: number,
@@ -162,8 +208,6 @@ export function makerRefusal(
   const isCovered =
     isVisible(maker, subject) &&
     missingPermissions(maker.type, maker.permissions, ["tokens:write"]).length === 0 &&
-    (action === "create"
-      ? subject.type === "restricted" && objectionToGrant(maker, subject) === null
-      : isRevocable(maker, subject));
+    mayDo(action, maker, subject);
   return isCovered ? null : "INSUFFICIENT_PERMISSIONS";
 }

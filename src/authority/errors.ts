@@ -10,6 +10,10 @@ export type Reason =
   | "REQUEST_ID_REUSED"
   | "SEALING_SECRET_MISSING"
   | "REPLAY_UNREADABLE"
+  | "TOKEN_NOT_ACTIVE"
+  | "ROTATION_UNDER_WAY"
+  | "ROTATION_NOT_UNDER_WAY"
+  | "KEY_LIMIT_REACHED"
   | "UNDECIDED";
 
 /** What an error says beside its reason. */
@@ -55,10 +59,10 @@ export function pageTokenInvalid(): AuthorityError {
   });
 }
 
-export function typeNotGranted(role: string, type: string): AuthorityError {
+export function typeNotGranted(role: string, type: string, what: "create" | "rotate" = "create"): AuthorityError {
   return new AuthorityError("TYPE_NOT_GRANTED", {
-    field: "type",
-    rule: `the role ${role} may not create ${type} tokens`,
+    ...(what === "create" ? { field: "type" } : {}),
+    rule: `the role ${role} may not ${what} ${type} tokens`,
   });
 }
 
@@ -104,6 +108,30 @@ export function replayUnreadable(tokenId: string): AuthorityError {
     field: "requestId",
     rule: "the key was sealed under another secret, or before a restore, and cannot be shown again: revoke the token and create another",
     tokenId,
+  });
+}
+
+export function tokenNotActive(): AuthorityError {
+  return new AuthorityError("TOKEN_NOT_ACTIVE", {
+    rule: "the token is revoked or has expired: its keys are refused for good, create another token",
+  });
+}
+
+export function rotationUnderWay(): AuthorityError {
+  return new AuthorityError("ROTATION_UNDER_WAY", {
+    rule: "the token has two keys that live, and the new one is in use: end the old one first",
+  });
+}
+
+export function rotationNotUnderWay(): AuthorityError {
+  return new AuthorityError("ROTATION_NOT_UNDER_WAY", {
+    rule: "the token has no old key that is still to end: rotate its key first",
+  });
+}
+
+export function keyLimitReached(limit: number): AuthorityError {
+  return new AuthorityError("KEY_LIMIT_REACHED", {
+    rule: `the token has had ${limit} keys, as many as a token may have: create another token`,
   });
 }
 

@@ -9,11 +9,15 @@ import {
   type AuthorityError,
   accountClosed,
   fieldInvalid,
+  keyLimitReached,
   replayUnreadable,
   requestIdReused,
+  rotationNotUnderWay,
+  rotationUnderWay,
   sealingSecretMissing,
   storageLow,
   tokenLimitReached,
+  tokenNotActive,
   tokenNotFound,
   typeNotGranted,
   undecided,
@@ -29,12 +33,21 @@ import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
 import { createSettling, type Settled, type SettleReadings, type WaitedOut } from "./settling.ts";
 import { asUnused, type Token, type TokenType } from "./token.ts";
-import { type Account, accountPageBounds, type CreateRequestRecord, type TokenStore } from "./token-store.ts";
+import {
+  type Account,
+  accountPageBounds,
+  type CreateRequestRecord,
+  maxKeysOfToken,
+  type Replayed,
+  type RotationEnd,
+  type TokenStore,
+} from "./token-store.ts";
 import {
   requireAccount,
   requireCreation,
   requireDigest,
   requirePermissions,
+  requireRotation,
   requireTokenId,
   toReason,
   toTokenName,
@@ -67,6 +80,26 @@ export type CreateAnswer = {
   readonly revision: number;
 };
 
+export type RotateRequest = {
+  readonly id: string;
+  /** How long the old key lives on. */
+  readonly overlapMs: number;
+  /** Empty means none. */
+  readonly requestId: string;
+};
+
+export type RotateAnswer = {
+  readonly token: Token;
+  /** Empty when a request was sent again and its key is over since. */
+  readonly key: string;
+  readonly revision: number;
+};
+
+export type EndRotationAnswer = {
+  readonly token: Token;
+  readonly revision: number;
+};
+
 export type HoldAnswer = {
   /** As it is now. */
   readonly subject: Token | Account;
@@ -95,6 +128,8 @@ export type TokenAuthority = Lists & {
   revoke(caller: Caller, id: string, reason: string): Promise<Settled<RevokeAnswer>>;
   setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<Settled<HoldAnswer>>;
   closeAccount(caller: Caller, account: string, reason: string): Promise<Settled<CloseAnswer>>;
+  rotateKey(caller: Caller, request: RotateRequest): Promise<Settled<RotateAnswer>>;
+  endRotation(caller: Caller, id: string, end: RotationEnd): Promise<Settled<EndRotationAnswer>>;
   /**
    * Counts the tokens that match the filter, or revokes them, a thousand a call at the most. Ends early when the signal
    * aborts: what was revoked is revoked.
@@ -156,7 +191,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     const key = mintKey(request.type, request.livemode);
     const outcome = await store.create(
       newToken(request, key),
-      request.requestId === "" ? null : sealedRequest(caller, request, key),
+      request.requestId === "" ? null : sealedRequest(caller, request, digestBody(request), key),
       // The limit may have been lowered since the first answer: without room, the store answers only what was created.
       overdue === null ? maxTokensPerAccount : 0,
       contextOf(caller),
@@ -208,25 +243,26 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return { caller: caller.identity, atMs: clock(), bearerKey: caller.role === "bearer" ? caller.key : null };
   }
 
-  function sealedRequest(caller: Caller, request: CreateRequest, key: string): CreateRequestRecord {
+  function sealedRequest(
+    caller: Caller,
+    request: IdentifiedRequest,
+    bodyDigest: Uint8Array,
+    key: string,
+  ): CreateRequestRecord {
     if (sealer === null) {
       throw sealingSecretMissing();
     }
     return {
       id: request.requestId.toLowerCase(),
-      bodyDigest: digestBody(request),
+      bodyDigest,
       sealedKey: sealer.seal(key, sealingContext(caller, request)),
     };
   }
 
-  function openKey(
-    caller: Caller,
-    request: CreateRequest,
-    replay: { readonly token: Token; readonly sealedKey: Uint8Array | null },
-  ): string {
+  function openKey(caller: Caller, request: IdentifiedRequest, replay: Replayed): string {
     if (replay.sealedKey === null) {
       // A backup holds no sealed keys: a restored store has lost the sealed keys of live tokens too.
-      if (replay.token.revokedAtMs === null) {
+      if (!replay.isOver) {
         throw replayUnreadable(replay.token.id);
       }
       return "";
@@ -272,6 +308,80 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       throw new Error(`the store answered to the revocation of ${id} with a token that is not revoked`);
     }
     return { token: outcome.token, revision };
+  }
+
+  async function rotateKey(caller: Caller, request: RotateRequest): Promise<RotateAnswer> {
+    requireRotation(request);
+    const { account, type, livemode } = await getToRotate(caller, request.id);
+    const key = mintKey(type, livemode);
+    const identified = { account, requestId: request.requestId };
+    const outcome = await store.rotateKey(
+      request.id,
+      { digest: digestKey(key), keyHint: keyHint(key) },
+      request.overlapMs,
+      request.requestId === "" ? null : sealedRequest(caller, identified, digestRotation(request), key),
+      contextOf(caller),
+    );
+    if (outcome === null) {
+      throw tokenNotFound();
+    }
+    switch (outcome.kind) {
+      case "rotated":
+        onChange(outcome.change);
+        return { token: outcome.token, key, revision: outcome.change.revision };
+      case "replayed":
+        return {
+          token: outcome.token,
+          key: openKey(caller, identified, outcome),
+          revision: outcome.issueRevision,
+        };
+      case "maker_refused":
+        throw new MakerRefusedError(outcome.reason);
+      case "request_id_reused":
+        throw requestIdReused();
+      case "account_closed":
+        throw accountClosed();
+      case "token_not_active":
+        throw tokenNotActive();
+      case "rotation_under_way":
+        throw rotationUnderWay();
+      case "key_limit_reached":
+        throw keyLimitReached(maxKeysOfToken);
+      case "storage_low":
+        throw storageLow();
+    }
+  }
+
+  /** What the type of a token allows never changes, so that it may be looked at before. */
+  async function getToRotate(caller: Caller, id: string): Promise<Token> {
+    const token = await get(id);
+    if (!mayCreate(caller.role, token.type)) {
+      throw typeNotGranted(caller.role, token.type, "rotate");
+    }
+    return token;
+  }
+
+  async function endRotation(caller: Caller, id: string, end: RotationEnd): Promise<EndRotationAnswer> {
+    await getToRotate(caller, id);
+    const outcome = await store.endRotation(id, end, contextOf(caller));
+    if (outcome === null) {
+      throw tokenNotFound();
+    }
+    switch (outcome.kind) {
+      case "ended":
+        if (outcome.change !== null) {
+          onChange(outcome.change);
+        }
+        return { token: outcome.token, revision: outcome.revision };
+      case "maker_refused":
+        throw new MakerRefusedError(outcome.reason);
+      case "token_not_active":
+        throw tokenNotActive();
+      case "rotation_not_under_way":
+        throw rotationNotUnderWay();
+      case "end_out_of_range":
+        throw fieldInvalid("moveEnd", "must not lie before now, nor more than 7 days after the rotation");
+    }
   }
 
   async function setHold(caller: Caller, subject: Subject, held: boolean, reason: string): Promise<HoldAnswer> {
@@ -361,6 +471,8 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     findByDigest,
     // What takes away or gives back: answered when nobody decides by what was before.
     revoke: settling.settled(revoke),
+    rotateKey: settling.settled(rotateKey),
+    endRotation: settling.settled(endRotation),
     setHold: settling.settled(setHold),
     closeAccount: settling.settled(closeAccount),
     revokeTokens: settling.settled(createBulkRevocation({ store, contextOf, onChange })),
@@ -396,6 +508,15 @@ function newToken(request: CreateRequest, key: string) {
   };
 }
 
+/** What a request id is bound to. */
+type IdentifiedRequest = { readonly account: string; readonly requestId: string };
+
+function digestRotation({ id, overlapMs }: RotateRequest): Uint8Array {
+  return createHash("sha256")
+    .update(JSON.stringify(["rotate", id, overlapMs]), "utf8")
+    .digest();
+}
+
 function digestBody(request: CreateRequest): Uint8Array {
   const body = JSON.stringify([
     request.account,
@@ -408,6 +529,6 @@ function digestBody(request: CreateRequest): Uint8Array {
   return createHash("sha256").update(body, "utf8").digest();
 }
 
-function sealingContext(caller: Caller, request: CreateRequest): string {
+function sealingContext(caller: Caller, request: IdentifiedRequest): string {
   return JSON.stringify([caller.identity, request.account, request.requestId.toLowerCase()]);
 }

@@ -17,7 +17,14 @@ export type NewToken = {
   readonly expiresAtMs: number | null;
 };
 
-/** What makes a creation safe to ask for again. */
+/** A key to issue. */
+export type NewKey = {
+  /** SHA-256 of the key. */
+  readonly digest: Uint8Array;
+  readonly keyHint: string;
+};
+
+/** What makes a creation or a rotation safe to ask for again. */
 export type CreateRequestRecord = {
   readonly id: string;
   /** SHA-256 of what was asked for: tells a retry from another request. */
@@ -27,14 +34,61 @@ export type CreateRequestRecord = {
 
 export type CreateOutcome =
   | { readonly kind: "created"; readonly token: StoredToken; readonly change: MadeChange }
-  /** `sealedKey` is null once the token is revoked, and after a restore. */
-  | { readonly kind: "replayed"; readonly token: Token; readonly sealedKey: Uint8Array | null }
+  | Replayed
   | MakerRefused
   | { readonly kind: "account_closed" }
   | { readonly kind: "request_id_reused" }
   | { readonly kind: "already_expired" }
   | { readonly kind: "limit_reached" }
   | { readonly kind: "storage_low" };
+
+/** A request that is answered again. */
+export type Replayed = {
+  readonly kind: "replayed";
+  /** As it is now. */
+  readonly token: Token;
+  /** The change that issued the key. */
+  readonly issueRevision: number;
+  /** Null once the key is over, and after a restore. */
+  readonly sealedKey: Uint8Array | null;
+  /** Whether the token is revoked, or the key has ended. */
+  readonly isOver: boolean;
+};
+
+export type RotateOutcome =
+  | { readonly kind: "rotated"; readonly token: Token; readonly change: MadeChange }
+  | Replayed
+  | MakerRefused
+  | { readonly kind: "request_id_reused" }
+  | { readonly kind: "token_not_active" }
+  | { readonly kind: "account_closed" }
+  | { readonly kind: "rotation_under_way" }
+  | { readonly kind: "key_limit_reached" }
+  | { readonly kind: "storage_low" };
+
+/** What is done to the two keys of a rotation. */
+export type RotationEnd =
+  /** The old key ends now. */
+  | { readonly kind: "cut" }
+  /** The old key ends then. */
+  | { readonly kind: "move"; readonly endsAtMs: number }
+  /** The new key ends now, and the old key goes on. */
+  | { readonly kind: "cancel" };
+
+export type EndRotationOutcome =
+  | {
+      readonly kind: "ended";
+      readonly token: Token;
+      /** Null when all was so before, and nothing changed. */
+      readonly change: MadeChange | null;
+      /** The change that brought it about. */
+      readonly revision: number;
+    }
+  | MakerRefused
+  | { readonly kind: "token_not_active" }
+  | { readonly kind: "rotation_not_under_way" }
+  /** Moved to before now, or to more than `maxOverlapMs` after the rotation. */
+  | { readonly kind: "end_out_of_range" };
 
 export type RevokeOutcome =
   /** `change` is null when it was revoked before, and nothing changed. */
@@ -271,6 +325,32 @@ export interface TokenWrites {
   ): Promise<readonly MadeChange[]>;
 
   /**
+   * Issues another key of the token, gives the key before it an end, and appends to the journal, or does neither; null
+   * when no token has this id. What a bearer asks for is judged first, and a request id answered next, as in `create`;
+   * both kinds of request share the ids of a caller and account.
+   *
+   * Both keys are good at once. The old key ends `overlapMs` after the change, or with its token if that is earlier. A
+   * new key that was never accepted, as far as uses were recorded, ends at once when another is asked for, and the old
+   * key gets an end anew. Once the new key was accepted, another is refused while the old key lives. So are a token
+   * that is revoked, has expired or is of a closed account, and one that has had `maxKeysOfToken` keys. A held token is
+   * not. A token whose keys have all ended gets a new one.
+   */
+  rotateKey(
+    id: string,
+    key: NewKey,
+    overlapMs: number,
+    request: CreateRequestRecord | null,
+    context: ChangeContext,
+  ): Promise<RotateOutcome | null>;
+
+  /**
+   * Ends or moves a rotation and appends to the journal; null when no token has this id. What a bearer asks for is
+   * judged first. A key that has ended never lives again, and its sealed key is never answered again. To cut or to
+   * cancel again changes nothing, and answers the revision of the first time. Refused where no old key is left to end.
+   */
+  endRotation(id: string, end: RotationEnd, context: ChangeContext): Promise<EndRotationOutcome | null>;
+
+  /**
    * Holds the token or account, or lifts that hold, and appends to the journal; null when no token has this id. What is
    * so already changes nothing, and answers the revision of the change that made it so. A closed account is refused.
    */
@@ -288,6 +368,12 @@ export interface TokenWrites {
   /** Forgets request ids, and with them sealed keys, of 24 hours before or earlier. */
   forgetRequests(nowMs: number): Promise<void>;
 }
+
+/** How long the old key of a rotation lives on at the most. */
+export const maxOverlapMs = 7 * 24 * 60 * 60 * 1000;
+
+/** How many keys a token may have in its life: each change of the token makes every view forget all of them. */
+export const maxKeysOfToken = 1000;
 
 /** How long a request id is remembered. */
 export const requestMemoryMs = 24 * 60 * 60 * 1000;

@@ -44,7 +44,7 @@ export type Token = StoredToken & {
 };
 
 /** How many keys of a token are shown at the most. */
-const maxShownKeys = 10;
+export const maxShownKeys = 10;
 
 /** What is known of one key of a token. */
 export type Key = {

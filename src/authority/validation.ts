@@ -3,6 +3,7 @@ import { holdsKey, isTokenId } from "./key.ts";
 import { isPermission } from "./permission.ts";
 import { hasVisibleCharacter, isPartOfPrintable, isPrintable, withoutOuterBlanks } from "./printable.ts";
 import type { TokenType } from "./token.ts";
+import { maxOverlapMs } from "./token-store.ts";
 
 const accountPattern = /^[0-9A-Za-z_-]{1,64}$/;
 const accountPrefixPattern = /^[0-9A-Za-z_-]{0,64}$/;
@@ -56,6 +57,27 @@ export function requireCreation({ account, name, type, permissions, requestId }:
   }
   if (requestId !== "") {
     requireUuid("requestId", requestId);
+  }
+}
+
+/**
+ * Throws FIELD_INVALID unless a key may be rotated so. Without an overlap, nobody would have a key if the answer were
+ * lost: then the request must be one that can be sent again.
+ */
+export function requireRotation(request: {
+  readonly id: string;
+  readonly overlapMs: number;
+  readonly requestId: string;
+}): void {
+  const { id, overlapMs, requestId } = request;
+  requireTokenId("id", id);
+  if (!Number.isInteger(overlapMs) || overlapMs < 0 || overlapMs > maxOverlapMs) {
+    throw fieldInvalid("overlapMs", "must be 0 to 7 days");
+  }
+  if (requestId !== "") {
+    requireUuid("requestId", requestId);
+  } else if (overlapMs === 0) {
+    throw fieldInvalid("requestId", "must be given without an overlap: with a lost answer nobody would have a key");
   }
 }
 

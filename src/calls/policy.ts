@@ -18,6 +18,8 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     list: ["service", "dashboard", "operator"],
     revoke: ["service", "dashboard", "operator"],
     revokeTokens: ["dashboard", "operator"],
+    rotateKey: ["service", "dashboard", "operator"],
+    endRotation: ["service", "dashboard", "operator"],
     setHold: ["dashboard", "operator"],
     closeAccount: ["dashboard", "operator"],
     findByDigest: ["dashboard", "operator"],

@@ -14,6 +14,8 @@ export const tokenRpcs = {
   list: rpcName(TokenService.method.list),
   revoke: rpcName(TokenService.method.revoke),
   revokeTokens: rpcName(TokenService.method.revokeTokens),
+  rotateKey: rpcName(TokenService.method.rotateKey),
+  endRotation: rpcName(TokenService.method.endRotation),
   setHold: rpcName(TokenService.method.setHold),
   closeAccount: rpcName(TokenService.method.closeAccount),
   findByDigest: rpcName(TokenService.method.findByDigest),

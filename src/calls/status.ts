@@ -70,6 +70,10 @@ const codeOf = {
   REQUEST_ID_REUSED: "ALREADY_EXISTS",
   SEALING_SECRET_MISSING: "FAILED_PRECONDITION",
   REPLAY_UNREADABLE: "FAILED_PRECONDITION",
+  TOKEN_NOT_ACTIVE: "FAILED_PRECONDITION",
+  ROTATION_UNDER_WAY: "FAILED_PRECONDITION",
+  ROTATION_NOT_UNDER_WAY: "FAILED_PRECONDITION",
+  KEY_LIMIT_REACHED: "FAILED_PRECONDITION",
   UNDECIDED: "UNAVAILABLE",
   CALLER_UNIDENTIFIED: "UNAUTHENTICATED",
   CALLER_UNKNOWN: "PERMISSION_DENIED",
@@ -145,6 +149,10 @@ const isSaidOfField = {
   REQUEST_ID_REUSED: true,
   SEALING_SECRET_MISSING: true,
   REPLAY_UNREADABLE: false,
+  TOKEN_NOT_ACTIVE: false,
+  ROTATION_UNDER_WAY: false,
+  ROTATION_NOT_UNDER_WAY: false,
+  KEY_LIMIT_REACHED: false,
   UNDECIDED: false,
 } satisfies Record<Reason, boolean>;
 
@@ -153,5 +161,6 @@ const isSaidOfField = {
  * it is.
  */
 function protoFieldName(field: string): string {
-  return field === "expiresAtMs" ? "expire_time" : field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const name = field === "expiresAtMs" ? "expireTime" : field.replace(/Ms$/, "");
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

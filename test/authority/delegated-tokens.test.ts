@@ -21,7 +21,12 @@ it("a list that nobody waits for any more stops looking on", async () => {
   const request = new AbortController();
   let pages = 0;
   const tokens = createDelegatedTokens({
-    authority: { create: () => expect.unreachable(), revoke: () => expect.unreachable() },
+    authority: {
+      create: () => expect.unreachable(),
+      revoke: () => expect.unreachable(),
+      rotateKey: () => expect.unreachable(),
+      endRotation: () => expect.unreachable(),
+    },
     // An account without end, none of whose tokens passes.
     store: {
       get: () => expect.unreachable(),

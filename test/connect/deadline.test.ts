@@ -235,6 +235,8 @@ function hanging(): TokenAuthority {
     list: hang,
     revoke: hang,
     revokeTokens: hang,
+    rotateKey: hang,
+    endRotation: hang,
     setHold: hang,
     closeAccount: hang,
     findByDigest: hang,

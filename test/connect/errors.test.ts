@@ -206,6 +206,10 @@ describe("refusals that the store and the authority decide", () => {
     REQUEST_ID_REUSED: "AlreadyExists",
     SEALING_SECRET_MISSING: "FailedPrecondition",
     REPLAY_UNREADABLE: "FailedPrecondition",
+    TOKEN_NOT_ACTIVE: "FailedPrecondition",
+    ROTATION_UNDER_WAY: "FailedPrecondition",
+    ROTATION_NOT_UNDER_WAY: "FailedPrecondition",
+    KEY_LIMIT_REACHED: "FailedPrecondition",
     UNDECIDED: "Unavailable",
   } satisfies Record<Reason, string>;
 
@@ -230,6 +234,8 @@ describe("faults", () => {
     list: (client) => client.list({}),
     revoke: (client) => client.revoke({ id: noToken }),
     revokeTokens: (client) => client.revokeTokens({ filter: { account: "acct_1" } }),
+    rotateKey: (client) => client.rotateKey({ id: noToken, overlap: { seconds: 60n } }),
+    endRotation: (client) => client.endRotation({ id: noToken, what: { case: "cancel", value: true } }),
     findByDigest: (client) => client.findByDigest({ digest: new Uint8Array(32) }),
     listChanges: (client) => client.listChanges({}),
     listAccounts: (client) => client.listAccounts({}),
@@ -389,6 +395,8 @@ function failingWith(error: () => Error): TokenAuthority {
     list: fail,
     revoke: fail,
     revokeTokens: fail,
+    rotateKey: fail,
+    endRotation: fail,
     setHold: fail,
     closeAccount: fail,
     findByDigest: fail,

@@ -25,6 +25,8 @@ const delegation = {
   PERMISSION_OF_TOKENS: true,
   PERMISSION_NOT_COVERED: true,
   EXPIRES_AFTER_MAKER: true,
+  TOKEN_OUTLIVES_MAKER: true,
+  TOKEN_MANAGED_IN_DASHBOARD: true,
   TOKEN_NOT_COVERED: true,
   KEY_IS_PUBLIC: true,
 } satisfies Record<DelegationReason, true>;
@@ -37,6 +39,10 @@ const reasons: readonly Reason[] = [
   "REQUEST_ID_REUSED",
   "SEALING_SECRET_MISSING",
   "REPLAY_UNREADABLE",
+  "TOKEN_NOT_ACTIVE",
+  "ROTATION_UNDER_WAY",
+  "ROTATION_NOT_UNDER_WAY",
+  "KEY_LIMIT_REACHED",
   "UNDECIDED",
 ];
 

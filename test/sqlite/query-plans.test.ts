@@ -311,17 +311,20 @@ it("writes along an index, always", () => {
         "CORRELATED SCALAR SUBQUERY 1",
         "SEARCH account_state USING PRIMARY KEY (account=?)",
       ],
-      "SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request WHERE caller = ? AND account = ? AND request_id = ?": [
+      "SELECT body_digest, sealed_slot, token_revision, issue_revision, at_ms FROM create_request WHERE caller = ? AND account = ? AND request_id = ?": [
         "SEARCH create_request USING PRIMARY KEY (caller=? AND account=? AND request_id=?)",
       ],
       "SELECT content FROM sealed_key WHERE slot = ?": [
         "SEARCH sealed_key USING INTEGER PRIMARY KEY (rowid=?)",
       ],
-      "SELECT digest, issue_revision, ends_at_ms FROM token_key WHERE token_revision = ?": [
+      "SELECT digest, issue_revision, ends_at_ms, end_revision FROM token_key WHERE token_revision = ?": [
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
       ],
       "SELECT hold_revision, close_revision FROM account_state WHERE account = ?": [
         "SEARCH account_state USING PRIMARY KEY (account=?)",
+      ],
+      "SELECT issue_revision, sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL": [
+        "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
       ],
       "SELECT revision FROM journal INDEXED BY journal_by_account WHERE account = ? AND action = 'resume' ORDER BY revision DESC LIMIT 1": [
         "SEARCH journal USING INDEX journal_by_account (account=?)",
@@ -331,9 +334,6 @@ it("writes along an index, always", () => {
       ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
-      ],
-      "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL": [
-        "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
       ],
       "SELECT token.id, token.revision FROM token WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND <filters>": [
         "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
@@ -347,7 +347,7 @@ it("writes along an index, always", () => {
         "CORRELATED SCALAR SUBQUERY 4",
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
       ],
-      "UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?": [
+      "UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ? AND issue_revision = ?": [
         "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",
       ],
       "UPDATE sealed_key SET content = ? WHERE slot = ?": [

@@ -43,7 +43,7 @@ export const mediaTypeUnsupported = invalid(
   "The body must be application/json or application/x-www-form-urlencoded, in UTF-8 and without compression.",
 );
 
-export const creationsLimited = rateLimited("account creates more than 25 tokens a second");
+export const creationsLimited = rateLimited("account creates and rotates more than 25 keys a second");
 
 export const readsLimited = rateLimited("account gets and lists tokens more than 100 times a second");
 
@@ -120,7 +120,13 @@ const delegation = {
     "expires_at",
     "A restricted key cannot make a key that outlives it: give an earlier expires_at.",
   ],
-  TOKEN_NOT_COVERED: [403, null, "A restricted key can only revoke restricted keys whose permissions it covers."],
+  TOKEN_OUTLIVES_MAKER: [403, null, "A restricted key cannot rotate a token that outlives its own."],
+  TOKEN_MANAGED_IN_DASHBOARD: [403, null, "Only restricted keys are rotated here: others are in the Dashboard."],
+  TOKEN_NOT_COVERED: [
+    403,
+    null,
+    "A restricted key can only revoke and rotate restricted keys whose permissions it covers.",
+  ],
   KEY_IS_PUBLIC: [
     403,
     null,
@@ -167,6 +173,22 @@ const refusals: Readonly<Record<Reason, PublicError | null>> = {
     "The key that was made under this Idempotency-Key cannot be shown again: revoke its token and make another.",
     idempotencyHeader,
   ),
+  TOKEN_NOT_ACTIVE: invalid(409, "token_not_active", "The token is revoked or has expired: create another."),
+  ROTATION_UNDER_WAY: invalid(
+    409,
+    "rotation_under_way",
+    "The new key is in use while the key before it still works: end that one first, with rotate/end.",
+  ),
+  ROTATION_NOT_UNDER_WAY: invalid(
+    409,
+    "rotation_not_under_way",
+    "The token has no previous key that still works: there is nothing to end.",
+  ),
+  KEY_LIMIT_REACHED: invalid(
+    409,
+    "key_limit_reached",
+    "The token has had as many keys as a token may have: create another.",
+  ),
   STORAGE_LOW: {
     ...unavailable,
     code: "storage_low",
@@ -178,6 +200,8 @@ const refusals: Readonly<Record<Reason, PublicError | null>> = {
 /** The parameters that have another name in the domain. */
 const publicNames: Readonly<Record<string, string>> = {
   expiresAtMs: "expires_at",
+  overlapMs: "expire_current_key_in_minutes",
+  requestId: idempotencyHeader,
   older: "starting_after",
   newer: "ending_before",
 };

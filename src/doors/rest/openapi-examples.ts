@@ -25,8 +25,11 @@ const token = {
   status: "active",
   revoked_at: null,
   key_hint: "0000",
+  previous_key: null,
   held: false,
 };
+
+const previousKey = { key_hint: "1111", expires_at: 1_862_006_400, last_used_at: 1_861_923_600 };
 
 const { name, type, permissions, expires_at } = token;
 
@@ -42,6 +45,15 @@ function ofAuthority(reason: Reason): object {
 export const examples = {
   token,
   created: { ...token, key: `rk_test_${"0".repeat(38)}` },
+  rotated: {
+    ...token,
+    key: `rk_test_${"0".repeat(38)}`,
+    last_used_at: previousKey.last_used_at,
+    previous_key: previousKey,
+  },
+  rotate: { expire_current_key_in_minutes: 1440 },
+  rotationEnded: { ...token, last_used_at: 1_861_930_800 },
+  endRotation: { keep: "new" },
   revoked: { ...token, last_used_at: 1_861_923_600, status: "revoked", revoked_at: 1_861_927_200 },
   list: { object: "list", url: "/v1/tokens", has_more: false, data: [token] },
   create: { name, type, permissions, expires_at },

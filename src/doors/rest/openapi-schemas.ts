@@ -58,6 +58,8 @@ const reason = {
   pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$",
 };
 
+const keyHint = { type: "string", description: "The last 4 characters of the key.", pattern: "^[0-9A-Za-z]{4}$" };
+
 const token = {
   id: tokenId,
   object: { type: "string", const: "token" },
@@ -78,7 +80,18 @@ const token = {
     description: "Whether the key works. A revoked one is revoked, whether or not it has expired.",
   },
   revoked_at: timeOrNull("When the token was revoked. Null: not revoked."),
-  key_hint: { type: "string", description: "The last 4 characters of the key.", pattern: "^[0-9A-Za-z]{4}$" },
+  key_hint: keyHint,
+  previous_key: {
+    type: ["object", "null"],
+    description: "The key before the last rotation, as long as it still works. Null: there is none.",
+    properties: {
+      key_hint: keyHint,
+      expires_at: timeOrNull("When it stops working."),
+      last_used_at: timeOrNull("When it was last accepted, as of about a minute ago. Null: never."),
+    },
+    required: ["key_hint", "expires_at", "last_used_at"],
+    additionalProperties: false,
+  },
   held: {
     type: "boolean",
     description:
@@ -103,7 +116,7 @@ export const schemas = {
       ...token,
       key: {
         type: ["string", "null"],
-        description: "The key, shown this once. Null only where an Idempotency-Key was sent again after a revocation.",
+        description: "The key, shown this once. Null only where an Idempotency-Key was sent again after the key's end.",
         pattern: "^rk_(live|test)_[0-9A-Za-z]{38}$",
       },
     },
@@ -134,6 +147,32 @@ export const schemas = {
       expires_at: { ...unixTime, description: expiresAt },
     },
     required: ["name", "permissions[]"],
+    additionalProperties: false,
+  },
+  RotateToken: {
+    type: "object",
+    properties: {
+      expire_current_key_in_minutes: {
+        type: "integer",
+        description:
+          "How long the current key goes on working. 0, at once, needs an Idempotency-Key: with a lost answer nobody would have a key.",
+        minimum: 0,
+        maximum: 10_080,
+      },
+    },
+    required: ["expire_current_key_in_minutes"],
+    additionalProperties: false,
+  },
+  EndRotation: {
+    type: "object",
+    properties: {
+      keep: {
+        type: "string",
+        description: "The key that goes on working: the other one stops at once, for good.",
+        enum: ["new", "old"],
+      },
+    },
+    required: ["keep"],
     additionalProperties: false,
   },
   RevokeToken: {

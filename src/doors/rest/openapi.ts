@@ -48,14 +48,17 @@ const retryAfter = {
 const errors = {
   400: refusal("A parameter is missing, unknown or not valid: see `param`.", examples.errors[400]),
   401: refusal(
-    "No key, or one that is unknown, expired, revoked or of a closed account.",
+    "No key, or one that is unknown, expired, retired, revoked or of a closed account.",
     examples.errors[401],
     challenge,
   ),
   403: refusal("The key may not do this, or is held.", examples.errors[403], scopeChallenge),
   404: refusal("The account has no such token in the key's mode.", examples.errors[404]),
   408: refusal("The body took too long.", examples.errors[408]),
-  409: refusal("The Idempotency-Key was used with another body.", examples.errors[409]),
+  409: refusal(
+    "The Idempotency-Key was used with another body, or the token is not in a state for this: see `code`.",
+    examples.errors[409],
+  ),
   413: refusal("The body is longer than 64 KiB.", examples.errors[413]),
   415: refusal("The body is neither JSON nor a form.", examples.errors[415]),
   429: refusal("The account asks more often than it may.", examples.errors[429], retryAfter),
@@ -104,21 +107,21 @@ const list = {
   responses: answers(answer("A page of tokens.", "TokenList", examples.list)),
 };
 
+const idempotencyKey = {
+  name: "Idempotency-Key",
+  in: "header",
+  description:
+    "Makes it safe to send the request again: for 24 hours, the same text with the same body from the same key's token answers the same token and key. The nil and the max UUID are refused.",
+  schema: { type: "string", minLength: 1, maxLength: 255, pattern: "^[ -~]+$" },
+};
+
 const create = {
   tags: ["tokens"],
   operationId: "createToken",
   summary: "Creates a restricted key, and shows it this once. Needs tokens:write.",
   description:
     "A secret key may give any permission. A restricted key may give those that it covers itself, but none of `tokens:`, and not for longer than it lives.",
-  parameters: [
-    {
-      name: "Idempotency-Key",
-      in: "header",
-      description:
-        "Makes it safe to send the request again: for 24 hours, the same text with the same body from the same key answers the same token and key. The nil and the max UUID are refused.",
-      schema: { type: "string", minLength: 1, maxLength: 255, pattern: "^[ -~]+$" },
-    },
-  ],
+  parameters: [idempotencyKey],
   requestBody: {
     required: true,
     content: {
@@ -142,14 +145,32 @@ const get = {
   responses: answers(answer("The token.", "Token", examples.token), [404]),
 };
 
-const revokeBody = {
-  required: false,
-  content: Object.fromEntries(
-    [json, form].map((type) => [
-      type,
-      { schema: { $ref: "#/components/schemas/RevokeToken" }, example: examples.revoke },
-    ]),
-  ),
+function body(schema: keyof typeof schemas, example: object, required: boolean): object {
+  const content = { schema: { $ref: `#/components/schemas/${schema}` }, example };
+  return { required, content: { [json]: content, [form]: content } };
+}
+
+const revokeBody = body("RevokeToken", examples.revoke, false);
+
+const rotate = {
+  tags: ["tokens"],
+  operationId: "rotateToken",
+  summary: "Gives a restricted key's token a new key, and shows it this once. Needs tokens:write.",
+  description:
+    "Both keys work until the current one stops: see `previous_key`. A secret key may rotate any restricted key, a restricted key those whose permissions it covers and that live no longer than it does, itself included. Until the new key is used, another rotation replaces it. Secret and publishable keys are rotated in the Dashboard.",
+  parameters: [idempotencyKey],
+  requestBody: body("RotateToken", examples.rotate, true),
+  responses: answers(answer("The token and its new key.", "CreatedToken", examples.rotated), [404, 408, 409, 413, 415]),
+};
+
+const endRotation = {
+  tags: ["tokens"],
+  operationId: "endRotation",
+  summary: "Ends a rotation: the key that is not kept is refused from the answer on. Needs tokens:write.",
+  description:
+    "Keeps the new key, or takes the rotation back and keeps the old one. Again changes nothing. A key that was stopped never works again.",
+  requestBody: body("EndRotation", examples.endRotation, true),
+  responses: answers(answer("The token.", "Token", examples.rotationEnded), [404, 408, 409, 413, 415]),
 };
 
 const revoke = {
@@ -215,6 +236,8 @@ export const openApiDocument = {
     "/v1/tokens/self/revoke": { post: revokeSelf },
     "/v1/tokens/{id}": { parameters: [tokenIdParameter], get, head: head(get) },
     "/v1/tokens/{id}/revoke": { parameters: [tokenIdParameter], post: revoke },
+    "/v1/tokens/{id}/rotate": { parameters: [tokenIdParameter], post: rotate },
+    "/v1/tokens/{id}/rotate/end": { parameters: [tokenIdParameter], post: endRotation },
     "/v1/openapi.json": { get: document, head: head(document) },
   },
   components: {

@@ -1,11 +1,19 @@
 import type { Clock } from "../../authority/clock.ts";
 import type { DelegatedListRequest, DelegatedTokens } from "../../authority/delegated-tokens.ts";
 import { type StoredToken, type Token, type TokenType, tokenStates, tokenTypes } from "../../authority/token.ts";
+import { maxOverlapMs } from "../../authority/token-store.ts";
 import type { PublicError } from "../../calls/public-error.ts";
 import { tokenRpcs } from "../../calls/rpcs.ts";
 import { createAccountPlaces } from "./account-places.ts";
 import { type AccountRate, createAccountRate } from "./account-rate.ts";
-import { creationsLimited, parameterInvalid, RestError, readsLimited, selfReadsLimited } from "./errors.ts";
+import {
+  creationsLimited,
+  parameterInvalid,
+  parameterMissing,
+  RestError,
+  readsLimited,
+  selfReadsLimited,
+} from "./errors.ts";
 import { requestIdOf } from "./idempotency.ts";
 import {
   integerOf,
@@ -57,9 +65,13 @@ export type OperationsOptions = {
   readonly clock: Clock;
 };
 
-export type Operations = Readonly<Record<"create" | "get" | "getSelf" | "list" | "revoke" | "revokeSelf", Operation>>;
+export type Operations = Readonly<
+  Record<"create" | "get" | "getSelf" | "list" | "revoke" | "revokeSelf" | "rotate" | "endRotation", Operation>
+>;
 
-// For one account. Revocations are not counted: a leaked key must go, however often its holder has asked.
+const overlapParameter = "expire_current_key_in_minutes";
+const minuteMs = 60_000;
+// For one account. A rotation counts as a creation. Revocations and ends are not counted: a leaked key must go, however often its holder has asked.
 const creationsPerSecond = 25;
 const readsPerSecond = 100;
 // More than the requests of one account that may be under way.
@@ -135,6 +147,33 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
     return shown(token, revision);
   }
 
+  async function rotate({ bearer, id, query, body, header }: BearerRequest): Promise<OperationAnswer> {
+    requireKnown(query, []);
+    requireKnown(body, [overlapParameter]);
+    const overlapMinutes = integerOf(body, overlapParameter, { min: 0, max: maxOverlapMs / minuteMs });
+    if (overlapMinutes === null) {
+      throw parameterMissing(overlapParameter);
+    }
+    const requestId = requestIdOf(header);
+    spend(creations, bearer.account, creationsLimited);
+    const answer = await tokens.rotate(bearer, { id, overlapMs: overlapMinutes * minuteMs, requestId });
+    const { token, key, revision } = answer;
+    // Sent again, and over since: there is no key to show.
+    const json = toTokenJson(token, clock(), { key: key === "" ? null : key });
+    return { json, tokenId: token.id, revision };
+  }
+
+  async function endRotation({ bearer, id, query, body }: BearerRequest): Promise<OperationAnswer> {
+    requireKnown(query, []);
+    requireKnown(body, ["keep"]);
+    const keep = wordOf(body, "keep", ["new", "old"]);
+    if (keep === null) {
+      throw parameterMissing("keep");
+    }
+    const { token, revision } = await tokens.endRotation(bearer, id, { kind: keep === "new" ? "cut" : "cancel" });
+    return shown(token, revision);
+  }
+
   async function revokeSelf({ bearer, query, body }: BearerRequest): Promise<OperationAnswer> {
     const { token, revision } = await tokens.revokeSelf(bearer, reasonOf(query, body));
     return shown(token, revision);
@@ -151,6 +190,20 @@ export function createOperations({ tokens, clock }: OperationsOptions): Operatio
       permission: "tokens:write",
       places: "key",
       run: revoke,
+    },
+    rotate: {
+      rpc: tokenRpcs.rotateKey,
+      route: "/v1/tokens/{id}/rotate",
+      permission: "tokens:write",
+      places: "account",
+      run: rotate,
+    },
+    endRotation: {
+      rpc: tokenRpcs.endRotation,
+      route: "/v1/tokens/{id}/rotate/end",
+      permission: "tokens:write",
+      places: "key",
+      run: endRotation,
     },
     revokeSelf: {
       rpc: tokenRpcs.revoke,

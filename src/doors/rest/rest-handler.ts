@@ -76,6 +76,8 @@ export function createRestHandler(options: RestHandlerOptions): HttpHandler {
     list: callOf(operations.list),
     revoke: callOf(operations.revoke),
     revokeSelf: callOf(operations.revokeSelf),
+    rotate: callOf(operations.rotate),
+    endRotation: callOf(operations.endRotation),
   };
 
   return async (request) => {

@@ -18,6 +18,8 @@ const paths: readonly { readonly pattern: RegExp; readonly methods: Readonly<Par
   { pattern: /^\/v1\/tokens\/self\/revoke$/, methods: { POST: "revokeSelf" } },
   { pattern: /^\/v1\/tokens\/([^/]+)$/, methods: { GET: "get", HEAD: "get" } },
   { pattern: /^\/v1\/tokens\/([^/]+)\/revoke$/, methods: { POST: "revoke" } },
+  { pattern: /^\/v1\/tokens\/([^/]+)\/rotate$/, methods: { POST: "rotate" } },
+  { pattern: /^\/v1\/tokens\/([^/]+)\/rotate\/end$/, methods: { POST: "endRotation" } },
   { pattern: /^\/v1\/openapi\.json$/, methods: { GET: "document", HEAD: "document" } },
 ];
 

@@ -4,9 +4,11 @@ import {
   type AuthenticateRequest as AuthenticateRequestMessage,
   ChangeAction as ChangeActionNumber,
   type CreateRequest as CreateRequestMessage,
+  type EndRotationRequest as EndRotationRequestMessage,
   type ListChangesRequest as ListChangesRequestMessage,
   type ListRequest as ListRequestMessage,
   type RevokeTokensRequest as RevokeTokensRequestMessage,
+  type RotateKeyRequest as RotateKeyRequestMessage,
   type SetHoldRequest as SetHoldRequestMessage,
   type TokenFilter as TokenFilterMessage,
   TokenFilterSchema,
@@ -18,7 +20,9 @@ import type { Action, Subject } from "../../authority/journal.ts";
 import type { AuthenticateRequest } from "../../authority/judge.ts";
 import type { FilterRequest, ListChangesRequest, ListRequest } from "../../authority/lists.ts";
 import type { TokenState, TokenType } from "../../authority/token.ts";
-import type { CreateRequest } from "../../authority/token-authority.ts";
+import type { CreateRequest, RotateRequest } from "../../authority/token-authority.ts";
+import type { RotationEnd } from "../../authority/token-store.ts";
+import { fromDuration } from "./duration.ts";
 import { actionOfNumber, stateOfNumber, typeOfNumber } from "./numbers.ts";
 import { fromTimestamp } from "./timestamp.ts";
 
@@ -33,6 +37,22 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
     expiresAtMs: fromTimestamp("expire_time", message.expireTime),
     requestId: message.requestId,
   };
+}
+
+/** What RotateKey is asked for. */
+export function fromRotateKeyRequest({ id, overlap, requestId }: RotateKeyRequestMessage): RotateRequest {
+  return { id, overlapMs: Math.floor(fromDuration(overlap)), requestId };
+}
+
+/** What EndRotation is asked for. Throws FIELD_INVALID for an invalid time, and when it is not said. */
+export function fromEndRotationRequest({ what }: EndRotationRequestMessage): RotationEnd {
+  if (what.case === "moveEnd") {
+    return { kind: "move", endsAtMs: fromTimestamp("move_end", what.value) };
+  }
+  if (what.case === undefined || !what.value) {
+    throw fieldInvalid(what.case ?? "what", "must be one of cut_old_now (true), move_end and cancel (true)");
+  }
+  return { kind: what.case === "cutOldNow" ? "cut" : "cancel" };
 }
 
 /** What List is asked for. Throws FIELD_INVALID for an invalid type, state or time. */

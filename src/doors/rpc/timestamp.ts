@@ -21,6 +21,8 @@ export function toTimestamp(ms: number | null): Timestamp | undefined {
  * A Timestamp in Unix milliseconds, without parts of a millisecond; null when absent. Throws FIELD_INVALID outside its
  * range.
  */
+export function fromTimestamp(field: string, timestamp: Timestamp): number;
+export function fromTimestamp(field: string, timestamp: Timestamp | undefined): number | null;
 export function fromTimestamp(field: string, timestamp: Timestamp | undefined): number | null {
   if (timestamp === undefined) {
     return null;

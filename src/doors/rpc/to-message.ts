@@ -1,5 +1,6 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type KeySchema,
   type Token as TokenMessage,
   TokenSchema,
   TokenType as TokenTypeNumber,
@@ -15,7 +16,8 @@ import {
 import type { Change } from "../../authority/journal.ts";
 import type { Outcome } from "../../authority/judge.ts";
 import { keyPrefix } from "../../authority/key.ts";
-import { endOfKey, stateOf, type Token } from "../../authority/token.ts";
+import { shownKeys } from "../../authority/rotation.ts";
+import { endOfKey, type Key, stateOf, type Token } from "../../authority/token.ts";
 import type { Account } from "../../authority/token-store.ts";
 import { numberOfAccountState, numberOfAction, numberOfReason, numberOfState, numberOfType } from "./numbers.ts";
 import { toTimestamp } from "./timestamp.ts";
@@ -38,9 +40,19 @@ export function toTokenMessage(token: Token, nowMs: number): TokenMessage {
     revokeTime: toTimestamp(token.revokedAtMs),
     revokeReason: token.revokeReason,
     createdBy: token.createdBy,
+    keys: shownKeys(token, nowMs).map(toKeyMessage),
     held: token.held,
     accountState: numberOfAccountState[token.accountState],
   });
+}
+
+function toKeyMessage({ hint, issuedAtMs, endsAtMs, lastUsedAtMs }: Key): MessageInitShape<typeof KeySchema> {
+  return {
+    hint,
+    issueTime: toTimestamp(issuedAtMs),
+    endTime: toTimestamp(endsAtMs),
+    lastUseTime: toTimestamp(lastUsedAtMs),
+  };
 }
 
 /** A change as the wire has it. */

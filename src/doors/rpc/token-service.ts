@@ -7,6 +7,8 @@ import type {
   CloseAccountResponseSchema,
   CreateRequest,
   CreateResponseSchema,
+  EndRotationRequest,
+  EndRotationResponseSchema,
   FindByDigestRequest,
   FindByDigestResponseSchema,
   GetRequest,
@@ -21,6 +23,8 @@ import type {
   RevokeResponseSchema,
   RevokeTokensRequest,
   RevokeTokensResponseSchema,
+  RotateKeyRequest,
+  RotateKeyResponseSchema,
   SetHoldRequest,
   SetHoldResponseSchema,
   TokenService,
@@ -34,9 +38,11 @@ import { toDuration } from "./duration.ts";
 import {
   fromAuthenticateRequest,
   fromCreateRequest,
+  fromEndRotationRequest,
   fromListChangesRequest,
   fromListRequest,
   fromRevokeTokensRequest,
+  fromRotateKeyRequest,
   fromSubject,
 } from "./from-message.ts";
 import { toAccountMessage, toAuthenticateResponse, toChangeMessage, toTokenMessage } from "./to-message.ts";
@@ -83,6 +89,24 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
         silent: settlement.silent.map(toHolderMessage),
         acknowledgedCount: settlement.acknowledged,
       };
+    },
+
+    async rotateKey(request: RotateKeyRequest, call: Call): Promise<MessageInitShape<typeof RotateKeyResponseSchema>> {
+      const { token, key, revision } = await authority.rotateKey(callerOf(call), fromRotateKeyRequest(request));
+      call.tokenId = token.id;
+      call.revision = revision;
+      return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
+    },
+
+    async endRotation(
+      request: EndRotationRequest,
+      call: Call,
+    ): Promise<MessageInitShape<typeof EndRotationResponseSchema>> {
+      const end = fromEndRotationRequest(request);
+      const { token, revision } = await authority.endRotation(callerOf(call), request.id, end);
+      call.tokenId = token.id;
+      call.revision = revision;
+      return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
     },
 
     async setHold(request: SetHoldRequest, call: Call): Promise<MessageInitShape<typeof SetHoldResponseSchema>> {
@@ -179,6 +203,8 @@ export function createTokenService(
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
     revokeTokens: (request, { values, signal }) => methods.revokeTokens(request, callOf(values), signal),
+    rotateKey: (request, { values }) => methods.rotateKey(request, callOf(values)),
+    endRotation: (request, { values }) => methods.endRotation(request, callOf(values)),
     setHold: (request, { values }) => methods.setHold(request, callOf(values)),
     closeAccount: (request, { values }) => methods.closeAccount(request, callOf(values)),
     findByDigest: (request, { values }) => methods.findByDigest(request, callOf(values)),

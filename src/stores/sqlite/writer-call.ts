@@ -2,10 +2,14 @@ import type { ChangeContext, MadeChange, Subject } from "../../authority/journal
 import type {
   CreateOutcome,
   CreateRequestRecord,
+  EndRotationOutcome,
   HoldOutcome,
   HoldSet,
+  NewKey,
   NewToken,
   RevokeOutcome,
+  RotateOutcome,
+  RotationEnd,
   TokenFilter,
   TokenUse,
 } from "../../authority/token-store.ts";
@@ -34,6 +38,25 @@ export type RevokeMatchingCall = {
   readonly context: ChangeContext;
 };
 
+export type RotateKeyCall = {
+  readonly method: "rotateKey";
+  readonly id: string;
+  readonly key: NewKey;
+  readonly overlapMs: number;
+  readonly request: CreateRequestRecord | null;
+  readonly context: ChangeContext;
+};
+
+export type EndRotationCall = {
+  readonly method: "endRotation";
+  readonly id: string;
+  readonly end: RotationEnd;
+  readonly context: ChangeContext;
+};
+
+/** These issue a key, and are refused when the disk is nearly full. */
+export type IssuingCall = CreateCall | RotateKeyCall;
+
 export type HoldCall = {
   readonly method: "setHold";
   readonly subject: Subject;
@@ -50,14 +73,19 @@ export type CloseCall = {
 };
 
 /** While one of these waits, a key may be in the wrong hands. */
-export type UrgentCall = RevokeCall | HoldCall | CloseCall;
+export type UrgentCall = RevokeCall | EndRotationCall | HoldCall | CloseCall;
 
 /** Somebody waits for these: they go first. */
-export type ChangeCall = CreateCall | UrgentCall | RevokeMatchingCall;
+export type ChangeCall = IssuingCall | UrgentCall | RevokeMatchingCall;
 
 /** Whether the call goes before all others, and makes itself room on a full disk. */
 export function isUrgent(call: WriterCall): call is UrgentCall {
-  return call.method === "revoke" || call.method === "setHold" || call.method === "closeAccount";
+  return (
+    call.method === "revoke" ||
+    call.method === "endRotation" ||
+    call.method === "setHold" ||
+    call.method === "closeAccount"
+  );
 }
 
 /** Nobody waits for these: they go behind. */
@@ -71,6 +99,8 @@ export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
   | { readonly method: "revokeMatching"; readonly changes: readonly MadeChange[] }
+  | { readonly method: "rotateKey"; readonly outcome: RotateOutcome | null }
+  | { readonly method: "endRotation"; readonly outcome: EndRotationOutcome | null }
   | { readonly method: "setHold"; readonly outcome: HoldOutcome | null }
   | { readonly method: "closeAccount"; readonly outcome: HoldSet }
   | { readonly method: "done" }

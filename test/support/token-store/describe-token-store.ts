@@ -5,6 +5,7 @@ import { aChangeQuery, aNewToken, anyLimit, aQuery, aRequest, at, createdIn, now
 import { describeFreshness } from "./describe-freshness.ts";
 import { describeHolds } from "./describe-holds.ts";
 import { describeReads } from "./describe-reads.ts";
+import { describeRotations } from "./describe-rotations.ts";
 import { describeWrites } from "./describe-writes.ts";
 import { type OpenStore, openStoreForEach, type StoreKind, type StoreRig } from "./store-rig.ts";
 
@@ -17,6 +18,7 @@ export function describeTokenStore<Store extends OpenStore>(kind: StoreKind<Stor
     const rig = openStoreForEach(kind);
     describeReads(rig);
     describeWrites(rig);
+    describeRotations(rig);
     describeHolds(rig);
     describeFreshness(rig);
     describeClosed(rig);

@@ -160,6 +160,8 @@ export function describeWrites(rig: StoreRig): void {
       expect(again).toEqual({
         kind: "replayed",
         token: asUnused(first.token),
+        issueRevision: 1,
+        isOver: false,
         sealedKey: expect.anything(),
       });
       expect(sealedKeyIn(again)).toBe("sealed");
@@ -241,6 +243,8 @@ export function describeWrites(rig: StoreRig): void {
           revokeReason: "leaked",
           revokeRevision: 2,
         },
+        issueRevision: 1,
+        isOver: true,
         sealedKey: null,
       });
     });

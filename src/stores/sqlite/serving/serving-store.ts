@@ -102,6 +102,8 @@ export function openServingStore({ database, port, changeSignal, leases }: Servi
     create: writer.create,
     revoke: writer.revoke,
     revokeMatching: writer.revokeMatching,
+    rotateKey: writer.rotateKey,
+    endRotation: writer.endRotation,
     setHold: writer.setHold,
     closeAccount: writer.closeAccount,
     recordUses: writer.recordUses,

@@ -118,6 +118,14 @@ export function createWriterClient(port: MessagePort): WriterClient {
       const answer = await ask({ method: "revokeMatching", createRevisions, filter, reason, context });
       return answer.method === "revokeMatching" ? answer.changes : misanswered(answer);
     },
+    async rotateKey(id, key, overlapMs, request, context) {
+      const answer = await ask({ method: "rotateKey", id, key, overlapMs, request, context });
+      return answer.method === "rotateKey" ? answer.outcome : misanswered(answer);
+    },
+    async endRotation(id, end, context) {
+      const answer = await ask({ method: "endRotation", id, end, context });
+      return answer.method === "endRotation" ? answer.outcome : misanswered(answer);
+    },
     async setHold(subject, held, reason, context) {
       const answer = await ask({ method: "setHold", subject, held, reason, context });
       return answer.method === "setHold" ? answer.outcome : misanswered(answer);

@@ -41,8 +41,8 @@ function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): Write
       return { method: "failed", failure: toFailure(error) };
     }
     room.noteFull();
-    if (call.method === "create") {
-      return { method: "create", outcome: { kind: "storage_low" } };
+    if (!isUrgent(call) && call.method !== "revokeMatching") {
+      return { method: call.method, outcome: { kind: "storage_low" } };
     }
     return room.giveUpBallast() ? commitAlone(writer, room, call) : { method: "failed", failure: toFailure(error) };
   }
@@ -56,6 +56,10 @@ function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswe
       return { method: "revoke", outcome: writer.revoke(call) };
     case "revokeMatching":
       return { method: "revokeMatching", changes: writer.revokeMatching(call) };
+    case "rotateKey":
+      return { method: "rotateKey", outcome: writer.rotateKey(call, room.isLow) };
+    case "endRotation":
+      return { method: "endRotation", outcome: writer.endRotation(call) };
     case "setHold":
       return { method: "setHold", outcome: writer.setHold(call) };
     case "closeAccount":

@@ -117,11 +117,14 @@ function subjectIn(action: TakeawayAction, { token_id, account }: Fields): Subje
   return isOfAccounts && token_id === undefined && isText(account) && isAccount(account) ? { account } : null;
 }
 
-/** Only changes of keys have ends, and each of them has one at least. */
+/** Only changes of keys have ends. A rotation has none where no key was left to end. */
 function endsIn(action: TakeawayAction, ends: unknown): readonly KeyEnd[] | null {
-  const isOfKeys = action === "rotate_key" || action === "end_key" || action === "cancel_rotation";
-  if (!isOfKeys) {
-    return ends === undefined ? [] : null;
+  const mustHave = action === "end_key" || action === "cancel_rotation";
+  if (ends === undefined) {
+    return mustHave ? null : [];
+  }
+  if (!mustHave && action !== "rotate_key") {
+    return null;
   }
   if (!Array.isArray(ends) || ends.length === 0) {
     return null;

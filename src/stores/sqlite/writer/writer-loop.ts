@@ -7,7 +7,7 @@ import { isFatal } from "../sqlite-error.ts";
 import {
   type BackgroundCall,
   type ChangeCall,
-  type CreateCall,
+  type IssuingCall,
   isUrgent,
   type RevokeMatchingCall,
   type UrgentCall,
@@ -79,7 +79,7 @@ export function createWriterLoop({
   const waitingUrgent: Waiting<UrgentCall>[] = [];
   /** One a turn, so that other changes have a commit between two of them. */
   const waitingBulk: Waiting<RevokeMatchingCall>[] = [];
-  const waitingCreations: Waiting<CreateCall>[] = [];
+  const waitingToIssue: Waiting<IssuingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
   let isTurnComing = false;
@@ -90,8 +90,8 @@ export function createWriterLoop({
       waitingUrgent.push({ port, id, call });
     } else if (call.method === "revokeMatching") {
       waitingBulk.push({ port, id, call });
-    } else if (call.method === "create") {
-      waitingCreations.push({ port, id, call });
+    } else if (call.method === "create" || call.method === "rotateKey") {
+      waitingToIssue.push({ port, id, call });
     } else {
       waitingBehind.push({ port, id, call });
     }
@@ -121,7 +121,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if ([waitingUrgent, waitingBulk, waitingCreations, waitingBehind].some((waiting) => waiting.length > 0)) {
+    if ([waitingUrgent, waitingBulk, waitingToIssue, waitingBehind].some((waiting) => waiting.length > 0)) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -134,7 +134,7 @@ export function createWriterLoop({
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingBulk.splice(0, 1),
-      ...waitingCreations.splice(0, maxCallsInCommit - first.length),
+      ...waitingToIssue.splice(0, maxCallsInCommit - first.length),
     ];
     if (batch.length > 0) {
       requireInPlace();

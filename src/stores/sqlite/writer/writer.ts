@@ -8,20 +8,26 @@ import {
   hashChange,
   type JournalHead,
   type KeyEnd,
+  type KeyFacts,
   keyFacts,
   type MadeChange,
   reasonFacts,
 } from "../../../authority/journal.ts";
-import { isExpired, type StoredToken, type Token } from "../../../authority/token.ts";
+import { endsByRotation, liveKeys, planRotationEnd } from "../../../authority/rotation.ts";
+import { isExpired, type StoredToken, stateOf, type Token } from "../../../authority/token.ts";
 import {
   type CreateOutcome,
   type CreateRequestRecord,
+  type EndRotationOutcome,
   type HoldOutcome,
   type HoldSet,
   lastUsePrecisionMs,
   type MakerRefused,
+  maxKeysOfToken,
   type NewToken,
+  type Replayed,
   type RevokeOutcome,
+  type RotateOutcome,
   requestMemoryMs,
   type TokenUse,
 } from "../../../authority/token-store.ts";
@@ -36,7 +42,15 @@ import {
   toStoredToken,
   toToken,
 } from "../token-row.ts";
-import type { CloseCall, CreateCall, HoldCall, RevokeCall, RevokeMatchingCall } from "../writer-call.ts";
+import type {
+  CloseCall,
+  CreateCall,
+  EndRotationCall,
+  HoldCall,
+  RevokeCall,
+  RevokeMatchingCall,
+  RotateKeyCall,
+} from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 
 /** Changes the database. Everything but `transact` must run within it. */
@@ -49,6 +63,8 @@ export type Writer = {
   /** The newest change. */
   head(): JournalHead;
   create(call: CreateCall, isStorageLow: () => boolean): CreateOutcome;
+  rotateKey(call: RotateKeyCall, isStorageLow: () => boolean): RotateOutcome | null;
+  endRotation(call: EndRotationCall): EndRotationOutcome | null;
   revoke(call: RevokeCall): RevokeOutcome | null;
   revokeMatching(call: RevokeMatchingCall): readonly MadeChange[];
   setHold(call: HoldCall): HoldOutcome | null;
@@ -82,6 +98,7 @@ type KeyRow = {
   readonly digest: Uint8Array;
   readonly issue_revision: number;
   readonly ends_at_ms: number | null;
+  readonly end_revision: number | null;
 };
 
 type AccountRow = { readonly hold_revision: number | null; readonly close_revision: number | null };
@@ -90,6 +107,7 @@ type RequestRow = {
   readonly body_digest: Uint8Array;
   readonly sealed_slot: number | null;
   readonly token_revision: number;
+  readonly issue_revision: number;
   readonly at_ms: number;
 };
 
@@ -99,7 +117,7 @@ export function createWriter(db: Database.Database): Writer {
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
   const findRequest = db.prepare<[string, string, string], RequestRow>(
-    `SELECT body_digest, sealed_slot, token_revision, at_ms FROM create_request
+    `SELECT body_digest, sealed_slot, token_revision, issue_revision, at_ms FROM create_request
      WHERE caller = ? AND account = ? AND request_id = ?`,
   );
   const findById = db.prepare<[string], TokenRow>(`SELECT ${tokenColumns} FROM token WHERE token.id = ?`);
@@ -112,7 +130,7 @@ export function createWriter(db: Database.Database): Writer {
      WHERE token.id = ? AND token_key.issue_revision = ?`,
   );
   const findKeys = db.prepare<[number], KeyRow>(
-    `SELECT digest, issue_revision, ends_at_ms FROM token_key WHERE token_revision = ?`,
+    "SELECT digest, issue_revision, ends_at_ms, end_revision FROM token_key WHERE token_revision = ?",
   );
   const insertChange = db.prepare<
     [number, number, string, Action, number | null, string | null, string | null, Uint8Array]
@@ -163,10 +181,13 @@ export function createWriter(db: Database.Database): Writer {
     `SELECT revision FROM journal INDEXED BY journal_by_account
      WHERE account = ? AND action = 'resume' ORDER BY revision DESC LIMIT 1`,
   );
-  const findSealedKey = db.prepare<[number], { readonly sealed_slot: number }>(
-    "SELECT sealed_slot FROM create_request WHERE token_revision = ? AND sealed_slot IS NOT NULL",
+  const findSealedKeys = db.prepare<[number], Pick<RequestRow, "issue_revision"> & { readonly sealed_slot: number }>(
+    `SELECT issue_revision, sealed_slot FROM create_request
+     WHERE token_revision = ? AND sealed_slot IS NOT NULL`,
   );
-  const dropSealedKey = db.prepare<[number]>("UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ?");
+  const dropSealedKey = db.prepare<[number, number]>(
+    "UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ? AND issue_revision = ?",
+  );
   const upsertUse = db.prepare<[number, number, number]>(
     `INSERT INTO last_use (issue_revision, used_at_ms) VALUES (?, ?)
      ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms = excluded.used_at_ms
@@ -212,7 +233,28 @@ export function createWriter(db: Database.Database): Writer {
     return { revision, atMs, hash, caller, action, subject, ends, reason };
   }
 
-  function replay(row: RequestRow, request: CreateRequestRecord): CreateOutcome {
+  /** What the same caller has asked for with this id, unless it is forgotten by now. */
+  function findEarlier(request: CreateRequestRecord | null, account: string, context: ChangeContext) {
+    const row = request === null ? undefined : findRequest.get(context.caller, account, request.id);
+    return { row, isRemembered: row !== undefined && row.at_ms > context.atMs - requestMemoryMs };
+  }
+
+  function remember(
+    request: CreateRequestRecord,
+    { account, createRevision }: Pick<StoredToken, "account" | "createRevision">,
+    { caller, revision, atMs }: MadeChange,
+  ): void {
+    // Of a request that is forgotten by now. Read again: its key may have ended with this very change.
+    eraseSealedKey(findRequest.get(caller, account, request.id)?.sealed_slot ?? null);
+    const slot = sealedKeys.put(request.sealedKey);
+    insertRequest.run(caller, account, request.id, request.bodyDigest, createRevision, revision, slot, atMs);
+  }
+
+  function replay(
+    row: RequestRow,
+    request: CreateRequestRecord,
+    nowMs: number,
+  ): Replayed | { readonly kind: "request_id_reused" } {
     if (Buffer.compare(row.body_digest, request.bodyDigest) !== 0) {
       return { kind: "request_id_reused" };
     }
@@ -220,11 +262,66 @@ export function createWriter(db: Database.Database): Writer {
     if (created === undefined) {
       throw new Error(`no token has the revision ${row.token_revision} that a request names`);
     }
-    return {
-      kind: "replayed",
-      token: toToken(created),
-      sealedKey: row.sealed_slot === null ? null : sealedKeys.get(row.sealed_slot),
-    };
+    const token = toToken(created);
+    const { issue_revision: issueRevision, sealed_slot: slot } = row;
+    const isOver =
+      token.revokedAtMs !== null || !liveKeys(token, nowMs).some((key) => key.issueRevision === issueRevision);
+    const sealedKey = slot === null || isOver ? null : sealedKeys.get(slot);
+    return { kind: "replayed", token, issueRevision, sealedKey, isOver };
+  }
+
+  /** Erases the sealed keys of a token, or of these keys alone. */
+  function eraseSealedKeys(tokenRevision: number, issueRevisions: readonly number[] | null): void {
+    for (const { issue_revision, sealed_slot } of findSealedKeys.all(tokenRevision)) {
+      if (issueRevisions === null || issueRevisions.includes(issue_revision)) {
+        eraseSealedKey(sealed_slot);
+        dropSealedKey.run(tokenRevision, issue_revision);
+      }
+    }
+  }
+
+  /** Appends the change to the journal, and gives the keys their ends. */
+  function changeKeys(
+    action: "rotate_key" | "end_key" | "cancel_rotation",
+    token: Token,
+    { issued, ends }: KeyFacts,
+    context: ChangeContext,
+  ): MadeChange {
+    const digests = new Map(findKeys.all(token.createRevision).map((key) => [key.issue_revision, key.digest]));
+    const keyEnds = ends.map(({ issueRevision, endsAtMs }) => {
+      const digest = digests.get(issueRevision);
+      if (digest === undefined) {
+        throw new Error(`the token ${token.id} has no key of revision ${issueRevision}`);
+      }
+      return { digest, endsAtMs };
+    });
+    const change = appendToJournal(action, token, keyFacts({ issued, ends }), context, { ends: keyEnds });
+    if (issued !== null) {
+      insertKey.run(issued.digest, token.createRevision, change.revision, issued.keyHint);
+    }
+    for (const { digest, endsAtMs } of keyEnds) {
+      moveEnd.run(endsAtMs, endsAtMs === null ? null : change.revision, digest);
+    }
+    const ended = ends.filter(({ endsAtMs }) => endsAtMs !== null && endsAtMs <= change.atMs);
+    eraseSealedKeys(
+      token.createRevision,
+      ended.map(({ issueRevision }) => issueRevision),
+    );
+    return change;
+  }
+
+  function readAgain({ id }: Token): Token {
+    const row = findById.get(id);
+    if (row === undefined) {
+      throw new Error(`the token ${id} is gone`);
+    }
+    return toToken(row);
+  }
+
+  /** The change that gave this key the end that it has. */
+  function endRevisionOf({ createRevision }: Token, issueRevision: number): number {
+    const key = findKeys.all(createRevision).find(({ issue_revision }) => issue_revision === issueRevision);
+    return key?.end_revision ?? createRevision;
   }
 
   /** Why a bearer may not make this change; null for a service. */
@@ -307,8 +404,7 @@ export function createWriter(db: Database.Database): Writer {
   ): MadeChange {
     const change = appendToJournal("revoke", token, reasonFacts(reason), context, { reason });
     markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
-    eraseSealedKey(findSealedKey.get(token.createRevision)?.sealed_slot ?? null);
-    dropSealedKey.run(token.createRevision);
+    eraseSealedKeys(token.createRevision, null);
     return change;
   }
 
@@ -341,9 +437,9 @@ export function createWriter(db: Database.Database): Writer {
       if (state !== undefined && state.close_revision !== null) {
         return { kind: "account_closed" };
       }
-      const earlier = request === null ? undefined : findRequest.get(context.caller, token.account, request.id);
-      if (request !== null && earlier !== undefined && earlier.at_ms > context.atMs - requestMemoryMs) {
-        return replay(earlier, request);
+      const earlier = findEarlier(request, token.account, context);
+      if (request !== null && earlier.row !== undefined && earlier.isRemembered) {
+        return replay(earlier.row, request, timeOf(context));
       }
       if (isExpired(token, context.atMs)) {
         return { kind: "already_expired" };
@@ -374,22 +470,77 @@ export function createWriter(db: Database.Database): Writer {
       );
       insertKey.run(token.digest, change.revision, change.revision, token.keyHint);
       mostLive.set(token.account, (mostLive.get(token.account) ?? 0) + 1);
-      if (request !== null) {
-        eraseSealedKey(earlier?.sealed_slot ?? null);
-        insertRequest.run(
-          context.caller,
-          token.account,
-          request.id,
-          request.bodyDigest,
-          change.revision,
-          change.revision,
-          sealedKeys.put(request.sealedKey),
-          change.atMs,
-        );
-      }
       // Of an account that is not closed, something is only said while it is held.
-      const accountState = state === undefined ? "active" : "held";
-      return { kind: "created", token: asCreated(token, change, context.caller, accountState), change };
+      const created = asCreated(token, change, context.caller, state === undefined ? "active" : "held");
+      if (request !== null) {
+        remember(request, created, change);
+      }
+      return { kind: "created", token: created, change };
+    },
+
+    rotateKey({ id, key, overlapMs, request, context }, isStorageLow) {
+      const row = findById.get(id);
+      if (row === undefined) {
+        return null;
+      }
+      const token = toToken(row);
+      const refused = refusalOfMaker("rotate", token, context);
+      if (refused !== null) {
+        return refused;
+      }
+      if (token.accountState === "closed") {
+        return { kind: "account_closed" };
+      }
+      const nowMs = timeOf(context);
+      const earlier = findEarlier(request, token.account, context);
+      if (request !== null && earlier.row !== undefined && earlier.isRemembered) {
+        return replay(earlier.row, request, nowMs);
+      }
+      if (stateOf(token, nowMs) !== "active") {
+        return { kind: "token_not_active" };
+      }
+      const ends = endsByRotation(token, overlapMs, nowMs);
+      if (ends === null) {
+        return { kind: "rotation_under_way" };
+      }
+      if (token.keys.length >= maxKeysOfToken) {
+        return { kind: "key_limit_reached" };
+      }
+      if (isStorageLow()) {
+        return { kind: "storage_low" };
+      }
+      const change = changeKeys("rotate_key", token, { issued: key, ends }, context);
+      if (request !== null) {
+        remember(request, token, change);
+      }
+      return { kind: "rotated", token: readAgain(token), change };
+    },
+
+    endRotation({ id, end, context }) {
+      const row = findById.get(id);
+      if (row === undefined) {
+        return null;
+      }
+      const token = toToken(row);
+      const refused = refusalOfMaker("end_rotation", token, context);
+      if (refused !== null) {
+        return refused;
+      }
+      const nowMs = timeOf(context);
+      if (stateOf(token, nowMs) !== "active") {
+        return { kind: "token_not_active" };
+      }
+      const planned = planRotationEnd(token, end, nowMs);
+      switch (planned.kind) {
+        case "change": {
+          const change = changeKeys(planned.action, token, { issued: null, ends: planned.ends }, context);
+          return { kind: "ended", token: readAgain(token), change, revision: change.revision };
+        }
+        case "done":
+          return { kind: "ended", token, change: null, revision: endRevisionOf(token, planned.endedKey) };
+        default:
+          return planned;
+      }
     },
 
     revoke({ id, reason, context }) {
@@ -432,20 +583,14 @@ export function createWriter(db: Database.Database): Writer {
       const token = toToken(row);
       const moved = findKeys.all(token.createRevision).flatMap((key) => {
         const end = ends.find(({ digest }) => Buffer.compare(digest, key.digest) === 0);
-        return end === undefined || end.endsAtMs === key.ends_at_ms ? [] : [{ ...key, endsAtMs: end.endsAtMs }];
+        return end === undefined || end.endsAtMs === key.ends_at_ms
+          ? []
+          : [{ issueRevision: key.issue_revision, endsAtMs: end.endsAtMs }];
       });
       if (moved.length === 0) {
         return { token, change: null };
       }
-      const facts = keyFacts({
-        issued: null,
-        ends: moved.map(({ issue_revision, endsAtMs }) => ({ issueRevision: issue_revision, endsAtMs })),
-      });
-      const change = appendToJournal("end_key", token, facts, context, { ends: moved });
-      for (const { digest, endsAtMs } of moved) {
-        moveEnd.run(endsAtMs, endsAtMs === null ? null : change.revision, digest);
-      }
-      return { token, change };
+      return { token, change: changeKeys("end_key", token, { issued: null, ends: moved }, context) };
     },
 
     setHold({ subject, held, reason, context }) {
