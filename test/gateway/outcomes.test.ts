@@ -41,6 +41,9 @@ describe.each([envoyDoor, forwardAuthDoor])("what docs/outcomes.md says holds at
     authority.clock.nowMs += 1000;
     const revoked = await authority.issue();
     await authority.tokens.revoke({ id: revoked.id });
+    const rotated = await authority.issue();
+    await authority.tokens.rotateKey({ id: rotated.id, overlap: { seconds: 60n } });
+    await authority.tokens.endRotation({ id: rotated.id, what: { case: "cutOldNow", value: true } });
     const publishable = await authority.issue({ type: TokenType.PUBLISHABLE });
     const held = await authority.issue();
     await authority.tokens.setHold({ subject: { case: "tokenId", value: held.id }, held: true });
@@ -53,6 +56,7 @@ describe.each([envoyDoor, forwardAuthDoor])("what docs/outcomes.md says holds at
       KEY_MALFORMED: { key: "nonsense", words: none },
       KEY_UNKNOWN: { key: mintKey("secret", true), words: none },
       TOKEN_REVOKED: { key: revoked.key, words: none },
+      KEY_RETIRED: { key: rotated.key, words: none },
       TOKEN_EXPIRED: { key: expired.key, words: none },
       ACCOUNT_CLOSED: { key: ofClosed.key, words: none },
       TOKEN_HELD: { key: held.key, words: none },
