@@ -175,7 +175,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
 
   function close(): void {
     isClosed = true;
-    cached?.watch.close();
+    void cached?.watch.close();
     connection.close();
   }
 
@@ -264,7 +264,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
       }
       throw new UndecidedError(outcome.failure);
     }
-    const answer = answerOf(outcome.response);
+    const answer = answerOf(outcome.response, cache.standings);
     return answer === null ? null : cache.endFill(fill, answer, question);
   }
 

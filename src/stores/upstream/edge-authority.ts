@@ -25,6 +25,7 @@ export function createEdgeAuthority(upstream: Upstream): TokenAuthority {
     get: elsewhere,
     findByDigest: elsewhere,
     revoke: elsewhere,
+    revokeTokens: elsewhere,
     setHold: elsewhere,
     closeAccount: elsewhere,
     rotateKey: elsewhere,

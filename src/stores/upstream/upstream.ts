@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import {
   type AuthenticateResponse,
   TokenService,
@@ -62,6 +63,8 @@ type Asked = Partial<ReturnType<typeof asMessage>> & {
 const askTimeoutMs = 900;
 const maxAsking = 10_000;
 const lookEveryMs = 250;
+// To give the lease back, so that no revocation waits for it.
+const lastWordsMs = 250;
 // Measured for the key index: a token, and answers that are kept beside it.
 const besideBytes = 750;
 // An entry ends with its key, by the authority's clock: this machine's decides on no expiry.
@@ -119,7 +122,8 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
 
   async function askForFacts(request: AuthenticateRequest, fill: Fill): Promise<Outcome> {
     const { key } = request;
-    const answer = answerOf(await send({ key, allowedTypes: [...widestQuestion.allowedTypes], cacheRules }));
+    const response = await send({ key, allowedTypes: [...widestQuestion.allowedTypes], cacheRules });
+    const answer = answerOf(response, cache.standings);
     if (answer === null) {
       throw notUnderstood();
     }
@@ -173,7 +177,7 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
     async [Symbol.asyncDispose]() {
       isClosed = true;
       clearInterval(looking);
-      watch.close();
+      await Promise.race([watch.close(), pause(lastWordsMs)]);
       connection.close();
     },
   };

@@ -1,7 +1,8 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { AuthenticateResponse } from "../../gen/casapay/token/v1/token_service_pb.ts";
 import { decisionOf, type Refusal } from "../decision.ts";
-import { type TokenType, typeCodes } from "../token.ts";
+import { typeCodes } from "../token.ts";
+import type { Standing, Standings } from "./standings.ts";
 
 /** What the authority answers about a key to the widest question: with it every other question can be decided. */
 export type Facts = {
@@ -22,18 +23,6 @@ export type Answer = {
   readonly cacheForMs: number | null;
 };
 
-/** What many keys have in common. */
-export type Standing =
-  | { readonly kind: "refusal"; readonly reason: Refusal["reason"] }
-  | {
-      readonly kind: "principal";
-      readonly type: TokenType;
-      readonly livemode: boolean;
-      readonly permissions: readonly string[];
-      /** The permissions, and those that they cover: a permission to write covers reading. */
-      readonly covered: ReadonlySet<string>;
-    };
-
 /** No permissions, both modes, all types. */
 export const widestQuestion = { allowedTypes: Object.values(typeCodes) } as const;
 
@@ -46,29 +35,27 @@ const notFacts: ReadonlySet<Refusal["reason"]> = new Set([
 ]);
 
 /** Null for an answer that this client does not know how to decide by. */
-export function answerOf(response: AuthenticateResponse): Answer | null {
-  const facts = factsOf(response);
+export function answerOf(response: AuthenticateResponse, standings: Standings): Answer | null {
+  const facts = factsOf(response, standings);
   const { revision, cacheFor } = response;
   const cacheForMs = cacheFor === undefined ? null : durationMs(cacheFor);
   return facts === null ? null : { facts, revision: Number(revision), cacheForMs };
 }
 
 /** The same without how it is kept. */
-export function factsOf(response: AuthenticateResponse): Facts | null {
+export function factsOf(response: AuthenticateResponse, standings: Standings): Facts | null {
   const decision = decisionOf(response);
   if (decision?.kind === "principal") {
-    const { kind, tokenId, account, type, livemode, permissions, expireTime } = decision;
+    const { tokenId, account, type, livemode, permissions, expireTime } = decision;
     if (type === "unknown") {
       return null;
     }
-    const reads = permissions.filter((one) => one.endsWith(":write")).map((one) => one.replace(/write$/, "read"));
-    const covered = new Set([...permissions, ...reads]);
-    const standing = { kind, type, livemode, permissions: Object.freeze([...permissions]), covered };
+    const standing = standings.accepted(type, livemode, permissions);
     return { standing, tokenId, account, expiresAtMs: expireTime?.getTime() ?? null };
   }
   if (decision === null || notFacts.has(decision.reason)) {
     return null;
   }
-  const { kind, reason, tokenId, account } = decision;
-  return { standing: { kind, reason }, tokenId, account, expiresAtMs: null };
+  const { reason, tokenId, account } = decision;
+  return { standing: standings.refused(reason), tokenId, account, expiresAtMs: null };
 }

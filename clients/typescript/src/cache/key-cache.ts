@@ -47,10 +47,11 @@ export type Use = { readonly digest: Uint8Array; readonly ageMs: number; readonl
  * Proven keys and unknown ones are kept apart, so that a flood of unknown keys pushes out no other.
  */
 export class KeyCache {
+  /** What the facts that are kept here have in common. */
+  readonly standings = new Standings();
   readonly #clocks: Clocks;
   readonly #lease = new Lease();
   readonly #forgets = new Forgets(maxForgets);
-  readonly #standings = new Standings();
   // By four bytes of the digest, and compared with all of it.
   readonly #proven: TwoGenerations<Known>;
   readonly #unknown: TwoGenerations<Known>;
@@ -131,7 +132,7 @@ export class KeyCache {
     const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
     const known: Known = {
       digest,
-      standing: this.#standings.share(facts.standing),
+      standing: facts.standing,
       tokenId: facts.tokenId,
       account: facts.account,
       expiresAtMs: facts.expiresAtMs,
@@ -227,13 +228,15 @@ export class KeyCache {
   }
 
   #bytesOf({ standing, tokenId, account }: Known): number {
-    return entryBytes + this.#standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
+    return entryBytes + this.standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
   }
 
   #keep(entry: Known): void {
     const place = placeOf(entry.digest);
     const [map, other] = isProven(entry) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
-    other.delete(place);
+    if (other.get(place)?.digest === entry.digest) {
+      other.delete(place);
+    }
     map.set(place, entry);
   }
 }

@@ -18,6 +18,7 @@ export type WatchOptions = { readonly transport: Transport; readonly cache: KeyC
 export class Watch {
   readonly #options: WatchOptions;
   readonly #streams = new Set<WatchStream>();
+  readonly #running = new Set<Promise<void>>();
   readonly #warned = new Set<string>();
   /** The stream that was opened last, and the one whose lease is held. */
   #newest: WatchStream | null = null;
@@ -53,8 +54,8 @@ export class Watch {
     }
   }
 
-  /** Gives the lease back, so that nobody waits for it, and forgets all. */
-  close(): void {
+  /** Gives the lease back, so that nobody waits for it, and forgets all. Resolves when the authority knows. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer ?? undefined);
     this.#options.cache.endLease();
@@ -62,6 +63,7 @@ export class Watch {
       stream.release();
     }
     this.#options.cache.forgetAll();
+    await Promise.all(this.#running);
   }
 
   #open(): void {
@@ -84,10 +86,14 @@ export class Watch {
     });
     this.#streams.add(stream);
     this.#newest = stream;
-    void stream.run().then(
-      () => this.#end(stream, null),
-      (error: unknown) => this.#end(stream, error),
-    );
+    const running = stream
+      .run()
+      .then(
+        () => this.#end(stream, null),
+        (error: unknown) => this.#end(stream, error),
+      )
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
   #hold(stream: WatchStream): void {
