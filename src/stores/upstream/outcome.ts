@@ -29,7 +29,7 @@ class KeptOutcome {
 
 /**
  * The answer to the widest question, made once for as long as the key is known; null when this version does not know
- * its reason. Hot path.
+ * its reason.
  */
 export function widestOutcome(known: Known): Outcome | null {
   if (known.beside instanceof KeptOutcome) {

@@ -43,7 +43,7 @@ export type UpstreamReadings = {
 
 /** Decisions about keys from the memory of one thread of an edge, and from the authority that it asks. */
 export type Upstream = AsyncDisposable & {
-  /** Throws or rejects with UNDECIDED when the authority must be asked and does not answer. Hot path. */
+  /** Throws or rejects with UNDECIDED when the authority must be asked and does not answer. */
   authenticate(request: AuthenticateRequest): Outcome | Promise<Outcome>;
   /** What the authority answers: an edge grants no leases, so that nothing of it may be kept. */
   authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision>;
@@ -115,7 +115,7 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
   }
 
   async function ask(request: AuthenticateRequest): Promise<Outcome> {
-    // Without a lease there is nowhere to keep the answer, and nobody to report a use to: the question is asked as it is.
+    // Without a lease nothing is kept and no use is reported: the authority decides the question itself.
     const fill = cache.beginFill(request.key);
     return fill === null ? outcomeIn(await send(asMessage(request))) : await askForFacts(request, fill);
   }
