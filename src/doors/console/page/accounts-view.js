@@ -2,6 +2,7 @@ import { hrefOf } from "./address.js";
 import { field, h } from "./dom.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
+import { accountStateBadge } from "./words.js";
 
 const maxCounted = 10_000;
 
@@ -91,14 +92,14 @@ function accountTable(accounts) {
       h(
         "tr",
         null,
-        h("th", { scope: "col" }, "Account"),
+        ["Account", "State"].map((text) => h("th", { scope: "col" }, text)),
         ["Active", "Expired", "Revoked"].map((text) => h("th", { scope: "col", class: "number" }, text)),
       ),
     ),
     h(
       "tbody",
       null,
-      accounts.map(({ account, activeCount = 0, expiredCount = 0, revokedCount = 0 }) =>
+      accounts.map(({ account, state = "ACCOUNT_STATE_ACTIVE", activeCount = 0, expiredCount = 0, revokedCount = 0 }) =>
         h(
           "tr",
           null,
@@ -107,6 +108,7 @@ function accountTable(accounts) {
             { scope: "row", class: "breaks" },
             h("a", { class: "mono", href: hrefOf("tokens", { account }) }, account),
           ),
+          h("td", null, accountStateBadge(state)),
           countCell(account, "active", activeCount),
           countCell(account, "expired", expiredCount),
           countCell(account, "revoked", revokedCount),
