@@ -21,7 +21,7 @@ function temporaryDirectory(): string {
 
 export default defineConfig({
   test: {
-    // Beside its own, the pure ones of the TypeScript client's cache, which decides on keys: see suite:clients for others.
+    // Beside its own, the pure ones of the TypeScript client's cache, which decides on keys: suite:clients runs all.
     include: ["test/**/*.test.ts", "clients/typescript/test/cache/*.test.ts"],
     // Processes, not threads: the store starts worker threads of its own and holds locks that belong to a process.
     pool: "forks",

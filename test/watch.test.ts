@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
@@ -195,6 +196,19 @@ describe("refuses", () => {
     });
   });
 
+  it("fields that it does not know", async () => {
+    await using authority = await TestServer.start();
+    await using watcher = new Watcher(authority.tokens);
+    await watcher.leased();
+    const message = create(WatchRequestSchema, { sequence: 2n });
+    message.$unknown = [{ no: 99, wireType: WireType.Varint, data: Uint8Array.of(1) }];
+    watcher.send(message);
+    expect(await watcher.end()).toMatchObject({
+      code: Code.InvalidArgument,
+      rawMessage: expect.stringContaining("99"),
+    });
+  });
+
   it("to resume without a hash", async () => {
     await using authority = await TestServer.start();
     await using watcher = new Watcher(authority.tokens, {
@@ -215,7 +229,8 @@ it("uses that are reported reach last_use_time, but not where the token was revo
   authority.clock.nowMs += 10_000;
   const uses = [used, revoked].map(({ key }) => ({
     digest: digestKey(key),
-    age: { seconds: 3n, nanos: 500_000_000 },
+    // A part of a millisecond, which the store has no room for.
+    age: { seconds: 3n, nanos: 500_400_000 },
     acceptedCount: 7n,
   }));
   const usedAtMs = authority.clock.nowMs - 3500;

@@ -1,6 +1,7 @@
 import type { Scenario } from "../runner/bench-context.ts";
 import { measureBefore } from "./before.ts";
 import { measureBeside } from "./beside.ts";
+import { measureCache } from "./cache.ts";
 import { measureChanges } from "./changes.ts";
 import { measureCheck } from "./check.ts";
 import { measureClaims } from "./claims.ts";
@@ -30,6 +31,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   latency: measureLatency,
   random: measureRandom,
   check: measureCheck,
+  cache: measureCache,
   tracing: measureTracing,
   others: measureOthers,
   unknown: measureUnknown,

@@ -2,6 +2,7 @@ package tokenauthority
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -51,7 +52,18 @@ const (
 type Decision struct {
 	Principal *Principal
 	Refusal   *Refusal
+	// Source is empty where something else than a Client decided.
+	Source Source
 }
+
+// Source says whether the authority was asked, or the client decided from its cache without a call.
+type Source string
+
+// The sources. FromAuthority is also that of a text that cannot be a key, for which no call is made.
+const (
+	FromAuthority Source = "authority"
+	FromCache     Source = "cache"
+)
 
 // Principal is who acts with an accepted key, and within which bounds.
 type Principal struct {
@@ -95,10 +107,34 @@ const (
 // What cannot be a key, being empty, longer than 512 bytes, or not of printable ASCII, is refused as KeyMalformed
 // without a call.
 func (c *Client) Authenticate(ctx context.Context, key string, question Question) (Decision, error) {
-	if !mayBeKey(key) {
-		return Decision{Refusal: &Refusal{Reason: KeyMalformed}}, nil
+	if c.cache != nil {
+		if decision, ok := c.cache.decide(key, &question); ok {
+			return decision, nil
+		}
 	}
-	const rpc = "Authenticate"
+	if !mayBeKey(key) {
+		return Decision{Refusal: &Refusal{Reason: KeyMalformed}, Source: FromAuthority}, nil
+	}
+	if c.cache != nil {
+		if fill, ok := c.cache.beginFill(key, &question); ok {
+			return c.fillOrAsk(ctx, fill, key, question)
+		}
+	}
+	return c.ask(ctx, key, question)
+}
+
+// fillOrAsk has one deadline, whichever of the two answers.
+func (c *Client) fillOrAsk(ctx context.Context, begun cacheFill, key string, question Question) (Decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.settings.authenticateTimeout)
+	defer cancel()
+	decision, ok, err := c.fill(ctx, begun, key, &question)
+	if ok || err != nil {
+		return decision, err
+	}
+	return c.ask(ctx, key, question)
+}
+
+func (c *Client) ask(ctx context.Context, key string, question Question) (Decision, error) {
 	request := &tokenv1.AuthenticateRequest{
 		Key:                 key,
 		RequiredPermissions: question.Permissions,
@@ -108,18 +144,53 @@ func (c *Client) Authenticate(ctx context.Context, key string, question Question
 		isLive := question.Mode == Live
 		request.Livemode = &isLive
 	}
-	response, err := invoke(ctx, rpc, c.settings.authenticateTimeout, again, c.service.Authenticate, request)
+	response, err := c.askAuthority(ctx, request)
 	if err != nil {
 		return Decision{}, err
 	}
 	switch outcome := response.GetOutcome().(type) {
 	case *tokenv1.AuthenticateResponse_Principal:
-		return Decision{Principal: toPrincipal(outcome.Principal)}, nil
+		return Decision{Principal: toPrincipal(outcome.Principal), Source: FromAuthority}, nil
 	case *tokenv1.AuthenticateResponse_Refusal:
-		return Decision{Refusal: toRefusal(outcome.Refusal)}, nil
+		return Decision{Refusal: toRefusal(outcome.Refusal), Source: FromAuthority}, nil
 	default:
-		return Decision{}, &Error{RPC: rpc, Code: codes.Unknown, Message: "the answer has no outcome that is known here"}
+		return Decision{}, &Error{
+			RPC: authenticateRPC, Code: codes.Unknown, Message: "the answer has no outcome that is known here",
+		}
 	}
+}
+
+// fill puts the widest question, decides by its answer, and keeps the answer. False when it is not one to decide by:
+// then the question must be asked as it is.
+func (c *Client) fill(ctx context.Context, begun cacheFill, key string, question *Question) (Decision, bool, error) {
+	response, err := c.askAuthority(ctx, &tokenv1.AuthenticateRequest{
+		Key: key, AllowedTypes: allTypes, CacheRules: cacheRules,
+	})
+	if failure := (*Error)(nil); errors.As(err, &failure) {
+		// An authority that is older than the one that granted the lease knows no such question.
+		if failure.Code == codes.InvalidArgument {
+			return Decision{}, false, nil
+		}
+		return Decision{}, false, failure
+	}
+	known, ok := factsOf(response)
+	if !ok {
+		return Decision{}, false, nil
+	}
+	decision, ok := c.cache.endFill(begun, cacheAnswer{
+		facts:    known,
+		revision: response.GetRevision(),
+		cacheFor: response.GetCacheFor().AsDuration(),
+	}, question)
+	return decision, ok, nil
+}
+
+const authenticateRPC = "Authenticate"
+
+func (c *Client) askAuthority(
+	ctx context.Context, request *tokenv1.AuthenticateRequest,
+) (*tokenv1.AuthenticateResponse, error) {
+	return invoke(ctx, authenticateRPC, c.settings.authenticateTimeout, again, c.service.Authenticate, request)
 }
 
 func toPrincipal(from *tokenv1.Principal) *Principal {
@@ -138,9 +209,13 @@ func toPrincipal(from *tokenv1.Principal) *Principal {
 
 func toRefusal(from *tokenv1.Refusal) *Refusal {
 	return &Refusal{
-		Reason:             Reason(strings.TrimPrefix(from.GetReason().String(), "REFUSAL_REASON_")),
+		Reason:             reasonOf(from.GetReason()),
 		MissingPermissions: from.GetMissingPermissions(),
 		TokenID:            from.GetTokenId(),
 		Account:            from.GetAccount(),
 	}
+}
+
+func reasonOf(reason tokenv1.RefusalReason) Reason {
+	return Reason(strings.TrimPrefix(reason.String(), "REFUSAL_REASON_"))
 }

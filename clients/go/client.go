@@ -2,8 +2,9 @@
 // contract offers.
 //
 // A key that may not pass is a value, a [Refusal]. Whatever could not be decided is an [*Error], so that an outage
-// never looks like a bad key. Nothing is cached: each Authenticate asks the authority, so that a revoked key is refused
-// from the moment of its revocation.
+// never looks like a bad key. Each Authenticate asks the authority, so that a revoked key is refused from the moment of
+// its revocation. With [WithCache] a Client decides from memory, and that stays true: the authority tells it of every
+// revocation, and answers none before the Client has forgotten the key or may decide no more.
 package tokenauthority
 
 import (
@@ -50,6 +51,9 @@ type Client struct {
 	service    tokenv1.TokenServiceClient
 	settings   settings
 	stop       context.CancelFunc
+	// cache and watch are nil where the client has no cache.
+	cache *keyCache
+	watch *watch
 }
 
 type settings struct {
@@ -58,6 +62,8 @@ type settings struct {
 	keepalive           keepalive.ClientParameters
 	withoutRequestIDs   bool
 	dialOptions         []grpc.DialOption
+	hasCache            bool
+	cacheBytes          int
 }
 
 // Option changes a setting of a Client.
@@ -132,7 +138,11 @@ func Dial(address string, security Security, options ...Option) (*Client, error)
 		return nil, fmt.Errorf("tokenauthority: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	client := &Client{connection, tokenv1.NewTokenServiceClient(connection), s, stop}
+	client := &Client{connection: connection, service: tokenv1.NewTokenServiceClient(connection), settings: s, stop: stop}
+	if s.hasCache {
+		client.cache = newKeyCache(s.cacheBytes, machineClocks)
+		client.watch = startWatch(ctx, client.service, client.cache)
+	}
 	go client.keepConnected(ctx)
 	return client, nil
 }
@@ -144,11 +154,15 @@ func (s *settings) check() error {
 	case s.keepalive.Time < minKeepaliveTime || s.keepalive.Timeout <= 0:
 		return fmt.Errorf("tokenauthority: keepalive must be after %v or more, with a timeout of more than 0", minKeepaliveTime)
 	}
-	return nil
+	return s.checkCache()
 }
 
-// Close ends the connection and all calls that are under way.
+// Close ends the connection and all calls that are under way. With a cache it gives the lease back first, so that no
+// revocation waits for it, and takes up to half a second for that.
 func (c *Client) Close() error {
+	if c.watch != nil {
+		c.watch.close()
+	}
 	c.stop()
 	return c.connection.Close()
 }
@@ -159,6 +173,10 @@ func (c *Client) keepConnected(ctx context.Context) {
 	c.connection.Connect()
 	for {
 		state := c.connection.GetState()
+		if state != connectivity.Ready && c.watch != nil {
+			// Its stream may go on for as long as the connection is drained, and not longer.
+			c.watch.moveOn()
+		}
 		if state == connectivity.Idle {
 			select {
 			case <-ctx.Done():

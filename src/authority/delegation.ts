@@ -175,10 +175,10 @@ function mayDo(action: DelegatedAction, maker: StoredToken, subject: Subject): b
 type Subject = Pick<StoredToken, "id" | "account" | "livemode" | "type" | "permissions" | "expiresAtMs">;
 
 /**
- * Why the bearer of this token may not do this to the other at this time, or null when it may. A bearer may
- * always revoke its own token, whatever its permissions. The maker is the token as the bearer's key finds it; null means
- * that there is no such key. A store asks it within the transaction that makes the change: what was true when the
- * request came may not be true any more.
+ * Why the bearer of this token may not do this to the other at this time, or null when it may. A bearer may always
+ * revoke its own token, whatever its permissions. The maker is the token as the bearer's key finds it; null means that
+ * there is no such key. A store asks it within the transaction that makes the change: what was true when the request
+ * came may not be true any more.
  */
 export function makerRefusal(
   action: DelegatedAction,

@@ -90,7 +90,10 @@ export interface Freshness {
    */
   untilFresh(): Promise<void>;
 
-  /** Resolves once the mark is not fresh: at once where it is not. */
+  /**
+   * Resolves once there may be changes after the mark that this view can tell of: at once where there may be, and once
+   * the store has failed.
+   */
   untilChanged(mark: Mark): Promise<void>;
 
   /** Returns the hash of the change with this revision, or null where this view knows of no such change. */

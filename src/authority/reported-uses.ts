@@ -61,7 +61,7 @@ export function createReportedUses(
       for (const { digest, ageMs, acceptedCount } of uses) {
         accepted += acceptedCount;
         if (waiting.length < maxWaiting) {
-          waiting.push({ digest, usedAtMs: nowMs - ageMs });
+          waiting.push({ digest, usedAtMs: Math.round(nowMs - ageMs) });
         }
       }
       if (!isWorking && waiting.length > 0) {

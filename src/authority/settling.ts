@@ -18,9 +18,9 @@ export type Settled<Answer> = Answer & { readonly settlement: Settlement };
 /** The end of every change that takes away or gives back, before it is answered. */
 export type Settling = {
   /**
-   * The same operation, answered when no holder of a lease decides by what was true before the revision that it answers;
-   * null and 0 say that nothing was ever changed. A change that was made before and is asked for again waits too: who asked first
-   * may be waiting still.
+   * The same operation, answered when no holder of a lease decides by what was true before the revision that it
+   * answers; null and 0 say that nothing was ever changed. A change that was made before and is asked for again waits
+   * too: who asked first may be waiting still.
    */
   settled<Asked extends readonly unknown[], Answer extends { readonly revision: number | null }>(
     operation: (...asked: Asked) => Promise<Answer>,

@@ -21,7 +21,7 @@ const token: Token = {
   accountState: "active",
   revokeRevision: null,
   lastUsedAtMs: null,
-  keys: [],
+  keys: [{ hint: "abcd", issueRevision: 1, issuedAtMs: 1_000, endsAtMs: null, lastUsedAtMs: null }],
 };
 
 describe("the state of a token", () => {

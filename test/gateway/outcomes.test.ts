@@ -42,6 +42,9 @@ describe.each([envoyDoor, forwardAuthDoor])("what docs/outcomes.md says holds at
     const revoked = await authority.issue();
     await authority.tokens.revoke({ id: revoked.id });
     const publishable = await authority.issue({ type: TokenType.PUBLISHABLE });
+    const rotated = await authority.issue();
+    await authority.tokens.rotateKey({ id: rotated.id, overlap: { seconds: 60n } });
+    await authority.tokens.endRotation({ id: rotated.id, what: { case: "cutOldNow", value: true } });
     const held = await authority.issue();
     await authority.tokens.setHold({ subject: { case: "tokenId", value: held.id }, held: true });
     const ofHeld = await authority.issue({ account: "acct_held" });
@@ -53,6 +56,7 @@ describe.each([envoyDoor, forwardAuthDoor])("what docs/outcomes.md says holds at
       KEY_MALFORMED: { key: "nonsense", words: none },
       KEY_UNKNOWN: { key: mintKey("secret", true), words: none },
       TOKEN_REVOKED: { key: revoked.key, words: none },
+      KEY_RETIRED: { key: rotated.key, words: none },
       TOKEN_EXPIRED: { key: expired.key, words: none },
       ACCOUNT_CLOSED: { key: ofClosed.key, words: none },
       TOKEN_HELD: { key: held.key, words: none },

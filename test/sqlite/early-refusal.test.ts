@@ -13,6 +13,6 @@ it("refuses to create before the disk is full, and still revokes and replays", a
   expect(await store.create(aNewToken(), null, 10, at(2))).toEqual({ kind: "storage_low" });
   expect(await store.create(aNewToken(), null, 1, at(2))).toEqual({ kind: "limit_reached" });
   expect(await store.create(aNewToken(), aRequest("1"), 10, at(2))).toMatchObject({ kind: "replayed" });
-  expect(await store.revoke(facts.id, "", at(3))).toMatchObject({ head: { revision: 2 } });
+  expect(await store.revoke(facts.id, "", at(3))).toMatchObject({ change: { revision: 2 } });
   expect(store.isServing()).toBe(true);
 });

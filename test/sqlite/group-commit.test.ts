@@ -78,10 +78,10 @@ it("gives each call its own outcome when one breaks the transaction, and runs re
   rig.commit(old);
   const answers = rig.commit(aCreate(), aCreate({ digest: old.token.digest }), aCreate(), aRevoke(old.token.id));
   expect(answers).toMatchObject([
-    { method: "create", outcome: { kind: "created", head: { revision: 3 } } },
+    { method: "create", outcome: { kind: "created", change: { revision: 3 } } },
     { method: "failed", failure: { code: "SQLITE_CONSTRAINT_PRIMARYKEY" } },
-    { method: "create", outcome: { kind: "created", head: { revision: 4 } } },
-    { method: "revoke", outcome: { head: { revision: 2 } } },
+    { method: "create", outcome: { kind: "created", change: { revision: 4 } } },
+    { method: "revoke", outcome: { change: { revision: 2 } } },
   ]);
   expect(rig.db.prepare("SELECT count(*) AS n FROM journal").get()).toEqual({ n: 4 });
 });
@@ -128,7 +128,7 @@ it("does not wait once a call for another program that holds the database", () =
   ]);
   expect(rig.transactions()).toBe(1);
   other.close();
-  expect(rig.commit(aCreate())).toMatchObject([{ outcome: { head: { revision: 1 } } }]);
+  expect(rig.commit(aCreate())).toMatchObject([{ outcome: { change: { revision: 1 } } }]);
 });
 
 it("throws, and answers nothing, when the file turns out to be damaged", () => {

@@ -7,10 +7,14 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Token as TokenMessage } from "../gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
 import { attempt, type Outcome } from "./attempts.ts";
+import { machineClocks } from "./cache/clocks.ts";
+import { factsOf, widestQuestion } from "./cache/facts.ts";
+import { type Fill, KeyCache } from "./cache/key-cache.ts";
+import { Watch } from "./cache/watch.ts";
 import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from "./decision.ts";
 import { AuthorityError, failure, UndecidedError } from "./errors.ts";
 import {
@@ -39,6 +43,11 @@ export type CallDefaults = {
    * a sealing secret.
    */
   readonly requestIds?: boolean;
+  /**
+   * Turns the cache on: decisions from memory, without a call, for as long as the authority lets this client hold a
+   * lease. `maxMiB` bounds the memory, and is at least 1. Default: no cache.
+   */
+  readonly cache?: { readonly maxMiB: number };
 };
 
 export type ConnectOptions = TransportOptions & CallDefaults;
@@ -114,6 +123,16 @@ export type ChangePage = {
 };
 export type AccountPage = { readonly accounts: readonly Account[]; readonly nextPageToken: string };
 
+/** A revocation that counts everywhere. */
+export type Revocation = {
+  readonly token: Token;
+  readonly revision: number;
+  /** How many that decide from a cache have said that they refuse the key. */
+  readonly acknowledgedCount: number;
+  /** The identities of those that said nothing until they could decide from their cache no longer. */
+  readonly silent: readonly string[];
+};
+
 /** The token authority, as a caller sees it. Calls reject with an AuthorityError, and with nothing else. */
 export type Authority = Disposable & {
   /** Decides on a key. Rejects with an UndecidedError when there is no decision. */
@@ -124,11 +143,7 @@ export type Authority = Disposable & {
   list(filter?: TokenFilter & Paging, options?: CallOptions): Promise<TokenPage>;
   /** All pages. */
   eachToken(filter?: TokenFilter, options?: CallOptions): AsyncGenerator<Token, void>;
-  revoke(
-    id: string,
-    reason?: string,
-    options?: CallOptions,
-  ): Promise<{ readonly token: Token; readonly revision: number }>;
+  revoke(id: string, reason?: string, options?: CallOptions): Promise<Revocation>;
   /** The token whose key has this SHA-256. */
   findByDigest(digest: Uint8Array, options?: CallOptions): Promise<Token>;
   /** One page of the journal, newest first or oldest first. */
@@ -141,20 +156,26 @@ export type Authority = Disposable & {
   close(): void;
 };
 
+/** What V8's maps hold. */
+const maxCacheMiB = 8_192;
+
 /** Opens nothing yet: the first call does. `address` is HOST:PORT or unix:/PATH. */
 export function connect(address: string, options: ConnectOptions): Authority {
   return authorityOver(openConnection(address, options), options);
 }
 
 /** All that a client does, over whatever carries its calls. */
-export function authorityOver({ transport, close: closeConnection }: Connection, options: CallDefaults): Authority {
+export function authorityOver(connection: Connection, options: CallDefaults): Authority {
+  const { transport } = connection;
   const { authenticateTimeoutMs = 3_000, timeoutMs: defaultTimeoutMs = 10_000, requestIds = true } = options;
   const { method: rpc } = TokenService;
+  const cached = options.cache === undefined ? null : openCache(connection, options.cache);
   let isClosed = false;
 
   function close(): void {
     isClosed = true;
-    closeConnection();
+    cached?.watch.close();
+    connection.close();
   }
 
   async function ask<Input extends DescMessage, Output extends DescMessage>(
@@ -188,26 +209,72 @@ export function authorityOver({ transport, close: closeConnection }: Connection,
     return outcome.response;
   }
 
+  async function askAbout(key: string, question: Question, callOptions: CallOptions): Promise<Decision> {
+    if (!mayBeKey(key)) {
+      return keyMalformed;
+    }
+    const limits = { timeoutMs: authenticateTimeoutMs, ...callOptions };
+    cached?.watch.start();
+    const fill = cached?.cache.beginFill(key, question) ?? null;
+    if (cached === null || fill === null) {
+      return await askAsItIs(key, question, limits);
+    }
+    const startMs = performance.now();
+    const decision = await askForFacts(cached.cache, fill, key, question, limits);
+    const leftMs = Math.max(limits.timeoutMs - (performance.now() - startMs), 1);
+    return decision ?? (await askAsItIs(key, question, { ...limits, timeoutMs: leftMs }));
+  }
+
+  async function askAsItIs(
+    key: string,
+    { requiredPermissions = [], livemode, allowedTypes = [] }: Question,
+    limits: CallOptions,
+  ): Promise<Decision> {
+    const write = () => ({
+      key,
+      requiredPermissions: [...requiredPermissions],
+      ...(livemode === undefined ? {} : { livemode }),
+      allowedTypes: codesOf(allowedTypes, typeCodes),
+    });
+    const outcome = await ask(rpc.authenticate, write, limits);
+    if ("failure" in outcome) {
+      throw new UndecidedError(outcome.failure);
+    }
+    const decision = decisionOf(outcome.response);
+    if (decision === null) {
+      throw new UndecidedError(failure("INTERNAL", "the answer has neither principal nor refusal"));
+    }
+    return decision;
+  }
+
+  /** Null when the answer is not one to decide by: then the question must be asked as it is. */
+  async function askForFacts(
+    cache: KeyCache,
+    fill: Fill,
+    key: string,
+    question: Question,
+    limits: CallOptions,
+  ): Promise<Decision | null> {
+    const outcome = await ask(rpc.authenticate, () => ({ key, ...widestQuestion, cacheRules }), limits);
+    if ("failure" in outcome) {
+      // An authority that is older than the one that granted the lease knows no such question.
+      if (outcome.failure.code === "INVALID_ARGUMENT") {
+        return null;
+      }
+      throw new UndecidedError(outcome.failure);
+    }
+    const { response } = outcome;
+    const facts = factsOf(response);
+    if (facts === null) {
+      return null;
+    }
+    const cacheForMs = response.cacheFor === undefined ? null : durationMs(response.cacheFor);
+    return cache.endFill(fill, { facts, revision: Number(response.revision), cacheForMs }, question);
+  }
+
   const authority: Authority = {
-    async authenticate(key, { requiredPermissions = [], livemode, allowedTypes = [] } = {}, callOptions = {}) {
-      if (!mayBeKey(key)) {
-        return keyMalformed;
-      }
-      const write = () => ({
-        key,
-        requiredPermissions: [...requiredPermissions],
-        ...(livemode === undefined ? {} : { livemode }),
-        allowedTypes: codesOf(allowedTypes, typeCodes),
-      });
-      const outcome = await ask(rpc.authenticate, write, { timeoutMs: authenticateTimeoutMs, ...callOptions });
-      if ("failure" in outcome) {
-        throw new UndecidedError(outcome.failure);
-      }
-      const decision = decisionOf(outcome.response);
-      if (decision === null) {
-        throw new UndecidedError(failure("INTERNAL", "the answer has neither principal nor refusal"));
-      }
-      return decision;
+    async authenticate(key, question = {}, callOptions = {}) {
+      return cached?.cache.decide(key, question) ?? (await askAbout(key, question, callOptions));
     },
 
     async create(
@@ -255,7 +322,13 @@ export function authorityOver({ transport, close: closeConnection }: Connection,
 
     async revoke(id, reason = "", callOptions = {}) {
       const response = await manage(rpc.revoke, () => ({ id, reason }), callOptions);
-      return { token: tokenIn(response), revision: Number(response.revision) };
+      const { revision, acknowledgedCount, silent } = response;
+      return {
+        token: tokenIn(response),
+        revision: Number(revision),
+        acknowledgedCount,
+        silent: silent.map(({ identity }) => identity),
+      };
     },
 
     async findByDigest(digest, callOptions = {}) {
@@ -308,6 +381,19 @@ export function authorityOver({ transport, close: closeConnection }: Connection,
     [Symbol.dispose]: close,
   };
   return authority;
+}
+
+/** The version of the rules in cache/decide.ts, by which the authority knows whether its answers may be kept. */
+const cacheRules = 1;
+
+function openCache({ transport, onLeave }: Connection, { maxMiB }: { readonly maxMiB: number }) {
+  if (!(maxMiB >= 1 && maxMiB <= maxCacheMiB)) {
+    throw new TypeError(`cache.maxMiB must be 1 to ${maxCacheMiB}`);
+  }
+  const cache = new KeyCache(maxMiB * 2 ** 20, machineClocks);
+  const watch = new Watch({ transport, cache, clocks: machineClocks });
+  onLeave(() => watch.moveOn());
+  return { cache, watch };
 }
 
 /** Goes through pages to the last: an empty one may have another after it. */

@@ -25,7 +25,7 @@ export function createFakeAuthority({ now = () => new Date() }: FakeOptions = {}
   const service = createFakeService(now, () => state.isDown);
   const transport = createRouterTransport(({ service: add }) => add(TokenService, service));
   const timeouts = { authenticateTimeoutMs: 100, timeoutMs: 100 };
-  const authority = authorityOver({ transport, close: () => {} }, timeouts);
+  const authority = authorityOver({ transport, close: () => {}, onLeave: () => {} }, timeouts);
   return Object.defineProperty(authority, "isDown", {
     get: () => state.isDown,
     set: (isDown: boolean) => {

@@ -7,6 +7,7 @@ export type {
   ConnectOptions,
   NewToken,
   Paging,
+  Revocation,
   TokenFilter,
   TokenPage,
 } from "./authority.ts";

@@ -14,6 +14,8 @@ export type SessionOptions = {
   readonly openSocket: () => Socket;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
+  /** The path of streams that stay open while nobody waits for them. */
+  readonly backgroundPath: string;
 };
 
 /** The connection ended, or could not be had: nothing was answered. */
@@ -21,6 +23,8 @@ export class ConnectionLost extends Error {
   override readonly name = "ConnectionLost";
 }
 
+/** What a background stream has to end in good order when the client closes. */
+const lastWordsMs = 250;
 /** From the first packet of a connection to the end of its TLS handshake. */
 const connectTimeoutMs = 5_000;
 
@@ -37,6 +41,7 @@ export class Sessions {
   readonly #options: SessionOptions;
   readonly #all = new Set<Session>();
   #current: Session | null = null;
+  #onLeave: () => void = () => {};
 
   constructor(options: SessionOptions) {
     this.authority = options.origin;
@@ -55,7 +60,8 @@ export class Sessions {
       const session = this.#current;
       await session.connected;
       if (session.isUsable) {
-        return session.request({ ...headers, ":method": method, ":path": path }, options);
+        const isBackground = path === this.#options.backgroundPath;
+        return session.request({ ...headers, ":method": method, ":path": path }, options, isBackground);
       }
       this.#leave(session);
     }
@@ -67,16 +73,24 @@ export class Sessions {
     }
   }
 
-  /** Ends all sessions, and the requests on them. */
+  /** Whoever is told of a session that takes no more requests, while those on it go on. */
+  onLeave(listener: () => void): void {
+    this.#onLeave = listener;
+  }
+
+  /** Ends all sessions, and the requests on them. Background streams may say a last word. */
   close(): void {
     for (const session of this.#all) {
-      session.destroy(new ConnectionLost("the client is closed"));
+      session.end(new ConnectionLost("the client is closed"));
     }
   }
 
   #open(): Session {
     const session = new Session(this.#options, {
-      onLeave: () => this.#leave(session),
+      onLeave: () => {
+        this.#leave(session);
+        this.#onLeave();
+      },
       onEnd: () => this.#all.delete(session),
     });
     this.#all.add(session);
@@ -102,7 +116,9 @@ class Session {
   readonly connected: Promise<void>;
   readonly #session: ClientHttp2Session;
   readonly #options: SessionOptions;
-  #streams = 0;
+  /** Background streams do not count. */
+  readonly #streams = new Set<ClientHttp2Stream>();
+  #backgroundStreams = 0;
   #heardAtMs = performance.now();
   #timer: NodeJS.Timeout;
 
@@ -129,7 +145,7 @@ class Session {
     });
     this.#session.once("goaway", () => {
       onLeave();
-      if (this.#streams === 0) {
+      if (this.#streams.size + this.#backgroundStreams === 0) {
         this.#session.destroy();
       }
     });
@@ -146,12 +162,23 @@ class Session {
     return !this.#session.closed && !this.#session.destroyed;
   }
 
-  request(headers: OutgoingHttpHeaders, options: ClientSessionRequestOptions): ClientHttp2Stream {
+  request(
+    headers: OutgoingHttpHeaders,
+    options: ClientSessionRequestOptions,
+    isBackground: boolean,
+  ): ClientHttp2Stream {
     const stream = this.#session.request(headers, options);
-    this.#streams += 1;
+    if (isBackground) {
+      this.#backgroundStreams += 1;
+      stream.once("close", () => {
+        this.#backgroundStreams -= 1;
+      });
+      return stream;
+    }
+    this.#streams.add(stream);
     this.#holdProcess();
     stream.once("close", () => {
-      this.#streams -= 1;
+      this.#streams.delete(stream);
       this.#holdProcess();
     });
     return stream;
@@ -163,6 +190,21 @@ class Session {
     }
   }
 
+  /** Ends the requests at once, and itself as soon as its background streams have ended, which must be soon. */
+  end(error: Error): void {
+    if (this.#backgroundStreams === 0) {
+      this.destroy(error);
+      return;
+    }
+    for (const stream of this.#streams) {
+      stream.destroy(error);
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.destroy(error), lastWordsMs);
+    this.#session.ref();
+    this.#session.close();
+  }
+
   destroy(error: Error): void {
     this.#session.destroy(error, constants.NGHTTP2_CANCEL);
   }
@@ -172,7 +214,7 @@ class Session {
     if (this.#session.destroyed) {
       return;
     }
-    if (this.#streams > 0) {
+    if (this.#streams.size > 0) {
       this.#session.ref();
     } else {
       this.#session.unref();

@@ -3,6 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext } from "node:tls";
 import type { Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
 import { Sessions } from "./sessions.ts";
 
 /** Where certificates are: the path of a PEM file, which is read again for each new connection, or its bytes. */
@@ -43,6 +44,8 @@ export type Connection = {
   readonly transport: Transport;
   /** Ends it, and the calls on it. */
   readonly close: () => void;
+  /** Whoever is told when a connection takes no more calls, while those on it go on. */
+  readonly onLeave: (listener: () => void) => void;
 };
 
 /** Throws a TypeError for an address or security that makes no sense, and what reading certificates throws. */
@@ -60,6 +63,7 @@ export function openConnection(address: string, { security, keepalive = {} }: Tr
     openSocket: open,
     pingIntervalMs: intervalMs,
     pingTimeoutMs: keepalive.timeoutMs ?? 10_000,
+    backgroundPath: `/${TokenService.typeName}/${TokenService.method.watch.name}`,
   });
   return {
     transport: createGrpcTransport({
@@ -69,6 +73,7 @@ export function openConnection(address: string, { security, keepalive = {} }: Tr
       acceptCompression: [],
     }),
     close: () => sessions.close(),
+    onLeave: (listener) => sessions.onLeave(listener),
   };
 }
 

@@ -71,7 +71,8 @@ export type Operations = Readonly<
 
 const overlapParameter = "expire_current_key_in_minutes";
 const minuteMs = 60_000;
-// For one account. A rotation counts as a creation. Revocations and ends are not counted: a leaked key must go, however often its holder has asked.
+// For one account. A rotation counts as a creation. Revocations and ends are not counted: a leaked key must go, however
+// often its holder has asked.
 const creationsPerSecond = 25;
 const readsPerSecond = 100;
 // More than the requests of one account that may be under way.

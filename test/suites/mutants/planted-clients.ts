@@ -1,6 +1,7 @@
 /** Small bugs in the cache of the TypeScript client, each with the tests that must go red when it is planted. */
 const folder = "clients/typescript/src/cache";
 const tests = ["clients/typescript/test/cache/key-cache.test.ts"];
+const watchTests = ["clients/typescript/test/cache/watch.test.ts"];
 
 export const plantedClients = [
   {
@@ -54,8 +55,8 @@ export const plantedClients = [
   {
     name: "a client counts from an answer's arrival how long it may be kept",
     file: `${folder}/key-cache.ts`,
-    from: "const untilMs = begunAtMs +",
-    to: "const untilMs = Math.max(begunAtMs, this.#clocks.monotonicMs()) +",
+    from: "const untilMs = Math.floor(begunAtMs +",
+    to: "const untilMs = Math.floor(this.#clocks.monotonicMs() +",
     tests,
   },
   {
@@ -115,10 +116,62 @@ export const plantedClients = [
     tests,
   },
   {
+    name: "a client counts its lease from the moment that the Lease comes",
+    file: `${folder}/watch-stream.ts`,
+    from: "cache.grant(asked, ",
+    to: "cache.grant(momentOf(this.#options.clocks), ",
+    tests: watchTests,
+  },
+  {
+    name: "a client acknowledges a change of several keys with the first of them",
+    file: `${folder}/watch-stream.ts`,
+    from: "if (!more) {",
+    to: "if (!more || revision > 0n) {",
+    tests: watchTests,
+  },
+  {
+    name: "a client takes a lease that it has given back",
+    file: `${folder}/watch-stream.ts`,
+    from: "asked === undefined || this.#isEnded",
+    to: "asked === undefined",
+    tests: watchTests,
+  },
+  {
+    name: "a client passes over an event that it does not know",
+    file: `${folder}/watch-stream.ts`,
+    from: `      default:
+        throw this.#unknown();
+    }
+  }`,
+    to: `      default:
+        break;
+    }
+  }`,
+    tests: watchTests,
+  },
+  {
+    name: "a client keeps what it had when it begins anew",
+    file: `${folder}/watch.ts`,
+    from: `      cache.forgetAll();
+    }
+    const stream`,
+    to: `      cache.isHeld();
+    }
+    const stream`,
+    tests: watchTests,
+  },
+  {
+    name: "a client gives its lease back before it has another",
+    file: `${folder}/watch.ts`,
+    from: "if (this.#newest !== null && this.#newest === this.#holder) {",
+    to: "if (this.#newest !== null && this.#newest === this.#holder) {\n      this.#options.cache.endLease();\n      this.#newest.release();",
+    tests: watchTests,
+  },
+  {
     name: "a client lets a test key pass for a live one",
     file: `${folder}/decide.ts`,
-    from: "livemode !== undefined && livemode !== facts.livemode",
-    to: "livemode === false && livemode !== facts.livemode",
+    from: "livemode !== undefined && livemode !== standing.livemode",
+    to: "livemode === false && livemode !== standing.livemode",
     tests: ["clients/typescript/test/cache/decide.test.ts"],
   },
   {

@@ -52,8 +52,8 @@ export const plantedWatch = [
   {
     name: "a thread says only after its first look for changes that it has holders",
     file: "src/authority/watching.ts",
-    from: "    if (told === null) {\n",
-    to: "    catchUp();\n    freshness.isFresh = () => true;\n    if (told === null) {\n",
+    from: "      told = nobodyYet;\n    }\n    catchUp();\n",
+    to: "      told = nobodyYet;\n    } else {\n      catchUp();\n    }\n",
     tests: ["test/authority/watching.test.ts"],
   },
   {

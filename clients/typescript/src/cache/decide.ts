@@ -12,30 +12,38 @@ const typesByDefault: readonly TokenType[] = ["secret", "restricted"];
  * authority would answer that the question is at fault. Hot path.
  */
 export function decide(facts: Facts, question: Question, source: DecisionSource): Decision | null {
+  const { standing, tokenId, account } = facts;
   const { requiredPermissions = none, livemode, allowedTypes = none } = question;
-  const look = hasForm(question)
-    ? lookAt(requiredPermissions, facts.kind === "principal" ? facts.covered : null)
-    : "malformed";
+  const covered = standing.kind === "principal" ? standing.covered : null;
+  const look = hasForm(question) ? lookAt(requiredPermissions, covered) : "malformed";
   if (look === "malformed") {
     return null;
   }
-  if (facts.kind === "refusal") {
-    const { kind, reason, missingPermissions, tokenId, account } = facts;
-    return { kind, reason, missingPermissions, tokenId, account, source };
+  if (standing.kind === "refusal") {
+    return { kind: "refusal", reason: standing.reason, missingPermissions: none, tokenId, account, source };
   }
-  if (livemode !== undefined && livemode !== facts.livemode) {
+  if (livemode !== undefined && livemode !== standing.livemode) {
     return refuse(facts, "LIVEMODE_MISMATCH", none, source);
   }
-  if (!(allowedTypes.length === 0 ? typesByDefault : allowedTypes).includes(facts.type)) {
+  if (!(allowedTypes.length === 0 ? typesByDefault : allowedTypes).includes(standing.type)) {
     return refuse(facts, "TYPE_NOT_ALLOWED", none, source);
   }
-  if (look === "missing" && facts.type !== "secret") {
-    const missing = requiredPermissions.filter((permission) => !facts.covered.has(permission));
+  if (look === "missing" && standing.type !== "secret") {
+    const missing = requiredPermissions.filter((permission) => !standing.covered.has(permission));
     return refuse(facts, "INSUFFICIENT_PERMISSIONS", missing, source);
   }
-  const { kind, tokenId, account, type, permissions, expiresAtMs } = facts;
-  const expireTime = expiresAtMs === null ? null : new Date(expiresAtMs);
-  return { kind, tokenId, account, type, livemode: facts.livemode, permissions, expireTime, source };
+  const { kind, type, permissions } = standing;
+  const expireTime = facts.expiresAtMs === null ? null : new Date(facts.expiresAtMs);
+  return {
+    kind,
+    tokenId: tokenId ?? "",
+    account: account ?? "",
+    type,
+    livemode: standing.livemode,
+    permissions,
+    expireTime,
+    source,
+  };
 }
 
 /** Whether the authority would decide on it, and not answer that the question is at fault. */

@@ -1,17 +1,31 @@
 import type { AuthenticateResponse } from "../../gen/casapay/token/v1/token_service_pb.ts";
-import { decisionOf, type Principal, type Refusal } from "../decision.ts";
-import type { TokenType } from "../token.ts";
+import { decisionOf, type Refusal } from "../decision.ts";
+import { type TokenType, typeCodes } from "../token.ts";
 
 /** What the authority answers about a key to the widest question: with it every other question can be decided. */
-export type Facts =
-  | (Omit<Principal, "type" | "expireTime" | "source"> & {
+export type Facts = {
+  readonly standing: Standing;
+  /** Null where no token is known. */
+  readonly tokenId: string | null;
+  readonly account: string | null;
+  /** Unix milliseconds: a Date could be set by its reader. */
+  readonly expiresAtMs: number | null;
+};
+
+/** What many keys have in common. */
+export type Standing =
+  | { readonly kind: "refusal"; readonly reason: Refusal["reason"] }
+  | {
+      readonly kind: "principal";
       readonly type: TokenType;
-      /** Unix milliseconds: a Date could be set by its reader. */
-      readonly expiresAtMs: number | null;
+      readonly livemode: boolean;
+      readonly permissions: readonly string[];
       /** The permissions, and those that they cover: a permission to write covers reading. */
       readonly covered: ReadonlySet<string>;
-    })
-  | Omit<Refusal, "source">;
+    };
+
+/** No permissions, both modes, all types. */
+export const widestQuestion = { allowedTypes: Object.values(typeCodes) } as const;
 
 /** Reasons that depend on what was asked, or that this client does not know: none answers the widest question. */
 const notFacts: ReadonlySet<Refusal["reason"]> = new Set([
@@ -29,36 +43,14 @@ export function factsOf(response: AuthenticateResponse): Facts | null {
     if (type === "unknown") {
       return null;
     }
-    const expiresAtMs = expireTime?.getTime() ?? null;
-    return { kind, tokenId, account, type, livemode, expiresAtMs, ...grantOf(permissions) };
+    const reads = permissions.filter((one) => one.endsWith(":write")).map((one) => one.replace(/write$/, "read"));
+    const covered = new Set([...permissions, ...reads]);
+    const standing = { kind, type, livemode, permissions: Object.freeze([...permissions]), covered };
+    return { standing, tokenId, account, expiresAtMs: expireTime?.getTime() ?? null };
   }
   if (decision === null || notFacts.has(decision.reason)) {
     return null;
   }
-  const { reason, tokenId, account } = decision;
-  return { kind: "refusal", reason, missingPermissions: none, tokenId, account };
-}
-
-const none: readonly string[] = Object.freeze([]);
-
-type Grant = { readonly permissions: readonly string[]; readonly covered: ReadonlySet<string> };
-
-/** Grants that were made lately, by their permissions: most keys have one of a few. */
-const grants = new Map<string, Grant>();
-const maxGrants = 1_000;
-
-function grantOf(permissions: readonly string[]): Grant {
-  const name = permissions.join(" ");
-  const known = grants.get(name);
-  if (known !== undefined) {
-    return known;
-  }
-  const reads = permissions.filter((one) => one.endsWith(":write")).map((one) => one.replace(/write$/, "read"));
-  const covered: ReadonlySet<string> = new Set([...permissions, ...reads]);
-  const grant = { permissions: Object.freeze([...permissions]), covered };
-  if (grants.size >= maxGrants) {
-    grants.clear();
-  }
-  grants.set(name, grant);
-  return grant;
+  const { kind, reason, tokenId, account } = decision;
+  return { standing: { kind, reason }, tokenId, account, expiresAtMs: null };
 }

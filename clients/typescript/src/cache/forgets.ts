@@ -40,7 +40,7 @@ export class Forgets {
     this.#remember(nameOf(account), revision);
   }
 
-  /** Whether an answer about the key that is true at this revision may be kept. The account is null where none is known. */
+  /** Whether an answer of this revision about the key may be kept. The account is null where none is known. */
   allow(digest: string, account: string | null, revision: number): boolean {
     return (
       this.#floor !== null &&

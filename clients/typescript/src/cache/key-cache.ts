@@ -5,6 +5,7 @@ import { decide, isDecidable } from "./decide.ts";
 import type { Facts } from "./facts.ts";
 import { Forgets } from "./forgets.ts";
 import { Lease } from "./lease.ts";
+import { Standings } from "./standings.ts";
 import { TwoGenerations } from "./two-generations.ts";
 
 /** No key is longer, by far. */
@@ -14,15 +15,15 @@ const maxForgets = 65_536;
 /** Uses that were not reported yet are kept for so many keys, and then lost. */
 const maxUsedKeys = 65_536;
 // Measured, with what V8 and its maps take beside the texts.
-const entryBytes = 360;
-const permissionBytes = 48;
+const entryBytes = 250;
 
-/** What is kept of a key: its SHA-256 and what the authority said. Never the key. */
-type Entry = {
+/**
+ * What is kept of a key: its SHA-256 and what the authority said. Never the key. One flat object, with times in whole
+ * milliseconds of the monotonic clock: V8 keeps such numbers without objects of their own.
+ */
+type Entry = Facts & {
   /** 32 characters, one a byte. */
   readonly digest: string;
-  readonly facts: Facts;
-  /** On the monotonic clock. */
   readonly untilMs: number;
   acceptedCount: number;
   usedAtMs: number;
@@ -55,6 +56,7 @@ export class KeyCache {
   readonly #clocks: Clocks;
   readonly #lease = new Lease();
   readonly #forgets = new Forgets(maxForgets);
+  readonly #standings = new Standings();
   // By four bytes of the digest, and compared with all of it.
   readonly #proven: TwoGenerations<Entry>;
   readonly #unknown: TwoGenerations<Entry>;
@@ -63,6 +65,7 @@ export class KeyCache {
 
   constructor(maxBytes: number, clocks: Clocks) {
     this.#clocks = clocks;
+    const bytesOf = (entry: Entry) => this.#bytesOf(entry);
     this.#proven = new TwoGenerations((maxBytes * 7) / 8, bytesOf);
     this.#unknown = new TwoGenerations(maxBytes / 8, bytesOf);
   }
@@ -83,7 +86,7 @@ export class KeyCache {
     if (found?.digest !== digest || nowMs >= found.untilMs) {
       return null;
     }
-    const decision = decide(found.facts, question, "cache");
+    const decision = decide(found, question, "cache");
     if (decision?.kind === "principal") {
       this.#note(found, nowMs);
     }
@@ -118,9 +121,11 @@ export class KeyCache {
     question: Question,
   ): Decision | null {
     const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
-    const untilMs = begunAtMs + Math.min(cacheForMs ?? 0, mostMs);
-    const entry: Entry = { digest, facts, untilMs, acceptedCount: 0, usedAtMs: 0 };
-    if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, facts.account, revision)) {
+    const untilMs = Math.floor(begunAtMs + Math.min(cacheForMs ?? 0, mostMs));
+    const { tokenId, account, expiresAtMs } = facts;
+    const standing = this.#standings.share(facts.standing);
+    const entry: Entry = { digest, standing, tokenId, account, expiresAtMs, untilMs, acceptedCount: 0, usedAtMs: 0 };
+    if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, account, revision)) {
       this.#keep(entry);
     }
     const decision = decide(facts, question, "authority");
@@ -131,7 +136,7 @@ export class KeyCache {
     return decision;
   }
 
-  /** Every change after this revision will be told. Only the first time, or after all was forgotten, it means anything. */
+  /** From now on every change after this revision is told. Says something new only once after all was forgotten. */
   beginForgets(revision: number): void {
     this.#forgets.begin(revision);
   }
@@ -157,7 +162,7 @@ export class KeyCache {
   /** A change after which every key of this account may be decided on differently. */
   forgetAccount(account: string, revision: number): void {
     this.#forgets.account(account, revision);
-    this.#proven.deleteWhere(({ facts }) => facts.account === account);
+    this.#proven.deleteWhere((entry) => entry.account === account);
   }
 
   /** Gives up the lease and all that is kept. Nothing is kept again before `beginForgets`. */
@@ -202,12 +207,16 @@ export class KeyCache {
       this.#used.push(entry);
     }
     entry.acceptedCount += 1;
-    entry.usedAtMs = nowMs;
+    entry.usedAtMs = Math.floor(nowMs);
+  }
+
+  #bytesOf({ standing, tokenId, account }: Entry): number {
+    return entryBytes + this.#standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
   }
 
   #keep(entry: Entry): void {
     const place = placeOf(entry.digest);
-    const [map, other] = isProven(entry.facts) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
+    const [map, other] = isProven(entry) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
     other.delete(place);
     map.set(place, entry);
   }
@@ -227,15 +236,4 @@ function placeOf(digest: string): number {
 /** A token has this key, dead or alive. */
 function isProven({ tokenId }: Facts): boolean {
   return tokenId !== null;
-}
-
-function bytesOf({ facts }: Entry): number {
-  const permissions = facts.kind === "principal" ? facts.permissions : [];
-  return (
-    permissions.reduce((sum, permission) => sum + permissionBytes + permission.length, entryBytes) + textBytes(facts)
-  );
-}
-
-function textBytes({ tokenId, account }: Facts): number {
-  return (tokenId?.length ?? 0) + (account?.length ?? 0);
 }

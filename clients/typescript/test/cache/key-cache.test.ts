@@ -9,13 +9,15 @@ const anything: Question = {};
 const leaseMs = 2_000;
 
 const restricted: Facts = {
-  kind: "principal",
+  standing: {
+    kind: "principal",
+    type: "restricted",
+    livemode: true,
+    permissions: ["charges:write"],
+    covered: new Set(["charges:read", "charges:write"]),
+  },
   tokenId: "tok_acct_1",
   account: "acct_1",
-  type: "restricted",
-  livemode: true,
-  permissions: ["charges:write"],
-  covered: new Set(["charges:read", "charges:write"]),
   expiresAtMs: null,
 };
 
@@ -51,7 +53,7 @@ function principal(account = "acct_1"): Facts {
 
 function refused(reason: "TOKEN_REVOKED" | "KEY_UNKNOWN"): Facts {
   const whose = reason === "KEY_UNKNOWN" ? { tokenId: null, account: null } : { tokenId: "tok_1", account: "acct_1" };
-  return { kind: "refusal", reason, missingPermissions: [], ...whose };
+  return { standing: { kind: "refusal", reason }, expiresAtMs: null, ...whose };
 }
 
 /** Puts the widest question to an authority that answers at once. */

@@ -1417,7 +1417,8 @@ export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
    * Everything up to this revision is applied to the caller's cache.
    *
    * In the first message it says where to resume: 0 for an empty cache, otherwise the revision of the last Lease or
-   * Reset that the caller was sent, on whichever stream. Later, it is never above the newest revision that was sent.
+   * Reset that the caller was sent, on whichever stream. Later, a revision above the newest that was sent on this
+   * stream counts as that one.
    *
    * @generated from field: int64 applied_revision = 2;
    */

@@ -141,8 +141,8 @@ const laterChangesSql = `SELECT revision, action, facts FROM journal INDEXED BY 
 
 /**
  * Checks the chain of the journal, each change against its token, each token, key and account against its changes, and,
- * when a head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes nothing;
- * a server may run beside it.
+ * when a head is given, that the journal still holds it. Answers the newest change, or the first fault. Changes
+ * nothing; a server may run beside it.
  */
 export function verifyJournal(
   directory: string,

@@ -82,7 +82,10 @@ export function toJournalLine(fields: Fields): JournalLine | null {
   if (revision === 0) {
     return isText(authority) ? { after: 0, revision, hash, takeaway: null, authority } : null;
   }
-  const isFromLog = isWhole(after) && after < revision;
+  const isFromLog = after !== undefined;
+  if (isFromLog && !(isWhole(after) && after < revision)) {
+    return null;
+  }
   const action = actionOf(fields, isFromLog);
   // The hash of what older releases would take for something else has another name.
   const mustBeHead = action !== null && action !== "create" && action !== "revoke" && action !== "attest";

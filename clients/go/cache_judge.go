@@ -1,0 +1,121 @@
+package tokenauthority
+
+import (
+	"slices"
+	"strings"
+
+	tokenv1 "casapay.com/tokenauthority/gen/casapay/token/v1"
+)
+
+const (
+	// cacheRules is the version of the rules in this file, by which the authority knows whether its answers may be kept.
+	cacheRules        = 1
+	maxPermissions    = 16
+	maxResourceLength = 63
+	insufficient      = tokenv1.RefusalReason_REFUSAL_REASON_INSUFFICIENT_PERMISSIONS
+	otherMode         = tokenv1.RefusalReason_REFUSAL_REASON_LIVEMODE_MISMATCH
+	otherType         = tokenv1.RefusalReason_REFUSAL_REASON_TYPE_NOT_ALLOWED
+)
+
+var allTypes = []TokenType{Secret, Publishable, Restricted}
+
+// verdict is the reason of a refusal, or 0 for a key that may pass.
+type verdict struct {
+	reason  tokenv1.RefusalReason
+	missing []string
+}
+
+// judge decides as the authority would: held by clients/vectors/decisions.json, which its own rules write. False where
+// the authority would answer that the question is at fault. Hot path.
+func (f *facts) judge(question *Question) (verdict, bool) {
+	look := question.lookAt(f.grant)
+	switch {
+	case look == permissionsMalformed || !question.hasKnownTypes():
+		return verdict{}, false
+	case f.reason != 0:
+		return verdict{reason: f.reason}, true
+	case question.Mode != AnyMode && (question.Mode == Live) != f.livemode:
+		return verdict{reason: otherMode}, true
+	case !question.allows(f.tokenType):
+		return verdict{reason: otherType}, true
+	case look == permissionsMissing && f.tokenType != Secret:
+		return verdict{insufficient, f.grant.missing(question.Permissions)}, true
+	default:
+		return verdict{}, true
+	}
+}
+
+// isDecidable is whether the authority would decide on it, and not answer that the question is at fault.
+func (q *Question) isDecidable() bool {
+	return q.hasKnownTypes() && q.lookAt(nil) != permissionsMalformed
+}
+
+func (q *Question) hasKnownTypes() bool {
+	for _, of := range q.Types {
+		if !isTokenType(of) {
+			return false
+		}
+	}
+	return true
+}
+
+func (q *Question) allows(of TokenType) bool {
+	if len(q.Types) == 0 {
+		return of != Publishable
+	}
+	return slices.Contains(q.Types, of)
+}
+
+type look int
+
+const (
+	permissionsCovered look = iota
+	permissionsMissing
+	permissionsMalformed
+)
+
+// lookAt: what is covered is well-formed too, so that only the rest must be looked at. Hot path.
+func (q *Question) lookAt(given *grant) look {
+	if len(q.Permissions) > maxPermissions {
+		return permissionsMalformed
+	}
+	found := permissionsCovered
+	for _, permission := range q.Permissions {
+		if given.covers(permission) {
+			continue
+		}
+		if !isPermission(permission) {
+			return permissionsMalformed
+		}
+		found = permissionsMissing
+	}
+	return found
+}
+
+func (g *grant) covers(permission string) bool {
+	if g == nil {
+		return false
+	}
+	_, covered := g.covered[permission]
+	return covered
+}
+
+func (g *grant) missing(required []string) []string {
+	return slices.DeleteFunc(slices.Clone(required), g.covers)
+}
+
+// isPermission is whether the text is resource:read or resource:write.
+func isPermission(text string) bool {
+	resource, action, _ := strings.Cut(text, ":")
+	if resource == "" || len(resource) > maxResourceLength || action != "read" && action != "write" {
+		return false
+	}
+	for i := range len(resource) {
+		isLetter := 'a' <= resource[i] && resource[i] <= 'z'
+		isLater := '0' <= resource[i] && resource[i] <= '9' || resource[i] == '_'
+		if !isLetter && (i == 0 || !isLater) {
+			return false
+		}
+	}
+	return true
+}
