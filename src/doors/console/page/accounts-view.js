@@ -92,7 +92,7 @@ function accountTable(accounts) {
       h(
         "tr",
         null,
-        ["Account", "State"].map((text) => h("th", { scope: "col" }, text)),
+        h("th", { scope: "col" }, "Account"),
         ["Active", "Expired", "Revoked"].map((text) => h("th", { scope: "col", class: "number" }, text)),
       ),
     ),
@@ -107,8 +107,8 @@ function accountTable(accounts) {
             "th",
             { scope: "row", class: "breaks" },
             h("a", { class: "mono", href: hrefOf("tokens", { account }) }, account),
+            state !== "ACCOUNT_STATE_ACTIVE" && [" ", accountStateBadge(state)],
           ),
-          h("td", null, accountStateBadge(state)),
           countCell(account, "active", activeCount),
           countCell(account, "expired", expiredCount),
           countCell(account, "revoked", revokedCount),
