@@ -344,6 +344,63 @@ await report.step("revoke a token with the keyboard alone, after a confirmation 
   const { refusal } = await rpc<{ refusal: { reason: string } }>("Authenticate", { key });
   assert.equal(refusal.reason, "REFUSAL_REASON_TOKEN_REVOKED");
 });
+await report.step("with the keyboard alone: skip to the content, and close a dialog without harm", async () => {
+  await go("");
+  await page.reload();
+  await settled();
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate("document.activeElement?.textContent"), "Skip to content");
+  await go(`tokens/${till.token.id}`);
+  await tabTo("button", "Revoke…");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  assert.equal(await page.evaluate("document.activeElement?.textContent"), "Revoke…");
+});
+await report.step("accounts with their counts, and from a count to its tokens", async () => {
+  await go("accounts?prefix=acct_h");
+  const cells = await page.locator("tbody tr", { hasText: "acct_harbor" }).locator("th, td").allTextContents();
+  assert.deepEqual(cells, ["acct_harbor", "2", "0", "2"]);
+  await page.getByRole("link", { name: "2 revoked tokens of acct_harbor" }).click();
+  await page.waitForURL("**/#/tokens?account=acct_harbor&state=revoked");
+  assert.deepEqual(await listed(), ["Nightly export", "Old export"]);
+});
+await report.step("the journal's head, as verify-journal takes it, copied", async () => {
+  await go("journal");
+  await page.getByRole("button", { name: "Copy the journal's head" }).click();
+  await page.getByText("Copied the journal's head").waitFor();
+  const { changes } = await rpc<{ changes: { revision: string; hash: string }[] }>("ListChanges", { pageSize: 1 });
+  const head = `${changes[0]?.revision}:${Buffer.from(changes[0]?.hash ?? "", "base64").toString("hex")}`;
+  assert.equal(await page.evaluate("navigator.clipboard.readText()"), head);
+});
+await report.step("the journal by who did it, account, change and day, with names, accounts and reasons", async () => {
+  const today = new Date().toISOString().slice(0, 10);
+  const yesterday = new Date(Date.now() - dayMs).toISOString().slice(0, 10);
+  const rows = page.locator("table.changes tbody tr");
+  for (const [name, value, first] of [
+    ["account", "acct_kesh", /Ledger sync.*acct_kesh/],
+    ["action", "revoke", /revoked.*Nightly export“found in a public repository”.*acct_harbor/],
+    ["caller", "local", /local/],
+    ["caller", "nobody", null],
+    ["day", today, /local/],
+    ["day", yesterday, null],
+  ] as const) {
+    await go("journal");
+    const control = page.locator(`#filter-${name}`);
+    await (name === "action" ? control.selectOption(value) : control.fill(value));
+    await page.getByRole("button", { name: "Filter" }).click();
+    await page.waitForURL(`**/#/journal?${name}=*`);
+    await settled();
+    if (first === null) {
+      await page.getByText("There is no such change.").waitFor();
+    } else {
+      assert.match((await rows.first().textContent()) ?? "", first, name);
+    }
+  }
+  await go("journal?account=acct_kesh&action=create");
+  assert.equal(await rows.count(), 1);
+});
 /** Why the key is refused, or null. */
 async function refusalOf(key: string): Promise<string | null> {
   const { refusal } = await rpc<{ refusal?: { reason: string } }>("Authenticate", { key });
@@ -457,7 +514,7 @@ await report.step("a token is held, looked at, and released", async () => {
 await report.step("a fraudulent account is held, looked at, released; another is closed", async () => {
   const { key } = await issue("Shop", { account: "acct_fraud" });
   await go("tokens?account=acct_fraud");
-  const account = page.getByRole("region", { name: "Account" });
+  const account = page.getByRole("region", { name: "Account", exact: true });
   await account.getByRole("button", { name: "Hold…" }).click();
   const hold = page.getByRole("dialog", { name: "Hold account acct_fraud?" });
   await hold.getByLabel("Reason").fill("chargebacks");
@@ -494,7 +551,7 @@ await report.step("saved searches find what expires soon, what is not used, and 
   const { token } = await issue("Turning", { account: "acct_saved" });
   await rpc("RotateKey", { id: token.id, overlap: "3600s" });
   for (const [name, names] of [
-    ["Expire within 30 days", ["Ends soon"]],
+    ["Expire within 30 days", ["Ends soon", "For a week"]],
     ["Not used for 90 days", []],
     ["Rotations under way", ["Turning"]],
   ] as const) {
@@ -527,62 +584,19 @@ await report.step("tokens are revoked by filter, after a dry run that is shown b
   // What is new since the first dry run is counted by the next one.
   await page.getByText("1 token would be revoked.").waitFor();
 });
-await report.step("with the keyboard alone: skip to the content, and close a dialog without harm", async () => {
-  await go("");
-  await page.reload();
-  await settled();
-  await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate("document.activeElement?.textContent"), "Skip to content");
-  await go(`tokens/${till.token.id}`);
-  await tabTo("button", "Revoke…");
-  await page.keyboard.press("Enter");
-  await page.getByRole("dialog").waitFor();
-  await page.keyboard.press("Escape");
-  await page.getByRole("dialog").waitFor({ state: "detached" });
-  assert.equal(await page.evaluate("document.activeElement?.textContent"), "Revoke…");
-});
-await report.step("accounts with their counts, and from a count to its tokens", async () => {
-  await go("accounts?prefix=acct_h");
-  const cells = await page.locator("tbody tr", { hasText: "acct_harbor" }).locator("th, td").allTextContents();
-  assert.deepEqual(cells, ["acct_harbor", "2", "0", "2"]);
-  await page.getByRole("link", { name: "2 revoked tokens of acct_harbor" }).click();
-  await page.waitForURL("**/#/tokens?account=acct_harbor&state=revoked");
-  assert.deepEqual(await listed(), ["Nightly export", "Old export"]);
-});
-await report.step("the journal's head, as verify-journal takes it, copied", async () => {
-  await go("journal");
-  await page.getByRole("button", { name: "Copy the journal's head" }).click();
-  await page.getByText("Copied the journal's head").waitFor();
-  const { changes } = await rpc<{ changes: { revision: string; hash: string }[] }>("ListChanges", { pageSize: 1 });
-  const head = `${changes[0]?.revision}:${Buffer.from(changes[0]?.hash ?? "", "base64").toString("hex")}`;
-  assert.equal(await page.evaluate("navigator.clipboard.readText()"), head);
-});
-await report.step("the journal by who did it, account, change and day, with names, accounts and reasons", async () => {
-  const today = new Date().toISOString().slice(0, 10);
-  const yesterday = new Date(Date.now() - dayMs).toISOString().slice(0, 10);
-  const rows = page.locator("table.changes tbody tr");
-  for (const [name, value, first] of [
-    ["account", "acct_kesh", /Ledger sync.*acct_kesh/],
-    ["action", "revoke", /revoked.*Nightly export“found in a public repository”.*acct_harbor/],
-    ["caller", "local", /local/],
-    ["caller", "nobody", null],
-    ["day", today, /local/],
-    ["day", yesterday, null],
+await report.step("the journal tells of accounts and rotations too", async () => {
+  for (const [action, first] of [
+    ["hold", /held.*the account“chargebacks”.*acct_fraud/],
+    ["close", /closed.*the account.*acct_gone/],
+    ["rotate key", /rotated.*Turning/],
   ] as const) {
     await go("journal");
-    const control = page.locator(`#filter-${name}`);
-    await (name === "action" ? control.selectOption(value) : control.fill(value));
+    await page.locator("#filter-action").selectOption(action);
     await page.getByRole("button", { name: "Filter" }).click();
-    await page.waitForURL(`**/#/journal?${name}=*`);
+    await page.waitForURL("**/#/journal?action=*");
     await settled();
-    if (first === null) {
-      await page.getByText("There is no such change.").waitFor();
-    } else {
-      assert.match((await rows.first().textContent()) ?? "", first, name);
-    }
+    assert.match((await page.locator("table.changes tbody tr").first().textContent()) ?? "", first);
   }
-  await go("journal?account=acct_kesh&action=create");
-  assert.equal(await rows.count(), 1);
 });
 await report.step(`${crowded} tokens in an account: a page at a time, there and back`, async () => {
   let next = 0;
