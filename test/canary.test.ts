@@ -141,6 +141,10 @@ it("lets no key out of a request into an answer, a log, a metric or a file, what
       () => tokens.listChanges({ account: canary() }),
       () => tokens.listAccounts({ prefix: canary(), pageToken: canary() }),
       () => tokens.revoke({ id: canary(), reason: canary() }, { headers: headers() }),
+      () => tokens.revokeTokens({ filter: { account: canary() }, reason: canary() }, { headers: headers() }),
+      () => tokens.revokeTokens({ filter: { nameContains: canary() } }),
+      () => tokens.revokeTokens({ filter: { keyHint: canary(), createdBy: canary() }, force: true }),
+      () => tokens.revokeTokens({ filter: { account: "none" }, force: true, upToRevision: 1n, reason: canary() }),
       () => tokens.authenticate({ key: canary() }, { headers: headers() }),
       () => tokens.authenticate({ key: "", requiredPermissions: [canary()] }),
     ];

@@ -101,6 +101,7 @@ function callEach(tokens: Client<typeof TokenService>) {
     get: () => tokens.get({}),
     list: () => tokens.list({}),
     revoke: () => tokens.revoke({}),
+    revokeTokens: () => tokens.revokeTokens({}),
     rotateKey: () => tokens.rotateKey({}),
     endRotation: () => tokens.endRotation({}),
     setHold: () => tokens.setHold({}),
@@ -145,13 +146,13 @@ const identities = [
     "a dashboard",
     root.issue({ names: [{ dns: "dashboard.casapay.internal" }] }),
     Code.PermissionDenied,
-    [...management, "setHold", "closeAccount", "findByDigest"],
+    [...management, "revokeTokens", "setHold", "closeAccount", "findByDigest"],
   ],
   [
     "an operator",
     root.issue({ names: [{ uri: "spiffe://casapay/operator" }] }),
     Code.PermissionDenied,
-    [...management, "setHold", "closeAccount", "findByDigest", "listAccounts", "authenticate", "watch"],
+    [...management, "revokeTokens", "setHold", "closeAccount", "findByDigest", "listAccounts", "authenticate", "watch"],
   ],
 ] as const;
 

@@ -43,6 +43,31 @@ it.each([1, 3])(
   60_000,
 );
 
+it("no answer that starts after tokens were revoked by filter accepts any of their keys, on any thread", async () => {
+  await using authority = await TestServer.start({ TOKEN_AUTHORITY_THREADS: "2" });
+  const gateways = Array.from({ length: 8 }, () => authority.tokens);
+  const manager = authority.tokens;
+  const filter = { account: "acct_1" };
+  for (let round = 0; round < 50; round += 1) {
+    const made = await Promise.all(
+      Array.from({ length: 40 }, () => manager.create({ account: "acct_1", name: "a key", type: TokenType.SECRET })),
+    );
+    const everywhere = () =>
+      Promise.all(gateways.flatMap((tokens) => made.map(({ key }) => reasonOf(tokens, key)))).then(
+        (all) => new Set(all),
+      );
+    expect(await everywhere()).toEqual(new Set([null]));
+    const during = everywhere();
+    const { upToRevision } = await manager.revokeTokens({ filter });
+    expect(await manager.revokeTokens({ filter, force: true, upToRevision })).toMatchObject({
+      revoked: 40,
+      done: true,
+    });
+    expect(await everywhere()).toEqual(new Set([RefusalReason.TOKEN_REVOKED]));
+    await during;
+  }
+}, 60_000);
+
 it("a key that was unknown is known to every thread from the answer to its creation on", async () => {
   await using authority = await TestServer.start({ TOKEN_AUTHORITY_THREADS: "3" });
   const gateways = Array.from({ length: 12 }, () => authority.tokens);

@@ -174,7 +174,7 @@ export function createLists(
 }
 
 /** The filters as a store takes them. Throws FIELD_INVALID for one that breaks a rule, or that the role must give. */
-function filterOf(caller: Caller, request: FilterRequest): TokenFilter {
+export function filterOf(caller: Caller, request: FilterRequest): TokenFilter {
   if (request.account !== "") {
     requireAccount(request.account);
   } else if (!mayListAllAccounts(caller.role)) {

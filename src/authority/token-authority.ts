@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { createBulkRevocation, type RevokeTokensAnswer, type RevokeTokensRequest } from "./bulk-revocation.ts";
 import { type CacheDecision, type CacheQuestion, cacheForMs, requireCacheQuestion } from "./cache-decision.ts";
 import { type Caller, mayCreate } from "./caller.ts";
 import type { Clock } from "./clock.ts";
@@ -129,6 +130,11 @@ export type TokenAuthority = Lists & {
   closeAccount(caller: Caller, account: string, reason: string): Promise<Settled<CloseAnswer>>;
   rotateKey(caller: Caller, request: RotateRequest): Promise<Settled<RotateAnswer>>;
   endRotation(caller: Caller, id: string, end: RotationEnd): Promise<Settled<EndRotationAnswer>>;
+  /**
+   * Counts the tokens that match the filter, or revokes them, a thousand a call at the most. Ends early when the signal
+   * aborts: what was revoked is revoked.
+   */
+  revokeTokens(caller: Caller, request: RevokeTokensRequest, signal: AbortSignal): Promise<Settled<RevokeTokensAnswer>>;
   /**
    * Throws for a bad request, never for a bad key. A rejection or any other error means that nothing was decided.
    * Hot path.
@@ -469,6 +475,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     endRotation: settling.settled(endRotation),
     setHold: settling.settled(setHold),
     closeAccount: settling.settled(closeAccount),
+    revokeTokens: settling.settled(createBulkRevocation({ store, contextOf, onChange })),
     authenticate,
     authenticateForCache,
     watch: ({ identity }, wake) => watching.watch(identity, wake),

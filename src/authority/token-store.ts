@@ -313,6 +313,18 @@ export interface TokenWrites {
   revoke(id: string, reason: string, context: ChangeContext): Promise<RevokeOutcome | null>;
 
   /**
+   * Revokes those of these tokens, named by their creation revisions, that pass the filter at the time of the change
+   * and were not revoked before, and appends to the journal for each; all in one step. Returns what was revoked, in the
+   * order in which it was asked for. At most 100 at once. Their sealed keys are never answered again.
+   */
+  revokeMatching(
+    createRevisions: readonly number[],
+    filter: TokenFilter,
+    reason: string,
+    context: ChangeContext,
+  ): Promise<readonly MadeChange[]>;
+
+  /**
    * Issues another key of the token, gives the key before it an end, and appends to the journal, or does neither; null
    * when no token has this id. What a bearer asks for is judged first, and a request id answered next, as in `create`;
    * both kinds of request share the ids of a caller and account.

@@ -17,6 +17,7 @@ const policy: ReadonlyMap<string, Permitted> = new Map([
     get: ["service", "dashboard", "operator"],
     list: ["service", "dashboard", "operator"],
     revoke: ["service", "dashboard", "operator"],
+    revokeTokens: ["dashboard", "operator"],
     rotateKey: ["service", "dashboard", "operator"],
     endRotation: ["service", "dashboard", "operator"],
     setHold: ["dashboard", "operator"],

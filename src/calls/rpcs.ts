@@ -13,6 +13,7 @@ export const tokenRpcs = {
   get: rpcName(TokenService.method.get),
   list: rpcName(TokenService.method.list),
   revoke: rpcName(TokenService.method.revoke),
+  revokeTokens: rpcName(TokenService.method.revokeTokens),
   rotateKey: rpcName(TokenService.method.rotateKey),
   endRotation: rpcName(TokenService.method.endRotation),
   setHold: rpcName(TokenService.method.setHold),

@@ -9,7 +9,7 @@ import { createWatching, type WatchRequest } from "../../src/authority/watching.
 import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { authorityOver } from "../support/authority-over.ts";
-import { aSecretKey, openAuthority, operator } from "../support/authority-rig.ts";
+import { aListRequest, aSecretKey, openAuthority, operator } from "../support/authority-rig.ts";
 import { aNewToken, anyLimit, at } from "../support/token-store/builders.ts";
 
 const first: WatchRequest = {
@@ -219,6 +219,13 @@ const takeaways: readonly (readonly [string, (authority: TokenAuthority, id: str
   ["the end of a rotation", (authority, id) => authority.endRotation(operator, id, { kind: "cut" })],
   ["a hold of a token", (authority, tokenId) => authority.setHold(operator, { tokenId }, true, "")],
   ["a hold of an account", (authority) => authority.setHold(operator, { account: "acct_1" }, true, "")],
+  [
+    "a revocation by filter",
+    (authority) => {
+      const request = { filter: { ...aListRequest, account: "acct_1" }, force: true, upToRevision: 1, reason: "" };
+      return authority.revokeTokens(operator, request, new AbortController().signal);
+    },
+  ],
   ["the end of an account", (authority) => authority.closeAccount(operator, "acct_1", "")],
 ];
 

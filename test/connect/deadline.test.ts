@@ -234,6 +234,7 @@ function hanging(): TokenAuthority {
     get: hang,
     list: hang,
     revoke: hang,
+    revokeTokens: hang,
     rotateKey: hang,
     endRotation: hang,
     setHold: hang,

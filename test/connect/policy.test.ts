@@ -29,6 +29,7 @@ const allowed: Readonly<Record<string, readonly Identity[]>> = {
   "casapay.token.v1.TokenService/Get": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/List": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/Revoke": ["service", "dashboard", "operator"],
+  "casapay.token.v1.TokenService/RevokeTokens": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/SetHold": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/CloseAccount": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/FindByDigest": ["dashboard", "operator"],

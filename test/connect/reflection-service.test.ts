@@ -100,6 +100,7 @@ describe.each([
       ["Get", 2],
       ["List", 2],
       ["Revoke", 2],
+      ["RevokeTokens", 2],
       ["SetHold", 2],
       ["CloseAccount", 2],
       ["FindByDigest", 2],

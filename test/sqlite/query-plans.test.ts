@@ -31,7 +31,7 @@ function shorten(source: string): string {
   return source
     .replaceAll(/\s+/g, " ")
     .replace(/token\.revision, .* token\.revoke_revision/, "<columns>")
-    .replace(/ AND \(:type_1 .* ORDER BY/, " AND <filters> ORDER BY");
+    .replace(/ AND \(:account IS NULL OR token\.account = :account\) AND \(:type_1 .*, 1\)\)\)\)/, " AND <filters>");
 }
 
 const alone = { changeSignal: () => 0, isLogLong: () => true };
@@ -334,6 +334,18 @@ it("writes along an index, always", () => {
       ],
       "SELECT revision, at_ms, hash FROM journal ORDER BY revision DESC LIMIT 1": [
         "SCAN journal",
+      ],
+      "SELECT token.id, token.revision FROM token WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND <filters>": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "SEARCH last_use USING INTEGER PRIMARY KEY (rowid=?)",
+        "CORRELATED SCALAR SUBQUERY 2",
+        "SEARCH token_key USING COVERING INDEX token_key_by_token (token_revision=?)",
+        "CORRELATED SCALAR SUBQUERY 3",
+        "SEARCH account_state USING PRIMARY KEY (account=?)",
+        "CORRELATED SCALAR SUBQUERY 4",
+        "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
       ],
       "UPDATE create_request SET sealed_slot = NULL WHERE token_revision = ? AND issue_revision = ?": [
         "SEARCH create_request USING INDEX create_request_by_token (token_revision=?)",

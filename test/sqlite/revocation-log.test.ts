@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aNewToken, at, revokedIn } from "../support/token-store/builders.ts";
+import { aNewToken, at, everything, revokedIn } from "../support/token-store/builders.ts";
 import { editByHand, openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 const first = `tok_${"1".repeat(24)}`;
@@ -69,6 +69,20 @@ it("holds each revocation by the time it is answered, and says how far it reache
   expect(linesOf(join(directory, "revocations.log")).slice(3)).toEqual([
     { after: 2, revision: 3, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
   ]);
+});
+
+it("holds each revocation by filter by the time it is answered, in the order of their revisions", async () => {
+  const directory = temporaryDataDirectory();
+  const store = await openStore(directory);
+  const ids = Array.from({ length: 40 }, (_, index) => `tok_${String(index).padStart(24, "0")}`);
+  await Promise.all(ids.map((id) => store.create(aNewToken({ id }), null, 100, at(1000))));
+  const revisions = ids.map((_, index) => index + 1);
+  const revoked = await store.revokeMatching(revisions, everything, "lost", at(2000, "spiffe://b"));
+  const lines = linesOf(join(directory, "revocations.log")).slice(2);
+  expect(lines.map(({ token_id }) => token_id)).toEqual(ids);
+  expect(lines.map(({ revision, hash, reason }) => [revision, hash, reason])).toEqual(
+    revoked.map(({ revision, hash }) => [revision, Buffer.from(hash).toString("hex"), "lost"]),
+  );
 });
 
 it("keeps all revocations of one commit in the order of their revisions", async () => {

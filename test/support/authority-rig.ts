@@ -2,7 +2,7 @@ import { createSteadyClock, createTimeSeen } from "../../src/authority/clock.ts"
 import { AuthorityError } from "../../src/authority/errors.ts";
 import type { AuthenticateRequest } from "../../src/authority/judge.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
-import type { ListChangesRequest, ListRequest } from "../../src/authority/lists.ts";
+import type { FilterRequest, ListChangesRequest, ListRequest } from "../../src/authority/lists.ts";
 import type { CreateRequest, TokenAuthorityOptions } from "../../src/authority/token-authority.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import { authorityOver } from "./authority-over.ts";
@@ -56,7 +56,8 @@ export async function openAuthority({ maxTokensPerAccount = 1000, ...options }: 
       const outcome = await this.outcomeOf(key, asked);
       return outcome.kind === "refusal" ? outcome.reason : outcome.kind;
     },
-    listTokens: (asked: Partial<ListRequest> = {}) => authority.list(operator, { ...allTokens, ...asked }),
+    listTokens: (asked: Partial<ListRequest> = {}) =>
+      authority.list(operator, { pageSize: 0, pageToken: "", ...aListRequest, ...asked }),
     findChanges: (asked: Partial<ListChangesRequest> = {}) =>
       authority.listChanges(operator, { ...allChanges, ...asked }),
   };
@@ -72,9 +73,8 @@ export const aSecretKey: CreateRequest = {
   requestId: "",
 };
 
-const allTokens: ListRequest = {
-  pageSize: 0,
-  pageToken: "",
+/** Filters that every token passes. */
+export const aListRequest: FilterRequest = {
   account: "",
   types: [],
   livemode: null,

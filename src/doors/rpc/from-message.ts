@@ -1,3 +1,4 @@
+import { create } from "@bufbuild/protobuf";
 import type { TokenState as TokenStateNumber, TokenType as TokenTypeNumber } from "#gen/casapay/token/v1/token_pb.ts";
 import {
   type AuthenticateRequest as AuthenticateRequestMessage,
@@ -6,9 +7,13 @@ import {
   type EndRotationRequest as EndRotationRequestMessage,
   type ListChangesRequest as ListChangesRequestMessage,
   type ListRequest as ListRequestMessage,
+  type RevokeTokensRequest as RevokeTokensRequestMessage,
   type RotateKeyRequest as RotateKeyRequestMessage,
   type SetHoldRequest as SetHoldRequestMessage,
+  type TokenFilter as TokenFilterMessage,
+  TokenFilterSchema,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { RevokeTokensRequest } from "../../authority/bulk-revocation.ts";
 import type { CacheQuestion } from "../../authority/cache-decision.ts";
 import { type AuthorityError, fieldInvalid } from "../../authority/errors.ts";
 import type { Action, Subject } from "../../authority/journal.ts";
@@ -52,22 +57,32 @@ export function fromEndRotationRequest({ what }: EndRotationRequestMessage): Rot
 
 /** What List is asked for. Throws FIELD_INVALID for an invalid type, state or time. */
 export function fromListRequest(message: ListRequestMessage): ListRequest {
-  return { pageSize: message.pageSize, pageToken: message.pageToken, ...fromFilter(message) };
+  return { pageSize: message.pageSize, pageToken: message.pageToken, ...fromFilter(message, "") };
 }
 
-/** The filters that every message with filters for tokens has, by the same names. */
-function fromFilter(message: Omit<ListRequestMessage, "$typeName" | "pageSize" | "pageToken">): FilterRequest {
+/** What RevokeTokens is asked for. Throws FIELD_INVALID for a filter with an invalid type, state or time. */
+export function fromRevokeTokensRequest(message: RevokeTokensRequestMessage): RevokeTokensRequest {
+  return {
+    filter: fromFilter(message.filter ?? create(TokenFilterSchema), "filter."),
+    force: message.force,
+    upToRevision: Number(message.upToRevision),
+    reason: message.reason,
+  };
+}
+
+/** The filters that every message with filters for tokens has, by the same names; `within` stands before these. */
+function fromFilter(message: Omit<TokenFilterMessage, "$typeName">, within: string): FilterRequest {
   return {
     account: message.account,
-    types: requireTypes("types", message.types),
+    types: requireTypes(`${within}types`, message.types),
     livemode: message.livemode ?? null,
-    states: requireStates("states", message.states),
+    states: requireStates(`${within}states`, message.states),
     permission: message.permission,
-    createdFromMs: fromTimestamp("created_from", message.createdFrom),
-    createdBeforeMs: fromTimestamp("created_before", message.createdBefore),
-    expiresFromMs: fromTimestamp("expires_from", message.expiresFrom),
-    expiresBeforeMs: fromTimestamp("expires_before", message.expiresBefore),
-    unusedSinceMs: fromTimestamp("unused_since", message.unusedSince),
+    createdFromMs: fromTimestamp(`${within}created_from`, message.createdFrom),
+    createdBeforeMs: fromTimestamp(`${within}created_before`, message.createdBefore),
+    expiresFromMs: fromTimestamp(`${within}expires_from`, message.expiresFrom),
+    expiresBeforeMs: fromTimestamp(`${within}expires_before`, message.expiresBefore),
+    unusedSinceMs: fromTimestamp(`${within}unused_since`, message.unusedSince),
     nameContains: message.nameContains,
     keyHint: message.keyHint,
     createdBy: message.createdBy,

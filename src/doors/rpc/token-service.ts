@@ -21,6 +21,8 @@ import type {
   ListResponseSchema,
   RevokeRequest,
   RevokeResponseSchema,
+  RevokeTokensRequest,
+  RevokeTokensResponseSchema,
   RotateKeyRequest,
   RotateKeyResponseSchema,
   SetHoldRequest,
@@ -39,6 +41,7 @@ import {
   fromEndRotationRequest,
   fromListChangesRequest,
   fromListRequest,
+  fromRevokeTokensRequest,
   fromRotateKeyRequest,
   fromSubject,
 } from "./from-message.ts";
@@ -126,6 +129,17 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       return { account: toAccountMessage(closed.account), revision: BigInt(closed.revision) };
     },
 
+    async revokeTokens(
+      request: RevokeTokensRequest,
+      call: Call,
+      signal: AbortSignal,
+    ): Promise<MessageInitShape<typeof RevokeTokensResponseSchema>> {
+      const answer = await authority.revokeTokens(callerOf(call), fromRevokeTokensRequest(request), signal);
+      const { matched, sampleIds, upToRevision, revoked, done, revision } = answer;
+      call.revision = revision;
+      return { matched, sampleIds: [...sampleIds], upToRevision: BigInt(upToRevision), revoked, done };
+    },
+
     async findByDigest(
       { digest }: FindByDigestRequest,
       call: Call,
@@ -188,6 +202,7 @@ export function createTokenService(
     get: (request, { values }) => methods.get(request, callOf(values)),
     list: (request, { values }) => methods.list(request, callOf(values)),
     revoke: (request, { values }) => methods.revoke(request, callOf(values)),
+    revokeTokens: (request, { values, signal }) => methods.revokeTokens(request, callOf(values), signal),
     rotateKey: (request, { values }) => methods.rotateKey(request, callOf(values)),
     endRotation: (request, { values }) => methods.endRotation(request, callOf(values)),
     setHold: (request, { values }) => methods.setHold(request, callOf(values)),

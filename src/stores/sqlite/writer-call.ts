@@ -1,4 +1,4 @@
-import type { ChangeContext, Subject } from "../../authority/journal.ts";
+import type { ChangeContext, MadeChange, Subject } from "../../authority/journal.ts";
 import type {
   CreateOutcome,
   CreateRequestRecord,
@@ -10,6 +10,7 @@ import type {
   RevokeOutcome,
   RotateOutcome,
   RotationEnd,
+  TokenFilter,
   TokenUse,
 } from "../../authority/token-store.ts";
 import type { Failure } from "../../machine/failure.ts";
@@ -25,6 +26,14 @@ export type CreateCall = {
 export type RevokeCall = {
   readonly method: "revoke";
   readonly id: string;
+  readonly reason: string;
+  readonly context: ChangeContext;
+};
+
+export type RevokeMatchingCall = {
+  readonly method: "revokeMatching";
+  readonly createRevisions: readonly number[];
+  readonly filter: TokenFilter;
   readonly reason: string;
   readonly context: ChangeContext;
 };
@@ -67,7 +76,7 @@ export type CloseCall = {
 export type UrgentCall = RevokeCall | EndRotationCall | HoldCall | CloseCall;
 
 /** Somebody waits for these: they go first. */
-export type ChangeCall = IssuingCall | UrgentCall;
+export type ChangeCall = IssuingCall | UrgentCall | RevokeMatchingCall;
 
 /** Whether the call goes before all others, and makes itself room on a full disk. */
 export function isUrgent(call: WriterCall): call is UrgentCall {
@@ -89,6 +98,7 @@ export type WriterCall = ChangeCall | BackgroundCall;
 export type WriterAnswer =
   | { readonly method: "create"; readonly outcome: CreateOutcome }
   | { readonly method: "revoke"; readonly outcome: RevokeOutcome | null }
+  | { readonly method: "revokeMatching"; readonly changes: readonly MadeChange[] }
   | { readonly method: "rotateKey"; readonly outcome: RotateOutcome | null }
   | { readonly method: "endRotation"; readonly outcome: EndRotationOutcome | null }
   | { readonly method: "setHold"; readonly outcome: HoldOutcome | null }

@@ -1,6 +1,13 @@
 /** Small bugs in what survives and who is believed, each with the tests that must go red when it is planted. */
 export const plantedStore = [
   {
+    name: "tokens revoked by filter are not in the revocation log",
+    file: "src/stores/sqlite/writer/writer-loop.ts",
+    from: "    return answered.changes;",
+    to: "    return [];",
+    tests: ["test/sqlite/revocation-log.test.ts"],
+  },
+  {
     name: "the key index takes a mark as reached before the changes are read",
     file: "src/authority/key-index.ts",
     from: "    const since = freshness.changesSince(mark, maxChanges);",

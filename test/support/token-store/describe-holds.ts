@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { hashChange, reasonFacts } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
@@ -148,6 +149,33 @@ export function describeHolds(rig: StoreRig): void {
       await close("acct_1");
       expect(await asked()).toEqual(refused("ACCOUNT_CLOSED"));
       expect(await rig.store.get(other.id)).toMatchObject({ revokedAtMs: null });
+    });
+
+    it("holds both keys of a token in a rotation, which may be begun and ended meanwhile, but not in a closed account", async () => {
+      const facts = aNewToken();
+      const { id } = await create(facts);
+      const start = rig.store.freshness.mark();
+      await hold({ tokenId: id });
+      const key = { digest: randomBytes(32), keyHint: "aB3z" };
+      expect(await rig.store.rotateKey(id, key, 60_000, null, at(nowMs))).toMatchObject({ kind: "rotated" });
+      await hold({ tokenId: id }, false);
+      await hold({ account: "acct_1" });
+      for (const digest of [facts.digest, key.digest]) {
+        expect(await rig.store.findByDigest(digest)).toMatchObject({ held: false, accountState: "held" });
+      }
+      await hold({ tokenId: id });
+      const { changes } = rig.store.freshness.changesSince(start, 10);
+      expect(new Set(changes?.at(-1)?.digests?.map(hex))).toEqual(new Set([facts.digest, key.digest].map(hex)));
+      for (const digest of [facts.digest, key.digest]) {
+        expect(await rig.store.findByDigest(digest)).toMatchObject({ held: true, accountState: "held" });
+      }
+      expect(await rig.store.endRotation(id, { kind: "cut" }, at(nowMs + 1))).toMatchObject({ kind: "ended" });
+      await close("acct_1");
+      const another = { digest: randomBytes(32), keyHint: "aB3z" };
+      const { revision } = rig.store.head();
+      expect(await rig.store.rotateKey(id, another, 60_000, null, at(nowMs))).toEqual({ kind: "account_closed" });
+      expect(await rig.store.findByDigest(another.digest)).toBeNull();
+      expect(rig.store.head().revision).toBe(revision);
     });
 
     it("tells all views of the store: of a token its keys, and of an account that every key may be another's", async () => {

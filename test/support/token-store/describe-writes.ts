@@ -4,12 +4,14 @@ import { mintTokenId } from "../../../src/authority/key.ts";
 import { asUnused, type Token } from "../../../src/authority/token.ts";
 import { lastUsePrecisionMs, type NewToken, requestMemoryMs } from "../../../src/authority/token-store.ts";
 import {
+  aChangeQuery,
   aNewToken,
   anyLimit,
   aRequest,
   at,
   byBearer,
   createdIn,
+  everything,
   hex,
   nowMs,
   revokedIn,
@@ -277,6 +279,63 @@ export function describeWrites(rig: StoreRig): void {
         ids.map((id) => rig.store.create(aNewToken(), aRequest(id, "other"), anyLimit, at(nowMs))),
       );
       expect(new Set(again.map(({ kind }) => kind))).toEqual(new Set(["created"]));
+    });
+  });
+
+  describe("revokeMatching", () => {
+    const ofAccount = (name: string) => ({ ...everything, account: name });
+
+    it("revokes those that pass and were not revoked, in the order asked for, with a row of the journal each", async () => {
+      const [first, other, third, ended] = [
+        ...[await create({ account: "a" }), await create({ account: "b" })],
+        ...[await create({ account: "a" }), await create({ account: "a" })],
+      ];
+      await revoke(ended as Token);
+      const revisions = [third, other, first, ended].map((token) => token?.createRevision ?? 0);
+      const context = at(nowMs + 5, "me");
+      const revoked = await rig.store.revokeMatching([...revisions, 999], ofAccount("a"), "leaked", context);
+      expect(revoked).toMatchObject([
+        { subject: { tokenId: third?.id }, revision: 6, atMs: nowMs + 5, caller: "me", reason: "leaked" },
+        { subject: { tokenId: first?.id }, revision: 7, atMs: nowMs + 5, caller: "me", reason: "leaked" },
+      ]);
+      expect(hex(rig.store.head().hash)).toBe(hex(revoked[1]?.hash));
+      const page = await rig.store.listChanges(aChangeQuery({ afterRevision: 5 }));
+      expect(page?.changes).toMatchObject([
+        { subject: { tokenId: first?.id }, caller: "me", reason: "leaked", facts: reasonFacts("leaked") },
+        { subject: { tokenId: third?.id }, caller: "me", reason: "leaked", facts: reasonFacts("leaked") },
+      ]);
+      expect(await rig.store.get(first?.id ?? "")).toMatchObject({ revokedAtMs: nowMs + 5, revokeReason: "leaked" });
+      expect(await rig.store.get(other?.id ?? "")).toMatchObject({ revokedAtMs: null });
+      expect(await rig.store.get(ended?.id ?? "")).toMatchObject({ revokeRevision: 5 });
+    });
+
+    it("asks the filter at the time of the change", async () => {
+      const token = await create({ expiresAtMs: nowMs + 10 });
+      const active = { ...everything, states: ["active" as const] };
+      expect(await rig.store.revokeMatching([token.createRevision], active, "", at(nowMs + 10))).toEqual([]);
+      expect(await rig.store.revokeMatching([token.createRevision], active, "", at(nowMs + 10))).toEqual([]);
+      const expired = { ...everything, states: ["expired" as const] };
+      expect(await rig.store.revokeMatching([token.createRevision], expired, "", at(nowMs + 10))).toHaveLength(1);
+    });
+
+    it("leaves no sealed key that is answered again", async () => {
+      const { token } = createdIn(await rig.store.create(aNewToken(), aRequest("1"), anyLimit, at(nowMs)));
+      await rig.store.revokeMatching([token.createRevision], everything, "", at(nowMs));
+      const replay = await rig.store.create(aNewToken(), aRequest("1"), anyLimit, at(nowMs));
+      expect(replay).toMatchObject({ kind: "replayed", sealedKey: null, token: { revokedAtMs: nowMs } });
+    });
+
+    it("is seen by any read that starts after its answer, at every view of the store", async () => {
+      const view = await rig.openView();
+      for (let round = 0; round < 50; round += 1) {
+        const facts = Array.from({ length: 3 }, () => aNewToken());
+        const made = await Promise.all(facts.map((one) => rig.store.create(one, null, anyLimit, at(nowMs))));
+        const revisions = made.map((outcome) => createdIn(outcome).token.createRevision);
+        await rig.store.revokeMatching(revisions, everything, "", at(nowMs));
+        for (const { digest } of facts) {
+          expect(await view.findByDigest(digest)).toMatchObject({ revokedAtMs: nowMs });
+        }
+      }
     });
   });
 

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChBSb3RhdGVLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSJfChFSb3RhdGVLZXlSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMigQEKEkVuZFJvdGF0aW9uUmVxdWVzdBIKCgJpZBgBIAEoCRIVCgtjdXRfb2xkX25vdxgCIAEoCEgAEi4KCG1vdmVfZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhAKBmNhbmNlbBgEIAEoCEgAQgYKBHdoYXQiTwoTRW5kUm90YXRpb25SZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMiYAoOU2V0SG9sZFJlcXVlc3QSEgoIdG9rZW5faWQYASABKAlIABIRCgdhY2NvdW50GAIgASgJSAASDAoEaGVsZBgDIAEoCBIOCgZyZWFzb24YBCABKAlCCQoHc3ViamVjdCKGAQoPU2V0SG9sZFJlc3BvbnNlEigKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbkgAEiwKB2FjY291bnQYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRIABIQCghyZXZpc2lvbhgDIAEoA0IJCgdzdWJqZWN0IjYKE0Nsb3NlQWNjb3VudFJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIOCgZyZWFzb24YAiABKAkiVAoUQ2xvc2VBY2NvdW50UmVzcG9uc2USKgoHYWNjb3VudBgBIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIQCghyZXZpc2lvbhgCIAEoAyIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIo0BCgdBY2NvdW50Eg8KB2FjY291bnQYASABKAkSFAoMYWN0aXZlX2NvdW50GAIgASgFEhUKDWV4cGlyZWRfY291bnQYAyABKAUSFQoNcmV2b2tlZF9jb3VudBgEIAEoBRItCgVzdGF0ZRgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudFN0YXRlIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAiqiAgoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fUkVWT0tFEAISHAoYQ0hBTkdFX0FDVElPTl9ST1RBVEVfS0VZEAMSGQoVQ0hBTkdFX0FDVElPTl9FTkRfS0VZEAQSIQodQ0hBTkdFX0FDVElPTl9DQU5DRUxfUk9UQVRJT04QBRIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKm4KC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFU0VUX1JFQVNPTl9UT09fRkFSX0JFSElORBABEiAKHFJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJRkZFUlMQAiqwAwoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCBIdChlSRUZVU0FMX1JFQVNPTl9UT0tFTl9IRUxEEAkSHwobUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9IRUxEEAoSIQodUkVGVVNBTF9SRUFTT05fQUNDT1VOVF9DTE9TRUQQCzKcCQoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJZCglSb3RhdGVLZXkSIi5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlcXVlc3QaIy5jYXNhcGF5LnRva2VuLnYxLlJvdGF0ZUtleVJlc3BvbnNlIgOQAgASXwoLRW5kUm90YXRpb24SJC5jYXNhcGF5LnRva2VuLnYxLkVuZFJvdGF0aW9uUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuRW5kUm90YXRpb25SZXNwb25zZSIDkAICElMKB1NldEhvbGQSIC5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXF1ZXN0GiEuY2FzYXBheS50b2tlbi52MS5TZXRIb2xkUmVzcG9uc2UiA5ACAhJiCgxDbG9zZUFjY291bnQSJS5jYXNhcGF5LnRva2VuLnYxLkNsb3NlQWNjb3VudFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkNsb3NlQWNjb3VudFJlc3BvbnNlIgOQAgISYgoMRmluZEJ5RGlnZXN0EiUuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5GaW5kQnlEaWdlc3RSZXNwb25zZSIDkAICEl8KC0xpc3RDaGFuZ2VzEiQuY2FzYXBheS50b2tlbi52MS5MaXN0Q2hhbmdlc1JlcXVlc3QaJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVzcG9uc2UiA5ACAhJiCgxMaXN0QWNjb3VudHMSJS5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1JlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkxpc3RBY2NvdW50c1Jlc3BvbnNlIgOQAgISYgoMQXV0aGVudGljYXRlEiUuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5BdXRoZW50aWNhdGVSZXNwb25zZSIDkAICElEKBVdhdGNoEh4uY2FzYXBheS50b2tlbi52MS5XYXRjaFJlcXVlc3QaHy5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVzcG9uc2UiA5ACAigBMAFCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChBSb3RhdGVLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSJfChFSb3RhdGVLZXlSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMigQEKEkVuZFJvdGF0aW9uUmVxdWVzdBIKCgJpZBgBIAEoCRIVCgtjdXRfb2xkX25vdxgCIAEoCEgAEi4KCG1vdmVfZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhAKBmNhbmNlbBgEIAEoCEgAQgYKBHdoYXQiTwoTRW5kUm90YXRpb25SZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMiYAoOU2V0SG9sZFJlcXVlc3QSEgoIdG9rZW5faWQYASABKAlIABIRCgdhY2NvdW50GAIgASgJSAASDAoEaGVsZBgDIAEoCBIOCgZyZWFzb24YBCABKAlCCQoHc3ViamVjdCKGAQoPU2V0SG9sZFJlc3BvbnNlEigKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbkgAEiwKB2FjY291bnQYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRIABIQCghyZXZpc2lvbhgDIAEoA0IJCgdzdWJqZWN0IjYKE0Nsb3NlQWNjb3VudFJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIOCgZyZWFzb24YAiABKAkiVAoUQ2xvc2VBY2NvdW50UmVzcG9uc2USKgoHYWNjb3VudBgBIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIQCghyZXZpc2lvbhgCIAEoAyKrBAoLVG9rZW5GaWx0ZXISDwoHYWNjb3VudBgBIAEoCRIqCgV0eXBlcxgCIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhUKCGxpdmVtb2RlGAMgASgISACIAQESLAoGc3RhdGVzGAQgAygOMhwuY2FzYXBheS50b2tlbi52MS5Ub2tlblN0YXRlEhIKCnBlcm1pc3Npb24YBSABKAkSMAoMY3JlYXRlZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZXhwaXJlc19iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHVudXNlZF9zaW5jZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNbmFtZV9jb250YWlucxgKIAEoCRIQCghrZXlfaGludBgLIAEoCRISCgpjcmVhdGVkX2J5GAwgASgJEjAKDGV4cGlyZXNfZnJvbRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoEaGVsZBgOIAEoCEgBiAEBEhUKCHJvdGF0aW5nGA8gASgISAKIAQFCCwoJX2xpdmVtb2RlQgcKBV9oZWxkQgsKCV9yb3RhdGluZyJ7ChNSZXZva2VUb2tlbnNSZXF1ZXN0Ei0KBmZpbHRlchgBIAEoCzIdLmNhc2FwYXkudG9rZW4udjEuVG9rZW5GaWx0ZXISDQoFZm9yY2UYAiABKAgSFgoOdXBfdG9fcmV2aXNpb24YAyABKAMSDgoGcmVhc29uGAQgASgJInIKFFJldm9rZVRva2Vuc1Jlc3BvbnNlEg8KB21hdGNoZWQYASABKAUSEgoKc2FtcGxlX2lkcxgCIAMoCRIWCg51cF90b19yZXZpc2lvbhgDIAEoAxIPCgdyZXZva2VkGAQgASgFEgwKBGRvbmUYBSABKAgiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIrICChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWZ0ZXJfcmV2aXNpb24YCSABKAMSFAoMb2xkZXN0X2ZpcnN0GAogASgIInMKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIYChByZWFjaGVkX3JldmlzaW9uGAMgASgDIrsCCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIZCg1yZXZva2VfcmVhc29uGAkgASgJQgIYARIvCgp0b2tlbl90eXBlGAogASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSDgoGcmVhc29uGAsgASgJEg0KBWZhY3RzGAwgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUSLQoFc3RhdGUYBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRTdGF0ZSLIAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRITCgtjYWNoZV9ydWxlcxgFIAEoBRIUCgxtaW5fcmV2aXNpb24YBiABKANCCwoJX2xpdmVtb2RlIsEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIABIQCghyZXZpc2lvbhgDIAEoAxIsCgljYWNoZV9mb3IYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCQoHb3V0Y29tZSKOAQoMV2F0Y2hSZXF1ZXN0EhAKCHNlcXVlbmNlGAEgASgDEhgKEGFwcGxpZWRfcmV2aXNpb24YAiABKAMSFAoMYXBwbGllZF9oYXNoGAMgASgMEisKBHVzZXMYBCADKAsyHS5jYXNhcGF5LnRva2VuLnYxLlJlcG9ydGVkVXNlEg8KB3JlbGVhc2UYBSABKAgiXQoLUmVwb3J0ZWRVc2USDgoGZGlnZXN0GAEgASgMEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5hY2NlcHRlZF9jb3VudBgDIAEoAyKYAQoNV2F0Y2hSZXNwb25zZRIoCgVsZWFzZRgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuTGVhc2VIABIqCgZmb3JnZXQYAiABKAsyGC5jYXNhcGF5LnRva2VuLnYxLkZvcmdldEgAEigKBXJlc2V0GAMgASgLMhcuY2FzYXBheS50b2tlbi52MS5SZXNldEgAQgcKBWV2ZW50IpABCgVMZWFzZRIQCghzZXF1ZW5jZRgBIAEoAxIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghyZXZpc2lvbhgEIAEoAxIMCgRoYXNoGAUgASgMImcKBkZvcmdldBIQCghyZXZpc2lvbhgBIAEoAxIQCgZkaWdlc3QYAiABKAxIABIRCgdhY2NvdW50GAMgASgJSAASEAoIdG9rZW5faWQYBCABKAkSDAoEbW9yZRgFIAEoCEIGCgR3aGF0IlYKBVJlc2V0EhAKCHJldmlzaW9uGAEgASgDEi0KBnJlYXNvbhgCIAEoDjIdLmNhc2FwYXkudG9rZW4udjEuUmVzZXRSZWFzb24SDAoEaGFzaBgDIAEoDCKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqWAoKSG9sZGVyS2luZBIbChdIT0xERVJfS0lORF9VTlNQRUNJRklFRBAAEhQKEEhPTERFUl9LSU5EX05PREUQARIXChNIT0xERVJfS0lORF9HQVRFV0FZEAIqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSpuCgtSZXNldFJlYXNvbhIcChhSRVNFVF9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRVNFVF9SRUFTT05fVE9PX0ZBUl9CRUhJTkQQARIgChxSRVNFVF9SRUFTT05fSElTVE9SWV9ESUZGRVJTEAIqsAMKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxSRUZVU0FMX1JFQVNPTl9LRVlfTUFMRk9STUVEEAESHgoaUkVGVVNBTF9SRUFTT05fS0VZX1VOS05PV04QAhIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9SRVZPS0VEEAMSIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fRVhQSVJFRBAEEiQKIFJFRlVTQUxfUkVBU09OX0xJVkVNT0RFX01JU01BVENIEAUSIwofUkVGVVNBTF9SRUFTT05fVFlQRV9OT1RfQUxMT1dFRBAGEisKJ1JFRlVTQUxfUkVBU09OX0lOU1VGRklDSUVOVF9QRVJNSVNTSU9OUxAHEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9SRVRJUkVEEAgSHQoZUkVGVVNBTF9SRUFTT05fVE9LRU5fSEVMRBAJEh8KG1JFRlVTQUxfUkVBU09OX0FDQ09VTlRfSEVMRBAKEiEKHVJFRlVTQUxfUkVBU09OX0FDQ09VTlRfQ0xPU0VEEAsygAoKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMUmV2b2tlVG9rZW5zEiUuY2FzYXBheS50b2tlbi52MS5SZXZva2VUb2tlbnNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5SZXZva2VUb2tlbnNSZXNwb25zZSIDkAICElkKCVJvdGF0ZUtleRIiLmNhc2FwYXkudG9rZW4udjEuUm90YXRlS2V5UmVxdWVzdBojLmNhc2FwYXkudG9rZW4udjEuUm90YXRlS2V5UmVzcG9uc2UiA5ACABJfCgtFbmRSb3RhdGlvbhIkLmNhc2FwYXkudG9rZW4udjEuRW5kUm90YXRpb25SZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5FbmRSb3RhdGlvblJlc3BvbnNlIgOQAgISUwoHU2V0SG9sZBIgLmNhc2FwYXkudG9rZW4udjEuU2V0SG9sZFJlcXVlc3QaIS5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXNwb25zZSIDkAICEmIKDENsb3NlQWNjb3VudBIlLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -843,6 +843,258 @@ export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@_
   messageDesc(file_casapay_token_v1_token_service, 16);
 
 /**
+ * TokenFilter says which tokens are meant. All given filters must hold. A part of a millisecond in a filter's time is
+ * cut off, because the times of tokens have none.
+ *
+ * @generated from message casapay.token.v1.TokenFilter
+ */
+export type TokenFilter = Message<"casapay.token.v1.TokenFilter"> & {
+  /**
+   * Only tokens of this account.
+   *
+   * Empty means every account, which only an operator may ask for.
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * Only tokens of these types.
+   *
+   * Empty means every type.
+   *
+   * @generated from field: repeated casapay.token.v1.TokenType types = 2;
+   */
+  types: TokenType[];
+
+  /**
+   * Only tokens of this mode.
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool livemode = 3;
+   */
+  livemode?: boolean | undefined;
+
+  /**
+   * Only tokens in these states, as of now.
+   *
+   * Empty means every state.
+   *
+   * @generated from field: repeated casapay.token.v1.TokenState states = 4;
+   */
+  states: TokenState[];
+
+  /**
+   * Only tokens whose key covers this permission. Secret keys cover everything, so they are included.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string permission = 5;
+   */
+  permission: string;
+
+  /**
+   * Only tokens created at this time or later.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp created_from = 6;
+   */
+  createdFrom?: Timestamp | undefined;
+
+  /**
+   * Only tokens created before this time.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp created_before = 7;
+   */
+  createdBefore?: Timestamp | undefined;
+
+  /**
+   * Only tokens that expire before this time. Tokens that never expire are left out.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_before = 8;
+   */
+  expiresBefore?: Timestamp | undefined;
+
+  /**
+   * Only tokens not used since this time: last used before this time, or never used and created before this time.
+   *
+   * Absent means any. A use is noted within about 5 seconds.
+   *
+   * @generated from field: google.protobuf.Timestamp unused_since = 9;
+   */
+  unusedSince?: Timestamp | undefined;
+
+  /**
+   * Only tokens whose name contains this text, as in List.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string name_contains = 10;
+   */
+  nameContains: string;
+
+  /**
+   * Only tokens with this key_hint: the last 4 characters of the key.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string key_hint = 11;
+   */
+  keyHint: string;
+
+  /**
+   * Only tokens with this created_by, as in List.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string created_by = 12;
+   */
+  createdBy: string;
+
+  /**
+   * Only tokens that expire at this time or later. Tokens that never expire are left out.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_from = 13;
+   */
+  expiresFrom?: Timestamp | undefined;
+
+  /**
+   * Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool held = 14;
+   */
+  held?: boolean | undefined;
+
+  /**
+   * Only tokens that two keys belong to now (true), or only others (false).
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool rotating = 15;
+   */
+  rotating?: boolean | undefined;
+};
+
+/**
+ * Describes the message casapay.token.v1.TokenFilter.
+ * Use `create(TokenFilterSchema)` to create a new message.
+ */
+export const TokenFilterSchema: GenMessage<TokenFilter> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 17);
+
+/**
+ * RevokeTokensRequest says which tokens to revoke.
+ *
+ * @generated from message casapay.token.v1.RevokeTokensRequest
+ */
+export type RevokeTokensRequest = Message<"casapay.token.v1.RevokeTokensRequest"> & {
+  /**
+   * Which tokens.
+   *
+   * Required, with one filter at least. Of tokens that match, those are meant that are not revoked.
+   *
+   * @generated from field: casapay.token.v1.TokenFilter filter = 1;
+   */
+  filter?: TokenFilter | undefined;
+
+  /**
+   * Whether to revoke.
+   *
+   * Default (false): a dry run, which only counts.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * Only tokens created up to this revision: the up_to_revision that the dry run answered, or the call before this one.
+   *
+   * Required with force.
+   *
+   * @generated from field: int64 up_to_revision = 3;
+   */
+  upToRevision: bigint;
+
+  /**
+   * Why the tokens are revoked, as in RevokeRequest.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.RevokeTokensRequest.
+ * Use `create(RevokeTokensRequestSchema)` to create a new message.
+ */
+export const RevokeTokensRequestSchema: GenMessage<RevokeTokensRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 18);
+
+/**
+ * RevokeTokensResponse is the answer to RevokeTokens.
+ *
+ * @generated from message casapay.token.v1.RevokeTokensResponse
+ */
+export type RevokeTokensResponse = Message<"casapay.token.v1.RevokeTokensResponse"> & {
+  /**
+   * How many tokens would be revoked. 10,000 means that many or more.
+   *
+   * Only without force.
+   *
+   * @generated from field: int32 matched = 1;
+   */
+  matched: number;
+
+  /**
+   * The ids of the newest of them, 100 at the most.
+   *
+   * Only without force.
+   *
+   * @generated from field: repeated string sample_ids = 2;
+   */
+  sampleIds: string[];
+
+  /**
+   * Send this with force. A call with force that is not done answers a lower one: what was created after that is done.
+   *
+   * @generated from field: int64 up_to_revision = 3;
+   */
+  upToRevision: bigint;
+
+  /**
+   * How many tokens this call has revoked.
+   *
+   * @generated from field: int32 revoked = 4;
+   */
+  revoked: number;
+
+  /**
+   * With force: whether no token is left that was to be revoked. Otherwise send the request again, best with the
+   * up_to_revision of this answer, which looks at no token twice.
+   *
+   * @generated from field: bool done = 5;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message casapay.token.v1.RevokeTokensResponse.
+ * Use `create(RevokeTokensResponseSchema)` to create a new message.
+ */
+export const RevokeTokensResponseSchema: GenMessage<RevokeTokensResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 19);
+
+/**
  * FindByDigestRequest holds the digest of a key.
  *
  * @generated from message casapay.token.v1.FindByDigestRequest
@@ -863,7 +1115,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -884,7 +1136,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -990,7 +1242,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -1030,7 +1282,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 20);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -1149,7 +1401,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 21);
+  messageDesc(file_casapay_token_v1_token_service, 24);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -1190,7 +1442,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 22);
+  messageDesc(file_casapay_token_v1_token_service, 25);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -1220,7 +1472,7 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 23);
+  messageDesc(file_casapay_token_v1_token_service, 26);
 
 /**
  * Account is an owner of tokens, its state, and how many tokens it has now in each state.
@@ -1272,7 +1524,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 24);
+  messageDesc(file_casapay_token_v1_token_service, 27);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1342,7 +1594,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 25);
+  messageDesc(file_casapay_token_v1_token_service, 28);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -1398,7 +1650,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 26);
+  messageDesc(file_casapay_token_v1_token_service, 29);
 
 /**
  * WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
@@ -1455,7 +1707,7 @@ export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 27);
+  messageDesc(file_casapay_token_v1_token_service, 30);
 
 /**
  * ReportedUse tells of a key that was accepted from a cache.
@@ -1494,7 +1746,7 @@ export type ReportedUse = Message<"casapay.token.v1.ReportedUse"> & {
  * Use `create(ReportedUseSchema)` to create a new message.
  */
 export const ReportedUseSchema: GenMessage<ReportedUse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 28);
+  messageDesc(file_casapay_token_v1_token_service, 31);
 
 /**
  * WatchResponse is one event of a Watch.
@@ -1539,7 +1791,7 @@ export type WatchResponse = Message<"casapay.token.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 29);
+  messageDesc(file_casapay_token_v1_token_service, 32);
 
 /**
  * Lease lets the caller decide from its cache for a while.
@@ -1590,7 +1842,7 @@ export type Lease = Message<"casapay.token.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 30);
+  messageDesc(file_casapay_token_v1_token_service, 33);
 
 /**
  * Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
@@ -1652,7 +1904,7 @@ export type Forget = Message<"casapay.token.v1.Forget"> & {
  * Use `create(ForgetSchema)` to create a new message.
  */
 export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 31);
+  messageDesc(file_casapay_token_v1_token_service, 34);
 
 /**
  * Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
@@ -1687,7 +1939,7 @@ export type Reset = Message<"casapay.token.v1.Reset"> & {
  * Use `create(ResetSchema)` to create a new message.
  */
 export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 32);
+  messageDesc(file_casapay_token_v1_token_service, 35);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1745,7 +1997,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 33);
+  messageDesc(file_casapay_token_v1_token_service, 36);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1793,7 +2045,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 34);
+  messageDesc(file_casapay_token_v1_token_service, 37);
 
 /**
  * HolderKind says what kind of program holds a lease.
@@ -2191,6 +2443,32 @@ export const TokenService: GenService<{
     methodKind: "unary";
     input: typeof RevokeRequestSchema;
     output: typeof RevokeResponseSchema;
+  },
+  /**
+   * RevokeTokens ends every token that matches a filter, after a dry run: first a call without force, which changes
+   * nothing and answers how many tokens match, some of their ids, and up_to_revision; then calls with force and that
+   * up_to_revision, until one answers done.
+   *
+   * Roles: dashboard (must name the account in the filter), operator. Each token that is revoked appends one row to the
+   * journal, all with the same reason. No Authenticate that starts after the answer accepts a key of theirs, and the
+   * answer waits for the holders of leases as that of Revoke does.
+   *
+   * With force, the filter is asked again of each token in the step that revokes it: fewer tokens may match than in the
+   * dry run, never one that was created after the dry run. A token that is revoked already matches no more, so that a
+   * call that was interrupted is sent again as it was. A call revokes 1000 tokens at the most.
+   *
+   * A dry run looks at every token of the account or, without an account, at every token there is, up to the 10,000th
+   * that matches: give it a deadline, 60 seconds at the most, of some seconds for each million of tokens.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: filter, any field of it (`filter.key_hint`), up_to_revision or reason.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.RevokeTokens
+   */
+  revokeTokens: {
+    methodKind: "unary";
+    input: typeof RevokeTokensRequestSchema;
+    output: typeof RevokeTokensResponseSchema;
   },
   /**
    * RotateKey gives a token a new key, shows the key this once, and lets the old key live on for a while.

@@ -101,6 +101,7 @@ export function openServingStore({ database, port, changeSignal, leases }: Servi
     getAccount: (account, query) => readInTurns(() => reader.getAccount(account, query)),
     create: writer.create,
     revoke: writer.revoke,
+    revokeMatching: writer.revokeMatching,
     rotateKey: writer.rotateKey,
     endRotation: writer.endRotation,
     setHold: writer.setHold,

@@ -114,6 +114,10 @@ export function createWriterClient(port: MessagePort): WriterClient {
       const answer = await ask({ method: "revoke", id, reason, context });
       return answer.method === "revoke" ? answer.outcome : misanswered(answer);
     },
+    async revokeMatching(createRevisions, filter, reason, context) {
+      const answer = await ask({ method: "revokeMatching", createRevisions, filter, reason, context });
+      return answer.method === "revokeMatching" ? answer.changes : misanswered(answer);
+    },
     async rotateKey(id, key, overlapMs, request, context) {
       const answer = await ask({ method: "rotateKey", id, key, overlapMs, request, context });
       return answer.method === "rotateKey" ? answer.outcome : misanswered(answer);

@@ -41,7 +41,7 @@ function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): Write
       return { method: "failed", failure: toFailure(error) };
     }
     room.noteFull();
-    if (!isUrgent(call)) {
+    if (!isUrgent(call) && call.method !== "revokeMatching") {
       return { method: call.method, outcome: { kind: "storage_low" } };
     }
     return room.giveUpBallast() ? commitAlone(writer, room, call) : { method: "failed", failure: toFailure(error) };
@@ -54,6 +54,8 @@ function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswe
       return { method: "create", outcome: writer.create(call, room.isLow) };
     case "revoke":
       return { method: "revoke", outcome: writer.revoke(call) };
+    case "revokeMatching":
+      return { method: "revokeMatching", changes: writer.revokeMatching(call) };
     case "rotateKey":
       return { method: "rotateKey", outcome: writer.rotateKey(call, room.isLow) };
     case "endRotation":

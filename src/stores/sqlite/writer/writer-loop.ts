@@ -9,6 +9,7 @@ import {
   type ChangeCall,
   type IssuingCall,
   isUrgent,
+  type RevokeMatchingCall,
   type UrgentCall,
   type WriterAnswer,
   type WriterCall,
@@ -76,6 +77,8 @@ export function createWriterLoop({
   const ports = new Set<MessagePort>();
   /** These go first: while one waits, a key may be in the wrong hands. */
   const waitingUrgent: Waiting<UrgentCall>[] = [];
+  /** One a turn, so that other changes have a commit between two of them. */
+  const waitingBulk: Waiting<RevokeMatchingCall>[] = [];
   const waitingToIssue: Waiting<IssuingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   let whenDrained = Promise.withResolvers<void>();
@@ -85,6 +88,8 @@ export function createWriterLoop({
   function receive(port: MessagePort, { id, call }: WriterRequest): void {
     if (isUrgent(call)) {
       waitingUrgent.push({ port, id, call });
+    } else if (call.method === "revokeMatching") {
+      waitingBulk.push({ port, id, call });
     } else if (call.method === "create" || call.method === "rotateKey") {
       waitingToIssue.push({ port, id, call });
     } else {
@@ -116,7 +121,7 @@ export function createWriterLoop({
       fail(error);
       return;
     }
-    if (waitingUrgent.length > 0 || waitingToIssue.length > 0 || waitingBehind.length > 0) {
+    if ([waitingUrgent, waitingBulk, waitingToIssue, waitingBehind].some((waiting) => waiting.length > 0)) {
       callTurn();
     } else {
       whenDrained.resolve();
@@ -128,6 +133,7 @@ export function createWriterLoop({
     const first = waitingUrgent.splice(0, maxCallsInCommit);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
+      ...waitingBulk.splice(0, 1),
       ...waitingToIssue.splice(0, maxCallsInCommit - first.length),
     ];
     if (batch.length > 0) {
@@ -139,7 +145,7 @@ export function createWriterLoop({
       );
       // After the commit and before the answers, so that every decision after an answer sees that something changed.
       signalChange();
-      revocations.append(batch.flatMap(({ call }) => takeawayIn(answers.get(call))));
+      revocations.append(batch.flatMap(({ call }) => takeawaysIn(answers.get(call))));
       noteHead(writer.head());
       // Again: a second server that has begun since then has read the database without these changes.
       requireInPlace();
@@ -233,7 +239,10 @@ export function createWriterLoop({
 }
 
 /** What a call has taken away or given back: nothing when it changed nothing. */
-function takeawayIn(answered: WriterAnswer | undefined): readonly MadeChange[] {
+function takeawaysIn(answered: WriterAnswer | undefined): readonly MadeChange[] {
+  if (answered?.method === "revokeMatching") {
+    return answered.changes;
+  }
   const outcome = answered !== undefined && "outcome" in answered ? answered.outcome : null;
   const change = outcome !== null && "change" in outcome ? outcome.change : null;
   return change === null || change.action === "create" ? [] : [change];

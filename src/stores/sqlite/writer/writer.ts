@@ -33,6 +33,7 @@ import {
 } from "../../../authority/token-store.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
 import { selectJournalHead } from "../journal-head.ts";
+import { type FilterParameters, filterConditions, toFilterParameters } from "../token-filter.ts";
 import {
   type StoredTokenRow,
   storedTokenColumns,
@@ -41,7 +42,15 @@ import {
   toStoredToken,
   toToken,
 } from "../token-row.ts";
-import type { CloseCall, CreateCall, EndRotationCall, HoldCall, RevokeCall, RotateKeyCall } from "../writer-call.ts";
+import type {
+  CloseCall,
+  CreateCall,
+  EndRotationCall,
+  HoldCall,
+  RevokeCall,
+  RevokeMatchingCall,
+  RotateKeyCall,
+} from "../writer-call.ts";
 import { createSealedKeys } from "./sealed-keys.ts";
 
 /** Changes the database. Everything but `transact` must run within it. */
@@ -57,6 +66,7 @@ export type Writer = {
   rotateKey(call: RotateKeyCall, isStorageLow: () => boolean): RotateOutcome | null;
   endRotation(call: EndRotationCall): EndRotationOutcome | null;
   revoke(call: RevokeCall): RevokeOutcome | null;
+  revokeMatching(call: RevokeMatchingCall): readonly MadeChange[];
   setHold(call: HoldCall): HoldOutcome | null;
   closeAccount(call: CloseCall): HoldSet;
   /**
@@ -70,9 +80,11 @@ export type Writer = {
 };
 
 const maxUses = 1000;
+const maxRevokedAtOnce = 100;
 const maxForgottenAtOnce = 500;
 const maxAccountsKept = 10_000;
 
+type RevocableRow = { readonly id: string; readonly revision: number };
 /** What a change is done to. A token that the change itself creates has no revision yet. */
 type ChangedThing = { readonly id: string; readonly createRevision: number | null } | { readonly account: string };
 
@@ -137,6 +149,10 @@ export function createWriter(db: Database.Database): Writer {
   const insertRequest = db.prepare(
     `INSERT OR REPLACE INTO create_request (caller, account, request_id, body_digest, token_revision, issue_revision, sealed_slot, at_ms)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const findMatching = db.prepare<[FilterParameters & { readonly revision: number }], RevocableRow>(
+    `SELECT token.id, token.revision FROM token
+     WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND ${filterConditions}`,
   );
   const moveEnd = db.prepare<[number | null, number | null, Uint8Array]>(
     "UPDATE token_key SET ends_at_ms = ?, end_revision = ? WHERE digest = ?",
@@ -380,6 +396,18 @@ export function createWriter(db: Database.Database): Writer {
     return false;
   }
 
+  /** Of a token that is not revoked. */
+  function end(
+    token: { readonly id: string; readonly createRevision: number },
+    reason: string,
+    context: ChangeContext,
+  ): MadeChange {
+    const change = appendToJournal("revoke", token, reasonFacts(reason), context, { reason });
+    markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
+    eraseSealedKeys(token.createRevision, null);
+    return change;
+  }
+
   return {
     transact(work) {
       const headBefore = head;
@@ -528,14 +556,23 @@ export function createWriter(db: Database.Database): Writer {
       if (token.revokedAtMs !== null) {
         return { kind: "revoked", token, change: null };
       }
-      const change = appendToJournal("revoke", token, reasonFacts(reason), context, { reason });
-      markRevoked.run(change.atMs, reason, change.revision, token.createRevision);
-      eraseSealedKeys(token.createRevision, null);
+      const change = end(token, reason, context);
       return {
         kind: "revoked",
         token: { ...token, revokedAtMs: change.atMs, revokeReason: reason, revokeRevision: change.revision },
         change,
       };
+    },
+
+    revokeMatching({ createRevisions, filter, reason, context }) {
+      if (createRevisions.length > maxRevokedAtOnce) {
+        throw new RangeError(`${createRevisions.length} tokens at once are more than ${maxRevokedAtOnce}`);
+      }
+      const parameters = toFilterParameters(filter, timeOf(context));
+      return createRevisions.flatMap((revision) => {
+        const row = findMatching.get({ ...parameters, revision });
+        return row === undefined ? [] : [end({ id: row.id, createRevision: row.revision }, reason, context)];
+      });
     },
 
     endKeys({ id, ends, context }) {
