@@ -1,51 +1,11 @@
-import { createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { AccountState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import {
-  ChangeAction,
-  type CreateResponse,
-  RefusalReason,
-  TokenService,
-} from "#gen/casapay/token/v1/token_service_pb.ts";
+import { ChangeAction, type CreateResponse, RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey } from "../src/authority/key.ts";
-import { envoyDoor, forwardAuthDoor } from "./gateway/doors.ts";
 import { RestRig } from "./rest/rest-rig.ts";
+import { everyDoor } from "./support/every-door.ts";
 import { TestServer } from "./support/test-server.ts";
 import { Watcher } from "./support/watcher.ts";
-
-const words = [["permission", "none"]] as const;
-
-function wordOf(reason: RefusalReason): string | undefined {
-  return Object.entries(RefusalReason)
-    .find(([, value]) => value === reason)?.[0]
-    .toLowerCase();
-}
-
-/** How each door decides on a key, on a connection of its own: `accepted`, or status and reason of the refusal. */
-function doorsOf(authority: RestRig): readonly ((key: string) => Promise<string>)[] {
-  const gateway = (door: typeof envoyDoor) => async (key: string) => {
-    const { status, code } = await door.ask(authority.server.address, {
-      words,
-      headers: { authorization: `Bearer ${key}` },
-    });
-    return code === null ? "accepted" : `${status} ${code}`;
-  };
-  const rpc = (client: () => TestServer["tokens"]) => async (key: string) => {
-    const { outcome } = await client().authenticate({ key });
-    return outcome.case === "refusal" ? `refusal ${wordOf(outcome.value.reason)}` : "accepted";
-  };
-  const connect = () =>
-    createClient(
-      TokenService,
-      createConnectTransport({ baseUrl: `http://${authority.server.address}`, httpVersion: "2" }),
-    );
-  const rest = async (key: string) => {
-    const { status, json } = await authority.call("GET", "/v1/tokens?limit=1", { key });
-    return status === 200 ? "accepted" : `${status} ${json.error.code}`;
-  };
-  return [rpc(() => authority.tokens), rpc(connect), gateway(envoyDoor), gateway(forwardAuthDoor), rest];
-}
 
 const heldAtDoors = (reason: string, status: number) => [
   `refusal ${reason}`,
@@ -58,7 +18,7 @@ describe("with two threads and the REST API", () => {
     timeout: 120_000,
   }, async () => {
     await using authority = await RestRig.start({ TOKEN_AUTHORITY_THREADS: "2" });
-    const doors = doorsOf(authority);
+    const doors = everyDoor(authority);
     // Each asks on a new connection, which the system gives to either thread.
     const askAll = async (key: string) => await Promise.all([...doors, ...doors].map((ask) => ask(key)));
     const wrong: string[] = [];
@@ -89,7 +49,7 @@ describe("with two threads and the REST API", () => {
     timeout: 120_000,
   }, async () => {
     await using authority = await RestRig.start({ TOKEN_AUTHORITY_THREADS: "2" });
-    const doors = doorsOf(authority);
+    const doors = everyDoor(authority);
     const creators = Array.from({ length: 8 }, () => authority.tokens);
     for (let round = 0; round < 4; round += 1) {
       authority.goOnWithAnotherAccount();

@@ -41,10 +41,10 @@ describe.each([envoyDoor, forwardAuthDoor])("what docs/outcomes.md says holds at
     authority.clock.nowMs += 1000;
     const revoked = await authority.issue();
     await authority.tokens.revoke({ id: revoked.id });
-    const publishable = await authority.issue({ type: TokenType.PUBLISHABLE });
     const rotated = await authority.issue();
     await authority.tokens.rotateKey({ id: rotated.id, overlap: { seconds: 60n } });
     await authority.tokens.endRotation({ id: rotated.id, what: { case: "cutOldNow", value: true } });
+    const publishable = await authority.issue({ type: TokenType.PUBLISHABLE });
     const held = await authority.issue();
     await authority.tokens.setHold({ subject: { case: "tokenId", value: held.id }, held: true });
     const ofHeld = await authority.issue({ account: "acct_held" });

@@ -1,12 +1,17 @@
+import { randomUUID } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
-import { it } from "vitest";
+import { expect, it } from "vitest";
 import { TokenState, TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { ErrorInfoSchema } from "#gen/google/rpc/error_details_pb.ts";
+import type { RotationEnd } from "../../src/authority/token-store.ts";
+import { toDuration } from "../../src/doors/rpc/duration.ts";
+import { toTimestamp } from "../../src/doors/rpc/timestamp.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "../support/authority-process.ts";
-import { type Lifecycle, lifecycles, live, type Subject, type Verdict } from "./model.ts";
+import { type Lifecycle, lifecycles, live, type RotateRefusal, type Subject, type Verdict } from "./model.ts";
 
 /** So many connections, each of which the kernel gives to one of two threads. */
 const connections = 6;
@@ -14,6 +19,7 @@ const connections = 6;
 const verdictOfReason: ReadonlyMap<RefusalReason, Verdict> = new Map([
   [RefusalReason.KEY_UNKNOWN, "unknown"],
   [RefusalReason.TOKEN_REVOKED, "revoked"],
+  [RefusalReason.KEY_RETIRED, "retired"],
   [RefusalReason.TOKEN_EXPIRED, "expired"],
   [RefusalReason.TOKEN_HELD, "token_held"],
   [RefusalReason.ACCOUNT_HELD, "account_held"],
@@ -30,6 +36,21 @@ async function unlessClosed<T>(call: Promise<T>): Promise<T | null> {
     }
     throw error;
   }
+}
+
+function refusalIn(error: unknown): RotateRefusal {
+  const [reason] = ConnectError.from(error).findDetails(ErrorInfoSchema);
+  const refusals: ReadonlyMap<string, RotateRefusal> = new Map([
+    ["ACCOUNT_CLOSED", "closed"],
+    ["TOKEN_NOT_ACTIVE", "not_active"],
+    ["ROTATION_UNDER_WAY", "under_way"],
+    ["ROTATION_NOT_UNDER_WAY", "under_way"],
+  ]);
+  const refusal = refusals.get(reason?.reason ?? "");
+  if (refusal === undefined) {
+    throw error;
+  }
+  return refusal;
 }
 
 /** A process of two threads, which is killed for true. */
@@ -89,6 +110,37 @@ class RpcLifecycle implements Lifecycle, AsyncDisposable {
 
   async revoke(id: string, reason: string) {
     await this.#client.revoke({ id, reason });
+  }
+
+  async rotate(id: string, overlapMs: number) {
+    const requestId = randomUUID();
+    const ask = () => this.#client.rotateKey({ id, overlap: toDuration(overlapMs), requestId });
+    try {
+      const { key } = await ask();
+      expect(await ask()).toMatchObject({ key });
+      return { key };
+    } catch (error) {
+      return refusalIn(error);
+    }
+  }
+
+  async endRotation(id: string, end: RotationEnd) {
+    const what = {
+      cut: { case: "cutOldNow", value: true } as const,
+      cancel: { case: "cancel", value: true } as const,
+      move: { case: "moveEnd", value: toTimestamp(end.kind === "move" ? end.endsAtMs : 0) } as const,
+    }[end.kind];
+    try {
+      await this.#client.endRotation({ id, what });
+      return "done";
+    } catch (error) {
+      const refusal = refusalIn(error);
+      return refusal === "not_active" ? refusal : "not_under_way";
+    }
+  }
+
+  async use() {
+    throw new Error("what the process accepts is recorded some time");
   }
 
   verdictsOf(key: string) {
@@ -157,7 +209,7 @@ it("two threads of a process answer what the model says, whatever happens to it"
     fc.asyncProperty(lifecycles({ maxCommands: 14, hasClock: false }), async (commands) => {
       await using authority = new RpcLifecycle();
       await authority.open();
-      await live(authority, commands, Date.now());
+      await live(authority, commands, { nowMs: Date.now(), hasClock: false });
     }),
     { numRuns: 3, endOnFailure: true },
   );

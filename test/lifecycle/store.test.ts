@@ -1,23 +1,45 @@
+import { randomUUID } from "node:crypto";
 import { cpSync, existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { it } from "vitest";
+import { expect, it } from "vitest";
+import { judge, type RefusalReason } from "../../src/authority/judge.ts";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
-import { type HoldRefusal, holdRefusal, stateOf } from "../../src/authority/token.ts";
+import type { RotationEnd } from "../../src/authority/token-store.ts";
 import { backUp } from "../../src/stores/sqlite/offline/back-up.ts";
 import { restore } from "../../src/stores/sqlite/offline/restore.ts";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
 import type { SqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 import { openServingStore, type ServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
 import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
-import { aNewToken, anyLimit, at, createdIn, nowMs as startMs } from "../support/token-store/builders.ts";
+import {
+  aNewToken,
+  anyLimit,
+  aRequest,
+  at,
+  createdIn,
+  sealedKeyIn,
+  nowMs as startMs,
+} from "../support/token-store/builders.ts";
 import { type Lifecycle, lifecycles, live, type Subject, type Verdict } from "./model.ts";
 
-const verdictOfHold = {
-  TOKEN_HELD: "token_held",
-  ACCOUNT_HELD: "account_held",
-  ACCOUNT_CLOSED: "account_closed",
-} satisfies Record<HoldRefusal, Verdict>;
+const question = { key: "", requiredPermissions: [], livemode: null, allowedTypes: [] };
+const verdicts: ReadonlyMap<RefusalReason, Verdict> = new Map([
+  ["TOKEN_REVOKED", "revoked"],
+  ["KEY_RETIRED", "retired"],
+  ["TOKEN_EXPIRED", "expired"],
+  ["TOKEN_HELD", "token_held"],
+  ["ACCOUNT_HELD", "account_held"],
+  ["ACCOUNT_CLOSED", "account_closed"],
+]);
+
+function verdictIn(reason: RefusalReason): Verdict {
+  const verdict = verdicts.get(reason);
+  if (verdict === undefined) {
+    throw new Error(`refused for ${reason}`);
+  }
+  return verdict;
+}
 
 /** A store with two views of it, and a clock that is moved by hand. */
 class StoreLifecycle implements Lifecycle, AsyncDisposable {
@@ -63,13 +85,64 @@ class StoreLifecycle implements Lifecycle, AsyncDisposable {
     await this.#views[0].revoke(id, reason, at(this.#nowMs));
   }
 
+  async rotate(id: string, overlapMs: number) {
+    const key = mintKey("restricted", true);
+    const request = aRequest(randomUUID(), "rotate", key);
+    const ask = (view: 0 | 1) =>
+      this.#views[view].rotateKey(
+        id,
+        { digest: digestKey(key), keyHint: key.slice(-4) },
+        overlapMs,
+        request,
+        at(this.#nowMs),
+      );
+    const outcome = await ask(0);
+    switch (outcome?.kind) {
+      case "rotated":
+        expect(sealedKeyIn(await ask(1))).toBe(key);
+        return { key };
+      case "account_closed":
+        return "closed";
+      case "token_not_active":
+        return "not_active";
+      case "rotation_under_way":
+        return "under_way";
+      default:
+        throw new Error(`expected a rotation, not ${outcome?.kind}`);
+    }
+  }
+
+  async endRotation(id: string, end: RotationEnd) {
+    const outcome = await this.#views[1].endRotation(id, end, at(this.#nowMs));
+    switch (outcome?.kind) {
+      case "ended":
+        return "done";
+      case "token_not_active":
+        return "not_active";
+      case "rotation_not_under_way":
+        return "not_under_way";
+      default:
+        throw new Error(`expected the end of a rotation, not ${outcome?.kind}`);
+    }
+  }
+
+  async use(key: string) {
+    const token = await this.#views[0].findByDigest(digestKey(key));
+    if (token !== null) {
+      await this.#views[0].recordUses([{ issueRevision: token.issueRevision, usedAtMs: this.#nowMs }]);
+    }
+  }
+
   async verdictsOf(key: string) {
     return Promise.all(
       this.#views.map(async (view): Promise<Verdict> => {
         const token = await view.findByDigest(digestKey(key));
-        const state = token === null ? "unknown" : stateOf(token, this.#nowMs);
-        const hold = token === null ? null : holdRefusal(token);
-        return state !== "active" ? state : hold === null ? "accepted" : verdictOfHold[hold];
+        if (token === null) {
+          return "unknown";
+        }
+        const principal = { kind: "principal", token, isRemembered: false, beside: null } as const;
+        const outcome = judge(question, principal, this.#nowMs);
+        return outcome.kind === "principal" ? "accepted" : verdictIn(outcome.reason);
       }),
     );
   }
@@ -127,7 +200,7 @@ it("a store keeps what the model says, whatever happens to it", { timeout: 240_0
     fc.asyncProperty(lifecycles({ maxCommands: 30, hasClock: true }), async (commands) => {
       await using store = new StoreLifecycle();
       await store.open();
-      await live(store, commands, startMs);
+      await live(store, commands, { nowMs: startMs, hasClock: true });
     }),
     { numRuns: 12 },
   );

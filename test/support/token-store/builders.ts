@@ -9,6 +9,7 @@ import type {
   CreateRequestRecord,
   NewToken,
   RevokeOutcome,
+  RotateOutcome,
   TokenFilter,
   TokenQuery,
 } from "../../../src/authority/token-store.ts";
@@ -120,8 +121,8 @@ export function revokedIn(outcome: RevokeOutcome | null): Extract<RevokeOutcome,
   return outcome;
 }
 
-export function sealedKeyIn(outcome: CreateOutcome): string | null {
-  if (outcome.kind !== "replayed" || outcome.sealedKey === null) {
+export function sealedKeyIn(outcome: CreateOutcome | RotateOutcome | null): string | null {
+  if (outcome?.kind !== "replayed" || outcome.sealedKey === null) {
     return null;
   }
   return Buffer.from(outcome.sealedKey).toString();
