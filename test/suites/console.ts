@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempDisposableSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
+import { connect } from "../../clients/typescript/src/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { createAuthority, type TestCertificate } from "../support/certificates.ts";
 import { launchChromium, openContext, seriousFaults } from "./console/browser.ts";
@@ -661,6 +662,25 @@ await report.step("which server this is, how it is, and from where on it creates
     assert.ok(text.includes(part), `${part} is not in ${text}`);
   }
 });
+await report.step("a gateway that decides from memory is shown, with what it knows", async () => {
+  const gateway = connect(server.address, { security: "plaintext", cache: { maxMiB: 1 } });
+  try {
+    await gateway.authenticate(till.key);
+    await go("");
+    const caches = page.getByRole("region", { name: "This server" }).locator("dl > div", { hasText: "Caches" });
+    for (const until = Date.now() + 15_000; ; ) {
+      await page.reload();
+      await settled();
+      if (/1 gateway watches\..*holds a lease.*knows everything up to \d+/.test((await caches.textContent()) ?? "")) {
+        break;
+      }
+      assert.ok(Date.now() < until, "the gateway is not shown");
+    }
+    await shoot(page, "light", "caches");
+  } finally {
+    gateway.close();
+  }
+});
 await report.step("axe finds nothing serious, light and dark, on every page and when revoking", async () => {
   const faults: string[] = [];
   for (const colorScheme of ["light", "dark"] as const) {
@@ -891,6 +911,7 @@ async function shoot(on: Page, look: string, where: string): Promise<void> {
     "light-rotation",
     "light-held-account",
     "light-revoke-by-filter",
+    "light-caches",
   );
   if (takesScreenshots && wanted.includes(`${look}-${name}`)) {
     mkdirSync(images, { recursive: true });
