@@ -153,7 +153,7 @@ export function accountStateBadge(state) {
     "span",
     { class: `badge state-${{ held: "expired", closed: "revoked" }[word] ?? word}` },
     h("span", { "aria-hidden": "true" }, stateMarks[word] ?? "", " "),
-    word === "active" ? "open" : word,
+    h("span", { class: "badge-word" }, word === "active" ? "open" : word),
   );
 }
 
