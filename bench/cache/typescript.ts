@@ -155,7 +155,7 @@ function alone(maxMiB: number): KeyCache {
 function keep(cache: KeyCache, key: string, answer: Uint8Array): void {
   const begun = cache.beginFill(key, question);
   const response = fromBinary(AuthenticateResponseSchema, answer);
-  const facts = factsOf(response);
+  const facts = factsOf(response, cache.standings);
   if (begun === null || facts === null) {
     throw new Error("the cache keeps nothing");
   }

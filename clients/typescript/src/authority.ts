@@ -264,7 +264,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
       throw new UndecidedError(outcome.failure);
     }
     const { response } = outcome;
-    const facts = factsOf(response);
+    const facts = factsOf(response, cache.standings);
     if (facts === null) {
       return null;
     }

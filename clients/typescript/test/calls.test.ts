@@ -54,6 +54,7 @@ describe("against one authority", () => {
       livemode: true,
       permissions: ["charges:write"],
       expireTime,
+      source: "authority",
     });
 
     expect(await authority.get(token.id)).toMatchObject({ id: token.id, createTime: token.createTime });

@@ -168,6 +168,20 @@ export const plantedClients = [
     tests: watchTests,
   },
   {
+    name: "a client takes one key for another whose digest begins alike",
+    file: `${folder}/key-cache.ts`,
+    from: "found?.digest !== digest ||",
+    to: "found === undefined ||",
+    tests,
+  },
+  {
+    name: "a client forgets a key when an unknown one comes whose digest begins alike",
+    file: `${folder}/key-cache.ts`,
+    from: "other.get(place)?.digest === entry.digest",
+    to: "other.get(place) !== undefined",
+    tests,
+  },
+  {
     name: "a client lets a test key pass for a live one",
     file: `${folder}/decide.ts`,
     from: "livemode !== undefined && livemode !== standing.livemode",
@@ -176,7 +190,7 @@ export const plantedClients = [
   },
   {
     name: "a client's permission to read covers writing",
-    file: `${folder}/facts.ts`,
+    file: `${folder}/standings.ts`,
     from: 'one.endsWith(":write")).map((one) => one.replace(/write$/, "read"))',
     to: 'one.includes(":")).map((one) => one.replace(/read$/, "write"))',
     tests: ["clients/typescript/test/cache/decide.test.ts"],

@@ -1,9 +1,10 @@
 """What each RPC sends, and what its answer is read as: all of both clients but the waiting."""
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from casapay_token_authority._attempts import Attempts
+from casapay_token_authority._facts import CACHE_RULES, Facts, facts_of
+from casapay_token_authority._key_cache import Answer
 from casapay_token_authority._proto.casapay.token.v1 import token_pb2, token_service_pb2
 from casapay_token_authority.errors import AuthorityError, Undecided
 from casapay_token_authority.settings import Settings, check_timeout
@@ -22,6 +25,7 @@ from casapay_token_authority.values import (
     ChangeAction,
     ChangeFilter,
     Created,
+    DecisionSource,
     Page,
     Principal,
     Question,
@@ -55,6 +59,11 @@ class Operation(Generic[_Value]):
     request_id: str | None = None
     error: type[AuthorityError] = AuthorityError
 
+    def left(self, timeout: float | None, *, since: float) -> float:
+        """Seconds that are left of its time-out after another operation that began at this time."""
+        seconds = self.timeout if timeout is None else timeout
+        return max(seconds - (time.monotonic() - since), 0.001) if seconds > 0 else seconds
+
     def attempts(self, timeout: float | None) -> Attempts:
         """The attempts to make it, within this many seconds or else those of the settings."""
         seconds = self.timeout if timeout is None else timeout
@@ -84,6 +93,23 @@ class Operations:
             allowed_types=_numbers(token_pb2.TokenType, "TOKEN_TYPE_", question.types),
         )
         read = _reader(token_service_pb2.AuthenticateResponse, _decision)
+        timeout = self._settings.authenticate_timeout
+        return Operation(_SERVICE + "Authenticate", request, read, timeout, error=Undecided)
+
+    def facts(self, key: str) -> Operation[Answer]:
+        """The widest question, whose answer may be kept."""
+        request = _encode(
+            token_service_pb2.AuthenticateRequest,
+            Undecided,
+            key=key,
+            allowed_types=[
+                token_pb2.TOKEN_TYPE_SECRET,
+                token_pb2.TOKEN_TYPE_PUBLISHABLE,
+                token_pb2.TOKEN_TYPE_RESTRICTED,
+            ],
+            cache_rules=CACHE_RULES,
+        )
+        read = _reader(token_service_pb2.AuthenticateResponse, read_answer)
         timeout = self._settings.authenticate_timeout
         return Operation(_SERVICE + "Authenticate", request, read, timeout, error=Undecided)
 
@@ -238,6 +264,35 @@ def _decision(answer: token_service_pb2.AuthenticateResponse) -> Principal | Ref
             account=refusal.account or None,
         )
     raise _unreadable()
+
+
+def read_answer(answer: token_service_pb2.AuthenticateResponse) -> Answer:
+    seconds = answer.cache_for.seconds + answer.cache_for.nanos / 1e9
+    return Answer(_facts(answer), answer.revision, seconds)
+
+
+# These depend on what was asked, and so does perhaps what this package does not know.
+_NOT_FACTS = frozenset(
+    {
+        token_service_pb2.REFUSAL_REASON_UNSPECIFIED,
+        token_service_pb2.REFUSAL_REASON_LIVEMODE_MISMATCH,
+        token_service_pb2.REFUSAL_REASON_TYPE_NOT_ALLOWED,
+        token_service_pb2.REFUSAL_REASON_INSUFFICIENT_PERMISSIONS,
+    }
+)
+
+
+def _facts(answer: token_service_pb2.AuthenticateResponse) -> Facts | None:
+    if answer.WhichOneof("outcome") is None:
+        return None
+    if answer.HasField("refusal"):
+        reason = answer.refusal.reason
+        if reason in _NOT_FACTS or reason not in token_service_pb2.RefusalReason.values():
+            return None
+    decision = _decision(answer)
+    if isinstance(decision, Principal) and decision.type == TokenType.UNKNOWN:
+        return None
+    return facts_of(replace(decision, source=DecisionSource.CACHE))
 
 
 def _created(answer: token_service_pb2.CreateResponse) -> Created:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import datetime
 from types import TracebackType
@@ -11,6 +12,7 @@ import grpc
 import grpc.aio
 
 from casapay_token_authority._operations import Operation, Operations
+from casapay_token_authority._watch import open_watch
 from casapay_token_authority.errors import (
     AuthorityError,
     client_closed,
@@ -55,11 +57,16 @@ class AsyncTokenAuthority:
         self._process_id = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._watch = open_watch(address, credentials, self._settings)
+        self._cache = None if self._watch is None else self._watch.cache
 
     async def authenticate(self, key: str, question: Question, *, timeout: float | None = None) -> Principal | Refusal:
         """Decides whether the key may pass. Raises `Undecided` where nothing was decided."""
-        operation = self._operations.authenticate(key, question)
-        return operation if isinstance(operation, Refusal) else await self._call(operation, timeout)
+        if self._cache is not None:
+            decision = self._cache.decide(key, question)
+            if decision is not None:
+                return decision
+        return await self._ask(key, question, timeout)
 
     async def create(
         self,
@@ -147,9 +154,14 @@ class AsyncTokenAuthority:
         return _all(lambda token: self.list_accounts(prefix, page_size=page_size, page_token=token, timeout=timeout))
 
     async def close(self) -> None:
-        """Ends the connection. Calls under way and later ones fail with CANCELLED."""
+        """Ends the connection. Calls under way and later ones fail with CANCELLED.
+
+        With a cache it gives the lease back first, so that no revocation waits for it: up to half a second.
+        """
         self._closed = True
         channel, self._channel = self._channel, None
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
         if channel is not None:
             await channel.close()
 
@@ -160,6 +172,28 @@ class AsyncTokenAuthority:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _ask(self, key: str, question: Question, timeout: float | None) -> Principal | Refusal:
+        operation = self._operations.authenticate(key, question)
+        if isinstance(operation, Refusal):
+            return operation
+        if self._watch is not None:
+            self._watch.start()
+            fill = self._watch.cache.begin_fill(key, question)
+            if fill is not None:
+                began = time.monotonic()
+                try:
+                    answer = await self._call(self._operations.facts(key), timeout)
+                except AuthorityError as error:
+                    # An authority that is older than the one that granted the lease knows no such question.
+                    if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+                        raise
+                else:
+                    decision = self._watch.cache.end_fill(fill, answer, question)
+                    if decision is not None:
+                        return decision
+                timeout = operation.left(timeout, since=began)
+        return await self._call(operation, timeout)
 
     async def _call(self, operation: Operation[_Value], timeout: float | None) -> _Value:
         attempts = operation.attempts(timeout)

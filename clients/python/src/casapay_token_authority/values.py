@@ -53,6 +53,15 @@ class RefusalReason(StrEnum):
     """Of a server that is newer than this package. A refusal like the others."""
 
 
+class DecisionSource(StrEnum):
+    """Whence a decision comes."""
+
+    AUTHORITY = "authority"
+    """Also that of a text that cannot be a key, for which no call is made."""
+    CACHE = "cache"
+    """The client decided from its cache, without a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a request asks of its key. `permissions` has no default: a route that asks for none says `()`."""
@@ -66,6 +75,9 @@ class Question:
     def __post_init__(self) -> None:
         if isinstance(self.permissions, str):
             raise TypeError("permissions must be a collection of strings, not one string")
+        # A list could be changed by whoever gave it.
+        object.__setattr__(self, "permissions", tuple(self.permissions))
+        object.__setattr__(self, "types", tuple(self.types))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,7 @@ class Principal:
     permissions: tuple[str, ...]
     """What a restricted key was given; empty for the other types."""
     expires_at: datetime | None
+    source: DecisionSource = field(default=DecisionSource.AUTHORITY, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,7 @@ class Refusal:
     token_id: str | None = None
     """For support. None where no token is known."""
     account: str | None = None
+    source: DecisionSource = field(default=DecisionSource.AUTHORITY, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 import type { AuthenticateResponse } from "../../gen/casapay/token/v1/token_service_pb.ts";
 import { decisionOf, type Refusal } from "../decision.ts";
-import { type TokenType, typeCodes } from "../token.ts";
+import { typeCodes } from "../token.ts";
+import type { Standing, Standings } from "./standings.ts";
 
 /** What the authority answers about a key to the widest question: with it every other question can be decided. */
 export type Facts = {
@@ -11,18 +12,6 @@ export type Facts = {
   /** Unix milliseconds: a Date could be set by its reader. */
   readonly expiresAtMs: number | null;
 };
-
-/** What many keys have in common. */
-export type Standing =
-  | { readonly kind: "refusal"; readonly reason: Refusal["reason"] }
-  | {
-      readonly kind: "principal";
-      readonly type: TokenType;
-      readonly livemode: boolean;
-      readonly permissions: readonly string[];
-      /** The permissions, and those that they cover: a permission to write covers reading. */
-      readonly covered: ReadonlySet<string>;
-    };
 
 /** No permissions, both modes, all types. */
 export const widestQuestion = { allowedTypes: Object.values(typeCodes) } as const;
@@ -36,21 +25,19 @@ const notFacts: ReadonlySet<Refusal["reason"]> = new Set([
 ]);
 
 /** Null for an answer that this client does not know how to decide by. */
-export function factsOf(response: AuthenticateResponse): Facts | null {
+export function factsOf(response: AuthenticateResponse, standings: Standings): Facts | null {
   const decision = decisionOf(response);
   if (decision?.kind === "principal") {
-    const { kind, tokenId, account, type, livemode, permissions, expireTime } = decision;
+    const { tokenId, account, type, livemode, permissions, expireTime } = decision;
     if (type === "unknown") {
       return null;
     }
-    const reads = permissions.filter((one) => one.endsWith(":write")).map((one) => one.replace(/write$/, "read"));
-    const covered = new Set([...permissions, ...reads]);
-    const standing = { kind, type, livemode, permissions: Object.freeze([...permissions]), covered };
+    const standing = standings.accepted(type, livemode, permissions);
     return { standing, tokenId, account, expiresAtMs: expireTime?.getTime() ?? null };
   }
   if (decision === null || notFacts.has(decision.reason)) {
     return null;
   }
-  const { kind, reason, tokenId, account } = decision;
-  return { standing: { kind, reason }, tokenId, account, expiresAtMs: null };
+  const { reason, tokenId, account } = decision;
+  return { standing: standings.refused(reason), tokenId, account, expiresAtMs: null };
 }

@@ -53,10 +53,11 @@ export type Use = { readonly digest: Uint8Array; readonly ageMs: number; readonl
  * Proven keys and unknown ones are kept apart, so that a flood of unknown keys pushes out no other.
  */
 export class KeyCache {
+  /** What the facts that are kept here have in common. */
+  readonly standings = new Standings();
   readonly #clocks: Clocks;
   readonly #lease = new Lease();
   readonly #forgets = new Forgets(maxForgets);
-  readonly #standings = new Standings();
   // By four bytes of the digest, and compared with all of it.
   readonly #proven: TwoGenerations<Entry>;
   readonly #unknown: TwoGenerations<Entry>;
@@ -122,8 +123,7 @@ export class KeyCache {
   ): Decision | null {
     const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
     const untilMs = Math.floor(begunAtMs + Math.min(cacheForMs ?? 0, mostMs));
-    const { tokenId, account, expiresAtMs } = facts;
-    const standing = this.#standings.share(facts.standing);
+    const { standing, tokenId, account, expiresAtMs } = facts;
     const entry: Entry = { digest, standing, tokenId, account, expiresAtMs, untilMs, acceptedCount: 0, usedAtMs: 0 };
     if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, account, revision)) {
       this.#keep(entry);
@@ -211,13 +211,15 @@ export class KeyCache {
   }
 
   #bytesOf({ standing, tokenId, account }: Entry): number {
-    return entryBytes + this.#standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
+    return entryBytes + this.standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
   }
 
   #keep(entry: Entry): void {
     const place = placeOf(entry.digest);
     const [map, other] = isProven(entry) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
-    other.delete(place);
+    if (other.get(place)?.digest === entry.digest) {
+      other.delete(place);
+    }
     map.set(place, entry);
   }
 }

@@ -5,6 +5,7 @@ import { expect, it } from "vitest";
 import { AuthenticateResponseSchema } from "../../gen/casapay/token/v1/token_service_pb.ts";
 import { decide, isDecidable } from "../../src/cache/decide.ts";
 import { type Facts, factsOf } from "../../src/cache/facts.ts";
+import { Standings } from "../../src/cache/standings.ts";
 import type { Question, TokenType } from "../../src/index.ts";
 
 type Vectors = {
@@ -25,7 +26,7 @@ const file = resolve(import.meta.dirname, "../../../vectors/decisions.json");
 const { questions, outcomes, facts: subjects }: Vectors = JSON.parse(readFileSync(file, "utf8"));
 
 it.each(subjects)("decides every question as the authority does: $name", ({ answer, decisions }) => {
-  const facts = factsOf(fromJson(AuthenticateResponseSchema, answer));
+  const facts = factsOf(fromJson(AuthenticateResponseSchema, answer), new Standings());
   expect(questions.map((question) => decisionOn(facts, questionOf(question)))).toStrictEqual(
     decisions.map((index) => outcomes[index]),
   );

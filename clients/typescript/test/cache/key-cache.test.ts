@@ -271,6 +271,34 @@ describe("memory", () => {
   });
 });
 
+describe("two keys whose digests begin alike", () => {
+  beforeEach(() => begin(10));
+
+  it("are told apart, and the unknown one pushes the other out of nothing", () => {
+    const [one, two] = alike();
+    fill(one);
+    expect(decided(two)).toBeNull();
+    fill(two, { facts: refused("KEY_UNKNOWN") });
+    expect([decided(one), decided(two)]).toEqual(["principal", "KEY_UNKNOWN"]);
+    fill(two);
+    expect([decided(one), decided(two)]).toEqual([null, "principal"]);
+  });
+
+  /** Found by trying: the first four bytes of their digests are equal. */
+  function alike(): readonly [string, string] {
+    const seen = new Map<string, string>();
+    for (let count = 0; ; count += 1) {
+      const text = `alike ${count}`;
+      const start = digestOf(text).slice(0, 4);
+      const earlier = seen.get(start);
+      if (earlier !== undefined) {
+        return [earlier, text];
+      }
+      seen.set(start, text);
+    }
+  }
+});
+
 describe("uses", () => {
   beforeEach(() => begin(10));
 
