@@ -1,7 +1,7 @@
 import { dayIn, startOf } from "./days.js";
 
 /** What the address has of a search, and how a list that was searched for is called. */
-export const tokenFilters = /** @type {const} */ ([
+const tokenFilters = /** @type {const} */ ([
   ["account", "account"],
   ["name", "name"],
   ["permission", "permission"],
