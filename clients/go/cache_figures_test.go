@@ -119,7 +119,7 @@ func (f *figures) decide() map[string]any {
 	}
 	ask := func(authenticator Authenticator, key string) {
 		decision, err := authenticator.Authenticate(ctx, key, figuresQuestion)
-		if err != nil || decision.Principal == nil || authenticator == Authenticator(client) && decision.Source != FromCache {
+		if err != nil || authenticator == Authenticator(client) && decision.Source != FromCache {
 			log.Fatal("what was kept was not found")
 		}
 	}
