@@ -54,7 +54,8 @@ type generation struct {
 }
 
 // twoGenerations is a map bounded in bytes that forgets what was not asked for lately: what is found in the old half
-// moves to the young one; when the young half is full it becomes the old one, and what was left in the old half is gone.
+// moves to the young one; when the young half is full it becomes the old one, and what was left in the old half is
+// gone.
 type twoGenerations struct {
 	maxHalfBytes int
 	young, old   *generation
