@@ -5,11 +5,12 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -21,19 +22,26 @@ from casapay_token_authority.errors import AuthorityError, Undecided
 from casapay_token_authority.settings import Settings, check_timeout
 from casapay_token_authority.values import (
     Account,
+    AccountState,
+    BulkRevoked,
     Change,
     ChangeAction,
     ChangeFilter,
+    Closed,
     Created,
     DecisionSource,
+    Held,
     Page,
     Principal,
     Question,
     Refusal,
     RefusalReason,
     Revoked,
+    RotationEnd,
+    RotationEnded,
     Token,
     TokenFilter,
+    TokenKey,
     TokenState,
     TokenType,
 )
@@ -156,26 +164,76 @@ class Operations:
         read = _reader(token_service_pb2.RevokeResponse, lambda answer: Revoked(_token(answer.token), answer.revision))
         return Operation(_SERVICE + "Revoke", request, read, self._settings.timeout)
 
+    def rotate_key(self, token_id: str, overlap: timedelta, request_id: str | None) -> Operation[Created]:
+        if request_id is None and self._settings.request_ids:
+            request_id = str(uuid.uuid4())
+        duration = Duration()
+        duration.FromTimedelta(overlap)
+        request = _encode(
+            token_service_pb2.RotateKeyRequest, id=token_id, overlap=duration, request_id=request_id or ""
+        )
+        read = _reader(token_service_pb2.RotateKeyResponse, _created)
+        timeout = self._settings.timeout
+        return Operation(
+            _SERVICE + "RotateKey", request, read, timeout, may_retry=bool(request_id), request_id=request_id or None
+        )
+
+    def end_rotation(self, token_id: str, end: RotationEnd | datetime) -> Operation[RotationEnded]:
+        request = _encode(
+            token_service_pb2.EndRotationRequest,
+            id=token_id,
+            cut_old_now=True if end == RotationEnd.CUT else None,
+            cancel=True if end == RotationEnd.CANCEL else None,
+            move_end=_timestamp(end) if isinstance(end, datetime) else None,
+        )
+        read = _reader(
+            token_service_pb2.EndRotationResponse, lambda answer: RotationEnded(_token(answer.token), answer.revision)
+        )
+        return Operation(_SERVICE + "EndRotation", request, read, self._settings.timeout)
+
+    def set_hold(self, held: bool, token_id: str | None, account: str | None, reason: str) -> Operation[Held]:
+        if (token_id is None) == (account is None):
+            raise AuthorityError(
+                grpc.StatusCode.INVALID_ARGUMENT, "either a token or an account is held", reason="REQUEST_MALFORMED"
+            )
+        request = _encode(
+            token_service_pb2.SetHoldRequest, token_id=token_id, account=account, held=held, reason=reason
+        )
+        return Operation(
+            _SERVICE + "SetHold", request, _reader(token_service_pb2.SetHoldResponse, _held), self._settings.timeout
+        )
+
+    def close_account(self, account: str, reason: str) -> Operation[Closed]:
+        request = _encode(token_service_pb2.CloseAccountRequest, account=account, reason=reason)
+        read = _reader(
+            token_service_pb2.CloseAccountResponse, lambda answer: Closed(_account(answer.account), answer.revision)
+        )
+        return Operation(_SERVICE + "CloseAccount", request, read, self._settings.timeout)
+
+    def revoke_tokens(
+        self, wanted: TokenFilter, force: bool, up_to_revision: int, reason: str
+    ) -> Operation[BulkRevoked]:
+        request = _encode(
+            token_service_pb2.RevokeTokensRequest,
+            filter=token_service_pb2.TokenFilter(**_filters(wanted)),
+            force=force,
+            up_to_revision=up_to_revision,
+            reason=reason,
+        )
+        read = _reader(
+            token_service_pb2.RevokeTokensResponse,
+            lambda answer: BulkRevoked(
+                answer.matched, tuple(answer.sample_ids), answer.up_to_revision, answer.revoked, answer.done
+            ),
+        )
+        return Operation(_SERVICE + "RevokeTokens", request, read, self._settings.timeout)
+
     def list_tokens(self, wanted: TokenFilter, page_size: int, page_token: str) -> Operation[Page[Token]]:
         request = _encode(
             token_service_pb2.ListRequest,
             page_size=page_size,
             page_token=page_token,
-            account=wanted.account,
-            types=_numbers(token_pb2.TokenType, "TOKEN_TYPE_", wanted.types),
-            livemode=wanted.livemode,
-            states=_numbers(token_pb2.TokenState, "TOKEN_STATE_", wanted.states),
-            permission=wanted.permission,
-            created_from=_timestamp(wanted.created_from),
-            created_before=_timestamp(wanted.created_before),
-            expires_from=_timestamp(wanted.expires_from),
-            expires_before=_timestamp(wanted.expires_before),
-            unused_since=_timestamp(wanted.unused_since),
-            name_contains=wanted.name_contains,
-            key_hint=wanted.key_hint,
-            created_by=wanted.created_by,
-            held=wanted.held,
-            rotating=wanted.rotating,
+            **_filters(wanted),
         )
         read = _reader(
             token_service_pb2.ListResponse,
@@ -218,6 +276,27 @@ class Operations:
             lambda answer: Page(tuple(map(_account, answer.accounts)), answer.next_page_token or None),
         )
         return Operation(_SERVICE + "ListAccounts", request, read, self._settings.timeout)
+
+
+def _filters(wanted: TokenFilter) -> dict[str, Any]:
+    """As List and RevokeTokens have them."""
+    return {
+        "account": wanted.account,
+        "types": _numbers(token_pb2.TokenType, "TOKEN_TYPE_", wanted.types),
+        "livemode": wanted.livemode,
+        "states": _numbers(token_pb2.TokenState, "TOKEN_STATE_", wanted.states),
+        "permission": wanted.permission,
+        "created_from": _timestamp(wanted.created_from),
+        "created_before": _timestamp(wanted.created_before),
+        "expires_from": _timestamp(wanted.expires_from),
+        "expires_before": _timestamp(wanted.expires_before),
+        "unused_since": _timestamp(wanted.unused_since),
+        "name_contains": wanted.name_contains,
+        "key_hint": wanted.key_hint,
+        "created_by": wanted.created_by,
+        "held": wanted.held,
+        "rotating": wanted.rotating,
+    }
 
 
 def _encode(message: type[Message], error: type[AuthorityError] = AuthorityError, /, **fields: Any) -> bytes:
@@ -295,8 +374,17 @@ def _facts(answer: token_service_pb2.AuthenticateResponse) -> Facts | None:
     return facts_of(replace(decision, source=DecisionSource.CACHE))
 
 
-def _created(answer: token_service_pb2.CreateResponse) -> Created:
+def _created(answer: token_service_pb2.CreateResponse | token_service_pb2.RotateKeyResponse) -> Created:
     return Created(_token(answer.token), answer.key or None, answer.revision)
+
+
+def _held(answer: token_service_pb2.SetHoldResponse) -> Held:
+    subject = answer.WhichOneof("subject")
+    return Held(
+        _token(answer.token) if subject == "token" else None,
+        _account(answer.account) if subject == "account" else None,
+        answer.revision,
+    )
 
 
 def _token(message: token_pb2.Token) -> Token:
@@ -316,6 +404,18 @@ def _token(message: token_pb2.Token) -> Token:
         last_used_at=_time(message, "last_use_time"),
         revoked_at=_time(message, "revoke_time"),
         revoke_reason=message.revoke_reason,
+        keys=tuple(map(_key, message.keys)),
+        held=message.held,
+        account_state=_word(AccountState, token_pb2.AccountState, "ACCOUNT_STATE_", message.account_state),
+    )
+
+
+def _key(message: token_pb2.Key) -> TokenKey:
+    return TokenKey(
+        hint=message.hint,
+        issued_at=_datetime(message.issue_time),
+        ends_at=_time(message, "end_time"),
+        last_used_at=_time(message, "last_use_time"),
     )
 
 
@@ -339,7 +439,13 @@ def _change(message: token_service_pb2.Change) -> Change:
 
 
 def _account(message: token_service_pb2.Account) -> Account:
-    return Account(message.account, message.active_count, message.expired_count, message.revoked_count)
+    return Account(
+        message.account,
+        message.active_count,
+        message.expired_count,
+        message.revoked_count,
+        _word(AccountState, token_pb2.AccountState, "ACCOUNT_STATE_", message.state),
+    )
 
 
 def _word(words: type[_Word], enum: Any, prefix: str, number: int) -> _Word:

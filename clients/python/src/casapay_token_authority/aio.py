@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -23,14 +23,19 @@ from casapay_token_authority.errors import (
 from casapay_token_authority.settings import Credentials, Settings, channel_options, check_address
 from casapay_token_authority.values import (
     Account,
+    BulkRevoked,
     Change,
     ChangeFilter,
+    Closed,
     Created,
+    Held,
     Page,
     Principal,
     Question,
     Refusal,
     Revoked,
+    RotationEnd,
+    RotationEnded,
     Token,
     TokenFilter,
     TokenType,
@@ -98,6 +103,54 @@ class AsyncTokenAuthority:
     async def revoke(self, token_id: str, reason: str = "", *, timeout: float | None = None) -> Revoked:
         """Ends a token for good. Again changes nothing, and answers the first time."""
         return await self._call(self._operations.revoke(token_id, reason), timeout)
+
+    async def rotate_key(
+        self,
+        token_id: str,
+        overlap: timedelta = timedelta(),
+        *,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Created:
+        """Gives a token a new key, and shows it. The old key lives on for the overlap, 7 days at the most.
+
+        `request_id` is a UUID, the same for all attempts. One is made where none is given.
+        """
+        return await self._call(self._operations.rotate_key(token_id, overlap, request_id), timeout)
+
+    async def end_rotation(
+        self, token_id: str, end: RotationEnd | datetime, *, timeout: float | None = None
+    ) -> RotationEnded:
+        """Ends the old key now or at another time, or takes the rotation back."""
+        return await self._call(self._operations.end_rotation(token_id, end), timeout)
+
+    async def set_hold(
+        self,
+        held: bool,
+        *,
+        token_id: str | None = None,
+        account: str | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> Held:
+        """Holds a token or an account, or lifts the hold again."""
+        return await self._call(self._operations.set_hold(held, token_id, account, reason), timeout)
+
+    async def close_account(self, account: str, reason: str = "", *, timeout: float | None = None) -> Closed:
+        """Ends an account for good. Again changes nothing, and answers the first time."""
+        return await self._call(self._operations.close_account(account, reason), timeout)
+
+    async def revoke_tokens(
+        self,
+        wanted: TokenFilter,
+        *,
+        force: bool = False,
+        up_to_revision: int = 0,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> BulkRevoked:
+        """Ends the tokens that match: first a dry run, then with `force` and its `up_to_revision` until it is done."""
+        return await self._call(self._operations.revoke_tokens(wanted, force, up_to_revision, reason), timeout)
 
     async def list_tokens(
         self,
