@@ -176,7 +176,9 @@ type StateParts = {
   /** Those of all threads, taken just now. */
   readonly readings: readonly ThreadReadings[];
   readonly storage: StorageStats;
-} & Pick<ServiceState, "uptimeMs" | "host" | "address" | "isServing" | "minFreeBytes">;
+} & Pick<ServiceState, "uptimeMs" | "host" | "address" | "isServing" | "minFreeBytes" | "revision">;
+
+const maxWatchers = 100;
 
 /** How the service is, for the console. */
 export function stateOf(parts: StateParts): ServiceState {
@@ -193,6 +195,12 @@ export function stateOf(parts: StateParts): ServiceState {
     minFreeBytes: parts.minFreeBytes,
     certificates: certificateEnds(readings),
     refused: mergeRefused(readings.flatMap(({ refused }) => refused)),
+    revision: parts.revision,
+    watchers: readings
+      .flatMap(({ holders }) => holders.states)
+      .toSorted((a, b) => a.acknowledged - b.acknowledged)
+      .slice(0, maxWatchers),
+    watcherCount: sum(readings.map(({ holders }) => holders.open)),
   };
 }
 

@@ -141,6 +141,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
                   isServing: isServing(),
                   storage: store.stats(),
                   minFreeBytes: config.store.minFreeBytes,
+                  revision: isServing() ? store.head().revision : 0,
                 }),
             },
       store,

@@ -204,6 +204,7 @@ describe("tokenctl", () => {
     const held = await json("hold", "--account", "acct_hold");
     expect(held).toMatchObject([{ account: "acct_hold", state: "held", activeCount: 1 }]);
     expect(await json("list", "--account", "acct_hold", "--held", "yes")).toMatchObject([{ accountState: "held" }]);
+    expect((await tokenctl("list", "--account", "acct_hold")).stdout).toMatch(/ active +account held /);
     expect((await tokenctl("accounts", "acct_hold")).stdout).toMatch(/^ACCOUNT +STATE .*\nacct_hold +held /);
     expect(await json("release", token.id)).toMatchObject([{ held: false }]);
     expect(await json("release", "--account", "acct_hold")).toMatchObject([{ state: "active" }]);

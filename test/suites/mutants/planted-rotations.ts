@@ -52,8 +52,8 @@ export const plantedRotations = [
   {
     name: "the sealed keys of a token but one survive its revocation",
     file: "src/stores/sqlite/writer/writer.ts",
-    from: "    eraseSealedKeys(token.createRevision, null);",
-    to: "    eraseSealedKeys(token.createRevision, [token.createRevision]);",
+    from: "    eraseSealedKeys(token.createRevision, null);\n    return change;",
+    to: "    eraseSealedKeys(token.createRevision, [token.createRevision]);\n    return change;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
