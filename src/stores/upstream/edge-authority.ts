@@ -38,6 +38,7 @@ export function createEdgeAuthority(upstream: Upstream): TokenAuthority {
 
 /** An edge grants no leases: who decides from memory watches the authority. */
 const nobody = {
+  states: [],
   open: 0,
   holders: 0,
   leasesGranted: 0,
