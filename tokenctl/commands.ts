@@ -1,4 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { stdin } from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type Authority,
@@ -6,11 +9,12 @@ import {
   type ChangeFilter,
   type CreatedToken,
   type NewToken,
+  type Token,
   type TokenFilter,
 } from "../clients/typescript/src/index.ts";
 import { keysIn } from "./keys.ts";
-import { note, print, readInput, show, showAll, textOf } from "./terminal.ts";
-import { count, distance, type Given, manual, optionsOf, timeReader } from "./usage.ts";
+import { ask, note, print, readInput, show, showAll, textOf } from "./terminal.ts";
+import { ahead, back, count, distance, type Given, refuse, UsageError } from "./usage.ts";
 
 /** The command was carried out, and the answer is no: exit code 1. */
 class Refused extends Error {}
@@ -18,10 +22,12 @@ class Refused extends Error {}
 /** A command that was called. */
 export type Call = { readonly given: Given; readonly isJson: boolean; readonly authority: Authority };
 
-const tokenColumns = ["id", "account", "keyPrefix", "keyHint", "state", "lastUseTime", "expireTime", "name"];
+const tokenColumns = ["id", "account", "keyPrefix", "keyHint", "state", "held", "lastUseTime", "expireTime", "name"];
 const changeColumns = ["revision", "changeTime", "action", "tokenId", "account", "caller", "reason"];
-const accountColumns = ["account", "activeCount", "expiredCount", "revokedCount"];
+const accountColumns = ["account", "state", "activeCount", "expiredCount", "revokedCount"];
 const dayMs = 86_400_000;
+/** What looks at every token. */
+const longCall = { timeoutMs: 60_000 };
 
 /** By name; manual.txt says what each takes and does. */
 export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> = {
@@ -44,7 +50,7 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
 
   async create(call) {
     const { given, authority } = call;
-    const expireTime = given.read("expires", timeReader(1));
+    const expireTime = given.read("expires", ahead);
     const token = {
       ...{ account: given.need("account"), name: given.need("name"), type: given.need("type") as NewToken["type"] },
       ...{ livemode: given.one("mode") === "live", permissions: given.many("permission") ?? [] },
@@ -57,17 +63,65 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
 
   get: async ({ authority, given, isJson }) => await show(await authority.get(given.operand), isJson),
 
-  list: async ({ authority, given, isJson }) =>
-    await showAll(authority.eachToken(filterOf(given)), isJson, tokenColumns),
+  list: async (call) => await showTokens(call, filterOf(call.given)),
 
-  async expiring({ authority, given, isJson }) {
+  async expiring(call) {
+    const { given } = call;
     const expiresBefore = new Date(Date.now() + (given.read("within", distance) ?? 30 * dayMs));
     const filter = { states: ["active"], expiresBefore, ...said({ account: given.one("account") }) } as const;
-    await showAll(authority.eachToken(filter), isJson, tokenColumns);
+    await showTokens(call, filter);
   },
 
   accounts: async ({ authority, given, isJson }) =>
     await showAll(authority.eachAccount({ prefix: given.operand }), isJson, accountColumns),
+
+  async rotate(call) {
+    call.given.need("overlap");
+    const overlapMs = call.given.read("overlap", distance) ?? 0;
+    await showKey(call, (requestId) => call.authority.rotateKey(call.given.operand, { overlapMs, requestId }));
+  },
+
+  async "end-rotation"({ authority, given, isJson }) {
+    const [when = ""] = given.others;
+    const end = when === "now" ? "cut" : when === "cancel" ? "cancel" : { moveTo: ahead(when) ?? refuse("say when") };
+    const { token, revision } = await authority.endRotation(given.operand, end);
+    await show({ ...token, revision }, isJson);
+  },
+
+  hold: async (call) => await setHold(call, true),
+  release: async (call) => await setHold(call, false),
+
+  async close({ authority, given, isJson }) {
+    const { operand: account } = given;
+    if (!given.flag("yes")) {
+      const { accounts } = await authority.listAccounts({ prefix: account, pageSize: 1 });
+      note(textOf(accounts.find((found) => found.account === account) ?? { account, tokens: "none" }));
+      await confirm("The account's name once more closes it for good: ", account, "without a terminal, say --yes");
+    }
+    const closed = await authority.closeAccount(account, given.one("reason"));
+    await show({ ...closed.account, revision: closed.revision }, isJson);
+  },
+
+  async purge({ authority, given, isJson }) {
+    const [filter, reason] = [filterOf(given), given.one("reason") ?? ""];
+    let upToRevision = given.read("up-to-revision", count);
+    if (upToRevision === undefined || given.flag("dry-run")) {
+      const { matched, sampleIds, ...dry } = await authority.revokeTokens(filter, {}, longCall);
+      await show({ matched, upToRevision: dry.upToRevision, sampleIds }, isJson);
+      if (matched === 0 || given.flag("dry-run")) {
+        return;
+      }
+      const otherwise = "without a terminal, say --up-to-revision as --dry-run tells it";
+      await confirm("Revoke them for good? Type yes: ", "yes", otherwise);
+      upToRevision = dry.upToRevision;
+    }
+    for (let [revoked, done] = [0, false]; !done; ) {
+      const step = await authority.revokeTokens(filter, { force: true, upToRevision, reason }, longCall);
+      ({ done, upToRevision } = step);
+      revoked += step.revoked;
+      await show({ revoked, done }, isJson);
+    }
+  },
 
   async revoke({ authority, given, isJson }) {
     const { token, revision } = await authority.revoke(given.operand, given.one("reason"));
@@ -82,8 +136,29 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
     await showAll(follow(authority, filter, after, isOnce), isJson, changeColumns, isOnce ? 500 : 1);
   },
 
-  completion: async () => await print(completion()),
+  async completion() {
+    const script = readFileSync(new URL("completion.bash", import.meta.url), "utf8");
+    await print(script.replace("MANUAL", `'${join(import.meta.dirname, "manual.txt").replaceAll("'", "'\\''")}'`));
+  },
 };
+
+async function setHold({ authority, given, isJson }: Call, held: boolean): Promise<void> {
+  const { operand: tokenId } = given;
+  const account = given.one("account");
+  if ((account === undefined) === (tokenId === "")) {
+    refuse("say the ID of a token, or --account ACCOUNT");
+  }
+  const subject = account === undefined ? { tokenId } : { account };
+  const { revision, ...now } = await authority.setHold(subject, held, given.one("reason"));
+  await show({ ...(now.token ?? now.account), revision }, isJson);
+}
+
+/** Throws unless a person types this on the terminal. `otherwise` says what to do where there is none. */
+async function confirm(question: string, wanted: string, otherwise: string): Promise<void> {
+  if ((await ask(question)) !== wanted) {
+    throw stdin.isTTY ? new Refused("not confirmed: nothing was changed") : new UsageError(otherwise);
+  }
+}
 
 /** The key goes to standard output alone, and what else there is to know to people. `again` repeats the command. */
 async function showKey(
@@ -107,6 +182,18 @@ async function showKey(
   });
 }
 
+async function showTokens({ authority, isJson }: Call, filter: TokenFilter): Promise<void> {
+  const tokens = authority.eachToken(filter);
+  await showAll(isJson ? tokens : withHolds(tokens), isJson, tokenColumns);
+}
+
+/** With what stands against the token, its own or its account's, in one column. */
+async function* withHolds(tokens: AsyncIterable<Token>) {
+  for await (const token of tokens) {
+    yield { ...token, held: token.accountState === "active" ? token.held : `account ${token.accountState}` };
+  }
+}
+
 function filterOf(given: Given): TokenFilter {
   const isFirst = (name: string, first: string) =>
     given.one(name) === undefined ? undefined : given.one(name) === first;
@@ -116,11 +203,11 @@ function filterOf(given: Given): TokenFilter {
     states: given.many("state") as TokenFilter["states"],
     livemode: isFirst("mode", "live"),
     permission: given.one("permission"),
-    createdFrom: given.read("created-from", timeReader(-1)),
-    createdBefore: given.read("created-before", timeReader(-1)),
-    expiresFrom: given.read("expires-from", timeReader(1)),
-    expiresBefore: given.read("expires-before", timeReader(1)),
-    unusedSince: given.read("unused-since", timeReader(-1)),
+    createdFrom: given.read("created-from", back),
+    createdBefore: given.read("created-before", back),
+    expiresFrom: given.read("expires-from", ahead),
+    expiresBefore: given.read("expires-before", ahead),
+    unusedSince: given.read("unused-since", back),
     nameContains: given.one("name"),
     keyHint: given.one("hint"),
     createdBy: given.one("created-by"),
@@ -160,22 +247,4 @@ function nullIfUnknown(error: unknown): null {
     return null;
   }
   throw error;
-}
-
-function completion(): string {
-  const options = [...manual].map(([name, text]) => [name, optionsOf(text)] as const);
-  const cases = options.map(([name, known]) => `    ${name}) words="--${[...known.keys()].join(" --")}" ;;`);
-  const choices = new Map(options.flatMap(([, known]) => [...known]).filter(([, value]) => value.includes("|")));
-  const values = [...choices].map(([name, value]) => `    --${name}) words="${value.replaceAll("|", " ")}" ;;`);
-  return `_tokenctl() {
-  local words="${[...manual.keys()].join(" ")}"
-  [ "$COMP_CWORD" -gt 1 ] && case "\${COMP_WORDS[1]}" in
-${cases.join("\n")}
-  esac
-  case "\${COMP_WORDS[COMP_CWORD-1]}" in
-${values.join("\n")}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
-}
-complete -F _tokenctl tokenctl`;
 }

@@ -1,4 +1,5 @@
 import { stderr, stdin, stdout } from "node:process";
+import { createInterface } from "node:readline/promises";
 import { UsageError } from "./usage.ts";
 
 /** Who reads the output has gone: `tokenctl list | head`. */
@@ -30,8 +31,12 @@ export async function show(facts: object, isJson: boolean): Promise<void> {
 }
 
 export function textOf(facts: object): string {
-  const rows = Object.entries(facts).map(([name, value]) => [wordsOf(name).padEnd(14), cellOf(value)] as const);
-  return rows.flatMap(([name, cell]) => (cell === "" ? [] : [`${name}  ${cell}`])).join("\n");
+  return factsOf(facts, "\n", 14);
+}
+
+function factsOf(facts: object, between: string, width = 0): string {
+  const rows = Object.entries(facts).map(([name, value]) => [wordsOf(name), cellOf(value)] as const);
+  return rows.flatMap(([name, cell]) => (cell === "" ? [] : [`${name.padEnd(width + 1)} ${cell}`])).join(between);
 }
 
 /** A line of JSON for each, or these facts of each in columns, so many rows at once. */
@@ -66,11 +71,26 @@ function cellOf(value: unknown): string {
   if (value instanceof Date) {
     return value.toISOString().replace(/\.\d+Z$/, "Z");
   }
-  return Array.isArray(value) ? value.map(cellOf).join(" ") : String(value ?? "");
+  if (Array.isArray(value)) {
+    return value.map(cellOf).join(typeof value[0] === "object" ? `\n${" ".repeat(16)}` : " ");
+  }
+  if (typeof value === "boolean") {
+    return value ? "yes" : "no";
+  }
+  return typeof value === "object" && value !== null ? factsOf(value, "  ") : String(value ?? "");
 }
 
 function wordsOf(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+/** What a person types on the terminal; without one, nothing. */
+export async function ask(question: string): Promise<string> {
+  if (!stdin.isTTY) {
+    return "";
+  }
+  using lines = createInterface({ input: stdin, output: stderr });
+  return (await lines.question(question)).trim();
 }
 
 /** Standard input; on a terminal one line, which is not shown. Throws a UsageError when it is far more than keys. */

@@ -49,7 +49,8 @@ export function parseUsage(text: string, args: readonly string[]) {
   if (!isRight && !flag("help")) {
     refuse(operands.length === 0 ? "the command takes options only" : `say ${operands.join(" ")}`);
   }
-  return { operand: positionals[0] ?? "", flag, many, one, need, read };
+  const [operand = "", ...others] = positionals;
+  return { operand, others, flag, many, one, need, read };
 }
 
 function parse(args: readonly string[], known: ReadonlyMap<string, string>) {
@@ -63,7 +64,8 @@ function parse(args: readonly string[], known: ReadonlyMap<string, string>) {
   }
 }
 
-function refuse(message: string): never {
+/** Throws a UsageError. */
+export function refuse(message: string): never {
   throw new UsageError(message);
 }
 
@@ -75,16 +77,21 @@ export function distance(text: string): number | null {
   return count === undefined ? null : Number(count) * (unitMs.get(unit) ?? 0);
 }
 
-/** Of a day, a time with its zone, or a distance from now: ahead (1) or back (-1). */
-export function timeReader(direction: 1 | -1): (text: string) => Date | null {
-  return (text) => {
-    const [away, isTime] = [
-      distance(text),
-      /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text),
-    ];
-    const ms = away === null ? Date.parse(isTime ? text : "") : Date.now() + direction * away;
-    return Number.isNaN(ms) ? null : new Date(ms);
-  };
+/** A day, a time with its zone, or a distance from now. */
+export function ahead(text: string): Date | null {
+  return timeOf(text, 1);
+}
+
+/** The same, with the distance into the past. */
+export function back(text: string): Date | null {
+  return timeOf(text, -1);
+}
+
+function timeOf(text: string, direction: 1 | -1): Date | null {
+  const away = distance(text);
+  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
+  const ms = away === null ? Date.parse(isTime ? text : "") : Date.now() + direction * away;
+  return Number.isNaN(ms) ? null : new Date(ms);
 }
 
 export function count(text: string): number | null {

@@ -252,7 +252,7 @@ func (c *keyCache) keep(fill *cacheFill, answer *cacheAnswer) bool {
 	if !known.isProven() {
 		into, other = other, into
 	}
-	other.remove(placeOf(&fill.digest))
+	other.remove(&fill.digest)
 	return into.set(kept, text, known.grant) != nil
 }
 
@@ -293,8 +293,8 @@ func (c *keyCache) forgetKey(of digest, revision int64) {
 	s := c.shardOf(&of)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.proven.remove(placeOf(&of))
-	s.unknown.remove(placeOf(&of))
+	s.proven.remove(&of)
+	s.unknown.remove(&of)
 }
 
 // forgetAccount is told of a change after which every key of this account may be decided on differently.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	tokenv1 "casapay.com/tokenauthority/gen/casapay/token/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,7 +31,7 @@ type Error struct {
 	Message string
 	// Metadata is that of the google.rpc.ErrorInfo.
 	Metadata map[string]string
-	// RequestID is, for Create, what was sent as request_id. After an outage the token may exist: Create with the same
+	// RequestID is, for Create and RotateKey, what was sent as request_id. After an outage the key may exist: the same
 	// request and this id answers it, for 24 hours.
 	RequestID string
 	// ofProgram: nothing between this program and the authority is at fault.
@@ -83,8 +82,8 @@ func newError(ctx context.Context, rpc string, request proto.Message, cause erro
 		failure.Code, failure.ofProgram = codes.Internal, true
 		failure.Message = fmt.Sprintf("this program failed, not the authority: %T", cause)
 	}
-	if creation, ok := request.(*tokenv1.CreateRequest); ok {
-		failure.RequestID = creation.GetRequestId()
+	if identified, ok := request.(interface{ GetRequestId() string }); ok {
+		failure.RequestID = identified.GetRequestId()
 	}
 	for _, detail := range from.Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetDomain() == errorDomain {

@@ -3,6 +3,7 @@ package tokenauthority_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -117,8 +119,112 @@ func story(t *testing.T, client *tokenauthority.Client) []string {
 	changes(&tokenv1.ListChangesRequest{TokenId: id})
 	changes(&tokenv1.ListChangesRequest{OldestFirst: true, AfterRevision: 2})
 	changes(&tokenv1.ListChangesRequest{OldestFirst: true, AfterRevision: 99})
-	accounts, err := client.ListAccounts(ctx, &tokenv1.ListAccountsRequest{Prefix: "acct_"})
-	tell(accounts, err)
+	accounts := func() {
+		page, err := client.ListAccounts(ctx, &tokenv1.ListAccountsRequest{Prefix: "acct_"})
+		tell(page, err)
+	}
+	accounts()
+
+	shop := secret.Token.GetId()
+	authenticate := func(key tokenauthority.Key) *tokenauthority.Principal {
+		decision, err := client.Authenticate(ctx, key.Reveal(), tokenauthority.Question{})
+		if decision.Principal != nil {
+			principal := *decision.Principal
+			decision.Principal.ExpireTime = time.Time{}
+			tell(decision, err)
+			return &principal
+		}
+		tell(decision, err)
+		return nil
+	}
+	rotate := func(request *tokenv1.RotateKeyRequest) *tokenauthority.Created {
+		rotated, err := client.RotateKey(ctx, request)
+		if err != nil {
+			tell(nil, err)
+			return nil
+		}
+		ids = append(ids, rotated.Token.GetKeys()[0].GetHint(), "hint")
+		tell(rotated.Token, nil)
+		return rotated
+	}
+	hour := durationpb.New(time.Hour)
+	rotation := &tokenv1.RotateKeyRequest{Id: shop, Overlap: hour, RequestId: "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c53"}
+	rotated := rotate(rotation)
+	if again := rotate(rotation); again.Key.Reveal() != rotated.Key.Reveal() {
+		t.Error("another key for the same request_id")
+	}
+	if strings.Contains(fmt.Sprintf("%v %+v %#v", rotated, *rotated, rotated.Key), rotated.Key.Reveal()) {
+		t.Error("a printed answer shows the key")
+	}
+	rotate(&tokenv1.RotateKeyRequest{Id: shop, Overlap: durationpb.New(2 * time.Hour), RequestId: rotation.GetRequestId()})
+	rotate(&tokenv1.RotateKeyRequest{Id: shop, Overlap: durationpb.New(8 * 24 * time.Hour)})
+	rotate(&tokenv1.RotateKeyRequest{Id: id, Overlap: hour})
+	list(&tokenv1.ListRequest{Rotating: proto.Bool(true)})
+	find(secret.Key.Reveal())
+	if principal := authenticate(secret.Key); principal == nil || principal.ExpireTime.IsZero() {
+		t.Error("the old key in the overlap:", principal)
+	}
+	authenticate(rotated.Key)
+	end := func(request *tokenv1.EndRotationRequest) {
+		response, err := client.EndRotation(ctx, request)
+		tell(response, err)
+	}
+	moveTo := func(after time.Duration) *tokenv1.EndRotationRequest_MoveEnd {
+		return &tokenv1.EndRotationRequest_MoveEnd{MoveEnd: timestamppb.New(time.Now().Add(after))}
+	}
+	cut, cancel := &tokenv1.EndRotationRequest_CutOldNow{CutOldNow: true}, &tokenv1.EndRotationRequest_Cancel{Cancel: true}
+	end(&tokenv1.EndRotationRequest{Id: shop})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: moveTo(2 * time.Hour)})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: moveTo(8 * 24 * time.Hour)})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: cut})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: cut})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: cancel})
+	end(&tokenv1.EndRotationRequest{Id: id, What: cut})
+	authenticate(secret.Key)
+	third := rotate(&tokenv1.RotateKeyRequest{Id: shop, Overlap: hour})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: cancel})
+	end(&tokenv1.EndRotationRequest{Id: shop, What: cancel})
+	authenticate(third.Key)
+
+	hold := func(request *tokenv1.SetHoldRequest) {
+		response, err := client.SetHold(ctx, request)
+		tell(response, err)
+	}
+	token, account := &tokenv1.SetHoldRequest_TokenId{TokenId: shop}, &tokenv1.SetHoldRequest_Account{Account: "acct_2"}
+	for _, held := range []bool{true, true, false, false} {
+		hold(&tokenv1.SetHoldRequest{Subject: token, Held: held, Reason: "looked at"})
+		authenticate(rotated.Key)
+		hold(&tokenv1.SetHoldRequest{Subject: account, Held: held, Reason: "looked at"})
+		authenticate(rotated.Key)
+		list(&tokenv1.ListRequest{Held: proto.Bool(true)})
+	}
+	hold(&tokenv1.SetHoldRequest{Held: true})
+	closeAccount := func(account string) {
+		response, err := client.CloseAccount(ctx, account, "fraud")
+		tell(response, err)
+	}
+	closeAccount("acct_2")
+	closeAccount("acct_2")
+	closeAccount("no name!")
+	authenticate(rotated.Key)
+	hold(&tokenv1.SetHoldRequest{Subject: account})
+	_, err = client.Create(ctx, &tokenv1.CreateRequest{Account: "acct_2", Name: "Late", Type: tokenauthority.Secret})
+	tell(nil, err)
+	rotate(&tokenv1.RotateKeyRequest{Id: shop, Overlap: hour})
+
+	purge := func(request *tokenv1.RevokeTokensRequest) {
+		response, err := client.RevokeTokens(ctx, request)
+		tell(response, err)
+	}
+	filter := &tokenv1.TokenFilter{Account: "acct_2"}
+	purge(&tokenv1.RevokeTokensRequest{})
+	purge(&tokenv1.RevokeTokensRequest{Filter: filter})
+	purge(&tokenv1.RevokeTokensRequest{Filter: filter, Force: true})
+	for range 2 {
+		purge(&tokenv1.RevokeTokensRequest{Filter: filter, Force: true, UpToRevision: 5, Reason: "fraud"})
+	}
+	accounts()
+	changes(&tokenv1.ListChangesRequest{})
 	return told
 }
 
@@ -129,8 +235,10 @@ func withoutTimes(message proto.Message) proto.Message {
 	switch message := message.(type) {
 	case *tokenv1.Token:
 		tokens = append(tokens, message)
-	case *tokenv1.RevokeResponse:
-		tokens = append(tokens, message.GetToken())
+	case interface{ GetToken() *tokenv1.Token }:
+		if message.GetToken() != nil {
+			tokens = append(tokens, message.GetToken())
+		}
 	case *tokenv1.ListResponse:
 		tokens = message.GetTokens()
 	case *tokenv1.ListChangesResponse:
@@ -140,6 +248,12 @@ func withoutTimes(message proto.Message) proto.Message {
 	}
 	for _, token := range tokens {
 		token.CreateTime, token.RevokeTime, token.LastUseTime = nil, nil, nil
+		for _, key := range token.GetKeys() {
+			key.IssueTime, key.LastUseTime = nil, nil
+			if key.EndTime != nil {
+				key.EndTime = &timestamppb.Timestamp{}
+			}
+		}
 	}
 	return message
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Created is the answer to Create.
+// Created is the answer to Create and RotateKey.
 type Created struct {
 	Token *tokenv1.Token
 	// Key is shown this once.
@@ -64,6 +64,48 @@ func (c *Client) Tokens(ctx context.Context, request *tokenv1.ListRequest) iter.
 func (c *Client) Revoke(ctx context.Context, id, reason string) (*tokenv1.RevokeResponse, error) {
 	request := &tokenv1.RevokeRequest{Id: id, Reason: reason}
 	return invoke(ctx, "Revoke", c.settings.timeout, again, c.service.Revoke, request)
+}
+
+// RotateKey gives a token a new key, and lets the old one live on for the overlap.
+//
+// As in Create, a request without a request_id is sent with one of our own.
+func (c *Client) RotateKey(ctx context.Context, request *tokenv1.RotateKeyRequest) (*Created, error) {
+	if request.GetRequestId() == "" && !c.settings.withoutRequestIDs {
+		request = clone(request)
+		request.RequestId = newUUID()
+	}
+	sending := sending(request.GetRequestId() != "")
+	response, err := invoke(ctx, "RotateKey", c.settings.timeout, sending, c.service.RotateKey, request)
+	if err != nil {
+		return nil, err
+	}
+	return &Created{response.GetToken(), newKey(response.GetKey()), response.GetRevision()}, nil
+}
+
+// EndRotation ends the old key now or at another time, or takes the rotation back.
+func (c *Client) EndRotation(
+	ctx context.Context, request *tokenv1.EndRotationRequest,
+) (*tokenv1.EndRotationResponse, error) {
+	return invoke(ctx, "EndRotation", c.settings.timeout, again, c.service.EndRotation, request)
+}
+
+// SetHold holds a token or an account, or lifts the hold again.
+func (c *Client) SetHold(ctx context.Context, request *tokenv1.SetHoldRequest) (*tokenv1.SetHoldResponse, error) {
+	return invoke(ctx, "SetHold", c.settings.timeout, again, c.service.SetHold, request)
+}
+
+// CloseAccount ends an account for good. The reason may be empty.
+func (c *Client) CloseAccount(ctx context.Context, account, reason string) (*tokenv1.CloseAccountResponse, error) {
+	request := &tokenv1.CloseAccountRequest{Account: account, Reason: reason}
+	return invoke(ctx, "CloseAccount", c.settings.timeout, again, c.service.CloseAccount, request)
+}
+
+// RevokeTokens ends the tokens that match a filter: first a dry run, then with Force and its UpToRevision again and
+// again, until it is done. What looks at many tokens takes a while: see [WithTimeout].
+func (c *Client) RevokeTokens(
+	ctx context.Context, request *tokenv1.RevokeTokensRequest,
+) (*tokenv1.RevokeTokensResponse, error) {
+	return invoke(ctx, "RevokeTokens", c.settings.timeout, again, c.service.RevokeTokens, request)
 }
 
 // FindByDigest returns the token whose key has this digest, whatever its state: see [Digest].

@@ -49,7 +49,6 @@ const tools = {
 };
 
 type Run = {
-  readonly name: string;
   readonly root: string;
   readonly gateways: readonly GatewayKind[];
   readonly rounds: number;
@@ -73,7 +72,6 @@ if (values["planted-bugs"]) {
 
 async function runAsItIs(): Promise<void> {
   const total = await runRounds({
-    name: "rounds",
     root: projectRoot,
     gateways: values.gateways.split(",") as GatewayKind[],
     rounds: Number(values.rounds),
@@ -99,17 +97,17 @@ async function runPlantedBugs(): Promise<void> {
   process.exitCode = unseen.length === 0 && bugs.length > 0 ? 0 : 1;
 }
 
-function runOf({ name, edits, gateways, scenarios }: PlantedBug): Run {
-  const root = plantedCopy(join(scratch.path, `copy-${name.replaceAll(" ", "-")}`), edits);
-  return { name, root, gateways, rounds: roundsOfBug, scenarios };
+function runOf({ edits, gateways, scenarios }: PlantedBug): Run {
+  const root = plantedCopy(mkdtempSync(join(scratch.path, "copy-")), edits);
+  return { root, gateways, rounds: roundsOfBug, scenarios };
 }
 
 /** Every scenario in turn, in an order of the seed's, until a round is illegal. */
 async function runRounds(run: Run): Promise<Total> {
   const random = createRandom(seed);
   const total: Total = { rounds: 0, answers: 0, cacheHits: 0, undecided: 0, waitsMs: [], illegal: null };
-  const directory = join(scratch.path, run.name.replaceAll(" ", "-"));
-  mkdirSync(directory);
+  // Short: a socket's path has 107 characters at the most.
+  const directory = mkdtempSync(join(scratch.path, "run-"));
   const gateways = await Promise.all(run.gateways.map((kind) => gatewayPrograms[kind](run.root)));
   const { toxiproxy, fakeClockLibrary } = tools;
   const options = { scratch: directory, root: run.root, gateways, toxiproxy, fakeClockLibrary };

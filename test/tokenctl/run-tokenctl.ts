@@ -36,3 +36,19 @@ export function followTail(profile: string, args: readonly string[]) {
     },
   };
 }
+
+/** Runs a command on a terminal, and types this and Enter when it asks. Returns all that the terminal shows. */
+export async function answerOnTerminal(profile: string, command: string, answer: string): Promise<string> {
+  const env = { ...process.env, TOKENCTL_PROFILE: profile };
+  const child = spawn("script", ["-qec", `${process.execPath} ${program} ${command}`, "/dev/null"], { env });
+  let shown = "";
+  let isAnswered = false;
+  for await (const chunk of child.stdout.setEncoding("utf8")) {
+    shown += chunk;
+    if (!isAnswered && /Enter|closes it|Type yes/.test(shown)) {
+      isAnswered = true;
+      child.stdin.write(`${answer}\r`);
+    }
+  }
+  return shown;
+}

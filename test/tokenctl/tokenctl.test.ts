@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "../support/authority-process.ts";
 import { createAuthority } from "../support/certificates.ts";
-import { type Ended, followTail, program, runTokenctl, writeProfile } from "./run-tokenctl.ts";
+import { answerOnTerminal, type Ended, followTail, program, runTokenctl, writeProfile } from "./run-tokenctl.ts";
 
 const anyKey = /[spr]k_(?:live|test)_[0-9A-Za-z]{38}/;
 /** Well-formed, and nobody's. */
@@ -153,7 +153,9 @@ describe("tokenctl", () => {
   it("counts the tokens of accounts", async () => {
     await create("acct_count");
     expect(await json("accounts", "acct_cou")).toMatchObject([{ account: "acct_count", activeCount: 1 }]);
-    expect((await tokenctl("accounts", "acct_cou")).stdout).toMatch(/^ACCOUNT +ACTIVE COUNT.*\nacct_count +1/);
+    expect((await tokenctl("accounts", "acct_cou")).stdout).toMatch(
+      /^ACCOUNT +STATE +ACTIVE COUNT.*\nacct_count +active +1/,
+    );
   });
 
   it("revokes a token", async () => {
@@ -162,6 +164,97 @@ describe("tokenctl", () => {
     expect(revoked).toMatchObject({ state: "revoked", revokeReason: "found in a public repository" });
     const again = await tokenctl("revoke", token.id);
     expect(again.stdout).toMatch(new RegExp(`^revision +${revoked.revision}$`, "m"));
+  });
+
+  it("rotates a key: the new key is all of standard output, and the old one lives on for the overlap", async () => {
+    const { token, key } = await create("acct_rotate");
+    const { stdout, stderr, exitCode } = await tokenctl("rotate", token.id, "--overlap", "1h");
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringMatching(/^sk_test_[0-9A-Za-z]{38}\n$/) });
+    expect(stderr).toMatch(/^keys +hint \w{4} {2}issue time \S+\n +hint \w{4} {2}issue time \S+ {2}end time \S+$/m);
+    expect(stderr).not.toMatch(anyKey);
+    const [rotated] = await json("get", token.id);
+    expect(rotated.keys.map(({ hint }: { hint: string }) => hint)).toEqual([stdout.trim().slice(-4), key.slice(-4)]);
+    expect(await json("list", "--account", "acct_rotate", "--rotating", "yes")).toHaveLength(1);
+
+    const [moved] = await json("end-rotation", token.id, "2h");
+    expect(Date.parse(moved.keys[1].endTime)).toBeGreaterThan(Date.now() + 7_000_000);
+    const [cut] = await json("end-rotation", token.id, "now");
+    expect(Date.parse(cut.keys[1].endTime)).toBeLessThanOrEqual(Date.now());
+    expect(await tokenctl("end-rotation", token.id, "1h")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("ROTATION_NOT_UNDER_WAY"),
+    });
+    const found = await runTokenctl(profile, ["whose", "--json"], key);
+    expect(JSON.parse(found.stdout)).toMatchObject({ token: { id: token.id } });
+    await json("rotate", token.id, "--overlap", "10m");
+    const [cancelled] = await json("end-rotation", token.id, "cancel");
+    expect(cancelled.keyHint).toBe(stdout.trim().slice(-4));
+    for (const wrong of [
+      ["rotate", token.id],
+      ["rotate", token.id, "--overlap", "soon"],
+      ["end-rotation", token.id, "soon"],
+    ]) {
+      expect(await tokenctl(...wrong)).toMatchObject({ exitCode: 2, stdout: "" });
+    }
+  });
+
+  it("holds and releases a token, and an account", async () => {
+    const { token } = await create("acct_hold");
+    expect(await json("hold", token.id, "--reason", "looked at")).toMatchObject([{ id: token.id, held: true }]);
+    const held = await json("hold", "--account", "acct_hold");
+    expect(held).toMatchObject([{ account: "acct_hold", state: "held", activeCount: 1 }]);
+    expect(await json("list", "--account", "acct_hold", "--held", "yes")).toMatchObject([{ accountState: "held" }]);
+    expect((await tokenctl("list", "--account", "acct_hold")).stdout).toMatch(/ active +account held /);
+    expect((await tokenctl("accounts", "acct_hold")).stdout).toMatch(/^ACCOUNT +STATE .*\nacct_hold +held /);
+    expect(await json("release", token.id)).toMatchObject([{ held: false }]);
+    expect(await json("release", "--account", "acct_hold")).toMatchObject([{ state: "active" }]);
+    for (const wrong of [["hold"], ["hold", token.id, "--account", "acct_hold"]]) {
+      expect(await tokenctl(...wrong)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("--account") });
+    }
+  });
+
+  it("closes an account when it is told yes, and not otherwise", async () => {
+    await create("acct_close");
+    expect(await tokenctl("close", "acct_close")).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/^active count +1$[\s\S]*without a terminal, say --yes/m),
+    });
+    expect(await json("accounts", "acct_close")).toMatchObject([{ state: "active" }]);
+    const closed = await json("close", "acct_close", "--yes", "--reason", "fraud");
+    expect(closed).toMatchObject([{ account: "acct_close", state: "closed" }]);
+    const late = await tokenctl("create", "--account", "acct_close", "--name", "Late", "--type", "secret");
+    expect(late).toMatchObject({ exitCode: 1, stdout: "", stderr: expect.stringContaining("ACCOUNT_CLOSED") });
+  });
+
+  it("purges what a dry run has counted, and nothing that is newer", async () => {
+    const [old, other] = [await create("acct_purge"), await create("acct_purge")];
+    const filter = ["--account", "acct_purge", "--type", "secret"];
+    const [dry] = await json("purge", ...filter, "--dry-run");
+    expect(dry).toEqual({ matched: 2, upToRevision: other.revision, sampleIds: [other.token.id, old.token.id] });
+    const asked = await tokenctl("purge", ...filter);
+    expect(asked).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("say --up-to-revision") });
+    const newer = await create("acct_purge");
+    const purge = ["purge", ...filter, "--up-to-revision", String(dry.upToRevision)];
+    expect(await json(...purge, "--dry-run")).toMatchObject([{ matched: 3 }]);
+    expect(await json(...purge, "--reason", "a leaked backup")).toEqual([{ revoked: 2, done: true }]);
+    expect(await json(...purge)).toEqual([{ revoked: 0, done: true }]);
+    expect(await json("list", "--account", "acct_purge", "--state", "active")).toMatchObject([{ id: newer.token.id }]);
+    expect(await json("get", old.token.id)).toMatchObject([{ revokeReason: "a leaked backup" }]);
+    expect(await tokenctl("purge", "--dry-run")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("filter"),
+    });
+  });
+
+  it("asks on a terminal before it closes or purges", async (context) => {
+    context.skip(spawnSync("script", ["--version"]).status !== 0, "needs util-linux' script, for a terminal");
+    await create("acct_ask");
+    const onTerminal = (command: string, answer: string) => answerOnTerminal(profile, command, answer);
+    expect(await onTerminal("purge --account acct_ask", "no")).toContain("nothing was changed");
+    expect(await onTerminal("close acct_ask", "acct_asl")).toContain("nothing was changed");
+    expect(await json("accounts", "acct_ask")).toMatchObject([{ state: "active", activeCount: 1 }]);
+    expect(await onTerminal("purge --account acct_ask", "yes")).toMatch(/revoked +1/);
+    expect(await onTerminal("close acct_ask", "acct_ask")).toMatch(/state +closed/);
   });
 
   it("tells what was done, and goes on telling", async () => {
@@ -251,17 +344,7 @@ describe("tokenctl", () => {
   it("reads a key from a terminal without showing it", async (context) => {
     context.skip(spawnSync("script", ["--version"]).status !== 0, "needs util-linux' script, for a terminal");
     const { key, token } = await create("acct_terminal");
-    const command = `${process.execPath} ${program} whose`;
-    const child = spawn("script", ["-qec", command, "/dev/null"], {
-      env: { ...process.env, TOKENCTL_PROFILE: profile },
-    });
-    let shown = "";
-    for await (const chunk of child.stdout.setEncoding("utf8")) {
-      if (shown === "") {
-        child.stdin.write(`${key}\r`);
-      }
-      shown += chunk;
-    }
+    const shown = await answerOnTerminal(profile, "whose", key);
     expect(shown).toContain(token.id);
     expect(shown).not.toContain(key.slice(8, 40));
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { commands } from "../../tokenctl/commands.ts";
-import { manual, optionsOf, parseUsage, timeReader } from "../../tokenctl/usage.ts";
+import { ahead, back, manual, optionsOf, parseUsage } from "../../tokenctl/usage.ts";
 
 const parse = (command: string, ...args: readonly string[]) => parseUsage(manual.get(command) ?? "", args);
 
@@ -36,11 +36,10 @@ describe("the manual of tokenctl", () => {
   });
 
   it("reads days, times with a zone, and distances, and nothing else", () => {
-    const ahead = timeReader(1);
     expect(ahead("2026-12-01")?.toISOString()).toBe("2026-12-01T00:00:00.000Z");
     expect(ahead("2026-12-01T08:00+01:00")?.toISOString()).toBe("2026-12-01T07:00:00.000Z");
     expect(Number(ahead("90m")) - Date.now()).toBeCloseTo(90 * 60_000, -4);
-    expect(Number(timeReader(-1)("30d")) - Date.now()).toBeCloseTo(-30 * 86_400_000, -4);
+    expect(Number(back("30d")) - Date.now()).toBeCloseTo(-30 * 86_400_000, -4);
     for (const text of ["", "yesterday", "2026-12-01T08:00", "2026-13-01", "1.5h", "-3d", "3w", "999999d", "0x10"]) {
       expect({ text, read: ahead(text) }).toEqual({ text, read: null });
     }

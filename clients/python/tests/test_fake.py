@@ -1,6 +1,7 @@
 """The fake authority, beside the real one."""
 
 import hashlib
+import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from casapay_token_authority import (
     Question,
     Refusal,
     RefusalReason,
+    RotationEnd,
     TokenAuthority,
     TokenFilter,
     TokenState,
@@ -29,7 +31,11 @@ NOTHING = Question(permissions=())
 REQUEST_ID = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52"
 VARYING = {
     "key_hint",
+    "hint",
+    "key",
     "created_at",
+    "expires_at",
+    "issued_at",
     "last_used_at",
     "revoked_at",
     "changed_at",
@@ -56,7 +62,8 @@ def _story(client: TokenAuthority) -> list[Any]:
         if isinstance(value, tuple | list):
             return [plain(each) for each in value]
         if isinstance(value, dict):
-            return {name: plain(each) for name, each in value.items() if name not in VARYING}
+            told_of = {name: each is not None if name == "ends_at" else each for name, each in value.items()}
+            return {name: plain(each) for name, each in told_of.items() if name not in VARYING}
         return names.get(value, value) if isinstance(value, str) else value
 
     def tell(rpc: Any, *args: Any, **kwargs: Any) -> None:
@@ -102,6 +109,59 @@ def _story(client: TokenAuthority) -> list[Any]:
     tell(client.list_changes, ChangeFilter(oldest_first=True, after_revision=2))
     tell(client.list_changes, ChangeFilter(oldest_first=True, after_revision=99))
     tell(client.list_accounts, "acct_")
+
+    shop = secret.token.id
+    rotation = str(uuid.uuid4())
+    rotated = client.rotate_key(shop, timedelta(hours=1), request_id=rotation)
+    assert client.rotate_key(shop, timedelta(hours=1), request_id=rotation) == rotated
+    tell(client.rotate_key, shop, timedelta(hours=2), request_id=rotation)
+    tell(client.rotate_key, shop, timedelta(days=8))
+    tell(client.rotate_key, token_id, timedelta(hours=1))
+    tell(client.rotate_key, "tok_00000000000000000000", timedelta(hours=1))
+    tell(client.list_tokens, TokenFilter(rotating=True))
+    tell(client.find_by_digest, hashlib.sha256(str(secret.key).encode()).digest())
+    decision = client.authenticate(str(secret.key), NOTHING)
+    assert isinstance(decision, Principal)
+    assert decision.expires_at is not None
+    tell(client.authenticate, str(rotated.key), NOTHING)
+    tell(client.end_rotation, shop, datetime.now(UTC) + timedelta(hours=2))
+    tell(client.end_rotation, shop, datetime.now(UTC) + timedelta(days=8))
+    tell(client.end_rotation, shop, RotationEnd.CUT)
+    tell(client.end_rotation, shop, RotationEnd.CUT)
+    tell(client.end_rotation, shop, RotationEnd.CANCEL)
+    tell(client.end_rotation, token_id, RotationEnd.CUT)
+    tell(client.authenticate, str(secret.key), NOTHING)
+    third = client.rotate_key(shop, timedelta(hours=1))
+    tell(client.end_rotation, shop, RotationEnd.CANCEL)
+    tell(client.end_rotation, shop, RotationEnd.CANCEL)
+    tell(client.authenticate, str(third.key), NOTHING)
+
+    for held in (True, True, False, False):
+        tell(client.set_hold, held, token_id=shop, reason="looked at")
+        tell(client.authenticate, str(rotated.key), NOTHING)
+        tell(client.set_hold, held, account="acct_2", reason="looked at")
+        tell(client.authenticate, str(rotated.key), NOTHING)
+        tell(client.list_tokens, TokenFilter(held=True))
+    tell(client.set_hold, True, account="no name!")
+    tell(client.set_hold, True, token_id="tok_00000000000000000000")
+    tell(client.close_account, "acct_2", "fraud")
+    tell(client.close_account, "acct_2", "again")
+    tell(client.close_account, "acct_3")
+    tell(client.authenticate, str(rotated.key), NOTHING)
+    tell(client.set_hold, False, account="acct_2")
+    tell(client.set_hold, True, token_id=shop)
+    tell(client.create, "acct_2", "Late", TokenType.SECRET)
+    tell(client.rotate_key, shop, timedelta(hours=1))
+
+    tell(client.revoke_tokens, TokenFilter())
+    dry = client.revoke_tokens(TokenFilter(account="acct_2"))
+    tell(client.revoke_tokens, TokenFilter(account="acct_2"))
+    tell(client.revoke_tokens, TokenFilter(account="acct_2"), force=True)
+    wanted = TokenFilter(account="acct_2", types=[TokenType.SECRET])
+    tell(client.revoke_tokens, wanted, force=True, up_to_revision=dry.up_to_revision, reason="fraud")
+    tell(client.revoke_tokens, wanted, force=True, up_to_revision=dry.up_to_revision, reason="fraud")
+    tell(client.list_accounts, "acct_")
+    tell(client.list_changes)
     return told
 
 

@@ -7,18 +7,20 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { durationMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Token as TokenMessage } from "../gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
 import { attempt, type Outcome } from "./attempts.ts";
 import { machineClocks } from "./cache/clocks.ts";
-import { factsOf, widestQuestion } from "./cache/facts.ts";
+import { cacheRules } from "./cache/decide.ts";
+import { answerOf, widestQuestion } from "./cache/facts.ts";
 import { type Fill, KeyCache } from "./cache/key-cache.ts";
 import { Watch } from "./cache/watch.ts";
 import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from "./decision.ts";
 import { AuthorityError, failure, UndecidedError } from "./errors.ts";
 import {
   type Account,
+  accountOf,
   actionCodes,
   type Change,
   type ChangeAction,
@@ -107,6 +109,43 @@ export type ChangeFilter = {
   readonly oldestFirst?: boolean;
 };
 
+export type Rotation = {
+  /** How long the old key lives on. Default: 0, not at all. At most 7 days. */
+  readonly overlapMs?: number;
+  /** A UUID. With the same one, a RotateKey that is sent again answers the same key. Default: a new one. */
+  readonly requestId?: string;
+};
+
+/** What ends a rotation: the old key now, or at another time, or the new key now (`cancel`). */
+export type RotationEnd = "cut" | "cancel" | { readonly moveTo: Date };
+
+/** What is held. */
+export type HoldSubject = { readonly tokenId: string } | { readonly account: string };
+
+/** What was named, as it is now; the other is null. */
+export type Hold = { readonly token: Token | null; readonly account: Account | null; readonly revision: number };
+
+export type BulkRevocation = {
+  /** False, the default, is a dry run, which only counts. */
+  readonly force?: boolean;
+  /** Of the dry run, or of the call before: what was created later is not revoked. Required with `force`. */
+  readonly upToRevision?: number;
+  readonly reason?: string;
+};
+
+export type BulkRevoked = {
+  /** Of a dry run: how many tokens match. 10,000 stands for that many or more. */
+  readonly matched: number;
+  /** Of a dry run: the newest of them, 100 at the most. */
+  readonly sampleIds: readonly string[];
+  /** What the next call is sent with. */
+  readonly upToRevision: number;
+  /** How many this call has revoked. */
+  readonly revoked: number;
+  /** With `force`: whether none is left. Else call again. */
+  readonly done: boolean;
+};
+
 /** A page may be empty and have another after it. */
 export type TokenPage = {
   readonly tokens: readonly Token[];
@@ -144,6 +183,23 @@ export type Authority = Disposable & {
   /** All pages. */
   eachToken(filter?: TokenFilter, options?: CallOptions): AsyncGenerator<Token, void>;
   revoke(id: string, reason?: string, options?: CallOptions): Promise<Revocation>;
+  /** Gives a token a new key; the old one lives on for the overlap. */
+  rotateKey(id: string, rotation?: Rotation, options?: CallOptions): Promise<CreatedToken>;
+  endRotation(
+    id: string,
+    end: RotationEnd,
+    options?: CallOptions,
+  ): Promise<{ readonly token: Token; readonly revision: number }>;
+  /** Holds a token or an account, or lifts the hold again. */
+  setHold(subject: HoldSubject, held: boolean, reason?: string, options?: CallOptions): Promise<Hold>;
+  /** Ends an account for good. */
+  closeAccount(
+    account: string,
+    reason?: string,
+    options?: CallOptions,
+  ): Promise<{ readonly account: Account; readonly revision: number }>;
+  /** Ends the tokens that match, after a dry run: with `force` again and again, until it is `done`. */
+  revokeTokens(filter: TokenFilter, revocation?: BulkRevocation, options?: CallOptions): Promise<BulkRevoked>;
   /** The token whose key has this SHA-256. */
   findByDigest(digest: Uint8Array, options?: CallOptions): Promise<Token>;
   /** One page of the journal, newest first or oldest first. */
@@ -174,7 +230,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
 
   function close(): void {
     isClosed = true;
-    cached?.watch.close();
+    void cached?.watch.close();
     connection.close();
   }
 
@@ -263,13 +319,8 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
       }
       throw new UndecidedError(outcome.failure);
     }
-    const { response } = outcome;
-    const facts = factsOf(response, cache.standings);
-    if (facts === null) {
-      return null;
-    }
-    const cacheForMs = response.cacheFor === undefined ? null : durationMs(response.cacheFor);
-    return cache.endFill(fill, { facts, revision: Number(response.revision), cacheForMs }, question);
+    const answer = answerOf(outcome.response, cache.standings);
+    return answer === null ? null : cache.endFill(fill, answer, question);
   }
 
   const authority: Authority = {
@@ -288,27 +339,15 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
         ...timesOf({ expireTime }),
         requestId,
       });
-      const outcome = await ask(rpc.create, write, callOptions, requestId !== "");
-      if ("failure" in outcome) {
-        throw new AuthorityError(outcome.failure, requestId === "" ? null : requestId);
-      }
-      return new CreatedToken(tokenIn(outcome.response), outcome.response);
+      return createdOf(await ask(rpc.create, write, callOptions, requestId !== ""), requestId);
     },
 
     async get(id, callOptions = {}) {
       return tokenIn(await manage(rpc.get, () => ({ id }), callOptions));
     },
 
-    async list(
-      { types = [], states = [], createdFrom, createdBefore, expiresFrom, expiresBefore, unusedSince, ...rest } = {},
-      callOptions = {},
-    ) {
-      const write = () => ({
-        ...rest,
-        types: codesOf(types, typeCodes),
-        states: codesOf(states, stateCodes),
-        ...timesOf({ createdFrom, createdBefore, expiresFrom, expiresBefore, unusedSince }),
-      });
+    async list({ pageSize = 0, pageToken = "", ...filter } = {}, callOptions = {}) {
+      const write = () => ({ pageSize, pageToken, ...filterOf(filter) });
       const { tokens, nextPageToken, previousPageToken } = await manage(rpc.list, write, callOptions);
       return { tokens: tokens.map(tokenOf), nextPageToken, previousPageToken };
     },
@@ -329,6 +368,42 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
         acknowledgedCount,
         silent: silent.map(({ identity }) => identity),
       };
+    },
+
+    async rotateKey(id, { overlapMs = 0, requestId = requestIds ? randomUUID() : "" } = {}, callOptions = {}) {
+      const write = () => ({ id, overlap: durationFromMs(overlapMs), requestId });
+      return createdOf(await ask(rpc.rotateKey, write, callOptions, requestId !== ""), requestId);
+    },
+
+    async endRotation(id, end, callOptions = {}) {
+      const write = () => ({ id, what: endOf(end) });
+      const response = await manage(rpc.endRotation, write, callOptions);
+      return { token: tokenIn(response), revision: Number(response.revision) };
+    },
+
+    async setHold(subject, held, reason = "", callOptions = {}) {
+      const write = () => ({ subject: subjectOf(subject), held, reason });
+      const { subject: now, revision } = await manage(rpc.setHold, write, callOptions);
+      return {
+        token: now.case === "token" ? tokenOf(now.value) : null,
+        account: now.case === "account" ? accountOf(now.value) : null,
+        revision: Number(revision),
+      };
+    },
+
+    async closeAccount(account, reason = "", callOptions = {}) {
+      const response = await manage(rpc.closeAccount, () => ({ account, reason }), callOptions);
+      if (response.account === undefined) {
+        throw new AuthorityError(failure("INTERNAL", "the answer has no account"));
+      }
+      return { account: accountOf(response.account), revision: Number(response.revision) };
+    },
+
+    async revokeTokens(filter, { force = false, upToRevision = 0, reason = "" } = {}, callOptions = {}) {
+      const write = () => ({ filter: filterOf(filter), force, upToRevision: BigInt(upToRevision), reason });
+      const response = await manage(rpc.revokeTokens, write, callOptions);
+      const { matched, sampleIds, revoked, done } = response;
+      return { matched, sampleIds, upToRevision: Number(response.upToRevision), revoked, done };
     },
 
     async findByDigest(digest, callOptions = {}) {
@@ -358,13 +433,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
 
     async listAccounts(filter = {}, callOptions = {}) {
       const { accounts, nextPageToken } = await manage(rpc.listAccounts, () => filter, callOptions);
-      const plain = accounts.map(({ account, activeCount, expiredCount, revokedCount }) => ({
-        account,
-        activeCount,
-        expiredCount,
-        revokedCount,
-      }));
-      return { accounts: plain, nextPageToken };
+      return { accounts: accounts.map(accountOf), nextPageToken };
     },
 
     async *eachAccount(filter = {}, callOptions = {}) {
@@ -382,9 +451,6 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
   };
   return authority;
 }
-
-/** The version of the rules in cache/decide.ts, by which the authority knows whether its answers may be kept. */
-const cacheRules = 1;
 
 function openCache({ transport, onLeave }: Connection, { maxMiB }: { readonly maxMiB: number }) {
   if (!(maxMiB >= 1 && maxMiB <= maxCacheMiB)) {
@@ -406,6 +472,39 @@ async function* all<Item>(
     yield* items;
     pageToken = nextPageToken;
   } while (pageToken !== "");
+}
+
+type Issued = { readonly token?: TokenMessage | undefined; readonly key: string; readonly revision: bigint };
+
+function createdOf(outcome: Outcome<Issued>, requestId: string): CreatedToken {
+  if ("failure" in outcome) {
+    throw new AuthorityError(outcome.failure, requestId === "" ? null : requestId);
+  }
+  return new CreatedToken(tokenIn(outcome.response), outcome.response);
+}
+
+/** As List and RevokeTokens have it. */
+function filterOf({ types = [], states = [], ...rest }: TokenFilter) {
+  const { createdFrom, createdBefore, expiresFrom, expiresBefore, unusedSince, ...plain } = rest;
+  return {
+    ...plain,
+    types: codesOf(types, typeCodes),
+    states: codesOf(states, stateCodes),
+    ...timesOf({ createdFrom, createdBefore, expiresFrom, expiresBefore, unusedSince }),
+  };
+}
+
+function endOf(end: RotationEnd) {
+  if (typeof end === "object") {
+    return { case: "moveEnd" as const, value: timestampFromDate(end.moveTo) };
+  }
+  return { case: codeOf(end, { cut: "cutOldNow", cancel: "cancel" } as const), value: true };
+}
+
+function subjectOf(subject: HoldSubject) {
+  return "tokenId" in subject
+    ? { case: "tokenId" as const, value: subject.tokenId }
+    : { case: "account" as const, value: subject.account };
 }
 
 function tokenIn({ token }: { readonly token?: TokenMessage | undefined }): Token {

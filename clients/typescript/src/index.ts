@@ -1,13 +1,19 @@
 export type {
   AccountPage,
   Authority,
+  BulkRevocation,
+  BulkRevoked,
   CallOptions,
   ChangeFilter,
   ChangePage,
   ConnectOptions,
+  Hold,
+  HoldSubject,
   NewToken,
   Paging,
   Revocation,
+  Rotation,
+  RotationEnd,
   TokenFilter,
   TokenPage,
 } from "./authority.ts";
@@ -15,5 +21,15 @@ export { connect } from "./authority.ts";
 export type { Decision, DecisionSource, Principal, Question, Refusal, RefusalReason } from "./decision.ts";
 export type { StatusCode } from "./errors.ts";
 export { AuthorityError, UndecidedError } from "./errors.ts";
-export type { Account, Change, ChangeAction, CreatedToken, Token, TokenState, TokenType } from "./token.ts";
+export type {
+  Account,
+  AccountState,
+  Change,
+  ChangeAction,
+  CreatedToken,
+  Token,
+  TokenKey,
+  TokenState,
+  TokenType,
+} from "./token.ts";
 export type { Keepalive, MutualTls, Pem } from "./transport.ts";

@@ -1,18 +1,39 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
+  AccountState as AccountStateCode,
   TokenState as StateCode,
   type Token as TokenMessage,
   TokenType as TypeCode,
 } from "../gen/casapay/token/v1/token_pb.ts";
 import {
+  type Account as AccountMessage,
   ChangeAction as ActionCode,
   type Change as ChangeMessage,
-  type CreateResponse,
 } from "../gen/casapay/token/v1/token_service_pb.ts";
 
 export type TokenType = "secret" | "publishable" | "restricted";
 export type TokenState = "active" | "expired" | "revoked";
-export type ChangeAction = "create" | "revoke" | "attest";
+export type ChangeAction =
+  | "create"
+  | "revoke"
+  | "rotate_key"
+  | "end_key"
+  | "cancel_rotation"
+  | "hold"
+  | "resume"
+  | "close"
+  | "attest";
+export type AccountState = "active" | "held" | "closed";
+
+/** What is known of a key beside itself. */
+export type TokenKey = {
+  /** The last 4 characters. */
+  readonly hint: string;
+  readonly issueTime: Date;
+  /** From then on the key is refused as KEY_RETIRED. Null while no rotation has given it an end. */
+  readonly endTime: Date | null;
+  readonly lastUseTime: Date | null;
+};
 
 /**
  * The record of one API key. It never holds the key. What is `unknown` is something that this client does not know yet.
@@ -36,6 +57,11 @@ export type Token = {
   /** Empty when none was given. */
   readonly revokeReason: string;
   readonly createdBy: string;
+  /** Those that live first, then those that have ended, each newest first: at most ten. */
+  readonly keys: readonly TokenKey[];
+  /** By a hold of its own: TOKEN_HELD. */
+  readonly held: boolean;
+  readonly accountState: AccountState | "unknown";
 };
 
 /** One row of the journal. */
@@ -65,6 +91,7 @@ export type Account = {
   readonly activeCount: number;
   readonly expiredCount: number;
   readonly revokedCount: number;
+  readonly state: AccountState | "unknown";
 };
 
 export const typeCodes = {
@@ -82,8 +109,20 @@ export const stateCodes = {
 export const actionCodes = {
   create: ActionCode.CREATE,
   revoke: ActionCode.REVOKE,
+  rotate_key: ActionCode.ROTATE_KEY,
+  end_key: ActionCode.END_KEY,
+  cancel_rotation: ActionCode.CANCEL_ROTATION,
+  hold: ActionCode.HOLD,
+  resume: ActionCode.RESUME,
+  close: ActionCode.CLOSE,
   attest: ActionCode.ATTEST,
 } as const satisfies Record<ChangeAction, ActionCode>;
+
+const accountStateCodes = {
+  active: AccountStateCode.ACTIVE,
+  held: AccountStateCode.HELD,
+  closed: AccountStateCode.CLOSED,
+} as const satisfies Record<AccountState, AccountStateCode>;
 
 export function tokenTypeOf(code: number): TokenType | "unknown" {
   return nameOf(typeCodes, code);
@@ -94,7 +133,7 @@ function nameOf<Name extends string>(codes: Readonly<Record<Name, number>>, code
 }
 
 export function tokenOf(message: TokenMessage): Token {
-  const { id, account, name, livemode, keyPrefix, keyHint, permissions, revokeReason, createdBy } = message;
+  const { id, account, name, livemode, keyPrefix, keyHint, permissions, revokeReason, createdBy, held } = message;
   return {
     id,
     account,
@@ -111,7 +150,20 @@ export function tokenOf(message: TokenMessage): Token {
     revokeTime: dateOf(message.revokeTime),
     revokeReason,
     createdBy,
+    keys: message.keys.map(({ hint, issueTime, endTime, lastUseTime }) => ({
+      hint,
+      issueTime: dateOf(issueTime) ?? new Date(0),
+      endTime: dateOf(endTime),
+      lastUseTime: dateOf(lastUseTime),
+    })),
+    held,
+    accountState: nameOf(accountStateCodes, message.accountState),
   };
+}
+
+export function accountOf(message: AccountMessage): Account {
+  const { account, activeCount, expiredCount, revokedCount, state } = message;
+  return { account, activeCount, expiredCount, revokedCount, state: nameOf(accountStateCodes, state) };
 }
 
 export function changeOf(message: ChangeMessage): Change {
@@ -136,20 +188,20 @@ function dateOf(timestamp: Timestamp | undefined): Date | null {
   return timestamp === undefined ? null : timestampDate(timestamp);
 }
 
-/** A token that was created, and its key, which is shown this once. Printed or made JSON, it is without the key. */
+/** A token and its new key, which is shown this once. Printed or made JSON, it is without the key. */
 export class CreatedToken {
   readonly token: Token;
   /** The number of this change in the journal. */
   readonly revision: number;
   readonly #key: string;
 
-  constructor(token: Token, { key, revision }: CreateResponse) {
+  constructor(token: Token, { key, revision }: { readonly key: string; readonly revision: bigint }) {
     this.token = token;
     this.revision = Number(revision);
     this.#key = key;
   }
 
-  /** Empty only when a request id was used again and the token has been revoked since. */
+  /** Empty only when a request id was used again, and the token was revoked or the key has ended since. */
   get key(): string {
     return this.#key;
   }

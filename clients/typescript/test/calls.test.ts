@@ -113,7 +113,7 @@ describe("against one authority", () => {
     const { token } = await authority.create({ ...restricted, account: "acct_count" });
     await authority.revoke(token.id);
     expect(await authority.listAccounts({ prefix: "acct_cou" })).toStrictEqual({
-      accounts: [{ account: "acct_count", activeCount: 1, expiredCount: 0, revokedCount: 1 }],
+      accounts: [{ account: "acct_count", activeCount: 1, expiredCount: 0, revokedCount: 1, state: "active" }],
       nextPageToken: "",
     });
   });

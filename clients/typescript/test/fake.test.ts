@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { inspect } from "node:util";
 import { expect, it } from "vitest";
 import { createFakeAuthority } from "../src/fake.ts";
 import { withKey } from "../src/fetch.ts";
@@ -18,7 +19,7 @@ async function story(authority: Authority): Promise<readonly unknown[]> {
     told.push(
       JSON.parse(
         JSON.stringify(answer, (name, value) =>
-          name === "lastUseTime" || (/(?:Time|hash|facts|Hint|message|PageToken)$/.test(name) && value !== null)
+          name === "lastUseTime" || (/(?:hint|Time|hash|facts|Hint|message|PageToken)$/.test(name) && value !== null)
             ? name
             : (ids.get(value) ?? value),
         ),
@@ -76,6 +77,57 @@ async function story(authority: Authority): Promise<readonly unknown[]> {
   await tell(authority.listChanges({ oldestFirst: true, afterRevision: 2 }));
   await tell(authority.listChanges({ oldestFirst: true, afterRevision: 99 }));
   await tell(authority.listAccounts({ prefix: "acct_" }));
+
+  const shop = secret.token.id;
+  const hourMs = 3_600_000;
+  const rotation = { overlapMs: hourMs, requestId: "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c53" };
+  const rotated = await authority.rotateKey(shop, rotation);
+  expect((await authority.rotateKey(shop, rotation)).key).toBe(rotated.key);
+  expect(inspect(rotated, { depth: 10, showHidden: true })).not.toContain(rotated.key);
+  await tell(authority.rotateKey(shop, { ...rotation, overlapMs: 2 * hourMs }));
+  await tell(authority.rotateKey(shop, { overlapMs: 8 * 24 * hourMs }));
+  await tell(authority.rotateKey(token.id, { overlapMs: hourMs }));
+  await tell(authority.list({ rotating: true }));
+  await tell(authority.findByDigest(createHash("sha256").update(secret.key).digest()));
+  expect(await authority.authenticate(secret.key)).toMatchObject({ kind: "principal", expireTime: expect.any(Date) });
+  await tell(authority.authenticate(rotated.key));
+  await tell(authority.endRotation(shop, { moveTo: new Date(Date.now() + 2 * hourMs) }));
+  await tell(authority.endRotation(shop, { moveTo: new Date(Date.now() + 8 * 24 * hourMs) }));
+  await tell(authority.endRotation(shop, "cut"));
+  await tell(authority.endRotation(shop, "cut"));
+  await tell(authority.endRotation(shop, "cancel"));
+  await tell(authority.endRotation(token.id, "cut"));
+  await tell(authority.authenticate(secret.key));
+  const third = await authority.rotateKey(shop, { overlapMs: hourMs });
+  await tell(authority.endRotation(shop, "cancel"));
+  await tell(authority.endRotation(shop, "cancel"));
+  await tell(authority.authenticate(third.key));
+
+  for (const held of [true, true, false, false]) {
+    await tell(authority.setHold({ tokenId: shop }, held, "looked at"));
+    await tell(authority.authenticate(rotated.key));
+    await tell(authority.setHold({ account: "acct_2" }, held, "looked at"));
+    await tell(authority.authenticate(rotated.key));
+    await tell(authority.list({ held: true }));
+  }
+  await tell(authority.setHold({ account: "no name!" }, true));
+  await tell(authority.setHold({ tokenId: "tok_00000000000000000000" }, true));
+  await tell(authority.closeAccount("acct_2", "fraud"));
+  await tell(authority.closeAccount("acct_2", "again"));
+  await tell(authority.authenticate(rotated.key));
+  await tell(authority.setHold({ account: "acct_2" }, false));
+  await tell(authority.setHold({ tokenId: shop }, true));
+  await tell(authority.create({ account: "acct_2", name: "Late", type: "secret" }));
+  await tell(authority.rotateKey(shop, { overlapMs: hourMs }));
+
+  await tell(authority.revokeTokens({}));
+  await tell(authority.revokeTokens({ account: "acct_2" }));
+  await tell(authority.revokeTokens({ account: "acct_2" }, { force: true }));
+  for (const _ of [1, 2]) {
+    await tell(authority.revokeTokens({ types: ["secret"] }, { force: true, upToRevision: 5, reason: "fraud" }));
+  }
+  await tell(authority.listAccounts());
+  await tell(authority.listChanges());
   return told;
 }
 

@@ -1,19 +1,33 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { type SetHoldRequest, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Random } from "../support/random.ts";
+import type { TokenClient } from "../support/token-client.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { History, now } from "./history.ts";
 import type { Rig } from "./rig.ts";
 
-const keyCount = 12;
+const plainKeys = 8;
 const askersPerGateway = 4;
 const maxPauseMs = 6;
 const maxChangeMs = 30_000;
 const settleMs = 150;
+const { method: rpc } = TokenService;
 
-/** A key of this round. */
-type Subject = { readonly name: string; readonly tokenId: string; readonly key: string; isChanged: boolean };
+type HeldSubject = Exclude<SetHoldRequest["subject"], { case: undefined }>;
+
+/** A key of this round. A hidden one is not asked about yet. */
+type Subject = { readonly name: string; readonly tokenId: string; readonly key: string; isHidden: boolean };
+
+/** What makes some keys refused, or accepted again. It may be asked for more than once. */
+type Change = {
+  readonly subjects: readonly Subject[];
+  readonly verdict: "accept" | "refuse";
+  ask(client: TokenClient): Promise<unknown>;
+  /** What can be changed once it was answered. */
+  readonly next: readonly Change[];
+};
 
 /** Fresh keys, gateways that are asked about them all the time, and changes of them, while something fails. */
 export class Round {
@@ -23,7 +37,10 @@ export class Round {
   /** How long each change took, in ms. */
   readonly waitsMs: number[] = [];
   readonly #subjects: Subject[] = [];
+  /** What may be changed next. */
+  readonly #waiting: Change[] = [];
   readonly #changes: Promise<void>[] = [];
+  readonly #id = randomUUID();
   #isOver = false;
 
   constructor(rig: Rig, random: Random) {
@@ -33,7 +50,7 @@ export class Round {
 
   /** Runs the scenario under load, and returns once everything is answered. */
   async run(scenario: (round: Round) => Promise<void>): Promise<void> {
-    await this.#createKeys();
+    await this.#prepare();
     const askers = this.rig.gateways.flatMap((gateway) =>
       Array.from({ length: askersPerGateway }, () => this.#askAllTheTime(gateway)),
     );
@@ -45,40 +62,98 @@ export class Round {
     await Promise.all(askers);
   }
 
-  /** Begins to revoke so many keys, and waits for none of them. */
-  revoke(count: number): void {
-    for (const subject of this.#subjects.filter(({ isChanged }) => !isChanged).slice(0, count)) {
-      subject.isChanged = true;
-      this.#changes.push(this.#revoke(subject));
+  /** Begins so many changes, and waits for none of them. */
+  change(count: number): void {
+    for (const change of this.#waiting.splice(0, count)) {
+      this.#changes.push(this.#make(change));
     }
   }
 
-  /** Revokes so many keys at times of this span. */
-  async revokeOver(ms: number, count: number): Promise<void> {
+  /** Makes so many changes at times of this span. */
+  async changeOver(ms: number, count: number): Promise<void> {
     for (let left = count; left > 0; left -= 1) {
       await sleep(this.random.below((2 * ms) / count));
-      this.revoke(1);
+      this.change(1);
     }
   }
 
-  async #createKeys(): Promise<void> {
-    const create = async (index: number) => {
-      const { token, key } = await this.#call((client) =>
-        client.call(TokenService.method.create, {
-          account: `acct_${index % 4}`,
-          name: "freshness",
-          type: TokenType.SECRET,
-          livemode: true,
-        }),
-      );
-      this.#subjects.push({ name: `k${index}`, tokenId: token?.id ?? "", key, isChanged: false });
-    };
-    await Promise.all(Array.from({ length: keyCount }, (_, index) => create(index)));
+  /** A new key, which is revoked soon after somebody has asked about it for the first time. */
+  async changeWhileFirstAsked(): Promise<void> {
+    const subject = await this.#create(`acct_${this.#id}`, true);
+    subject.isHidden = false;
+    await sleep(this.random.below(40));
+    this.#changes.push(this.#make(this.#revocationOf(subject)));
+  }
+
+  async #prepare(): Promise<void> {
+    const plain = await this.#createMany(`acct_${this.#id}`, plainKeys);
+    const held = await this.#createMany(`held_${this.#id}`, 2);
+    const closed = await this.#createMany(`closed_${this.#id}`, 2);
+    const [heldAlone, rotated] = await this.#createMany(`other_${this.#id}`, 2);
+    const all = [
+      ...plain.map((subject) => this.#revocationOf(subject)),
+      this.#closureOf(`closed_${this.#id}`, closed),
+      this.#holdOf({ case: "account", value: `held_${this.#id}` }, held),
+    ];
+    if (heldAlone !== undefined && rotated !== undefined) {
+      all.push(this.#holdOf({ case: "tokenId", value: heldAlone.tokenId }, [heldAlone]));
+      await this.#rotate(rotated);
+      all.push(this.#endOfRotationOf(rotated));
+    }
+    while (all.length > 0) {
+      this.#waiting.push(...all.splice(this.random.below(all.length), 1));
+    }
+  }
+
+  #createMany(account: string, count: number): Promise<Subject[]> {
+    return Promise.all(Array.from({ length: count }, () => this.#create(account, false)));
+  }
+
+  async #create(account: string, isHidden: boolean): Promise<Subject> {
+    const asked = { account, name: "freshness", type: TokenType.SECRET, livemode: true };
+    const { token, key } = await this.#call((client) => client.call(rpc.create, asked));
+    return this.#add(token?.id ?? "", key, isHidden);
+  }
+
+  #add(tokenId: string, key: string, isHidden: boolean): Subject {
+    const subject = { name: `k${this.#subjects.length}`, tokenId, key, isHidden };
+    this.#subjects.push(subject);
+    return subject;
+  }
+
+  /** Both keys are good until the rotation is ended. */
+  async #rotate({ tokenId }: Subject): Promise<void> {
+    const asked = { id: tokenId, overlap: { seconds: 3600n }, requestId: randomUUID() };
+    const { key } = await this.#call((client) => client.call(rpc.rotateKey, asked));
+    this.#add(tokenId, key, false);
+  }
+
+  #revocationOf(subject: Subject): Change {
+    const ask = (client: TokenClient) => client.call(rpc.revoke, { id: subject.tokenId, reason: "a round" });
+    return { subjects: [subject], verdict: "refuse", ask, next: [] };
+  }
+
+  #closureOf(account: string, subjects: readonly Subject[]): Change {
+    const ask = (client: TokenClient) => client.call(rpc.closeAccount, { account, reason: "a round" });
+    return { subjects, verdict: "refuse", ask, next: [] };
+  }
+
+  #endOfRotationOf(subject: Subject): Change {
+    const what = { case: "cutOldNow", value: true } as const;
+    const ask = (client: TokenClient) => client.call(rpc.endRotation, { id: subject.tokenId, what });
+    return { subjects: [subject], verdict: "refuse", ask, next: [] };
+  }
+
+  /** Is lifted later. */
+  #holdOf(subject: HeldSubject, subjects: readonly Subject[]): Change {
+    const ask = (held: boolean) => (client: TokenClient) => client.call(rpc.setHold, { subject, held });
+    const lifting: Change = { subjects, verdict: "accept", ask: ask(false), next: [] };
+    return { subjects, verdict: "refuse", ask: ask(true), next: [lifting] };
   }
 
   async #askAllTheTime(gateway: GatewayProcess): Promise<void> {
     while (!this.#isOver) {
-      const { name, key } = this.random.pick(this.#subjects);
+      const { name, key } = this.random.pick(this.#subjects.filter(({ isHidden }) => !isHidden));
       const holder = gateway.holder();
       const call = now();
       const answer = await gateway.ask(key);
@@ -100,23 +175,24 @@ export class Round {
   }
 
   /** Its call is the first time that it was asked for, its return the first answer. Some are asked for twice. */
-  async #revoke({ name, tokenId }: Subject): Promise<void> {
+  async #make({ subjects, verdict, ask, next }: Change): Promise<void> {
     const call = now();
-    const ask = () =>
-      this.#call((client) => client.call(TokenService.method.revoke, { id: tokenId, reason: "a round of the suite" }));
-    const asks = [ask()];
+    const asks = [this.#call(ask)];
     if (this.random.chance(0.4)) {
-      asks.push(sleep(this.random.below(1500)).then(ask));
+      asks.push(sleep(this.random.below(1500)).then(() => this.#call(ask)));
     }
     await Promise.any(asks);
     const returned = now();
-    this.history.add({ key: name, holder: "", verdict: "refuse", call, return: returned });
+    for (const { name } of subjects) {
+      this.history.add({ key: name, holder: "", verdict, call, return: returned });
+    }
     this.waitsMs.push((returned - call) / 1e6);
     await Promise.all(asks);
+    this.#waiting.unshift(...next);
   }
 
   /** Again, until it is answered: the authority may be gone for a while. */
-  async #call<T>(call: (client: NonNullable<ReturnType<Rig["client"]>>) => Promise<T>): Promise<T> {
+  async #call<T>(call: (client: TokenClient) => Promise<T>): Promise<T> {
     const deadlineMs = performance.now() + maxChangeMs;
     for (;;) {
       const client = this.rig.client();

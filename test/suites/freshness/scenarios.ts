@@ -1,32 +1,41 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Round } from "./round.ts";
 
-/** What befalls the gateways and the authority in one round, and when keys are revoked. Ends with all well again. */
+/**
+ * What befalls the gateways and the authority in one round, and when keys are revoked, held and given back. Ends with
+ * all well again.
+ */
 export type Scenario = (round: Round) => Promise<void>;
 
 /** Longer than a lease, its grace, and what it takes to come back. */
 const pastLeasesMs = 3600;
 
 export const scenarios = {
-  "nothing fails": (round) => round.revokeOver(800, 6),
+  "nothing fails": (round) => round.changeOver(800, 6),
+
+  "keys are first asked about while they are revoked": async (round) => {
+    for (let left = 20; left > 0; left -= 1) {
+      await round.changeWhileFirstAsked();
+    }
+  },
 
   "a gateway is stopped": (round) => {
     const ms = between(round, 100, 5000);
-    return all(anyGateway(round).stopFor(ms), round.revokeOver(ms, 6));
+    return all(anyGateway(round).stopFor(ms), round.changeOver(ms, 6));
   },
 
   "the authority is stopped": (round) => {
     const ms = between(round, 100, 3000);
-    return all(round.rig.freezeAuthorityFor(ms), round.revokeOver(ms, 6));
+    return all(round.rig.freezeAuthorityFor(ms), round.changeOver(ms, 6));
   },
 
   "a gateway is killed": async (round) => {
     const gateway = anyGateway(round);
-    round.revoke(2);
+    round.change(2);
     await gateway.kill();
-    await round.revokeOver(between(round, 50, 1000), 3);
+    await round.changeOver(between(round, 50, 1000), 3);
     await gateway.restart();
-    await round.revokeOver(500, 3);
+    await round.changeOver(500, 3);
   },
 
   "the authority is killed while a link is stalled": async (round) => {
@@ -34,11 +43,11 @@ export const scenarios = {
     const stalled = link.stopFor(pastLeasesMs);
     await sleep(50);
     await round.rig.killAuthority();
-    round.revoke(1);
+    round.change(1);
     await round.rig.startAuthority();
-    round.revoke(3);
+    round.change(3);
     await stalled;
-    await round.revokeOver(300, 3);
+    await round.changeOver(300, 3);
   },
 
   "the authority ends in good order while a link is stalled": async (round) => {
@@ -47,9 +56,9 @@ export const scenarios = {
     await sleep(50);
     await round.rig.stopAuthority();
     await round.rig.startAuthority();
-    round.revoke(3);
+    round.change(3);
     await stalled;
-    await round.revokeOver(300, 3);
+    await round.changeOver(300, 3);
   },
 
   "messages are late both ways": (round) => {
@@ -57,36 +66,36 @@ export const scenarios = {
     const latency = between(round, 50, 700);
     const attributes = { latency, jitter: Math.floor(latency / 2) };
     const late = round.random.pick(["downstream", "upstream"] as const);
-    return link.with({ type: "latency", stream: late, attributes }, () => round.revokeOver(2500, 6));
+    return link.with({ type: "latency", stream: late, attributes }, () => round.changeOver(2500, 6));
   },
 
   "connections are reset again and again": (round) => {
     const { link } = anyGateway(round);
     const attributes = { timeout: between(round, 0, 300) };
-    return link.with({ type: "reset_peer", stream: "downstream", attributes }, () => round.revokeOver(2000, 6));
+    return link.with({ type: "reset_peer", stream: "downstream", attributes }, () => round.changeOver(2000, 6));
   },
 
   "what is sent gets lost": (round) => {
     const { link } = anyGateway(round);
     const stream = round.random.pick(["downstream", "upstream"] as const);
     const attributes = { timeout: 0 };
-    return link.with({ type: "timeout", stream, attributes }, () => round.revokeOver(between(round, 500, 4000), 6));
+    return link.with({ type: "timeout", stream, attributes }, () => round.changeOver(between(round, 500, 4000), 6));
   },
 
   "ends of connections come late": (round) => {
     const { link } = anyGateway(round);
     return link.with({ type: "slow_close", stream: "downstream", attributes: { delay: 2000 } }, async () => {
       await round.rig.killAuthority();
-      round.revoke(2);
+      round.change(2);
       await round.rig.startAuthority();
-      await round.revokeOver(1500, 4);
+      await round.changeOver(1500, 4);
     });
   },
 
   "a link carries a few bytes a second": (round) => {
     const { link } = anyGateway(round);
     return link.with({ type: "bandwidth", stream: "downstream", attributes: { rate: 1 } }, () =>
-      round.revokeOver(2500, 8),
+      round.changeOver(2500, 8),
     );
   },
 
@@ -96,11 +105,11 @@ export const scenarios = {
     await link.with({ type: "latency", stream: "downstream", attributes: { latency, jitter: 0 } }, async () => {
       // By now each lease that comes was asked for so long ago.
       await sleep(1200);
-      round.revoke(3);
+      round.change(3);
       await sleep(latency - 60);
       await all(
         link.stopFor(pastLeasesMs),
-        sleep(1500).then(() => round.revoke(2)),
+        sleep(1500).then(() => round.change(2)),
       );
     });
   },
@@ -109,17 +118,17 @@ export const scenarios = {
     const { link } = anyGateway(round);
     const stopped = link.stopFor(pastLeasesMs);
     await sleep(20);
-    await all(stopped, round.revokeOver(1500, 6));
+    await all(stopped, round.changeOver(1500, 6));
   },
 
   "a link is killed, and comes back late": async (round) => {
     const { link } = anyGateway(round);
     await link.kill();
-    round.revoke(3);
+    round.change(3);
     await sleep(pastLeasesMs);
-    round.revoke(2);
+    round.change(2);
     await link.restart();
-    await round.revokeOver(300, 2);
+    await round.changeOver(300, 2);
   },
 
   "wall clocks jump": async (round) => {
@@ -130,7 +139,7 @@ export const scenarios = {
     };
     for (let jumps = 0; jumps < 4; jumps += 1) {
       jump();
-      await round.revokeOver(700, 2);
+      await round.changeOver(700, 2);
     }
     for (const clock of clocks) {
       clock?.jumpTo(0);

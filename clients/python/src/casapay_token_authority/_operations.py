@@ -1,35 +1,47 @@
 """What each RPC sends, and what its answer is read as: all of both clients but the waiting."""
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from casapay_token_authority._attempts import Attempts
+from casapay_token_authority._facts import CACHE_RULES, Facts, facts_of
+from casapay_token_authority._key_cache import Answer
 from casapay_token_authority._proto.casapay.token.v1 import token_pb2, token_service_pb2
 from casapay_token_authority.errors import AuthorityError, Undecided
 from casapay_token_authority.settings import Settings, check_timeout
 from casapay_token_authority.values import (
     Account,
+    AccountState,
+    BulkRevoked,
     Change,
     ChangeAction,
     ChangeFilter,
+    Closed,
     Created,
+    DecisionSource,
+    Held,
     Page,
     Principal,
     Question,
     Refusal,
     RefusalReason,
     Revoked,
+    RotationEnd,
+    RotationEnded,
     Token,
     TokenFilter,
+    TokenKey,
     TokenState,
     TokenType,
 )
@@ -54,6 +66,11 @@ class Operation(Generic[_Value]):
     may_retry: bool = True
     request_id: str | None = None
     error: type[AuthorityError] = AuthorityError
+
+    def left(self, timeout: float | None, *, since: float) -> float:
+        """Seconds that are left of its time-out after another operation that began at this time."""
+        seconds = self.timeout if timeout is None else timeout
+        return max(seconds - (time.monotonic() - since), 0.001) if seconds > 0 else seconds
 
     def attempts(self, timeout: float | None) -> Attempts:
         """The attempts to make it, within this many seconds or else those of the settings."""
@@ -84,6 +101,23 @@ class Operations:
             allowed_types=_numbers(token_pb2.TokenType, "TOKEN_TYPE_", question.types),
         )
         read = _reader(token_service_pb2.AuthenticateResponse, _decision)
+        timeout = self._settings.authenticate_timeout
+        return Operation(_SERVICE + "Authenticate", request, read, timeout, error=Undecided)
+
+    def facts(self, key: str) -> Operation[Answer]:
+        """The widest question, whose answer may be kept."""
+        request = _encode(
+            token_service_pb2.AuthenticateRequest,
+            Undecided,
+            key=key,
+            allowed_types=[
+                token_pb2.TOKEN_TYPE_SECRET,
+                token_pb2.TOKEN_TYPE_PUBLISHABLE,
+                token_pb2.TOKEN_TYPE_RESTRICTED,
+            ],
+            cache_rules=CACHE_RULES,
+        )
+        read = _reader(token_service_pb2.AuthenticateResponse, read_answer)
         timeout = self._settings.authenticate_timeout
         return Operation(_SERVICE + "Authenticate", request, read, timeout, error=Undecided)
 
@@ -130,26 +164,76 @@ class Operations:
         read = _reader(token_service_pb2.RevokeResponse, lambda answer: Revoked(_token(answer.token), answer.revision))
         return Operation(_SERVICE + "Revoke", request, read, self._settings.timeout)
 
+    def rotate_key(self, token_id: str, overlap: timedelta, request_id: str | None) -> Operation[Created]:
+        if request_id is None and self._settings.request_ids:
+            request_id = str(uuid.uuid4())
+        duration = Duration()
+        duration.FromTimedelta(overlap)
+        request = _encode(
+            token_service_pb2.RotateKeyRequest, id=token_id, overlap=duration, request_id=request_id or ""
+        )
+        read = _reader(token_service_pb2.RotateKeyResponse, _created)
+        timeout = self._settings.timeout
+        return Operation(
+            _SERVICE + "RotateKey", request, read, timeout, may_retry=bool(request_id), request_id=request_id or None
+        )
+
+    def end_rotation(self, token_id: str, end: RotationEnd | datetime) -> Operation[RotationEnded]:
+        request = _encode(
+            token_service_pb2.EndRotationRequest,
+            id=token_id,
+            cut_old_now=True if end == RotationEnd.CUT else None,
+            cancel=True if end == RotationEnd.CANCEL else None,
+            move_end=_timestamp(end) if isinstance(end, datetime) else None,
+        )
+        read = _reader(
+            token_service_pb2.EndRotationResponse, lambda answer: RotationEnded(_token(answer.token), answer.revision)
+        )
+        return Operation(_SERVICE + "EndRotation", request, read, self._settings.timeout)
+
+    def set_hold(self, held: bool, token_id: str | None, account: str | None, reason: str) -> Operation[Held]:
+        if (token_id is None) == (account is None):
+            raise AuthorityError(
+                grpc.StatusCode.INVALID_ARGUMENT, "either a token or an account is held", reason="REQUEST_MALFORMED"
+            )
+        request = _encode(
+            token_service_pb2.SetHoldRequest, token_id=token_id, account=account, held=held, reason=reason
+        )
+        return Operation(
+            _SERVICE + "SetHold", request, _reader(token_service_pb2.SetHoldResponse, _held), self._settings.timeout
+        )
+
+    def close_account(self, account: str, reason: str) -> Operation[Closed]:
+        request = _encode(token_service_pb2.CloseAccountRequest, account=account, reason=reason)
+        read = _reader(
+            token_service_pb2.CloseAccountResponse, lambda answer: Closed(_account(answer.account), answer.revision)
+        )
+        return Operation(_SERVICE + "CloseAccount", request, read, self._settings.timeout)
+
+    def revoke_tokens(
+        self, wanted: TokenFilter, force: bool, up_to_revision: int, reason: str
+    ) -> Operation[BulkRevoked]:
+        request = _encode(
+            token_service_pb2.RevokeTokensRequest,
+            filter=token_service_pb2.TokenFilter(**_filters(wanted)),
+            force=force,
+            up_to_revision=up_to_revision,
+            reason=reason,
+        )
+        read = _reader(
+            token_service_pb2.RevokeTokensResponse,
+            lambda answer: BulkRevoked(
+                answer.matched, tuple(answer.sample_ids), answer.up_to_revision, answer.revoked, answer.done
+            ),
+        )
+        return Operation(_SERVICE + "RevokeTokens", request, read, self._settings.timeout)
+
     def list_tokens(self, wanted: TokenFilter, page_size: int, page_token: str) -> Operation[Page[Token]]:
         request = _encode(
             token_service_pb2.ListRequest,
             page_size=page_size,
             page_token=page_token,
-            account=wanted.account,
-            types=_numbers(token_pb2.TokenType, "TOKEN_TYPE_", wanted.types),
-            livemode=wanted.livemode,
-            states=_numbers(token_pb2.TokenState, "TOKEN_STATE_", wanted.states),
-            permission=wanted.permission,
-            created_from=_timestamp(wanted.created_from),
-            created_before=_timestamp(wanted.created_before),
-            expires_from=_timestamp(wanted.expires_from),
-            expires_before=_timestamp(wanted.expires_before),
-            unused_since=_timestamp(wanted.unused_since),
-            name_contains=wanted.name_contains,
-            key_hint=wanted.key_hint,
-            created_by=wanted.created_by,
-            held=wanted.held,
-            rotating=wanted.rotating,
+            **_filters(wanted),
         )
         read = _reader(
             token_service_pb2.ListResponse,
@@ -192,6 +276,27 @@ class Operations:
             lambda answer: Page(tuple(map(_account, answer.accounts)), answer.next_page_token or None),
         )
         return Operation(_SERVICE + "ListAccounts", request, read, self._settings.timeout)
+
+
+def _filters(wanted: TokenFilter) -> dict[str, Any]:
+    """As List and RevokeTokens have them."""
+    return {
+        "account": wanted.account,
+        "types": _numbers(token_pb2.TokenType, "TOKEN_TYPE_", wanted.types),
+        "livemode": wanted.livemode,
+        "states": _numbers(token_pb2.TokenState, "TOKEN_STATE_", wanted.states),
+        "permission": wanted.permission,
+        "created_from": _timestamp(wanted.created_from),
+        "created_before": _timestamp(wanted.created_before),
+        "expires_from": _timestamp(wanted.expires_from),
+        "expires_before": _timestamp(wanted.expires_before),
+        "unused_since": _timestamp(wanted.unused_since),
+        "name_contains": wanted.name_contains,
+        "key_hint": wanted.key_hint,
+        "created_by": wanted.created_by,
+        "held": wanted.held,
+        "rotating": wanted.rotating,
+    }
 
 
 def _encode(message: type[Message], error: type[AuthorityError] = AuthorityError, /, **fields: Any) -> bytes:
@@ -240,8 +345,46 @@ def _decision(answer: token_service_pb2.AuthenticateResponse) -> Principal | Ref
     raise _unreadable()
 
 
-def _created(answer: token_service_pb2.CreateResponse) -> Created:
+def read_answer(answer: token_service_pb2.AuthenticateResponse) -> Answer:
+    seconds = answer.cache_for.seconds + answer.cache_for.nanos / 1e9
+    return Answer(_facts(answer), answer.revision, seconds)
+
+
+# These depend on what was asked, and so does perhaps what this package does not know.
+_NOT_FACTS = frozenset(
+    {
+        token_service_pb2.REFUSAL_REASON_UNSPECIFIED,
+        token_service_pb2.REFUSAL_REASON_LIVEMODE_MISMATCH,
+        token_service_pb2.REFUSAL_REASON_TYPE_NOT_ALLOWED,
+        token_service_pb2.REFUSAL_REASON_INSUFFICIENT_PERMISSIONS,
+    }
+)
+
+
+def _facts(answer: token_service_pb2.AuthenticateResponse) -> Facts | None:
+    if answer.WhichOneof("outcome") is None:
+        return None
+    if answer.HasField("refusal"):
+        reason = answer.refusal.reason
+        if reason in _NOT_FACTS or reason not in token_service_pb2.RefusalReason.values():
+            return None
+    decision = _decision(answer)
+    if isinstance(decision, Principal) and decision.type == TokenType.UNKNOWN:
+        return None
+    return facts_of(replace(decision, source=DecisionSource.CACHE))
+
+
+def _created(answer: token_service_pb2.CreateResponse | token_service_pb2.RotateKeyResponse) -> Created:
     return Created(_token(answer.token), answer.key or None, answer.revision)
+
+
+def _held(answer: token_service_pb2.SetHoldResponse) -> Held:
+    subject = answer.WhichOneof("subject")
+    return Held(
+        _token(answer.token) if subject == "token" else None,
+        _account(answer.account) if subject == "account" else None,
+        answer.revision,
+    )
 
 
 def _token(message: token_pb2.Token) -> Token:
@@ -261,6 +404,18 @@ def _token(message: token_pb2.Token) -> Token:
         last_used_at=_time(message, "last_use_time"),
         revoked_at=_time(message, "revoke_time"),
         revoke_reason=message.revoke_reason,
+        keys=tuple(map(_key, message.keys)),
+        held=message.held,
+        account_state=_word(AccountState, token_pb2.AccountState, "ACCOUNT_STATE_", message.account_state),
+    )
+
+
+def _key(message: token_pb2.Key) -> TokenKey:
+    return TokenKey(
+        hint=message.hint,
+        issued_at=_datetime(message.issue_time),
+        ends_at=_time(message, "end_time"),
+        last_used_at=_time(message, "last_use_time"),
     )
 
 
@@ -284,7 +439,13 @@ def _change(message: token_service_pb2.Change) -> Change:
 
 
 def _account(message: token_service_pb2.Account) -> Account:
-    return Account(message.account, message.active_count, message.expired_count, message.revoked_count)
+    return Account(
+        message.account,
+        message.active_count,
+        message.expired_count,
+        message.revoked_count,
+        _word(AccountState, token_pb2.AccountState, "ACCOUNT_STATE_", message.state),
+    )
 
 
 def _word(words: type[_Word], enum: Any, prefix: str, number: int) -> _Word:

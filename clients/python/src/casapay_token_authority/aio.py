@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,6 +12,7 @@ import grpc
 import grpc.aio
 
 from casapay_token_authority._operations import Operation, Operations
+from casapay_token_authority._watch import open_watch
 from casapay_token_authority.errors import (
     AuthorityError,
     client_closed,
@@ -21,14 +23,19 @@ from casapay_token_authority.errors import (
 from casapay_token_authority.settings import Credentials, Settings, channel_options, check_address
 from casapay_token_authority.values import (
     Account,
+    BulkRevoked,
     Change,
     ChangeFilter,
+    Closed,
     Created,
+    Held,
     Page,
     Principal,
     Question,
     Refusal,
     Revoked,
+    RotationEnd,
+    RotationEnded,
     Token,
     TokenFilter,
     TokenType,
@@ -55,11 +62,16 @@ class AsyncTokenAuthority:
         self._process_id = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._watch = open_watch(address, credentials, self._settings)
+        self._cache = None if self._watch is None else self._watch.cache
 
     async def authenticate(self, key: str, question: Question, *, timeout: float | None = None) -> Principal | Refusal:
         """Decides whether the key may pass. Raises `Undecided` where nothing was decided."""
-        operation = self._operations.authenticate(key, question)
-        return operation if isinstance(operation, Refusal) else await self._call(operation, timeout)
+        if self._cache is not None:
+            decision = self._cache.decide(key, question)
+            if decision is not None:
+                return decision
+        return await self._ask(key, question, timeout)
 
     async def create(
         self,
@@ -91,6 +103,54 @@ class AsyncTokenAuthority:
     async def revoke(self, token_id: str, reason: str = "", *, timeout: float | None = None) -> Revoked:
         """Ends a token for good. Again changes nothing, and answers the first time."""
         return await self._call(self._operations.revoke(token_id, reason), timeout)
+
+    async def rotate_key(
+        self,
+        token_id: str,
+        overlap: timedelta = timedelta(),
+        *,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Created:
+        """Gives a token a new key, and shows it. The old key lives on for the overlap, 7 days at the most.
+
+        `request_id` is a UUID, the same for all attempts. One is made where none is given.
+        """
+        return await self._call(self._operations.rotate_key(token_id, overlap, request_id), timeout)
+
+    async def end_rotation(
+        self, token_id: str, end: RotationEnd | datetime, *, timeout: float | None = None
+    ) -> RotationEnded:
+        """Ends the old key now or at another time, or takes the rotation back."""
+        return await self._call(self._operations.end_rotation(token_id, end), timeout)
+
+    async def set_hold(
+        self,
+        held: bool,
+        *,
+        token_id: str | None = None,
+        account: str | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> Held:
+        """Holds a token or an account, or lifts the hold again."""
+        return await self._call(self._operations.set_hold(held, token_id, account, reason), timeout)
+
+    async def close_account(self, account: str, reason: str = "", *, timeout: float | None = None) -> Closed:
+        """Ends an account for good. Again changes nothing, and answers the first time."""
+        return await self._call(self._operations.close_account(account, reason), timeout)
+
+    async def revoke_tokens(
+        self,
+        wanted: TokenFilter,
+        *,
+        force: bool = False,
+        up_to_revision: int = 0,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> BulkRevoked:
+        """Ends the tokens that match: first a dry run, then with `force` and its `up_to_revision` until it is done."""
+        return await self._call(self._operations.revoke_tokens(wanted, force, up_to_revision, reason), timeout)
 
     async def list_tokens(
         self,
@@ -147,9 +207,14 @@ class AsyncTokenAuthority:
         return _all(lambda token: self.list_accounts(prefix, page_size=page_size, page_token=token, timeout=timeout))
 
     async def close(self) -> None:
-        """Ends the connection. Calls under way and later ones fail with CANCELLED."""
+        """Ends the connection. Calls under way and later ones fail with CANCELLED.
+
+        With a cache it gives the lease back first, so that no revocation waits for it: up to half a second.
+        """
         self._closed = True
         channel, self._channel = self._channel, None
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
         if channel is not None:
             await channel.close()
 
@@ -160,6 +225,28 @@ class AsyncTokenAuthority:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _ask(self, key: str, question: Question, timeout: float | None) -> Principal | Refusal:
+        operation = self._operations.authenticate(key, question)
+        if isinstance(operation, Refusal):
+            return operation
+        if self._watch is not None:
+            self._watch.start()
+            fill = self._watch.cache.begin_fill(key, question)
+            if fill is not None:
+                began = time.monotonic()
+                try:
+                    answer = await self._call(self._operations.facts(key), timeout)
+                except AuthorityError as error:
+                    # An authority that is older than the one that granted the lease knows no such question.
+                    if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+                        raise
+                else:
+                    decision = self._watch.cache.end_fill(fill, answer, question)
+                    if decision is not None:
+                        return decision
+                timeout = operation.left(timeout, since=began)
+        return await self._call(operation, timeout)
 
     async def _call(self, operation: Operation[_Value], timeout: float | None) -> _Value:
         attempts = operation.attempts(timeout)

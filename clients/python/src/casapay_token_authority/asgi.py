@@ -135,6 +135,13 @@ _REFUSALS = {
     RefusalReason.KEY_UNKNOWN: (401, "There is no such API key."),
     RefusalReason.TOKEN_REVOKED: (401, "The API key was revoked."),
     RefusalReason.TOKEN_EXPIRED: (401, "The API key has expired."),
+    RefusalReason.KEY_RETIRED: (401, "The API key was replaced by a newer one of the same token, and has ended."),
+    RefusalReason.ACCOUNT_CLOSED: (401, "The account of this API key is closed."),
+    RefusalReason.TOKEN_HELD: (403, "The API key is on hold: it is not bad, and may work again."),
+    RefusalReason.ACCOUNT_HELD: (
+        403,
+        "The account of this API key is on hold: the key is not bad, and may work again.",
+    ),
     RefusalReason.LIVEMODE_MISMATCH: (
         403,
         "The API key is of the other mode: live keys and test keys are not exchangeable.",

@@ -4,25 +4,31 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
 
 from casapay_token_authority._operations import Operation, Operations
+from casapay_token_authority._watch import open_channel, open_watch
 from casapay_token_authority.errors import AuthorityError, client_closed, client_forked, error_from_rpc
-from casapay_token_authority.settings import Credentials, Settings, channel_options, check_address
+from casapay_token_authority.settings import Credentials, Settings, check_address
 from casapay_token_authority.values import (
     Account,
+    BulkRevoked,
     Change,
     ChangeFilter,
+    Closed,
     Created,
+    Held,
     Page,
     Principal,
     Question,
     Refusal,
     Revoked,
+    RotationEnd,
+    RotationEnded,
     Token,
     TokenFilter,
     TokenType,
@@ -49,11 +55,16 @@ class TokenAuthority:
         self._channel: grpc.Channel | None = None
         self._process_id = 0
         self._closed = False
+        self._watch = open_watch(address, credentials, self._settings)
+        self._cache = None if self._watch is None else self._watch.cache
 
     def authenticate(self, key: str, question: Question, *, timeout: float | None = None) -> Principal | Refusal:
         """Decides whether the key may pass. Raises `Undecided` where nothing was decided."""
-        operation = self._operations.authenticate(key, question)
-        return operation if isinstance(operation, Refusal) else self._call(operation, timeout)
+        if self._cache is not None:
+            decision = self._cache.decide(key, question)
+            if decision is not None:
+                return decision
+        return self._ask(key, question, timeout)
 
     def create(
         self,
@@ -85,6 +96,54 @@ class TokenAuthority:
     def revoke(self, token_id: str, reason: str = "", *, timeout: float | None = None) -> Revoked:
         """Ends a token for good. Again changes nothing, and answers the first time."""
         return self._call(self._operations.revoke(token_id, reason), timeout)
+
+    def rotate_key(
+        self,
+        token_id: str,
+        overlap: timedelta = timedelta(),
+        *,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Created:
+        """Gives a token a new key, and shows it. The old key lives on for the overlap, 7 days at the most.
+
+        `request_id` is a UUID, the same for all attempts. One is made where none is given.
+        """
+        return self._call(self._operations.rotate_key(token_id, overlap, request_id), timeout)
+
+    def end_rotation(
+        self, token_id: str, end: RotationEnd | datetime, *, timeout: float | None = None
+    ) -> RotationEnded:
+        """Ends the old key now or at another time, or takes the rotation back."""
+        return self._call(self._operations.end_rotation(token_id, end), timeout)
+
+    def set_hold(
+        self,
+        held: bool,
+        *,
+        token_id: str | None = None,
+        account: str | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> Held:
+        """Holds a token or an account, or lifts the hold again."""
+        return self._call(self._operations.set_hold(held, token_id, account, reason), timeout)
+
+    def close_account(self, account: str, reason: str = "", *, timeout: float | None = None) -> Closed:
+        """Ends an account for good. Again changes nothing, and answers the first time."""
+        return self._call(self._operations.close_account(account, reason), timeout)
+
+    def revoke_tokens(
+        self,
+        wanted: TokenFilter,
+        *,
+        force: bool = False,
+        up_to_revision: int = 0,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> BulkRevoked:
+        """Ends the tokens that match: first a dry run, then with `force` and its `up_to_revision` until it is done."""
+        return self._call(self._operations.revoke_tokens(wanted, force, up_to_revision, reason), timeout)
 
     def list_tokens(
         self,
@@ -141,10 +200,15 @@ class TokenAuthority:
         return _all(lambda token: self.list_accounts(prefix, page_size=page_size, page_token=token, timeout=timeout))
 
     def close(self) -> None:
-        """Ends the connection. Calls under way and later ones fail with CANCELLED."""
+        """Ends the connection. Calls under way and later ones fail with CANCELLED.
+
+        With a cache it gives the lease back first, so that no revocation waits for it: up to half a second.
+        """
         with self._lock:
             self._closed = True
             channel, self._channel = self._channel, None
+        if self._watch is not None:
+            self._watch.close()
         if channel is not None:
             channel.close()
 
@@ -155,6 +219,28 @@ class TokenAuthority:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ask(self, key: str, question: Question, timeout: float | None) -> Principal | Refusal:
+        operation = self._operations.authenticate(key, question)
+        if isinstance(operation, Refusal):
+            return operation
+        if self._watch is not None:
+            self._watch.start()
+            fill = self._watch.cache.begin_fill(key, question)
+            if fill is not None:
+                began = time.monotonic()
+                try:
+                    answer = self._call(self._operations.facts(key), timeout)
+                except AuthorityError as error:
+                    # An authority that is older than the one that granted the lease knows no such question.
+                    if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+                        raise
+                else:
+                    decision = self._watch.cache.end_fill(fill, answer, question)
+                    if decision is not None:
+                        return decision
+                timeout = operation.left(timeout, since=began)
+        return self._call(operation, timeout)
 
     def _call(self, operation: Operation[_Value], timeout: float | None) -> _Value:
         attempts = operation.attempts(timeout)
@@ -190,14 +276,8 @@ class TokenAuthority:
                 raise client_closed()
             if self._channel is None:
                 self._process_id = os.getpid()
-                self._channel = _open_channel(self._address, self._credentials, self._settings)
+                self._channel = open_channel(self._address, self._credentials, self._settings)
             return self._channel
-
-
-def _open_channel(address: str, credentials: Credentials, settings: Settings) -> grpc.Channel:
-    options = channel_options(settings)
-    tls = credentials.channel_credentials()
-    return grpc.insecure_channel(address, options) if tls is None else grpc.secure_channel(address, tls, options)
 
 
 def _all(page_at: Callable[[str], Page[_Item]]) -> Iterator[_Item]:

@@ -64,6 +64,8 @@ class Settings:
     """What the authority has to answer a PING, and to take what was sent, before the connection is given up."""
     request_ids: bool = True
     """Whether `create` makes a request id, which needs a sealing secret there. Without one it is never retried."""
+    cache_mib: int | None = None
+    """MiB for what the client keeps to decide from memory, without a call; None for no cache."""
 
     def __post_init__(self) -> None:
         for name in ("authenticate_timeout", "timeout"):
@@ -71,6 +73,8 @@ class Settings:
         for name in ("keepalive", "keepalive_timeout"):
             if not 1 <= getattr(self, name) <= 7200:
                 raise ValueError(f"{name} must be from 1 to 7200 seconds")
+        if self.cache_mib is not None and not 1 <= self.cache_mib <= 65_536:
+            raise ValueError("cache_mib must be from 1 to 65536")
 
 
 def check_timeout(name: str, seconds: float) -> None:

@@ -29,11 +29,36 @@ class TokenState(StrEnum):
     """Of a server that is newer than this package. Only in answers."""
 
 
+class AccountState(StrEnum):
+    """Whether the keys of an account may pass at all."""
+
+    ACTIVE = "active"
+    HELD = "held"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+    """Of a server that is newer than this package."""
+
+
+class RotationEnd(StrEnum):
+    """How a rotation ends at once."""
+
+    CUT = "cut"
+    """The old key ends now."""
+    CANCEL = "cancel"
+    """The new key ends now, and the old one goes on."""
+
+
 class ChangeAction(StrEnum):
     """What a change did."""
 
     CREATE = "create"
     REVOKE = "revoke"
+    ROTATE_KEY = "rotate_key"
+    END_KEY = "end_key"
+    CANCEL_ROTATION = "cancel_rotation"
+    HOLD = "hold"
+    RESUME = "resume"
+    CLOSE = "close"
     ATTEST = "attest"
     UNKNOWN = "unknown"
     """Of a server that is newer than this package."""
@@ -45,12 +70,27 @@ class RefusalReason(StrEnum):
     KEY_MALFORMED = "key_malformed"
     KEY_UNKNOWN = "key_unknown"
     TOKEN_REVOKED = "token_revoked"
+    KEY_RETIRED = "key_retired"
+    """A newer key of the same token has taken its place."""
     TOKEN_EXPIRED = "token_expired"
+    ACCOUNT_CLOSED = "account_closed"
+    TOKEN_HELD = "token_held"
+    """The key is not bad, and may pass again, as with the next one."""
+    ACCOUNT_HELD = "account_held"
     LIVEMODE_MISMATCH = "livemode_mismatch"
     TYPE_NOT_ALLOWED = "type_not_allowed"
     INSUFFICIENT_PERMISSIONS = "insufficient_permissions"
     UNKNOWN = "unknown"
     """Of a server that is newer than this package. A refusal like the others."""
+
+
+class DecisionSource(StrEnum):
+    """Whence a decision comes."""
+
+    AUTHORITY = "authority"
+    """Also that of a text that cannot be a key, for which no call is made."""
+    CACHE = "cache"
+    """The client decided from its cache, without a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +106,9 @@ class Question:
     def __post_init__(self) -> None:
         if isinstance(self.permissions, str):
             raise TypeError("permissions must be a collection of strings, not one string")
+        # A list could be changed by whoever gave it.
+        object.__setattr__(self, "permissions", tuple(self.permissions))
+        object.__setattr__(self, "types", tuple(self.types))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +122,7 @@ class Principal:
     permissions: tuple[str, ...]
     """What a restricted key was given; empty for the other types."""
     expires_at: datetime | None
+    source: DecisionSource = field(default=DecisionSource.AUTHORITY, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +134,19 @@ class Refusal:
     token_id: str | None = None
     """For support. None where no token is known."""
     account: str | None = None
+    source: DecisionSource = field(default=DecisionSource.AUTHORITY, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """What is known of a key beside itself."""
+
+    hint: str
+    """The last 4 characters."""
+    issued_at: datetime
+    ends_at: datetime | None
+    """From then on the key is refused as retired. None while no rotation has given it an end."""
+    last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +169,20 @@ class Token:
     last_used_at: datetime | None
     revoked_at: datetime | None
     revoke_reason: str
+    keys: tuple[TokenKey, ...]
+    """Those that live first, then those that have ended, each newest first: at most ten."""
+    held: bool
+    """By a hold of its own."""
+    account_state: AccountState
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The answer to `create`. The key is shown here and never again."""
+    """The answer to `create` and `rotate_key`. The key is shown here and never again."""
 
     token: Token
     key: str | None = field(repr=False)
-    """None only when a request id was sent again and the token has been revoked since."""
+    """None only when a request id was sent again, and the token was revoked or the key has ended since."""
     revision: int
 
 
@@ -130,6 +192,47 @@ class Revoked:
 
     token: Token
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class RotationEnded:
+    """The answer to `end_rotation`."""
+
+    token: Token
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The answer to `set_hold`: what was named, as it is now. The other is None."""
+
+    token: Token | None
+    account: "Account | None"
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The answer to `close_account`."""
+
+    account: "Account"
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRevoked:
+    """The answer to `revoke_tokens`."""
+
+    matched: int
+    """Of a dry run: how many tokens match. 10,000 stands for that many or more."""
+    sample_ids: tuple[str, ...]
+    """Of a dry run: the newest of them, 100 at the most."""
+    up_to_revision: int
+    """What the next call is sent with."""
+    revoked: int
+    """How many this call has revoked."""
+    done: bool
+    """With `force`: whether none is left. Else call again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +266,7 @@ class Account:
     active_count: int
     expired_count: int
     revoked_count: int
+    state: AccountState
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ func (TokenType) EnumDescriptor() ([]byte, []int) {
 	return file_casapay_token_v1_token_proto_rawDescGZIP(), []int{0}
 }
 
-// TokenState tells whether a key authenticates.
+// TokenState tells what became of a token. A hold and the account's state stand beside it: they say nothing of what the
+// token will be once they are lifted.
 type TokenState int32
 
 const (
@@ -138,6 +139,63 @@ func (TokenState) EnumDescriptor() ([]byte, []int) {
 	return file_casapay_token_v1_token_proto_rawDescGZIP(), []int{1}
 }
 
+// AccountState tells whether the keys of an account may pass at all.
+type AccountState int32
+
+const (
+	// Not a state.
+	AccountState_ACCOUNT_STATE_UNSPECIFIED AccountState = 0
+	// Each key is judged by its own token. An account of which nothing else was said is active.
+	AccountState_ACCOUNT_STATE_ACTIVE AccountState = 1
+	// Every key is refused with ACCOUNT_HELD until the hold is lifted: see SetHold.
+	AccountState_ACCOUNT_STATE_HELD AccountState = 2
+	// Every key is refused with ACCOUNT_CLOSED for good, and no key is made any more: see CloseAccount.
+	AccountState_ACCOUNT_STATE_CLOSED AccountState = 3
+)
+
+// Enum value maps for AccountState.
+var (
+	AccountState_name = map[int32]string{
+		0: "ACCOUNT_STATE_UNSPECIFIED",
+		1: "ACCOUNT_STATE_ACTIVE",
+		2: "ACCOUNT_STATE_HELD",
+		3: "ACCOUNT_STATE_CLOSED",
+	}
+	AccountState_value = map[string]int32{
+		"ACCOUNT_STATE_UNSPECIFIED": 0,
+		"ACCOUNT_STATE_ACTIVE":      1,
+		"ACCOUNT_STATE_HELD":        2,
+		"ACCOUNT_STATE_CLOSED":      3,
+	}
+)
+
+func (x AccountState) Enum() *AccountState {
+	p := new(AccountState)
+	*p = x
+	return p
+}
+
+func (x AccountState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AccountState) Descriptor() protoreflect.EnumDescriptor {
+	return file_casapay_token_v1_token_proto_enumTypes[2].Descriptor()
+}
+
+func (AccountState) Type() protoreflect.EnumType {
+	return &file_casapay_token_v1_token_proto_enumTypes[2]
+}
+
+func (x AccountState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AccountState.Descriptor instead.
+func (AccountState) EnumDescriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_proto_rawDescGZIP(), []int{2}
+}
+
 // Token is the record of one API key.
 //
 // A token never holds the key: the answer to Create shows the key once, and the authority keeps only its SHA-256
@@ -178,7 +236,8 @@ type Token struct {
 	//
 	// Output only.
 	KeyPrefix string `protobuf:"bytes,6,opt,name=key_prefix,json=keyPrefix,proto3" json:"key_prefix,omitempty"`
-	// The last 4 characters of the key, so that a person can tell two keys apart.
+	// The last 4 characters of the key, so that a person can tell two keys apart. Of the newest key that does not end
+	// before the token; see keys for the others.
 	//
 	// Output only. These characters are part of the checksum and give away nothing of use about the key.
 	KeyHint string `protobuf:"bytes,7,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
@@ -186,19 +245,20 @@ type Token struct {
 	//
 	// Empty for secret and publishable keys.
 	Permissions []string `protobuf:"bytes,8,rep,name=permissions,proto3" json:"permissions,omitempty"`
-	// Whether the key authenticates.
+	// What became of the token: whether it has expired or was revoked.
 	//
-	// Output only: as of the moment of the answer.
+	// Output only: as of the moment of the answer. A key authenticates while its token is active and not held, and the
+	// account is active.
 	State TokenState `protobuf:"varint,9,opt,name=state,proto3,enum=casapay.token.v1.TokenState" json:"state,omitempty"`
 	// When the token was created.
 	//
 	// Output only. Millisecond precision, as all times here.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When the key stops authenticating: it is refused from this millisecond on.
+	// When the token's keys stop authenticating: they are refused from this millisecond on.
 	//
 	// Absent means never.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// When the key was last accepted by Authenticate.
+	// When a key of the token was last accepted by Authenticate.
 	//
 	// Output only. Absent means never. Written behind: a use moves the time only when it is at least 60 seconds later
 	// than the stored one, and is stored within about 5 seconds. A crash may lose those seconds. Above 100,000 different
@@ -216,7 +276,20 @@ type Token struct {
 	//
 	// Output only. An identity is the SPIFFE ID or DNS name in a certificate, or `local` for a plaintext caller on this
 	// machine.
-	CreatedBy     string `protobuf:"bytes,15,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedBy string `protobuf:"bytes,15,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// The keys of the token: those that live first, then those that have ended, each newest first.
+	//
+	// Output only. 10 at the most. One key lives, or two while a rotation is under way (RotateKey); none where a restore
+	// has lost the new key of a rotation.
+	Keys []*Key `protobuf:"bytes,16,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Whether the token itself is held: see SetHold. Its key is refused with TOKEN_HELD for as long.
+	//
+	// Output only. The state does not tell: a held token is as active, expired or revoked as it would be without.
+	Held bool `protobuf:"varint,18,opt,name=held,proto3" json:"held,omitempty"`
+	// The state of the account that owns the token. Unless it is ACTIVE, the account's keys are refused.
+	//
+	// Output only: as of the moment of the answer.
+	AccountState  AccountState `protobuf:"varint,20,opt,name=account_state,json=accountState,proto3,enum=casapay.token.v1.AccountState" json:"account_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,11 +429,109 @@ func (x *Token) GetCreatedBy() string {
 	return ""
 }
 
+func (x *Token) GetKeys() []*Key {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Token) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *Token) GetAccountState() AccountState {
+	if x != nil {
+		return x.AccountState
+	}
+	return AccountState_ACCOUNT_STATE_UNSPECIFIED
+}
+
+// Key is what is known of one key of a token. It never holds the key.
+type Key struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The last 4 characters of the key.
+	Hint string `protobuf:"bytes,1,opt,name=hint,proto3" json:"hint,omitempty"`
+	// When the key was issued.
+	IssueTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=issue_time,json=issueTime,proto3" json:"issue_time,omitempty"`
+	// When the key stops authenticating, before its token does: it is refused from this millisecond on.
+	//
+	// Absent means with the token.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// When this key was last accepted by Authenticate. See Token.last_use_time, which is the latest of all keys.
+	//
+	// Absent means never.
+	LastUseTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_use_time,json=lastUseTime,proto3" json:"last_use_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Key) Reset() {
+	*x = Key{}
+	mi := &file_casapay_token_v1_token_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Key) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Key) ProtoMessage() {}
+
+func (x *Key) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Key.ProtoReflect.Descriptor instead.
+func (*Key) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Key) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *Key) GetIssueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssueTime
+	}
+	return nil
+}
+
+func (x *Key) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *Key) GetLastUseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastUseTime
+	}
+	return nil
+}
+
 var File_casapay_token_v1_token_proto protoreflect.FileDescriptor
 
 const file_casapay_token_v1_token_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccasapay/token/v1/token.proto\x12\x10casapay.token.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x04\n" +
+	"\x1ccasapay/token/v1/token.proto\x12\x10casapay.token.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x05\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -382,7 +553,16 @@ const file_casapay_token_v1_token_proto_rawDesc = "" +
 	"revokeTime\x12#\n" +
 	"\rrevoke_reason\x18\x0e \x01(\tR\frevokeReason\x12\x1d\n" +
 	"\n" +
-	"created_by\x18\x0f \x01(\tR\tcreatedBy*u\n" +
+	"created_by\x18\x0f \x01(\tR\tcreatedBy\x12)\n" +
+	"\x04keys\x18\x10 \x03(\v2\x15.casapay.token.v1.KeyR\x04keys\x12\x12\n" +
+	"\x04held\x18\x12 \x01(\bR\x04held\x12C\n" +
+	"\raccount_state\x18\x14 \x01(\x0e2\x1e.casapay.token.v1.AccountStateR\faccountState\"\xcb\x01\n" +
+	"\x03Key\x12\x12\n" +
+	"\x04hint\x18\x01 \x01(\tR\x04hint\x129\n" +
+	"\n" +
+	"issue_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tissueTime\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12>\n" +
+	"\rlast_use_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vlastUseTime*u\n" +
 	"\tTokenType\x12\x1a\n" +
 	"\x16TOKEN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11TOKEN_TYPE_SECRET\x10\x01\x12\x1a\n" +
@@ -393,7 +573,12 @@ const file_casapay_token_v1_token_proto_rawDesc = "" +
 	"\x17TOKEN_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TOKEN_STATE_ACTIVE\x10\x01\x12\x17\n" +
 	"\x13TOKEN_STATE_EXPIRED\x10\x02\x12\x17\n" +
-	"\x13TOKEN_STATE_REVOKED\x10\x03Bd\n" +
+	"\x13TOKEN_STATE_REVOKED\x10\x03*y\n" +
+	"\fAccountState\x12\x1d\n" +
+	"\x19ACCOUNT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ACCOUNT_STATE_ACTIVE\x10\x01\x12\x16\n" +
+	"\x12ACCOUNT_STATE_HELD\x10\x02\x12\x18\n" +
+	"\x14ACCOUNT_STATE_CLOSED\x10\x03Bd\n" +
 	"\x14com.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10CasaPay.Token.V1b\x06proto3"
 
 var (
@@ -408,26 +593,33 @@ func file_casapay_token_v1_token_proto_rawDescGZIP() []byte {
 	return file_casapay_token_v1_token_proto_rawDescData
 }
 
-var file_casapay_token_v1_token_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_casapay_token_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_casapay_token_v1_token_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_casapay_token_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_casapay_token_v1_token_proto_goTypes = []any{
 	(TokenType)(0),                // 0: casapay.token.v1.TokenType
 	(TokenState)(0),               // 1: casapay.token.v1.TokenState
-	(*Token)(nil),                 // 2: casapay.token.v1.Token
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(AccountState)(0),             // 2: casapay.token.v1.AccountState
+	(*Token)(nil),                 // 3: casapay.token.v1.Token
+	(*Key)(nil),                   // 4: casapay.token.v1.Key
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_casapay_token_v1_token_proto_depIdxs = []int32{
-	0, // 0: casapay.token.v1.Token.type:type_name -> casapay.token.v1.TokenType
-	1, // 1: casapay.token.v1.Token.state:type_name -> casapay.token.v1.TokenState
-	3, // 2: casapay.token.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	3, // 3: casapay.token.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	3, // 4: casapay.token.v1.Token.last_use_time:type_name -> google.protobuf.Timestamp
-	3, // 5: casapay.token.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: casapay.token.v1.Token.type:type_name -> casapay.token.v1.TokenType
+	1,  // 1: casapay.token.v1.Token.state:type_name -> casapay.token.v1.TokenState
+	5,  // 2: casapay.token.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	5,  // 3: casapay.token.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 4: casapay.token.v1.Token.last_use_time:type_name -> google.protobuf.Timestamp
+	5,  // 5: casapay.token.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	4,  // 6: casapay.token.v1.Token.keys:type_name -> casapay.token.v1.Key
+	2,  // 7: casapay.token.v1.Token.account_state:type_name -> casapay.token.v1.AccountState
+	5,  // 8: casapay.token.v1.Key.issue_time:type_name -> google.protobuf.Timestamp
+	5,  // 9: casapay.token.v1.Key.end_time:type_name -> google.protobuf.Timestamp
+	5,  // 10: casapay.token.v1.Key.last_use_time:type_name -> google.protobuf.Timestamp
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_proto_init() }
@@ -440,8 +632,8 @@ func file_casapay_token_v1_token_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_casapay_token_v1_token_proto_rawDesc), len(file_casapay_token_v1_token_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   1,
+			NumEnums:      3,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

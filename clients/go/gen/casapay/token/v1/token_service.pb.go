@@ -233,20 +233,29 @@ const (
 	RefusalReason_REFUSAL_REASON_INSUFFICIENT_PERMISSIONS RefusalReason = 7
 	// A newer key of the same token has taken the key's place, and the key's own end has come.
 	RefusalReason_REFUSAL_REASON_KEY_RETIRED RefusalReason = 8
+	// The token is held: the key is not bad, and may pass again.
+	RefusalReason_REFUSAL_REASON_TOKEN_HELD RefusalReason = 9
+	// The token's account is held: the key is not bad, and may pass again.
+	RefusalReason_REFUSAL_REASON_ACCOUNT_HELD RefusalReason = 10
+	// The token's account was closed for good.
+	RefusalReason_REFUSAL_REASON_ACCOUNT_CLOSED RefusalReason = 11
 )
 
 // Enum value maps for RefusalReason.
 var (
 	RefusalReason_name = map[int32]string{
-		0: "REFUSAL_REASON_UNSPECIFIED",
-		1: "REFUSAL_REASON_KEY_MALFORMED",
-		2: "REFUSAL_REASON_KEY_UNKNOWN",
-		3: "REFUSAL_REASON_TOKEN_REVOKED",
-		4: "REFUSAL_REASON_TOKEN_EXPIRED",
-		5: "REFUSAL_REASON_LIVEMODE_MISMATCH",
-		6: "REFUSAL_REASON_TYPE_NOT_ALLOWED",
-		7: "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS",
-		8: "REFUSAL_REASON_KEY_RETIRED",
+		0:  "REFUSAL_REASON_UNSPECIFIED",
+		1:  "REFUSAL_REASON_KEY_MALFORMED",
+		2:  "REFUSAL_REASON_KEY_UNKNOWN",
+		3:  "REFUSAL_REASON_TOKEN_REVOKED",
+		4:  "REFUSAL_REASON_TOKEN_EXPIRED",
+		5:  "REFUSAL_REASON_LIVEMODE_MISMATCH",
+		6:  "REFUSAL_REASON_TYPE_NOT_ALLOWED",
+		7:  "REFUSAL_REASON_INSUFFICIENT_PERMISSIONS",
+		8:  "REFUSAL_REASON_KEY_RETIRED",
+		9:  "REFUSAL_REASON_TOKEN_HELD",
+		10: "REFUSAL_REASON_ACCOUNT_HELD",
+		11: "REFUSAL_REASON_ACCOUNT_CLOSED",
 	}
 	RefusalReason_value = map[string]int32{
 		"REFUSAL_REASON_UNSPECIFIED":              0,
@@ -258,6 +267,9 @@ var (
 		"REFUSAL_REASON_TYPE_NOT_ALLOWED":         6,
 		"REFUSAL_REASON_INSUFFICIENT_PERMISSIONS": 7,
 		"REFUSAL_REASON_KEY_RETIRED":              8,
+		"REFUSAL_REASON_TOKEN_HELD":               9,
+		"REFUSAL_REASON_ACCOUNT_HELD":             10,
+		"REFUSAL_REASON_ACCOUNT_CLOSED":           11,
 	}
 )
 
@@ -1075,6 +1087,1011 @@ func (x *Holder) GetSinceTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// RotateKeyRequest names the token whose key is rotated. Unknown fields are refused.
+type RotateKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token's id.
+	//
+	// Required.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How long the old key lives on, by the wall clock.
+	//
+	// Absent or 0: the old key ends at once; then request_id is required, because a lost answer would leave nobody with a
+	// key. At most 7 days. A part of a millisecond is cut off.
+	Overlap *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	// A UUID (RFC 9562) that makes it safe to send this request again.
+	//
+	// Empty means none. As in Create, with which it shares the ids of a caller and account: for 24 hours, the same id
+	// answers the same key, and rotates nothing. Once the token is revoked or that key has ended, such an answer has no
+	// key.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeyRequest) Reset() {
+	*x = RotateKeyRequest{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeyRequest) ProtoMessage() {}
+
+func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RotateKeyRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RotateKeyRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+func (x *RotateKeyRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// RotateKeyResponse is the answer to RotateKey.
+type RotateKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token; when request_id was sent again, as it is now.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The new key. Shown in this answer and never again.
+	//
+	// Empty only when request_id was sent again and the token has been revoked, or the key has ended, since.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The number in the journal of the change that issued the key.
+	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeyResponse) Reset() {
+	*x = RotateKeyResponse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeyResponse) ProtoMessage() {}
+
+func (x *RotateKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeyResponse.ProtoReflect.Descriptor instead.
+func (*RotateKeyResponse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RotateKeyResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *RotateKeyResponse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *RotateKeyResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// EndRotationRequest says how a rotation ends. Unknown fields are refused.
+type EndRotationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token's id.
+	//
+	// Required.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What is done to the two keys.
+	//
+	// Required.
+	//
+	// Types that are valid to be assigned to What:
+	//
+	//	*EndRotationRequest_CutOldNow
+	//	*EndRotationRequest_MoveEnd
+	//	*EndRotationRequest_Cancel
+	What          isEndRotationRequest_What `protobuf_oneof:"what"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndRotationRequest) Reset() {
+	*x = EndRotationRequest{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndRotationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndRotationRequest) ProtoMessage() {}
+
+func (x *EndRotationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndRotationRequest.ProtoReflect.Descriptor instead.
+func (*EndRotationRequest) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EndRotationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EndRotationRequest) GetWhat() isEndRotationRequest_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *EndRotationRequest) GetCutOldNow() bool {
+	if x != nil {
+		if x, ok := x.What.(*EndRotationRequest_CutOldNow); ok {
+			return x.CutOldNow
+		}
+	}
+	return false
+}
+
+func (x *EndRotationRequest) GetMoveEnd() *timestamppb.Timestamp {
+	if x != nil {
+		if x, ok := x.What.(*EndRotationRequest_MoveEnd); ok {
+			return x.MoveEnd
+		}
+	}
+	return nil
+}
+
+func (x *EndRotationRequest) GetCancel() bool {
+	if x != nil {
+		if x, ok := x.What.(*EndRotationRequest_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return false
+}
+
+type isEndRotationRequest_What interface {
+	isEndRotationRequest_What()
+}
+
+type EndRotationRequest_CutOldNow struct {
+	// True: the old key ends now. False is refused.
+	CutOldNow bool `protobuf:"varint,2,opt,name=cut_old_now,json=cutOldNow,proto3,oneof"`
+}
+
+type EndRotationRequest_MoveEnd struct {
+	// The old key ends at this time, or with its token if that is earlier.
+	//
+	// Not before now, and at most 7 days after the rotation. A part of a millisecond is cut off.
+	MoveEnd *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=move_end,json=moveEnd,proto3,oneof"`
+}
+
+type EndRotationRequest_Cancel struct {
+	// True: the new key ends now, and the old key lives on without an end. False is refused.
+	Cancel bool `protobuf:"varint,4,opt,name=cancel,proto3,oneof"`
+}
+
+func (*EndRotationRequest_CutOldNow) isEndRotationRequest_What() {}
+
+func (*EndRotationRequest_MoveEnd) isEndRotationRequest_What() {}
+
+func (*EndRotationRequest_Cancel) isEndRotationRequest_What() {}
+
+// EndRotationResponse is the answer to EndRotation.
+type EndRotationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The number in the journal of the change that brought this about.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndRotationResponse) Reset() {
+	*x = EndRotationResponse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndRotationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndRotationResponse) ProtoMessage() {}
+
+func (x *EndRotationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndRotationResponse.ProtoReflect.Descriptor instead.
+func (*EndRotationResponse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EndRotationResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *EndRotationResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// SetHoldRequest names what to hold, or whose hold to lift.
+type SetHoldRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is held.
+	//
+	// Required.
+	//
+	// Types that are valid to be assigned to Subject:
+	//
+	//	*SetHoldRequest_TokenId
+	//	*SetHoldRequest_Account
+	Subject isSetHoldRequest_Subject `protobuf_oneof:"subject"`
+	// Whether to hold (true) or to lift the hold (false, the default).
+	Held bool `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	// Why, for people who ask later: the journal keeps it.
+	//
+	// At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+	// holds a key is refused.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHoldRequest) Reset() {
+	*x = SetHoldRequest{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHoldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHoldRequest) ProtoMessage() {}
+
+func (x *SetHoldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHoldRequest.ProtoReflect.Descriptor instead.
+func (*SetHoldRequest) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetHoldRequest) GetSubject() isSetHoldRequest_Subject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *SetHoldRequest) GetTokenId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*SetHoldRequest_TokenId); ok {
+			return x.TokenId
+		}
+	}
+	return ""
+}
+
+func (x *SetHoldRequest) GetAccount() string {
+	if x != nil {
+		if x, ok := x.Subject.(*SetHoldRequest_Account); ok {
+			return x.Account
+		}
+	}
+	return ""
+}
+
+func (x *SetHoldRequest) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *SetHoldRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type isSetHoldRequest_Subject interface {
+	isSetHoldRequest_Subject()
+}
+
+type SetHoldRequest_TokenId struct {
+	// A token, by its id.
+	TokenId string `protobuf:"bytes,1,opt,name=token_id,json=tokenId,proto3,oneof"`
+}
+
+type SetHoldRequest_Account struct {
+	// An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
+	Account string `protobuf:"bytes,2,opt,name=account,proto3,oneof"`
+}
+
+func (*SetHoldRequest_TokenId) isSetHoldRequest_Subject() {}
+
+func (*SetHoldRequest_Account) isSetHoldRequest_Subject() {}
+
+// SetHoldResponse is the answer to SetHold.
+type SetHoldResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was named, as it is now.
+	//
+	// Types that are valid to be assigned to Subject:
+	//
+	//	*SetHoldResponse_Token
+	//	*SetHoldResponse_Account
+	Subject isSetHoldResponse_Subject `protobuf_oneof:"subject"`
+	// The number in the journal of the change that made it so.
+	//
+	// 0 where a hold is to be lifted that was never set.
+	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHoldResponse) Reset() {
+	*x = SetHoldResponse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHoldResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHoldResponse) ProtoMessage() {}
+
+func (x *SetHoldResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHoldResponse.ProtoReflect.Descriptor instead.
+func (*SetHoldResponse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SetHoldResponse) GetSubject() isSetHoldResponse_Subject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *SetHoldResponse) GetToken() *Token {
+	if x != nil {
+		if x, ok := x.Subject.(*SetHoldResponse_Token); ok {
+			return x.Token
+		}
+	}
+	return nil
+}
+
+func (x *SetHoldResponse) GetAccount() *Account {
+	if x != nil {
+		if x, ok := x.Subject.(*SetHoldResponse_Account); ok {
+			return x.Account
+		}
+	}
+	return nil
+}
+
+func (x *SetHoldResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type isSetHoldResponse_Subject interface {
+	isSetHoldResponse_Subject()
+}
+
+type SetHoldResponse_Token struct {
+	// The token.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3,oneof"`
+}
+
+type SetHoldResponse_Account struct {
+	// The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
+	Account *Account `protobuf:"bytes,2,opt,name=account,proto3,oneof"`
+}
+
+func (*SetHoldResponse_Token) isSetHoldResponse_Subject() {}
+
+func (*SetHoldResponse_Account) isSetHoldResponse_Subject() {}
+
+// CloseAccountRequest names the account to close.
+type CloseAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account, whether or not it has tokens.
+	//
+	// Required. 1 to 64 characters of [0-9A-Za-z_-].
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// Why the account is closed, for people who ask later: the journal keeps it.
+	//
+	// At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+	// holds a key is refused.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseAccountRequest) Reset() {
+	*x = CloseAccountRequest{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAccountRequest) ProtoMessage() {}
+
+func (x *CloseAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAccountRequest.ProtoReflect.Descriptor instead.
+func (*CloseAccountRequest) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CloseAccountRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *CloseAccountRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CloseAccountResponse is the answer to CloseAccount.
+type CloseAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account, closed.
+	Account *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// The number in the journal of the change that closed the account.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseAccountResponse) Reset() {
+	*x = CloseAccountResponse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseAccountResponse) ProtoMessage() {}
+
+func (x *CloseAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseAccountResponse.ProtoReflect.Descriptor instead.
+func (*CloseAccountResponse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CloseAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *CloseAccountResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// TokenFilter says which tokens are meant. All given filters must hold. A part of a millisecond in a filter's time is
+// cut off, because the times of tokens have none.
+type TokenFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only tokens of this account.
+	//
+	// Empty means every account, which only an operator may ask for.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// Only tokens of these types.
+	//
+	// Empty means every type.
+	Types []TokenType `protobuf:"varint,2,rep,packed,name=types,proto3,enum=casapay.token.v1.TokenType" json:"types,omitempty"`
+	// Only tokens of this mode.
+	//
+	// Absent means both.
+	Livemode *bool `protobuf:"varint,3,opt,name=livemode,proto3,oneof" json:"livemode,omitempty"`
+	// Only tokens in these states, as of now.
+	//
+	// Empty means every state.
+	States []TokenState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=casapay.token.v1.TokenState" json:"states,omitempty"`
+	// Only tokens whose key covers this permission. Secret keys cover everything, so they are included.
+	//
+	// Empty means any.
+	Permission string `protobuf:"bytes,5,opt,name=permission,proto3" json:"permission,omitempty"`
+	// Only tokens created at this time or later.
+	//
+	// Absent means any.
+	CreatedFrom *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_from,json=createdFrom,proto3" json:"created_from,omitempty"`
+	// Only tokens created before this time.
+	//
+	// Absent means any.
+	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
+	// Only tokens that expire before this time. Tokens that never expire are left out.
+	//
+	// Absent means any.
+	ExpiresBefore *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expires_before,json=expiresBefore,proto3" json:"expires_before,omitempty"`
+	// Only tokens not used since this time: last used before this time, or never used and created before this time.
+	//
+	// Absent means any. A use is noted within about 5 seconds.
+	UnusedSince *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=unused_since,json=unusedSince,proto3" json:"unused_since,omitempty"`
+	// Only tokens whose name contains this text, as in List.
+	//
+	// Empty means any.
+	NameContains string `protobuf:"bytes,10,opt,name=name_contains,json=nameContains,proto3" json:"name_contains,omitempty"`
+	// Only tokens with this key_hint: the last 4 characters of the key.
+	//
+	// Empty means any.
+	KeyHint string `protobuf:"bytes,11,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
+	// Only tokens with this created_by, as in List.
+	//
+	// Empty means any.
+	CreatedBy string `protobuf:"bytes,12,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// Only tokens that expire at this time or later. Tokens that never expire are left out.
+	//
+	// Absent means any.
+	ExpiresFrom *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=expires_from,json=expiresFrom,proto3" json:"expires_from,omitempty"`
+	// Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+	//
+	// Absent means both.
+	Held *bool `protobuf:"varint,14,opt,name=held,proto3,oneof" json:"held,omitempty"`
+	// Only tokens that two keys belong to now (true), or only others (false).
+	//
+	// Absent means both.
+	Rotating      *bool `protobuf:"varint,15,opt,name=rotating,proto3,oneof" json:"rotating,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenFilter) Reset() {
+	*x = TokenFilter{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenFilter) ProtoMessage() {}
+
+func (x *TokenFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenFilter.ProtoReflect.Descriptor instead.
+func (*TokenFilter) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *TokenFilter) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *TokenFilter) GetTypes() []TokenType {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetLivemode() bool {
+	if x != nil && x.Livemode != nil {
+		return *x.Livemode
+	}
+	return false
+}
+
+func (x *TokenFilter) GetStates() []TokenState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *TokenFilter) GetCreatedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedFrom
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetCreatedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedBefore
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetExpiresBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresBefore
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetUnusedSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UnusedSince
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetNameContains() string {
+	if x != nil {
+		return x.NameContains
+	}
+	return ""
+}
+
+func (x *TokenFilter) GetKeyHint() string {
+	if x != nil {
+		return x.KeyHint
+	}
+	return ""
+}
+
+func (x *TokenFilter) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *TokenFilter) GetExpiresFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresFrom
+	}
+	return nil
+}
+
+func (x *TokenFilter) GetHeld() bool {
+	if x != nil && x.Held != nil {
+		return *x.Held
+	}
+	return false
+}
+
+func (x *TokenFilter) GetRotating() bool {
+	if x != nil && x.Rotating != nil {
+		return *x.Rotating
+	}
+	return false
+}
+
+// RevokeTokensRequest says which tokens to revoke.
+type RevokeTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which tokens.
+	//
+	// Required, with one filter at least. Of tokens that match, those are meant that are not revoked.
+	Filter *TokenFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Whether to revoke.
+	//
+	// Default (false): a dry run, which only counts.
+	Force bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	// Only tokens created up to this revision: the up_to_revision that the dry run answered, or the call before this one.
+	//
+	// Required with force.
+	UpToRevision int64 `protobuf:"varint,3,opt,name=up_to_revision,json=upToRevision,proto3" json:"up_to_revision,omitempty"`
+	// Why the tokens are revoked, as in RevokeRequest.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeTokensRequest) Reset() {
+	*x = RevokeTokensRequest{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokensRequest) ProtoMessage() {}
+
+func (x *RevokeTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokensRequest.ProtoReflect.Descriptor instead.
+func (*RevokeTokensRequest) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RevokeTokensRequest) GetFilter() *TokenFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *RevokeTokensRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *RevokeTokensRequest) GetUpToRevision() int64 {
+	if x != nil {
+		return x.UpToRevision
+	}
+	return 0
+}
+
+func (x *RevokeTokensRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RevokeTokensResponse is the answer to RevokeTokens.
+type RevokeTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many tokens would be revoked. 10,000 means that many or more.
+	//
+	// Only without force.
+	Matched int32 `protobuf:"varint,1,opt,name=matched,proto3" json:"matched,omitempty"`
+	// The ids of the newest of them, 100 at the most.
+	//
+	// Only without force.
+	SampleIds []string `protobuf:"bytes,2,rep,name=sample_ids,json=sampleIds,proto3" json:"sample_ids,omitempty"`
+	// Send this with force. A call with force that is not done answers a lower one: what was created after that is done.
+	UpToRevision int64 `protobuf:"varint,3,opt,name=up_to_revision,json=upToRevision,proto3" json:"up_to_revision,omitempty"`
+	// How many tokens this call has revoked.
+	Revoked int32 `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// With force: whether no token is left that was to be revoked. Otherwise send the request again, best with the
+	// up_to_revision of this answer, which looks at no token twice.
+	Done          bool `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeTokensResponse) Reset() {
+	*x = RevokeTokensResponse{}
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokensResponse) ProtoMessage() {}
+
+func (x *RevokeTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokensResponse.ProtoReflect.Descriptor instead.
+func (*RevokeTokensResponse) Descriptor() ([]byte, []int) {
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RevokeTokensResponse) GetMatched() int32 {
+	if x != nil {
+		return x.Matched
+	}
+	return 0
+}
+
+func (x *RevokeTokensResponse) GetSampleIds() []string {
+	if x != nil {
+		return x.SampleIds
+	}
+	return nil
+}
+
+func (x *RevokeTokensResponse) GetUpToRevision() int64 {
+	if x != nil {
+		return x.UpToRevision
+	}
+	return 0
+}
+
+func (x *RevokeTokensResponse) GetRevoked() int32 {
+	if x != nil {
+		return x.Revoked
+	}
+	return 0
+}
+
+func (x *RevokeTokensResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
 // FindByDigestRequest holds the digest of a key.
 type FindByDigestRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1088,7 +2105,7 @@ type FindByDigestRequest struct {
 
 func (x *FindByDigestRequest) Reset() {
 	*x = FindByDigestRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +2117,7 @@ func (x *FindByDigestRequest) String() string {
 func (*FindByDigestRequest) ProtoMessage() {}
 
 func (x *FindByDigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[9]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +2130,7 @@ func (x *FindByDigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindByDigestRequest.ProtoReflect.Descriptor instead.
 func (*FindByDigestRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{9}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FindByDigestRequest) GetDigest() []byte {
@@ -1134,7 +2151,7 @@ type FindByDigestResponse struct {
 
 func (x *FindByDigestResponse) Reset() {
 	*x = FindByDigestResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +2163,7 @@ func (x *FindByDigestResponse) String() string {
 func (*FindByDigestResponse) ProtoMessage() {}
 
 func (x *FindByDigestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[10]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +2176,7 @@ func (x *FindByDigestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindByDigestResponse.ProtoReflect.Descriptor instead.
 func (*FindByDigestResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{10}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FindByDigestResponse) GetToken() *Token {
@@ -1220,7 +2237,7 @@ type ListChangesRequest struct {
 
 func (x *ListChangesRequest) Reset() {
 	*x = ListChangesRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +2249,7 @@ func (x *ListChangesRequest) String() string {
 func (*ListChangesRequest) ProtoMessage() {}
 
 func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[11]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +2262,7 @@ func (x *ListChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListChangesRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{11}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListChangesRequest) GetPageSize() int32 {
@@ -1338,7 +2355,7 @@ type ListChangesResponse struct {
 
 func (x *ListChangesResponse) Reset() {
 	*x = ListChangesResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +2367,7 @@ func (x *ListChangesResponse) String() string {
 func (*ListChangesResponse) ProtoMessage() {}
 
 func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[12]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +2380,7 @@ func (x *ListChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListChangesResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{12}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListChangesResponse) GetChanges() []*Change {
@@ -1442,7 +2459,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +2471,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[13]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +2484,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{13}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Change) GetRevision() int64 {
@@ -1576,7 +2593,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +2605,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[14]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +2618,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{14}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListAccountsRequest) GetPageSize() int32 {
@@ -1640,7 +2657,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +2669,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[15]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +2682,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{15}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListAccountsResponse) GetAccounts() []*Account {
@@ -1682,26 +2699,29 @@ func (x *ListAccountsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Account is an owner of tokens, and how many tokens it has now in each state.
+// Account is an owner of tokens, its state, and how many tokens it has now in each state.
 //
 // Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account's name.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// How many of the account's tokens authenticate.
+	// How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
+	// hold.
 	ActiveCount int32 `protobuf:"varint,2,opt,name=active_count,json=activeCount,proto3" json:"active_count,omitempty"`
 	// How many tokens have expired and were not revoked.
 	ExpiredCount int32 `protobuf:"varint,3,opt,name=expired_count,json=expiredCount,proto3" json:"expired_count,omitempty"`
 	// How many tokens were revoked.
-	RevokedCount  int32 `protobuf:"varint,4,opt,name=revoked_count,json=revokedCount,proto3" json:"revoked_count,omitempty"`
+	RevokedCount int32 `protobuf:"varint,4,opt,name=revoked_count,json=revokedCount,proto3" json:"revoked_count,omitempty"`
+	// Whether the account's keys may pass at all.
+	State         AccountState `protobuf:"varint,5,opt,name=state,proto3,enum=casapay.token.v1.AccountState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +2733,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[16]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +2746,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{16}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Account) GetAccount() string {
@@ -1755,6 +2775,13 @@ func (x *Account) GetRevokedCount() int32 {
 		return x.RevokedCount
 	}
 	return 0
+}
+
+func (x *Account) GetState() AccountState {
+	if x != nil {
+		return x.State
+	}
+	return AccountState_ACCOUNT_STATE_UNSPECIFIED
 }
 
 // AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1792,7 +2819,7 @@ type AuthenticateRequest struct {
 
 func (x *AuthenticateRequest) Reset() {
 	*x = AuthenticateRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +2831,7 @@ func (x *AuthenticateRequest) String() string {
 func (*AuthenticateRequest) ProtoMessage() {}
 
 func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[17]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +2844,7 @@ func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateRequest.ProtoReflect.Descriptor instead.
 func (*AuthenticateRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{17}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AuthenticateRequest) GetKey() string {
@@ -1887,7 +2914,7 @@ type AuthenticateResponse struct {
 
 func (x *AuthenticateResponse) Reset() {
 	*x = AuthenticateResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2926,7 @@ func (x *AuthenticateResponse) String() string {
 func (*AuthenticateResponse) ProtoMessage() {}
 
 func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[18]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2939,7 @@ func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{18}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AuthenticateResponse) GetOutcome() isAuthenticateResponse_Outcome {
@@ -1980,7 +3007,8 @@ type WatchRequest struct {
 	// Everything up to this revision is applied to the caller's cache.
 	//
 	// In the first message it says where to resume: 0 for an empty cache, otherwise the revision of the last Lease or
-	// Reset that the caller was sent, on whichever stream. Later, it is never above the newest revision that was sent.
+	// Reset that the caller was sent, on whichever stream. Later, a revision above the newest that was sent on this
+	// stream counts as that one.
 	AppliedRevision int64 `protobuf:"varint,2,opt,name=applied_revision,json=appliedRevision,proto3" json:"applied_revision,omitempty"`
 	// The hash that came with that Lease or Reset: it tells another history, such as that of a restored backup.
 	//
@@ -1998,7 +3026,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +3038,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[19]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +3051,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{19}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WatchRequest) GetSequence() int64 {
@@ -2080,7 +3108,7 @@ type ReportedUse struct {
 
 func (x *ReportedUse) Reset() {
 	*x = ReportedUse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +3120,7 @@ func (x *ReportedUse) String() string {
 func (*ReportedUse) ProtoMessage() {}
 
 func (x *ReportedUse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[20]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +3133,7 @@ func (x *ReportedUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedUse.ProtoReflect.Descriptor instead.
 func (*ReportedUse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{20}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReportedUse) GetDigest() []byte {
@@ -2146,7 +3174,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +3186,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[21]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +3199,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{21}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WatchResponse) GetEvent() isWatchResponse_Event {
@@ -2254,7 +3282,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +3294,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[22]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +3307,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{22}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Lease) GetSequence() int64 {
@@ -2343,7 +3371,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +3383,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[23]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +3396,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{23}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Forget) GetRevision() int64 {
@@ -2450,7 +3478,7 @@ type Reset struct {
 
 func (x *Reset) Reset() {
 	*x = Reset{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2462,7 +3490,7 @@ func (x *Reset) String() string {
 func (*Reset) ProtoMessage() {}
 
 func (x *Reset) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[24]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2475,7 +3503,7 @@ func (x *Reset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reset.ProtoReflect.Descriptor instead.
 func (*Reset) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{24}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Reset) GetRevision() int64 {
@@ -2512,9 +3540,9 @@ type Principal struct {
 	Livemode bool `protobuf:"varint,4,opt,name=livemode,proto3" json:"livemode,omitempty"`
 	// The permissions of a restricted key. Empty for the other types.
 	Permissions []string `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"`
-	// When the key stops authenticating.
+	// When the key stops authenticating: with its token, or before that, at the end of a rotation.
 	//
-	// Absent means never.
+	// Absent means never. The time may be moved after this answer.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2522,7 +3550,7 @@ type Principal struct {
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +3562,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[25]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +3575,7 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{25}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Principal) GetTokenId() string {
@@ -2615,7 +3643,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +3655,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_casapay_token_v1_token_service_proto_msgTypes[26]
+	mi := &file_casapay_token_v1_token_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +3668,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{26}
+	return file_casapay_token_v1_token_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Refusal) GetReason() RefusalReason {
@@ -2738,7 +3766,77 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1c.casapay.token.v1.HolderKindR\x04kind\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\tR\bidentity\x129\n" +
 	"\n" +
-	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"-\n" +
+	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"v\n" +
+	"\x10RotateKeyRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"u\n" +
+	"\x11RotateKeyResponse\x12-\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\x12\x15\n" +
+	"\x03key\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03key\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"\xa1\x01\n" +
+	"\x12EndRotationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
+	"\vcut_old_now\x18\x02 \x01(\bH\x00R\tcutOldNow\x127\n" +
+	"\bmove_end\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\amoveEnd\x12\x18\n" +
+	"\x06cancel\x18\x04 \x01(\bH\x00R\x06cancelB\x06\n" +
+	"\x04what\"`\n" +
+	"\x13EndRotationResponse\x12-\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"\x80\x01\n" +
+	"\x0eSetHoldRequest\x12\x1b\n" +
+	"\btoken_id\x18\x01 \x01(\tH\x00R\atokenId\x12\x1a\n" +
+	"\aaccount\x18\x02 \x01(\tH\x00R\aaccount\x12\x12\n" +
+	"\x04held\x18\x03 \x01(\bR\x04held\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reasonB\t\n" +
+	"\asubject\"\xa0\x01\n" +
+	"\x0fSetHoldResponse\x12/\n" +
+	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenH\x00R\x05token\x125\n" +
+	"\aaccount\x18\x02 \x01(\v2\x19.casapay.token.v1.AccountH\x00R\aaccount\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevisionB\t\n" +
+	"\asubject\"G\n" +
+	"\x13CloseAccountRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"g\n" +
+	"\x14CloseAccountResponse\x123\n" +
+	"\aaccount\x18\x01 \x01(\v2\x19.casapay.token.v1.AccountR\aaccount\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"\xd0\x05\n" +
+	"\vTokenFilter\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x121\n" +
+	"\x05types\x18\x02 \x03(\x0e2\x1b.casapay.token.v1.TokenTypeR\x05types\x12\x1f\n" +
+	"\blivemode\x18\x03 \x01(\bH\x00R\blivemode\x88\x01\x01\x124\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x1c.casapay.token.v1.TokenStateR\x06states\x12\x1e\n" +
+	"\n" +
+	"permission\x18\x05 \x01(\tR\n" +
+	"permission\x12=\n" +
+	"\fcreated_from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vcreatedFrom\x12A\n" +
+	"\x0ecreated_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12A\n" +
+	"\x0eexpires_before\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rexpiresBefore\x12=\n" +
+	"\funused_since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vunusedSince\x12#\n" +
+	"\rname_contains\x18\n" +
+	" \x01(\tR\fnameContains\x12\x19\n" +
+	"\bkey_hint\x18\v \x01(\tR\akeyHint\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\f \x01(\tR\tcreatedBy\x12=\n" +
+	"\fexpires_from\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vexpiresFrom\x12\x17\n" +
+	"\x04held\x18\x0e \x01(\bH\x01R\x04held\x88\x01\x01\x12\x1f\n" +
+	"\brotating\x18\x0f \x01(\bH\x02R\brotating\x88\x01\x01B\v\n" +
+	"\t_livemodeB\a\n" +
+	"\x05_heldB\v\n" +
+	"\t_rotating\"\xa0\x01\n" +
+	"\x13RevokeTokensRequest\x125\n" +
+	"\x06filter\x18\x01 \x01(\v2\x1d.casapay.token.v1.TokenFilterR\x06filter\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\x12$\n" +
+	"\x0eup_to_revision\x18\x03 \x01(\x03R\fupToRevision\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa3\x01\n" +
+	"\x14RevokeTokensResponse\x12\x18\n" +
+	"\amatched\x18\x01 \x01(\x05R\amatched\x12\x1d\n" +
+	"\n" +
+	"sample_ids\x18\x02 \x03(\tR\tsampleIds\x12$\n" +
+	"\x0eup_to_revision\x18\x03 \x01(\x03R\fupToRevision\x12\x18\n" +
+	"\arevoked\x18\x04 \x01(\x05R\arevoked\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\"-\n" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
@@ -2784,12 +3882,13 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\"u\n" +
 	"\x14ListAccountsResponse\x125\n" +
 	"\baccounts\x18\x01 \x03(\v2\x19.casapay.token.v1.AccountR\baccounts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x01\n" +
 	"\aAccount\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12!\n" +
 	"\factive_count\x18\x02 \x01(\x05R\vactiveCount\x12#\n" +
 	"\rexpired_count\x18\x03 \x01(\x05R\fexpiredCount\x12#\n" +
-	"\rrevoked_count\x18\x04 \x01(\x05R\frevokedCount\"\x93\x02\n" +
+	"\rrevoked_count\x18\x04 \x01(\x05R\frevokedCount\x124\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1e.casapay.token.v1.AccountStateR\x05state\"\x93\x02\n" +
 	"\x13AuthenticateRequest\x12\x15\n" +
 	"\x03key\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03key\x121\n" +
 	"\x14required_permissions\x18\x02 \x03(\tR\x13requiredPermissions\x12\x1f\n" +
@@ -2869,7 +3968,7 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\vResetReason\x12\x1c\n" +
 	"\x18RESET_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRESET_REASON_TOO_FAR_BEHIND\x10\x01\x12 \n" +
-	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xcd\x02\n" +
+	"\x1cRESET_REASON_HISTORY_DIFFERS\x10\x02*\xb0\x03\n" +
 	"\rRefusalReason\x12\x1e\n" +
 	"\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cREFUSAL_REASON_KEY_MALFORMED\x10\x01\x12\x1e\n" +
@@ -2879,12 +3978,22 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	" REFUSAL_REASON_LIVEMODE_MISMATCH\x10\x05\x12#\n" +
 	"\x1fREFUSAL_REASON_TYPE_NOT_ALLOWED\x10\x06\x12+\n" +
 	"'REFUSAL_REASON_INSUFFICIENT_PERMISSIONS\x10\a\x12\x1e\n" +
-	"\x1aREFUSAL_REASON_KEY_RETIRED\x10\b2\xa7\x06\n" +
+	"\x1aREFUSAL_REASON_KEY_RETIRED\x10\b\x12\x1d\n" +
+	"\x19REFUSAL_REASON_TOKEN_HELD\x10\t\x12\x1f\n" +
+	"\x1bREFUSAL_REASON_ACCOUNT_HELD\x10\n" +
+	"\x12!\n" +
+	"\x1dREFUSAL_REASON_ACCOUNT_CLOSED\x10\v2\x80\n" +
+	"\n" +
 	"\fTokenService\x12P\n" +
 	"\x06Create\x12\x1f.casapay.token.v1.CreateRequest\x1a .casapay.token.v1.CreateResponse\"\x03\x90\x02\x00\x12G\n" +
 	"\x03Get\x12\x1c.casapay.token.v1.GetRequest\x1a\x1d.casapay.token.v1.GetResponse\"\x03\x90\x02\x02\x12J\n" +
 	"\x04List\x12\x1d.casapay.token.v1.ListRequest\x1a\x1e.casapay.token.v1.ListResponse\"\x03\x90\x02\x02\x12P\n" +
 	"\x06Revoke\x12\x1f.casapay.token.v1.RevokeRequest\x1a .casapay.token.v1.RevokeResponse\"\x03\x90\x02\x02\x12b\n" +
+	"\fRevokeTokens\x12%.casapay.token.v1.RevokeTokensRequest\x1a&.casapay.token.v1.RevokeTokensResponse\"\x03\x90\x02\x02\x12Y\n" +
+	"\tRotateKey\x12\".casapay.token.v1.RotateKeyRequest\x1a#.casapay.token.v1.RotateKeyResponse\"\x03\x90\x02\x00\x12_\n" +
+	"\vEndRotation\x12$.casapay.token.v1.EndRotationRequest\x1a%.casapay.token.v1.EndRotationResponse\"\x03\x90\x02\x02\x12S\n" +
+	"\aSetHold\x12 .casapay.token.v1.SetHoldRequest\x1a!.casapay.token.v1.SetHoldResponse\"\x03\x90\x02\x02\x12b\n" +
+	"\fCloseAccount\x12%.casapay.token.v1.CloseAccountRequest\x1a&.casapay.token.v1.CloseAccountResponse\"\x03\x90\x02\x02\x12b\n" +
 	"\fFindByDigest\x12%.casapay.token.v1.FindByDigestRequest\x1a&.casapay.token.v1.FindByDigestResponse\"\x03\x90\x02\x02\x12_\n" +
 	"\vListChanges\x12$.casapay.token.v1.ListChangesRequest\x1a%.casapay.token.v1.ListChangesResponse\"\x03\x90\x02\x02\x12b\n" +
 	"\fListAccounts\x12%.casapay.token.v1.ListAccountsRequest\x1a&.casapay.token.v1.ListAccountsResponse\"\x03\x90\x02\x02\x12b\n" +
@@ -2905,7 +4014,7 @@ func file_casapay_token_v1_token_service_proto_rawDescGZIP() []byte {
 }
 
 var file_casapay_token_v1_token_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_casapay_token_v1_token_service_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_casapay_token_v1_token_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_casapay_token_v1_token_service_proto_goTypes = []any{
 	(HolderKind)(0),               // 0: casapay.token.v1.HolderKind
 	(ChangeAction)(0),             // 1: casapay.token.v1.ChangeAction
@@ -2920,95 +4029,133 @@ var file_casapay_token_v1_token_service_proto_goTypes = []any{
 	(*RevokeRequest)(nil),         // 10: casapay.token.v1.RevokeRequest
 	(*RevokeResponse)(nil),        // 11: casapay.token.v1.RevokeResponse
 	(*Holder)(nil),                // 12: casapay.token.v1.Holder
-	(*FindByDigestRequest)(nil),   // 13: casapay.token.v1.FindByDigestRequest
-	(*FindByDigestResponse)(nil),  // 14: casapay.token.v1.FindByDigestResponse
-	(*ListChangesRequest)(nil),    // 15: casapay.token.v1.ListChangesRequest
-	(*ListChangesResponse)(nil),   // 16: casapay.token.v1.ListChangesResponse
-	(*Change)(nil),                // 17: casapay.token.v1.Change
-	(*ListAccountsRequest)(nil),   // 18: casapay.token.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),  // 19: casapay.token.v1.ListAccountsResponse
-	(*Account)(nil),               // 20: casapay.token.v1.Account
-	(*AuthenticateRequest)(nil),   // 21: casapay.token.v1.AuthenticateRequest
-	(*AuthenticateResponse)(nil),  // 22: casapay.token.v1.AuthenticateResponse
-	(*WatchRequest)(nil),          // 23: casapay.token.v1.WatchRequest
-	(*ReportedUse)(nil),           // 24: casapay.token.v1.ReportedUse
-	(*WatchResponse)(nil),         // 25: casapay.token.v1.WatchResponse
-	(*Lease)(nil),                 // 26: casapay.token.v1.Lease
-	(*Forget)(nil),                // 27: casapay.token.v1.Forget
-	(*Reset)(nil),                 // 28: casapay.token.v1.Reset
-	(*Principal)(nil),             // 29: casapay.token.v1.Principal
-	(*Refusal)(nil),               // 30: casapay.token.v1.Refusal
-	(TokenType)(0),                // 31: casapay.token.v1.TokenType
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*Token)(nil),                 // 33: casapay.token.v1.Token
-	(TokenState)(0),               // 34: casapay.token.v1.TokenState
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*RotateKeyRequest)(nil),      // 13: casapay.token.v1.RotateKeyRequest
+	(*RotateKeyResponse)(nil),     // 14: casapay.token.v1.RotateKeyResponse
+	(*EndRotationRequest)(nil),    // 15: casapay.token.v1.EndRotationRequest
+	(*EndRotationResponse)(nil),   // 16: casapay.token.v1.EndRotationResponse
+	(*SetHoldRequest)(nil),        // 17: casapay.token.v1.SetHoldRequest
+	(*SetHoldResponse)(nil),       // 18: casapay.token.v1.SetHoldResponse
+	(*CloseAccountRequest)(nil),   // 19: casapay.token.v1.CloseAccountRequest
+	(*CloseAccountResponse)(nil),  // 20: casapay.token.v1.CloseAccountResponse
+	(*TokenFilter)(nil),           // 21: casapay.token.v1.TokenFilter
+	(*RevokeTokensRequest)(nil),   // 22: casapay.token.v1.RevokeTokensRequest
+	(*RevokeTokensResponse)(nil),  // 23: casapay.token.v1.RevokeTokensResponse
+	(*FindByDigestRequest)(nil),   // 24: casapay.token.v1.FindByDigestRequest
+	(*FindByDigestResponse)(nil),  // 25: casapay.token.v1.FindByDigestResponse
+	(*ListChangesRequest)(nil),    // 26: casapay.token.v1.ListChangesRequest
+	(*ListChangesResponse)(nil),   // 27: casapay.token.v1.ListChangesResponse
+	(*Change)(nil),                // 28: casapay.token.v1.Change
+	(*ListAccountsRequest)(nil),   // 29: casapay.token.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),  // 30: casapay.token.v1.ListAccountsResponse
+	(*Account)(nil),               // 31: casapay.token.v1.Account
+	(*AuthenticateRequest)(nil),   // 32: casapay.token.v1.AuthenticateRequest
+	(*AuthenticateResponse)(nil),  // 33: casapay.token.v1.AuthenticateResponse
+	(*WatchRequest)(nil),          // 34: casapay.token.v1.WatchRequest
+	(*ReportedUse)(nil),           // 35: casapay.token.v1.ReportedUse
+	(*WatchResponse)(nil),         // 36: casapay.token.v1.WatchResponse
+	(*Lease)(nil),                 // 37: casapay.token.v1.Lease
+	(*Forget)(nil),                // 38: casapay.token.v1.Forget
+	(*Reset)(nil),                 // 39: casapay.token.v1.Reset
+	(*Principal)(nil),             // 40: casapay.token.v1.Principal
+	(*Refusal)(nil),               // 41: casapay.token.v1.Refusal
+	(TokenType)(0),                // 42: casapay.token.v1.TokenType
+	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	(*Token)(nil),                 // 44: casapay.token.v1.Token
+	(TokenState)(0),               // 45: casapay.token.v1.TokenState
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(AccountState)(0),             // 47: casapay.token.v1.AccountState
 }
 var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
-	31, // 0: casapay.token.v1.CreateRequest.type:type_name -> casapay.token.v1.TokenType
-	32, // 1: casapay.token.v1.CreateRequest.expire_time:type_name -> google.protobuf.Timestamp
-	33, // 2: casapay.token.v1.CreateResponse.token:type_name -> casapay.token.v1.Token
-	33, // 3: casapay.token.v1.GetResponse.token:type_name -> casapay.token.v1.Token
-	31, // 4: casapay.token.v1.ListRequest.types:type_name -> casapay.token.v1.TokenType
-	34, // 5: casapay.token.v1.ListRequest.states:type_name -> casapay.token.v1.TokenState
-	32, // 6: casapay.token.v1.ListRequest.created_from:type_name -> google.protobuf.Timestamp
-	32, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
-	32, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
-	32, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
-	32, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
-	33, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
-	33, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
+	42, // 0: casapay.token.v1.CreateRequest.type:type_name -> casapay.token.v1.TokenType
+	43, // 1: casapay.token.v1.CreateRequest.expire_time:type_name -> google.protobuf.Timestamp
+	44, // 2: casapay.token.v1.CreateResponse.token:type_name -> casapay.token.v1.Token
+	44, // 3: casapay.token.v1.GetResponse.token:type_name -> casapay.token.v1.Token
+	42, // 4: casapay.token.v1.ListRequest.types:type_name -> casapay.token.v1.TokenType
+	45, // 5: casapay.token.v1.ListRequest.states:type_name -> casapay.token.v1.TokenState
+	43, // 6: casapay.token.v1.ListRequest.created_from:type_name -> google.protobuf.Timestamp
+	43, // 7: casapay.token.v1.ListRequest.created_before:type_name -> google.protobuf.Timestamp
+	43, // 8: casapay.token.v1.ListRequest.expires_before:type_name -> google.protobuf.Timestamp
+	43, // 9: casapay.token.v1.ListRequest.unused_since:type_name -> google.protobuf.Timestamp
+	43, // 10: casapay.token.v1.ListRequest.expires_from:type_name -> google.protobuf.Timestamp
+	44, // 11: casapay.token.v1.ListResponse.tokens:type_name -> casapay.token.v1.Token
+	44, // 12: casapay.token.v1.RevokeResponse.token:type_name -> casapay.token.v1.Token
 	12, // 13: casapay.token.v1.RevokeResponse.silent:type_name -> casapay.token.v1.Holder
 	12, // 14: casapay.token.v1.RevokeResponse.unconfirmed:type_name -> casapay.token.v1.Holder
 	0,  // 15: casapay.token.v1.Holder.kind:type_name -> casapay.token.v1.HolderKind
-	32, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
-	33, // 17: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	1,  // 18: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	32, // 19: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	32, // 20: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	17, // 21: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	1,  // 22: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	32, // 23: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	31, // 24: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
-	20, // 25: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	31, // 26: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	29, // 27: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	30, // 28: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	35, // 29: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
-	24, // 30: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
-	35, // 31: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
-	26, // 32: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
-	27, // 33: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
-	28, // 34: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
-	35, // 35: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
-	35, // 36: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
-	2,  // 37: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
-	31, // 38: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	32, // 39: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 40: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	4,  // 41: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	6,  // 42: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	8,  // 43: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	10, // 44: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	13, // 45: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	15, // 46: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	18, // 47: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	21, // 48: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	23, // 49: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
-	5,  // 50: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	7,  // 51: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	9,  // 52: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	11, // 53: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	14, // 54: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	16, // 55: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	19, // 56: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	22, // 57: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	25, // 58: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
-	50, // [50:59] is the sub-list for method output_type
-	41, // [41:50] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	43, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
+	46, // 17: casapay.token.v1.RotateKeyRequest.overlap:type_name -> google.protobuf.Duration
+	44, // 18: casapay.token.v1.RotateKeyResponse.token:type_name -> casapay.token.v1.Token
+	43, // 19: casapay.token.v1.EndRotationRequest.move_end:type_name -> google.protobuf.Timestamp
+	44, // 20: casapay.token.v1.EndRotationResponse.token:type_name -> casapay.token.v1.Token
+	44, // 21: casapay.token.v1.SetHoldResponse.token:type_name -> casapay.token.v1.Token
+	31, // 22: casapay.token.v1.SetHoldResponse.account:type_name -> casapay.token.v1.Account
+	31, // 23: casapay.token.v1.CloseAccountResponse.account:type_name -> casapay.token.v1.Account
+	42, // 24: casapay.token.v1.TokenFilter.types:type_name -> casapay.token.v1.TokenType
+	45, // 25: casapay.token.v1.TokenFilter.states:type_name -> casapay.token.v1.TokenState
+	43, // 26: casapay.token.v1.TokenFilter.created_from:type_name -> google.protobuf.Timestamp
+	43, // 27: casapay.token.v1.TokenFilter.created_before:type_name -> google.protobuf.Timestamp
+	43, // 28: casapay.token.v1.TokenFilter.expires_before:type_name -> google.protobuf.Timestamp
+	43, // 29: casapay.token.v1.TokenFilter.unused_since:type_name -> google.protobuf.Timestamp
+	43, // 30: casapay.token.v1.TokenFilter.expires_from:type_name -> google.protobuf.Timestamp
+	21, // 31: casapay.token.v1.RevokeTokensRequest.filter:type_name -> casapay.token.v1.TokenFilter
+	44, // 32: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	1,  // 33: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	43, // 34: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	43, // 35: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	28, // 36: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	1,  // 37: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	43, // 38: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	42, // 39: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	31, // 40: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	47, // 41: casapay.token.v1.Account.state:type_name -> casapay.token.v1.AccountState
+	42, // 42: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	40, // 43: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	41, // 44: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	46, // 45: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
+	35, // 46: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
+	46, // 47: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
+	37, // 48: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
+	38, // 49: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
+	39, // 50: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
+	46, // 51: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
+	46, // 52: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
+	2,  // 53: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
+	42, // 54: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	43, // 55: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 56: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	4,  // 57: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	6,  // 58: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	8,  // 59: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	10, // 60: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	22, // 61: casapay.token.v1.TokenService.RevokeTokens:input_type -> casapay.token.v1.RevokeTokensRequest
+	13, // 62: casapay.token.v1.TokenService.RotateKey:input_type -> casapay.token.v1.RotateKeyRequest
+	15, // 63: casapay.token.v1.TokenService.EndRotation:input_type -> casapay.token.v1.EndRotationRequest
+	17, // 64: casapay.token.v1.TokenService.SetHold:input_type -> casapay.token.v1.SetHoldRequest
+	19, // 65: casapay.token.v1.TokenService.CloseAccount:input_type -> casapay.token.v1.CloseAccountRequest
+	24, // 66: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	26, // 67: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	29, // 68: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	32, // 69: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	34, // 70: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
+	5,  // 71: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	7,  // 72: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	9,  // 73: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	11, // 74: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	23, // 75: casapay.token.v1.TokenService.RevokeTokens:output_type -> casapay.token.v1.RevokeTokensResponse
+	14, // 76: casapay.token.v1.TokenService.RotateKey:output_type -> casapay.token.v1.RotateKeyResponse
+	16, // 77: casapay.token.v1.TokenService.EndRotation:output_type -> casapay.token.v1.EndRotationResponse
+	18, // 78: casapay.token.v1.TokenService.SetHold:output_type -> casapay.token.v1.SetHoldResponse
+	20, // 79: casapay.token.v1.TokenService.CloseAccount:output_type -> casapay.token.v1.CloseAccountResponse
+	25, // 80: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	27, // 81: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	30, // 82: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	33, // 83: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	36, // 84: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
+	71, // [71:85] is the sub-list for method output_type
+	57, // [57:71] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }
@@ -3018,17 +4165,31 @@ func file_casapay_token_v1_token_service_proto_init() {
 	}
 	file_casapay_token_v1_token_proto_init()
 	file_casapay_token_v1_token_service_proto_msgTypes[4].OneofWrappers = []any{}
+	file_casapay_token_v1_token_service_proto_msgTypes[11].OneofWrappers = []any{
+		(*EndRotationRequest_CutOldNow)(nil),
+		(*EndRotationRequest_MoveEnd)(nil),
+		(*EndRotationRequest_Cancel)(nil),
+	}
+	file_casapay_token_v1_token_service_proto_msgTypes[13].OneofWrappers = []any{
+		(*SetHoldRequest_TokenId)(nil),
+		(*SetHoldRequest_Account)(nil),
+	}
+	file_casapay_token_v1_token_service_proto_msgTypes[14].OneofWrappers = []any{
+		(*SetHoldResponse_Token)(nil),
+		(*SetHoldResponse_Account)(nil),
+	}
 	file_casapay_token_v1_token_service_proto_msgTypes[17].OneofWrappers = []any{}
-	file_casapay_token_v1_token_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[28].OneofWrappers = []any{}
+	file_casapay_token_v1_token_service_proto_msgTypes[29].OneofWrappers = []any{
 		(*AuthenticateResponse_Principal)(nil),
 		(*AuthenticateResponse_Refusal)(nil),
 	}
-	file_casapay_token_v1_token_service_proto_msgTypes[21].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[32].OneofWrappers = []any{
 		(*WatchResponse_Lease)(nil),
 		(*WatchResponse_Forget)(nil),
 		(*WatchResponse_Reset_)(nil),
 	}
-	file_casapay_token_v1_token_service_proto_msgTypes[23].OneofWrappers = []any{
+	file_casapay_token_v1_token_service_proto_msgTypes[34].OneofWrappers = []any{
 		(*Forget_Digest)(nil),
 		(*Forget_Account)(nil),
 	}
@@ -3038,7 +4199,7 @@ func file_casapay_token_v1_token_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_casapay_token_v1_token_service_proto_rawDesc), len(file_casapay_token_v1_token_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,11 @@ const (
 	TokenService_Get_FullMethodName          = "/casapay.token.v1.TokenService/Get"
 	TokenService_List_FullMethodName         = "/casapay.token.v1.TokenService/List"
 	TokenService_Revoke_FullMethodName       = "/casapay.token.v1.TokenService/Revoke"
+	TokenService_RevokeTokens_FullMethodName = "/casapay.token.v1.TokenService/RevokeTokens"
+	TokenService_RotateKey_FullMethodName    = "/casapay.token.v1.TokenService/RotateKey"
+	TokenService_EndRotation_FullMethodName  = "/casapay.token.v1.TokenService/EndRotation"
+	TokenService_SetHold_FullMethodName      = "/casapay.token.v1.TokenService/SetHold"
+	TokenService_CloseAccount_FullMethodName = "/casapay.token.v1.TokenService/CloseAccount"
 	TokenService_FindByDigest_FullMethodName = "/casapay.token.v1.TokenService/FindByDigest"
 	TokenService_ListChanges_FullMethodName  = "/casapay.token.v1.TokenService/ListChanges"
 	TokenService_ListAccounts_FullMethodName = "/casapay.token.v1.TokenService/ListAccounts"
@@ -34,7 +39,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
+// TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
+// request may pass.
 //
 // # Callers
 //
@@ -63,7 +69,7 @@ const (
 //   - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
 //     (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
 //   - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
-//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a change the outcome is unknown:
 //     ask again.
 //   - INTERNAL: a fault of the authority, described in its log only.
 type TokenServiceClient interface {
@@ -74,6 +80,8 @@ type TokenServiceClient interface {
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
 	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
+	//   - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
+	//     again either.
 	//   - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
 	//   - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
 	//   - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -115,7 +123,100 @@ type TokenServiceClient interface {
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
-	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
+	// RevokeTokens ends every token that matches a filter, after a dry run: first a call without force, which changes
+	// nothing and answers how many tokens match, some of their ids, and up_to_revision; then calls with force and that
+	// up_to_revision, until one answers done.
+	//
+	// Roles: dashboard (must name the account in the filter), operator. Each token that is revoked appends one row to the
+	// journal, all with the same reason. No Authenticate that starts after the answer accepts a key of theirs, and the
+	// answer waits for the holders of leases as that of Revoke does.
+	//
+	// With force, the filter is asked again of each token in the step that revokes it: fewer tokens may match than in the
+	// dry run, never one that was created after the dry run. A token that is revoked already matches no more, so that a
+	// call that was interrupted is sent again as it was. A call revokes 1000 tokens at the most.
+	//
+	// A dry run looks at every token of the account or, without an account, at every token there is, up to the 10,000th
+	// that matches: give it a deadline, 60 seconds at the most, of some seconds for each million of tokens.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: filter, any field of it (`filter.key_hint`), up_to_revision or reason.
+	RevokeTokens(ctx context.Context, in *RevokeTokensRequest, opts ...grpc.CallOption) (*RevokeTokensResponse, error)
+	// RotateKey gives a token a new key, shows the key this once, and lets the old key live on for a while.
+	//
+	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
+	//
+	// The new key is good at once, and both keys are the token: the same permissions, and one Revoke ends both. The old
+	// key ends when the overlap is over, or with its token if that is earlier: Authenticate refuses it from then on with
+	// KEY_RETIRED. The answer of Authenticate says when a key ends. At most two keys live. Watch last_use_time of the old
+	// key to see who still uses it, and end it with EndRotation.
+	//
+	// Where the answer was lost, ask again: with the same request_id, the same key is answered. Without one, a new key
+	// that was never accepted ends at once, another takes its place, and the old key gets an end anew. An acceptance
+	// counts once it is stored, after about 5 seconds. Once the new key was accepted, the rotation must end before
+	// another begins.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT, FIELD_INVALID: id, overlap or request_id.
+	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+	//   - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+	//   - FAILED_PRECONDITION, ACCOUNT_CLOSED: the token's account is closed. A held token or account is rotated.
+	//   - FAILED_PRECONDITION, ROTATION_UNDER_WAY: two keys live, and the new one was accepted.
+	//   - FAILED_PRECONDITION, KEY_LIMIT_REACHED: the token has had 1000 keys. Create another token.
+	//   - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. EndRotation and Revoke still work.
+	//   - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body, or by Create.
+	//   - FAILED_PRECONDITION, SEALING_SECRET_MISSING: request_id was given, and the authority has no sealing secret.
+	//   - FAILED_PRECONDITION, REPLAY_UNREADABLE: the key of the first answer was sealed under another secret, or before a
+	//     restore.
+	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error)
+	// EndRotation ends the rotation of a token's key: it cuts the old key off now, moves the old key's end, or takes the
+	// rotation back. No Authenticate that starts after the answer accepts a key that has ended.
+	//
+	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal when something has
+	// changed. To cut or to cancel again changes nothing, and answers the revision of the first time.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT, FIELD_INVALID: id, what or move_end.
+	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+	//   - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+	//   - FAILED_PRECONDITION, ROTATION_NOT_UNDER_WAY: the token has no old key that is still to end. A key that has ended
+	//     never lives again.
+	EndRotation(ctx context.Context, in *EndRotationRequest, opts ...grpc.CallOption) (*EndRotationResponse, error)
+	// SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
+	//
+	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
+	// or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
+	// the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
+	// hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
+	// tokens can be created.
+	//
+	// The answer waits for the holders of leases as that of Revoke does.
+	//
+	// Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
+	// of the change that made it so.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
+	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
+	// - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
+	SetHold(ctx context.Context, in *SetHoldRequest, opts ...grpc.CallOption) (*SetHoldResponse, error)
+	// CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
+	//
+	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
+	// beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
+	// are, to be listed and looked at.
+	//
+	// The answer waits for the holders of leases as that of Revoke does.
+	//
+	// The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
+	// revision of the first.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
+	CloseAccount(ctx context.Context, in *CloseAccountRequest, opts ...grpc.CallOption) (*CloseAccountResponse, error)
+	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this? Keys that have
+	// ended are found too.
 	//
 	// Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
 	// digest, so that a leaked key travels no further.
@@ -146,7 +247,8 @@ type TokenServiceClient interface {
 	//     filters or another order.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(ctx context.Context, in *ListChangesRequest, opts ...grpc.CallOption) (*ListChangesResponse, error)
-	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+	// ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
+	// time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
 	//
@@ -171,9 +273,14 @@ type TokenServiceClient interface {
 	// 4. revoked: TOKEN_REVOKED
 	// 5. the key's own end, before that of its token: KEY_RETIRED
 	// 6. expired: TOKEN_EXPIRED
-	// 7. the mode: LIVEMODE_MISMATCH
-	// 8. the type: TYPE_NOT_ALLOWED
-	// 9. the permissions: INSUFFICIENT_PERMISSIONS
+	// 7. the account closed: ACCOUNT_CLOSED
+	// 8. the token held: TOKEN_HELD
+	// 9. the account held: ACCOUNT_HELD
+	// 10. the mode: LIVEMODE_MISMATCH
+	// 11. the type: TYPE_NOT_ALLOWED
+	// 12. the permissions: INSUFFICIENT_PERMISSIONS
+	//
+	// What ends a key for good is told before what may be lifted again.
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
@@ -263,6 +370,56 @@ func (c *tokenServiceClient) Revoke(ctx context.Context, in *RevokeRequest, opts
 	return out, nil
 }
 
+func (c *tokenServiceClient) RevokeTokens(ctx context.Context, in *RevokeTokensRequest, opts ...grpc.CallOption) (*RevokeTokensResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeTokensResponse)
+	err := c.cc.Invoke(ctx, TokenService_RevokeTokens_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateKeyResponse)
+	err := c.cc.Invoke(ctx, TokenService_RotateKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) EndRotation(ctx context.Context, in *EndRotationRequest, opts ...grpc.CallOption) (*EndRotationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndRotationResponse)
+	err := c.cc.Invoke(ctx, TokenService_EndRotation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) SetHold(ctx context.Context, in *SetHoldRequest, opts ...grpc.CallOption) (*SetHoldResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetHoldResponse)
+	err := c.cc.Invoke(ctx, TokenService_SetHold_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenServiceClient) CloseAccount(ctx context.Context, in *CloseAccountRequest, opts ...grpc.CallOption) (*CloseAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseAccountResponse)
+	err := c.cc.Invoke(ctx, TokenService_CloseAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *tokenServiceClient) FindByDigest(ctx context.Context, in *FindByDigestRequest, opts ...grpc.CallOption) (*FindByDigestResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(FindByDigestResponse)
@@ -320,7 +477,8 @@ type TokenService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResp
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
 //
-// TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
+// TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
+// request may pass.
 //
 // # Callers
 //
@@ -349,7 +507,7 @@ type TokenService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResp
 //   - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
 //     (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
 //   - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
-//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+//   - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a change the outcome is unknown:
 //     ask again.
 //   - INTERNAL: a fault of the authority, described in its log only.
 type TokenServiceServer interface {
@@ -360,6 +518,8 @@ type TokenServiceServer interface {
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
 	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
+	//   - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
+	//     again either.
 	//   - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
 	//   - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
 	//   - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -401,7 +561,100 @@ type TokenServiceServer interface {
 	// - INVALID_ARGUMENT, FIELD_INVALID: id or reason.
 	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
-	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
+	// RevokeTokens ends every token that matches a filter, after a dry run: first a call without force, which changes
+	// nothing and answers how many tokens match, some of their ids, and up_to_revision; then calls with force and that
+	// up_to_revision, until one answers done.
+	//
+	// Roles: dashboard (must name the account in the filter), operator. Each token that is revoked appends one row to the
+	// journal, all with the same reason. No Authenticate that starts after the answer accepts a key of theirs, and the
+	// answer waits for the holders of leases as that of Revoke does.
+	//
+	// With force, the filter is asked again of each token in the step that revokes it: fewer tokens may match than in the
+	// dry run, never one that was created after the dry run. A token that is revoked already matches no more, so that a
+	// call that was interrupted is sent again as it was. A call revokes 1000 tokens at the most.
+	//
+	// A dry run looks at every token of the account or, without an account, at every token there is, up to the 10,000th
+	// that matches: give it a deadline, 60 seconds at the most, of some seconds for each million of tokens.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: filter, any field of it (`filter.key_hint`), up_to_revision or reason.
+	RevokeTokens(context.Context, *RevokeTokensRequest) (*RevokeTokensResponse, error)
+	// RotateKey gives a token a new key, shows the key this once, and lets the old key live on for a while.
+	//
+	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
+	//
+	// The new key is good at once, and both keys are the token: the same permissions, and one Revoke ends both. The old
+	// key ends when the overlap is over, or with its token if that is earlier: Authenticate refuses it from then on with
+	// KEY_RETIRED. The answer of Authenticate says when a key ends. At most two keys live. Watch last_use_time of the old
+	// key to see who still uses it, and end it with EndRotation.
+	//
+	// Where the answer was lost, ask again: with the same request_id, the same key is answered. Without one, a new key
+	// that was never accepted ends at once, another takes its place, and the old key gets an end anew. An acceptance
+	// counts once it is stored, after about 5 seconds. Once the new key was accepted, the rotation must end before
+	// another begins.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT, FIELD_INVALID: id, overlap or request_id.
+	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+	//   - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+	//   - FAILED_PRECONDITION, ACCOUNT_CLOSED: the token's account is closed. A held token or account is rotated.
+	//   - FAILED_PRECONDITION, ROTATION_UNDER_WAY: two keys live, and the new one was accepted.
+	//   - FAILED_PRECONDITION, KEY_LIMIT_REACHED: the token has had 1000 keys. Create another token.
+	//   - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. EndRotation and Revoke still work.
+	//   - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body, or by Create.
+	//   - FAILED_PRECONDITION, SEALING_SECRET_MISSING: request_id was given, and the authority has no sealing secret.
+	//   - FAILED_PRECONDITION, REPLAY_UNREADABLE: the key of the first answer was sealed under another secret, or before a
+	//     restore.
+	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error)
+	// EndRotation ends the rotation of a token's key: it cuts the old key off now, moves the old key's end, or takes the
+	// rotation back. No Authenticate that starts after the answer accepts a key that has ended.
+	//
+	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal when something has
+	// changed. To cut or to cancel again changes nothing, and answers the revision of the first time.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT, FIELD_INVALID: id, what or move_end.
+	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+	//   - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+	//   - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+	//   - FAILED_PRECONDITION, ROTATION_NOT_UNDER_WAY: the token has no old key that is still to end. A key that has ended
+	//     never lives again.
+	EndRotation(context.Context, *EndRotationRequest) (*EndRotationResponse, error)
+	// SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
+	//
+	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
+	// or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
+	// the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
+	// hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
+	// tokens can be created.
+	//
+	// The answer waits for the holders of leases as that of Revoke does.
+	//
+	// Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
+	// of the change that made it so.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
+	// - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
+	// - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
+	SetHold(context.Context, *SetHoldRequest) (*SetHoldResponse, error)
+	// CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
+	//
+	// Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
+	// beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
+	// are, to be listed and looked at.
+	//
+	// The answer waits for the holders of leases as that of Revoke does.
+	//
+	// The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
+	// revision of the first.
+	//
+	// Errors:
+	// - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
+	CloseAccount(context.Context, *CloseAccountRequest) (*CloseAccountResponse, error)
+	// FindByDigest answers the token whose key has this digest, whatever its state: whose key is this? Keys that have
+	// ended are found too.
 	//
 	// Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
 	// digest, so that a leaked key travels no further.
@@ -432,7 +685,8 @@ type TokenServiceServer interface {
 	//     filters or another order.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
 	ListChanges(context.Context, *ListChangesRequest) (*ListChangesResponse, error)
-	// ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+	// ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
+	// time (AIP-158).
 	//
 	// Roles: operator. Changes nothing.
 	//
@@ -457,9 +711,14 @@ type TokenServiceServer interface {
 	// 4. revoked: TOKEN_REVOKED
 	// 5. the key's own end, before that of its token: KEY_RETIRED
 	// 6. expired: TOKEN_EXPIRED
-	// 7. the mode: LIVEMODE_MISMATCH
-	// 8. the type: TYPE_NOT_ALLOWED
-	// 9. the permissions: INSUFFICIENT_PERMISSIONS
+	// 7. the account closed: ACCOUNT_CLOSED
+	// 8. the token held: TOKEN_HELD
+	// 9. the account held: ACCOUNT_HELD
+	// 10. the mode: LIVEMODE_MISMATCH
+	// 11. the type: TYPE_NOT_ALLOWED
+	// 12. the permissions: INSUFFICIENT_PERMISSIONS
+	//
+	// What ends a key for good is told before what may be lifted again.
 	//
 	// Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
 	// in a URL.
@@ -520,6 +779,21 @@ func (UnimplementedTokenServiceServer) List(context.Context, *ListRequest) (*Lis
 }
 func (UnimplementedTokenServiceServer) Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Revoke not implemented")
+}
+func (UnimplementedTokenServiceServer) RevokeTokens(context.Context, *RevokeTokensRequest) (*RevokeTokensResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeTokens not implemented")
+}
+func (UnimplementedTokenServiceServer) RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateKey not implemented")
+}
+func (UnimplementedTokenServiceServer) EndRotation(context.Context, *EndRotationRequest) (*EndRotationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndRotation not implemented")
+}
+func (UnimplementedTokenServiceServer) SetHold(context.Context, *SetHoldRequest) (*SetHoldResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetHold not implemented")
+}
+func (UnimplementedTokenServiceServer) CloseAccount(context.Context, *CloseAccountRequest) (*CloseAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseAccount not implemented")
 }
 func (UnimplementedTokenServiceServer) FindByDigest(context.Context, *FindByDigestRequest) (*FindByDigestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FindByDigest not implemented")
@@ -629,6 +903,96 @@ func _TokenService_Revoke_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenService_RevokeTokens_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeTokensRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).RevokeTokens(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_RevokeTokens_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).RevokeTokens(ctx, req.(*RevokeTokensRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_RotateKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).RotateKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_RotateKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).RotateKey(ctx, req.(*RotateKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_EndRotation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndRotationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).EndRotation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_EndRotation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).EndRotation(ctx, req.(*EndRotationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_SetHold_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetHoldRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).SetHold(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_SetHold_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).SetHold(ctx, req.(*SetHoldRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenService_CloseAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenServiceServer).CloseAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenService_CloseAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenServiceServer).CloseAccount(ctx, req.(*CloseAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TokenService_FindByDigest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FindByDigestRequest)
 	if err := dec(in); err != nil {
@@ -730,6 +1094,26 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Revoke",
 			Handler:    _TokenService_Revoke_Handler,
+		},
+		{
+			MethodName: "RevokeTokens",
+			Handler:    _TokenService_RevokeTokens_Handler,
+		},
+		{
+			MethodName: "RotateKey",
+			Handler:    _TokenService_RotateKey_Handler,
+		},
+		{
+			MethodName: "EndRotation",
+			Handler:    _TokenService_EndRotation_Handler,
+		},
+		{
+			MethodName: "SetHold",
+			Handler:    _TokenService_SetHold_Handler,
+		},
+		{
+			MethodName: "CloseAccount",
+			Handler:    _TokenService_CloseAccount_Handler,
 		},
 		{
 			MethodName: "FindByDigest",

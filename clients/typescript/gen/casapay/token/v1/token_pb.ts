@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token.proto.
  */
 export const file_casapay_token_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChxjYXNhcGF5L3Rva2VuL3YxL3Rva2VuLnByb3RvEhBjYXNhcGF5LnRva2VuLnYxIsgDCgVUb2tlbhIKCgJpZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEgwKBG5hbWUYAyABKAkSKQoEdHlwZRgEIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAUgASgIEhIKCmtleV9wcmVmaXgYBiABKAkSEAoIa2V5X2hpbnQYByABKAkSEwoLcGVybWlzc2lvbnMYCCADKAkSKwoFc3RhdGUYCSABKA4yHC5jYXNhcGF5LnRva2VuLnYxLlRva2VuU3RhdGUSLwoLY3JlYXRlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1sYXN0X3VzZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcmV2b2tlX3JlYXNvbhgOIAEoCRISCgpjcmVhdGVkX2J5GA8gASgJKnUKCVRva2VuVHlwZRIaChZUT0tFTl9UWVBFX1VOU1BFQ0lGSUVEEAASFQoRVE9LRU5fVFlQRV9TRUNSRVQQARIaChZUT0tFTl9UWVBFX1BVQkxJU0hBQkxFEAISGQoVVE9LRU5fVFlQRV9SRVNUUklDVEVEEAMqcwoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX0FDVElWRRABEhcKE1RPS0VOX1NUQVRFX0VYUElSRUQQAhIXChNUT0tFTl9TVEFURV9SRVZPS0VEEANCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChxjYXNhcGF5L3Rva2VuL3YxL3Rva2VuLnByb3RvEhBjYXNhcGF5LnRva2VuLnYxIrIECgVUb2tlbhIKCgJpZBgBIAEoCRIPCgdhY2NvdW50GAIgASgJEgwKBG5hbWUYAyABKAkSKQoEdHlwZRgEIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAUgASgIEhIKCmtleV9wcmVmaXgYBiABKAkSEAoIa2V5X2hpbnQYByABKAkSEwoLcGVybWlzc2lvbnMYCCADKAkSKwoFc3RhdGUYCSABKA4yHC5jYXNhcGF5LnRva2VuLnYxLlRva2VuU3RhdGUSLwoLY3JlYXRlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1sYXN0X3VzZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcmV2b2tlX3JlYXNvbhgOIAEoCRISCgpjcmVhdGVkX2J5GA8gASgJEiMKBGtleXMYECADKAsyFS5jYXNhcGF5LnRva2VuLnYxLktleRIMCgRoZWxkGBIgASgIEjUKDWFjY291bnRfc3RhdGUYFCABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRTdGF0ZSKkAQoDS2V5EgwKBGhpbnQYASABKAkSLgoKaXNzdWVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKnUKCVRva2VuVHlwZRIaChZUT0tFTl9UWVBFX1VOU1BFQ0lGSUVEEAASFQoRVE9LRU5fVFlQRV9TRUNSRVQQARIaChZUT0tFTl9UWVBFX1BVQkxJU0hBQkxFEAISGQoVVE9LRU5fVFlQRV9SRVNUUklDVEVEEAMqcwoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX0FDVElWRRABEhcKE1RPS0VOX1NUQVRFX0VYUElSRUQQAhIXChNUT0tFTl9TVEFURV9SRVZPS0VEEAMqeQoMQWNjb3VudFN0YXRlEh0KGUFDQ09VTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRBQ0NPVU5UX1NUQVRFX0FDVElWRRABEhYKEkFDQ09VTlRfU1RBVEVfSEVMRBACEhgKFEFDQ09VTlRfU1RBVEVfQ0xPU0VEEANCZAoUY29tLmNhc2FwYXkudG9rZW4udjFQAVo3Y2FzYXBheS5jb20vdG9rZW5hdXRob3JpdHkvZ2VuL2Nhc2FwYXkvdG9rZW4vdjE7dG9rZW52MaoCEENhc2FQYXkuVG9rZW4uVjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Token is the record of one API key.
@@ -90,7 +90,8 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   keyPrefix: string;
 
   /**
-   * The last 4 characters of the key, so that a person can tell two keys apart.
+   * The last 4 characters of the key, so that a person can tell two keys apart. Of the newest key that does not end
+   * before the token; see keys for the others.
    *
    * Output only. These characters are part of the checksum and give away nothing of use about the key.
    *
@@ -108,9 +109,10 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   permissions: string[];
 
   /**
-   * Whether the key authenticates.
+   * What became of the token: whether it has expired or was revoked.
    *
-   * Output only: as of the moment of the answer.
+   * Output only: as of the moment of the answer. A key authenticates while its token is active and not held, and the
+   * account is active.
    *
    * @generated from field: casapay.token.v1.TokenState state = 9;
    */
@@ -126,7 +128,7 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When the key stops authenticating: it is refused from this millisecond on.
+   * When the token's keys stop authenticating: they are refused from this millisecond on.
    *
    * Absent means never.
    *
@@ -135,7 +137,7 @@ export type Token = Message<"casapay.token.v1.Token"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * When the key was last accepted by Authenticate.
+   * When a key of the token was last accepted by Authenticate.
    *
    * Output only. Absent means never. Written behind: a use moves the time only when it is at least 60 seconds later
    * than the stored one, and is stored within about 5 seconds. A crash may lose those seconds. Above 100,000 different
@@ -172,6 +174,34 @@ export type Token = Message<"casapay.token.v1.Token"> & {
    * @generated from field: string created_by = 15;
    */
   createdBy: string;
+
+  /**
+   * The keys of the token: those that live first, then those that have ended, each newest first.
+   *
+   * Output only. 10 at the most. One key lives, or two while a rotation is under way (RotateKey); none where a restore
+   * has lost the new key of a rotation.
+   *
+   * @generated from field: repeated casapay.token.v1.Key keys = 16;
+   */
+  keys: Key[];
+
+  /**
+   * Whether the token itself is held: see SetHold. Its key is refused with TOKEN_HELD for as long.
+   *
+   * Output only. The state does not tell: a held token is as active, expired or revoked as it would be without.
+   *
+   * @generated from field: bool held = 18;
+   */
+  held: boolean;
+
+  /**
+   * The state of the account that owns the token. Unless it is ACTIVE, the account's keys are refused.
+   *
+   * Output only: as of the moment of the answer.
+   *
+   * @generated from field: casapay.token.v1.AccountState account_state = 20;
+   */
+  accountState: AccountState;
 };
 
 /**
@@ -180,6 +210,52 @@ export type Token = Message<"casapay.token.v1.Token"> & {
  */
 export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token, 0);
+
+/**
+ * Key is what is known of one key of a token. It never holds the key.
+ *
+ * @generated from message casapay.token.v1.Key
+ */
+export type Key = Message<"casapay.token.v1.Key"> & {
+  /**
+   * The last 4 characters of the key.
+   *
+   * @generated from field: string hint = 1;
+   */
+  hint: string;
+
+  /**
+   * When the key was issued.
+   *
+   * @generated from field: google.protobuf.Timestamp issue_time = 2;
+   */
+  issueTime?: Timestamp | undefined;
+
+  /**
+   * When the key stops authenticating, before its token does: it is refused from this millisecond on.
+   *
+   * Absent means with the token.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 3;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * When this key was last accepted by Authenticate. See Token.last_use_time, which is the latest of all keys.
+   *
+   * Absent means never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 4;
+   */
+  lastUseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message casapay.token.v1.Key.
+ * Use `create(KeySchema)` to create a new message.
+ */
+export const KeySchema: GenMessage<Key> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token, 1);
 
 /**
  * TokenType is the kind of a key.
@@ -230,7 +306,8 @@ export const TokenTypeSchema: GenEnum<TokenType> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token, 0);
 
 /**
- * TokenState tells whether a key authenticates.
+ * TokenState tells what became of a token. A hold and the account's state stand beside it: they say nothing of what the
+ * token will be once they are lifted.
  *
  * @generated from enum casapay.token.v1.TokenState
  */
@@ -265,7 +342,8 @@ export const TokenState = {
 } as const;
 
 /**
- * TokenState tells whether a key authenticates.
+ * TokenState tells what became of a token. A hold and the account's state stand beside it: they say nothing of what the
+ * token will be once they are lifted.
  *
  * @generated from enum casapay.token.v1.TokenState
  */
@@ -276,4 +354,52 @@ export type TokenState = (typeof TokenState)[keyof typeof TokenState] | UnknownE
  */
 export const TokenStateSchema: GenEnum<TokenState> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token, 1);
+
+/**
+ * AccountState tells whether the keys of an account may pass at all.
+ *
+ * @generated from enum casapay.token.v1.AccountState
+ */
+export const AccountState = {
+  /**
+   * Not a state.
+   *
+   * @generated from enum value: ACCOUNT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Each key is judged by its own token. An account of which nothing else was said is active.
+   *
+   * @generated from enum value: ACCOUNT_STATE_ACTIVE = 1;
+   */
+  ACTIVE: 1,
+
+  /**
+   * Every key is refused with ACCOUNT_HELD until the hold is lifted: see SetHold.
+   *
+   * @generated from enum value: ACCOUNT_STATE_HELD = 2;
+   */
+  HELD: 2,
+
+  /**
+   * Every key is refused with ACCOUNT_CLOSED for good, and no key is made any more: see CloseAccount.
+   *
+   * @generated from enum value: ACCOUNT_STATE_CLOSED = 3;
+   */
+  CLOSED: 3,
+} as const;
+
+/**
+ * AccountState tells whether the keys of an account may pass at all.
+ *
+ * @generated from enum casapay.token.v1.AccountState
+ */
+export type AccountState = (typeof AccountState)[keyof typeof AccountState] | UnknownEnum;
+
+/**
+ * Describes the enum casapay.token.v1.AccountState.
+ */
+export const AccountStateSchema: GenEnum<AccountState> = /*@__PURE__*/
+  enumDesc(file_casapay_token_v1_token, 2);
 

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Token, TokenState, TokenType } from "./token_pb.ts";
+import type { AccountState, Token, TokenState, TokenType } from "./token_pb.ts";
 import { file_casapay_token_v1_token } from "./token_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file casapay/token/v1/token_service.proto.
  */
 export const file_casapay_token_v1_token_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIlChNGaW5kQnlEaWdlc3RSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI+ChRGaW5kQnlEaWdlc3RSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4isgIKEkxpc3RDaGFuZ2VzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLgoGYWN0aW9uGAUgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SDwoHYWNjb3VudBgGIAEoCRIwCgxjaGFuZ2VkX2Zyb20YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmNoYW5nZWRfYmVmb3JlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hZnRlcl9yZXZpc2lvbhgJIAEoAxIUCgxvbGRlc3RfZmlyc3QYCiABKAgicwoTTGlzdENoYW5nZXNSZXNwb25zZRIpCgdjaGFuZ2VzGAEgAygLMhguY2FzYXBheS50b2tlbi52MS5DaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhgKEHJlYWNoZWRfcmV2aXNpb24YAyABKAMiuwIKBkNoYW5nZRIQCghyZXZpc2lvbhgBIAEoAxIuCgZhY3Rpb24YAiABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkNoYW5nZUFjdGlvbhIQCgh0b2tlbl9pZBgDIAEoCRIOCgZjYWxsZXIYBCABKAkSLwoLY2hhbmdlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGhhc2gYBiABKAwSDwoHYWNjb3VudBgHIAEoCRISCgp0b2tlbl9uYW1lGAggASgJEhkKDXJldm9rZV9yZWFzb24YCSABKAlCAhgBEi8KCnRva2VuX3R5cGUYCiABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIOCgZyZWFzb24YCyABKAkSDQoFZmFjdHMYDCABKAkiTAoTTGlzdEFjY291bnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIOCgZwcmVmaXgYAyABKAkiXAoUTGlzdEFjY291bnRzUmVzcG9uc2USKwoIYWNjb3VudHMYASADKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KB0FjY291bnQSDwoHYWNjb3VudBgBIAEoCRIUCgxhY3RpdmVfY291bnQYAiABKAUSFQoNZXhwaXJlZF9jb3VudBgDIAEoBRIVCg1yZXZva2VkX2NvdW50GAQgASgFIsgBChNBdXRoZW50aWNhdGVSZXF1ZXN0EhAKA2tleRgBIAEoCUIDgAEBEhwKFHJlcXVpcmVkX3Blcm1pc3Npb25zGAIgAygJEhUKCGxpdmVtb2RlGAMgASgISACIAQESMgoNYWxsb3dlZF90eXBlcxgEIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhMKC2NhY2hlX3J1bGVzGAUgASgFEhQKDG1pbl9yZXZpc2lvbhgGIAEoA0ILCglfbGl2ZW1vZGUiwQEKFEF1dGhlbnRpY2F0ZVJlc3BvbnNlEjAKCXByaW5jaXBhbBgBIAEoCzIbLmNhc2FwYXkudG9rZW4udjEuUHJpbmNpcGFsSAASLAoHcmVmdXNhbBgCIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbEgAEhAKCHJldmlzaW9uGAMgASgDEiwKCWNhY2hlX2ZvchgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIJCgdvdXRjb21lIo4BCgxXYXRjaFJlcXVlc3QSEAoIc2VxdWVuY2UYASABKAMSGAoQYXBwbGllZF9yZXZpc2lvbhgCIAEoAxIUCgxhcHBsaWVkX2hhc2gYAyABKAwSKwoEdXNlcxgEIAMoCzIdLmNhc2FwYXkudG9rZW4udjEuUmVwb3J0ZWRVc2USDwoHcmVsZWFzZRgFIAEoCCJdCgtSZXBvcnRlZFVzZRIOCgZkaWdlc3QYASABKAwSJgoDYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhYKDmFjY2VwdGVkX2NvdW50GAMgASgDIpgBCg1XYXRjaFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5MZWFzZUgAEioKBmZvcmdldBgCIAEoCzIYLmNhc2FwYXkudG9rZW4udjEuRm9yZ2V0SAASKAoFcmVzZXQYAyABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlJlc2V0SABCBwoFZXZlbnQikAEKBUxlYXNlEhAKCHNlcXVlbmNlGAEgASgDEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCHJldmlzaW9uGAQgASgDEgwKBGhhc2gYBSABKAwiZwoGRm9yZ2V0EhAKCHJldmlzaW9uGAEgASgDEhAKBmRpZ2VzdBgCIAEoDEgAEhEKB2FjY291bnQYAyABKAlIABIQCgh0b2tlbl9pZBgEIAEoCRIMCgRtb3JlGAUgASgIQgYKBHdoYXQiVgoFUmVzZXQSEAoIcmV2aXNpb24YASABKAMSLQoGcmVhc29uGAIgASgOMh0uY2FzYXBheS50b2tlbi52MS5SZXNldFJlYXNvbhIMCgRoYXNoGAMgASgMIrEBCglQcmluY2lwYWwSEAoIdG9rZW5faWQYASABKAkSDwoHYWNjb3VudBgCIAEoCRIpCgR0eXBlGAMgASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSEAoIbGl2ZW1vZGUYBCABKAgSEwoLcGVybWlzc2lvbnMYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKB1JlZnVzYWwSLwoGcmVhc29uGAEgASgOMh8uY2FzYXBheS50b2tlbi52MS5SZWZ1c2FsUmVhc29uEhsKE21pc3NpbmdfcGVybWlzc2lvbnMYAiADKAkSEAoIdG9rZW5faWQYAyABKAkSDwoHYWNjb3VudBgEIAEoCSpYCgpIb2xkZXJLaW5kEhsKF0hPTERFUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQSE9MREVSX0tJTkRfTk9ERRABEhcKE0hPTERFUl9LSU5EX0dBVEVXQVkQAiqiAgoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fUkVWT0tFEAISHAoYQ0hBTkdFX0FDVElPTl9ST1RBVEVfS0VZEAMSGQoVQ0hBTkdFX0FDVElPTl9FTkRfS0VZEAQSIQodQ0hBTkdFX0FDVElPTl9DQU5DRUxfUk9UQVRJT04QBRIWChJDSEFOR0VfQUNUSU9OX0hPTEQQBhIYChRDSEFOR0VfQUNUSU9OX1JFU1VNRRAHEhcKE0NIQU5HRV9BQ1RJT05fQ0xPU0UQCBIYChRDSEFOR0VfQUNUSU9OX0FUVEVTVBAJKm4KC1Jlc2V0UmVhc29uEhwKGFJFU0VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh8KG1JFU0VUX1JFQVNPTl9UT09fRkFSX0JFSElORBABEiAKHFJFU0VUX1JFQVNPTl9ISVNUT1JZX0RJRkZFUlMQAirNAgoNUmVmdXNhbFJlYXNvbhIeChpSRUZVU0FMX1JFQVNPTl9VTlNQRUNJRklFRBAAEiAKHFJFRlVTQUxfUkVBU09OX0tFWV9NQUxGT1JNRUQQARIeChpSRUZVU0FMX1JFQVNPTl9LRVlfVU5LTk9XThACEiAKHFJFRlVTQUxfUkVBU09OX1RPS0VOX1JFVk9LRUQQAxIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9FWFBJUkVEEAQSJAogUkVGVVNBTF9SRUFTT05fTElWRU1PREVfTUlTTUFUQ0gQBRIjCh9SRUZVU0FMX1JFQVNPTl9UWVBFX05PVF9BTExPV0VEEAYSKwonUkVGVVNBTF9SRUFTT05fSU5TVUZGSUNJRU5UX1BFUk1JU1NJT05TEAcSHgoaUkVGVVNBTF9SRUFTT05fS0VZX1JFVElSRUQQCDKnBgoMVG9rZW5TZXJ2aWNlElAKBkNyZWF0ZRIfLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuQ3JlYXRlUmVzcG9uc2UiA5ACABJHCgNHZXQSHC5jYXNhcGF5LnRva2VuLnYxLkdldFJlcXVlc3QaHS5jYXNhcGF5LnRva2VuLnYxLkdldFJlc3BvbnNlIgOQAgISSgoETGlzdBIdLmNhc2FwYXkudG9rZW4udjEuTGlzdFJlcXVlc3QaHi5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXNwb25zZSIDkAICElAKBlJldm9rZRIfLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVxdWVzdBogLmNhc2FwYXkudG9rZW4udjEuUmV2b2tlUmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiRjYXNhcGF5L3Rva2VuL3YxL3Rva2VuX3NlcnZpY2UucHJvdG8SEGNhc2FwYXkudG9rZW4udjEixQEKDUNyZWF0ZVJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIMCgRuYW1lGAIgASgJEikKBHR5cGUYAyABKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIQCghsaXZlbW9kZRgEIAEoCBITCgtwZXJtaXNzaW9ucxgFIAMoCRIvCgtleHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcmVxdWVzdF9pZBgHIAEoCSJcCg5DcmVhdGVSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMiGAoKR2V0UmVxdWVzdBIKCgJpZBgBIAEoCSI1CgtHZXRSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4i0gQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEg8KB2FjY291bnQYAyABKAkSKgoFdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRIVCghsaXZlbW9kZRgFIAEoCEgAiAEBEiwKBnN0YXRlcxgGIAMoDjIcLmNhc2FwYXkudG9rZW4udjEuVG9rZW5TdGF0ZRISCgpwZXJtaXNzaW9uGAcgASgJEjAKDGNyZWF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmV4cGlyZXNfYmVmb3JlGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgx1bnVzZWRfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDW5hbWVfY29udGFpbnMYDCABKAkSEAoIa2V5X2hpbnQYDSABKAkSEgoKY3JlYXRlZF9ieRgOIAEoCRIwCgxleHBpcmVzX2Zyb20YDyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGhlbGQYECABKAhIAYgBARIVCghyb3RhdGluZxgRIAEoCEgCiAEBQgsKCV9saXZlbW9kZUIHCgVfaGVsZEILCglfcm90YXRpbmcibQoMTGlzdFJlc3BvbnNlEicKBnRva2VucxgBIAMoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhsKE3ByZXZpb3VzX3BhZ2VfdG9rZW4YAyABKAkiKwoNUmV2b2tlUmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkivwEKDlJldm9rZVJlc3BvbnNlEiYKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbhIQCghyZXZpc2lvbhgCIAEoAxIoCgZzaWxlbnQYAyADKAsyGC5jYXNhcGF5LnRva2VuLnYxLkhvbGRlchItCgt1bmNvbmZpcm1lZBgEIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyEhoKEmFja25vd2xlZGdlZF9jb3VudBgFIAEoBSJ2CgZIb2xkZXISKgoEa2luZBgBIAEoDjIcLmNhc2FwYXkudG9rZW4udjEuSG9sZGVyS2luZBIQCghpZGVudGl0eRgCIAEoCRIuCgpzaW5jZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJeChBSb3RhdGVLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgDIAEoCSJfChFSb3RhdGVLZXlSZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoDa2V5GAIgASgJQgOAAQESEAoIcmV2aXNpb24YAyABKAMigQEKEkVuZFJvdGF0aW9uUmVxdWVzdBIKCgJpZBgBIAEoCRIVCgtjdXRfb2xkX25vdxgCIAEoCEgAEi4KCG1vdmVfZW5kGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhAKBmNhbmNlbBgEIAEoCEgAQgYKBHdoYXQiTwoTRW5kUm90YXRpb25SZXNwb25zZRImCgV0b2tlbhgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuVG9rZW4SEAoIcmV2aXNpb24YAiABKAMiYAoOU2V0SG9sZFJlcXVlc3QSEgoIdG9rZW5faWQYASABKAlIABIRCgdhY2NvdW50GAIgASgJSAASDAoEaGVsZBgDIAEoCBIOCgZyZWFzb24YBCABKAlCCQoHc3ViamVjdCKGAQoPU2V0SG9sZFJlc3BvbnNlEigKBXRva2VuGAEgASgLMhcuY2FzYXBheS50b2tlbi52MS5Ub2tlbkgAEiwKB2FjY291bnQYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRIABIQCghyZXZpc2lvbhgDIAEoA0IJCgdzdWJqZWN0IjYKE0Nsb3NlQWNjb3VudFJlcXVlc3QSDwoHYWNjb3VudBgBIAEoCRIOCgZyZWFzb24YAiABKAkiVAoUQ2xvc2VBY2NvdW50UmVzcG9uc2USKgoHYWNjb3VudBgBIAEoCzIZLmNhc2FwYXkudG9rZW4udjEuQWNjb3VudBIQCghyZXZpc2lvbhgCIAEoAyKrBAoLVG9rZW5GaWx0ZXISDwoHYWNjb3VudBgBIAEoCRIqCgV0eXBlcxgCIAMoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhUKCGxpdmVtb2RlGAMgASgISACIAQESLAoGc3RhdGVzGAQgAygOMhwuY2FzYXBheS50b2tlbi52MS5Ub2tlblN0YXRlEhIKCnBlcm1pc3Npb24YBSABKAkSMAoMY3JlYXRlZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZXhwaXJlc19iZWZvcmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDHVudXNlZF9zaW5jZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNbmFtZV9jb250YWlucxgKIAEoCRIQCghrZXlfaGludBgLIAEoCRISCgpjcmVhdGVkX2J5GAwgASgJEjAKDGV4cGlyZXNfZnJvbRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoEaGVsZBgOIAEoCEgBiAEBEhUKCHJvdGF0aW5nGA8gASgISAKIAQFCCwoJX2xpdmVtb2RlQgcKBV9oZWxkQgsKCV9yb3RhdGluZyJ7ChNSZXZva2VUb2tlbnNSZXF1ZXN0Ei0KBmZpbHRlchgBIAEoCzIdLmNhc2FwYXkudG9rZW4udjEuVG9rZW5GaWx0ZXISDQoFZm9yY2UYAiABKAgSFgoOdXBfdG9fcmV2aXNpb24YAyABKAMSDgoGcmVhc29uGAQgASgJInIKFFJldm9rZVRva2Vuc1Jlc3BvbnNlEg8KB21hdGNoZWQYASABKAUSEgoKc2FtcGxlX2lkcxgCIAMoCRIWCg51cF90b19yZXZpc2lvbhgDIAEoAxIPCgdyZXZva2VkGAQgASgFEgwKBGRvbmUYBSABKAgiJQoTRmluZEJ5RGlnZXN0UmVxdWVzdBIOCgZkaWdlc3QYASABKAwiPgoURmluZEJ5RGlnZXN0UmVzcG9uc2USJgoFdG9rZW4YASABKAsyFy5jYXNhcGF5LnRva2VuLnYxLlRva2VuIrICChJMaXN0Q2hhbmdlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi4KBmFjdGlvbhgFIAEoDjIeLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlQWN0aW9uEg8KB2FjY291bnQYBiABKAkSMAoMY2hhbmdlZF9mcm9tGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jaGFuZ2VkX2JlZm9yZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWZ0ZXJfcmV2aXNpb24YCSABKAMSFAoMb2xkZXN0X2ZpcnN0GAogASgIInMKE0xpc3RDaGFuZ2VzUmVzcG9uc2USKQoHY2hhbmdlcxgBIAMoCzIYLmNhc2FwYXkudG9rZW4udjEuQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIYChByZWFjaGVkX3JldmlzaW9uGAMgASgDIrsCCgZDaGFuZ2USEAoIcmV2aXNpb24YASABKAMSLgoGYWN0aW9uGAIgASgOMh4uY2FzYXBheS50b2tlbi52MS5DaGFuZ2VBY3Rpb24SEAoIdG9rZW5faWQYAyABKAkSDgoGY2FsbGVyGAQgASgJEi8KC2NoYW5nZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRoYXNoGAYgASgMEg8KB2FjY291bnQYByABKAkSEgoKdG9rZW5fbmFtZRgIIAEoCRIZCg1yZXZva2VfcmVhc29uGAkgASgJQgIYARIvCgp0b2tlbl90eXBlGAogASgOMhsuY2FzYXBheS50b2tlbi52MS5Ub2tlblR5cGUSDgoGcmVhc29uGAsgASgJEg0KBWZhY3RzGAwgASgJIkwKE0xpc3RBY2NvdW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGcHJlZml4GAMgASgJIlwKFExpc3RBY2NvdW50c1Jlc3BvbnNlEisKCGFjY291bnRzGAEgAygLMhkuY2FzYXBheS50b2tlbi52MS5BY2NvdW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAQoHQWNjb3VudBIPCgdhY2NvdW50GAEgASgJEhQKDGFjdGl2ZV9jb3VudBgCIAEoBRIVCg1leHBpcmVkX2NvdW50GAMgASgFEhUKDXJldm9rZWRfY291bnQYBCABKAUSLQoFc3RhdGUYBSABKA4yHi5jYXNhcGF5LnRva2VuLnYxLkFjY291bnRTdGF0ZSLIAQoTQXV0aGVudGljYXRlUmVxdWVzdBIQCgNrZXkYASABKAlCA4ABARIcChRyZXF1aXJlZF9wZXJtaXNzaW9ucxgCIAMoCRIVCghsaXZlbW9kZRgDIAEoCEgAiAEBEjIKDWFsbG93ZWRfdHlwZXMYBCADKA4yGy5jYXNhcGF5LnRva2VuLnYxLlRva2VuVHlwZRITCgtjYWNoZV9ydWxlcxgFIAEoBRIUCgxtaW5fcmV2aXNpb24YBiABKANCCwoJX2xpdmVtb2RlIsEBChRBdXRoZW50aWNhdGVSZXNwb25zZRIwCglwcmluY2lwYWwYASABKAsyGy5jYXNhcGF5LnRva2VuLnYxLlByaW5jaXBhbEgAEiwKB3JlZnVzYWwYAiABKAsyGS5jYXNhcGF5LnRva2VuLnYxLlJlZnVzYWxIABIQCghyZXZpc2lvbhgDIAEoAxIsCgljYWNoZV9mb3IYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCQoHb3V0Y29tZSKOAQoMV2F0Y2hSZXF1ZXN0EhAKCHNlcXVlbmNlGAEgASgDEhgKEGFwcGxpZWRfcmV2aXNpb24YAiABKAMSFAoMYXBwbGllZF9oYXNoGAMgASgMEisKBHVzZXMYBCADKAsyHS5jYXNhcGF5LnRva2VuLnYxLlJlcG9ydGVkVXNlEg8KB3JlbGVhc2UYBSABKAgiXQoLUmVwb3J0ZWRVc2USDgoGZGlnZXN0GAEgASgMEiYKA2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5hY2NlcHRlZF9jb3VudBgDIAEoAyKYAQoNV2F0Y2hSZXNwb25zZRIoCgVsZWFzZRgBIAEoCzIXLmNhc2FwYXkudG9rZW4udjEuTGVhc2VIABIqCgZmb3JnZXQYAiABKAsyGC5jYXNhcGF5LnRva2VuLnYxLkZvcmdldEgAEigKBXJlc2V0GAMgASgLMhcuY2FzYXBheS50b2tlbi52MS5SZXNldEgAQgcKBWV2ZW50IpABCgVMZWFzZRIQCghzZXF1ZW5jZRgBIAEoAxIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghyZXZpc2lvbhgEIAEoAxIMCgRoYXNoGAUgASgMImcKBkZvcmdldBIQCghyZXZpc2lvbhgBIAEoAxIQCgZkaWdlc3QYAiABKAxIABIRCgdhY2NvdW50GAMgASgJSAASEAoIdG9rZW5faWQYBCABKAkSDAoEbW9yZRgFIAEoCEIGCgR3aGF0IlYKBVJlc2V0EhAKCHJldmlzaW9uGAEgASgDEi0KBnJlYXNvbhgCIAEoDjIdLmNhc2FwYXkudG9rZW4udjEuUmVzZXRSZWFzb24SDAoEaGFzaBgDIAEoDCKxAQoJUHJpbmNpcGFsEhAKCHRva2VuX2lkGAEgASgJEg8KB2FjY291bnQYAiABKAkSKQoEdHlwZRgDIAEoDjIbLmNhc2FwYXkudG9rZW4udjEuVG9rZW5UeXBlEhAKCGxpdmVtb2RlGAQgASgIEhMKC3Blcm1pc3Npb25zGAUgAygJEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ6CgdSZWZ1c2FsEi8KBnJlYXNvbhgBIAEoDjIfLmNhc2FwYXkudG9rZW4udjEuUmVmdXNhbFJlYXNvbhIbChNtaXNzaW5nX3Blcm1pc3Npb25zGAIgAygJEhAKCHRva2VuX2lkGAMgASgJEg8KB2FjY291bnQYBCABKAkqWAoKSG9sZGVyS2luZBIbChdIT0xERVJfS0lORF9VTlNQRUNJRklFRBAAEhQKEEhPTERFUl9LSU5EX05PREUQARIXChNIT0xERVJfS0lORF9HQVRFV0FZEAIqogIKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1JFVk9LRRACEhwKGENIQU5HRV9BQ1RJT05fUk9UQVRFX0tFWRADEhkKFUNIQU5HRV9BQ1RJT05fRU5EX0tFWRAEEiEKHUNIQU5HRV9BQ1RJT05fQ0FOQ0VMX1JPVEFUSU9OEAUSFgoSQ0hBTkdFX0FDVElPTl9IT0xEEAYSGAoUQ0hBTkdFX0FDVElPTl9SRVNVTUUQBxIXChNDSEFOR0VfQUNUSU9OX0NMT1NFEAgSGAoUQ0hBTkdFX0FDVElPTl9BVFRFU1QQCSpuCgtSZXNldFJlYXNvbhIcChhSRVNFVF9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtSRVNFVF9SRUFTT05fVE9PX0ZBUl9CRUhJTkQQARIgChxSRVNFVF9SRUFTT05fSElTVE9SWV9ESUZGRVJTEAIqsAMKDVJlZnVzYWxSZWFzb24SHgoaUkVGVVNBTF9SRUFTT05fVU5TUEVDSUZJRUQQABIgChxSRUZVU0FMX1JFQVNPTl9LRVlfTUFMRk9STUVEEAESHgoaUkVGVVNBTF9SRUFTT05fS0VZX1VOS05PV04QAhIgChxSRUZVU0FMX1JFQVNPTl9UT0tFTl9SRVZPS0VEEAMSIAocUkVGVVNBTF9SRUFTT05fVE9LRU5fRVhQSVJFRBAEEiQKIFJFRlVTQUxfUkVBU09OX0xJVkVNT0RFX01JU01BVENIEAUSIwofUkVGVVNBTF9SRUFTT05fVFlQRV9OT1RfQUxMT1dFRBAGEisKJ1JFRlVTQUxfUkVBU09OX0lOU1VGRklDSUVOVF9QRVJNSVNTSU9OUxAHEh4KGlJFRlVTQUxfUkVBU09OX0tFWV9SRVRJUkVEEAgSHQoZUkVGVVNBTF9SRUFTT05fVE9LRU5fSEVMRBAJEh8KG1JFRlVTQUxfUkVBU09OX0FDQ09VTlRfSEVMRBAKEiEKHVJFRlVTQUxfUkVBU09OX0FDQ09VTlRfQ0xPU0VEEAsygAoKDFRva2VuU2VydmljZRJQCgZDcmVhdGUSHy5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLkNyZWF0ZVJlc3BvbnNlIgOQAgASRwoDR2V0EhwuY2FzYXBheS50b2tlbi52MS5HZXRSZXF1ZXN0Gh0uY2FzYXBheS50b2tlbi52MS5HZXRSZXNwb25zZSIDkAICEkoKBExpc3QSHS5jYXNhcGF5LnRva2VuLnYxLkxpc3RSZXF1ZXN0Gh4uY2FzYXBheS50b2tlbi52MS5MaXN0UmVzcG9uc2UiA5ACAhJQCgZSZXZva2USHy5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlcXVlc3QaIC5jYXNhcGF5LnRva2VuLnYxLlJldm9rZVJlc3BvbnNlIgOQAgISYgoMUmV2b2tlVG9rZW5zEiUuY2FzYXBheS50b2tlbi52MS5SZXZva2VUb2tlbnNSZXF1ZXN0GiYuY2FzYXBheS50b2tlbi52MS5SZXZva2VUb2tlbnNSZXNwb25zZSIDkAICElkKCVJvdGF0ZUtleRIiLmNhc2FwYXkudG9rZW4udjEuUm90YXRlS2V5UmVxdWVzdBojLmNhc2FwYXkudG9rZW4udjEuUm90YXRlS2V5UmVzcG9uc2UiA5ACABJfCgtFbmRSb3RhdGlvbhIkLmNhc2FwYXkudG9rZW4udjEuRW5kUm90YXRpb25SZXF1ZXN0GiUuY2FzYXBheS50b2tlbi52MS5FbmRSb3RhdGlvblJlc3BvbnNlIgOQAgISUwoHU2V0SG9sZBIgLmNhc2FwYXkudG9rZW4udjEuU2V0SG9sZFJlcXVlc3QaIS5jYXNhcGF5LnRva2VuLnYxLlNldEhvbGRSZXNwb25zZSIDkAICEmIKDENsb3NlQWNjb3VudBIlLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuQ2xvc2VBY2NvdW50UmVzcG9uc2UiA5ACAhJiCgxGaW5kQnlEaWdlc3QSJS5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkZpbmRCeURpZ2VzdFJlc3BvbnNlIgOQAgISXwoLTGlzdENoYW5nZXMSJC5jYXNhcGF5LnRva2VuLnYxLkxpc3RDaGFuZ2VzUmVxdWVzdBolLmNhc2FwYXkudG9rZW4udjEuTGlzdENoYW5nZXNSZXNwb25zZSIDkAICEmIKDExpc3RBY2NvdW50cxIlLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVxdWVzdBomLmNhc2FwYXkudG9rZW4udjEuTGlzdEFjY291bnRzUmVzcG9uc2UiA5ACAhJiCgxBdXRoZW50aWNhdGUSJS5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaJi5jYXNhcGF5LnRva2VuLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlIgOQAgISUQoFV2F0Y2gSHi5jYXNhcGF5LnRva2VuLnYxLldhdGNoUmVxdWVzdBofLmNhc2FwYXkudG9rZW4udjEuV2F0Y2hSZXNwb25zZSIDkAICKAEwAUJkChRjb20uY2FzYXBheS50b2tlbi52MVABWjdjYXNhcGF5LmNvbS90b2tlbmF1dGhvcml0eS9nZW4vY2FzYXBheS90b2tlbi92MTt0b2tlbnYxqgIQQ2FzYVBheS5Ub2tlbi5WMWIGcHJvdG8z", [file_casapay_token_v1_token, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * CreateRequest describes the token to issue. Unknown fields are refused.
@@ -513,6 +513,588 @@ export const HolderSchema: GenMessage<Holder> = /*@__PURE__*/
   messageDesc(file_casapay_token_v1_token_service, 8);
 
 /**
+ * RotateKeyRequest names the token whose key is rotated. Unknown fields are refused.
+ *
+ * @generated from message casapay.token.v1.RotateKeyRequest
+ */
+export type RotateKeyRequest = Message<"casapay.token.v1.RotateKeyRequest"> & {
+  /**
+   * The token's id.
+   *
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How long the old key lives on, by the wall clock.
+   *
+   * Absent or 0: the old key ends at once; then request_id is required, because a lost answer would leave nobody with a
+   * key. At most 7 days. A part of a millisecond is cut off.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: Duration | undefined;
+
+  /**
+   * A UUID (RFC 9562) that makes it safe to send this request again.
+   *
+   * Empty means none. As in Create, with which it shares the ids of a caller and account: for 24 hours, the same id
+   * answers the same key, and rotates nothing. Once the token is revoked or that key has ended, such an answer has no
+   * key.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.RotateKeyRequest.
+ * Use `create(RotateKeyRequestSchema)` to create a new message.
+ */
+export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 9);
+
+/**
+ * RotateKeyResponse is the answer to RotateKey.
+ *
+ * @generated from message casapay.token.v1.RotateKeyResponse
+ */
+export type RotateKeyResponse = Message<"casapay.token.v1.RotateKeyResponse"> & {
+  /**
+   * The token; when request_id was sent again, as it is now.
+   *
+   * @generated from field: casapay.token.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+
+  /**
+   * The new key. Shown in this answer and never again.
+   *
+   * Empty only when request_id was sent again and the token has been revoked, or the key has ended, since.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * The number in the journal of the change that issued the key.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.RotateKeyResponse.
+ * Use `create(RotateKeyResponseSchema)` to create a new message.
+ */
+export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 10);
+
+/**
+ * EndRotationRequest says how a rotation ends. Unknown fields are refused.
+ *
+ * @generated from message casapay.token.v1.EndRotationRequest
+ */
+export type EndRotationRequest = Message<"casapay.token.v1.EndRotationRequest"> & {
+  /**
+   * The token's id.
+   *
+   * Required.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What is done to the two keys.
+   *
+   * Required.
+   *
+   * @generated from oneof casapay.token.v1.EndRotationRequest.what
+   */
+  what: {
+    /**
+     * True: the old key ends now. False is refused.
+     *
+     * @generated from field: bool cut_old_now = 2;
+     */
+    value: boolean;
+    case: "cutOldNow";
+  } | {
+    /**
+     * The old key ends at this time, or with its token if that is earlier.
+     *
+     * Not before now, and at most 7 days after the rotation. A part of a millisecond is cut off.
+     *
+     * @generated from field: google.protobuf.Timestamp move_end = 3;
+     */
+    value: Timestamp;
+    case: "moveEnd";
+  } | {
+    /**
+     * True: the new key ends now, and the old key lives on without an end. False is refused.
+     *
+     * @generated from field: bool cancel = 4;
+     */
+    value: boolean;
+    case: "cancel";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message casapay.token.v1.EndRotationRequest.
+ * Use `create(EndRotationRequestSchema)` to create a new message.
+ */
+export const EndRotationRequestSchema: GenMessage<EndRotationRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 11);
+
+/**
+ * EndRotationResponse is the answer to EndRotation.
+ *
+ * @generated from message casapay.token.v1.EndRotationResponse
+ */
+export type EndRotationResponse = Message<"casapay.token.v1.EndRotationResponse"> & {
+  /**
+   * The token.
+   *
+   * @generated from field: casapay.token.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+
+  /**
+   * The number in the journal of the change that brought this about.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.EndRotationResponse.
+ * Use `create(EndRotationResponseSchema)` to create a new message.
+ */
+export const EndRotationResponseSchema: GenMessage<EndRotationResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 12);
+
+/**
+ * SetHoldRequest names what to hold, or whose hold to lift.
+ *
+ * @generated from message casapay.token.v1.SetHoldRequest
+ */
+export type SetHoldRequest = Message<"casapay.token.v1.SetHoldRequest"> & {
+  /**
+   * What is held.
+   *
+   * Required.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldRequest.subject
+   */
+  subject: {
+    /**
+     * A token, by its id.
+     *
+     * @generated from field: string token_id = 1;
+     */
+    value: string;
+    case: "tokenId";
+  } | {
+    /**
+     * An account, whether or not it has tokens. 1 to 64 characters of [0-9A-Za-z_-].
+     *
+     * @generated from field: string account = 2;
+     */
+    value: string;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Whether to hold (true) or to lift the hold (false, the default).
+   *
+   * @generated from field: bool held = 3;
+   */
+  held: boolean;
+
+  /**
+   * Why, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldRequest.
+ * Use `create(SetHoldRequestSchema)` to create a new message.
+ */
+export const SetHoldRequestSchema: GenMessage<SetHoldRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 13);
+
+/**
+ * SetHoldResponse is the answer to SetHold.
+ *
+ * @generated from message casapay.token.v1.SetHoldResponse
+ */
+export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
+  /**
+   * What was named, as it is now.
+   *
+   * @generated from oneof casapay.token.v1.SetHoldResponse.subject
+   */
+  subject: {
+    /**
+     * The token.
+     *
+     * @generated from field: casapay.token.v1.Token token = 1;
+     */
+    value: Token;
+    case: "token";
+  } | {
+    /**
+     * The account. One without tokens may be a mistyped name: lift the hold, and no trace is left but in the journal.
+     *
+     * @generated from field: casapay.token.v1.Account account = 2;
+     */
+    value: Account;
+    case: "account";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The number in the journal of the change that made it so.
+   *
+   * 0 where a hold is to be lifted that was never set.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.SetHoldResponse.
+ * Use `create(SetHoldResponseSchema)` to create a new message.
+ */
+export const SetHoldResponseSchema: GenMessage<SetHoldResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 14);
+
+/**
+ * CloseAccountRequest names the account to close.
+ *
+ * @generated from message casapay.token.v1.CloseAccountRequest
+ */
+export type CloseAccountRequest = Message<"casapay.token.v1.CloseAccountRequest"> & {
+  /**
+   * The account, whether or not it has tokens.
+   *
+   * Required. 1 to 64 characters of [0-9A-Za-z_-].
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * Why the account is closed, for people who ask later: the journal keeps it.
+   *
+   * At most 256 characters (Unicode code points) that a name may have; blanks at either end are cut off. A reason that
+   * holds a key is refused.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountRequest.
+ * Use `create(CloseAccountRequestSchema)` to create a new message.
+ */
+export const CloseAccountRequestSchema: GenMessage<CloseAccountRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 15);
+
+/**
+ * CloseAccountResponse is the answer to CloseAccount.
+ *
+ * @generated from message casapay.token.v1.CloseAccountResponse
+ */
+export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountResponse"> & {
+  /**
+   * The account, closed.
+   *
+   * @generated from field: casapay.token.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+
+  /**
+   * The number in the journal of the change that closed the account.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message casapay.token.v1.CloseAccountResponse.
+ * Use `create(CloseAccountResponseSchema)` to create a new message.
+ */
+export const CloseAccountResponseSchema: GenMessage<CloseAccountResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 16);
+
+/**
+ * TokenFilter says which tokens are meant. All given filters must hold. A part of a millisecond in a filter's time is
+ * cut off, because the times of tokens have none.
+ *
+ * @generated from message casapay.token.v1.TokenFilter
+ */
+export type TokenFilter = Message<"casapay.token.v1.TokenFilter"> & {
+  /**
+   * Only tokens of this account.
+   *
+   * Empty means every account, which only an operator may ask for.
+   *
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * Only tokens of these types.
+   *
+   * Empty means every type.
+   *
+   * @generated from field: repeated casapay.token.v1.TokenType types = 2;
+   */
+  types: TokenType[];
+
+  /**
+   * Only tokens of this mode.
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool livemode = 3;
+   */
+  livemode?: boolean | undefined;
+
+  /**
+   * Only tokens in these states, as of now.
+   *
+   * Empty means every state.
+   *
+   * @generated from field: repeated casapay.token.v1.TokenState states = 4;
+   */
+  states: TokenState[];
+
+  /**
+   * Only tokens whose key covers this permission. Secret keys cover everything, so they are included.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string permission = 5;
+   */
+  permission: string;
+
+  /**
+   * Only tokens created at this time or later.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp created_from = 6;
+   */
+  createdFrom?: Timestamp | undefined;
+
+  /**
+   * Only tokens created before this time.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp created_before = 7;
+   */
+  createdBefore?: Timestamp | undefined;
+
+  /**
+   * Only tokens that expire before this time. Tokens that never expire are left out.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_before = 8;
+   */
+  expiresBefore?: Timestamp | undefined;
+
+  /**
+   * Only tokens not used since this time: last used before this time, or never used and created before this time.
+   *
+   * Absent means any. A use is noted within about 5 seconds.
+   *
+   * @generated from field: google.protobuf.Timestamp unused_since = 9;
+   */
+  unusedSince?: Timestamp | undefined;
+
+  /**
+   * Only tokens whose name contains this text, as in List.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string name_contains = 10;
+   */
+  nameContains: string;
+
+  /**
+   * Only tokens with this key_hint: the last 4 characters of the key.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string key_hint = 11;
+   */
+  keyHint: string;
+
+  /**
+   * Only tokens with this created_by, as in List.
+   *
+   * Empty means any.
+   *
+   * @generated from field: string created_by = 12;
+   */
+  createdBy: string;
+
+  /**
+   * Only tokens that expire at this time or later. Tokens that never expire are left out.
+   *
+   * Absent means any.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_from = 13;
+   */
+  expiresFrom?: Timestamp | undefined;
+
+  /**
+   * Only tokens that are held, by a hold of their own or of their account (true), or only tokens that are not (false).
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool held = 14;
+   */
+  held?: boolean | undefined;
+
+  /**
+   * Only tokens that two keys belong to now (true), or only others (false).
+   *
+   * Absent means both.
+   *
+   * @generated from field: optional bool rotating = 15;
+   */
+  rotating?: boolean | undefined;
+};
+
+/**
+ * Describes the message casapay.token.v1.TokenFilter.
+ * Use `create(TokenFilterSchema)` to create a new message.
+ */
+export const TokenFilterSchema: GenMessage<TokenFilter> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 17);
+
+/**
+ * RevokeTokensRequest says which tokens to revoke.
+ *
+ * @generated from message casapay.token.v1.RevokeTokensRequest
+ */
+export type RevokeTokensRequest = Message<"casapay.token.v1.RevokeTokensRequest"> & {
+  /**
+   * Which tokens.
+   *
+   * Required, with one filter at least. Of tokens that match, those are meant that are not revoked.
+   *
+   * @generated from field: casapay.token.v1.TokenFilter filter = 1;
+   */
+  filter?: TokenFilter | undefined;
+
+  /**
+   * Whether to revoke.
+   *
+   * Default (false): a dry run, which only counts.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * Only tokens created up to this revision: the up_to_revision that the dry run answered, or the call before this one.
+   *
+   * Required with force.
+   *
+   * @generated from field: int64 up_to_revision = 3;
+   */
+  upToRevision: bigint;
+
+  /**
+   * Why the tokens are revoked, as in RevokeRequest.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message casapay.token.v1.RevokeTokensRequest.
+ * Use `create(RevokeTokensRequestSchema)` to create a new message.
+ */
+export const RevokeTokensRequestSchema: GenMessage<RevokeTokensRequest> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 18);
+
+/**
+ * RevokeTokensResponse is the answer to RevokeTokens.
+ *
+ * @generated from message casapay.token.v1.RevokeTokensResponse
+ */
+export type RevokeTokensResponse = Message<"casapay.token.v1.RevokeTokensResponse"> & {
+  /**
+   * How many tokens would be revoked. 10,000 means that many or more.
+   *
+   * Only without force.
+   *
+   * @generated from field: int32 matched = 1;
+   */
+  matched: number;
+
+  /**
+   * The ids of the newest of them, 100 at the most.
+   *
+   * Only without force.
+   *
+   * @generated from field: repeated string sample_ids = 2;
+   */
+  sampleIds: string[];
+
+  /**
+   * Send this with force. A call with force that is not done answers a lower one: what was created after that is done.
+   *
+   * @generated from field: int64 up_to_revision = 3;
+   */
+  upToRevision: bigint;
+
+  /**
+   * How many tokens this call has revoked.
+   *
+   * @generated from field: int32 revoked = 4;
+   */
+  revoked: number;
+
+  /**
+   * With force: whether no token is left that was to be revoked. Otherwise send the request again, best with the
+   * up_to_revision of this answer, which looks at no token twice.
+   *
+   * @generated from field: bool done = 5;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message casapay.token.v1.RevokeTokensResponse.
+ * Use `create(RevokeTokensResponseSchema)` to create a new message.
+ */
+export const RevokeTokensResponseSchema: GenMessage<RevokeTokensResponse> = /*@__PURE__*/
+  messageDesc(file_casapay_token_v1_token_service, 19);
+
+/**
  * FindByDigestRequest holds the digest of a key.
  *
  * @generated from message casapay.token.v1.FindByDigestRequest
@@ -533,7 +1115,7 @@ export type FindByDigestRequest = Message<"casapay.token.v1.FindByDigestRequest"
  * Use `create(FindByDigestRequestSchema)` to create a new message.
  */
 export const FindByDigestRequestSchema: GenMessage<FindByDigestRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 9);
+  messageDesc(file_casapay_token_v1_token_service, 20);
 
 /**
  * FindByDigestResponse is the answer to FindByDigest.
@@ -554,7 +1136,7 @@ export type FindByDigestResponse = Message<"casapay.token.v1.FindByDigestRespons
  * Use `create(FindByDigestResponseSchema)` to create a new message.
  */
 export const FindByDigestResponseSchema: GenMessage<FindByDigestResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 10);
+  messageDesc(file_casapay_token_v1_token_service, 21);
 
 /**
  * ListChangesRequest says which changes to list. All given filters must hold. A part of a millisecond in a filter's
@@ -660,7 +1242,7 @@ export type ListChangesRequest = Message<"casapay.token.v1.ListChangesRequest"> 
  * Use `create(ListChangesRequestSchema)` to create a new message.
  */
 export const ListChangesRequestSchema: GenMessage<ListChangesRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 11);
+  messageDesc(file_casapay_token_v1_token_service, 22);
 
 /**
  * ListChangesResponse is a page of changes.
@@ -700,7 +1282,7 @@ export type ListChangesResponse = Message<"casapay.token.v1.ListChangesResponse"
  * Use `create(ListChangesResponseSchema)` to create a new message.
  */
 export const ListChangesResponseSchema: GenMessage<ListChangesResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 12);
+  messageDesc(file_casapay_token_v1_token_service, 23);
 
 /**
  * Change is one row of the journal: what was done to a token or to an account.
@@ -819,7 +1401,7 @@ export type Change = Message<"casapay.token.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 13);
+  messageDesc(file_casapay_token_v1_token_service, 24);
 
 /**
  * ListAccountsRequest says which accounts to list.
@@ -860,7 +1442,7 @@ export type ListAccountsRequest = Message<"casapay.token.v1.ListAccountsRequest"
  * Use `create(ListAccountsRequestSchema)` to create a new message.
  */
 export const ListAccountsRequestSchema: GenMessage<ListAccountsRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 14);
+  messageDesc(file_casapay_token_v1_token_service, 25);
 
 /**
  * ListAccountsResponse is a page of accounts.
@@ -890,10 +1472,10 @@ export type ListAccountsResponse = Message<"casapay.token.v1.ListAccountsRespons
  * Use `create(ListAccountsResponseSchema)` to create a new message.
  */
 export const ListAccountsResponseSchema: GenMessage<ListAccountsResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 15);
+  messageDesc(file_casapay_token_v1_token_service, 26);
 
 /**
- * Account is an owner of tokens, and how many tokens it has now in each state.
+ * Account is an owner of tokens, its state, and how many tokens it has now in each state.
  *
  * Each count is exact below 10,000; 10,000 means that many or more. The counts of one account are of one moment.
  *
@@ -908,7 +1490,8 @@ export type Account = Message<"casapay.token.v1.Account"> & {
   account: string;
 
   /**
-   * How many of the account's tokens authenticate.
+   * How many of the account's tokens are neither expired nor revoked. A held one counts as what it would be without the
+   * hold.
    *
    * @generated from field: int32 active_count = 2;
    */
@@ -927,6 +1510,13 @@ export type Account = Message<"casapay.token.v1.Account"> & {
    * @generated from field: int32 revoked_count = 4;
    */
   revokedCount: number;
+
+  /**
+   * Whether the account's keys may pass at all.
+   *
+   * @generated from field: casapay.token.v1.AccountState state = 5;
+   */
+  state: AccountState;
 };
 
 /**
@@ -934,7 +1524,7 @@ export type Account = Message<"casapay.token.v1.Account"> & {
  * Use `create(AccountSchema)` to create a new message.
  */
 export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 16);
+  messageDesc(file_casapay_token_v1_token_service, 27);
 
 /**
  * AuthenticateRequest asks whether a key may pass. Unknown fields are refused.
@@ -1004,7 +1594,7 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
  * Use `create(AuthenticateRequestSchema)` to create a new message.
  */
 export const AuthenticateRequestSchema: GenMessage<AuthenticateRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 17);
+  messageDesc(file_casapay_token_v1_token_service, 28);
 
 /**
  * AuthenticateResponse is a decision: the key may pass or may not.
@@ -1060,7 +1650,7 @@ export type AuthenticateResponse = Message<"casapay.token.v1.AuthenticateRespons
  * Use `create(AuthenticateResponseSchema)` to create a new message.
  */
 export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 18);
+  messageDesc(file_casapay_token_v1_token_service, 29);
 
 /**
  * WatchRequest asks for a lease, and acknowledges. Unknown fields are refused.
@@ -1079,7 +1669,8 @@ export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
    * Everything up to this revision is applied to the caller's cache.
    *
    * In the first message it says where to resume: 0 for an empty cache, otherwise the revision of the last Lease or
-   * Reset that the caller was sent, on whichever stream. Later, it is never above the newest revision that was sent.
+   * Reset that the caller was sent, on whichever stream. Later, a revision above the newest that was sent on this
+   * stream counts as that one.
    *
    * @generated from field: int64 applied_revision = 2;
    */
@@ -1116,7 +1707,7 @@ export type WatchRequest = Message<"casapay.token.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 19);
+  messageDesc(file_casapay_token_v1_token_service, 30);
 
 /**
  * ReportedUse tells of a key that was accepted from a cache.
@@ -1155,7 +1746,7 @@ export type ReportedUse = Message<"casapay.token.v1.ReportedUse"> & {
  * Use `create(ReportedUseSchema)` to create a new message.
  */
 export const ReportedUseSchema: GenMessage<ReportedUse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 20);
+  messageDesc(file_casapay_token_v1_token_service, 31);
 
 /**
  * WatchResponse is one event of a Watch.
@@ -1200,7 +1791,7 @@ export type WatchResponse = Message<"casapay.token.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 21);
+  messageDesc(file_casapay_token_v1_token_service, 32);
 
 /**
  * Lease lets the caller decide from its cache for a while.
@@ -1251,7 +1842,7 @@ export type Lease = Message<"casapay.token.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 22);
+  messageDesc(file_casapay_token_v1_token_service, 33);
 
 /**
  * Forget tells of a change that takes away or gives back: a revocation, an end of a key, a hold, its release, a
@@ -1313,7 +1904,7 @@ export type Forget = Message<"casapay.token.v1.Forget"> & {
  * Use `create(ForgetSchema)` to create a new message.
  */
 export const ForgetSchema: GenMessage<Forget> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 23);
+  messageDesc(file_casapay_token_v1_token_service, 34);
 
 /**
  * Reset tells that the caller cannot be told what it missed: it forgets everything, and goes on from here.
@@ -1348,7 +1939,7 @@ export type Reset = Message<"casapay.token.v1.Reset"> & {
  * Use `create(ResetSchema)` to create a new message.
  */
 export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 24);
+  messageDesc(file_casapay_token_v1_token_service, 35);
 
 /**
  * Principal says who acts with an accepted key, and within which bounds.
@@ -1392,9 +1983,9 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
   permissions: string[];
 
   /**
-   * When the key stops authenticating.
+   * When the key stops authenticating: with its token, or before that, at the end of a rotation.
    *
-   * Absent means never.
+   * Absent means never. The time may be moved after this answer.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 6;
    */
@@ -1406,7 +1997,7 @@ export type Principal = Message<"casapay.token.v1.Principal"> & {
  * Use `create(PrincipalSchema)` to create a new message.
  */
 export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 25);
+  messageDesc(file_casapay_token_v1_token_service, 36);
 
 /**
  * Refusal is a decided no and its reason.
@@ -1454,7 +2045,7 @@ export type Refusal = Message<"casapay.token.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_casapay_token_v1_token_service, 26);
+  messageDesc(file_casapay_token_v1_token_service, 37);
 
 /**
  * HolderKind says what kind of program holds a lease.
@@ -1697,6 +2288,27 @@ export const RefusalReason = {
    * @generated from enum value: REFUSAL_REASON_KEY_RETIRED = 8;
    */
   KEY_RETIRED: 8,
+
+  /**
+   * The token is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_TOKEN_HELD = 9;
+   */
+  TOKEN_HELD: 9,
+
+  /**
+   * The token's account is held: the key is not bad, and may pass again.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_HELD = 10;
+   */
+  ACCOUNT_HELD: 10,
+
+  /**
+   * The token's account was closed for good.
+   *
+   * @generated from enum value: REFUSAL_REASON_ACCOUNT_CLOSED = 11;
+   */
+  ACCOUNT_CLOSED: 11,
 } as const;
 
 /**
@@ -1713,7 +2325,8 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues API keys, lists, gets and revokes tokens, and decides whether a key on a request may pass.
+ * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
+ * request may pass.
  *
  * # Callers
  *
@@ -1742,7 +2355,7 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
  * - DEADLINE_EXCEEDED, DEADLINE_EXCEEDED: the caller's deadline, 60 seconds at the most, or else the default
  *   (Authenticate 1 second, others 10 seconds) has passed. A change may have happened all the same: ask again.
  * - CANCELLED, CALL_CANCELED: the caller gave up. A change may have happened all the same.
- * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a Create or Revoke the outcome is unknown:
+ * - UNAVAILABLE, UNDECIDED: the authority cannot decide or store now. After a change the outcome is unknown:
  *   ask again.
  * - INTERNAL: a fault of the authority, described in its log only.
  *
@@ -1757,6 +2370,8 @@ export const TokenService: GenService<{
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: account, name, type, permissions, expire_time or request_id.
    * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not create tokens of this type.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed. A request_id that was used before is not answered
+   *   again either.
    * - RESOURCE_EXHAUSTED, TOKEN_LIMIT_REACHED: the account has as many unrevoked, unexpired tokens as it may have.
    * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. Revoke still works.
    * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body.
@@ -1830,7 +2445,140 @@ export const TokenService: GenService<{
     output: typeof RevokeResponseSchema;
   },
   /**
-   * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this?
+   * RevokeTokens ends every token that matches a filter, after a dry run: first a call without force, which changes
+   * nothing and answers how many tokens match, some of their ids, and up_to_revision; then calls with force and that
+   * up_to_revision, until one answers done.
+   *
+   * Roles: dashboard (must name the account in the filter), operator. Each token that is revoked appends one row to the
+   * journal, all with the same reason. No Authenticate that starts after the answer accepts a key of theirs, and the
+   * answer waits for the holders of leases as that of Revoke does.
+   *
+   * With force, the filter is asked again of each token in the step that revokes it: fewer tokens may match than in the
+   * dry run, never one that was created after the dry run. A token that is revoked already matches no more, so that a
+   * call that was interrupted is sent again as it was. A call revokes 1000 tokens at the most.
+   *
+   * A dry run looks at every token of the account or, without an account, at every token there is, up to the 10,000th
+   * that matches: give it a deadline, 60 seconds at the most, of some seconds for each million of tokens.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: filter, any field of it (`filter.key_hint`), up_to_revision or reason.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.RevokeTokens
+   */
+  revokeTokens: {
+    methodKind: "unary";
+    input: typeof RevokeTokensRequestSchema;
+    output: typeof RevokeTokensResponseSchema;
+  },
+  /**
+   * RotateKey gives a token a new key, shows the key this once, and lets the old key live on for a while.
+   *
+   * Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal.
+   *
+   * The new key is good at once, and both keys are the token: the same permissions, and one Revoke ends both. The old
+   * key ends when the overlap is over, or with its token if that is earlier: Authenticate refuses it from then on with
+   * KEY_RETIRED. The answer of Authenticate says when a key ends. At most two keys live. Watch last_use_time of the old
+   * key to see who still uses it, and end it with EndRotation.
+   *
+   * Where the answer was lost, ask again: with the same request_id, the same key is answered. Without one, a new key
+   * that was never accepted ends at once, another takes its place, and the old key gets an end anew. An acceptance
+   * counts once it is stored, after about 5 seconds. Once the new key was accepted, the rotation must end before
+   * another begins.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: id, overlap or request_id.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+   * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+   * - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the token's account is closed. A held token or account is rotated.
+   * - FAILED_PRECONDITION, ROTATION_UNDER_WAY: two keys live, and the new one was accepted.
+   * - FAILED_PRECONDITION, KEY_LIMIT_REACHED: the token has had 1000 keys. Create another token.
+   * - RESOURCE_EXHAUSTED, STORAGE_LOW: the disk is nearly full. EndRotation and Revoke still work.
+   * - ALREADY_EXISTS, REQUEST_ID_REUSED: the request_id was used within 24 hours with another body, or by Create.
+   * - FAILED_PRECONDITION, SEALING_SECRET_MISSING: request_id was given, and the authority has no sealing secret.
+   * - FAILED_PRECONDITION, REPLAY_UNREADABLE: the key of the first answer was sealed under another secret, or before a
+   *   restore.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.RotateKey
+   */
+  rotateKey: {
+    methodKind: "unary";
+    input: typeof RotateKeyRequestSchema;
+    output: typeof RotateKeyResponseSchema;
+  },
+  /**
+   * EndRotation ends the rotation of a token's key: it cuts the old key off now, moves the old key's end, or takes the
+   * rotation back. No Authenticate that starts after the answer accepts a key that has ended.
+   *
+   * Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal when something has
+   * changed. To cut or to cancel again changes nothing, and answers the revision of the first time.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: id, what or move_end.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
+   * - PERMISSION_DENIED, TYPE_NOT_GRANTED: the caller's role may not rotate keys of tokens of this type.
+   * - FAILED_PRECONDITION, TOKEN_NOT_ACTIVE: the token is revoked or has expired.
+   * - FAILED_PRECONDITION, ROTATION_NOT_UNDER_WAY: the token has no old key that is still to end. A key that has ended
+   *   never lives again.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.EndRotation
+   */
+  endRotation: {
+    methodKind: "unary";
+    input: typeof EndRotationRequestSchema;
+    output: typeof EndRotationResponseSchema;
+  },
+  /**
+   * SetHold holds a token or an account, or lifts the hold again: stop it, look, decide.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a held key: not that of the token,
+   * or none of the account, which is one change however many tokens the account has. What is lifted gives back exactly
+   * the keys that would be good without the hold: neither expired nor revoked meanwhile, nor held otherwise. A token's
+   * hold and its account's are two things, each lifted by itself. A held token can be revoked and, in a held account,
+   * tokens can be created.
+   *
+   * The answer waits for the holders of leases as that of Revoke does.
+   *
+   * Each SetHold that changes something appends one row to the journal. One that changes nothing answers the revision
+   * of the change that made it so.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: subject, token_id, account or reason.
+   * - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id. An account need not have tokens.
+   * - FAILED_PRECONDITION, ACCOUNT_CLOSED: the account is closed, and neither held nor given back any more.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.SetHold
+   */
+  setHold: {
+    methodKind: "unary";
+    input: typeof SetHoldRequestSchema;
+    output: typeof SetHoldResponseSchema;
+  },
+  /**
+   * CloseAccount ends an account for good: none of its keys is accepted, and none is created, ever again.
+   *
+   * Roles: dashboard, operator. No Authenticate that starts after the answer accepts a key of the account. A Create
+   * beside it either comes before, and its key is refused from then on, or is refused itself. The tokens stay as they
+   * are, to be listed and looked at.
+   *
+   * The answer waits for the holders of leases as that of Revoke does.
+   *
+   * The first CloseAccount of an account appends one row to the journal. Another one changes nothing and answers the
+   * revision of the first.
+   *
+   * Errors:
+   * - INVALID_ARGUMENT, FIELD_INVALID: account or reason.
+   *
+   * @generated from rpc casapay.token.v1.TokenService.CloseAccount
+   */
+  closeAccount: {
+    methodKind: "unary";
+    input: typeof CloseAccountRequestSchema;
+    output: typeof CloseAccountResponseSchema;
+  },
+  /**
+   * FindByDigest answers the token whose key has this digest, whatever its state: whose key is this? Keys that have
+   * ended are found too.
    *
    * Roles: dashboard, operator. Changes nothing. The caller computes the SHA-256 of a key that was found and sends the
    * digest, so that a leaked key travels no further.
@@ -1877,7 +2625,8 @@ export const TokenService: GenService<{
     output: typeof ListChangesResponseSchema;
   },
   /**
-   * ListAccounts answers the accounts that own tokens, in the order of their bytes, a page at a time (AIP-158).
+   * ListAccounts answers the accounts that own tokens, or are held or closed, in the order of their bytes, a page at a
+   * time (AIP-158).
    *
    * Roles: operator. Changes nothing.
    *
@@ -1910,9 +2659,14 @@ export const TokenService: GenService<{
    * 4. revoked: TOKEN_REVOKED
    * 5. the key's own end, before that of its token: KEY_RETIRED
    * 6. expired: TOKEN_EXPIRED
-   * 7. the mode: LIVEMODE_MISMATCH
-   * 8. the type: TYPE_NOT_ALLOWED
-   * 9. the permissions: INSUFFICIENT_PERMISSIONS
+   * 7. the account closed: ACCOUNT_CLOSED
+   * 8. the token held: TOKEN_HELD
+   * 9. the account held: ACCOUNT_HELD
+   * 10. the mode: LIVEMODE_MISMATCH
+   * 11. the type: TYPE_NOT_ALLOWED
+   * 12. the permissions: INSUFFICIENT_PERMISSIONS
+   *
+   * What ends a key for good is told before what may be lifted again.
    *
    * Authenticate is IDEMPOTENT and not NO_SIDE_EFFECTS, so that no client sends it as an HTTP GET: a key never travels
    * in a URL.

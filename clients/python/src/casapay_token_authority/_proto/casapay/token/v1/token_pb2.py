@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61sapay/token/v1/token.proto\x12\x10\x63\x61sapay.token.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x04\n\x05Token\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07\x61\x63\x63ount\x18\x02 \x01(\tR\x07\x61\x63\x63ount\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12/\n\x04type\x18\x04 \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x04type\x12\x1a\n\x08livemode\x18\x05 \x01(\x08R\x08livemode\x12\x1d\n\nkey_prefix\x18\x06 \x01(\tR\tkeyPrefix\x12\x19\n\x08key_hint\x18\x07 \x01(\tR\x07keyHint\x12 \n\x0bpermissions\x18\x08 \x03(\tR\x0bpermissions\x12\x32\n\x05state\x18\t \x01(\x0e\x32\x1c.casapay.token.v1.TokenStateR\x05state\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12>\n\rlast_use_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastUseTime\x12;\n\x0brevoke_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12#\n\rrevoke_reason\x18\x0e \x01(\tR\x0crevokeReason\x12\x1d\n\ncreated_by\x18\x0f \x01(\tR\tcreatedBy*u\n\tTokenType\x12\x1a\n\x16TOKEN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TOKEN_TYPE_SECRET\x10\x01\x12\x1a\n\x16TOKEN_TYPE_PUBLISHABLE\x10\x02\x12\x19\n\x15TOKEN_TYPE_RESTRICTED\x10\x03*s\n\nTokenState\x12\x1b\n\x17TOKEN_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TOKEN_STATE_ACTIVE\x10\x01\x12\x17\n\x13TOKEN_STATE_EXPIRED\x10\x02\x12\x17\n\x13TOKEN_STATE_REVOKED\x10\x03\x42\x64\n\x14\x63om.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10\x43\x61saPay.Token.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61sapay/token/v1/token.proto\x12\x10\x63\x61sapay.token.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x05\n\x05Token\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07\x61\x63\x63ount\x18\x02 \x01(\tR\x07\x61\x63\x63ount\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12/\n\x04type\x18\x04 \x01(\x0e\x32\x1b.casapay.token.v1.TokenTypeR\x04type\x12\x1a\n\x08livemode\x18\x05 \x01(\x08R\x08livemode\x12\x1d\n\nkey_prefix\x18\x06 \x01(\tR\tkeyPrefix\x12\x19\n\x08key_hint\x18\x07 \x01(\tR\x07keyHint\x12 \n\x0bpermissions\x18\x08 \x03(\tR\x0bpermissions\x12\x32\n\x05state\x18\t \x01(\x0e\x32\x1c.casapay.token.v1.TokenStateR\x05state\x12;\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12>\n\rlast_use_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastUseTime\x12;\n\x0brevoke_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12#\n\rrevoke_reason\x18\x0e \x01(\tR\x0crevokeReason\x12\x1d\n\ncreated_by\x18\x0f \x01(\tR\tcreatedBy\x12)\n\x04keys\x18\x10 \x03(\x0b\x32\x15.casapay.token.v1.KeyR\x04keys\x12\x12\n\x04held\x18\x12 \x01(\x08R\x04held\x12\x43\n\raccount_state\x18\x14 \x01(\x0e\x32\x1e.casapay.token.v1.AccountStateR\x0c\x61\x63\x63ountState\"\xcb\x01\n\x03Key\x12\x12\n\x04hint\x18\x01 \x01(\tR\x04hint\x12\x39\n\nissue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tissueTime\x12\x35\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x07\x65ndTime\x12>\n\rlast_use_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastUseTime*u\n\tTokenType\x12\x1a\n\x16TOKEN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TOKEN_TYPE_SECRET\x10\x01\x12\x1a\n\x16TOKEN_TYPE_PUBLISHABLE\x10\x02\x12\x19\n\x15TOKEN_TYPE_RESTRICTED\x10\x03*s\n\nTokenState\x12\x1b\n\x17TOKEN_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TOKEN_STATE_ACTIVE\x10\x01\x12\x17\n\x13TOKEN_STATE_EXPIRED\x10\x02\x12\x17\n\x13TOKEN_STATE_REVOKED\x10\x03*y\n\x0c\x41\x63\x63ountState\x12\x1d\n\x19\x41\x43\x43OUNT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41\x43\x43OUNT_STATE_ACTIVE\x10\x01\x12\x16\n\x12\x41\x43\x43OUNT_STATE_HELD\x10\x02\x12\x18\n\x14\x41\x43\x43OUNT_STATE_CLOSED\x10\x03\x42\x64\n\x14\x63om.casapay.token.v1P\x01Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\xaa\x02\x10\x43\x61saPay.Token.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'casapay.token.v1.token_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024com.casapay.token.v1P\001Z7casapay.com/tokenauthority/gen/casapay/token/v1;tokenv1\252\002\020CasaPay.Token.V1'
-  _globals['_TOKENTYPE']._serialized_start=691
-  _globals['_TOKENTYPE']._serialized_end=808
-  _globals['_TOKENSTATE']._serialized_start=810
-  _globals['_TOKENSTATE']._serialized_end=925
+  _globals['_TOKENTYPE']._serialized_start=1029
+  _globals['_TOKENTYPE']._serialized_end=1146
+  _globals['_TOKENSTATE']._serialized_start=1148
+  _globals['_TOKENSTATE']._serialized_end=1263
+  _globals['_ACCOUNTSTATE']._serialized_start=1265
+  _globals['_ACCOUNTSTATE']._serialized_end=1386
   _globals['_TOKEN']._serialized_start=84
-  _globals['_TOKEN']._serialized_end=689
+  _globals['_TOKEN']._serialized_end=821
+  _globals['_KEY']._serialized_start=824
+  _globals['_KEY']._serialized_end=1027
 # @@protoc_insertion_point(module_scope)

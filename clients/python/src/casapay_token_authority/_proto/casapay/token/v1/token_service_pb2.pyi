@@ -48,6 +48,9 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFUSAL_REASON_TYPE_NOT_ALLOWED: _ClassVar[RefusalReason]
     REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: _ClassVar[RefusalReason]
     REFUSAL_REASON_KEY_RETIRED: _ClassVar[RefusalReason]
+    REFUSAL_REASON_TOKEN_HELD: _ClassVar[RefusalReason]
+    REFUSAL_REASON_ACCOUNT_HELD: _ClassVar[RefusalReason]
+    REFUSAL_REASON_ACCOUNT_CLOSED: _ClassVar[RefusalReason]
 HOLDER_KIND_UNSPECIFIED: HolderKind
 HOLDER_KIND_NODE: HolderKind
 HOLDER_KIND_GATEWAY: HolderKind
@@ -73,6 +76,9 @@ REFUSAL_REASON_LIVEMODE_MISMATCH: RefusalReason
 REFUSAL_REASON_TYPE_NOT_ALLOWED: RefusalReason
 REFUSAL_REASON_INSUFFICIENT_PERMISSIONS: RefusalReason
 REFUSAL_REASON_KEY_RETIRED: RefusalReason
+REFUSAL_REASON_TOKEN_HELD: RefusalReason
+REFUSAL_REASON_ACCOUNT_HELD: RefusalReason
+REFUSAL_REASON_ACCOUNT_CLOSED: RefusalReason
 
 class CreateRequest(_message.Message):
     __slots__ = ("account", "name", "type", "livemode", "permissions", "expire_time", "request_id")
@@ -194,6 +200,144 @@ class Holder(_message.Message):
     since_time: _timestamp_pb2.Timestamp
     def __init__(self, kind: _Optional[_Union[HolderKind, str]] = ..., identity: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class RotateKeyRequest(_message.Message):
+    __slots__ = ("id", "overlap", "request_id")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    overlap: _duration_pb2.Duration
+    request_id: str
+    def __init__(self, id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RotateKeyResponse(_message.Message):
+    __slots__ = ("token", "key", "revision")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    token: _token_pb2.Token
+    key: str
+    revision: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., key: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class EndRotationRequest(_message.Message):
+    __slots__ = ("id", "cut_old_now", "move_end", "cancel")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CUT_OLD_NOW_FIELD_NUMBER: _ClassVar[int]
+    MOVE_END_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    cut_old_now: bool
+    move_end: _timestamp_pb2.Timestamp
+    cancel: bool
+    def __init__(self, id: _Optional[str] = ..., cut_old_now: _Optional[bool] = ..., move_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel: _Optional[bool] = ...) -> None: ...
+
+class EndRotationResponse(_message.Message):
+    __slots__ = ("token", "revision")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    token: _token_pb2.Token
+    revision: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class SetHoldRequest(_message.Message):
+    __slots__ = ("token_id", "account", "held", "reason")
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    token_id: str
+    account: str
+    held: bool
+    reason: str
+    def __init__(self, token_id: _Optional[str] = ..., account: _Optional[str] = ..., held: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SetHoldResponse(_message.Message):
+    __slots__ = ("token", "account", "revision")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    token: _token_pb2.Token
+    account: Account
+    revision: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class CloseAccountRequest(_message.Message):
+    __slots__ = ("account", "reason")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    reason: str
+    def __init__(self, account: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CloseAccountResponse(_message.Message):
+    __slots__ = ("account", "revision")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    revision: int
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class TokenFilter(_message.Message):
+    __slots__ = ("account", "types", "livemode", "states", "permission", "created_from", "created_before", "expires_before", "unused_since", "name_contains", "key_hint", "created_by", "expires_from", "held", "rotating")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    LIVEMODE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FROM_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    UNUSED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_CONTAINS_FIELD_NUMBER: _ClassVar[int]
+    KEY_HINT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FROM_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    ROTATING_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    types: _containers.RepeatedScalarFieldContainer[_token_pb2.TokenType]
+    livemode: bool
+    states: _containers.RepeatedScalarFieldContainer[_token_pb2.TokenState]
+    permission: str
+    created_from: _timestamp_pb2.Timestamp
+    created_before: _timestamp_pb2.Timestamp
+    expires_before: _timestamp_pb2.Timestamp
+    unused_since: _timestamp_pb2.Timestamp
+    name_contains: str
+    key_hint: str
+    created_by: str
+    expires_from: _timestamp_pb2.Timestamp
+    held: bool
+    rotating: bool
+    def __init__(self, account: _Optional[str] = ..., types: _Optional[_Iterable[_Union[_token_pb2.TokenType, str]]] = ..., livemode: _Optional[bool] = ..., states: _Optional[_Iterable[_Union[_token_pb2.TokenState, str]]] = ..., permission: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unused_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., name_contains: _Optional[str] = ..., key_hint: _Optional[str] = ..., created_by: _Optional[str] = ..., expires_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[bool] = ..., rotating: _Optional[bool] = ...) -> None: ...
+
+class RevokeTokensRequest(_message.Message):
+    __slots__ = ("filter", "force", "up_to_revision", "reason")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    UP_TO_REVISION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    filter: TokenFilter
+    force: bool
+    up_to_revision: int
+    reason: str
+    def __init__(self, filter: _Optional[_Union[TokenFilter, _Mapping]] = ..., force: _Optional[bool] = ..., up_to_revision: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RevokeTokensResponse(_message.Message):
+    __slots__ = ("matched", "sample_ids", "up_to_revision", "revoked", "done")
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_IDS_FIELD_NUMBER: _ClassVar[int]
+    UP_TO_REVISION_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    matched: int
+    sample_ids: _containers.RepeatedScalarFieldContainer[str]
+    up_to_revision: int
+    revoked: int
+    done: bool
+    def __init__(self, matched: _Optional[int] = ..., sample_ids: _Optional[_Iterable[str]] = ..., up_to_revision: _Optional[int] = ..., revoked: _Optional[int] = ..., done: _Optional[bool] = ...) -> None: ...
+
 class FindByDigestRequest(_message.Message):
     __slots__ = ("digest",)
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -287,16 +431,18 @@ class ListAccountsResponse(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("account", "active_count", "expired_count", "revoked_count")
+    __slots__ = ("account", "active_count", "expired_count", "revoked_count", "state")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_COUNT_FIELD_NUMBER: _ClassVar[int]
     REVOKED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     account: str
     active_count: int
     expired_count: int
     revoked_count: int
-    def __init__(self, account: _Optional[str] = ..., active_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., revoked_count: _Optional[int] = ...) -> None: ...
+    state: _token_pb2.AccountState
+    def __init__(self, account: _Optional[str] = ..., active_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., revoked_count: _Optional[int] = ..., state: _Optional[_Union[_token_pb2.AccountState, str]] = ...) -> None: ...
 
 class AuthenticateRequest(_message.Message):
     __slots__ = ("key", "required_permissions", "livemode", "allowed_types", "cache_rules", "min_revision")
