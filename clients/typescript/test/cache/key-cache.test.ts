@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Facts } from "../../src/cache/facts.ts";
-import { type Answer, digestOf, KeyCache } from "../../src/cache/key-cache.ts";
+import type { Answer, Facts } from "../../src/cache/facts.ts";
+import { digestOf, KeyCache } from "../../src/cache/key-cache.ts";
 import type { Decision, Question } from "../../src/index.ts";
 
 const key = "sk_live_one";
