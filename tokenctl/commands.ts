@@ -9,6 +9,7 @@ import {
   type ChangeFilter,
   type CreatedToken,
   type NewToken,
+  type Token,
   type TokenFilter,
 } from "../clients/typescript/src/index.ts";
 import { keysIn } from "./keys.ts";
@@ -62,13 +63,13 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
 
   get: async ({ authority, given, isJson }) => await show(await authority.get(given.operand), isJson),
 
-  list: async ({ authority, given, isJson }) =>
-    await showAll(authority.eachToken(filterOf(given)), isJson, tokenColumns),
+  list: async (call) => await showTokens(call, filterOf(call.given)),
 
-  async expiring({ authority, given, isJson }) {
+  async expiring(call) {
+    const { given } = call;
     const expiresBefore = new Date(Date.now() + (given.read("within", distance) ?? 30 * dayMs));
     const filter = { states: ["active"], expiresBefore, ...said({ account: given.one("account") }) } as const;
-    await showAll(authority.eachToken(filter), isJson, tokenColumns);
+    await showTokens(call, filter);
   },
 
   accounts: async ({ authority, given, isJson }) =>
@@ -173,12 +174,27 @@ async function showKey(
     }
     throw error;
   });
+  if (key === "") {
+    throw new Refused("there is no key to show again: the token was revoked, or the key has ended");
+  }
   if (!isJson) {
     note(`${textOf({ ...token, revision })}\n\nThis is the key, shown this once:`);
   }
   await print(isJson ? JSON.stringify({ token, key, revision }) : key).catch((error: unknown) => {
     throw new Refused(`the key could not be written. ${hint}`, { cause: error });
   });
+}
+
+async function showTokens({ authority, isJson }: Call, filter: TokenFilter): Promise<void> {
+  const tokens = authority.eachToken(filter);
+  await showAll(isJson ? tokens : withHolds(tokens), isJson, tokenColumns);
+}
+
+/** With what stands against the token, its own or its account's, in one column. */
+async function* withHolds(tokens: AsyncIterable<Token>) {
+  for await (const token of tokens) {
+    yield { ...token, held: token.accountState === "active" ? token.held : `account ${token.accountState}` };
+  }
 }
 
 function filterOf(given: Given): TokenFilter {

@@ -22,6 +22,14 @@ export async function buildGrpcServer(): Promise<string> {
   return buildGoProgram(join(import.meta.dirname, "grpc-server"));
 }
 
+/** The path of the Go client's tests as a program, in this folder: they measure its cache. */
+export async function buildCacheFigures(folder: string): Promise<string> {
+  requireGo();
+  const program = join(folder, "go-cache-figures");
+  await run("go", ["test", "-c", "-o", program, "."], { cwd: join(root, "clients/go") });
+  return program;
+}
+
 function requireGo(): void {
   if (spawnSync("go", ["version"]).status !== 0) {
     throw new MissingError("Go is not installed");

@@ -1,4 +1,5 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import {
@@ -16,6 +17,8 @@ export type CallPlan =
   | { readonly kind: "authenticate" | "get" | "create" | "create_in_big_account"; readonly population: Population }
   /** Revokes tokens that are not revoked, each once, from the one numbered `first` on. */
   | { readonly kind: "revoke"; readonly population: Population; readonly first: number }
+  /** Revokes publishable tokens by filter, a thousand a call: those created since then, up to the revision. */
+  | { readonly kind: "revoke_tokens"; readonly createdFromMs: number; readonly upToRevision: number }
   /** Looks at 10 000 tokens in each call, and finds next to none. */
   | { readonly kind: "list_in_vain" };
 
@@ -47,6 +50,14 @@ export function callsOf(plan: CallPlan): Calls {
     case "revoke": {
       const tokens = unrevokedTokens(plan.population, plan.first);
       return withAnyAnswer(() => encode(TokenService.method.revoke, { id: tokens.next().value.id, reason: "bench" }));
+    }
+    case "revoke_tokens": {
+      const call = encode(TokenService.method.revokeTokens, {
+        // Their keys are not among those that are authenticated.
+        filter: { types: [TokenType.PUBLISHABLE], createdFrom: timestampFromMs(plan.createdFromMs) },
+        ...{ force: true, upToRevision: BigInt(plan.upToRevision), reason: "bench" },
+      });
+      return withAnyAnswer(() => call);
     }
     case "list_in_vain": {
       const call = encode(TokenService.method.list, { permission: rarePermission, types: [TokenType.RESTRICTED] });

@@ -9,12 +9,10 @@ import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { readAuthorityId } from "../../src/stores/sqlite/store-identity.ts";
 import { openMarker } from "../../src/stores/sqlite/writer/marker.ts";
 import { openRevocationLog } from "../../src/stores/sqlite/writer/revocation-log.ts";
-import { type Population, type SeededToken, seededToken } from "./seeded-token.ts";
+import { type Population, revokedAfterTokens, type SeededToken, seededToken } from "./seeded-token.ts";
 
 /** At each commit most pages of the unique indexes are written again: few commits are fast. */
 const tokensInTransaction = 1_000_000;
-/** A token is revoked when so many more have been created. */
-const revokedAfterTokens = 1000;
 const caller = "bench";
 
 /** What the limit of tokens of an account must be for the load to create more of them. */

@@ -71,6 +71,18 @@ export function seededToken(population: Population, index: number): SeededToken 
   };
 }
 
+/** A token is revoked when so many more have been created. */
+export const revokedAfterTokens = 1000;
+
+/** The revision that creates the token at this place, which comes after the revocations of tokens long before it. */
+export function revisionOf(population: Population, index: number): number {
+  let revision = index + 1;
+  for (let before = 0; before < index - 1 - revokedAfterTokens; before += 1) {
+    revision += seededToken(population, before).isRevoked ? 1 : 0;
+  }
+  return revision;
+}
+
 /** Any token, each as likely as the other. */
 export function randomToken(population: Population): SeededToken {
   return seededToken(population, Math.floor(Math.random() * population.tokens));

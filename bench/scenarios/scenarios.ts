@@ -1,6 +1,7 @@
 import type { Scenario } from "../runner/bench-context.ts";
 import { measureBefore } from "./before.ts";
 import { measureBeside } from "./beside.ts";
+import { measureBulk } from "./bulk.ts";
 import { measureCache } from "./cache.ts";
 import { measureChanges } from "./changes.ts";
 import { measureCheck } from "./check.ts";
@@ -40,6 +41,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   list: measureList,
   beside: measureBeside,
   changes: measureChanges,
+  bulk: measureBulk,
   profile: measureProfile,
 };
 

@@ -54,7 +54,8 @@ type generation struct {
 }
 
 // twoGenerations is a map bounded in bytes that forgets what was not asked for lately: what is found in the old half
-// moves to the young one; when the young half is full it becomes the old one, and what was left in the old half is gone.
+// moves to the young one; when the young half is full it becomes the old one, and what was left in the old half is
+// gone.
 type twoGenerations struct {
 	maxHalfBytes int
 	young, old   *generation
@@ -99,7 +100,8 @@ func (t *twoGenerations) findOld(of *digest, place uint32) (*generation, *record
 // set keeps what there is to a key. Nil when that is too much.
 func (t *twoGenerations) set(kept record, text string, given *grant) *record {
 	place := placeOf(&kept.digest)
-	t.remove(place)
+	delete(t.young.places, place)
+	delete(t.old.places, place)
 	bytes := recordBytes + placeBytes + len(text)
 	if t.young.bytes+bytes+t.young.costOf(given) > t.maxHalfBytes {
 		t.old, t.young = t.young, newGeneration()
@@ -112,9 +114,14 @@ func (t *twoGenerations) set(kept record, text string, given *grant) *record {
 	return t.young.add(place, kept, text, given)
 }
 
-func (t *twoGenerations) remove(place uint32) {
-	delete(t.young.places, place)
-	delete(t.old.places, place)
+// remove takes away what is kept of this key, and nothing of one whose digest begins alike.
+func (t *twoGenerations) remove(of *digest) {
+	place := placeOf(of)
+	for _, half := range [...]*generation{t.young, t.old} {
+		if found := half.at(place); found != nil && found.digest == *of {
+			delete(half.places, place)
+		}
+	}
 }
 
 // removeAccount walks through all.

@@ -412,6 +412,17 @@ func TestAFloodOfUnknownKeysPushesOutNoKeyOfAToken(t *testing.T) {
 	rig.expect("principal", oneKey)
 }
 
+func TestAnUnknownKeyPushesOutNoOtherWhoseDigestBeginsAlike(t *testing.T) {
+	rig := newCacheRig(t)
+	rig.keep(oneKey)
+	fill := rig.mustBegin(otherKey)
+	fill.digest = Digest(oneKey)
+	fill.digest[31]++
+	rig.end(fill, refusedAs(unknown), 10, time.Hour)
+	rig.forgetKey(fill.digest, 11)
+	rig.expect("principal", oneKey)
+}
+
 func TestWhatIsTooLongIsNotKept(t *testing.T) {
 	rig := newCacheRig(t)
 	known := principalOf(strings.Repeat("a", 256))

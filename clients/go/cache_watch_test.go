@@ -150,7 +150,8 @@ func sourceOf(t *testing.T, client *tokenauthority.Client, key string) tokenauth
 	return decision.Source
 }
 
-// startRemembering has a client that holds a lease as of revision 7, and decides about the keys "one" and "two" from memory.
+// startRemembering has a client that holds a lease as of revision 7, and decides about the keys "one" and "two" from
+// memory.
 func startRemembering(t *testing.T) (*scriptedAuthority, *scriptedWatch, *tokenauthority.Client, string) {
 	t.Helper()
 	authority, address := startScripted(t, freeAddress(t))

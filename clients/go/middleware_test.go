@@ -39,6 +39,34 @@ func TestTheMiddlewareAnswersAsForwardAuthenticationDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	revoked := ended.Key.Reveal()
+	rotated := mustCreate(t, client)
+	retired := rotated.Key.Reveal()
+	held := mustCreate(t, client)
+	heldAccount, closedAccount := mustCreate(t, client, ofAccount("acct_held")), mustCreate(t, client, ofAccount("acct_closed"))
+	for _, change := range []func() error{
+		func() error {
+			_, err := client.RotateKey(t.Context(), &tokenv1.RotateKeyRequest{Id: rotated.Token.GetId()})
+			return err
+		},
+		func() error {
+			subject := &tokenv1.SetHoldRequest_TokenId{TokenId: held.Token.GetId()}
+			_, err := client.SetHold(t.Context(), &tokenv1.SetHoldRequest{Subject: subject, Held: true})
+			return err
+		},
+		func() error {
+			subject := &tokenv1.SetHoldRequest_Account{Account: "acct_held"}
+			_, err := client.SetHold(t.Context(), &tokenv1.SetHoldRequest{Subject: subject, Held: true})
+			return err
+		},
+		func() error {
+			_, err := client.CloseAccount(t.Context(), "acct_closed", "")
+			return err
+		},
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	middleware := tokenauthority.RequireKey(client, tokenauthority.Question{
 		Permissions: []string{"charges:read"}, Mode: tokenauthority.Live,
 	})
@@ -77,6 +105,10 @@ func TestTheMiddlewareAnswersAsForwardAuthenticationDoes(t *testing.T) {
 		"far too long":             {"Authorization": {"Bearer " + good}, "X-Api-Key": {strings.Repeat("a,", 3000)}},
 		"unknown":                  bearer("sk_live_000000000000000000000000000000002UYg5A"),
 		"revoked":                  bearer(revoked),
+		"retired":                  bearer(retired),
+		"held":                     bearer(held.Key.Reveal()),
+		"of a held account":        bearer(heldAccount.Key.Reveal()),
+		"of a closed account":      bearer(closedAccount.Key.Reveal()),
 		"of the other mode":        bearer(testMode),
 		"of another type":          bearer(publishable),
 		"without the permission":   bearer(mayNothing),
@@ -93,6 +125,10 @@ func TestTheMiddlewareAnswersAsForwardAuthenticationDoes(t *testing.T) {
 			t.Errorf("%s: the authority answers %d", name, want.status)
 		}
 	}
+}
+
+func ofAccount(account string) func(*tokenv1.CreateRequest) {
+	return func(request *tokenv1.CreateRequest) { request.Account = account }
 }
 
 type answer struct {

@@ -54,6 +54,17 @@ export type Watcher = {
   release(): void;
 };
 
+/** How one who watches is, for people. */
+export type WatcherState = {
+  readonly identity: string;
+  /** `silent` has a lease and did not acknowledge in time; `waiting` has none; `gone` left its lease behind. */
+  readonly state: "holds a lease" | "silent" | "waiting" | "gone";
+  /** It knows every change up to here. */
+  readonly acknowledged: number;
+  /** By the wall clock. */
+  readonly heardAtMs: number;
+};
+
 /**
  * The watchers of one thread: what they were told, what they have acknowledged, and their leases. It has no timers and
  * reads no store: it is told of changes, and is asked.
@@ -77,6 +88,8 @@ export type Watchers = {
   reset(identity: string, reason: ResetReason): Watcher;
   /** When a lease ends next that is waited for, by the monotonic clock; null when none is. */
   nextEndMs(): number | null;
+  /** How they are: those that know least first, at most so many. */
+  states(limit: number): readonly WatcherState[];
   /** What there is to report, and whose leases have run out before they acknowledged, each told of once. */
   report(): { readonly report: HoldersReport | null; readonly wentSilent: readonly Holder[] };
 };
@@ -287,6 +300,18 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
     return firstMissing(state) !== null && !state.isSilent ? silentAtMs(state) : state.waitedOutAtMs;
   }
 
+  function describe(state: State): WatcherState {
+    const { identity, heardAtMs, isOpen, isSilent } = state;
+    const missing = firstMissing(state);
+    const withLease = isSilent ? "silent" : isOpen ? "holds a lease" : "gone";
+    return {
+      identity,
+      state: holdsLease(state) ? withLease : "waiting",
+      acknowledged: missing === null ? applied : missing - 1,
+      heardAtMs,
+    };
+  }
+
   return {
     size: () => states.size,
     applied: () => applied,
@@ -355,6 +380,13 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
         soonest = endMs === null ? soonest : Math.min(soonest ?? endMs, endMs);
       }
       return soonest;
+    },
+
+    states(limit) {
+      return [...states]
+        .map((state) => describe(state))
+        .toSorted((a, b) => a.acknowledged - b.acknowledged)
+        .slice(0, limit);
     },
 
     report() {

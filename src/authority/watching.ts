@@ -1,7 +1,7 @@
 import { fieldInvalid, undecided } from "./errors.ts";
 import type { Freshness, Holder, HoldersReport, Mark } from "./freshness.ts";
 import type { ReportedUse, ReportedUses } from "./reported-uses.ts";
-import { createWatchers, type WatchEvent, type Watcher } from "./watchers.ts";
+import { createWatchers, type WatchEvent, type Watcher, type WatcherState } from "./watchers.ts";
 
 /** What one who watches asks and tells. */
 export type WatchRequest = {
@@ -30,7 +30,7 @@ export type Watching = {
   readings(): WatchReadings;
 };
 
-/** Counts since the start, but for `open` and `holders`. */
+/** Counts since the start, but for `open`, `holders` and `states`. */
 export type WatchReadings = {
   readonly open: number;
   /** Who hold a lease, but for those that are silent. */
@@ -39,6 +39,8 @@ export type WatchReadings = {
   readonly resets: number;
   /** Who did not acknowledge in time, by identity. At most 100 identities. */
   readonly silent: ReadonlyMap<string, number>;
+  /** Those that know least first. At most 100. */
+  readonly states: readonly WatcherState[];
 };
 
 export type WatchingOptions = {
@@ -56,6 +58,7 @@ const maxLeases = 10_000;
 /** Who is further behind forgets everything: that is cheaper than to tell. */
 const maxBehind = 10_000;
 const maxSilentIdentities = 100;
+const maxStates = 100;
 const hashBytes = 32;
 
 type Stream = { watcher: Watcher | null; lastSequence: number; failure: unknown; readonly wake: () => void };
@@ -252,7 +255,14 @@ export function createWatching(options: WatchingOptions): Watching {
 
   return {
     watch,
-    readings: () => ({ open: streams.size, holders: told?.holders ?? 0, leasesGranted, resets, silent }),
+    readings: () => ({
+      open: streams.size,
+      holders: told?.holders ?? 0,
+      leasesGranted,
+      resets,
+      silent,
+      states: watchers.states(maxStates),
+    }),
   };
 }
 

@@ -256,3 +256,26 @@ describe("who falls behind", () => {
     expect([tell(other), tell(late)]).toEqual([["forget 11"], ["forget 10", "forget 11"]]);
   });
 });
+
+it("tells people who watches, what each knows, and how it is", () => {
+  const watchers = openWatchers();
+  const a = watchers.resume("a", 0);
+  const b = watchers.resume("b", 0);
+  watchers.resume("c", 0);
+  a.grant(1, leaseMs);
+  b.grant(1, leaseMs);
+  watchers.revoke(1);
+  expect(tell(b)).toEqual(["lease 0", "forget 1"]);
+  b.acknowledge(1);
+  b.leave();
+  const short = () => watchers.states(10).map(({ identity, state, acknowledged }) => [identity, state, acknowledged]);
+  expect(short()).toEqual([
+    ["a", "holds a lease", 0],
+    ["c", "waiting", 0],
+    ["b", "gone", 1],
+  ]);
+  watchers.clock.nowMs += leaseMs;
+  watchers.silent();
+  expect(short()[0]).toEqual(["a", "silent", 0]);
+  expect(watchers.states(1)).toHaveLength(1);
+});

@@ -123,7 +123,12 @@ describe("management calls in lanes, beside the general way", () => {
       ...message,
       key: message?.key.slice(0, 8),
       revision: 0n,
-      token: { ...message?.token, id: "", keyHint: "" },
+      token: {
+        ...message?.token,
+        id: "",
+        keyHint: "",
+        keys: message?.token?.keys.map((one) => ({ ...one, hint: "" })),
+      },
     });
     expect(asKnown(lane)).toEqual(asKnown(general));
     expect(lane?.token?.name).toBe("Zoë's till");

@@ -30,6 +30,8 @@ const allowed: Readonly<Record<string, readonly Identity[]>> = {
   "casapay.token.v1.TokenService/List": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/Revoke": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/RevokeTokens": ["dashboard", "operator"],
+  "casapay.token.v1.TokenService/RotateKey": ["service", "dashboard", "operator"],
+  "casapay.token.v1.TokenService/EndRotation": ["service", "dashboard", "operator"],
   "casapay.token.v1.TokenService/SetHold": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/CloseAccount": ["dashboard", "operator"],
   "casapay.token.v1.TokenService/FindByDigest": ["dashboard", "operator"],

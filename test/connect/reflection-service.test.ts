@@ -101,6 +101,8 @@ describe.each([
       ["List", 2],
       ["Revoke", 2],
       ["RevokeTokens", 2],
+      ["RotateKey", 0],
+      ["EndRotation", 2],
       ["SetHold", 2],
       ["CloseAccount", 2],
       ["FindByDigest", 2],

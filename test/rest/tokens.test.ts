@@ -19,6 +19,7 @@ const attributes = [
   "status",
   "revoked_at",
   "key_hint",
+  "previous_key",
   "held",
 ];
 
@@ -50,6 +51,7 @@ describe("a merchant", () => {
       status: "active",
       revoked_at: null,
       key_hint: json.key.slice(-4),
+      previous_key: null,
       held: false,
     });
     expect(Object.keys(json).slice(0, 6)).toEqual(["id", "object", "name", "type", "key", "key_prefix"]);

@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, type TestContext } from "vitest";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
+import { killedInRotation, statesOfRotation } from "./killed-in-rotation.ts";
+import { injectFault } from "./store-process.ts";
 import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
 
 /** Skips the test, and says why, where this machine does not let us break a disk. */
@@ -12,20 +14,12 @@ function needs(context: TestContext, command: string, ...parameters: readonly st
   context.skip(status !== 0, `needs a working ${command}: ${error?.message ?? `it ended with ${status}`}`);
 }
 
-/** Lets system calls of a running process fail from now on, those on one file where one is named. */
-async function inject(pid: number, fault: string, file: string | null = null): Promise<ChildProcess> {
-  const calls = fault.split(":", 1)[0] ?? "";
-  const onFile = file === null ? [] : ["-P", file];
-  const faults = ["-e", `trace=${calls}`, "-e", `inject=${fault}`];
-  const strace = spawn("strace", ["-f", "-p", String(pid), ...onFile, ...faults]);
+/** Lets system calls of a running process fail until the test ends. */
+async function inject(...parameters: Parameters<typeof injectFault>): Promise<ChildProcess> {
+  const strace = await injectFault(...parameters);
   onTestFinished(() => {
     strace.kill("SIGKILL");
   });
-  let said = "";
-  while (!/attached/.test(said)) {
-    const [data] = await once(strace.stderr, "data");
-    said += data;
-  }
   return strace;
 }
 
@@ -83,6 +77,20 @@ it("a process that is killed at any write or flush of a hold leaves the account 
   }
   expect([...new Set(states)]).toEqual(["active", "held", "answered"]);
 }, 120_000);
+
+// Every third write: suite:crash kills at each call of each kind.
+it("a process that is killed while it writes a rotation leaves the old key alone or both keys, and of its end likewise", {
+  timeout: 120_000,
+}, async (context) => {
+  needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
+  for (const order of ["rotate", "endRotation"] as const) {
+    const states: unknown[] = [];
+    for (let when = 1; states.at(-1) !== "answered"; when += 3) {
+      states.push(await killedInRotation(temporaryDataDirectory(), order, "pwrite64", when));
+    }
+    expect(states[0]).toBe(statesOfRotation[order][0]);
+  }
+});
 
 it("answers undecided and ends with an error when the revocation log cannot be flushed", async (context) => {
   needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, it, type TestContext } from "vitest";
 import { StartError } from "../../src/machine/start-error.ts";
 import { aNewToken, at } from "../support/token-store/builders.ts";
-import { childFile, openStore, temporaryDataDirectory } from "./store-rig.ts";
+import { childFile } from "./store-process.ts";
+import { openStore, temporaryDataDirectory } from "./store-rig.ts";
 
 /** What a process with a store says when it cannot start, under another command. */
 function refusalUnder(context: TestContext, directory: string, ...wrapper: readonly string[]): string {

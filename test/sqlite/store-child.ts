@@ -90,6 +90,17 @@ async function follow(order: Record<string, unknown>): Promise<object> {
       const outcome = await store.setHold({ account: "acct_1" }, true, "", context);
       return { kind: outcome?.kind };
     }
+    case "rotate":
+    case "endRotation": {
+      const context = { caller: "me", atMs: Date.now(), bearerKey: null };
+      const key = { digest: randomBytes(32), keyHint: "Zz10" };
+      const request = { id: "1", bodyDigest: randomBytes(32), sealedKey: randomBytes(60) };
+      const outcome =
+        order.do === "rotate"
+          ? await store.rotateKey(String(order.id), key, 3_600_000, request, context)
+          : await store.endRotation(String(order.id), { kind: "cut" }, context);
+      return { kind: outcome?.kind };
+    }
     case "fillDisk":
       fillDisk(junk);
       return {};

@@ -1,10 +1,6 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { onTestFinished } from "vitest";
 import type { Log } from "../../src/machine/log.ts";
@@ -13,6 +9,7 @@ import {
   type SqliteTokenStore,
   type SqliteTokenStoreOptions,
 } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
+import { type StoreProcess, startStoreProcess } from "./store-process.ts";
 
 export const quietLog: Log = { info() {}, warn() {}, error() {} };
 
@@ -54,54 +51,9 @@ export function editByHand(file: string, ...statements: readonly string[]): void
   db.close();
 }
 
-/** A process with a store, which store-child.ts says more about. */
-export type StoreChild = {
-  readonly process: ChildProcessWithoutNullStreams;
-  readonly pid: number;
-  /** Sends an order and returns the answer to it. */
-  ask(order: object): Promise<Record<string, unknown>>;
-  /** The next line it says that answers nothing. */
-  next(): Promise<Record<string, unknown>>;
-  readonly exit: Promise<number | null>;
-};
-
-export const childFile = fileURLToPath(new URL("./store-child.ts", import.meta.url));
-
-/** Starts the process, under another command if one is given, and waits until its store is open. */
-export async function startStoreChild(
-  directory: string,
-  wrap: (command: readonly string[]) => readonly string[] = (command) => command,
-): Promise<StoreChild> {
-  const [command = "", ...parameters] = wrap([process.execPath, childFile, directory]);
-  const child = spawn(command, parameters);
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  let complaints = "";
-  child.stderr.on("data", (data) => {
-    complaints += data;
-  });
-  const exit = once(child, "exit").then(([code]) => code as number | null);
-  onTestFinished(async () => {
-    child.kill("SIGKILL");
-    await exit;
-  });
-
-  async function next(): Promise<Record<string, unknown>> {
-    const line = await lines.next();
-    if (line.done) {
-      throw new Error(`the process ended: ${complaints}`);
-    }
-    return JSON.parse(line.value);
-  }
-
-  const opened = await next();
-  return {
-    process: child,
-    pid: Number(opened.pid),
-    async ask(order) {
-      child.stdin.write(`${JSON.stringify(order)}\n`);
-      return next();
-    },
-    next,
-    exit,
-  };
+/** Starts a process with a store, under another command if one is given. It ends with the test. */
+export async function startStoreChild(...parameters: Parameters<typeof startStoreProcess>): Promise<StoreProcess> {
+  const child = await startStoreProcess(...parameters);
+  onTestFinished(() => child[Symbol.asyncDispose]());
+  return child;
 }

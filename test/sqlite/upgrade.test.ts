@@ -17,7 +17,8 @@ import {
   sealedKeyIn,
 } from "../support/token-store/builders.ts";
 import { aLife, makeOldDirectory, type OldLife } from "./old-database.ts";
-import { childFile, editByHand, openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
+import { childFile } from "./store-process.ts";
+import { editByHand, openStore, quietLog, temporaryDataDirectory } from "./store-rig.ts";
 
 /** One of each kind: with a use, a sealed key, an end; revoked with a reason and without. */
 function livesOfEveryKind(): readonly OldLife[] {

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempDisposableSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Page } from "playwright-core";
+import { connect } from "../../clients/typescript/src/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { createAuthority, type TestCertificate } from "../support/certificates.ts";
 import { launchChromium, openContext, seriousFaults } from "./console/browser.ts";
@@ -401,6 +402,203 @@ await report.step("the journal by who did it, account, change and day, with name
   await go("journal?account=acct_kesh&action=create");
   assert.equal(await rows.count(), 1);
 });
+/** Why the key is refused, or null. */
+async function refusalOf(key: string): Promise<string | null> {
+  const { refusal } = await rpc<{ refusal?: { reason: string } }>("Authenticate", { key });
+  return refusal === undefined ? null : refusal.reason.replace("REFUSAL_REASON_", "");
+}
+
+await report.step(
+  "an operator's day: a leaked key is found, its token rotated, the old key watched and cut",
+  async () => {
+    const { token, key } = await issue("Shop backend", { account: "acct_day" });
+    assert.equal(await refusalOf(key), null);
+    await go("");
+    await paste(key);
+    await page.getByRole("heading", { level: 1, name: "Shop backend" }).waitFor();
+    const keys = page.getByRole("region", { name: "Keys" });
+    await page.getByRole("button", { name: "Rotate…" }).click();
+    const question = page.getByRole("dialog", { name: "Rotate the key of “Shop backend”?" });
+    await question.getByLabel("The old key lives on for").selectOption("1 hour");
+    assert.deepEqual(await seriousFaults(page), []);
+    await shoot(page, "light", "rotate");
+    await question.getByRole("button", { name: "Issue a new key" }).click();
+    const shown = page.getByRole("dialog", { name: "The key of “Shop backend”" });
+    const newKey = (await shown.getByLabel("The new key").textContent()) ?? "";
+    assert.match(newKey, /^rk_live_[0-9A-Za-z]{38}$/);
+    assert.notEqual(newKey, key);
+    await shown.getByRole("button", { name: "Copy the key" }).click();
+    await shown.getByRole("button", { name: "Done" }).click();
+    await keys.getByText(/in 5\d minutes|in 1 hour/).waitFor();
+    assert.ok(!(await page.content()).includes(newKey));
+    assert.deepEqual([await refusalOf(key), await refusalOf(newKey)], [null, null]);
+    // Written behind.
+    for (const until = Date.now() + 15_000; ; ) {
+      await page.reload();
+      await settled();
+      const cells = await keys.locator("tbody tr").last().locator("td").allTextContents();
+      if (cells.at(-1) !== "never") {
+        break;
+      }
+      assert.ok(Date.now() < until, "the last use of the old key is not shown");
+    }
+    await shoot(page, "light", "rotation");
+    await page.getByRole("button", { name: "Move its end…" }).click();
+    const move = page.getByRole("dialog", { name: "Move the end of the old key of “Shop backend”" });
+    await move.getByLabel("Ends (UTC)").fill(new Date(Date.now() + 3 * dayMs).toISOString().slice(0, 16));
+    await move.getByRole("button", { name: "Move the end" }).click();
+    await keys.getByText(/in [23] days/).waitFor();
+    await page.getByRole("button", { name: "End the old key now…" }).click();
+    const cut = page.getByRole("dialog", { name: "End the old key of “Shop backend” now?" });
+    await cut.getByLabel("To confirm, type the last 4 characters of the old key").fill("zzzz");
+    await cut.getByRole("button", { name: "End the old key" }).click();
+    await cut.getByText("These are not the last 4 characters").waitFor();
+    assert.equal(await refusalOf(key), null);
+    await cut.getByLabel("To confirm, type the last 4 characters of the old key").fill(key.slice(-4));
+    await cut.getByRole("button", { name: "End the old key" }).click();
+    await keys.getByText("retired").waitFor();
+    assert.deepEqual([await refusalOf(key), await refusalOf(newKey)], ["KEY_RETIRED", null]);
+    const life = page.getByRole("region", { name: "Life" });
+    await life.getByText("key ended").first().waitFor();
+    assert.deepEqual(await life.locator("tbody .badge").allTextContents(), [
+      "key ended",
+      "key ended",
+      "rotated",
+      "created",
+    ]);
+    assert.equal((await rpc<{ token: { id: string } }>("Get", { id: token.id })).token.id, token.id);
+  },
+);
+await report.step("a rotation is cancelled: the new key ends, and the old one goes on", async () => {
+  const { token, key } = await issue("Cancelled", { account: "acct_day" });
+  const { key: newKey } = await rpc<Made>("RotateKey", { id: token.id, overlap: "3600s" });
+  await go(`tokens/${token.id}`);
+  await page.getByRole("button", { name: "Cancel the rotation…" }).click();
+  const dialog = page.getByRole("dialog", { name: "Cancel the rotation of “Cancelled”?" });
+  await dialog.getByLabel("To confirm, type the last 4 characters of the new key").fill(newKey.slice(-4));
+  await dialog.getByRole("button", { name: "Cancel the rotation" }).click();
+  await page.getByRole("button", { name: "Rotate…" }).waitFor();
+  assert.deepEqual([await refusalOf(key), await refusalOf(newKey)], [null, "KEY_RETIRED"]);
+});
+await report.step("a key of a rotation is gone when the page is left", async () => {
+  const { token } = await issue("Left in a rotation", { account: "acct_day" });
+  for (const leave of [() => page.evaluate("location.hash = '#/accounts'"), () => page.goBack()]) {
+    await go("tokens?account=acct_day");
+    await page.getByRole("link", { name: "Left in a rotation" }).click();
+    await page.getByRole("button", { name: /^Rotate/ }).click();
+    await page.getByRole("button", { name: "Issue a new key" }).click();
+    await page.getByLabel("The new key").waitFor();
+    await leave();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    assert.doesNotMatch(await page.content(), /rk_live_[0-9A-Za-z]{38}/);
+  }
+  await rpc("Revoke", { id: token.id });
+});
+await report.step("a token is held, looked at, and released", async () => {
+  const { token, key } = await issue("Held alone", { account: "acct_day" });
+  await go(`tokens/${token.id}`);
+  await page.getByRole("button", { name: "Hold…" }).click();
+  const hold = page.getByRole("dialog", { name: "Hold “Held alone”?" });
+  await hold.getByLabel("Reason").fill("strange traffic");
+  await hold.getByRole("button", { name: "Hold “Held alone”" }).click();
+  await page.getByRole("button", { name: "Release…" }).waitFor();
+  assert.equal(await refusalOf(key), "TOKEN_HELD");
+  await page.getByText("“strange traffic”").waitFor();
+  await go("tokens?held=yes");
+  assert.deepEqual(await listed(), ["Held alone"]);
+  await go(`tokens/${token.id}`);
+  await page.getByRole("button", { name: "Release…" }).click();
+  await page.getByRole("button", { name: "Release “Held alone”" }).click();
+  await page.getByRole("button", { name: "Hold…" }).waitFor();
+  assert.equal(await refusalOf(key), null);
+});
+await report.step("a fraudulent account is held, looked at, released; another is closed", async () => {
+  const { key } = await issue("Shop", { account: "acct_fraud" });
+  await go("tokens?account=acct_fraud");
+  const account = page.getByRole("region", { name: "Account", exact: true });
+  await account.getByRole("button", { name: "Hold…" }).click();
+  const hold = page.getByRole("dialog", { name: "Hold account acct_fraud?" });
+  await hold.getByLabel("Reason").fill("chargebacks");
+  assert.deepEqual(await seriousFaults(page), []);
+  await hold.getByRole("button", { name: "Hold account acct_fraud" }).click();
+  await account.getByText("held").waitFor();
+  assert.equal(await refusalOf(key), "ACCOUNT_HELD");
+  await shoot(page, "light", "held-account");
+  await go("accounts?prefix=acct_fraud");
+  await page.getByRole("row").filter({ hasText: "acct_fraud" }).getByText("held").waitFor();
+  await go("tokens?account=acct_fraud");
+  await account.getByRole("button", { name: "Release…" }).click();
+  await page.getByRole("button", { name: "Release account acct_fraud" }).click();
+  await account.getByText("open").waitFor();
+  assert.equal(await refusalOf(key), null);
+
+  const { key: other } = await issue("Shop", { account: "acct_gone" });
+  await go("tokens?account=acct_gone");
+  await account.getByRole("button", { name: "Close…" }).click();
+  const close = page.getByRole("dialog", { name: "Close account acct_gone?" });
+  await close.getByLabel("To confirm, type the account's name").fill("acct_gon");
+  await close.getByRole("button", { name: "Close account acct_gone" }).click();
+  await close.getByText("This is not acct_gone.").waitFor();
+  assert.equal(await refusalOf(other), null);
+  await close.getByLabel("To confirm, type the account's name").fill("acct_gone");
+  await close.getByRole("button", { name: "Close account acct_gone" }).click();
+  await account.getByText("It stays so.").waitFor();
+  assert.equal(await refusalOf(other), "ACCOUNT_CLOSED");
+});
+await report.step("saved searches find what expires soon, what is not used, and rotations under way", async () => {
+  const inDays = (days: number) => new Date(Date.now() + days * dayMs).toISOString();
+  await issue("Ends soon", { account: "acct_saved", expireTime: inDays(10) });
+  await issue("Ends late", { account: "acct_saved", expireTime: inDays(60) });
+  const { token } = await issue("Turning", { account: "acct_saved" });
+  await rpc("RotateKey", { id: token.id, overlap: "3600s" });
+  for (const [name, names] of [
+    ["Expire within 30 days", ["Ends soon", "For a week"]],
+    ["Not used for 90 days", []],
+    ["Rotations under way", ["Turning"]],
+  ] as const) {
+    await go("tokens");
+    await page.getByRole("navigation", { name: "Saved searches" }).getByRole("link", { name }).click();
+    await page.locator("#results:focus").waitFor();
+    assert.deepEqual(await listed(), names, name);
+  }
+});
+await report.step("tokens are revoked by filter, after a dry run that is shown before", async () => {
+  const made = [await issue("Leaked 1", { account: "acct_many" }), await issue("Leaked 2", { account: "acct_many" })];
+  await go("tokens?account=acct_many");
+  await page.getByRole("link", { name: "Revoke these tokens: dry run…" }).click();
+  await page.getByText("2 tokens would be revoked.").waitFor();
+  await page.getByText("Which they are").click();
+  await page.getByRole("link", { name: made[0]?.token.id ?? "" }).waitFor();
+  assert.deepEqual(await seriousFaults(page), []);
+  await shoot(page, "light", "revoke-by-filter");
+  const later = await issue("Made since", { account: "acct_many" });
+  await page.getByRole("button", { name: "Revoke 2 tokens…" }).click();
+  const dialog = page.getByRole("dialog", { name: "Revoke 2 tokens?" });
+  await dialog.getByLabel("Reason").fill("a repository was public");
+  await dialog.getByRole("button", { name: "Revoke 2 tokens" }).click();
+  await dialog.getByText("The dry run counted 2.").waitFor();
+  await dialog.getByLabel("To confirm, type how many were counted").fill("2");
+  await dialog.getByRole("button", { name: "Revoke 2 tokens" }).click();
+  await page.getByText("2 revoked.").waitFor();
+  assert.deepEqual(await Promise.all(made.map(({ key }) => refusalOf(key))), ["TOKEN_REVOKED", "TOKEN_REVOKED"]);
+  assert.equal(await refusalOf(later.key), null);
+  // What is new since the first dry run is counted by the next one.
+  await page.getByText("1 token would be revoked.").waitFor();
+});
+await report.step("the journal tells of accounts and rotations too", async () => {
+  for (const [action, first] of [
+    ["hold", /held.*the account“chargebacks”.*acct_fraud/],
+    ["close", /closed.*the account.*acct_gone/],
+    ["rotate key", /rotated.*Turning/],
+  ] as const) {
+    await go("journal");
+    await page.locator("#filter-action").selectOption(action);
+    await page.getByRole("button", { name: "Filter" }).click();
+    await page.waitForURL("**/#/journal?action=*");
+    await settled();
+    assert.match((await page.locator("table.changes tbody tr").first().textContent()) ?? "", first);
+  }
+});
 await report.step(`${crowded} tokens in an account: a page at a time, there and back`, async () => {
   let next = 0;
   const create = async () => {
@@ -462,6 +660,25 @@ await report.step("which server this is, how it is, and from where on it creates
   const text = (await page.getByRole("region", { name: "This server" }).textContent()) ?? "";
   for (const part of [hostname(), server.address, "serving", packageJson.version, " free", "no tokens are created"]) {
     assert.ok(text.includes(part), `${part} is not in ${text}`);
+  }
+});
+await report.step("a gateway that decides from memory is shown, with what it knows", async () => {
+  const gateway = connect(server.address, { security: "plaintext", cache: { maxMiB: 1 } });
+  try {
+    await gateway.authenticate(till.key);
+    await go("");
+    const caches = page.getByRole("region", { name: "This server" }).locator("dl > div", { hasText: "Caches" });
+    for (const until = Date.now() + 15_000; ; ) {
+      await page.reload();
+      await settled();
+      if (/1 gateway watches\..*holds a lease.*knows everything up to \d+/.test((await caches.textContent()) ?? "")) {
+        break;
+      }
+      assert.ok(Date.now() < until, "the gateway is not shown");
+    }
+    await shoot(page, "light", "caches");
+  } finally {
+    gateway.close();
   }
 });
 await report.step("axe finds nothing serious, light and dark, on every page and when revoking", async () => {
@@ -690,6 +907,11 @@ async function shoot(on: Page, look: string, where: string): Promise<void> {
     "phone-overview",
     "phone-tokens",
     "phone-journal",
+    "light-rotate",
+    "light-rotation",
+    "light-held-account",
+    "light-revoke-by-filter",
+    "light-caches",
   );
   if (takesScreenshots && wanted.includes(`${look}-${name}`)) {
     mkdirSync(images, { recursive: true });

@@ -1,5 +1,5 @@
 // Kills the server with kill -9 at random moments, load running, and holds it to what it had answered. One data
-// directory lives through all rounds.
+// directory lives through all rounds. Then it kills a store at every system call of a rotation and of its end.
 //
 //   npm run suite:crash -- [--rounds 200] [--seed N] [--planted-bug]
 //
@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { killAtEveryCall } from "./crash/every-call.ts";
 import { createLedger, type Ledger } from "./crash/ledger.ts";
 import { runLoad } from "./crash/load.ts";
 import { plantBug } from "./crash/planted-bug.ts";
@@ -56,6 +57,13 @@ while (round < rounds && !isDecided()) {
   await runRound(round);
   if (round % 10 === 0) {
     console.log(`round ${round}: ${ledger.summary()}`);
+  }
+}
+if (!isPlanted) {
+  const { fault, kills } = await killAtEveryCall(scratch.path);
+  console.log(`killed at each of ${kills} system calls of a rotation and of its end`);
+  if (fault !== null) {
+    ledger.fault("after a restart", fault);
   }
 }
 await finish();

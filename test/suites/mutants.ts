@@ -15,6 +15,8 @@ import { createReport } from "./support/report.ts";
 import { runProgram } from "./support/run-program.ts";
 
 const timeoutMs = 15 * 60_000;
+/** So many bugs are looked for at once, each in a copy of its own. */
+const lanes = 2;
 
 type TestRun = { readonly passed: number; readonly failed: readonly string[]; readonly output: string };
 
@@ -38,33 +40,42 @@ report.close();
 
 async function plantAll(bugs: readonly PlantedBug[]): Promise<void> {
   // A test may read any file of the project.
-  const copy = plantedCopy(join(scratch.path, "copy"), []);
+  const copies = Array.from({ length: lanes }, (_, lane) => plantedCopy(join(scratch.path, `copy-${lane}`), []));
   await report.step("as it stands, every test that a planted bug must turn red is green", async () => {
     const tests = [...new Set(bugs.flatMap((bug) => bug.tests))];
     // What is red here only while the machine is busy elsewhere may try again: the tests themselves are judged by
     // `npm test`.
-    const { passed, failed, output } = await runTests(copy, tests, ["--retry=2"]);
+    const { passed, failed, output } = await runTests(copies[0] ?? "", tests, ["--maxWorkers=2", "--retry=2"]);
     assert.ok(passed > 0 && failed.length === 0, `${failed.join("\n")}\n${output}`);
   });
-  for (const { name, tests, ...edit } of bugs) {
-    await report.step(`${name} (${edit.file})`, async () => {
-      const takeBack = plant(copy, edit);
-      // What does not come within seconds does not come: most of these tests wait for something that the bug keeps
-      // away.
-      const { failed, output } = await runTests(copy, tests, ["--testTimeout=15000", "--expect.poll.timeout=5000"]);
-      takeBack();
-      assert.ok(failed.length > 0, `no test saw it:\n${output}`);
-      console.log(`     seen by: ${failed[0]}`);
-    });
-  }
+  const waiting = bugs.values();
+  await Promise.all(
+    copies.map(async (copy) => {
+      for (const bug of waiting) {
+        await plantOne(copy, bug);
+      }
+    }),
+  );
+}
+
+async function plantOne(copy: string, { name, tests, ...edit }: PlantedBug): Promise<void> {
+  await report.step(`${name} (${edit.file})`, async () => {
+    const takeBack = plant(copy, edit);
+    // What does not come within seconds does not come: most of these tests wait for something that the bug keeps away.
+    const flags = ["--maxWorkers=1", "--testTimeout=15000", "--expect.poll.timeout=5000"];
+    const { failed, output } = await runTests(copy, tests, flags);
+    takeBack();
+    assert.ok(failed.length > 0, `no test saw it:\n${output}`);
+    console.log(`     seen by: ${failed[0]}`);
+  });
 }
 
 /** Until one fails. A test file that cannot be loaded is no test that failed. */
-async function runTests(copy: string, tests: readonly string[], more: readonly string[] = []): Promise<TestRun> {
-  const results = join(scratch.path, "results.json");
+async function runTests(copy: string, tests: readonly string[], more: readonly string[]): Promise<TestRun> {
+  const results = join(copy, ".results.json");
   writeFileSync(results, "");
   const vitest = join(copy, "node_modules/vitest/vitest.mjs");
-  const flags = ["run", "--bail=1", "--maxWorkers=2", "--reporter=json", `--outputFile=${results}`, ...more];
+  const flags = ["run", "--bail=1", "--reporter=json", `--outputFile=${results}`, ...more];
   const { stdout, stderr } = await runProgram(process.execPath, [vitest, ...flags, ...tests], { timeoutMs, cwd: copy });
   const text = readFileSync(results, "utf8");
   const { numPassedTests = 0, testResults = [] } = text === "" ? {} : JSON.parse(text);

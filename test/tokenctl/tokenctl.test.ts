@@ -68,6 +68,9 @@ describe("tokenctl", () => {
     const id = ["--request-id", "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52"];
     const first = await create("acct_again", ...id);
     expect(await create("acct_again", ...id)).toEqual(first);
+    await tokenctl("revoke", first.token.id);
+    const again = await tokenctl("create", "--account", "acct_again", "--name", "Till", "--type", "secret", ...id);
+    expect(again).toMatchObject({ exitCode: 1, stdout: "", stderr: expect.stringContaining("no key to show again") });
   });
 
   it("says whose the keys on standard input are, and sends their digests alone", async () => {
@@ -204,6 +207,7 @@ describe("tokenctl", () => {
     const held = await json("hold", "--account", "acct_hold");
     expect(held).toMatchObject([{ account: "acct_hold", state: "held", activeCount: 1 }]);
     expect(await json("list", "--account", "acct_hold", "--held", "yes")).toMatchObject([{ accountState: "held" }]);
+    expect((await tokenctl("list", "--account", "acct_hold")).stdout).toMatch(/ active +account held /);
     expect((await tokenctl("accounts", "acct_hold")).stdout).toMatch(/^ACCOUNT +STATE .*\nacct_hold +held /);
     expect(await json("release", token.id)).toMatchObject([{ held: false }]);
     expect(await json("release", "--account", "acct_hold")).toMatchObject([{ state: "active" }]);

@@ -140,6 +140,14 @@ async def test_answers_every_refusal_as_the_authority_itself_does(
     good = await _key(client)
     revoked = await client.create("acct_1", "Old", TokenType.SECRET)
     await client.revoke(revoked.token.id)
+    retired = await client.create("acct_1", "Rotated", TokenType.SECRET)
+    await client.rotate_key(retired.token.id)
+    held = await client.create("acct_1", "Held", TokenType.SECRET)
+    await client.set_hold(True, token_id=held.token.id)
+    of_held = await client.create("acct_held", "Till", TokenType.SECRET)
+    await client.set_hold(True, account="acct_held")
+    of_closed = await client.create("acct_closed", "Till", TokenType.SECRET)
+    await client.close_account("acct_closed")
     invalid = f'{BEARER}, error="invalid_token"'
     for headers, status, code, challenge in (
         ([], 401, "key_missing", BEARER),
@@ -147,6 +155,10 @@ async def test_answers_every_refusal_as_the_authority_itself_does(
         ([("authorization", "Bearer nonsense")], 401, "key_malformed", invalid),
         ([("authorization", "Bearer schl\xfcssel")], 401, "key_missing", BEARER),
         ([("authorization", f"Bearer {revoked.key}")], 401, "token_revoked", invalid),
+        ([("x-api-key", str(retired.key))], 401, "key_retired", invalid),
+        ([("x-api-key", str(held.key))], 403, "token_held", None),
+        ([("x-api-key", str(of_held.key))], 403, "account_held", None),
+        ([("x-api-key", str(of_closed.key))], 401, "account_closed", invalid),
         ([("x-api-key", await _key(client, livemode=True))], 403, "livemode_mismatch", None),
         ([("x-api-key", await _key(client, TokenType.PUBLISHABLE))], 403, "type_not_allowed", None),
         (

@@ -15,6 +15,7 @@ from both_clients import KINDS, connect
 from conftest import Authority, StartAuthority
 
 from casapay_token_authority import (
+    AccountState,
     AuthorityError,
     ChangeAction,
     ChangeFilter,
@@ -22,6 +23,7 @@ from casapay_token_authority import (
     Question,
     Refusal,
     RefusalReason,
+    RotationEnd,
     Settings,
     TokenFilter,
     TokenState,
@@ -182,6 +184,42 @@ async def test_follows_the_journal(client: Any) -> None:
     rest = await client.list_changes(ChangeFilter(oldest_first=True, after_revision=first.reached_revision))
     assert [(change.reason, change.facts) for change in rest.items] == [("lost", '{"reason":"lost"}')]
     assert (first.reached_revision, rest.reached_revision) == (1, 2)
+
+
+async def test_rotates_holds_closes_and_revokes_by_filter(client: Any) -> None:
+    created = await _create(client)
+    token_id = created.token.id
+    request_id = str(uuid.uuid4())
+    rotated = await client.rotate_key(token_id, timedelta(hours=1), request_id=request_id)
+    assert await client.rotate_key(token_id, timedelta(hours=1), request_id=request_id) == rotated
+    assert rotated.key not in repr(rotated)
+    new, old = rotated.token.keys
+    assert (new.hint, old.hint, new.ends_at) == (rotated.key[-4:], created.key[-4:], None)
+    assert old.ends_at == new.issued_at + timedelta(hours=1)
+    moved = await client.end_rotation(token_id, old.ends_at + timedelta(hours=1))
+    assert moved.token.keys[1].ends_at == old.ends_at + timedelta(hours=1)
+    assert (await client.end_rotation(token_id, RotationEnd.CUT)).revision == moved.revision + 1
+    assert (await _refusal(client, created.key)).reason is RefusalReason.KEY_RETIRED
+
+    assert (await client.set_hold(True, token_id=token_id)).token.held
+    assert (await _refusal(client, rotated.key)).reason is RefusalReason.TOKEN_HELD
+    assert not (await client.set_hold(False, token_id=token_id)).token.held
+    held = await client.set_hold(True, account="acct_1", reason="looked at")
+    assert (held.token, held.account.state, held.account.active_count) == (None, AccountState.HELD, 1)
+    assert (await _refusal(client, rotated.key)).reason is RefusalReason.ACCOUNT_HELD
+    assert (await client.close_account("acct_2")).account.state is AccountState.CLOSED
+    with pytest.raises(AuthorityError, match="closed") as raised:
+        await _create(client, account="acct_2")
+    assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "ACCOUNT_CLOSED")
+    with pytest.raises(AuthorityError, match="either a token or an account"):
+        await client.set_hold(True)
+
+    wanted = TokenFilter(account="acct_1")
+    dry = await client.revoke_tokens(wanted)
+    assert (dry.matched, dry.sample_ids, dry.done) == (1, (token_id,), False)
+    done = await client.revoke_tokens(wanted, force=True, up_to_revision=dry.up_to_revision, reason="lost")
+    assert (done.revoked, done.done) == (1, True)
+    assert (await _refusal(client, rotated.key)).reason is RefusalReason.TOKEN_REVOKED
 
 
 async def test_counts_the_tokens_of_accounts(client: Any) -> None:

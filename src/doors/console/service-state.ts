@@ -1,3 +1,4 @@
+import type { WatcherState } from "../../authority/watchers.ts";
 import type { RefusedRow } from "./refused-keys.ts";
 
 /** How the service is, as its operators see it. */
@@ -19,6 +20,11 @@ export type ServiceState = {
   /** Those that the server shows, and those that its callers have shown of late; the soonest end first. */
   readonly certificates: readonly CertificateEnd[];
   readonly refused: readonly RefusedRow[];
+  /** The newest change. */
+  readonly revision: number;
+  /** Gateways that decide from memory; those that know least first. At most 100. */
+  readonly watchers: readonly WatcherState[];
+  readonly watcherCount: number;
 };
 
 export type CertificateEnd = {

@@ -28,12 +28,17 @@ const packages = [
   "websockets==17.4",
 ];
 
+/** The path of an interpreter that has what the client needs. */
+export async function installPythonClient(): Promise<string> {
+  return await installPython("python-client", packages);
+}
+
 /**
  * Checks the Python client: its generated code, style and types, and its tests against the package as it would be
  * installed.
  */
 export async function checkPythonClient({ environment }: Rig, scratch: string): Promise<void> {
-  const interpreter = await installPython("python-client", packages);
+  const interpreter = await installPythonClient();
   const programs = [dirname(interpreter), join(root, "node_modules/.bin"), process.env.PATH ?? ""].join(delimiter);
   using installed = mkdtempDisposableSync(join(tmpdir(), "token-authority-python-client-"));
 

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Round } from "./round.ts";
 
-/** What befalls the gateways and the authority in one round, and when keys are revoked, held and given back. Ends with all well again. */
+/**
+ * What befalls the gateways and the authority in one round, and when keys are revoked, held and given back. Ends with
+ * all well again.
+ */
 export type Scenario = (round: Round) => Promise<void>;
 
 /** Longer than a lease, its grace, and what it takes to come back. */

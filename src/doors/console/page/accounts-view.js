@@ -2,6 +2,7 @@ import { hrefOf } from "./address.js";
 import { field, h } from "./dom.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
+import { accountStateBadge } from "./words.js";
 
 const maxCounted = 10_000;
 
@@ -98,7 +99,7 @@ function accountTable(accounts) {
     h(
       "tbody",
       null,
-      accounts.map(({ account, activeCount = 0, expiredCount = 0, revokedCount = 0 }) =>
+      accounts.map(({ account, state = "ACCOUNT_STATE_ACTIVE", activeCount = 0, expiredCount = 0, revokedCount = 0 }) =>
         h(
           "tr",
           null,
@@ -106,6 +107,7 @@ function accountTable(accounts) {
             "th",
             { scope: "row", class: "breaks" },
             h("a", { class: "mono", href: hrefOf("tokens", { account }) }, account),
+            state !== "ACCOUNT_STATE_ACTIVE" && [" ", accountStateBadge(state)],
           ),
           countCell(account, "active", activeCount),
           countCell(account, "expired", expiredCount),

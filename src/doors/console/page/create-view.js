@@ -1,9 +1,10 @@
 import { minuteIn } from "./days.js";
-import { announce, copyButton, field, h, markField, say } from "./dom.js";
+import { announce, field, h, markField } from "./dom.js";
+import { showKeyOnce } from "./key-once.js";
 import { heading } from "./load.js";
-import { call } from "./rpc.js";
+import { createRetry } from "./retry.js";
 import { lineAtFault, permissionsIn, plainRule } from "./rules.js";
-import { asRpcError, errorBox, modeBadge, wordOf } from "./words.js";
+import { asRpcError, errorBox } from "./words.js";
 
 const types = /** @type {const} */ ([
   ["restricted", "May do what it is given, and nothing else."],
@@ -59,10 +60,8 @@ export function createView(view) {
     hint: "One a line: resource:read or resource:write. write covers read.",
   });
 
-  /** One id for one content, so that sending the same again makes nothing new. */
-  const attempt = { body: "", requestId: "", mayHaveHappened: false };
-  /** Whether the authority can keep a key for a retry. */
-  let takesRequestIds = true;
+  const retry = createRetry("Create");
+  let mayHaveHappened = false;
 
   const form = h(
     "form",
@@ -176,40 +175,28 @@ export function createView(view) {
       permissions.focus();
       return;
     }
-    const body = JSON.stringify(request);
-    if (body !== attempt.body) {
-      Object.assign(attempt, { body, requestId: crypto.randomUUID(), mayHaveHappened: false });
-    }
+    mayHaveHappened = false;
     submit.disabled = true;
     submit.textContent = "Creating…";
     try {
-      const { token, key = "" } = await create(request);
+      const { token, key = "" } = await retry.send(request, view.signal);
       problem.replaceChildren();
-      showKeyOnce(token, key, view.signal);
+      showKeyOnce(token, key, {
+        said: `Created “${token.name}”.`,
+        gone: "The token was made, and revoked since",
+        signal: view.signal,
+        onDone() {
+          location.hash = `#/tokens/${token.id}`;
+        },
+      });
     } catch (error) {
       if (!view.signal.aborted) {
         showProblem(asRpcError(error));
       }
     } finally {
       submit.disabled = false;
-      submit.textContent = attempt.mayHaveHappened ? "Send the same again" : "Create token";
+      submit.textContent = mayHaveHappened ? "Send the same again" : "Create token";
     }
-  }
-
-  /** @param {ReturnType<typeof requestOf>} request */
-  async function create(request) {
-    if (takesRequestIds) {
-      try {
-        return await call("Create", { ...request, requestId: attempt.requestId }, view.signal);
-      } catch (error) {
-        if (asRpcError(error).reason !== "SEALING_SECRET_MISSING") {
-          throw error;
-        }
-        // It was refused before anything was made.
-        takesRequestIds = false;
-      }
-    }
-    return await call("Create", request, view.signal);
   }
 
   function clearMarks() {
@@ -230,7 +217,7 @@ export function createView(view) {
       control.focus();
       return;
     }
-    attempt.mayHaveHappened = error.isUnknown;
+    mayHaveHappened = error.isUnknown;
     const box = errorBox(error, {
       title: error.isUnknown ? "The outcome is not known" : "No token was created",
       advice: adviceOn(error),
@@ -243,7 +230,7 @@ export function createView(view) {
     if (!isUnknown) {
       return "";
     }
-    return takesRequestIds
+    return retry.isSafe()
       ? "What you filled in is still here. Send the same again: it makes one token, however often it is sent. If you change it first, it is another token."
       : "This authority has no sealing secret, so that sending again may make a second token: look for it in the account's list first.";
   }
@@ -259,88 +246,4 @@ function plain(id) {
     spellcheck: "false",
     "aria-describedby": `${id}-hint ${id}-error`,
   };
-}
-
-/**
- * Shows the key until the dialog is closed or left, this once. It is nowhere but here: not in the address, not in what
- * the browser keeps.
- *
- * @param {import("./rpc.js").Token} token
- * @param {string} key
- * @param {AbortSignal} signal
- */
-function showKeyOnce(token, key, signal) {
-  let wasCopied = false;
-  const shown = h("output", { id: "new-key", class: "key mono", tabindex: "0", "aria-label": "The new key" }, key);
-  const warning = h("p", { class: "field-error", role: "alert" });
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "key-title", closedby: "none", class: "key-dialog", onclose: forget },
-    h(
-      "h2",
-      { id: "key-title", tabindex: "-1", autofocus: true },
-      key === "" ? "The token was made, and revoked since" : `The key of “${token.name}”`,
-    ),
-    h(
-      "p",
-      null,
-      modeBadge(token),
-      " ",
-      h("span", { class: "badge" }, wordOf(token.type)),
-      " of account ",
-      h("span", { class: "mono" }, token.account),
-    ),
-    h(
-      "p",
-      null,
-      key === ""
-        ? "Its key is not shown again."
-        : "This is the only time that it is shown. Copy it now to where it is needed.",
-    ),
-    key !== "" && shown,
-    warning,
-    h(
-      "div",
-      { class: "actions end" },
-      key !== "" &&
-        copyButton(
-          () => shown.textContent ?? "",
-          "the key",
-          () => {
-            wasCopied = true;
-            warning.textContent = "";
-          },
-        ),
-      h("button", { type: "button", class: "primary", onclick: leave }, "Done"),
-    ),
-  );
-
-  function leave() {
-    if (key !== "" && !wasCopied && warning.textContent === "") {
-      warning.textContent =
-        "The key was not copied with the button. Press Done again if you have it: it cannot be shown again.";
-      return;
-    }
-    dialog.close();
-    location.hash = `#/tokens/${token.id}`;
-  }
-
-  function forget() {
-    shown.textContent = "";
-    dialog.remove();
-    signal.removeEventListener("abort", close);
-    removeEventListener("pagehide", close);
-  }
-
-  function close() {
-    dialog.close();
-    forget();
-  }
-
-  signal.addEventListener("abort", close);
-  // The browser may keep a page that was left, to come back to it.
-  addEventListener("pagehide", close);
-  document.body.append(dialog);
-  dialog.showModal();
-  say(`Created “${token.name}”.`);
 }

@@ -23,3 +23,12 @@ export function startOf(day, daysLater = 0) {
 export function minuteIn(days) {
   return new Date(Date.now() + days * dayMs).toISOString().slice(0, 16);
 }
+
+/**
+ * The day so many days from today.
+ *
+ * @param {number} days
+ */
+export function dayIn(days) {
+  return new Date(Date.now() + days * dayMs).toISOString().slice(0, 10);
+}

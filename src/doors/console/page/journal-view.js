@@ -1,10 +1,10 @@
 import { hrefOf } from "./address.js";
+import { changeTable, doneWords } from "./change-table.js";
 import { startOf } from "./days.js";
 import { announce, copyButton, h } from "./dom.js";
 import { choiceFilter, countText, firstFilledPage, noneSoFar, searchForm, textFilter } from "./filters.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
-import { changeTable } from "./token-view.js";
 import { hexOf, timeWithAge, wordOf } from "./words.js";
 
 /**
@@ -53,7 +53,7 @@ function filterForm(query) {
       title: "the identity of a service, or the id of a token whose key did it over REST",
     }),
     textFilter(query, "account", "Account", { maxlength: 64 }),
-    choiceFilter(query, "action", "Change", ["create", "revoke"]),
+    choiceFilter(query, "action", "Change", Object.keys(doneWords)),
     textFilter(query, "day", "Day (UTC)", { type: "date" }),
   );
 }
@@ -68,7 +68,7 @@ async function loadPage(query, signal) {
   const request = {
     caller: query.caller ?? "",
     account: query.account ?? "",
-    ...(query.action ? { action: `CHANGE_ACTION_${query.action.toUpperCase()}` } : {}),
+    ...(query.action ? { action: `CHANGE_ACTION_${query.action.toUpperCase().replaceAll(" ", "_")}` } : {}),
     ...(from === null ? {} : { changedFrom: from }),
     ...(before === null ? {} : { changedBefore: before }),
   };
@@ -117,7 +117,7 @@ export function headCard(view) {
         h(
           "p",
           { class: "hint" },
-          wordOf(head.action) === "revoke" ? "A token was revoked " : "A token was created ",
+          `The newest change: ${doneWords[wordOf(head.action)] ?? wordOf(head.action)}, `,
           timeWithAge(head.changeTime),
           ". Keep the head elsewhere: ",
           h("code", null, "verify-journal --head"),

@@ -8,6 +8,7 @@ import { heading, recovery } from "./load.js";
 import { watchReachability } from "./outage.js";
 import { overview } from "./overview.js";
 import { refusalsView } from "./refusals-view.js";
+import { revokeManyView } from "./revoke-many-view.js";
 import { get } from "./rpc.js";
 import { tokenView } from "./token-view.js";
 import { tokensView } from "./tokens-view.js";
@@ -21,6 +22,7 @@ const pages = {
   create: { title: "Create token", show: createView },
   accounts: { title: "Accounts", show: accountsView },
   journal: { title: "Journal", show: journalView },
+  "revoke-by-filter": { title: "Revoke by filter", show: revokeManyView },
   refusals: { title: "Refusals", show: refusalsView },
 };
 const lost = { title: "Not found", show: () => [heading("There is no such page")] };

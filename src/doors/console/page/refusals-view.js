@@ -28,10 +28,30 @@ const meanings = {
     todo: "Tell the account to change to its new key; or somebody tries a key that has leaked.",
     tokens: [["Revoked tokens", { state: "revoked" }]],
   },
+  KEY_RETIRED: {
+    means: "The token has a newer key, and the time of the old one is over. The old key is still in use.",
+    todo: "Tell the account to change to its new key; or somebody tries a key that has leaked.",
+    tokens: [["Rotations under way", { rotating: "yes" }]],
+  },
   TOKEN_EXPIRED: {
     means: "The token has expired, and its key is still in use.",
     todo: "Create a new token for the account, with an expiry that its owner knows of.",
     tokens: [["Expired tokens", { state: "expired" }]],
+  },
+  TOKEN_HELD: {
+    means: "The token is held. Its keys are good, and pass again once it is released.",
+    todo: "Look why it is held, in the token's life: release it, or revoke it.",
+    tokens: [["Held tokens", { held: "yes" }]],
+  },
+  ACCOUNT_CLOSED: {
+    means: "The account is closed for good, and one of its keys is still in use.",
+    todo: "Nothing: it stays so.",
+    tokens: [],
+  },
+  ACCOUNT_HELD: {
+    means: "The account is held. Its keys are good, and pass again once it is released.",
+    todo: "Look why it is held, in the journal: release it, or close it.",
+    tokens: [["Tokens of held accounts", { held: "yes" }]],
   },
   LIVEMODE_MISMATCH: {
     means: "A test key was used where live data is served, or a live key where test data is.",

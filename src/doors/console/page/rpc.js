@@ -15,18 +15,28 @@
  * @property {string} [revokeTime]
  * @property {string} [revokeReason]
  * @property {string} createdBy
+ * @property {readonly Key[]} [keys] Those that live first, each newest first.
+ * @property {boolean} [held]
+ * @property {string} [accountState]
+ */
+/**
+ * @typedef {object} Key
+ * @property {string} hint
+ * @property {string} issueTime
+ * @property {string} [endTime]
+ * @property {string} [lastUseTime]
  */
 /**
  * @typedef {object} Change
  * @property {string} revision
  * @property {string} action
- * @property {string} tokenId
+ * @property {string} [tokenId]
  * @property {string} caller
  * @property {string} changeTime
  * @property {string} hash Base64.
- * @property {string} account
- * @property {string} tokenName
- * @property {string} [revokeReason]
+ * @property {string} [account]
+ * @property {string} [tokenName]
+ * @property {string} [reason]
  */
 /**
  * @typedef {object} Account
@@ -34,6 +44,7 @@
  * @property {number} [activeCount]
  * @property {number} [expiredCount]
  * @property {number} [revokedCount]
+ * @property {string} [state]
  */
 /**
  * What each RPC answers. Proto's JSON leaves out what is empty.
@@ -43,6 +54,11 @@
  * @property {{ readonly token: Token }} Get
  * @property {{ readonly tokens?: readonly Token[], readonly nextPageToken?: string, readonly previousPageToken?: string }} List
  * @property {{ readonly token: Token, readonly revision: string }} Revoke
+ * @property {{ readonly token: Token, readonly key?: string, readonly revision: string }} RotateKey
+ * @property {{ readonly token: Token, readonly revision: string }} EndRotation
+ * @property {{ readonly token?: Token, readonly account?: Account, readonly revision?: string }} SetHold
+ * @property {{ readonly account: Account, readonly revision: string }} CloseAccount
+ * @property {{ readonly matched?: number, readonly sampleIds?: readonly string[], readonly upToRevision?: string, readonly revoked?: number, readonly done?: boolean }} RevokeTokens
  * @property {{ readonly token: Token }} FindByDigest
  * @property {{ readonly changes?: readonly Change[], readonly nextPageToken?: string }} ListChanges
  * @property {{ readonly accounts?: readonly Account[], readonly nextPageToken?: string }} ListAccounts

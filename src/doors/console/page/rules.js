@@ -16,6 +16,9 @@ const labels = {
   caller: "Done by",
   id: "Token id",
   token_id: "Token id",
+  overlap: "The old key lives on for",
+  move_end: "Ends",
+  filter: "Filter",
 };
 
 /** By a part of the authority's words. @type {readonly (readonly [string, string])[]} */

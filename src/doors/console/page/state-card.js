@@ -15,7 +15,11 @@ import { distance, timeOf } from "./words.js";
  * @property {number} minFreeBytes
  * @property {readonly CertificateEnd[]} certificates
  * @property {readonly RefusedRow[]} refused
+ * @property {number} revision
+ * @property {readonly WatcherRow[]} watchers
+ * @property {number} watcherCount
  */
+/** @typedef {{ readonly identity: string, readonly state: "holds a lease" | "silent" | "waiting" | "gone", readonly acknowledged: number, readonly heardAtMs: number }} WatcherRow */
 /** @typedef {{ readonly of: "server" | "rest" | "caller", readonly caller: string | null, readonly endsAtMs: number }} CertificateEnd */
 /** @typedef {{ readonly reason: string, readonly caller: string | null, readonly tokenId: string | null, readonly count: number, readonly lastMs: number }} RefusedRow */
 
@@ -52,6 +56,7 @@ export function stateParts(state) {
     ["Disk", diskParts(state)],
     ["Database", inBytes(state.databaseBytes)],
     ["Certificates", certificateParts(state.certificates)],
+    ["Caches", watcherParts(state)],
   ];
   return [
     h(
@@ -94,6 +99,43 @@ function certificateParts(certificates) {
     ),
   );
 }
+
+/**
+ * Gateways that decide from memory, and what they know.
+ *
+ * @param {ServiceState} state
+ */
+function watcherParts({ watchers, watcherCount, revision }) {
+  if (watchers.length === 0) {
+    return h("span", { class: "muted" }, "no gateway decides from memory");
+  }
+  return [
+    h("p", null, watcherCount === 1 ? "1 gateway watches." : `${watcherCount.toLocaleString("en")} gateways watch.`),
+    h(
+      "ul",
+      { class: "plain scroll", tabindex: "0", "aria-label": "Gateways with a cache, those that know least first" },
+      watchers.map(({ identity, state, acknowledged, heardAtMs }) =>
+        h(
+          "li",
+          null,
+          badge(toneOf[state], state === "holds a lease" ? "● " : state === "silent" ? "✕ " : "◔ ", state),
+          " ",
+          h("span", { class: "mono breaks" }, identity),
+          h(
+            "span",
+            { class: "muted" },
+            acknowledged >= revision
+              ? `, knows everything up to ${acknowledged}`
+              : `, knows everything up to ${acknowledged}, ${revision - acknowledged} behind`,
+            `, heard ${distance(heardAtMs - Date.now())}`,
+          ),
+        ),
+      ),
+    ),
+  ];
+}
+
+const toneOf = /** @type {const} */ ({ "holds a lease": "good", waiting: "warn", gone: "warn", silent: "bad" });
 
 /** @param {number} endsAtMs */
 function endBadge(endsAtMs) {

@@ -1,20 +1,12 @@
 import { hrefOf } from "./address.js";
-import { copyButton, field, h, markField, say } from "./dom.js";
+import { changeTable } from "./change-table.js";
+import { confirmationField, openDialog, reasonField } from "./dialog.js";
+import { copyButton, h } from "./dom.js";
+import { holdButton, subjectOfToken } from "./holds.js";
+import { keysCard } from "./keys-card.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
-import { plainRule } from "./rules.js";
-import {
-  asRpcError,
-  callerName,
-  errorBox,
-  hexOf,
-  maskedKey,
-  modeBadge,
-  stateBadge,
-  timeOf,
-  timeWithAge,
-  wordOf,
-} from "./words.js";
+import { callerName, holdBadges, maskedKey, modeBadge, stateBadge, timeWithAge, wordOf } from "./words.js";
 
 /** @typedef {import("./rpc.js").Token} Token */
 
@@ -31,16 +23,13 @@ export function tokenView(view) {
     const revoker = token.state === "TOKEN_STATE_REVOKED" ? await findRevoker(id, signal) : null;
     title.textContent = token.name;
     document.title = `${token.name} · Token authority`;
-    return tokenParts(token, revoker, revoke);
+    return tokenParts(token, revoker, { caller: view.caller, signal: view.signal, onChanged });
   });
   const life = loaded(view, "The token's life", (signal) => loadLife(view.address, signal));
 
-  /** @param {Token} token */
-  function revoke(token) {
-    openRevokeDialog(token, view.signal, async () => {
-      await Promise.all([fill(), life.fill()]);
-      title.focus();
-    });
+  async function onChanged() {
+    await Promise.all([fill(), life.fill()]);
+    title.focus();
   }
 
   return [
@@ -66,9 +55,11 @@ async function findRevoker(tokenId, signal) {
 /**
  * @param {Token} token
  * @param {string | null} revoker
- * @param {(token: Token) => void} revoke
+ * @param {import("./keys-card.js").Place} changing
  */
-function tokenParts(token, revoker, revoke) {
+function tokenParts(token, revoker, changing) {
+  const { role } = changing.caller;
+  const mayHold = role === "operator" || role === "dashboard";
   const isRevoked = token.state === "TOKEN_STATE_REVOKED";
   /** @type {readonly (readonly [string, import("./dom.js").Child])[]} */
   const facts = [
@@ -100,8 +91,16 @@ function tokenParts(token, revoker, revoke) {
         modeBadge(token),
         " ",
         h("span", { class: "badge" }, wordOf(token.type)),
+        " ",
+        holdBadges(token),
       ),
-      !isRevoked && h("button", { type: "button", class: "danger", onclick: () => revoke(token) }, "Revoke…"),
+      h(
+        "div",
+        { class: "actions" },
+        mayHold && !isRevoked && holdButton(subjectOfToken(token), token.held === true, changing),
+        !isRevoked &&
+          h("button", { type: "button", class: "danger", onclick: () => openRevoke(token, changing) }, "Revoke…"),
+      ),
     ),
     h(
       "div",
@@ -123,6 +122,7 @@ function tokenParts(token, revoker, revoke) {
         ...permissionParts(token),
       ),
     ),
+    keysCard(token, changing),
   ];
 }
 
@@ -167,177 +167,43 @@ async function loadLife({ id, query }, signal) {
 }
 
 /**
- * Rows of the journal.
- *
- * @param {readonly import("./rpc.js").Change[]} changes
- * @param {boolean} namesToken
- */
-export function changeTable(changes, namesToken) {
-  const columns = ["Revision", "Change", ...(namesToken ? ["Token", "Account"] : ["Reason"]), "When", "By", "Hash"];
-  return h(
-    "table",
-    { class: "changes" },
-    h("caption", { class: "unseen" }, "Changes, newest first"),
-    h(
-      "thead",
-      null,
-      h(
-        "tr",
-        null,
-        columns.map((text) => h("th", { scope: "col", class: classOfColumn(text) }, text)),
-      ),
-    ),
-    h(
-      "tbody",
-      null,
-      changes.map((change) => changeRow(change, namesToken)),
-    ),
-  );
-}
-
-/** @param {string} column */
-function classOfColumn(column) {
-  return column === "Revision" ? "number" : ["Account", "When", "By", "Hash"].includes(column) ? "wide" : null;
-}
-
-/**
- * @param {import("./rpc.js").Change} change
- * @param {boolean} namesToken
- */
-function changeRow(change, namesToken) {
-  const { revision, action, tokenId, tokenName, account, changeTime, caller, hash, revokeReason } = change;
-  const reason = revokeReason !== undefined && h("span", { class: "reason" }, "“", revokeReason, "”");
-  const onPhone = h(
-    "span",
-    { class: "narrow-only" },
-    namesToken && h("span", { class: "mono" }, account),
-    h("span", null, timeOf(changeTime)),
-    h("span", { class: "breaks" }, "by ", callerName(caller)),
-  );
-  return h(
-    "tr",
-    null,
-    h("th", { scope: "row", class: "number" }, revision),
-    h(
-      "td",
-      null,
-      wordOf(action) === "revoke"
-        ? h("span", { class: "badge state-revoked" }, "revoked")
-        : h("span", { class: "badge" }, "created"),
-    ),
-    namesToken
-      ? h("td", { class: "breaks" }, h("a", { href: `#/tokens/${tokenId}` }, tokenName), reason, onPhone)
-      : h("td", { class: "breaks" }, reason, onPhone),
-    namesToken &&
-      h("td", { class: "wide breaks" }, h("a", { class: "quiet mono", href: hrefOf("journal", { account }) }, account)),
-    h("td", { class: "wide time" }, timeOf(changeTime)),
-    h("td", { class: "wide breaks" }, callerName(caller)),
-    h("td", { class: "wide" }, h("span", { class: "mono muted", title: hexOf(hash) }, `${hexOf(hash).slice(0, 12)}…`)),
-  );
-}
-
-/**
  * @param {Token} token
- * @param {AbortSignal} signal
- * @param {() => Promise<void>} onRevoked
+ * @param {import("./keys-card.js").Place} place
  */
-function openRevokeDialog(token, signal, onRevoked) {
-  const reason = h("input", {
-    id: "revoke-reason",
-    maxlength: 256,
-    autocomplete: "off",
-    "aria-describedby": "revoke-reason-hint revoke-reason-error",
-  });
-  const confirmation = h("input", {
-    id: "revoke-confirm",
-    class: "mono",
-    maxlength: 4,
-    autocomplete: "off",
-    autocapitalize: "off",
-    spellcheck: "false",
-    "aria-describedby": "revoke-confirm-hint revoke-confirm-error",
-  });
-  const problem = h("div");
-  const submit = h("button", { type: "submit", class: "danger" }, `Revoke “${token.name}”`);
-  const dialog = h(
-    "dialog",
-    { "aria-labelledby": "revoke-title", onclose: () => dialog.remove() },
-    h(
-      "form",
-      {
-        autocomplete: "off",
-        onsubmit(event) {
-          event.preventDefault();
-          void send();
-        },
-      },
-      h("h2", { id: "revoke-title" }, `Revoke “${token.name}”?`),
-      h(
-        "p",
-        null,
+function openRevoke(token, { signal, onChanged }) {
+  const reason = reasonField("revoke-reason");
+  openDialog({
+    id: "revoke",
+    title: `Revoke “${token.name}”?`,
+    lead: [
+      [
         "From the answer on, no gateway lets the key ",
         h("span", { class: "mono" }, maskedKey(token)),
         " of account ",
         h("span", { class: "mono" }, token.account),
         " pass. There is no way back.",
-      ),
-      h("p", { class: "mono muted breaks" }, token.id),
-      field("revoke-reason", "Reason", reason, { hint: "For the people who ask later. It may stay empty." }),
-      field("revoke-confirm", `To confirm, type the last 4 characters of the key of “${token.name}”`, confirmation, {
+      ],
+      h("span", { class: "mono muted breaks" }, token.id),
+    ],
+    fields: [
+      reason,
+      confirmationField("revoke-confirm", {
+        label: `To confirm, type the last 4 characters of the key of “${token.name}”`,
+        expected: token.keyHint,
         hint: `They are ${token.keyHint}.`,
+        wrong: `These are not the last 4 characters, ${token.keyHint}: upper and lower case count.`,
       }),
-      problem,
-      h(
-        "div",
-        { class: "actions end" },
-        h("button", { type: "button", onclick: () => dialog.close() }, "Keep it"),
-        submit,
-      ),
-    ),
-  );
-
-  async function send() {
-    markField(reason, null);
-    markField(confirmation, null);
-    if (confirmation.value.trim() !== token.keyHint) {
-      markField(confirmation, `These are not the last 4 characters, ${token.keyHint}: upper and lower case count.`);
-      confirmation.focus();
-      return;
-    }
-    submit.disabled = true;
-    try {
-      await call("Revoke", { id: token.id, reason: reason.value.trim() }, signal);
-      dialog.close();
-      say(`Revoked “${token.name}”.`);
-      await onRevoked();
-    } catch (error) {
-      if (signal.aborted) {
-        return;
-      }
-      showProblem(asRpcError(error));
-    } finally {
-      submit.disabled = false;
-    }
-  }
-
-  /** @param {import("./rpc.js").RpcError} error */
-  function showProblem(error) {
-    if (error.metadata.field === "reason") {
-      problem.replaceChildren();
-      markField(reason, plainRule(error.message));
-      reason.focus();
-      return;
-    }
-    const advice = error.isUnknown
-      ? "It is not known whether the token was revoked. Nothing is lost: send it again, for revoking twice changes nothing."
-      : "";
-    problem.replaceChildren(errorBox(error, { title: "The token was not revoked", advice }));
-    if (error.isUnknown) {
-      problem.querySelector(".notice-title")?.replaceChildren("The outcome is not known");
-    }
-  }
-
-  signal.addEventListener("abort", () => dialog.close(), { once: true });
-  document.body.append(dialog);
-  dialog.showModal();
+    ],
+    keep: "Keep it",
+    submit: `Revoke “${token.name}”`,
+    failed: "The token was not revoked",
+    again:
+      "It is not known whether the token was revoked. Nothing is lost: send it again, for revoking twice changes nothing.",
+    signal,
+    async send() {
+      await call("Revoke", { id: token.id, reason: reason.control.value.trim() }, signal);
+      return `Revoked “${token.name}”.`;
+    },
+    onDone: onChanged,
+  });
 }

@@ -1,29 +1,14 @@
+import { accountCard } from "./account-card.js";
 import { hrefOf } from "./address.js";
-import { startOf } from "./days.js";
 import { announce, h } from "./dom.js";
 import { choiceFilter, countText, firstFilledPage, noneSoFar, searchForm, textFilter } from "./filters.js";
 import { heading, loaded, pager } from "./load.js";
 import { lookupForm } from "./lookup.js";
 import { call } from "./rpc.js";
-import { maskedKey, modeBadge, stateBadge, timeOf, wordOf } from "./words.js";
+import { savedSearches, titleOf, tokenFilterOf } from "./token-filters.js";
+import { holdBadges, maskedKey, modeBadge, stateBadge, timeOf, wordOf } from "./words.js";
 
 const pageSize = 50;
-
-/** What the address has of a search, and how a list that was searched for is called. */
-const filters = /** @type {const} */ ([
-  ["account", "account"],
-  ["name", "name"],
-  ["permission", "permission"],
-  ["hint", "hint"],
-  ["state", "state"],
-  ["type", "type"],
-  ["mode", "mode"],
-  ["by", "created by"],
-  ["from", "created from"],
-  ["to", "created to"],
-  ["expiring", "expiry before"],
-  ["unused", "no use since"],
-]);
 
 /**
  * Tokens by what is known of them.
@@ -34,29 +19,52 @@ export function tokensView(view) {
   const { query } = view.address;
   const mustNameAccount = view.caller.role !== null && view.caller.role !== "operator";
   const asksForNothing = mustNameAccount && !query.account;
+  const list = asksForNothing ? null : loaded(view, "The tokens", (signal) => loadPage(query, signal));
+  const mayStop = view.caller.role === "operator" || view.caller.role === "dashboard";
   return [
     heading("Tokens"),
     lookupForm(view.caller),
+    savedSearchLinks(query, mustNameAccount),
     filterForm(query, mustNameAccount),
+    ...(mayStop && query.account && list !== null ? [accountCard(view, query.account, list.fill)] : []),
     h(
       "section",
       { class: "card", "aria-labelledby": "results" },
       h("h2", { id: "results", tabindex: "-1", "data-focus": true }, titleOf(query)),
-      asksForNothing
+      list?.place ??
+        h(
+          "p",
+          { class: "notice" },
+          `Your role, ${view.caller.role}, sees the tokens of one account at a time: name it above.`,
+        ),
+      mayStop && list !== null && Object.keys(tokenFilterOf(query)).length > 0
         ? h(
-            "p",
-            { class: "notice" },
-            `Your role, ${view.caller.role}, sees the tokens of one account at a time: name it above.`,
+            "div",
+            { class: "actions end" },
+            h(
+              "a",
+              { class: "button", href: hrefOf("revoke-by-filter", { ...query, page: "" }) },
+              "Revoke these tokens: dry run…",
+            ),
           )
-        : loaded(view, "The tokens", (signal) => loadPage(query, signal)).place,
+        : null,
     ),
   ];
 }
 
-/** @param {Readonly<Record<string, string>>} query */
-function titleOf(query) {
-  const said = filters.filter(([name]) => query[name]).map(([name, words]) => `${words} ${query[name]}`);
-  return said.length === 0 ? "All tokens, newest first" : `Tokens with ${said.join(", ")}`;
+/**
+ * @param {Readonly<Record<string, string>>} query
+ * @param {boolean} mustNameAccount
+ */
+function savedSearchLinks(query, mustNameAccount) {
+  const account = mustNameAccount && query.account ? { account: query.account } : {};
+  return h(
+    "nav",
+    { class: "actions saved", "aria-label": "Saved searches" },
+    savedSearches().map(([words, search]) =>
+      h("a", { class: "button", href: hrefOf("tokens", { ...account, ...search }) }, words),
+    ),
+  );
 }
 
 /**
@@ -83,12 +91,15 @@ function filterForm(query, mustNameAccount) {
     choiceFilter(query, "state", "State", ["active", "expired", "revoked"]),
     choiceFilter(query, "type", "Type", ["secret", "publishable", "restricted"]),
     choiceFilter(query, "mode", "Mode", ["live", "test"]),
+    choiceFilter(query, "held", "Held", ["yes", "no"]),
+    choiceFilter(query, "rotating", "Rotation under way", ["yes", "no"]),
     textFilter(query, "by", "Created by", {
       maxlength: 2048,
       title: "the identity of a service, or the id of a token whose key did it over REST",
     }),
     textFilter(query, "from", "Created from (UTC)", { type: "date" }),
     textFilter(query, "to", "Created to (UTC)", { type: "date" }),
+    textFilter(query, "expiringFrom", "Expires from (UTC)", { type: "date" }),
     textFilter(query, "expiring", "Expires before (UTC)", { type: "date" }),
     textFilter(query, "unused", "Unused since (UTC)", { type: "date" }),
   );
@@ -99,25 +110,7 @@ function filterForm(query, mustNameAccount) {
  * @param {AbortSignal} signal
  */
 async function loadPage(query, signal) {
-  const times = {
-    createdFrom: startOf(query.from),
-    // The day that is named is one of those that are asked for.
-    createdBefore: startOf(query.to, 1),
-    expiresBefore: startOf(query.expiring),
-    unusedSince: startOf(query.unused),
-  };
-  const request = {
-    pageSize,
-    account: query.account ?? "",
-    nameContains: query.name ?? "",
-    permission: query.permission ?? "",
-    keyHint: query.hint ?? "",
-    createdBy: query.by ?? "",
-    ...(query.state ? { states: [`TOKEN_STATE_${query.state.toUpperCase()}`] } : {}),
-    ...(query.type ? { types: [`TOKEN_TYPE_${query.type.toUpperCase()}`] } : {}),
-    ...(query.mode ? { livemode: query.mode === "live" } : {}),
-    ...Object.fromEntries(Object.entries(times).filter(([, time]) => time !== null)),
-  };
+  const request = { pageSize, ...tokenFilterOf(query) };
   const {
     items: tokens,
     nextPageToken,
@@ -180,7 +173,7 @@ function tokenTable(tokens) {
           ),
           h("td", { class: classOf("Key") }, h("span", { class: "mono" }, maskedKey(token))),
           h("td", { class: classOf("Type") }, wordOf(token.type), " ", modeBadge(token)),
-          h("td", null, stateBadge(token.state)),
+          h("td", null, stateBadge(token.state), " ", holdBadges(token)),
           h("td", { class: classOf("Created") }, timeOf(token.createTime)),
           h(
             "td",

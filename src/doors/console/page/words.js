@@ -14,6 +14,11 @@ const sentences = {
   STORAGE_LOW: "The authority's disk is nearly full, so that it creates nothing. Revoking still works.",
   REQUEST_ID_REUSED: "This request was sent before with another content.",
   REPLAY_UNREADABLE: "The token was made, but its key cannot be shown again. Revoke it, and create another.",
+  ROTATION_UNDER_WAY:
+    "A rotation is under way, and its new key is in use. End the old key first, or cancel the rotation.",
+  ROTATION_NOT_UNDER_WAY: "No rotation is under way: the old key has ended.",
+  TOKEN_NOT_ACTIVE: "The token has expired or was revoked: its key cannot be rotated.",
+  ACCOUNT_CLOSED: "The account is closed, and stays so.",
   UNDECIDED: "The authority cannot decide or store now.",
   DEADLINE_EXCEEDED: "The authority took too long.",
   PAGE_TOKEN_INVALID: "The address of this page is not one of ours, or belongs to another search.",
@@ -128,7 +133,7 @@ export function wordOf(name) {
 }
 
 /** @type {Readonly<Record<string, string>>} */
-const stateMarks = { active: "●", expired: "◔", revoked: "✕" };
+const stateMarks = { active: "●", expired: "◔", revoked: "✕", held: "‖", closed: "✕" };
 
 /** @param {string} state */
 export function stateBadge(state) {
@@ -139,6 +144,38 @@ export function stateBadge(state) {
     h("span", { "aria-hidden": "true" }, stateMarks[word] ?? "", " "),
     word,
   );
+}
+
+/** @param {string} state */
+export function accountStateBadge(state) {
+  const word = wordOf(state);
+  return h(
+    "span",
+    { class: `badge state-${{ held: "expired", closed: "revoked" }[word] ?? word}` },
+    h("span", { "aria-hidden": "true" }, stateMarks[word] ?? "", " "),
+    h("span", { class: "badge-word" }, word === "active" ? "open" : word),
+  );
+}
+
+/**
+ * What stops the token's keys beside its state, a badge each.
+ *
+ * @param {Token} token
+ */
+export function holdBadges({ held = false, accountState = "ACCOUNT_STATE_ACTIVE" }) {
+  const account = wordOf(accountState);
+  return [
+    held && h("span", { class: "badge state-expired" }, h("span", { "aria-hidden": "true" }, "‖ "), "held"),
+    account !== "active" && [
+      " ",
+      h(
+        "span",
+        { class: `badge state-${account === "closed" ? "revoked" : "expired"}` },
+        h("span", { "aria-hidden": "true" }, stateMarks[account] ?? "", " "),
+        `account ${account}`,
+      ),
+    ],
+  ];
 }
 
 /** @param {Token} token */
@@ -196,6 +233,18 @@ export function callerName(caller) {
   return caller.startsWith("tok_")
     ? h("a", { href: `#/tokens/${caller}`, class: "mono" }, caller)
     : h("span", { class: "mono" }, caller);
+}
+
+/**
+ * `1 token`, `12 tokens`, and from the greatest count on `10,000 tokens or more`.
+ *
+ * @param {number} count
+ * @param {number} greatest
+ * @param {string} noun
+ */
+export function countOf(count, greatest, noun) {
+  const text = `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+  return count >= greatest ? `${text} or more` : text;
 }
 
 /** @param {string} base64 */
