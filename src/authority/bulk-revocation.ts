@@ -57,10 +57,12 @@ const pageTokens = 1000;
 export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocationOptions) {
   async function revokeTokens(
     caller: Caller,
-    { filter: asked, force, upToRevision, reason }: RevokeTokensRequest,
+    { filter: asked, force, upToRevision, reason: said }: RevokeTokensRequest,
     signal: AbortSignal,
   ): Promise<RevokeTokensAnswer> {
     const filter = filterIn(caller, asked);
+    // A dry run refuses what the call with force would refuse.
+    const reason = toReason(said);
     const newest = store.head().revision;
     if (!force) {
       return await count(caller, unrevoked(filter), newest, signal);
@@ -68,7 +70,7 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
     if (upToRevision < 1 || upToRevision > newest) {
       throw fieldInvalid("upToRevision", "must be what a call without force answered to the same filter");
     }
-    const answer = await revoke(caller, unrevoked(filter), upToRevision, toReason(reason), signal);
+    const answer = await revoke(caller, unrevoked(filter), upToRevision, reason, signal);
     // An earlier call may have revoked them, and not been answered.
     return { ...answer, revision: answer.revision ?? newest };
   }
