@@ -4,6 +4,7 @@ import type { TlsFiles } from "./calls/port/tls-set.ts";
 import { nearestWord } from "./machine/nearest-word.ts";
 import { oneOf, path, type SettingKind, wholeNumber } from "./machine/setting-kind.ts";
 import { StartError } from "./machine/start-error.ts";
+import type { UpstreamSettings } from "./stores/upstream/upstream.ts";
 import { readTracingSettings } from "./telemetry/opentelemetry/read-tracing-settings.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { version } from "./version.ts";
@@ -50,6 +51,9 @@ export type Config = {
   readonly console: { readonly listen: TcpAddress } | null;
   /** Null turns the admin listener off. */
   readonly admin: { readonly listen: TcpAddress } | null;
+  /** The authority that an edge asks in place of a store; null where there is a store. */
+  readonly upstream: UpstreamSettings | null;
+  /** Of no meaning at an edge. */
   readonly store: StoreConfig;
   /** `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean };
@@ -135,6 +139,15 @@ const anyAddress: SettingKind<ListenAddress> = {
   read: parseListenAddress,
 };
 
+/** As it is written: the name is also the one in the authority's certificate. */
+const upstreamAddress: SettingKind<string> = {
+  words: anyAddress.words,
+  read(text) {
+    const address = parseListenAddress(text);
+    return address === null || ("port" in address && address.port === 0) ? null : text;
+  },
+};
+
 const tcpAddressOrOff: SettingKind<TcpAddress | "off"> = {
   words: "HOST:PORT, [IPV6]:PORT or off",
   read(text) {
@@ -185,6 +198,20 @@ const callers = {
     help: "the certificate of the REST API and its chain; goes with REST_TLS_KEY",
   }),
   restKey: optional("REST_TLS_KEY", pemFile, { help: "the private key of REST_TLS_CERT" }),
+};
+
+const edge = {
+  address: optional("UPSTREAM", upstreamAddress, {
+    help: "the authority that this process asks: it decides from memory under a lease, and keeps nothing on disk",
+    whenNotSet: "no edge, but an authority with a store",
+    more: "See docs/edge.md. The certificates are read again for each connection.",
+  }),
+  ca: optional("UPSTREAM_CA", pemFile, {
+    help: "the CAs that sign the authority's certificate; the three UPSTREAM files go together",
+    whenNotSet: "plaintext, to loopback addresses and unix sockets only",
+  }),
+  cert: optional("UPSTREAM_CERT", pemFile, { help: "the certificate that the edge shows the authority" }),
+  key: optional("UPSTREAM_KEY", pemFile, { help: "the private key of UPSTREAM_CERT" }),
 };
 
 const storage = {
@@ -256,6 +283,7 @@ export const settingGroups: readonly SettingGroup[] = [
   group("Where it listens", listening),
   group("Who may call", callers),
   group("What it keeps", storage),
+  group("An edge: an authority to ask in place of a store", edge),
   group("Limits", limits),
   group("Start and end", startAndEnd),
 ];
@@ -294,6 +322,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
   const admin = tcpAddress(env, listening.admin);
   const console = consoleAddress(env);
   const elsewhere = filesElsewhere(env);
+  const upstream = upstreamSettings(env);
   refuseSharedPorts([
     [listening.rpc, "path" in rpc.listen ? null : rpc.listen],
     [listening.rest, rest?.listen ?? null],
@@ -305,6 +334,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
     rest,
     console: console === null ? null : { listen: console },
     admin: admin === null ? null : { listen: admin },
+    upstream,
     store: {
       directory: resolve(storage.directory.read(env)),
       revocationLog: elsewhere.revocationLog,
@@ -446,6 +476,50 @@ function tlsFiles(env: Environment): TlsFiles | null {
     throw new StartError(`${missing[0]?.name}: must be set as well: the four TLS settings go together`);
   }
   return null;
+}
+
+/** What only an authority with a store has a use for. */
+const ofStore = [
+  ...Object.values(storage),
+  listening.rest,
+  listening.console,
+  callers.restCertificate,
+  callers.restKey,
+  limits.maxTokensPerAccount,
+  limits.maxLifetimeDays,
+  startAndEnd.clockBack,
+];
+
+function upstreamSettings(env: Environment): UpstreamSettings | null {
+  const address = edge.address.read(env);
+  const [ca, cert, key] = [edge.ca, edge.cert, edge.key].map((one) => one.read(env));
+  if (address === null) {
+    const stray = [edge.ca, edge.cert, edge.key].find((one) => one.read(env) !== null);
+    if (stray !== undefined) {
+      throw new StartError(`${stray.name}: is of no use without ${edge.address.name}`);
+    }
+    return null;
+  }
+  const meant = ofStore.find(({ name }) => env[name] && env[name] !== "off");
+  if (meant !== undefined) {
+    throw new StartError(
+      `${meant.name}: must not be set together with ${edge.address.name}: an edge decides on keys, and has no store, no REST API and no console`,
+    );
+  }
+  if (ca && cert && key) {
+    return { address, tls: { ca, cert, key } };
+  }
+  const missing = [edge.ca, edge.cert, edge.key].filter((one) => one.read(env) === null);
+  if (missing.length < 3) {
+    throw new StartError(`${missing[0]?.name}: must be set as well: the three UPSTREAM files go together`);
+  }
+  const target = parseListenAddress(address);
+  if (target !== null && "host" in target && !isThisMachine(target.host)) {
+    throw new StartError(
+      `${edge.address.name}: plaintext is for loopback addresses and unix sockets only: set ${edge.ca.name}, ${edge.cert.name} and ${edge.key.name}`,
+    );
+  }
+  return { address, tls: null };
 }
 
 /** Which files of the store the environment says are elsewhere, for a command that is told the data directory. */

@@ -1,3 +1,4 @@
+import { leaseMs } from "./authority/lease.ts";
 import type { TokenReads } from "./authority/token-store.ts";
 import { type PortName, soonest } from "./calls/port/caller-watch.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
@@ -5,6 +6,7 @@ import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
 import type { StorageStats } from "./stores/storage-stats.ts";
+import type { UpstreamReadings } from "./stores/upstream/upstream.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
 import type { ThreadReadings } from "./thread.ts";
@@ -12,7 +14,8 @@ import { version } from "./version.ts";
 
 /** Where the readings come from. */
 export type GaugedParts = {
-  readonly store: Pick<TokenReads, "head"> & { stats(): StorageStats };
+  /** Null at an edge. */
+  readonly store: (Pick<TokenReads, "head"> & { stats(): StorageStats }) | null;
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ThreadReadings[];
   readonly isServing: () => boolean;
@@ -26,6 +29,7 @@ export type GaugedParts = {
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
   const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
+  const upstreams = () => readings().flatMap(({ upstream }) => upstream ?? []);
   const holders = () => readings().map((one) => one.holders);
   const ports = () => readings().flatMap((one) => [...one.ports.values()]);
   const peers = () => ports().flatMap((port) => port.peers ?? []);
@@ -44,20 +48,7 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       help: "1 while calls can be answered, else 0.",
       read: () => (isServing() ? 1 : 0),
     },
-    token_authority_journal_revision: {
-      help: "The number of the newest change; 0 while it cannot be read.",
-      read: () => (isServing() ? store.head().revision : 0),
-    },
-    token_authority_database_bytes: { help: "Size of the database file.", read: () => store.stats().databaseBytes },
-    token_authority_wal_bytes: { help: "Size of the write-ahead log.", read: () => store.stats().walBytes },
-    token_authority_reserve_bytes: {
-      help: "Size of the ballast that Revoke lives on when the disk is full.",
-      read: () => store.stats().ballastBytes,
-    },
-    token_authority_disk_free_bytes: {
-      help: "Free room on the disk of the data directory.",
-      read: () => store.stats().freeBytes,
-    },
+    ...(store === null ? upstreamGauges(upstreams) : storeGauges(store, isServing)),
     token_authority_clock_behind_seconds: {
       help: "By how much the system's clock is behind the greatest time seen.",
       read: () => Math.max(0, ...readings().map(({ clockBehindMs }) => clockBehindMs)) / 1000,
@@ -163,6 +154,60 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
           },
         }
       : {}),
+  };
+}
+
+function storeGauges(
+  store: NonNullable<GaugedParts["store"]>,
+  isServing: () => boolean,
+): Readonly<Record<string, GaugeSource>> {
+  return {
+    token_authority_journal_revision: {
+      help: "The number of the newest change; 0 while it cannot be read.",
+      read: () => (isServing() ? store.head().revision : 0),
+    },
+    token_authority_database_bytes: { help: "Size of the database file.", read: () => store.stats().databaseBytes },
+    token_authority_wal_bytes: { help: "Size of the write-ahead log.", read: () => store.stats().walBytes },
+    token_authority_reserve_bytes: {
+      help: "Size of the ballast that Revoke lives on when the disk is full.",
+      read: () => store.stats().ballastBytes,
+    },
+    token_authority_disk_free_bytes: {
+      help: "Free room on the disk of the data directory.",
+      read: () => store.stats().freeBytes,
+    },
+  };
+}
+
+function upstreamGauges(upstreams: () => readonly UpstreamReadings[]): Readonly<Record<string, GaugeSource>> {
+  return {
+    token_authority_edge_hits_total: {
+      type: "counter",
+      help: "Decisions from memory since the start, by outcome.",
+      labelNames: ["outcome"],
+      read: () => [
+        { labels: { outcome: "accepted" }, value: sum(upstreams().map(({ accepted }) => accepted)) },
+        { labels: { outcome: "refused" }, value: sum(upstreams().map(({ refused }) => refused)) },
+      ],
+    },
+    token_authority_edge_asked_total: {
+      type: "counter",
+      help: "Decisions that the upstream authority was asked for since the start.",
+      read: () => sum(upstreams().map(({ asked }) => asked)),
+    },
+    token_authority_edge_unanswered_total: {
+      type: "counter",
+      help: "Decisions that the upstream authority did not answer, since the start.",
+      read: () => sum(upstreams().map(({ failed }) => failed)),
+    },
+    token_authority_edge_lease_seconds: {
+      help: "For how long memory may be decided from, on the thread that has least left; 0 without a lease.",
+      read: () => Math.min(leaseMs, ...upstreams().map(({ leaseLeftMs }) => leaseLeftMs)) / 1000,
+    },
+    token_authority_edge_keys: {
+      help: "Keys that are kept in memory.",
+      read: () => sum(upstreams().map(({ keys }) => keys)),
+    },
   };
 }
 

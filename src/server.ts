@@ -1,5 +1,5 @@
 import { hostname, platform } from "node:os";
-import { type Clock, createTimeSeen, setTimeFloor } from "./authority/clock.ts";
+import { type Clock, createTimeSeen, setTimeFloor, type TimeSeen } from "./authority/clock.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/port/tls-set.ts";
 import { type Config, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
@@ -8,13 +8,18 @@ import { makeSecretFile, readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
 import { countsOf, type GaugedParts, gaugeSources, stateOf } from "./readings.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
-import { openSqliteTokenStore, type SqliteTokenStoreOptions } from "./stores/sqlite/open-sqlite-token-store.ts";
+import {
+  openSqliteTokenStore,
+  type SqliteTokenStore,
+  type SqliteTokenStoreOptions,
+} from "./stores/sqlite/open-sqlite-token-store.ts";
 import { type AdminListener, type AdminOptions, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
 import {
   type Places,
   type RemoteThread,
+  type Source,
   startRemoteThread,
   startThread,
   type Thread,
@@ -63,6 +68,9 @@ export type Server = AsyncDisposable & {
 export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock, onFatal } = options;
   const rpcThreads = possibleThreads(config.rpc, log);
+  if (config.upstream !== null && options.makeAnew.length > 0) {
+    throw new StartError("an edge has nothing on disk, so that there is nothing to make anew");
+  }
   await using starting = new AsyncDisposableStack();
 
   // First, so that a start that must fail leaves nothing behind.
@@ -77,26 +85,21 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   ]);
   const tls = readTlsSet(config, log, clock());
   const timeSeen = createTimeSeen(0);
-  const store = starting.use(
-    await openSqliteTokenStore(config.store.directory, {
-      minFreeBytes: config.store.minFreeBytes,
-      revocationLog: config.store.revocationLog,
-      marker: config.store.marker,
-      makeAnew: options.makeAnew,
-      timeSeen,
-      log,
-      onFatal,
-    }),
-  );
-  setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
-  starting.use(every(forgetRequestsEveryMs, createRequestForgetter(store, clock, log)));
-  const sealingSecret = readSealingSecret(config.sealingSecret, log);
+  const { upstream } = config;
+  const source: Source<SqliteTokenStore> =
+    upstream === null ? { store: starting.use(await openStore(config, options, timeSeen)) } : { upstream };
+  const store = "store" in source ? source.store : null;
+  if (store !== null) {
+    starting.use(every(forgetRequestsEveryMs, createRequestForgetter(store, clock, log)));
+  }
+  const sealingSecret = store === null ? null : readSealingSecret(config.sealingSecret, log);
 
   const threads = createThreads();
   // The REST API has a thread of its own: what strangers cost there is not taken from decisions.
   const wantedThreads = rpcThreads + (config.rest === null ? 0 : 1);
   let isEnding = false;
-  const isServing = () => !isEnding && threads.count() === wantedThreads && store.isServing();
+  let canDecide = () => false;
+  const isServing = () => !isEnding && threads.count() === wantedThreads && canDecide();
 
   const admin =
     config.admin === null
@@ -127,7 +130,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       config: threadConfig(config, { rpc: config.rpc.listen, rest: null }, rpcThreads),
       tls,
       console:
-        config.console === null
+        config.console === null || store === null
           ? null
           : {
               address: config.console.listen,
@@ -144,19 +147,21 @@ export async function startServer(config: Config, options: ServerOptions): Promi
                   revision: isServing() ? store.head().revision : 0,
                 }),
             },
-      store,
+      source,
       clock,
       timeSeen,
       sealingSecret,
       log,
     }),
   );
+  canDecide = first.canDecide;
   const address = first.addresses.rpc ?? config.rpc.listen;
   const addressText = formatListenAddress(address);
 
   const startRemote = async (places: Places): Promise<RemoteThread> => {
     const share = threadConfig(config, places, rpcThreads);
-    const thread = await startRemoteThread({ config: share, tls, store: store.seed(), timeSeen, sealingSecret }, log);
+    const seed = "store" in source ? { store: source.store.seed() } : source;
+    const thread = await startRemoteThread({ config: share, tls, source: seed, timeSeen, sealingSecret }, log);
     void thread.failed.then(onFatal);
     return threads.add(thread);
   };
@@ -186,6 +191,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       version,
       threads: rpcThreads,
       maxConnections: config.rpc.maxConnections,
+      upstream: upstream === null ? "none" : upstream.address,
       console: consoleAddress ?? "off",
       rest: restAddress ?? "off",
       address: addressText,
@@ -199,13 +205,33 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     adminAddress,
     restAddress,
     consoleAddress,
-    isEmpty: store.head().revision === 0,
+    isEmpty: store?.head().revision === 0,
     reload() {
       // Read once, for all threads: they change together, or not at all.
       reloadTlsSet(config, log, clock(), threads.replaceTls);
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+/** Opens the store of this process, and lets no clock show less than what it knows to have passed. */
+async function openStore(config: Config, options: ServerOptions, timeSeen: TimeSeen): Promise<SqliteTokenStore> {
+  const { clock, makeAnew, log, onFatal } = options;
+  await using opening = new AsyncDisposableStack();
+  const store = opening.use(
+    await openSqliteTokenStore(config.store.directory, {
+      minFreeBytes: config.store.minFreeBytes,
+      revocationLog: config.store.revocationLog,
+      marker: config.store.marker,
+      makeAnew,
+      timeSeen,
+      log,
+      onFatal,
+    }),
+  );
+  setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
+  opening.move();
+  return store;
 }
 
 /** Does the work now and then, until it is disposed. */

@@ -3,15 +3,15 @@ import { openServingStore } from "./stores/sqlite/serving/serving-store.ts";
 import { startThread, type ThreadAddresses, type ThreadAnswer, type ThreadOrder, type ThreadSeed } from "./thread.ts";
 
 async function start(
-  { config, tls, store: seed, timeSeen, sealingSecret }: ThreadSeed,
+  { config, tls, source: seed, timeSeen, sealingSecret }: ThreadSeed,
   { log }: Owner,
 ): Promise<Work<ThreadAddresses, ThreadOrder, ThreadAnswer>> {
-  const store = openServingStore(seed);
+  const source = "store" in seed ? { store: openServingStore(seed.store) } : seed;
   const thread = await startThread({
     config,
     tls,
     console: null,
-    store,
+    source,
     clock: Date.now,
     timeSeen,
     sealingSecret,
@@ -30,7 +30,9 @@ async function start(
     },
     async close() {
       await thread[Symbol.asyncDispose]();
-      await store[Symbol.asyncDispose]();
+      if ("store" in source) {
+        await source.store[Symbol.asyncDispose]();
+      }
     },
   };
 }

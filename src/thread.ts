@@ -2,7 +2,7 @@ import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder, type LastUseRecorder } from "./authority/last-use-recorder.ts";
 import { createSealer } from "./authority/sealer.ts";
-import { createTokenAuthority, type HolderReadings } from "./authority/token-authority.ts";
+import { createTokenAuthority, type HolderReadings, type TokenAuthority } from "./authority/token-authority.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { createCallLog } from "./calls/call-log.ts";
 import { createChangeLog } from "./calls/change-log.ts";
@@ -22,6 +22,8 @@ import type { Log } from "./machine/log.ts";
 import { startWorker } from "./machine/start-worker.ts";
 import { type RpcShare, shareOfRpc, startRpcPort } from "./rpc-port.ts";
 import type { ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
+import { createEdgeAuthority } from "./stores/upstream/edge-authority.ts";
+import { openUpstream, type UpstreamReadings, type UpstreamSettings } from "./stores/upstream/upstream.ts";
 import type { Tracing } from "./telemetry/opentelemetry/start-tracing.ts";
 import type { TracingSettings } from "./telemetry/opentelemetry/tracing-settings.ts";
 import { bucketsMs, type CallMeasures, createCallMeter } from "./telemetry/prometheus/call-measures.ts";
@@ -71,6 +73,9 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
   };
 }
 
+/** What a process decides by: a store of its own, or at an edge an authority that it asks. */
+export type Source<Store> = { readonly store: Store } | { readonly upstream: UpstreamSettings };
+
 export type ThreadOptions = {
   readonly config: ThreadConfig;
   readonly tls: TlsSet;
@@ -80,7 +85,7 @@ export type ThreadOptions = {
     readonly figures: Figures;
     readonly readState: () => Promise<ServiceState>;
   } | null;
-  readonly store: TokenStore;
+  readonly source: Source<TokenStore>;
   /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
   readonly timeSeen: TimeSeen;
@@ -100,6 +105,8 @@ export type ThreadReadings = {
   readonly clockBehindMs: number;
   /** Who decide from memory elsewhere. */
   readonly holders: HolderReadings;
+  /** Null where there is a store. */
+  readonly upstream: UpstreamReadings | null;
 };
 
 /**
@@ -115,6 +122,8 @@ export type ThreadAddresses = {
 /** One thread that serves. Disposed, it takes no more, lets calls end for a while, and writes down what it noted. */
 export type Thread = AsyncDisposable & {
   readonly addresses: ThreadAddresses;
+  /** Whether a decision can be expected now. */
+  canDecide(): boolean;
   readings(): ThreadReadings;
   /** Certificates and callers from now on. */
   replaceTls(tls: TlsSet): void;
@@ -125,26 +134,14 @@ export type Thread = AsyncDisposable & {
  * the ports.
  */
 export async function startThread(options: ThreadOptions): Promise<Thread> {
-  const { config, tls, store, sealingSecret, log } = options;
+  const { config, tls, source, log } = options;
   await using starting = new AsyncDisposableStack();
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
-  const lastUse = starting.use(startLastUse(store, log));
-  const authority = createTokenAuthority({
-    store,
-    keys: createKeyIndex({
-      freshness: store.freshness,
-      findByDigest: store.findByDigest,
-      maxBytes: config.cacheBytes,
-    }),
-    clock: clock.now,
-    lastUse,
-    sealer: sealingSecret === null ? null : createSealer(sealingSecret),
-    maxTokensPerAccount: config.maxTokensPerAccount,
-    maxLifetimeDays: config.maxLifetimeDays,
-    onChange: createChangeLog(log),
-    ...createHolderLog(log),
-  });
+  const { authority, canDecide, upstreamReadings } =
+    "store" in source
+      ? starting.use(overStore(source.store, clock.now, options))
+      : starting.use(overUpstream(source.upstream, options));
 
   const meter = createCallMeter();
   const refused = config.notesRefusedKeys ? createRefusedKeys(clock.now) : null;
@@ -174,7 +171,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
           tls: tls.rpc,
           authority,
           clock: clock.now,
-          isServing: () => !shutdown.signal.aborted && store.isServing(),
+          isServing: () => !shutdown.signal.aborted && canDecide(),
           shutdownSignal: shutdown.signal,
           onCall,
           reportFault,
@@ -186,13 +183,13 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     ports.set("rpc", rpc.port);
   }
   const rest =
-    config.rest === null
+    config.rest === null || !("store" in source)
       ? null
       : await startRestPort({
           address: config.rest,
           tls: tls.rest,
           authority,
-          store,
+          store: source.store,
           clock: clock.now,
           onCall,
           reportFault,
@@ -227,6 +224,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
       rest: rest?.port.address ?? null,
       console: ports.get("console")?.address ?? null,
     },
+    canDecide,
     readings: () => ({
       calls: meter.read(),
       refused: refused?.rows() ?? [],
@@ -234,12 +232,57 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
       bytes: budget.readings(),
       clockBehindMs: clock.behindMs(),
       holders: authority.holders(),
+      upstream: upstreamReadings(),
     }),
     replaceTls(next) {
       rpc?.replaceTls(next.rpc);
       rest?.replaceTls(next.rest);
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+/** What decides, and whether it can now. */
+type Deciding = AsyncDisposable & {
+  readonly authority: TokenAuthority;
+  readonly canDecide: () => boolean;
+  readonly upstreamReadings: () => UpstreamReadings | null;
+};
+
+/** The authority itself, over this thread's view of the store. */
+function overStore(store: TokenStore, clock: Clock, { config, sealingSecret, log }: ThreadOptions): Deciding {
+  const lastUse = startLastUse(store, log);
+  const authority = createTokenAuthority({
+    store,
+    keys: createKeyIndex({
+      freshness: store.freshness,
+      findByDigest: store.findByDigest,
+      maxBytes: config.cacheBytes,
+    }),
+    clock,
+    lastUse,
+    sealer: sealingSecret === null ? null : createSealer(sealingSecret),
+    maxTokensPerAccount: config.maxTokensPerAccount,
+    maxLifetimeDays: config.maxLifetimeDays,
+    onChange: createChangeLog(log),
+    ...createHolderLog(log),
+  });
+  return {
+    authority,
+    canDecide: () => store.isServing(),
+    upstreamReadings: () => null,
+    [Symbol.asyncDispose]: () => lastUse[Symbol.asyncDispose](),
+  };
+}
+
+/** An edge: a lease of its own, and what it does not know from the authority. */
+function overUpstream(settings: UpstreamSettings, { config, log }: ThreadOptions): Deciding {
+  const upstream = openUpstream(settings, config.cacheBytes, log);
+  return {
+    authority: createEdgeAuthority(upstream),
+    canDecide: upstream.canDecide,
+    upstreamReadings: upstream.readings,
+    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
   };
 }
 
@@ -267,7 +310,7 @@ async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): P
 
 /** What a thread of its own is made of. Can be sent to it, with the store's port transferred. */
 export type ThreadSeed = Pick<ThreadOptions, "config" | "tls" | "timeSeen" | "sealingSecret"> & {
-  readonly store: ServingStoreSeed;
+  readonly source: Source<ServingStoreSeed>;
 };
 
 export type ThreadOrder = { readonly kind: "read" } | { readonly kind: "replace-tls"; readonly tls: TlsSet };
@@ -291,7 +334,7 @@ export async function startRemoteThread(seed: ThreadSeed, log: Log): Promise<Rem
     module: new URL("./thread-worker.ts", import.meta.url),
     name: "serving",
     data: seed,
-    transfer: [seed.store.port],
+    transfer: "store" in seed.source ? [seed.source.store.port] : [],
     log,
   });
   return {

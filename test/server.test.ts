@@ -282,7 +282,7 @@ describe("one more serving thread", () => {
   async function startWith(authority: TestServer, config: Config, store: ServingStoreSeed) {
     const seed = {
       config: threadConfig(config, { rpc: config.rpc.listen, rest: null }, 1),
-      store,
+      source: { store },
       timeSeen: createTimeSeen(0),
       sealingSecret: null,
       tls: { rpc: null, rest: null },

@@ -14,6 +14,7 @@ export type Reason =
   | "ROTATION_UNDER_WAY"
   | "ROTATION_NOT_UNDER_WAY"
   | "KEY_LIMIT_REACHED"
+  | "REQUEST_NOT_SUPPORTED"
   | "UNDECIDED";
 
 /** What an error says beside its reason. */
@@ -132,6 +133,13 @@ export function rotationNotUnderWay(): AuthorityError {
 export function keyLimitReached(limit: number): AuthorityError {
   return new AuthorityError("KEY_LIMIT_REACHED", {
     rule: `the token has had ${limit} keys, as many as a token may have: create another token`,
+  });
+}
+
+/** An edge has no tokens of its own. */
+export function notAtEdge(): AuthorityError {
+  return new AuthorityError("REQUEST_NOT_SUPPORTED", {
+    rule: "an edge decides on keys and does nothing else: call the authority that it asks",
   });
 }
 

@@ -51,7 +51,6 @@ export type StatusReason =
   | "REQUEST_MALFORMED"
   | "UNKNOWN_FIELD"
   | "REQUEST_TOO_LARGE"
-  | "REQUEST_NOT_SUPPORTED"
   | "COMPRESSION_UNNAMED"
   | "DEADLINE_EXCEEDED"
   | "CALL_CANCELED"
@@ -153,6 +152,7 @@ const isSaidOfField = {
   ROTATION_UNDER_WAY: false,
   ROTATION_NOT_UNDER_WAY: false,
   KEY_LIMIT_REACHED: false,
+  REQUEST_NOT_SUPPORTED: false,
   UNDECIDED: false,
 } satisfies Record<Reason, boolean>;
 

@@ -51,7 +51,7 @@ class SlowStoreRig implements AsyncDisposable {
       await startThread({
         config: threadConfig(config, { rpc: config.rpc.listen, rest: config.rest?.listen ?? null }, 1),
         console: null,
-        store: rig.#slow(store),
+        source: { store: rig.#slow(store) },
         clock: Date.now,
         timeSeen: createTimeSeen(0),
         sealingSecret: null,

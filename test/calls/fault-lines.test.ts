@@ -40,7 +40,7 @@ it("writes ten lines a second of faults, whichever doors of a thread they come t
     await startThread({
       config: threadConfig(config, { rpc: config.rpc.listen, rest: config.rest?.listen ?? null }, 1),
       ...{ tls: { rpc: null, rest: null }, console: null, sealingSecret: null },
-      ...{ store: faulty, clock: Date.now, timeSeen: createTimeSeen(0), log },
+      ...{ source: { store: faulty }, clock: Date.now, timeSeen: createTimeSeen(0), log },
     }),
   );
   const [rpc, rest] = [originOf(thread.addresses.rpc), originOf(thread.addresses.rest)];

@@ -210,6 +210,7 @@ describe("refusals that the store and the authority decide", () => {
     ROTATION_UNDER_WAY: "FailedPrecondition",
     ROTATION_NOT_UNDER_WAY: "FailedPrecondition",
     KEY_LIMIT_REACHED: "FailedPrecondition",
+    REQUEST_NOT_SUPPORTED: "Unimplemented",
     UNDECIDED: "Unavailable",
   } satisfies Record<Reason, string>;
 

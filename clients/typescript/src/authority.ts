@@ -7,12 +7,13 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { durationFromMs, durationMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Token as TokenMessage } from "../gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
 import { attempt, type Outcome } from "./attempts.ts";
 import { machineClocks } from "./cache/clocks.ts";
-import { factsOf, widestQuestion } from "./cache/facts.ts";
+import { cacheRules } from "./cache/decide.ts";
+import { answerOf, widestQuestion } from "./cache/facts.ts";
 import { type Fill, KeyCache } from "./cache/key-cache.ts";
 import { Watch } from "./cache/watch.ts";
 import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from "./decision.ts";
@@ -229,7 +230,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
 
   function close(): void {
     isClosed = true;
-    cached?.watch.close();
+    void cached?.watch.close();
     connection.close();
   }
 
@@ -318,13 +319,8 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
       }
       throw new UndecidedError(outcome.failure);
     }
-    const { response } = outcome;
-    const facts = factsOf(response, cache.standings);
-    if (facts === null) {
-      return null;
-    }
-    const cacheForMs = response.cacheFor === undefined ? null : durationMs(response.cacheFor);
-    return cache.endFill(fill, { facts, revision: Number(response.revision), cacheForMs }, question);
+    const answer = answerOf(outcome.response, cache.standings);
+    return answer === null ? null : cache.endFill(fill, answer, question);
   }
 
   const authority: Authority = {
@@ -455,9 +451,6 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
   };
   return authority;
 }
-
-/** The version of the rules in cache/decide.ts, by which the authority knows whether its answers may be kept. */
-const cacheRules = 1;
 
 function openCache({ transport, onLeave }: Connection, { maxMiB }: { readonly maxMiB: number }) {
   if (!(maxMiB >= 1 && maxMiB <= maxCacheMiB)) {

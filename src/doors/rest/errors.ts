@@ -147,6 +147,7 @@ const refusals: Readonly<Record<Reason, PublicError | null>> = {
   FIELD_INVALID: null,
   PAGE_TOKEN_INVALID: null,
   TYPE_NOT_GRANTED: null,
+  REQUEST_NOT_SUPPORTED: null,
   // The bearer's key is of the account, and is refused before.
   ACCOUNT_CLOSED: null,
   TOKEN_NOT_FOUND: invalid(404, "token_not_found", "There is no such token."),

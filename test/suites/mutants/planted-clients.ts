@@ -55,8 +55,8 @@ export const plantedClients = [
   {
     name: "a client counts from an answer's arrival how long it may be kept",
     file: `${folder}/key-cache.ts`,
-    from: "const untilMs = Math.floor(begunAtMs +",
-    to: "const untilMs = Math.floor(this.#clocks.monotonicMs() +",
+    from: "untilMs: Math.floor(begunAtMs +",
+    to: "untilMs: Math.floor(this.#clocks.monotonicMs() +",
     tests,
   },
   {

@@ -2,6 +2,9 @@ import type { Decision, DecisionSource, Question, Refusal } from "../decision.ts
 import type { TokenType } from "../token.ts";
 import type { Facts } from "./facts.ts";
 
+/** The version of the rules here, by which the authority knows whether its answers may be kept. */
+export const cacheRules = 1;
+
 const maxPermissions = 16;
 const permissionPattern = /^[a-z][a-z0-9_]{0,62}:(?:read|write)$/;
 const none: readonly never[] = Object.freeze([]);

@@ -1,3 +1,4 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { AuthenticateResponse } from "../../gen/casapay/token/v1/token_service_pb.ts";
 import { decisionOf, type Refusal } from "../decision.ts";
 import { typeCodes } from "../token.ts";
@@ -13,6 +14,15 @@ export type Facts = {
   readonly expiresAtMs: number | null;
 };
 
+/** An answer to the widest question. */
+export type Answer = {
+  readonly facts: Facts;
+  /** Up to which the authority knew all changes when it answered. */
+  readonly revision: number;
+  /** Null: not to be kept. */
+  readonly cacheForMs: number | null;
+};
+
 /** No permissions, both modes, all types. */
 export const widestQuestion = { allowedTypes: Object.values(typeCodes) } as const;
 
@@ -25,6 +35,14 @@ const notFacts: ReadonlySet<Refusal["reason"]> = new Set([
 ]);
 
 /** Null for an answer that this client does not know how to decide by. */
+export function answerOf(response: AuthenticateResponse, standings: Standings): Answer | null {
+  const facts = factsOf(response, standings);
+  const { revision, cacheFor } = response;
+  const cacheForMs = cacheFor === undefined ? null : durationMs(cacheFor);
+  return facts === null ? null : { facts, revision: Number(revision), cacheForMs };
+}
+
+/** The same without how it is kept. */
 export function factsOf(response: AuthenticateResponse, standings: Standings): Facts | null {
   const decision = decisionOf(response);
   if (decision?.kind === "principal") {

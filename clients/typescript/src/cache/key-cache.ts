@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { Decision, Question } from "../decision.ts";
 import type { Clocks, Moment } from "./clocks.ts";
 import { decide, isDecidable } from "./decide.ts";
-import type { Facts } from "./facts.ts";
+import type { Answer, Facts } from "./facts.ts";
 import { Forgets } from "./forgets.ts";
 import { Lease } from "./lease.ts";
 import { Standings } from "./standings.ts";
@@ -14,19 +14,21 @@ const maxUnknownMs = 5_000;
 const maxForgets = 65_536;
 /** Uses that were not reported yet are kept for so many keys, and then lost. */
 const maxUsedKeys = 65_536;
-// Measured, with what V8 and its maps take beside the texts.
-const entryBytes = 250;
+// Measured: 240 live bytes with the map's, the texts among them, and what the garbage collector lets lie beside them.
+const entryBytes = 350;
 
 /**
  * What is kept of a key: its SHA-256 and what the authority said. Never the key. One flat object, with times in whole
  * milliseconds of the monotonic clock: V8 keeps such numbers without objects of their own.
  */
-type Entry = Facts & {
+export type Known = Facts & {
   /** 32 characters, one a byte. */
   readonly digest: string;
   readonly untilMs: number;
   acceptedCount: number;
   usedAtMs: number;
+  /** What its finder keeps beside it, for as long as it is kept. Null at first; nothing here looks at it. */
+  beside: object | null;
 };
 
 /** A question about a key that was put to the authority so that its answer may be kept. */
@@ -35,14 +37,6 @@ export type Fill = {
   readonly begunAtMs: number;
   /** What was begun before everything was forgotten is not kept after it. */
   readonly epoch: number;
-};
-
-export type Answer = {
-  readonly facts: Facts;
-  /** Up to which the authority knew all changes when it answered. */
-  readonly revision: number;
-  /** Null: not to be kept. */
-  readonly cacheForMs: number | null;
 };
 
 /** Accepted by this client itself, without the authority. */
@@ -59,20 +53,34 @@ export class KeyCache {
   readonly #lease = new Lease();
   readonly #forgets = new Forgets(maxForgets);
   // By four bytes of the digest, and compared with all of it.
-  readonly #proven: TwoGenerations<Entry>;
-  readonly #unknown: TwoGenerations<Entry>;
+  readonly #proven: TwoGenerations<Known>;
+  readonly #unknown: TwoGenerations<Known>;
   #epoch = 0;
-  #used: Entry[] = [];
+  #used: Known[] = [];
 
-  constructor(maxBytes: number, clocks: Clocks) {
+  /** `besideBytes` is what a key's finder keeps beside it. */
+  constructor(maxBytes: number, clocks: Clocks, besideBytes = 0) {
     this.#clocks = clocks;
-    const bytesOf = (entry: Entry) => this.#bytesOf(entry);
+    const bytesOf = (entry: Known) => this.#bytesOf(entry) + besideBytes;
     this.#proven = new TwoGenerations((maxBytes * 7) / 8, bytesOf);
     this.#unknown = new TwoGenerations(maxBytes / 8, bytesOf);
   }
 
   /** Null when the authority must be asked. Hot path. */
   decide(key: unknown, question: Question): Decision | null {
+    const found = this.find(key);
+    if (found === null) {
+      return null;
+    }
+    const decision = decide(found, question, "cache");
+    if (decision?.kind === "principal") {
+      this.noteUse(found);
+    }
+    return decision;
+  }
+
+  /** What is known of the key without the authority, or null. Hot path. */
+  find(key: unknown): Known | null {
     if (typeof key !== "string" || key.length > maxKeyLength) {
       return null;
     }
@@ -84,14 +92,7 @@ export class KeyCache {
     const place = placeOf(digest);
     const entry = this.#proven.get(place);
     const found = entry?.digest === digest ? entry : this.#unknown.get(place);
-    if (found?.digest !== digest || nowMs >= found.untilMs) {
-      return null;
-    }
-    const decision = decide(found, question, "cache");
-    if (decision?.kind === "principal") {
-      this.#note(found, nowMs);
-    }
-    return decision;
+    return found?.digest !== digest || nowMs >= found.untilMs ? null : found;
   }
 
   /** Whether memory may be decided from. */
@@ -109,31 +110,58 @@ export class KeyCache {
   }
 
   /** Null when the answer could not be kept, or the question is not one to decide here: then ask it as it is. */
-  beginFill(key: string, question: Question): Fill | null {
+  beginFill(key: string, question: Question = {}): Fill | null {
     return isDecidable(question) && this.isHeld()
       ? { digest: digestOf(key), begunAtMs: this.#clocks.monotonicMs(), epoch: this.#epoch }
       : null;
   }
 
   /** Decides by the answer to the widest question, and keeps the answer where that is right. */
-  endFill(
-    { digest, begunAtMs, epoch }: Fill,
-    { facts, revision, cacheForMs }: Answer,
-    question: Question,
-  ): Decision | null {
-    const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
-    const untilMs = Math.floor(begunAtMs + Math.min(cacheForMs ?? 0, mostMs));
-    const { standing, tokenId, account, expiresAtMs } = facts;
-    const entry: Entry = { digest, standing, tokenId, account, expiresAtMs, untilMs, acceptedCount: 0, usedAtMs: 0 };
-    if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, account, revision)) {
-      this.#keep(entry);
-    }
-    const decision = decide(facts, question, "authority");
+  endFill(fill: Fill, answer: Answer, question: Question): Decision | null {
+    const known = this.keep(fill, answer);
+    const decision = decide(known, question, "authority");
     if (decision?.kind === "principal") {
       // The authority notes no use of a key when it is asked the widest question.
-      this.#note(entry, this.#clocks.monotonicMs());
+      this.noteUse(known);
     }
     return decision;
+  }
+
+  /** Keeps the answer to the widest question where that is right, and returns what is known by it. */
+  keep({ digest, begunAtMs, epoch }: Fill, { facts, revision, cacheForMs }: Answer): Known {
+    const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
+    const known: Known = {
+      digest,
+      standing: facts.standing,
+      tokenId: facts.tokenId,
+      account: facts.account,
+      expiresAtMs: facts.expiresAtMs,
+      untilMs: Math.floor(begunAtMs + Math.min(cacheForMs ?? 0, mostMs)),
+      acceptedCount: 0,
+      usedAtMs: 0,
+      beside: null,
+    };
+    if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, known.account, revision)) {
+      this.#keep(known);
+    }
+    return known;
+  }
+
+  /** Notes that the key was accepted by what is known, for the next report. */
+  noteUse(known: Known): void {
+    if (known.acceptedCount === 0) {
+      if (this.#used.length >= maxUsedKeys) {
+        return;
+      }
+      this.#used.push(known);
+    }
+    known.acceptedCount += 1;
+    known.usedAtMs = Math.floor(this.#clocks.monotonicMs());
+  }
+
+  /** For how long memory may be decided from, in milliseconds; 0 when not now. */
+  heldForMs(): number {
+    return this.isHeld() ? this.#lease.leftMs(this.#clocks.monotonicMs()) : 0;
   }
 
   /** From now on every change after this revision is told. Says something new only once after all was forgotten. */
@@ -199,22 +227,11 @@ export class KeyCache {
     return this.#proven.size + this.#unknown.size;
   }
 
-  #note(entry: Entry, nowMs: number): void {
-    if (entry.acceptedCount === 0) {
-      if (this.#used.length >= maxUsedKeys) {
-        return;
-      }
-      this.#used.push(entry);
-    }
-    entry.acceptedCount += 1;
-    entry.usedAtMs = Math.floor(nowMs);
-  }
-
-  #bytesOf({ standing, tokenId, account }: Entry): number {
+  #bytesOf({ standing, tokenId, account }: Known): number {
     return entryBytes + this.standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
   }
 
-  #keep(entry: Entry): void {
+  #keep(entry: Known): void {
     const place = placeOf(entry.digest);
     const [map, other] = isProven(entry) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
     if (other.get(place)?.digest === entry.digest) {

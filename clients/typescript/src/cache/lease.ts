@@ -37,6 +37,11 @@ export class Lease {
     return monotonicMs < this.#untilMs && wallMs < this.#wallUntilMs ? "held" : "over";
   }
 
+  /** How long it may last from now on by the monotonic clock, where it is held. */
+  leftMs(monotonicMs: number): number {
+    return this.#untilMs - monotonicMs;
+  }
+
   /** Nothing is decided from memory before the next grant. */
   end(): void {
     this.#untilMs = Number.NEGATIVE_INFINITY;

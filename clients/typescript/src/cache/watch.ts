@@ -18,6 +18,7 @@ export type WatchOptions = { readonly transport: Transport; readonly cache: KeyC
 export class Watch {
   readonly #options: WatchOptions;
   readonly #streams = new Set<WatchStream>();
+  readonly #running = new Set<Promise<void>>();
   readonly #warned = new Set<string>();
   /** The stream that was opened last, and the one whose lease is held. */
   #newest: WatchStream | null = null;
@@ -26,6 +27,7 @@ export class Watch {
   #pauseMs = firstPauseMs;
   #reportAtMs = 0;
   #timer: NodeJS.Timeout | null = null;
+  #isTurnedAway = false;
   #isClosed = false;
 
   constructor(options: WatchOptions) {
@@ -40,6 +42,11 @@ export class Watch {
     }
   }
 
+  /** Whether the authority answers and grants nothing: it is older, or as many watch it as may. */
+  get isTurnedAway(): boolean {
+    return this.#isTurnedAway;
+  }
+
   /** The connection takes no new streams: another one takes over before this one ends. */
   moveOn(): void {
     if (this.#newest !== null && this.#newest === this.#holder) {
@@ -47,8 +54,8 @@ export class Watch {
     }
   }
 
-  /** Gives the lease back, so that nobody waits for it, and forgets all. */
-  close(): void {
+  /** Gives the lease back, so that nobody waits for it, and forgets all. Resolves when the authority knows. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer ?? undefined);
     this.#options.cache.endLease();
@@ -56,6 +63,7 @@ export class Watch {
       stream.release();
     }
     this.#options.cache.forgetAll();
+    await Promise.all(this.#running);
   }
 
   #open(): void {
@@ -78,16 +86,21 @@ export class Watch {
     });
     this.#streams.add(stream);
     this.#newest = stream;
-    void stream.run().then(
-      () => this.#end(stream, null),
-      (error: unknown) => this.#end(stream, error),
-    );
+    const running = stream
+      .run()
+      .then(
+        () => this.#end(stream, null),
+        (error: unknown) => this.#end(stream, error),
+      )
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
   #hold(stream: WatchStream): void {
     if (this.#holder !== stream) {
       this.#holder?.release();
       this.#holder = stream;
+      this.#isTurnedAway = false;
       this.#pauseMs = firstPauseMs;
     }
   }
@@ -109,10 +122,12 @@ export class Watch {
   }
 
   #isMistake(error: unknown): boolean {
+    this.#isTurnedAway = false;
     if (error === null) {
       return false;
     }
     const told = new AuthorityError(failureOf(error));
+    this.#isTurnedAway = told.code === "RESOURCE_EXHAUSTED" || told.code === "UNIMPLEMENTED";
     const isMistake = told.isMistake || told.code === "RESOURCE_EXHAUSTED";
     if (isMistake && !this.#warned.has(told.code)) {
       this.#warned.add(told.code);

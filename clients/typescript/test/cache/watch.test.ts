@@ -274,7 +274,7 @@ describe("a watch", () => {
       request = await next(first.requests);
     }
     expect(isKept(key)).toBe(true);
-    watch.close();
+    void watch.close();
     expect([cache.isHeld(), cache.size]).toEqual([false, 0]);
   });
 
@@ -291,6 +291,6 @@ describe("a watch", () => {
     const second = await next(peers);
     expect(await next(second.requests)).toMatchObject({ appliedRevision: 0n });
     expect([cache.isHeld(), cache.size]).toEqual([false, 0]);
-    watch.close();
+    void watch.close();
   });
 });
