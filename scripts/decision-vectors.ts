@@ -139,6 +139,15 @@ function allSubjects(): readonly Subject[] {
     "expires in a millisecond": { expiresAtMs: nowMs + 1 },
     "expires now": { expiresAtMs: nowMs },
     revoked: { revokedAtMs: nowMs, revokeRevision: 2 },
+    "ends in a millisecond": { keyEndsAtMs: nowMs + 1 },
+    "ends now": { keyEndsAtMs: nowMs },
+    held: { held: true },
+    "of a held account": { accountState: "held" },
+    "of a closed account": { accountState: "closed" },
+    "held, and of a held account": { held: true, accountState: "held" },
+    "held, and of a closed account": { held: true, accountState: "closed" },
+    "expired, ended and held": { expiresAtMs: nowMs, keyEndsAtMs: nowMs, held: true },
+    "revoked, ended and held": { revokedAtMs: nowMs, revokeRevision: 2, keyEndsAtMs: nowMs, held: true },
     "revoked, and expired before": { revokedAtMs: nowMs, revokeRevision: 2, expiresAtMs: nowMs - 1 },
   };
   return [

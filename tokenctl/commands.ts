@@ -174,6 +174,9 @@ async function showKey(
     }
     throw error;
   });
+  if (key === "") {
+    throw new Refused("there is no key to show again: the token was revoked, or the key has ended");
+  }
   if (!isJson) {
     note(`${textOf({ ...token, revision })}\n\nThis is the key, shown this once:`);
   }

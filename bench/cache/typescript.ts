@@ -160,7 +160,9 @@ function keep(cache: KeyCache, key: string, answer: Uint8Array): void {
     throw new Error("the cache keeps nothing");
   }
   cache.endFill(begun, { facts, revision: Number(response.revision), cacheForMs: hour }, question);
-  cache.takeUses(1_000);
+  if (cache.usedKeys >= 1_000) {
+    cache.takeUses(1_000);
+  }
 }
 
 function goodAnswer(index: number): Uint8Array {

@@ -117,32 +117,36 @@ func (c *keyCache) decide(key string, question *Question) (Decision, bool) {
 // Hot path.
 func (s *shard) decide(of *digest, question *Question, now time.Duration) (Decision, bool) {
 	s.mutex.Lock()
-	defer s.mutex.Unlock()
 	in, found := s.proven.find(of)
 	if found == nil {
 		in, found = s.unknown.find(of)
 	}
 	if found == nil || now >= found.until {
+		s.mutex.Unlock()
 		return Decision{}, false
 	}
 	known := found.facts(in.grantOf(found))
 	verdict, ok := known.judge(question)
+	if ok && verdict.reason == 0 {
+		s.note(found, now)
+	}
+	// Texts are never written again, so that they may be copied by whoever found them once.
+	idLength, text := int(found.idLength), in.textBytes(found)
+	s.mutex.Unlock()
 	if !ok {
 		return Decision{}, false
 	}
 	if verdict.reason == 0 {
-		s.note(found, now)
-		return Decision{Principal: newPrincipal(&known, in.textBytes(found), int(found.idLength)), Source: FromCache}, true
+		return Decision{Principal: newPrincipal(&known, text, idLength), Source: FromCache}, true
 	}
-	text := in.text(found)
-	known.tokenID, known.account = text[:found.idLength], text[found.idLength:]
+	known.tokenID, known.account = string(text[:idLength]), string(text[idLength:])
 	return known.decision(verdict, FromCache), true
 }
 
 // principalWithTexts is a Principal and what it points to, in one piece of memory.
 type principalWithTexts struct {
 	principal   Principal
-	permissions [2]string
+	permissions [3]string
 	text        [64]byte
 }
 

@@ -68,6 +68,9 @@ describe("tokenctl", () => {
     const id = ["--request-id", "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52"];
     const first = await create("acct_again", ...id);
     expect(await create("acct_again", ...id)).toEqual(first);
+    await tokenctl("revoke", first.token.id);
+    const again = await tokenctl("create", "--account", "acct_again", "--name", "Till", "--type", "secret", ...id);
+    expect(again).toMatchObject({ exitCode: 1, stdout: "", stderr: expect.stringContaining("no key to show again") });
   });
 
   it("says whose the keys on standard input are, and sends their digests alone", async () => {

@@ -73,6 +73,7 @@ export class Rig implements AsyncDisposable {
       sealingSecret: this.#sealingSecret,
       settings: {
         LISTEN: `127.0.0.1:${this.#port}`,
+        CLOCK_BACK: "allow",
         THREADS: String(this.#random.pick(threadCounts)),
       },
       variables: this.#clock.environment(),

@@ -123,7 +123,7 @@ export class Round {
 
   /** Both keys are good until the rotation is ended. */
   async #rotate({ tokenId }: Subject): Promise<void> {
-    const asked = { id: tokenId, overlap: { seconds: 3600n }, requestId: randomUUID() };
+    const asked = { id: tokenId, overlap: { seconds: 86_400n }, requestId: randomUUID() };
     const { key } = await this.#call((client) => client.call(rpc.rotateKey, asked));
     this.#add(tokenId, key, false);
   }

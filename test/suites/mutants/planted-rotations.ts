@@ -52,9 +52,16 @@ export const plantedRotations = [
   {
     name: "the sealed keys of a token but one survive its revocation",
     file: "src/stores/sqlite/writer/writer.ts",
-    from: "    eraseSealedKeys(token.createRevision, null);\n    return change;",
-    to: "    eraseSealedKeys(token.createRevision, [token.createRevision]);\n    return change;",
-    tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    from: "eraseSealedKeys(token.createRevision, null);",
+    to: "eraseSealedKeys(token.createRevision, [token.createRevision]);",
+    tests: ["test/sqlite/erased-keys.test.ts"],
+  },
+  {
+    name: "the sealed key of a key that was cut off stays in the file",
+    file: "src/stores/sqlite/writer/writer.ts",
+    from: "    const ended = ends.filter(({ endsAtMs }) => endsAtMs !== null && endsAtMs <= change.atMs);",
+    to: "    const ended = ends.filter(({ endsAtMs }) => endsAtMs === -1);",
+    tests: ["test/sqlite/erased-keys.test.ts"],
   },
   {
     name: "an old key makes changes after its end",
