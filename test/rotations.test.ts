@@ -132,6 +132,9 @@ describe("a rotation over the RPCs", () => {
     expect(await refusalOf(tokens.rotateKey({ id, overlap: { seconds: 604_801n } }))).toEqual(invalid("overlap"));
     expect(await refusalOf(tokens.rotateKey({ id, overlap: { seconds: -1n } }))).toEqual(invalid("overlap"));
     expect(await refusalOf(tokens.rotateKey({ id, overlap: { nanos: -1 } }))).toEqual(invalid("overlap"));
+    for (const nanos of [-1, 1_000_000_000]) {
+      expect(await refusalOf(tokens.rotateKey({ id, overlap: { seconds: 60n, nanos } }))).toEqual(invalid("overlap"));
+    }
     expect(await refusalOf(tokens.rotateKey({ id, overlap: hour, requestId: "?" }))).toEqual(invalid("request_id"));
     // A lost answer would leave nobody with a key.
     expect(await refusalOf(tokens.rotateKey({ id }))).toEqual(invalid("request_id"));

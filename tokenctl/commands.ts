@@ -83,7 +83,12 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
 
   async "end-rotation"({ authority, given, isJson }) {
     const [when = ""] = given.others;
-    const end = when === "now" ? "cut" : when === "cancel" ? "cancel" : { moveTo: ahead(when) ?? refuse("say when") };
+    const end =
+      when === "now"
+        ? "cut"
+        : when === "cancel"
+          ? "cancel"
+          : { moveTo: ahead(when) ?? refuse("say now, cancel or a TIME: see --help") };
     const { token, revision } = await authority.endRotation(given.operand, end);
     await show({ ...token, revision }, isJson);
   },

@@ -41,7 +41,7 @@ export function fromCreateRequest(message: CreateRequestMessage): CreateRequest 
 
 /** What RotateKey is asked for. */
 export function fromRotateKeyRequest({ id, overlap, requestId }: RotateKeyRequestMessage): RotateRequest {
-  return { id, overlapMs: Math.floor(fromDuration(overlap)), requestId };
+  return { id, overlapMs: Math.floor(fromDuration("overlap", overlap)), requestId };
 }
 
 /** What EndRotation is asked for. Throws FIELD_INVALID for an invalid time, and when it is not said. */

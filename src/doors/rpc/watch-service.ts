@@ -122,7 +122,7 @@ function fromWatchRequest(message: WatchRequestMessage): WatchRequest {
     appliedHash: message.appliedHash,
     uses: message.uses.map(({ digest, age, acceptedCount }) => ({
       digest,
-      ageMs: fromDuration(age),
+      ageMs: fromDuration("uses", age),
       acceptedCount: Number(acceptedCount),
     })),
     release: message.release,
