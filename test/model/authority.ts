@@ -1,6 +1,8 @@
-import { Hub } from "./hub.ts";
-import { graceMs, leaseMs } from "./rules.ts";
+import { settleMs } from "../../src/authority/lease.ts";
+import { ModelHub } from "./model-hub.ts";
+import { ProjectHub } from "./project-hub.ts";
 import type { Span, Thread } from "./simulation.ts";
+import type { Hub } from "./stream.ts";
 import type { World } from "./world.ts";
 
 /** What somebody wants changed. It may be asked for more than once: then it is made once. */
@@ -28,9 +30,10 @@ export class Authority {
   constructor(world: World, threads: readonly [ServingThread, ...ServingThread[]]) {
     this.#world = world;
     this.#threads = threads.map(({ thread }) => thread);
-    this.hubs = threads.map(({ thread, deaf }) => new Hub(world, thread, deaf));
+    const HubOfPieces = world.pieces === "model" ? ModelHub : ProjectHub;
+    this.hubs = threads.map(({ thread, deaf }) => new HubOfPieces(world, thread, deaf));
     const hasOldLeases = world.disk.hasMarker && world.isKept("M1 crash");
-    this.#waitsUntilMs = hasOldLeases ? threads[0].thread.clockMs() + leaseMs + graceMs : 0;
+    this.#waitsUntilMs = hasOldLeases ? threads[0].thread.clockMs() + settleMs : 0;
   }
 
   isDead(): boolean {
@@ -111,7 +114,7 @@ export class Authority {
     const { thread } = hub;
     const startMs = thread.clockMs();
     const waited = isKept("R4 threads") ? this.hubs : [hub];
-    const boundMs = isKept("R2 bound") ? leaseMs + graceMs : 50;
+    const boundMs = isKept("R2 bound") ? settleMs : 50;
     const look = () => {
       const nowMs = thread.clockMs();
       const isAcknowledged = nowMs >= this.#waitsUntilMs && waited.every(({ settled }) => settled >= revision);

@@ -16,8 +16,10 @@ export type Decision = {
  */
 export class History {
   decisions = 0;
-  /** What must not be: one sentence each. */
-  readonly faults: string[] = [];
+  /** Decisions that did not know of a change that was answered before: one sentence each. */
+  readonly stale: string[] = [];
+  /** Decisions that knew less than an earlier one of the same gateway, of changes that are not answered yet. */
+  readonly wentBack: string[] = [];
   /** How long each change took from question to answer. */
   readonly waitsMs: number[] = [];
   readonly #simulation: Simulation;
@@ -70,14 +72,14 @@ export class History {
       for (const change of changes) {
         const answeredAtMs = this.#answeredAtMs.get(change);
         if (change > basis && answeredAtMs !== undefined && answeredAtMs < beganMs) {
-          this.#fault(decision, `does not know of change ${change}, answered ${ms(beganMs - answeredAtMs)} before`);
+          this.stale.push(`${nameOf(decision)} does not know of change ${change}, answered at ${ms(answeredAtMs)}`);
         }
       }
     }
     const key = `${holder} ${token}`;
     const known = this.#newestKnown.get(key);
     if (known !== undefined && known.basis > basis && known.endedMs < beganMs) {
-      this.#fault(decision, `goes back from change ${known.basis} to ${basis}`);
+      this.wentBack.push(`${nameOf(decision)} goes back from change ${known.basis} to ${basis}`);
     }
     if (known === undefined || known.basis < basis) {
       this.#newestKnown.set(key, { basis, endedMs: this.#simulation.nowMs });
@@ -87,10 +89,10 @@ export class History {
   #changesOf(token: number): readonly (readonly number[])[] {
     return [listIn(this.#changesOfToken, token), listIn(this.#changesOfAccount, this.#accountOf(token))];
   }
+}
 
-  #fault({ holder, token, beganMs }: Decision, what: string): void {
-    this.faults.push(`at ${ms(beganMs)} ${holder} about token ${token}: ${what}`);
-  }
+function nameOf({ holder, token, beganMs }: Decision): string {
+  return `at ${ms(beganMs)} ${holder} about token ${token}`;
 }
 
 function listIn(lists: Map<number, number[]>, key: number): number[] {

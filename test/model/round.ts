@@ -5,10 +5,12 @@ import { History } from "./history.ts";
 import type { Link } from "./link.ts";
 import type { Rule } from "./rules.ts";
 import { Simulation, type Span, Thread } from "./simulation.ts";
-import type { World } from "./world.ts";
+import type { Pieces, World } from "./world.ts";
 
 export type RoundOptions = {
   readonly seed: number;
+  /** Default: the model's. */
+  readonly pieces?: Pieces;
   /** The rule that nobody keeps. */
   readonly without?: Rule;
   /** Nothing fails, and messages take a millisecond. */
@@ -22,7 +24,8 @@ export type RoundResult = {
   readonly answeredChanges: number;
   /** How long changes took from question to answer, in order of size. */
   readonly waitsMs: readonly number[];
-  readonly faults: readonly string[];
+  readonly stale: readonly string[];
+  readonly wentBack: readonly string[];
 };
 
 const endMs = 16_000;
@@ -54,6 +57,7 @@ class Round {
     this.#options = options;
     this.#simulation = simulation;
     this.#world = {
+      pieces: options.pieces ?? "model",
       simulation,
       history: new History(simulation, accountOf),
       disk: { journal: [], hasMarker: false },
@@ -74,7 +78,8 @@ class Round {
       decisions: history.decisions,
       answeredChanges: history.answeredChanges(),
       waitsMs: history.waitsMs.toSorted((left, right) => left - right),
-      faults: history.faults,
+      stale: history.stale,
+      wentBack: history.wentBack,
     };
   }
 

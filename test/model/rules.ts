@@ -1,6 +1,6 @@
 /**
- * The rules that the promise rests on, each with what goes wrong without it. Leases last `leaseMs`; the authority waits
- * `graceMs` longer than that, because clocks differ in rate and can stand still for a moment.
+ * The rules that the promise rests on, each with what goes wrong without it. The authority waits for longer
+ * than a lease, because clocks differ in rate and can stand still for a moment.
  */
 export const rules = {
   W1: "a gateway counts its lease from before it asked, not from the answer",
@@ -31,6 +31,4 @@ export type Rule = keyof typeof rules;
 
 export const ruleNames = Object.keys(rules) as Rule[];
 
-export const leaseMs = 2000;
-export const graceMs = 1000;
 export const renewMs = 500;

@@ -92,6 +92,9 @@ function isBefore(one: Event, other: Event): boolean {
   return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 }
 
+/** A reading of both clocks of a process. */
+export type Moment = { readonly monotonicMs: number; readonly wallMs: number };
+
 /** What befalls one thread of a process. */
 export type Faults = {
   /** How fast its clock runs. */
@@ -105,6 +108,8 @@ export type Faults = {
 /** One thread of execution with a clock. It does what comes up while it is stopped as soon as it goes on. */
 export class Thread {
   isDead = false;
+  /** What came up while it was stopped, in the order in which it did. */
+  readonly #backlog: Action[] = [];
   readonly #simulation: Simulation;
   readonly #faults: Faults;
 
@@ -120,6 +125,15 @@ export class Thread {
       stoodStillMs += Math.max(0, Math.min(nowMs, toMs) - fromMs);
     }
     return (nowMs - stoodStillMs) * this.#faults.rate;
+  }
+
+  /** Its wall clock, which goes on while the other one stands still. */
+  wallMs(): number {
+    return this.#simulation.nowMs * this.#faults.rate;
+  }
+
+  moment(): Moment {
+    return { monotonicMs: this.clockMs(), wallMs: this.wallMs() };
   }
 
   at(atMs: number, action: Action): void {
@@ -141,18 +155,46 @@ export class Thread {
   }
 
   #tryNow(action: Action): void {
-    if (this.isDead) {
+    if (this.#backlog.length > 0) {
+      this.#backlog.push(action);
       return;
     }
+    const untilMs = this.#stoppedUntilMs();
+    if (untilMs === null) {
+      this.#do(action);
+    } else {
+      this.#backlog.push(action);
+      this.#simulation.at(untilMs, () => this.#goOn());
+    }
+  }
+
+  #goOn(): void {
+    const untilMs = this.#stoppedUntilMs();
+    if (untilMs === null) {
+      for (const action of this.#backlog.splice(0)) {
+        this.#do(action);
+      }
+    } else {
+      this.#simulation.at(untilMs, () => this.#goOn());
+    }
+  }
+
+  #do(action: Action): void {
+    if (!this.isDead) {
+      action();
+    }
+  }
+
+  /** Null while it runs. */
+  #stoppedUntilMs(): number | null {
     const { nowMs } = this.#simulation;
     for (const spans of [this.#faults.stops, this.#faults.freezes]) {
       for (const { fromMs, toMs } of spans) {
         if (fromMs <= nowMs && nowMs < toMs) {
-          this.at(toMs, action);
-          return;
+          return toMs;
         }
       }
     }
-    action();
+    return null;
   }
 }

@@ -9,13 +9,21 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
-from casapay_token_authority import AuthorityError, Plaintext, Principal, Question, RefusalReason, TokenAuthority
+from casapay_token_authority import (
+    AuthorityError,
+    Plaintext,
+    Principal,
+    Question,
+    RefusalReason,
+    Settings,
+    TokenAuthority,
+)
 
-SOCKET, ADDRESS = sys.argv[1:3]
+SOCKET, ADDRESS, CACHE_MIB = sys.argv[1], sys.argv[2], int(sys.argv[3])
 QUESTION = Question(permissions=())
 UNKNOWN = {RefusalReason.KEY_UNKNOWN, RefusalReason.KEY_MALFORMED}
 
-authority = TokenAuthority(ADDRESS, Plaintext())
+authority = TokenAuthority(ADDRESS, Plaintext(), Settings(cache_mib=CACHE_MIB or None))
 
 
 def answer_to(key: str) -> str:
@@ -23,10 +31,9 @@ def answer_to(key: str) -> str:
         outcome = authority.authenticate(key, QUESTION)
     except AuthorityError:
         return "undecided authority"
-    source = getattr(outcome, "source", "authority")
     if isinstance(outcome, Principal):
-        return f"accept {source}"
-    return f"{'unknown' if outcome.reason in UNKNOWN else 'refuse'} {source}"
+        return f"accept {outcome.source}"
+    return f"{'unknown' if outcome.reason in UNKNOWN else 'refuse'} {outcome.source}"
 
 
 class Conversation(socketserver.StreamRequestHandler):

@@ -25,6 +25,11 @@ const keyIsNotBuried = {
     from: "revision >= f.latest(string(of[:])) &&",
     to: "true &&",
   },
+  python: {
+    file: "clients/python/src/casapay_token_authority/_forgets.py",
+    from: "            and revision >= self._latest(digest)\n",
+    to: "",
+  },
   typescript: {
     file: "clients/typescript/src/cache/forgets.ts",
     from: "      revision >= this.#latest(digest) &&\n",
@@ -62,6 +67,18 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     gateways: ["typescript", "typescript"],
+    scenarios: ["leases come late, and then nothing"],
+  },
+  {
+    name: "W1, Python: a lease is counted from its answer",
+    edits: [
+      {
+        file: "clients/python/src/casapay_token_authority/_key_cache.py",
+        from: "self._lease = lease_from(asked, seconds)",
+        to: "self._lease = lease_from(self._clocks.now(), seconds)",
+      },
+    ],
+    gateways: ["python", "python"],
     scenarios: ["leases come late, and then nothing"],
   },
   {
@@ -112,6 +129,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     scenarios: ["keys are first asked about while they are revoked"],
   },
   {
+    name: "C1, Python: an answer is kept after it was overruled",
+    edits: [lateAnswers, keyIsNotBuried.python],
+    gateways: ["python", "python"],
+    scenarios: ["keys are first asked about while they are revoked"],
+  },
+  {
     name: "C1, TypeScript: an answer is kept after it was overruled",
     edits: [lateAnswers, keyIsNotBuried.typescript],
     gateways: ["typescript", "typescript"],
@@ -127,6 +150,18 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     gateways: ["go", "go"],
+    scenarios: ["a link is stopped", "a link is killed, and comes back late"],
+  },
+  {
+    name: "C2, Python: a hit needs no lease",
+    edits: [
+      {
+        file: "clients/python/src/casapay_token_authority/_key_cache.py",
+        from: "if not (now < until and wall < wall_until and least <= wall - now <= most):",
+        to: "if not (0 < until and 0 < wall_until and least <= wall - now <= most):",
+      },
+    ],
+    gateways: ["python", "python"],
     scenarios: ["a link is stopped", "a link is killed, and comes back late"],
   },
   {
