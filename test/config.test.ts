@@ -213,3 +213,57 @@ it.each(ranges.map(([, name = "", least = "", most = ""]) => [name, Number(least
 it("says the range of all eight settings that are numbers", () => {
   expect(ranges.map(([, name]) => name)).toHaveLength(8);
 });
+
+describe("an edge", () => {
+  const upstream = { TOKEN_AUTHORITY_UPSTREAM: "unix:/run/authority.sock" };
+  const files = {
+    TOKEN_AUTHORITY_UPSTREAM_CA: "ca.pem",
+    TOKEN_AUTHORITY_UPSTREAM_CERT: "edge.pem",
+    TOKEN_AUTHORITY_UPSTREAM_KEY: "edge.key",
+  };
+
+  it("asks an authority in plaintext on this machine, and elsewhere with certificates", () => {
+    expect(readConfig({}).upstream).toBeNull();
+    expect(readConfig(upstream).upstream).toEqual({ address: "unix:/run/authority.sock", tls: null });
+    const elsewhere = { TOKEN_AUTHORITY_UPSTREAM: "authority:50051" };
+    expect(() => readConfig(elsewhere)).toThrow(
+      /TOKEN_AUTHORITY_UPSTREAM: plaintext .* set TOKEN_AUTHORITY_UPSTREAM_CA/,
+    );
+    expect(readConfig({ ...elsewhere, ...files }).upstream).toEqual({
+      address: "authority:50051",
+      tls: { ca: "ca.pem", cert: "edge.pem", key: "edge.key" },
+    });
+  });
+
+  it.each(Object.keys(files))("has its three files together, not without %s", (name) => {
+    expect(() => readConfig({ ...upstream, ...files, [name]: undefined })).toThrow(`${name}: must be set as well`);
+  });
+
+  it("has no files without an authority to ask", () => {
+    expect(() => readConfig(files)).toThrow("TOKEN_AUTHORITY_UPSTREAM_CA: is of no use without");
+  });
+
+  it.each([
+    ["DATA_DIR", "/data"],
+    ["REVOCATION_LOG", "/log"],
+    ["MARKER", "/marker"],
+    ["SEALING_SECRET", "/secret"],
+    ["MIN_FREE_MIB", "1"],
+    ["REST_LISTEN", "127.0.0.1:8443"],
+    ["CONSOLE_LISTEN", "127.0.0.1:8081"],
+    ["MAX_TOKENS_PER_ACCOUNT", "1"],
+    ["MAX_LIFETIME_DAYS", "1"],
+    ["CLOCK_BACK", "allow"],
+  ])("has no use for %s, and says so", (name, value) => {
+    expect(() => readConfig({ ...upstream, [`TOKEN_AUTHORITY_${name}`]: value })).toThrow(
+      `TOKEN_AUTHORITY_${name}: must not be set together with TOKEN_AUTHORITY_UPSTREAM: an edge decides on keys`,
+    );
+    expect(readConfig({ ...upstream, [`TOKEN_AUTHORITY_${name}`]: "" }).upstream).not.toBeNull();
+  });
+
+  it("has nothing to ask at an address that is none", () => {
+    for (const address of ["authority", "authority:0", "https://authority:50051"]) {
+      expect(() => readConfig({ TOKEN_AUTHORITY_UPSTREAM: address })).toThrow("TOKEN_AUTHORITY_UPSTREAM: must be");
+    }
+  });
+});

@@ -28,9 +28,16 @@ it.each([
   });
 });
 
+it.each([["edge/token-authority-edge.service"], ["edge/sidecar.yaml"]])("%s gives what an edge takes", (file) => {
+  const { upstream, rpc } = readConfig(settingsIn(file));
+  expect([upstream?.tls === null, "path" in rpc.listen]).toEqual([false, true]);
+});
+
 it.each([
   ["systemd/token-authority.service", /^TimeoutStopSec=(\d+)$/m],
   ["kubernetes/token-authority.yaml", /terminationGracePeriodSeconds: (\d+)/],
+  ["edge/token-authority-edge.service", /^TimeoutStopSec=(\d+)$/m],
+  ["edge/sidecar.yaml", /terminationGracePeriodSeconds: (\d+)/],
   ["compose/compose.yaml", /stop_grace_period: (\d+)s/],
 ])("%s waits longer for the end than the grace", (file, pattern) => {
   const [, seconds] = pattern.exec(readFileSync(resolve(examples, file), "utf8")) ?? [];

@@ -47,20 +47,22 @@ const maxShortPagesPerCall = 30;
 /**
  * How many are revoked in one transaction, and how long after one begins the next. Authenticate waits some tenths of a
  * millisecond for the list, the look at what has changed and the log lines of each: that seldom, it is less than one
- * call in a hundred, and 10 000 tokens take ten seconds.
+ * call in a hundred, and 10 000 tokens take seven seconds.
  */
 const chunkTokens = 64;
-const chunkEveryMs = 60;
+const chunkEveryMs = 45;
 const pageTokens = 1000;
 
 /** Revokes by filter, after a dry run. */
 export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocationOptions) {
   async function revokeTokens(
     caller: Caller,
-    { filter: asked, force, upToRevision, reason }: RevokeTokensRequest,
+    { filter: asked, force, upToRevision, reason: said }: RevokeTokensRequest,
     signal: AbortSignal,
   ): Promise<RevokeTokensAnswer> {
     const filter = filterIn(caller, asked);
+    // A dry run refuses what the call with force would refuse.
+    const reason = toReason(said);
     const newest = store.head().revision;
     if (!force) {
       return await count(caller, unrevoked(filter), newest, signal);
@@ -68,7 +70,7 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
     if (upToRevision < 1 || upToRevision > newest) {
       throw fieldInvalid("upToRevision", "must be what a call without force answered to the same filter");
     }
-    const answer = await revoke(caller, unrevoked(filter), upToRevision, toReason(reason), signal);
+    const answer = await revoke(caller, unrevoked(filter), upToRevision, reason, signal);
     // An earlier call may have revoked them, and not been answered.
     return { ...answer, revision: answer.revision ?? newest };
   }

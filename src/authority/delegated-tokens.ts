@@ -147,6 +147,12 @@ export function createDelegatedTokens({ authority, store, clock }: DelegatedToke
   }
 
   async function rotate(maker: StoredToken, request: RotateRequest): Promise<RotateAnswer> {
+    if (request.overlapMs === 0 && request.id === maker.id) {
+      throw fieldInvalid(
+        "overlapMs",
+        "must not be 0 for the key's own token: with a lost answer nobody could ask again",
+      );
+    }
     requireRotatable(maker, await get(maker, request.id));
     return await authority.rotateKey(callerOf(maker), request);
   }

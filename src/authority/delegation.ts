@@ -146,7 +146,7 @@ export function requireRotationEndable(maker: StoredToken, token: StoredToken): 
   requireRevocable(maker, token);
 }
 
-/** A restricted key gets no key that may live longer than itself: a new key of its own token does not. */
+/** A restricted key is shown no key that may live longer than itself. A new key of its own token ends with it. */
 function isWithinLifeOf(maker: StoredToken, token: Pick<StoredToken, "expiresAtMs">): boolean {
   return (
     maker.type === "secret" ||

@@ -9,9 +9,14 @@ type Rotated = Pick<Token, "keys" | "expiresAtMs">;
 
 /**
  * Which ends the keys of a live token get when it gets another key; null while a new key of it that was accepted and
- * its old key both live.
+ * its old key both live. The bearer's key, if a key of the token asks, was accepted a moment ago.
  */
-export function endsByRotation(token: Rotated, overlapMs: number, nowMs: number): Ends | null {
+export function endsByRotation(
+  token: Rotated,
+  overlapMs: number,
+  nowMs: number,
+  bearerKey: number | null,
+): Ends | null {
   const [newest, old] = liveKeys(token, nowMs);
   if (newest === undefined) {
     return [];
@@ -19,7 +24,7 @@ export function endsByRotation(token: Rotated, overlapMs: number, nowMs: number)
   if (old === undefined) {
     return [endOf(newest, endOfOldKey(token, nowMs + overlapMs))];
   }
-  if (newest.lastUsedAtMs !== null) {
+  if (newest.lastUsedAtMs !== null || newest.issueRevision === bearerKey) {
     return null;
   }
   // Its answer was lost, or nobody has put it to use: nobody will miss it.

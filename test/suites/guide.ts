@@ -1,5 +1,5 @@
-// The commands of README's five minutes, docs/rest.md, docs/operators-day.md, docs/getting-started.md and
-// docs/operating.md, as they stand there, one after the other in one shell, in a copy of the project. What stands
+// The commands of README's five minutes, docs/rest.md, docs/operators-day.md, docs/edge.md, docs/getting-started.md
+// and docs/operating.md, as they stand there, one after the other in one shell, in a copy of the project. What stands
 // behind "# prints" must be in the answer. Only the ports are others.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -20,6 +20,7 @@ const moreCheckedThan = {
   "README.md": 3,
   "docs/rest.md": 5,
   "docs/operators-day.md": 20,
+  "docs/edge.md": 8,
   "docs/getting-started.md": 5,
   "docs/operating.md": 5,
 };

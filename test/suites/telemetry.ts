@@ -129,12 +129,14 @@ async function check(program: string, args: readonly string[], env: Environment)
 }
 
 async function compareNames(env: Environment): Promise<void> {
-  const text = await metricsOfTlsServer();
-  const file = join(scratch.path, "metrics");
-  // Three of prom-client's own are gauges that end in _total.
-  writeFileSync(file, text.replace(/^.*nodejs_active_.*\n/gm, ""));
-  await check("sh", ["-c", 'promtool check metrics < "$0"', file], env);
-  const served = namesServed(text);
+  const texts = await metricsOfTlsServerAndEdge();
+  for (const text of texts) {
+    const file = join(scratch.path, "metrics");
+    // Three of prom-client's own are gauges that end in _total.
+    writeFileSync(file, text.replace(/^.*nodejs_active_.*\n/gm, ""));
+    await check("sh", ["-c", 'promtool check metrics < "$0"', file], env);
+  }
+  const served = namesServed(texts.join("\n"));
   const dashboard: string[] = [];
   JSON.parse(readFileSync(join(grafana, "dashboard.json"), "utf8"), (name, value) => {
     if (name === "gridPos") {
@@ -157,8 +159,8 @@ async function compareNames(env: Environment): Promise<void> {
   assert.deepEqual([...used.labels.difference(served.labels.union(known.labels))], []);
 }
 
-/** What a server with certificates serves after a call of each kind. */
-async function metricsOfTlsServer(): Promise<string> {
+/** What a server with certificates serves after a call of each kind, and an edge that asks it. */
+async function metricsOfTlsServerAndEdge(): Promise<readonly string[]> {
   const authority = createCertificateAuthority(scratch.path);
   const own = authority.issue("server", "DNS:localhost");
   const operator = authority.issue("operator", "URI:spiffe://casapay/operator");
@@ -177,5 +179,15 @@ async function metricsOfTlsServer(): Promise<string> {
   const files = [authority.cert, operator.key, operator.cert].map((name) => readFileSync(name));
   using client = createTokenClient(`localhost:${server.port}`, credentials.createSsl(files[0], files[1], files[2]));
   await client.call(TokenService.method.authenticate, { key: mintKey("secret", true) });
-  return (await fetch(`http://${server.adminAddress}/metrics`)).text();
+  await using edge = await startServerProcess({
+    dataDirectory: scratch.path,
+    sealingSecret,
+    settings: {
+      ADMIN_LISTEN: "127.0.0.1:0",
+      UPSTREAM: `localhost:${server.port}`,
+      ...{ UPSTREAM_CA: authority.cert, UPSTREAM_CERT: operator.cert, UPSTREAM_KEY: operator.key },
+    },
+  });
+  const served = [server, edge].map(({ adminAddress }) => fetch(`http://${adminAddress}/metrics`));
+  return await Promise.all(served.map(async (response) => (await response).text()));
 }

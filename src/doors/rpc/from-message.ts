@@ -49,8 +49,11 @@ export function fromEndRotationRequest({ what }: EndRotationRequestMessage): Rot
   if (what.case === "moveEnd") {
     return { kind: "move", endsAtMs: fromTimestamp("move_end", what.value) };
   }
-  if (what.case === undefined || !what.value) {
-    throw fieldInvalid(what.case ?? "what", "must be one of cut_old_now (true), move_end and cancel (true)");
+  if (what.case === undefined) {
+    throw fieldInvalid("what", "must be one of cut_old_now, move_end and cancel");
+  }
+  if (!what.value) {
+    throw fieldInvalid(what.case, "must be true: leave the rotation alone instead of saying false");
   }
   return { kind: what.case === "cutOldNow" ? "cut" : "cancel" };
 }

@@ -18,6 +18,7 @@ import { undecided } from "../../authority/errors.ts";
 import { type AuthenticateRequest, judge, type Outcome, refusal } from "../../authority/judge.ts";
 import { hasKeyLength, isKey } from "../../authority/key.ts";
 import type { Log } from "../../machine/log.ts";
+import { StartError } from "../../machine/start-error.ts";
 import { outcomeOf, widestOutcome } from "./outcome.ts";
 
 /** Where the authority is that an edge asks, and how it is reached. Can be sent to another thread. */
@@ -74,7 +75,7 @@ const keyMalformed = refusal("KEY_MALFORMED", null);
 
 /** Opens the connection to the authority, and is watched over by it from now on. Throws for settings of no sense. */
 export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: number, log: Log): Upstream {
-  const connection = openConnection(address, { security: tls ?? "plaintext" });
+  const connection = open(address, tls);
   const { transport } = connection;
   const cache = new KeyCache(maxBytes, machineClocks, besideBytes);
   const watch = new Watch({ transport, cache, clocks: machineClocks });
@@ -181,6 +182,16 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
       connection.close();
     },
   };
+}
+
+/** What makes no sense is told now, and not by the first call. */
+function open(address: string, tls: UpstreamSettings["tls"]): ReturnType<typeof openConnection> {
+  try {
+    return openConnection(address, { security: tls ?? "plaintext" });
+  } catch (error) {
+    const fault = error instanceof Error ? error.message : String(error);
+    throw new StartError(`TOKEN_AUTHORITY_UPSTREAM and its three files cannot be used: ${fault}`, { cause: error });
+  }
 }
 
 function outcomeIn(response: AuthenticateResponse): Outcome {

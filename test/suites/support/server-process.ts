@@ -117,8 +117,8 @@ function spawnServer({
   const all = {
     LISTEN: "127.0.0.1:0",
     ADMIN_LISTEN: "off",
-    DATA_DIR: dataDirectory,
-    SEALING_SECRET: sealingSecret,
+    // An edge has nothing on disk.
+    ...(settings.UPSTREAM === undefined ? { DATA_DIR: dataDirectory, SEALING_SECRET: sealingSecret } : {}),
     ...settings,
   };
   const env = Object.fromEntries(Object.entries(all).map(([name, value]) => [`TOKEN_AUTHORITY_${name}`, value]));

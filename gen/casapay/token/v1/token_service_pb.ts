@@ -83,9 +83,10 @@ export type CreateRequest = Message<"casapay.token.v1.CreateRequest"> & {
    * A UUID (RFC 9562) that makes it safe to send this request again.
    *
    * Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and
-   * the same key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret:
-   * the key is kept for this purpose only, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max
-   * UUID are refused, because a variable that was never set may hold one of them.
+   * the same key, and creates nothing. Once the token is revoked or the key has ended, such an answer has no key. Needs
+   * a sealing secret: the key is kept for this purpose only, sealed with AES-256-GCM, and erased when the token is
+   * revoked, when EndRotation or RotateKey ends the key at once, and after the 24 hours. The nil and the max UUID are
+   * refused, because a variable that was never set may hold one of them.
    *
    * @generated from field: string request_id = 7;
    */
@@ -115,7 +116,7 @@ export type CreateResponse = Message<"casapay.token.v1.CreateResponse"> & {
   /**
    * The key. Shown in this answer and never again: see Token for its format.
    *
-   * Empty only when request_id was sent again and the token has been revoked since.
+   * Empty only when request_id was sent again and the token has been revoked, or the key has ended, since.
    *
    * @generated from field: string key = 2;
    */
@@ -297,7 +298,7 @@ export type ListRequest = Message<"casapay.token.v1.ListRequest"> & {
   nameContains: string;
 
   /**
-   * Only tokens with this key_hint: the last 4 characters of the key.
+   * Only tokens of which a key ends with this, also one that has ended: the last 4 characters of the key.
    *
    * Empty means any. Otherwise 4 characters of [0-9A-Za-z].
    *
@@ -940,7 +941,7 @@ export type TokenFilter = Message<"casapay.token.v1.TokenFilter"> & {
   nameContains: string;
 
   /**
-   * Only tokens with this key_hint: the last 4 characters of the key.
+   * Only tokens of which a key ends with this, also one that has ended: the last 4 characters of the key.
    *
    * Empty means any.
    *

@@ -50,25 +50,34 @@ function isCompressionUnnamed(error: ConnectError): boolean {
 }
 
 function undecodable(error: ConnectError, input: DescMessage, findField: () => string | null): Status {
-  const key = unknownJsonKey(error);
-  if (key !== null) {
+  const unknown = unknownJsonKey(error);
+  if (unknown !== null) {
+    const { key, holder } = unknown;
     return isSafeName(key)
-      ? statusOf("UNKNOWN_FIELD", `${key} is not a field of ${input.typeName}`, { field: key })
-      : statusOf("UNKNOWN_FIELD", `the message has a field that ${input.typeName} does not have`);
+      ? statusOf("UNKNOWN_FIELD", `${key} is not a field of ${holder}`, { field: pathOf(input, holder, key) })
+      : statusOf("UNKNOWN_FIELD", `the message has a field that ${holder} does not have`);
   }
-  const field = faultyField(error) ?? findField();
+  const field = faultyField(error, input) ?? findField();
   return field === null ? messageUndecodable(input) : requestMalformed(`${field} could not be decoded`, field);
 }
 
 /** protobuf-es wraps the error that names the field, and Connect wraps that. */
-function faultyField(error: ConnectError): string | null {
+function faultyField(error: ConnectError, input: DescMessage): string | null {
   const cause = error.cause instanceof Error ? error.cause.cause : null;
-  return isFieldError(cause) ? cause.field().name : null;
+  return isFieldError(cause) ? pathOf(input, cause.field().parent.typeName, cause.field().name) : null;
 }
 
-/** protobuf-es tells of an unknown key in the text alone, always at its end. */
-function unknownJsonKey(error: ConnectError): string | null {
-  return /from JSON: key "(.*)" is unknown$/s.exec(error.rawMessage)?.[1] ?? null;
+/** protobuf-es tells of an unknown key, and of the message that does not have it, in the text alone. */
+function unknownJsonKey(error: ConnectError): { readonly key: string; readonly holder: string } | null {
+  const found = /cannot decode message (\S+) from JSON: key "(.*)" is unknown$/s.exec(error.rawMessage);
+  const [, holder, key] = found ?? [];
+  return holder === undefined || key === undefined ? null : { key, holder };
+}
+
+/** The field `name` of the message `holder`, which is the input itself or a field of it: `filter.key_hint`. */
+function pathOf(input: DescMessage, holder: string, name: string): string {
+  const within = input.fields.find(({ message }) => message?.typeName === holder);
+  return within === undefined ? name : `${within.name}.${name}`;
 }
 
 /** A name that could be a field's, and is too short to hold a key. */

@@ -499,7 +499,7 @@ export function createWriter(db: Database.Database): Writer {
       if (stateOf(token, nowMs) !== "active") {
         return { kind: "token_not_active" };
       }
-      const ends = endsByRotation(token, overlapMs, nowMs);
+      const ends = endsByRotation(token, overlapMs, nowMs, context.bearerKey);
       if (ends === null) {
         return { kind: "rotation_under_way" };
       }

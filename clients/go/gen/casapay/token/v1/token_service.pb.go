@@ -333,9 +333,10 @@ type CreateRequest struct {
 	// A UUID (RFC 9562) that makes it safe to send this request again.
 	//
 	// Empty means none. For 24 hours, the same id from the same caller for the same account answers the same token and
-	// the same key, and creates nothing. Once the token is revoked, such an answer has no key. Needs a sealing secret:
-	// the key is kept for this purpose only, sealed with AES-256-GCM, and erased after the 24 hours. The nil and the max
-	// UUID are refused, because a variable that was never set may hold one of them.
+	// the same key, and creates nothing. Once the token is revoked or the key has ended, such an answer has no key. Needs
+	// a sealing secret: the key is kept for this purpose only, sealed with AES-256-GCM, and erased when the token is
+	// revoked, when EndRotation or RotateKey ends the key at once, and after the 24 hours. The nil and the max UUID are
+	// refused, because a variable that was never set may hold one of them.
 	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -427,7 +428,7 @@ type CreateResponse struct {
 	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The key. Shown in this answer and never again: see Token for its format.
 	//
-	// Empty only when request_id was sent again and the token has been revoked since.
+	// Empty only when request_id was sent again and the token has been revoked, or the key has ended, since.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// The number of this change in the journal: every change has a number, from 1 and without gaps.
 	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -633,7 +634,7 @@ type ListRequest struct {
 	// Empty means any. At most 100 characters (Unicode code points) that a name may have. A text that holds a key is
 	// refused.
 	NameContains string `protobuf:"bytes,12,opt,name=name_contains,json=nameContains,proto3" json:"name_contains,omitempty"`
-	// Only tokens with this key_hint: the last 4 characters of the key.
+	// Only tokens of which a key ends with this, also one that has ended: the last 4 characters of the key.
 	//
 	// Empty means any. Otherwise 4 characters of [0-9A-Za-z].
 	KeyHint string `protobuf:"bytes,13,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`
@@ -1767,7 +1768,7 @@ type TokenFilter struct {
 	//
 	// Empty means any.
 	NameContains string `protobuf:"bytes,10,opt,name=name_contains,json=nameContains,proto3" json:"name_contains,omitempty"`
-	// Only tokens with this key_hint: the last 4 characters of the key.
+	// Only tokens of which a key ends with this, also one that has ended: the last 4 characters of the key.
 	//
 	// Empty means any.
 	KeyHint string `protobuf:"bytes,11,opt,name=key_hint,json=keyHint,proto3" json:"key_hint,omitempty"`

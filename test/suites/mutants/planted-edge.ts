@@ -1,0 +1,55 @@
+/** Small bugs in an edge, each with the tests that must go red when it is planted. */
+const file = "src/stores/upstream/upstream.ts";
+const tests = ["test/edge.test.ts"];
+
+export const plantedEdge = [
+  {
+    name: "an edge accepts a key that it knows, whatever the route asks",
+    file,
+    from: 'found.kind === "principal" ? judge(request, found, beforeEveryEndMs) : found',
+    to: "found",
+    tests,
+  },
+  {
+    name: "an edge takes its own clock for the authority's",
+    file,
+    from: "const beforeEveryEndMs = Number.NEGATIVE_INFINITY;",
+    to: "const beforeEveryEndMs = Date.now();",
+    tests,
+  },
+  {
+    name: "an edge tells its authority of no use",
+    file,
+    from: "      cache.noteUse(known);\n",
+    to: "",
+    tests,
+  },
+  {
+    name: "an outage of its authority looks like an unknown key",
+    file,
+    from: "outcomeIn(await send(asMessage(request)))",
+    to: 'await send(asMessage(request)).then(outcomeIn, () => refusal("KEY_UNKNOWN", null))',
+    tests,
+  },
+  {
+    name: "an edge that ends keeps its lease",
+    file,
+    from: "      await Promise.race([watch.close(), pause(lastWordsMs)]);\n",
+    to: "",
+    tests,
+  },
+  {
+    name: "an edge keeps the answer to a question that is not the widest",
+    file,
+    from: "allowedTypes: [...widestQuestion.allowedTypes]",
+    to: "allowedTypes: []",
+    tests,
+  },
+  {
+    name: "an edge does not forget a key that it is told to forget",
+    file: "clients/typescript/src/cache/key-cache.ts",
+    from: "    this.#proven.delete(place);\n    this.#unknown.delete(place);\n  }\n\n  /** A change after which every key of this",
+    to: "  }\n\n  /** A change after which every key of this",
+    tests,
+  },
+] as const;
