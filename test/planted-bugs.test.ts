@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it } from "vitest";
+import { plantedBugs } from "./suites/freshness/planted-bugs.ts";
 import { readPlantedBugs } from "./suites/mutants/read-bugs.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -9,3 +10,10 @@ it.each(await readPlantedBugs())("the planted bug fits its file and has its test
   expect(readFileSync(join(root, file), "utf8").split(from)).toHaveLength(2);
   expect(tests.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
+
+it.each(plantedBugs.flatMap(({ name, edits }) => edits.map((edit) => ({ name, ...edit }))))(
+  "the bug that is planted for suite:freshness fits its file: $name, in $file",
+  ({ file, from }) => {
+    expect(readFileSync(join(root, file), "utf8").split(from)).toHaveLength(2);
+  },
+);

@@ -13,6 +13,8 @@ async function openHolding() {
   };
 }
 
+const nobodyWatches = { acknowledged: 0, silent: [] };
+
 describe("holding", () => {
   it("refuses the key from the answer on, and gives it back from the answer to the release on", async () => {
     const authority = await openHolding();
@@ -73,10 +75,15 @@ describe("holding", () => {
     expect(await authority.holdToken(id)).toMatchObject({ subject: { id, held: true }, revision: 2 });
     expect(await authority.holdToken(id)).toMatchObject({ subject: { id, held: true }, revision: 2 });
     const account = { account: "acct_1", active: 1, expired: 0, revoked: 0 };
-    expect(await authority.holdAccount("acct_1")).toEqual({ subject: { ...account, state: "held" }, revision: 3 });
+    expect(await authority.holdAccount("acct_1")).toEqual({
+      subject: { ...account, state: "held" },
+      revision: 3,
+      settlement: nobodyWatches,
+    });
     expect(await authority.holdAccount("acct_1", false)).toEqual({
       subject: { ...account, state: "active" },
       revision: 4,
+      settlement: nobodyWatches,
     });
     // Somebody who has mistyped the name sees that it has no tokens.
     expect(await authority.holdAccount("acct_11")).toMatchObject({ subject: { active: 0 } });
@@ -110,6 +117,7 @@ describe("closing an account", () => {
     expect(first).toEqual({
       account: { account: "acct_1", state: "closed", active: 1, expired: 0, revoked: 0 },
       revision: 4,
+      settlement: nobodyWatches,
     });
     expect(await authority.close("acct_1", "again")).toEqual(first);
     expect(await authority.verdictOf(key)).toBe("ACCOUNT_CLOSED");

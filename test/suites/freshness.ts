@@ -1,7 +1,7 @@
-// The promise of a revocation, over real processes: an authority, gateways in three languages behind links that fail,
-// and a driver that records when it asked and when it was answered. porcupine judges the record of each round.
+// The promise of a revocation, over real processes: an authority, gateways in three languages and an edge behind links
+// that fail, and a driver that records when it asked and when it was answered. porcupine judges the record of a round.
 //
-//   npm run suite:freshness -- [--rounds 200] [--seed N] [--gateways go,python,typescript] [--scenario NAME]
+//   npm run suite:freshness -- [--rounds 200] [--seed N] [--gateways go,python,typescript,edge] [--scenario NAME]
 //                              [--no-cache]
 //   npm run suite:freshness -- --planted-bugs [--bug NAME]
 //
@@ -31,7 +31,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "200" },
     seed: { type: "string" },
-    gateways: { type: "string", default: "go,python,typescript" },
+    gateways: { type: "string", default: "go,python,typescript,edge" },
     scenario: { type: "string" },
     "no-cache": { type: "boolean", default: false },
     "planted-bugs": { type: "boolean", default: false },

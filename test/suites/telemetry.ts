@@ -147,7 +147,9 @@ async function compareNames(env: Environment): Promise<void> {
     }
     return value;
   });
-  const rules = [...readFileSync(join(grafana, "alerts.yaml"), "utf8").matchAll(/expr: (?:\|\n)?(.*?)\n +for:/gs)];
+  const rules = [
+    ...readFileSync(join(grafana, "alerts.yaml"), "utf8").matchAll(/expr: (?:\|\n)?(.*?)\n +(?:for|labels):/gs),
+  ];
   const queries = [...dashboard, ...rules.map(([, query = ""]) => query)].map((query) =>
     query.replaceAll("$__rate_interval", "5m"),
   );
@@ -179,15 +181,27 @@ async function metricsOfTlsServerAndEdge(): Promise<readonly string[]> {
   const files = [authority.cert, operator.key, operator.cert].map((name) => readFileSync(name));
   using client = createTokenClient(`localhost:${server.port}`, credentials.createSsl(files[0], files[1], files[2]));
   await client.call(TokenService.method.authenticate, { key: mintKey("secret", true) });
+  const { promise: leased, resolve: hasLease } = Promise.withResolvers<void>();
   await using edge = await startServerProcess({
     dataDirectory: scratch.path,
     sealingSecret,
+    onLine: (line) => (line.includes("keys are decided on from memory") ? hasLease() : undefined),
     settings: {
       ADMIN_LISTEN: "127.0.0.1:0",
       UPSTREAM: `localhost:${server.port}`,
       ...{ UPSTREAM_CA: authority.cert, UPSTREAM_CERT: operator.cert, UPSTREAM_KEY: operator.key },
     },
   });
-  const served = [server, edge].map(({ adminAddress }) => fetch(`http://${adminAddress}/metrics`));
-  return await Promise.all(served.map(async (response) => (await response).text()));
+  const metricsOf = async (address: string) => (await fetch(`http://${address}/metrics`)).text();
+  const ofEdge = await metricsOf(edge.adminAddress);
+  // A holder that is silent from now on.
+  await leased;
+  await edge.kill();
+  const { token } = await client.call(TokenService.method.create, {
+    account: "acct_1",
+    name: "revoked",
+    type: TokenType.SECRET,
+  });
+  await client.call(TokenService.method.revoke, { id: token?.id ?? "" });
+  return [await metricsOf(server.adminAddress), ofEdge];
 }

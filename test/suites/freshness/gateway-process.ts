@@ -21,8 +21,23 @@ export type GatewayOptions = {
   readonly clock: FakeClock | null;
 };
 
-/** A gateway in a process of its own, which the driver asks over a unix socket. */
-export class GatewayProcess {
+/** A process that decides on keys, behind a link that may fail. */
+export type Gateway = {
+  readonly link: Link;
+  /** Null where its clock cannot jump. */
+  readonly clock: FakeClock | null;
+  /** One life of the process: the next one has forgotten everything. */
+  holder(): string;
+  /** Null where no answer came: the process was killed. */
+  ask(key: string): Promise<Answer | null>;
+  stopFor(ms: number): Promise<void>;
+  /** kill -9. */
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+};
+
+/** A gateway with a client in it, which the driver asks over a unix socket. */
+export class GatewayProcess implements Gateway {
   readonly link: Link;
   readonly clock: FakeClock | null;
   readonly #options: GatewayOptions;
@@ -44,12 +59,10 @@ export class GatewayProcess {
     return gateway;
   }
 
-  /** One life of the process: the next one has forgotten everything. */
   holder(): string {
     return `${this.#options.name}-${this.#lives}`;
   }
 
-  /** Null where no answer came: the process was killed. */
   ask(key: string): Promise<Answer | null> {
     const socket = this.#socket;
     if (socket === null) {

@@ -18,6 +18,10 @@ export const gatewayPrograms = {
   async typescript(root: string): Promise<GatewayProgram> {
     return { language: "typescript", program: process.execPath, args: [join(root, folder, "gateway.ts")], cwd: root };
   },
+  /** The authority's own program, beside a gateway that has no client in it. */
+  async edge(root: string): Promise<GatewayProgram> {
+    return { language: "edge", program: process.execPath, args: ["src/main.ts"], cwd: root };
+  },
   /** One that keeps its answers for a while, and so breaks the promise. */
   async wrong(root: string): Promise<GatewayProgram> {
     return { language: "wrong", program: process.execPath, args: [join(root, folder, "wrong-gateway.ts")], cwd: root };

@@ -6,8 +6,9 @@ import { freePort } from "../support/ports.ts";
 import type { Random } from "../support/random.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import { createTokenClient, type TokenClient } from "../support/token-client.ts";
+import { EdgeProcess } from "./edge-process.ts";
 import { FakeClock } from "./fake-clock.ts";
-import { GatewayProcess, type GatewayProgram } from "./gateway-process.ts";
+import { type Gateway, GatewayProcess, type GatewayProgram } from "./gateway-process.ts";
 import { Link } from "./link.ts";
 
 export type RigOptions = {
@@ -24,7 +25,7 @@ const threadCounts = [1, 3] as const;
 
 /** An authority, and gateways that reach it through links of their own. */
 export class Rig implements AsyncDisposable {
-  readonly gateways: GatewayProcess[] = [];
+  readonly gateways: Gateway[] = [];
   readonly #options: RigOptions;
   readonly #random: Random;
   readonly #port: number;
@@ -50,7 +51,8 @@ export class Rig implements AsyncDisposable {
       const { scratch: directory, cacheMib } = options;
       // Go reads its clocks without the library that is faked, and Python cannot sleep with it: clock_nanosleep fails.
       const clock = ["go", "python"].includes(program.language) ? null : rig.#newClock(name);
-      rig.gateways.push(await GatewayProcess.start({ program, name, link, directory, cacheMib, clock }));
+      const { start } = program.language === "edge" ? EdgeProcess : GatewayProcess;
+      rig.gateways.push(await start({ program, name, link, directory, cacheMib, clock }));
     }
     return rig;
   }

@@ -4,7 +4,7 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { type SetHoldRequest, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Random } from "../support/random.ts";
 import type { TokenClient } from "../support/token-client.ts";
-import type { GatewayProcess } from "./gateway-process.ts";
+import type { Gateway } from "./gateway-process.ts";
 import { History, now } from "./history.ts";
 import type { Rig } from "./rig.ts";
 
@@ -151,7 +151,7 @@ export class Round {
     return { subjects, verdict: "refuse", ask: ask(true), next: [lifting] };
   }
 
-  async #askAllTheTime(gateway: GatewayProcess): Promise<void> {
+  async #askAllTheTime(gateway: Gateway): Promise<void> {
     while (!this.#isOver) {
       const { name, key } = this.random.pick(this.#subjects.filter(({ isHidden }) => !isHidden));
       const holder = gateway.holder();

@@ -31,8 +31,8 @@ export const plantedRotations = [
   {
     name: "a new key that is in use is replaced",
     file: "src/authority/rotation.ts",
-    from: "  if (newest.lastUsedAtMs !== null) {",
-    to: "  if (newest.lastUsedAtMs === -1) {",
+    from: "newest.lastUsedAtMs !== null ||",
+    to: "newest.lastUsedAtMs === -1 ||",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
