@@ -369,9 +369,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     }
     switch (outcome.kind) {
       case "ended":
-        if (outcome.change !== null) {
-          onChange(outcome.change);
-        }
+        tell(outcome.change);
         return { token: outcome.token, revision: outcome.revision };
       case "maker_refused":
         throw new MakerRefusedError(outcome.reason);

@@ -155,7 +155,7 @@ export const schemas = {
       expire_current_key_in_minutes: {
         type: "integer",
         description:
-          "How long the current key goes on working. 0, at once, needs an Idempotency-Key: with a lost answer nobody would have a key.",
+          "How long the current key goes on working. 0, at once, needs an Idempotency-Key: with a lost answer nobody would have a key. Not 0 for the own token of the key that asks: it could not ask again.",
         minimum: 0,
         maximum: 10_080,
       },
