@@ -27,14 +27,20 @@ export class Watcher implements AsyncDisposable {
   readonly #abort = new AbortController();
   readonly #reading: Promise<void>;
   readonly #acknowledges: boolean;
+  readonly #renewing: NodeJS.Timeout | undefined;
   #noticed = Promise.withResolvers<void>();
 
-  constructor(tokens: Client<typeof TokenService>, options: { acknowledges?: boolean; from?: Place } = {}) {
+  /** One that `renews` does it every 500 ms, as a gateway does. */
+  constructor(
+    tokens: Client<typeof TokenService>,
+    options: { acknowledges?: boolean; from?: Place; renews?: boolean } = {},
+  ) {
     this.#acknowledges = options.acknowledges ?? true;
     this.place = options.from ?? this.place;
     this.#applied = this.place.appliedRevision;
     this.#reading = this.#read(tokens);
     this.send({ ...this.place });
+    this.#renewing = options.renews === true ? setInterval(() => this.renew(), 500) : undefined;
   }
 
   async #read(tokens: Client<typeof TokenService>): Promise<void> {
@@ -100,6 +106,7 @@ export class Watcher implements AsyncDisposable {
 
   /** Sends nothing more. */
   close(): void {
+    clearInterval(this.#renewing);
     this.#isClosed = true;
     this.#wake();
   }
