@@ -214,8 +214,7 @@ async function slowDown(pid: number): Promise<ChildProcess> {
 }
 
 function noteLine(line: string): void {
-  const revision = /"action":"(?:create|revoke)".*"revision":(\d+),"hash":"[0-9a-f]{64}"/.exec(line)?.[1];
-  if (revision !== undefined) {
-    logged.add(Number(revision));
+  if (line.includes('"msg":"changed"')) {
+    logged.add(JSON.parse(line).revision);
   }
 }
