@@ -67,12 +67,14 @@ function runAsChild(node, args) {
   const guard = ["--pdeathsig", "KILL"];
   const isGuarded = !isWindows && complaintOf("setpriv", [...guard, "true"]) === null;
   const [program, programArgs] = isGuarded ? ["setpriv", [...guard, node, ...args]] : [node, args];
-  // In a process group of its own, or else it would have a terminal's Ctrl-C twice: a second one means "at once".
-  const child = spawn(program, programArgs, { stdio: "inherit", detached: !isWindows });
+  let child;
+  // Before there is a child: a signal that meets its start waits for it, and does not end this process alone.
   for (const signal of passedOn.filter((name) => !isWindows || name === "SIGINT")) {
     // Windows gives a Ctrl-C to both, and knows no other way of asking.
     process.on(signal, () => isWindows || child.kill(signal));
   }
+  // In a process group of its own, or else it would have a terminal's Ctrl-C twice: a second one means "at once".
+  child = spawn(program, programArgs, { stdio: "inherit", detached: !isWindows });
   child.on("exit", (code, signal) => {
     if (signal === null) {
       process.exit(code);
