@@ -134,3 +134,19 @@ export function confirmationField(id, { label, expected, hint, wrong }) {
   });
   return { control, label, hint, fault: () => (control.value.trim() === expected ? null : wrong) };
 }
+
+/**
+ * The last 4 characters of a key, typed to show that this key is meant.
+ *
+ * @param {string} id
+ * @param {string} which "the old key".
+ * @param {string} hint
+ */
+export function hintField(id, which, hint) {
+  return confirmationField(id, {
+    label: `To confirm, type the last 4 characters of ${which}`,
+    expected: hint,
+    hint: `They are ${hint}.`,
+    wrong: `These are not the last 4 characters, ${hint}: upper and lower case count.`,
+  });
+}

@@ -1,9 +1,9 @@
-import { confirmationField, openDialog } from "./dialog.js";
+import { hintField, openDialog } from "./dialog.js";
 import { h } from "./dom.js";
 import { showKeyOnce } from "./key-once.js";
 import { createRetry } from "./retry.js";
 import { call } from "./rpc.js";
-import { timeWithAge, wordOf } from "./words.js";
+import { maskedKey, timeWithAge, wordOf } from "./words.js";
 
 /** @typedef {import("./rpc.js").Token} Token */
 /** @typedef {import("./rpc.js").Key} Key */
@@ -96,7 +96,7 @@ function keyTable({ keyPrefix, state }, keys) {
         h(
           "tr",
           null,
-          h("th", { scope: "row", class: "mono" }, `${keyPrefix}…${key.hint}`),
+          h("th", { scope: "row", class: "mono" }, maskedKey({ keyPrefix, keyHint: key.hint })),
           h("td", { class: "wide" }, timeWithAge(key.issueTime)),
           h(
             "td",
@@ -179,21 +179,14 @@ function openCut(token, old, { signal, onChanged }) {
     lead: [
       [
         "From the answer on, no gateway lets the key ",
-        h("span", { class: "mono" }, `${token.keyPrefix}…${old.hint}`),
+        h("span", { class: "mono" }, maskedKey({ keyPrefix: token.keyPrefix, keyHint: old.hint })),
         " pass. The new key goes on. There is no way back.",
       ],
       old.lastUseTime === undefined
         ? "The old key was never used."
         : ["The old key was last used ", timeWithAge(old.lastUseTime), "."],
     ],
-    fields: [
-      confirmationField("cut-confirm", {
-        label: "To confirm, type the last 4 characters of the old key",
-        expected: old.hint,
-        hint: `They are ${old.hint}.`,
-        wrong: `These are not the last 4 characters, ${old.hint}: upper and lower case count.`,
-      }),
-    ],
+    fields: [hintField("cut-confirm", "the old key", old.hint)],
     keep: "Leave it",
     submit: "End the old key",
     failed: "The old key was not ended",
@@ -227,7 +220,13 @@ function openMove(token, current, old, { signal, onChanged }) {
   openDialog({
     id: "move",
     title: `Move the end of the old key of “${token.name}”`,
-    lead: [["The old key ", h("span", { class: "mono" }, `${token.keyPrefix}…${old.hint}`), " passes until then."]],
+    lead: [
+      [
+        "The old key ",
+        h("span", { class: "mono" }, maskedKey({ keyPrefix: token.keyPrefix, keyHint: old.hint })),
+        " passes until then.",
+      ],
+    ],
     fields: [
       {
         control: end,
@@ -263,20 +262,13 @@ function openCancel(token, current, old, { signal, onChanged }) {
     lead: [
       [
         "From the answer on, no gateway lets the new key ",
-        h("span", { class: "mono" }, `${token.keyPrefix}…${current.hint}`),
+        h("span", { class: "mono" }, maskedKey({ keyPrefix: token.keyPrefix, keyHint: current.hint })),
         " pass. The old key ",
-        h("span", { class: "mono" }, `${token.keyPrefix}…${old.hint}`),
+        h("span", { class: "mono" }, maskedKey({ keyPrefix: token.keyPrefix, keyHint: old.hint })),
         " goes on, with no end of its own.",
       ],
     ],
-    fields: [
-      confirmationField("cancel-confirm", {
-        label: "To confirm, type the last 4 characters of the new key",
-        expected: current.hint,
-        hint: `They are ${current.hint}.`,
-        wrong: `These are not the last 4 characters, ${current.hint}: upper and lower case count.`,
-      }),
-    ],
+    fields: [hintField("cancel-confirm", "the new key", current.hint)],
     keep: "Leave it",
     submit: "Cancel the rotation",
     failed: "The rotation was not cancelled",

@@ -1,6 +1,6 @@
 import { hrefOf } from "./address.js";
 import { h } from "./dom.js";
-import { distance, timeOf } from "./words.js";
+import { badge, distance, timeOf } from "./words.js";
 
 /**
  * @typedef {object} ServiceState
@@ -44,7 +44,7 @@ export function stateParts(state) {
         threads > 1 && ` with ${threads} threads`,
       ],
     ],
-    ["State", isServing ? badge("good", "● ", "serving") : badge("bad", "✕ ", "not serving")],
+    ["State", isServing ? badge("good", "●", "serving") : badge("bad", "✕", "not serving")],
     ["Version", h("span", { class: "mono" }, version)],
     [
       "Up since",
@@ -71,7 +71,7 @@ export function stateParts(state) {
 function diskParts({ freeBytes, minFreeBytes }) {
   const rule = `with less than ${inBytes(minFreeBytes)} no tokens are created; revoking still works`;
   return freeBytes < minFreeBytes
-    ? [badge("bad", "✕ ", `${inBytes(freeBytes)} free`), ` ${rule}. Make room.`]
+    ? [badge("bad", "✕", `${inBytes(freeBytes)} free`), ` ${rule}. Make room.`]
     : [`${inBytes(freeBytes)} free; `, h("span", { class: "muted" }, rule)];
 }
 
@@ -118,7 +118,7 @@ function watcherParts({ watchers, watcherCount, revision }) {
         h(
           "li",
           null,
-          badge(toneOf[state], state === "holds a lease" ? "● " : state === "silent" ? "✕ " : "◔ ", state),
+          badge(toneOf[state], state === "holds a lease" ? "●" : state === "silent" ? "✕" : "◔", state),
           " ",
           h("span", { class: "mono breaks" }, identity),
           h(
@@ -141,21 +141,11 @@ const toneOf = /** @type {const} */ ({ "holds a lease": "good", waiting: "warn",
 function endBadge(endsAtMs) {
   const leftMs = endsAtMs - Date.now();
   if (leftMs <= 0) {
-    return badge("bad", "✕ ", `ended ${distance(leftMs)}`);
+    return badge("bad", "✕", `ended ${distance(leftMs)}`);
   }
   return leftMs < endsSoonMs
-    ? badge("warn", "◔ ", `ends ${distance(leftMs)}`)
-    : badge("good", "● ", `ends ${distance(leftMs)}`);
-}
-
-/**
- * @param {"good" | "warn" | "bad"} tone
- * @param {string} mark
- * @param {string} text
- */
-function badge(tone, mark, text) {
-  const state = { good: "active", warn: "expired", bad: "revoked" }[tone];
-  return h("span", { class: `badge state-${state}` }, h("span", { "aria-hidden": "true" }, mark), text);
+    ? badge("warn", "◔", `ends ${distance(leftMs)}`)
+    : badge("good", "●", `ends ${distance(leftMs)}`);
 }
 
 /** @param {number} bytes */

@@ -1,6 +1,6 @@
 import { hrefOf } from "./address.js";
 import { changeTable } from "./change-table.js";
-import { confirmationField, openDialog, reasonField } from "./dialog.js";
+import { hintField, openDialog, reasonField } from "./dialog.js";
 import { copyButton, h } from "./dom.js";
 import { holdButton, subjectOfToken } from "./holds.js";
 import { keysCard } from "./keys-card.js";
@@ -185,15 +185,7 @@ function openRevoke(token, { signal, onChanged }) {
       ],
       h("span", { class: "mono muted breaks" }, token.id),
     ],
-    fields: [
-      reason,
-      confirmationField("revoke-confirm", {
-        label: `To confirm, type the last 4 characters of the key of “${token.name}”`,
-        expected: token.keyHint,
-        hint: `They are ${token.keyHint}.`,
-        wrong: `These are not the last 4 characters, ${token.keyHint}: upper and lower case count.`,
-      }),
-    ],
+    fields: [reason, hintField("revoke-confirm", `the key of “${token.name}”`, token.keyHint)],
     keep: "Keep it",
     submit: `Revoke “${token.name}”`,
     failed: "The token was not revoked",

@@ -132,29 +132,48 @@ export function wordOf(name) {
     .replaceAll("_", " ");
 }
 
-/** @type {Readonly<Record<string, string>>} */
-const stateMarks = { active: "●", expired: "◔", revoked: "✕", held: "‖", closed: "✕" };
+/** The looks of badges are those of a token's states. */
+const looks = /** @type {const} */ ({ good: "active", warn: "expired", bad: "revoked" });
+
+/**
+ * A word in the colour of how good that is, with a mark for those who do not see colours.
+ *
+ * @param {keyof typeof looks} tone
+ * @param {string} mark
+ * @param {import("./dom.js").Child} text
+ */
+export function badge(tone, mark, text) {
+  return h("span", { class: `badge state-${looks[tone]}` }, h("span", { "aria-hidden": "true" }, mark, " "), text);
+}
+
+/** @type {Readonly<Record<string, readonly [keyof typeof looks, string]>>} */
+const states = {
+  active: ["good", "●"],
+  expired: ["warn", "◔"],
+  revoked: ["bad", "✕"],
+  held: ["warn", "‖"],
+  closed: ["bad", "✕"],
+};
+
+/**
+ * @param {string} word
+ * @param {import("./dom.js").Child} text
+ */
+function badgeOf(word, text) {
+  const [tone, mark] = states[word] ?? ["warn", ""];
+  return badge(tone, mark, text);
+}
 
 /** @param {string} state */
 export function stateBadge(state) {
   const word = wordOf(state);
-  return h(
-    "span",
-    { class: `badge state-${word}` },
-    h("span", { "aria-hidden": "true" }, stateMarks[word] ?? "", " "),
-    word,
-  );
+  return badgeOf(word, word);
 }
 
 /** @param {string} state */
 export function accountStateBadge(state) {
   const word = wordOf(state);
-  return h(
-    "span",
-    { class: `badge state-${{ held: "expired", closed: "revoked" }[word] ?? word}` },
-    h("span", { "aria-hidden": "true" }, stateMarks[word] ?? "", " "),
-    h("span", { class: "badge-word" }, word === "active" ? "open" : word),
-  );
+  return badgeOf(word, h("span", { class: "badge-word" }, word === "active" ? "open" : word));
 }
 
 /**
@@ -164,18 +183,7 @@ export function accountStateBadge(state) {
  */
 export function holdBadges({ held = false, accountState = "ACCOUNT_STATE_ACTIVE" }) {
   const account = wordOf(accountState);
-  return [
-    held && h("span", { class: "badge state-expired" }, h("span", { "aria-hidden": "true" }, "‖ "), "held"),
-    account !== "active" && [
-      " ",
-      h(
-        "span",
-        { class: `badge state-${account === "closed" ? "revoked" : "expired"}` },
-        h("span", { "aria-hidden": "true" }, stateMarks[account] ?? "", " "),
-        `account ${account}`,
-      ),
-    ],
-  ];
+  return [held && badgeOf("held", "held"), account !== "active" && [" ", badgeOf(account, `account ${account}`)]];
 }
 
 /** @param {Token} token */
@@ -183,7 +191,7 @@ export function modeBadge({ livemode = false }) {
   return h("span", { class: livemode ? "badge live" : "badge test" }, livemode ? "live" : "test");
 }
 
-/** @param {Token} token */
+/** @param {Pick<Token, "keyPrefix" | "keyHint">} token */
 export function maskedKey({ keyPrefix, keyHint }) {
   return `${keyPrefix}…${keyHint}`;
 }
