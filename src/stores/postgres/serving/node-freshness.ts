@@ -1,4 +1,3 @@
-import { undecided } from "../../../authority/errors.ts";
 import type { Freshness } from "../../../authority/freshness.ts";
 import type { NodeRules } from "./node-rules.ts";
 
@@ -9,8 +8,8 @@ export type NodeFreshnessParts = {
   readonly rules: NodeRules;
   /** What the rules say has changed: there may be something to send, or a change to wait for. */
   readonly onNews: () => void;
-  /** Resolves with the next renewal that counts. Rejects once the node is closed. */
-  readonly untilRenewed: () => Promise<void>;
+  /** Resolves with the next renewal that counts. Rejects with UNDECIDED when there is none in time. */
+  readonly untilRenewed: (ms: number) => Promise<void>;
 };
 
 /** The freshness that a thread has from its lease. */
@@ -18,20 +17,13 @@ export function createNodeFreshness({ rules, onNews, untilRenewed }: NodeFreshne
   return {
     mark: rules.mark,
     isFresh: rules.isFresh,
-    isPastLease: () => !rules.isHeld(),
+    isPastLease: () => !rules.isHeld() && rules.isInGrace(),
     changesSince: rules.changesSince,
 
     async untilFresh() {
       rules.requireServing();
-      if (rules.isHeld()) {
-        return;
-      }
-      const { promise: late, reject } = Promise.withResolvers<never>();
-      const timer = setTimeout(() => reject(undecided(new Error("the lease was not renewed in time"))), maxWaitMs);
-      try {
-        await Promise.race([untilRenewed(), late]);
-      } finally {
-        clearTimeout(timer);
+      if (!rules.isHeld()) {
+        await untilRenewed(maxWaitMs);
       }
     },
 
