@@ -71,6 +71,9 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   if (config.upstream !== null && options.makeAnew.length > 0) {
     throw new StartError("an edge has nothing on disk, so that there is nothing to make anew");
   }
+  if (config.database !== null) {
+    throw new StartError("TOKEN_AUTHORITY_DATABASE: this release cannot serve it");
+  }
   await using starting = new AsyncDisposableStack();
 
   // First, so that a start that must fail leaves nothing behind.
