@@ -70,6 +70,7 @@ function opening(statementTimeoutMs: number, asksTimeline: boolean): Statement {
     enable_seqscan: "'off'",
     enable_hashjoin: "'off'",
     enable_mergejoin: "'off'",
+    enable_bitmapscan: "'off'",
   };
   const made = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${value}, false)`);
   const timeline = asksTimeline
