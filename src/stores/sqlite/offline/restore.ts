@@ -4,6 +4,8 @@ import type Database from "better-sqlite3";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
+import { type KnownChanges, type MissedRevocations, readMissedRevocations } from "../../changes/missed-revocations.ts";
+import type { Takeaway } from "../../changes/revocation-line.ts";
 import { type DataFiles, dataFiles, syncFile } from "../data-directory.ts";
 import { lockDataDirectory } from "../data-directory-lock.ts";
 import { attestOldChanges } from "../old-hashes.ts";
@@ -11,11 +13,9 @@ import { openCopy } from "../open-database.ts";
 import { unmarkBackup } from "../schema.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { openMarker, readMarker } from "../writer/marker.ts";
-import type { Takeaway } from "../writer/revocation-line.ts";
 import { openRevocationLog, unfinishedLog } from "../writer/revocation-log.ts";
 import { createWriter, type Writer } from "../writer/writer.ts";
 import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
-import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
 
 export type RestoreOrder = {
   readonly backup: string;
@@ -136,7 +136,7 @@ async function build(
   const db = openCopy(file);
   try {
     const backupHead = requireWhole(db, order.backup);
-    const missed = await readMissedRevocations(order.revocations, db, backupHead);
+    const missed = await readMissedRevocations(order.revocations, knownIn(db, backupHead));
     if (!order.acceptLost) {
       requireComplete(missed, backupHead);
     }
@@ -151,6 +151,17 @@ async function build(
   } finally {
     db.close();
   }
+}
+
+function knownIn(db: Database.Database, head: JournalHead): KnownChanges {
+  const findHash = db.prepare<[number], Uint8Array>("SELECT hash FROM journal WHERE revision = ?").pluck();
+  const findToken = db.prepare<[string]>("SELECT 1 FROM token WHERE id = ?");
+  return {
+    head,
+    name: "the backup",
+    hashOf: (revision) => findHash.get(revision) ?? null,
+    hasToken: (id) => findToken.get(id) !== undefined,
+  };
 }
 
 function findLive(db: Database.Database, nowMs: number): LiveTokens {

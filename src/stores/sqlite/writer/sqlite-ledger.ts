@@ -1,17 +1,11 @@
 import type Database from "better-sqlite3";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import type { Ledger, LedgerKey } from "../../changes/ledger.ts";
+import { type StoredTokenRow, type TokenRow, toStoredToken, toToken } from "../../reading/token-row.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type FilterParameters, filterConditions, toFilterParameters } from "../token-filter.ts";
-import {
-  type StoredTokenRow,
-  storedTokenColumns,
-  type TokenRow,
-  tokenColumns,
-  toStoredToken,
-  toToken,
-} from "../token-row.ts";
+import { storedTokenColumns, tokenColumns } from "../token-row.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 
 /** The tables as a ledger. A transaction that is rolled back takes back what it wrote, and then so must the head. */

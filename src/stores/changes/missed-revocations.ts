@@ -1,10 +1,9 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import type Database from "better-sqlite3";
-import type { JournalHead } from "../../../authority/journal.ts";
-import { StartError } from "../../../machine/start-error.ts";
-import type { JournalLine, Takeaway } from "../writer/revocation-line.ts";
+import type { JournalHead } from "../../authority/journal.ts";
+import { StartError } from "../../machine/start-error.ts";
 import { changesIn } from "./changes-in-text.ts";
+import type { JournalLine, Takeaway } from "./revocation-line.ts";
 
 export type MissedRevocations = {
   /** After the backup, oldest first. */
@@ -17,62 +16,66 @@ export type MissedRevocations = {
   readonly unreadable: readonly string[];
 };
 
+/** What is there already: a backup, or a database that may have lost its newest changes. */
+export type KnownChanges = {
+  readonly head: JournalHead;
+  /** What errors call it: "the backup". */
+  readonly name: string;
+  /** The hash of this change, or null where there is no such change. */
+  hashOf(revision: number): Uint8Array | null | Promise<Uint8Array | null>;
+  hasToken(id: string): boolean | Promise<boolean>;
+};
+
 /**
  * Reads from revocation logs and log lines what was revoked after a backup. Throws a StartError when a file cannot be
  * read, tells of another store or history, or knows nothing that the backup knows.
  */
-export async function readMissedRevocations(
-  files: readonly string[],
-  db: Database.Database,
-  backupHead: JournalHead,
-): Promise<MissedRevocations> {
-  const findHash = db.prepare<[number], { readonly hash: Uint8Array }>("SELECT hash FROM journal WHERE revision = ?");
-  const findToken = db.prepare<[string]>("SELECT 1 FROM token WHERE id = ?");
+export async function readMissedRevocations(files: readonly string[], known: KnownChanges): Promise<MissedRevocations> {
   const later = new Map<number, JournalLine>();
   const unreadable: string[] = [];
   let reached = 0;
 
-  /** Whether the backup has it too. */
-  function take(line: JournalLine, file: string): boolean {
+  /** Whether it is known already. */
+  async function take(line: JournalLine, file: string): Promise<boolean> {
     reached = Math.max(reached, line.revision);
-    const row = findHash.get(line.revision);
-    const known = row === undefined ? later.get(line.revision)?.hash : Buffer.from(row.hash).toString("hex");
-    if (known !== undefined && known !== line.hash) {
+    const hash = line.revision > known.head.revision ? null : await known.hashOf(line.revision);
+    const other = hash === null ? later.get(line.revision)?.hash : Buffer.from(hash).toString("hex");
+    if (other !== undefined && other !== line.hash) {
       throw new StartError(
-        `${file}: revision ${line.revision} is another one ${row === undefined ? "in another line" : "in the backup"}: these are lines of another installation, or of before an earlier restore`,
+        `${file}: revision ${line.revision} is another one ${hash === null ? "in another line" : `in ${known.name}`}: these are lines of another installation, or of before an earlier restore`,
       );
     }
-    if (row !== undefined) {
+    if (hash !== null) {
       return true;
     }
     later.set(line.revision, merge(later.get(line.revision), line));
     const subject = line.takeaway?.subject;
-    return subject !== undefined && "tokenId" in subject && findToken.get(subject.tokenId) !== undefined;
+    return subject !== undefined && "tokenId" in subject && (await known.hasToken(subject.tokenId));
   }
 
   for (const file of files) {
-    let isKnown = backupHead.revision === 0;
+    let isKnown = known.head.revision === 0;
     const unreadableBefore = unreadable.length;
     let number = 0;
     for await (const text of linesOf(file)) {
       number += 1;
       const { lines, isUnderstood } = changesIn(text);
       for (const line of lines) {
-        isKnown = take(line, file) || isKnown;
+        isKnown = (await take(line, file)) || isKnown;
       }
       if (!isUnderstood) {
         unreadable.push(`${file}, line ${number}`);
       }
     }
     if (!isKnown && unreadable.length === unreadableBefore) {
-      throw new StartError(`${file}: no line is of a change that the backup knows: is it of this authority?`);
+      throw new StartError(`${file}: no line is of a change that ${known.name} knows: is it of this authority?`);
     }
   }
   const lines = [...later.values()].toSorted((a, b) => a.revision - b.revision);
   return {
     takeaways: lines.flatMap(({ takeaway }) => (takeaway === null ? [] : [takeaway])),
     reached,
-    gaps: gapsIn(lines, backupHead.revision),
+    gaps: gapsIn(lines, known.head.revision),
     unreadable,
   };
 }
