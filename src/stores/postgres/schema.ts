@@ -53,7 +53,7 @@ export const schemaSteps: readonly SchemaStep[] = [
       'cancel_rotation', 'hold', 'resume', 'close', 'update', 'import')),
     token_revision bigint,
     account text COLLATE "C",
-    facts text CHECK (facts::json IS NOT NULL),
+    facts text CHECK (facts IS NULL OR facts::json IS NOT NULL),
     hash bytea NOT NULL CHECK (octet_length(hash) = 32),
     CHECK (token_revision IS NULL OR account IS NULL)
   );
