@@ -20,7 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import { freePort } from "./ports.ts";
-import { installDebianProgram, installPython } from "./tools.ts";
+import { cacheDirectory, installDebianProgram, installPython } from "./tools.ts";
 
 const run = promisify(execFile);
 const startTimeoutMs = 60_000;
@@ -300,10 +300,10 @@ function withUser(
 
 /** To make a cluster takes a second of a core; to copy one takes none. */
 async function copyTemplate(version: number, programs: string, user: User, directory: string): Promise<void> {
-  const template = join(
-    tmpdir(),
-    `token-authority-postgres-template-${version}-${templateVersion}-${user?.uid ?? "own"}`,
-  );
+  const folder = join(cacheDirectory, "postgres-templates");
+  mkdirSync(folder, { recursive: true });
+  own(folder, user);
+  const template = join(folder, `${version}-${templateVersion}-${user?.uid ?? "own"}`);
   if (!existsSync(template)) {
     const made = `${template}-${process.pid}-${performance.now()}`;
     await makeTemplate(version, made, programs, user);

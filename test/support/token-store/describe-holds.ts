@@ -187,6 +187,7 @@ export function describeHolds(rig: StoreRig): void {
       await hold({ account: "acct_1" });
       await hold({ account: "acct_1" }, false);
       await close("acct_1");
+      await rig.store.freshness.settle(rig.store.head().revision);
       for (const [index, { freshness }] of views.entries()) {
         const mark = marks[index] ?? freshness.mark();
         expect(freshness.isFresh(mark)).toBe(false);
