@@ -9,10 +9,14 @@ import { type Postgres, serverRole } from "../support/postgres.ts";
 import { emptyTokens } from "./databases.ts";
 import { recordingLog } from "./recording-log.ts";
 
-export const sealingSecret = randomBytes(32);
+const ourSecret = randomBytes(32);
 
 /** Opens a store on a database of the server, as a node of its own. */
-export async function openStoreOn(url: string, log = recordingLog()): Promise<PostgresTokenStore> {
+export async function openStoreOn(
+  url: string,
+  log = recordingLog(),
+  sealingSecret = ourSecret,
+): Promise<PostgresTokenStore> {
   const settings = readDatabaseSettings(url, null, `node-${randomUUID()}`);
   return openPostgresTokenStore(settings, { sealingSecret, graceMs: 0, log });
 }

@@ -182,6 +182,7 @@ export function describeHolds(rig: StoreRig): void {
       const views = [rig.store, await rig.openView()];
       const facts = aNewToken();
       await create(facts);
+      await Promise.all(views.map(({ freshness }) => expect.poll(() => freshness.mark().revision).toBe(1)));
       const marks = views.map(({ freshness }) => freshness.mark());
       await hold({ tokenId: facts.id });
       await hold({ account: "acct_1" });
