@@ -27,8 +27,10 @@ export const plantedEdge = [
   {
     name: "an outage of its authority looks like an unknown key",
     file,
-    from: "outcomeIn(await send(asMessage(request)))",
-    to: 'await send(asMessage(request)).then(outcomeIn, () => refusal("KEY_UNKNOWN", null))',
+    from: "    const response = await send(asMessage(request));\n",
+    to:
+      "    const response = await send(asMessage(request)).catch(() => null);\n" +
+      '    if (response === null) {\n      return refusal("KEY_UNKNOWN", null);\n    }\n',
     tests,
   },
   {
@@ -48,7 +50,7 @@ export const plantedEdge = [
   {
     name: "an edge does not forget a key that it is told to forget",
     file: "clients/typescript/src/cache/key-cache.ts",
-    from: "    this.#proven.delete(place);\n    this.#unknown.delete(place);\n  }\n\n  /** A change after which every key of this",
+    from: "    this.#drop(digest, revision);\n  }\n\n  /** A change after which every key of this",
     to: "  }\n\n  /** A change after which every key of this",
     tests,
   },
