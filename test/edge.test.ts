@@ -123,6 +123,18 @@ it("decides as its authority does, whatever is asked of whatever key", async () 
   expect(await edge.metric("token_authority_edge_asked_total")).toBe(7);
 });
 
+it("asks its authority once about a key that many ask about at the same time", async () => {
+  await using authority = await TestServer.start();
+  await using edge = new EdgeProcess(authority.server.address);
+  await edge.leased();
+  const { key } = await authority.issue();
+  const tokens = await edge.tokens();
+  await tokens.authenticate({ key: mintKey("secret", true) });
+  const answers = await Promise.all(Array.from({ length: 50 }, () => tokens.authenticate({ key })));
+  expect(answers.filter(({ outcome }) => outcome.case === "principal")).toHaveLength(50);
+  expect(await edge.metric("token_authority_edge_asked_total")).toBe(2);
+});
+
 it("a hold is kept like a revocation, and given back like it", async () => {
   await using authority = await TestServer.start();
   await using edge = new EdgeProcess(authority.server.address);
