@@ -1,3 +1,5 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   type AuthenticateResponse,
@@ -41,6 +43,8 @@ export type UpstreamReadings = {
   /** For how long memory may be decided from, in milliseconds; 0 when not now. */
   readonly leaseLeftMs: number;
   readonly keys: number;
+  /** When the certificate ends that the next connection shows, in Unix milliseconds: 0 when its file cannot be read. */
+  readonly certificateEndsMs: number | null;
 };
 
 /** Decisions about keys from the memory of one thread of an edge, and from the authority that it asks. */
@@ -198,7 +202,12 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
     authenticate,
     authenticateForCache,
     canDecide: () => cache.isHeld() || watch.isTurnedAway,
-    readings: () => ({ ...counts, leaseLeftMs: cache.heldForMs(), keys: cache.size }),
+    readings: () => ({
+      ...counts,
+      leaseLeftMs: cache.heldForMs(),
+      keys: cache.size,
+      certificateEndsMs: tls === null ? null : endOfCertificate(tls.cert),
+    }),
     async [Symbol.asyncDispose]() {
       isClosed = true;
       clearInterval(looking);
@@ -215,6 +224,14 @@ function open(address: string, tls: UpstreamSettings["tls"]): ReturnType<typeof 
   } catch (error) {
     const fault = error instanceof Error ? error.message : String(error);
     throw new StartError(`TOKEN_AUTHORITY_UPSTREAM and its three files cannot be used: ${fault}`, { cause: error });
+  }
+}
+
+function endOfCertificate(path: string): number {
+  try {
+    return new X509Certificate(readFileSync(path)).validToDate.getTime();
+  } catch {
+    return 0;
   }
 }
 
