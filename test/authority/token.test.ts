@@ -106,6 +106,7 @@ describe("the keys of a token", () => {
     expect(endOfKey({ keyEndsAtMs: null, expiresAtMs: null })).toBeNull();
     expect(endOfKey({ keyEndsAtMs: null, expiresAtMs: 2_000 })).toBe(2_000);
     expect(endOfKey({ keyEndsAtMs: 0, expiresAtMs: null })).toBe(0);
+    expect(endOfKey({ keyEndsAtMs: 1_900, expiresAtMs: null })).toBe(1_900);
     expect(endOfKey({ keyEndsAtMs: 1_900, expiresAtMs: 2_000 })).toBe(1_900);
     expect(endOfKey({ keyEndsAtMs: 2_100, expiresAtMs: 2_000 })).toBe(2_000);
   });
