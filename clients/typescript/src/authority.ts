@@ -272,8 +272,13 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
     const limits = { timeoutMs: authenticateTimeoutMs, ...callOptions };
     cached?.watch.start();
     const fill = cached?.cache.beginFill(key, question) ?? null;
-    if (cached === null || fill === null) {
+    if (cached === null) {
       return await askAsItIs(key, question, limits);
+    }
+    if (fill === null) {
+      const decision = await askAsItIs(key, question, limits);
+      cached.cache.overrule(key);
+      return decision;
     }
     const startMs = performance.now();
     const decision = await askForFacts(cached.cache, fill, key, question, limits);

@@ -7,7 +7,7 @@ import { attempt } from "../../../clients/typescript/src/attempts.ts";
 import { machineClocks } from "../../../clients/typescript/src/cache/clocks.ts";
 import { cacheRules } from "../../../clients/typescript/src/cache/decide.ts";
 import { answerOf, widestQuestion } from "../../../clients/typescript/src/cache/facts.ts";
-import { type Fill, KeyCache, type Known } from "../../../clients/typescript/src/cache/key-cache.ts";
+import { digestOf, type Fill, KeyCache, type Known } from "../../../clients/typescript/src/cache/key-cache.ts";
 import { Watch } from "../../../clients/typescript/src/cache/watch.ts";
 import { decisionOf } from "../../../clients/typescript/src/decision.ts";
 import { AuthorityError } from "../../../clients/typescript/src/errors.ts";
@@ -118,7 +118,12 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
   async function ask(request: AuthenticateRequest): Promise<Outcome> {
     // Without a lease nothing is kept and no use is reported: the authority decides the question itself.
     const fill = cache.beginFill(request.key);
-    return fill === null ? outcomeIn(await send(asMessage(request))) : await askForFacts(request, fill);
+    if (fill !== null) {
+      return await askForFacts(request, fill);
+    }
+    const response = await send(asMessage(request));
+    cache.overrule(request.key);
+    return outcomeIn(response);
   }
 
   async function askForFacts(request: AuthenticateRequest, fill: Fill): Promise<Outcome> {
@@ -134,6 +139,8 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
   async function authenticateForCache(request: AuthenticateRequest & CacheQuestion): Promise<CacheDecision> {
     const { cacheRules: rules, minRevision } = request;
     const response = await send({ ...asMessage(request), cacheRules: rules, minRevision: BigInt(minRevision) });
+    // What is kept may be older, and this edge does not go back.
+    cache.forgetKey(digestOf(request.key), Number(response.revision));
     return { outcome: outcomeIn(response), revision: Number(response.revision), cacheForMs: null };
   }
 

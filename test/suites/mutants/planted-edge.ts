@@ -30,8 +30,10 @@ export const plantedEdge = [
   {
     name: "an outage of its authority looks like an unknown key",
     file,
-    from: "outcomeIn(await send(asMessage(request)))",
-    to: 'await send(asMessage(request)).then(outcomeIn, () => refusal("KEY_UNKNOWN", null))',
+    from: "    const response = await send(asMessage(request));\n",
+    to:
+      "    const response = await send(asMessage(request)).catch(() => null);\n" +
+      '    if (response === null) {\n      return refusal("KEY_UNKNOWN", null);\n    }\n',
     tests,
     seenBy: "an outage of its authority is never a bad key, and is over with it",
   },
@@ -54,7 +56,7 @@ export const plantedEdge = [
   {
     name: "an edge does not forget a key that it is told to forget",
     file: "clients/typescript/src/cache/key-cache.ts",
-    from: "    this.#proven.delete(place);\n    this.#unknown.delete(place);\n  }\n\n  /** A change after which every key of this",
+    from: "    this.#drop(digest, revision);\n  }\n\n  /** A change after which every key of this",
     to: "  }\n\n  /** A change after which every key of this",
     tests,
     seenBy: "refuses a key at every door from the answer to its revocation on",
