@@ -9,6 +9,7 @@ export const plantedEdge = [
     from: 'found.kind === "principal" ? judge(request, found, beforeEveryEndMs) : found',
     to: "found",
     tests,
+    seenBy: "decides as its authority does, whatever is asked of whatever key",
   },
   {
     name: "an edge takes its own clock for the authority's",
@@ -16,6 +17,7 @@ export const plantedEdge = [
     from: "const beforeEveryEndMs = Number.NEGATIVE_INFINITY;",
     to: "const beforeEveryEndMs = Date.now();",
     tests,
+    seenBy: "a key ends by the authority's clock, also where the edge keeps it",
   },
   {
     name: "an edge tells its authority of no use",
@@ -23,6 +25,7 @@ export const plantedEdge = [
     from: "      cache.noteUse(known);\n",
     to: "",
     tests,
+    seenBy: "uses that an edge has accepted are told to its authority",
   },
   {
     name: "an outage of its authority looks like an unknown key",
@@ -32,6 +35,7 @@ export const plantedEdge = [
       "    const response = await send(asMessage(request)).catch(() => null);\n" +
       '    if (response === null) {\n      return refusal("KEY_UNKNOWN", null);\n    }\n',
     tests,
+    seenBy: "an outage of its authority is never a bad key, and is over with it",
   },
   {
     name: "an edge asks about a key for each who misses it",
@@ -46,6 +50,7 @@ export const plantedEdge = [
     from: "      await Promise.race([watch.close(), pause(lastWordsMs)]);\n",
     to: "",
     tests,
+    seenBy: "an edge that ends keeps no revocation waiting",
   },
   {
     name: "an edge keeps the answer to a question that is not the widest",
@@ -53,6 +58,7 @@ export const plantedEdge = [
     from: "allowedTypes: [...widestQuestion.allowedTypes]",
     to: "allowedTypes: []",
     tests,
+    seenBy: "decides as its authority does, whatever is asked of whatever key",
   },
   {
     name: "an edge does not forget a key that it is told to forget",
@@ -60,5 +66,6 @@ export const plantedEdge = [
     from: "    this.#drop(digest, revision);\n  }\n\n  /** A change after which every key of this",
     to: "  }\n\n  /** A change after which every key of this",
     tests,
+    seenBy: "refuses a key at every door from the answer to its revocation on",
   },
 ] as const;
