@@ -106,7 +106,15 @@ function runOf({ edits, gateways, scenarios }: PlantedBug): Run {
 /** Every scenario in turn, in an order of the seed's, until a round is illegal. */
 async function runRounds(run: Run): Promise<Total> {
   const random = createRandom(seed);
-  const total: Total = { rounds: 0, answers: 0, cacheHits: 0, undecided: 0, waitsMs: [], longestCall: null, illegal: null };
+  const total: Total = {
+    rounds: 0,
+    answers: 0,
+    cacheHits: 0,
+    undecided: 0,
+    waitsMs: [],
+    longestCall: null,
+    illegal: null,
+  };
   // Short: a socket's path has 107 characters at the most.
   const directory = mkdtempSync(join(scratch.path, "run-"));
   const gateways = await Promise.all(run.gateways.map((kind) => gatewayPrograms[kind](run.root)));
