@@ -131,13 +131,14 @@ function handMade(onReport: (report: HoldersReport | null) => void = () => {}) {
       changes: changes.filter((change) => change.revision > mark.revision),
       mark: freshness.mark(),
     }),
+    isPastLease: () => false,
     untilFresh: async () => {},
     // Nobody is woken: what is told must have been read.
     untilChanged: () => new Promise(() => {}),
     hashOf: (of) => Buffer.alloc(32, of),
     leaseMs: () => leaseMs,
     report: onReport,
-    settle: async () => ({ acknowledged: 0, silent: [] }),
+    settle: async () => ({ acknowledged: 0, silent: [], unconfirmed: [] }),
   };
   const watching = createWatching({
     freshness,
@@ -206,8 +207,8 @@ it("a revocation is answered when who holds a lease has acknowledged it, also on
   expect(forget).toMatchObject({ kind: "forget", revision: 2, hasMore: false });
   watch?.hear({ ...first, sequence: 2, appliedRevision: 2 });
   expect(await Promise.all([revoking, again])).toEqual([
-    { acknowledged: 1, silent: [] },
-    { acknowledged: 1, silent: [] },
+    { acknowledged: 1, silent: [], unconfirmed: [] },
+    { acknowledged: 1, silent: [], unconfirmed: [] },
   ]);
   watch?.hear({ ...first, sequence: 3, release: true });
   watch?.leave();
@@ -254,7 +255,7 @@ it.each(takeaways)("%s is answered when who holds a lease has acknowledged it", 
   await authority.create(operator, { ...aSecretKey, account: "acct_2" });
   expect(isAnswered).toBe(false);
   watch?.hear({ ...first, sequence: 2, appliedRevision });
-  expect(await taking).toEqual({ acknowledged: 1, silent: [] });
+  expect(await taking).toEqual({ acknowledged: 1, silent: [], unconfirmed: [] });
   watch?.hear({ ...first, sequence: 3, release: true });
   watch?.leave();
 });

@@ -128,6 +128,7 @@ export const schemaSteps: readonly SchemaStep[] = [
     schema_version integer NOT NULL,
     renewals bigint NOT NULL,
     acked_revision bigint NOT NULL,
+    grace_ms integer NOT NULL,
     watchers integer NOT NULL,
     silent jsonb NOT NULL
   ) WITH (fillfactor = 50);

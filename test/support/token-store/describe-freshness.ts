@@ -130,7 +130,7 @@ export function describeFreshness(rig: StoreRig): void {
     const report = (settledRevision: number) => ({ settledRevision, holders: 1, silent: [] });
 
     it("resolves at once where nobody holds a lease", async () => {
-      expect(await rig.store.freshness.settle(1000)).toEqual({ acknowledged: 0, silent: [] });
+      expect(await rig.store.freshness.settle(1000)).toEqual({ acknowledged: 0, silent: [], unconfirmed: [] });
     });
 
     it("resolves once the holders of every view have acknowledged the revision, and says how many", async () => {
@@ -143,13 +143,13 @@ export function describeFreshness(rig: StoreRig): void {
         isSettled = true;
         return settlement;
       });
-      expect(await other.settle(4)).toEqual({ acknowledged: 2, silent: [] });
+      expect(await other.settle(4)).toEqual({ acknowledged: 2, silent: [], unconfirmed: [] });
       expect(isSettled).toBe(false);
       one.report(report(7));
-      expect(await settling).toEqual({ acknowledged: 2, silent: [] });
+      expect(await settling).toEqual({ acknowledged: 2, silent: [], unconfirmed: [] });
       one.report(null);
       other.report(null);
-      expect(await other.settle(1000)).toEqual({ acknowledged: 0, silent: [] });
+      expect(await other.settle(1000)).toEqual({ acknowledged: 0, silent: [], unconfirmed: [] });
     });
 
     it("names who was silent meanwhile, and nobody who was before", async () => {
@@ -159,7 +159,11 @@ export function describeFreshness(rig: StoreRig): void {
       const settling = one.settle(2);
       other.report({ ...report(1), silent: [{ ...silent, identity: "another" }] });
       other.report(null);
-      expect(await settling).toEqual({ acknowledged: 0, silent: [{ ...silent, identity: "another" }] });
+      expect(await settling).toEqual({
+        acknowledged: 0,
+        silent: [{ ...silent, identity: "another" }],
+        unconfirmed: [],
+      });
     });
 
     it("resolves when every lease from before the change is over, and names a view that lags then", async () => {

@@ -15,12 +15,13 @@ import {
   type LaterChangeRow,
   type TokenWithChangesRow,
 } from "../../changes/journal-rules.ts";
+import { type StoredTokenRow, toStoredToken } from "../../reading/token-row.ts";
 import { dataFiles } from "../data-directory.ts";
 import { readLastOldRevision } from "../old-hashes.ts";
 import { inspect } from "../open-database.ts";
 import { isDamaged } from "../sqlite-error.ts";
 import { asDiskFault, requireDatabase } from "../store-fault.ts";
-import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "../token-row.ts";
+import { storedTokenColumns } from "../token-row.ts";
 
 /**
  * How many rows are looked at in one read transaction: longer ones would keep the WAL of a running server from starting

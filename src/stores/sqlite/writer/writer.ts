@@ -31,17 +31,11 @@ import {
   requestMemoryMs,
   type TokenUse,
 } from "../../../authority/token-store.ts";
+import { type StoredTokenRow, type TokenRow, toStoredToken, toToken } from "../../reading/token-row.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { type FilterParameters, filterConditions, toFilterParameters } from "../token-filter.ts";
-import {
-  type StoredTokenRow,
-  storedTokenColumns,
-  type TokenRow,
-  tokenColumns,
-  toStoredToken,
-  toToken,
-} from "../token-row.ts";
+import { storedTokenColumns, tokenColumns } from "../token-row.ts";
 import type {
   CloseCall,
   CreateCall,
