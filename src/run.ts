@@ -172,6 +172,7 @@ async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Pro
     log,
     makeAnew,
     clock: Date.now,
+    pid: process.pid,
     logLinesDropped: output.dropped,
     onFatal(error) {
       log.error({ err: error }, "the store or a thread has failed: ending, so that a restart can recover it");

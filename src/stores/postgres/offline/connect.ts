@@ -36,7 +36,7 @@ export async function connect(settings: DatabaseSettings, command: string): Prom
 /** The lock row, so that no node changes anything until the transaction ends. A second of a node's is not waited for. */
 export const takeLock = "SELECT id, era, last_old_revision FROM token_authority.authority FOR UPDATE";
 
-export type LockRow = { readonly id: string; readonly era: number; readonly last_old_revision: number };
+type LockRow = { readonly id: string; readonly era: number; readonly last_old_revision: number };
 
 /** Throws a StartError where the schema is not the present one, as `npm run migrate` makes it. */
 export async function requireSchema(client: pg.Client, version: number): Promise<void> {

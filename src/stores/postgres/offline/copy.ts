@@ -279,11 +279,7 @@ function toField(value: CopiedValue): string {
   if (text === null) {
     return "\\N";
   }
-  return typeof text === "number" ? String(text) : text.replaceAll(/[\\\t\n\r]/g, escape);
-}
-
-function escape(character: string): string {
-  return escapes[character] ?? character;
+  return typeof text === "number" ? String(text) : text.replaceAll(/[\\\t\n\r]/g, (one) => escapes[one] ?? one);
 }
 
 const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
