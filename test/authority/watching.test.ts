@@ -90,14 +90,21 @@ it("an answer for a cache notes no use, and one that knows of a revision does", 
   expect((await authority.get(id)).lastUsedAtMs).toBe(authority.clock.nowMs);
 });
 
-it("a revision that there never was is waited for a while, and then not decided by", async () => {
+it("a revision that there never was is waited for a while, and then says that the journal went back", async () => {
   const authority = await openAuthority();
   const { key, revision } = await authority.issue();
   const ask = (minRevision: number) => authority.authenticateForCache({ key, ...widest, minRevision });
   const waiting = ask(revision + 1);
   await authority.issue();
   expect(await waiting).toMatchObject({ revision: revision + 1 });
-  await expect(ask(revision + 2)).rejects.toMatchObject({ reason: "UNDECIDED" });
+  await expect(ask(revision + 2)).rejects.toMatchObject({ reason: "JOURNAL_WENT_BACK", field: "minRevision" });
+});
+
+it("a revision that a store without a lease does not know is undecided: the store may be behind", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  const authority = authorityOver({ ...store, freshness: { ...store.freshness, leaseMs: () => 0 } });
+  const asked = authority.authenticateForCache({ key: mintKey("secret", true), ...widest, minRevision: 1 });
+  await expect(asked).rejects.toMatchObject({ reason: "UNDECIDED" });
 });
 
 it("reported uses of a key are looked up behind, and those of unknown digests go nowhere", async () => {

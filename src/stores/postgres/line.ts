@@ -29,7 +29,7 @@ export function openLine(
   let isMissed = false;
   let why = new Error("the line to the database is not open yet");
   // A promise that all of them race against would keep what each of them left behind, all through an outage.
-  const waiting = new Set<(session: Session) => void>();
+  const waiting = new Set<{ take(session: Session): void; giveUp(): void }>();
 
   async function keepOpen(): Promise<void> {
     let pauseMs = 0;
@@ -42,7 +42,7 @@ export function openLine(
           isMissed = false;
           cluster.noteBack(session.host);
         }
-        for (const take of waiting) {
+        for (const { take } of waiting) {
           take(session);
         }
         miss(await session.lost);
@@ -57,8 +57,11 @@ export function openLine(
 
   function miss(error: Error): void {
     current = null;
+    if (closing.signal.aborted) {
+      return;
+    }
     why = error;
-    if (!isMissed && !closing.signal.aborted) {
+    if (!isMissed) {
       isMissed = true;
       cluster.noteLost(error);
     }
@@ -72,23 +75,34 @@ export function openLine(
       if (current?.isLost() === false) {
         return Promise.resolve(current);
       }
+      if (closing.signal.aborted) {
+        return Promise.reject(undecided(why));
+      }
       return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          waiting.delete(take);
-          reject(undecided(why));
-        }, patienceMs);
-        function take(session: Session): void {
+        const timer = setTimeout(giveUp, patienceMs);
+        const one = { take, giveUp };
+        waiting.add(one);
+        function end(): void {
           clearTimeout(timer);
-          waiting.delete(take);
+          waiting.delete(one);
+        }
+        function take(session: Session): void {
+          end();
           resolve(session);
         }
-        waiting.add(take);
+        function giveUp(): void {
+          end();
+          reject(undecided(why));
+        }
       });
     },
     async [Symbol.asyncDispose]() {
       why = new Error("the line to the database is closed");
       closing.abort();
       current?.destroy();
+      for (const { giveUp } of waiting) {
+        giveUp();
+      }
       await ended;
     },
   };

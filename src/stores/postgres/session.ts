@@ -64,6 +64,12 @@ function opening(statementTimeoutMs: number, asksTimeline: boolean): Statement {
     idle_session_timeout: "'0'",
     // To compile a statement takes longer than to answer it.
     jit: "'off'",
+    // Each statement goes along an index. What the server knows of a table that grows may be out of date, and a plan
+    // that reads all of it must not be taken for that.
+    plan_cache_mode: "'force_generic_plan'",
+    enable_seqscan: "'off'",
+    enable_hashjoin: "'off'",
+    enable_mergejoin: "'off'",
   };
   const made = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${value}, false)`);
   const timeline = asksTimeline

@@ -44,16 +44,16 @@ export const plantedDomain = [
   },
   {
     name: "the store does not ask whether the maker is good",
-    file: "src/stores/sqlite/writer/writer.ts",
+    file: "src/stores/changes/change-maker.ts",
     from: "if (context.bearerKey === null) {",
     to: "if (context.caller !== null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
     name: "the maker's end is judged by the time that was asked for, not by that of the change",
-    file: "src/stores/sqlite/writer/writer.ts",
-    from: "toStoredToken(row), subject, timeOf(context));",
-    to: "toStoredToken(row), subject, context.atMs);",
+    file: "src/stores/changes/change-maker.ts",
+    from: "makerRefusal(action, maker, subject, timeOf(context));",
+    to: "makerRefusal(action, maker, subject, context.atMs);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
   },
   {
@@ -114,7 +114,7 @@ export const plantedDomain = [
   },
   {
     name: "tokens revoked by filter are those of the list, whatever they have become since",
-    file: "src/stores/sqlite/writer/writer.ts",
+    file: "src/stores/sqlite/writer/sqlite-ledger.ts",
     from: "WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND",
     to: "WHERE token.revision = :revision AND token.revoked_at_ms IS NULL OR token.revision = :revision AND",
     tests: ["test/authority/bulk-revocation.test.ts"],

@@ -150,8 +150,8 @@ export const plantedStore = [
   {
     name: "revocations wait behind creations",
     file: "src/stores/sqlite/writer/writer-loop.ts",
-    from: "    const first = waitingUrgent.splice(0, maxCallsInCommit);",
-    to: "    const first = waitingCreations.length > 0 ? [] : waitingUrgent.splice(0, maxCallsInCommit);",
+    from: "    const first = waitingUrgent.splice(0, maxCallsTogether);",
+    to: "    const first = waitingToIssue.length > 0 ? [] : waitingUrgent.splice(0, maxCallsTogether);",
     tests: ["test/sqlite/writer-thread.test.ts"],
   },
   {

@@ -1590,8 +1590,10 @@ export type AuthenticateRequest = Message<"casapay.token.v1.AuthenticateRequest"
   /**
    * Decide by nothing older than this revision, such as that of a change that the caller was answered.
    *
-   * 0, the default: by every change that was answered before. Where the authority does not reach the revision soon, the
-   * call fails with UNAVAILABLE, UNDECIDED.
+   * 0, the default: by every change that was answered before. The authority waits for the revision for a little less
+   * than a second. Then the call fails with FAILED_PRECONDITION, JOURNAL_WENT_BACK where there is no such change: a
+   * database was restored, or lost changes in a failover. Where the authority cannot tell, the call fails with
+   * UNAVAILABLE, UNDECIDED.
    *
    * @generated from field: int64 min_revision = 6;
    */
@@ -2684,6 +2686,7 @@ export const TokenService: GenService<{
    *
    * Errors:
    * - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
+   * - FAILED_PRECONDITION, JOURNAL_WENT_BACK: the authority has fewer changes than min_revision.
    *
    * @generated from rpc casapay.token.v1.TokenService.Authenticate
    */

@@ -144,7 +144,10 @@ async function requireServerRole(client: Client, serverRole: string): Promise<vo
   }
 }
 
-/** Throws while a node lives that the step would break. A node that does not renew its lease is dead, whatever its row says. */
+/**
+ * Throws while a node lives that the step would break. A node that does not renew its lease is dead, whatever its row
+ * says.
+ */
 async function requireNoOlderNodes(client: Client, version: number, oldestVersion: number): Promise<void> {
   if (version === noVersion + 1) {
     return;

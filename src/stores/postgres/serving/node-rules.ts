@@ -108,7 +108,8 @@ export function createNodeRules(options: NodeRulesOptions) {
   let report: HoldersReport | null = null;
   let silent: readonly SilentGateway[] = [];
   let silentSoFar = 0;
-  let isSilentTold = true;
+  /** Of who was silent, and whether anybody holds a lease. */
+  let isReportTold = true;
   /** Applied, and not acknowledged yet. Oldest first. */
   let takeaways: number[] = [];
   let acknowledged = 0;
@@ -319,7 +320,7 @@ export function createNodeRules(options: NodeRulesOptions) {
       const sent = lease.moment();
       const acknowledges = mustStart ? 0 : ackable();
       takeaways = takeaways.filter((revision) => revision > acknowledges);
-      isSilentTold = true;
+      isReportTold = true;
       const { revision, hash } = mustStart ? emptyHead : recent.head();
       return {
         rowId,
@@ -336,7 +337,7 @@ export function createNodeRules(options: NodeRulesOptions) {
     /** Whether a renewal would let a change go on that waits. */
     hasNews(): boolean {
       const [oldest] = takeaways;
-      return !isSilentTold || (oldest !== undefined && oldest <= ackable());
+      return !isReportTold || (oldest !== undefined && oldest <= ackable());
     },
 
     /** A renewal was answered, and is committed. */
@@ -397,17 +398,23 @@ export function createNodeRules(options: NodeRulesOptions) {
     isAlive: rows.isAlive,
 
     report(now: HoldersReport | null): void {
+      isReportTold &&= (now === null) === (report === null);
       report = now;
       if (now !== null && now.silent.length > 0) {
         silent = nameSilent(silent, silentSoFar, now, wallMs());
         silentSoFar += now.silent.length;
-        isSilentTold = false;
+        isReportTold = false;
       }
     },
 
     head: (): JournalHead => recent.head(),
     hashOf: recent.hashOf,
-    mark: (): Mark => ({ revision: recent.head().revision, signal }),
+    mark(): Mark {
+      if (isClosed) {
+        throw undecided(new Error("the store is closed"));
+      }
+      return { revision: recent.head().revision, signal };
+    },
     /** Hot path. */
     isFresh: (mark: Mark): boolean => mark.signal === signal && (lease.isHeld() || isInGrace()),
     changesSince(mark: Mark, limit: number): Since {

@@ -1,5 +1,5 @@
 import type { TokenChange } from "../../../authority/freshness.ts";
-import type { JournalHead } from "../../../authority/journal.ts";
+import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
 
 /** As many of the newest changes are remembered. */
 export const maxRecent = 10_000;
@@ -69,6 +69,9 @@ export function createRecentChanges(from: JournalHead): RecentChanges {
     },
 
     hashOf(revision) {
+      if (revision === 0) {
+        return emptyHead.hash;
+      }
       const isRemembered = revision >= floor && revision <= head.revision;
       return isRemembered ? (recent[revision % places]?.hash ?? null) : null;
     },
