@@ -5,10 +5,11 @@ import { databasePassword, filesElsewhere, sealingSecretOf } from "./config.ts";
 import type { Log } from "./machine/log.ts";
 import { readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
-import { readDatabaseSettings } from "./stores/postgres/database-url.ts";
+import { type DatabaseSettings, readDatabaseSettings } from "./stores/postgres/database-url.ts";
 import { type CommandConnection, connect, requireSchema } from "./stores/postgres/offline/connect.ts";
 import { type Copied, copy } from "./stores/postgres/offline/copy.ts";
 import { migrate } from "./stores/postgres/offline/migrate.ts";
+import { type Recovered, recover } from "./stores/postgres/offline/recover.ts";
 import { verifyJournal as verifyJournalOfDatabase } from "./stores/postgres/offline/verify-journal.ts";
 import { schemaVersion } from "./stores/postgres/schema.ts";
 import { backUp } from "./stores/sqlite/offline/back-up.ts";
@@ -97,6 +98,22 @@ const commands = {
       return { output: `the database ${what}; ${serverRole} may serve it\n`, exitCode: 0 };
     },
   },
+  recover: {
+    usage: "DATABASE --revocations FILE… | --accept-lost-revocations",
+    options: ["revocations", "accept-lost-revocations"],
+    arity: 1,
+    async run([url = "", ...moreFiles], options, { env }) {
+      const { revocations = [] } = options;
+      if (moreFiles.length > 0 && revocations.length === 0) {
+        throw new StartError(usageOf("recover"));
+      }
+      await onDatabase("recover", url, env, async () => {});
+      const settings = settingsOf(url, env);
+      const acceptLost = options["accept-lost-revocations"] ?? false;
+      const recovered = await recover(settings, { revocations: [...revocations, ...moreFiles], acceptLost }, noLog);
+      return { output: describeRecovery(recovered), exitCode: 0 };
+    },
+  },
   copy: {
     usage: "DATA_DIR DATABASE",
     options: [],
@@ -129,8 +146,12 @@ function refuseDatabase(command: string, place: string): void {
   }
 }
 
+function settingsOf(url: string, env: Surroundings["env"]): DatabaseSettings {
+  return readDatabaseSettings(url, databasePassword(env), "token-authority");
+}
+
 function connectTo(command: string, url: string, env: Surroundings["env"]): Promise<CommandConnection> {
-  return connect(readDatabaseSettings(url, databasePassword(env), "token-authority"), command);
+  return connect(settingsOf(url, env), command);
 }
 
 /** Runs the work on a database of the present schema. */
@@ -149,6 +170,22 @@ function readSealingSecret(file: string): Uint8Array | null {
   return existsSync(file)
     ? readSecretFile({ file, what: "the sealing secret", lengthBytes: sealingSecretBytes })
     : null;
+}
+
+function describeRecovery(recovered: Recovered): string {
+  const { found, head, era, revokedAgain, changedAgain, knownAlready, ofLostTokens } = recovered;
+  const { reached, gaps, unreadable } = recovered;
+  const lines = [
+    `found the database at ${text(found)}`,
+    reached === 0
+      ? "did no revocations again: keys whose revocation was lost live again"
+      : `revoked again: ${revokedAgain}; ended, held or closed again: ${changedAgain}; known already: ${knownAlready}; of tokens whose creation was lost: ${ofLostTokens}`,
+    ...gaps.map(([first, last]) => `not known: revisions ${first} to ${last}: keys that were revoked there live again`),
+    ...unreadable.map((where) => `not read: ${where}: if it is a revocation, that key lives again`),
+    ...(reached === 0 ? [] : [`the files reach revision ${reached}: what was revoked after it is not known`]),
+    `the database is of era ${era} and ends at ${text(head)}: nodes that had stopped serve again`,
+  ];
+  return `${lines.join("\n")}\n`;
 }
 
 function describeCopy({ counts, head }: Copied, directory: string): string {
