@@ -5,9 +5,9 @@ import { decidingRpcs } from "./calls/rpcs.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
 import type { CertificateEnd, NodesState, ServiceState } from "./doors/console/service-state.ts";
-import type { StorageStats } from "./stores/storage-stats.ts";
 import type { NodeReadings, NodeState } from "./stores/postgres/serving/node.ts";
 import { refusalReasons } from "./stores/postgres/serving/node-rules.ts";
+import type { StorageStats } from "./stores/storage-stats.ts";
 import type { UpstreamReadings } from "./stores/upstream/upstream.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import type { GaugeSource } from "./telemetry/prometheus/metrics.ts";
@@ -319,8 +319,8 @@ type StateParts = {
   /** Null where nothing is kept on this machine's disk. */
   readonly storage: StorageStats | null;
 } & Pick<ServiceState, "uptimeMs" | "host" | "address" | "isServing" | "revision"> & {
-  readonly minFreeBytes: number;
-};
+    readonly minFreeBytes: number;
+  };
 
 const maxWatchers = 100;
 const maxNodes = 100;
@@ -367,9 +367,7 @@ function nodesState(own: readonly NodeReadings[]): NodesState {
     clockApartMs: own.find(({ clockApartMs }) => clockApartMs !== null)?.clockApartMs ?? null,
     count: rows.length,
     rows: rows
-      .toSorted(
-        (a, b) => Number(b.isOwn) - Number(a.isOwn) || a.acknowledgedRevision - b.acknowledgedRevision,
-      )
+      .toSorted((a, b) => Number(b.isOwn) - Number(a.isOwn) || a.acknowledgedRevision - b.acknowledgedRevision)
       .slice(0, maxNodes),
   };
 }

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { hostname, platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor, type TimeSeen } from "./authority/clock.ts";
-import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/port/tls-set.ts";
 import type { TokenStore } from "./authority/token-store.ts";
+import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/port/tls-set.ts";
 import { type Config, type DatabaseConfig, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import type { Log } from "./machine/log.ts";
@@ -286,13 +286,22 @@ async function openDatabase(
   let threads = 0;
   const seed = () => {
     threads += 1;
-    return { node: { settings: { ...settings, nodeName: `${name}:${threads}` }, graceMs: database.graceMs, sealingSecret } };
+    return {
+      node: { settings: { ...settings, nodeName: `${name}:${threads}` }, graceMs: database.graceMs, sealingSecret },
+    };
   };
   await using opening = new AsyncDisposableStack();
   const node = opening.use(await openNode(seed().node, log));
   setTimeFloor(timeSeen, timeFloor(clock, node.head().atMs, 0, config.allowClockBack));
   const opened = opening.move();
-  return { source: { node }, seed, store: node, stats: null, sealingSecret, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return {
+    source: { node },
+    seed,
+    store: node,
+    stats: null,
+    sealingSecret,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 /** Does the work now and then, until it is disposed. */

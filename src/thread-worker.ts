@@ -1,6 +1,13 @@
 import { type Owner, runAsWorker, type Work } from "./machine/run-as-worker.ts";
 import { openServingStore } from "./stores/sqlite/serving/serving-store.ts";
-import { openNode, startThread, type ThreadAddresses, type ThreadAnswer, type ThreadOrder, type ThreadSeed } from "./thread.ts";
+import {
+  openNode,
+  startThread,
+  type ThreadAddresses,
+  type ThreadAnswer,
+  type ThreadOrder,
+  type ThreadSeed,
+} from "./thread.ts";
 
 async function start(
   { config, tls, source: seed, timeSeen, sealingSecret }: ThreadSeed,

@@ -108,7 +108,7 @@ export function requireComplete(
   }
   if (!mayHaveForked && reached < head.revision) {
     throw new StartError(
-      `the files end at revision ${reached}, before revision ${head.revision} of ${name}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
+      `the files end at revision ${reached}, before ${name}'s ${head.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
     );
   }
   const [gap] = gaps;

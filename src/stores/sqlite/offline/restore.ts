@@ -4,7 +4,12 @@ import type Database from "better-sqlite3";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
-import { type KnownChanges, type MissedRevocations, readMissedRevocations, requireComplete } from "../../changes/missed-revocations.ts";
+import {
+  type KnownChanges,
+  type MissedRevocations,
+  readMissedRevocations,
+  requireComplete,
+} from "../../changes/missed-revocations.ts";
 import { type TakenAgain, takeAgain } from "../../changes/take-again.ts";
 import { type DataFiles, dataFiles, syncFile } from "../data-directory.ts";
 import { lockDataDirectory } from "../data-directory-lock.ts";
