@@ -28,11 +28,13 @@ export type GaugedParts = {
   readonly adminRefused: () => number;
   readonly hasTls: boolean;
   readonly hasRestTls: boolean;
+  readonly hasUpstreamTls: boolean;
 };
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, stats, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
+  const { store, stats, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls, hasUpstreamTls } =
+    parts;
   const nodes = () => readings().flatMap(({ node }) => node ?? []);
   const upstreams = () => readings().flatMap(({ upstream }) => upstream ?? []);
   const holders = () => readings().map((one) => one.holders);
@@ -53,7 +55,7 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       help: "1 while calls can be answered, else 0.",
       read: () => (isServing() ? 1 : 0),
     },
-    ...(store === null ? upstreamGauges(upstreams) : storeGauges(store, isServing)),
+    ...(store === null ? upstreamGauges(upstreams, hasUpstreamTls) : storeGauges(store, isServing)),
     ...(stats === null ? {} : diskGauges(stats)),
     ...(store === null || stats !== null ? {} : nodeGauges(nodes)),
     token_authority_clock_behind_seconds: {
@@ -275,7 +277,10 @@ function least(numbers: readonly number[]): number {
   return numbers.length === 0 ? 0 : Math.min(...numbers);
 }
 
-function upstreamGauges(upstreams: () => readonly UpstreamReadings[]): Readonly<Record<string, GaugeSource>> {
+function upstreamGauges(
+  upstreams: () => readonly UpstreamReadings[],
+  hasTls: boolean,
+): Readonly<Record<string, GaugeSource>> {
   return {
     token_authority_edge_hits_total: {
       type: "counter",
@@ -304,6 +309,14 @@ function upstreamGauges(upstreams: () => readonly UpstreamReadings[]): Readonly<
       help: "Keys that are kept in memory.",
       read: () => sum(upstreams().map(({ keys }) => keys)),
     },
+    ...(hasTls
+      ? {
+          token_authority_edge_certificate_expiry_timestamp_seconds: {
+            help: "When the certificate expires that the edge shows its authority, in Unix seconds; 0 when it cannot be read.",
+            read: () => Math.min(...upstreams().map(({ certificateEndsMs }) => certificateEndsMs ?? 0)) / 1000,
+          },
+        }
+      : {}),
   };
 }
 

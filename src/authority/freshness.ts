@@ -85,7 +85,7 @@ export interface Freshness {
 
   /**
    * True only while no change after the mark can count. False does not mean that there is one: `changesSince` tells.
-   * False for every mark while the store cannot tell, and once it has failed. Hot path.
+   * False for every mark while the store cannot tell, and once it has failed.
    */
   isFresh(mark: Mark): boolean;
 

@@ -11,7 +11,7 @@ export type Clocks = { readonly monotonicMs: () => number; readonly wallMs: () =
 
 /** The lease by which a node decides from memory, on two clocks. It has no timers. */
 export type NodeLease = {
-  /** Whether memory may be decided from. Two readings and two comparisons. Hot path. */
+  /** Whether memory may be decided from. Two readings and two comparisons. */
   isHeld(): boolean;
   /** What is left of it, in milliseconds: 0 where there is none. */
   leftMs(): number;

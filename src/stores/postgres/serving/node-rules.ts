@@ -137,7 +137,7 @@ export function createNodeRules(options: NodeRulesOptions) {
     move();
   }
 
-  function refuse(reason: RefusalReason, fields: object, message: string): void {
+  function serveNothing(reason: RefusalReason, fields: object, message: string): void {
     lease.end();
     if (refusal !== reason) {
       refusal = reason;
@@ -156,7 +156,7 @@ export function createNodeRules(options: NodeRulesOptions) {
 
   function wentBack(found: object): void {
     const { revision } = recent.head();
-    refuse(
+    serveNothing(
       "JOURNAL_WENT_BACK",
       { appliedRevision: revision, ...found },
       "the database has lost changes that this node has applied: nothing is served until recover has run",
@@ -188,7 +188,7 @@ export function createNodeRules(options: NodeRulesOptions) {
     clockApartMs = databaseMs < sentMs ? sentMs - databaseMs : databaseMs > answeredMs ? answeredMs - databaseMs : 0;
     const apartMs = Math.abs(clockApartMs);
     if (apartMs > refuseApartMs) {
-      refuse("CLOCK_APART", { clockApartMs }, "the clocks of this node and of the database are too far apart");
+      serveNothing("CLOCK_APART", { clockApartMs }, "the clocks of this node and of the database are too far apart");
     } else {
       allowAgain("CLOCK_APART");
     }
@@ -200,7 +200,7 @@ export function createNodeRules(options: NodeRulesOptions) {
 
   function compareVersions(oldestVersion: number): void {
     if (oldestVersion > schemaVersion) {
-      refuse("RELEASE_TOO_OLD", { oldestVersion, schemaVersion }, "the database was migrated past this release");
+      serveNothing("RELEASE_TOO_OLD", { oldestVersion, schemaVersion }, "the database was migrated past this release");
     } else {
       allowAgain("RELEASE_TOO_OLD");
     }
