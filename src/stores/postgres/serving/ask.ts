@@ -10,7 +10,7 @@ export type AskingNode = Pick<Node, "appliedRevision" | "requireServing">;
 /** Reads the rows of a statement, from a server that knows every change that this node knows of. */
 export type Ask = <Row>(statement: Statement, values?: readonly unknown[]) => Promise<readonly Row[]>;
 
-const readHead: Statement = {
+export const readHead: Statement = {
   name: "read_head",
   text: "SELECT revision FROM token_authority.journal ORDER BY revision DESC LIMIT 1",
 };
