@@ -15,6 +15,20 @@ export async function migrateTokens(server: Postgres): Promise<void> {
   }
 }
 
+/** Makes an empty database with the tables of the authority, as a copy of `tokens`, and returns its name. */
+export async function copyTokens(server: Postgres, name: string): Promise<void> {
+  await server.sql(`CREATE DATABASE ${name} TEMPLATE tokens OWNER ${ownerRole}`, "postgres");
+}
+
+export async function dropDatabase(server: Postgres, name: string): Promise<void> {
+  await server.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`, "postgres");
+}
+
+/** The URL of another database of this server. */
+export function urlOf(server: Postgres, name: string, role = serverRole): string {
+  return server.url(role).replace(/\/tokens$/, `/${name}`);
+}
+
 /** Empties the tables of the database, as if it were migrated just now. Nobody may be serving it. */
 export async function emptyTokens(server: Postgres): Promise<void> {
   const tables = ["journal", "token", "token_key", "account_state", "last_use", "create_request", "node"];

@@ -33,7 +33,7 @@ export async function connect(settings: DatabaseSettings, command: string): Prom
   throw new StartError(`the database cannot be reached: ${reasons.join("; ")}`);
 }
 
-/** The lock row, so that no node changes anything until the transaction ends. A second of a node's is not waited for. */
+/** The lock row, so that no node changes anything until the transaction ends. */
 export const takeLock = "SELECT id, era, last_old_revision FROM token_authority.authority FOR UPDATE";
 
 type LockRow = { readonly id: string; readonly era: number; readonly last_old_revision: number };

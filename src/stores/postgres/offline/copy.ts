@@ -72,8 +72,8 @@ const sentBytes = 256 * 1024;
 /**
  * Copies a whole authority into an empty database, in one transaction, which ends once the journal was verified there
  * and every row was read back and compared. So a database that serves has all of it or nothing, wherever this is cut
- * off. The client is connected as the owner of the schema, which is the present one. Throws a StartError when the database is not empty, or nodes
- * serve it.
+ * off. The client is connected as the owner of the schema, which is the present one. Throws a StartError when the
+ * database is not empty, or nodes serve it.
  */
 export async function copy(client: pg.Client, source: CopySource): Promise<Copied> {
   await requireNoNodes(client);

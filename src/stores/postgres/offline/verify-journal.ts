@@ -182,7 +182,7 @@ async function verifyKeys(client: pg.Client): Promise<void> {
   }
 }
 
-/** Goes up by the place of a row, to the row that is the last by then. The next rows are read while these are judged. */
+/** Goes up by the place of a row, to the row that is the last by then. While rows are judged, the next are read. */
 async function inChunks<Row>(
   client: pg.Client,
   sql: string,
