@@ -22,8 +22,8 @@ export type WholeAuthority = Disposable & {
 };
 
 /**
- * Opens a data directory as a server does, so that an old copy or a directory in use is refused and an older database is
- * brought up to date; and then for reading alone, owned until it is disposed.
+ * Opens a data directory as a server does, so that an old copy or a directory in use is refused, and an older database
+ * is brought up to date; and then for reading alone, owned until it is disposed.
  */
 export async function openWholeAuthority(directory: string, elsewhere: Elsewhere, log: Log): Promise<WholeAuthority> {
   const files = dataFiles(directory, elsewhere);
