@@ -84,11 +84,11 @@ describe("three nodes of two threads", () => {
     const readMetrics = async () => (await fetch(`http://${admin}/metrics`)).text();
     await expect.poll(readMetrics).toContain('token_authority_nodes{state="alive"} 2');
     const metrics = await readMetrics();
-    const valueOf = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(metrics)?.[1]);
-    expect(valueOf("token_authority_journal_revision")).toBe(1);
-    expect(valueOf("token_authority_node_lease_seconds")).toBeGreaterThan(0);
-    expect(valueOf("token_authority_node_renewals_total")).toBeGreaterThan(0);
-    expect(valueOf("token_authority_database_synchronous")).toBe(0);
+    const readingOf = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(metrics)?.[1]);
+    expect(readingOf("token_authority_journal_revision")).toBe(1);
+    expect(readingOf("token_authority_node_lease_seconds")).toBeGreaterThan(0);
+    expect(readingOf("token_authority_node_renewals_total")).toBeGreaterThan(0);
+    expect(readingOf("token_authority_database_synchronous")).toBe(0);
     expect(metrics).toContain('token_authority_node_refusing{reason="JOURNAL_WENT_BACK"} 0');
     // Nothing is kept on a disk of ours.
     expect(metrics).not.toContain("token_authority_disk_free_bytes");

@@ -34,9 +34,7 @@ export async function connect(settings: DatabaseSettings, command: string): Prom
 }
 
 /** The lock row, so that no node changes anything until the transaction ends. */
-export const takeLock = "SELECT id, era, last_old_revision FROM token_authority.authority FOR UPDATE";
-
-type LockRow = { readonly id: string; readonly era: number; readonly last_old_revision: number };
+export const takeLock = "SELECT FROM token_authority.authority FOR UPDATE";
 
 /** Throws a StartError where the schema is not the present one, as `npm run migrate` makes it. */
 export async function requireSchema(client: pg.Client, version: number): Promise<void> {
