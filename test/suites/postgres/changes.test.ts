@@ -80,7 +80,7 @@ describe("changes at two openings of one database", () => {
     const [one, other] = await Promise.all([database.open(), database.open()]);
     const uses = some(9).map((n) => ({ issueRevision: n + 1, usedAtMs: nowMs }));
     await one.recordUses(uses);
-    // Whoever takes the rows in the order that is asked comes to this one from its own side, and has the others by then.
+    // In the order of the calls, each would come to this row from its own side, and would have the others by then.
     const middle = await database.connect();
     await middle.query("BEGIN");
     await middle.query("SELECT FROM token_authority.last_use WHERE issue_revision = 5 FOR UPDATE");
