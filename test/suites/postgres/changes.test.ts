@@ -205,6 +205,18 @@ describe("a COMMIT whose outcome is not known", () => {
     ]);
   });
 
+  it("is UNDECIDED also where all that is asked would be refused: who cannot commit may not know better", async () => {
+    const database = await aDatabase(server);
+    const changes = await database.open();
+    await withoutStandby(async () => {
+      const asked = changes.create(aNewToken(), null, 0, at(nowMs)).catch((error) => error);
+      await untilCommitsWait(database);
+      await database.sql(`SELECT pg_cancel_backend(pid) FROM (${waitingCommits}) AS waiting`);
+      expect(await asked).toEqual(undecided);
+    });
+    expect(await changes.create(aNewToken(), null, 0, at(nowMs))).toEqual({ kind: "limit_reached" });
+  });
+
   it("is UNDECIDED when the session is lost meanwhile, and the next change has another one", async () => {
     const database = await aDatabase(server);
     const changes = await database.open();
