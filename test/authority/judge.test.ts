@@ -25,7 +25,16 @@ const live: StoredToken = {
   revokeRevision: null,
 };
 /** Fails every check that a token can fail. */
-const dead: StoredToken = { ...live, type: "publishable", revokedAtMs: 1_500, revokeRevision: 2, permissions: [] };
+const dead: StoredToken = {
+  ...live,
+  type: "publishable",
+  revokedAtMs: 1_500,
+  revokeRevision: 2,
+  keyEndsAtMs: 1_800,
+  held: true,
+  accountState: "closed",
+  permissions: [],
+};
 const asked: AuthenticateRequest = { key: "", requiredPermissions: [], livemode: null, allowedTypes: [] };
 const askedMuch: AuthenticateRequest = { ...asked, requiredPermissions: ["files:read"], livemode: false };
 
@@ -44,9 +53,15 @@ describe("a decision on a key that is known", () => {
   it("tells the first check that fails, in the order of the contract", () => {
     expect(reason(dead, askedMuch, expiresAtMs)).toBe("TOKEN_REVOKED");
     const unrevoked = { ...dead, revokedAtMs: null, revokeRevision: null };
-    expect(reason(unrevoked, askedMuch, expiresAtMs)).toBe("TOKEN_EXPIRED");
-    expect(reason(unrevoked, askedMuch)).toBe("LIVEMODE_MISMATCH");
-    expect(reason({ ...unrevoked, livemode: false }, askedMuch)).toBe("TYPE_NOT_ALLOWED");
+    expect(reason(unrevoked, askedMuch, expiresAtMs)).toBe("KEY_RETIRED");
+    const current = { ...unrevoked, keyEndsAtMs: null };
+    expect(reason(current, askedMuch, expiresAtMs)).toBe("TOKEN_EXPIRED");
+    expect(reason(current, askedMuch)).toBe("ACCOUNT_CLOSED");
+    expect(reason({ ...current, accountState: "held" }, askedMuch)).toBe("TOKEN_HELD");
+    expect(reason({ ...current, accountState: "held", held: false }, askedMuch)).toBe("ACCOUNT_HELD");
+    const free = { ...current, accountState: "active", held: false } as const;
+    expect(reason(free, askedMuch)).toBe("LIVEMODE_MISMATCH");
+    expect(reason({ ...free, livemode: false }, askedMuch)).toBe("TYPE_NOT_ALLOWED");
     expect(reason({ ...live, livemode: false }, askedMuch)).toBe("INSUFFICIENT_PERMISSIONS");
   });
 
@@ -80,6 +95,20 @@ describe("a decision on a key that is known", () => {
     expect(reason(live, {}, expiresAtMs - 1)).toBe("accepted");
     expect(reason(live, {}, expiresAtMs)).toBe("TOKEN_EXPIRED");
     expect(reason({ ...live, expiresAtMs: null }, {}, Number.MAX_SAFE_INTEGER)).toBe("accepted");
+  });
+
+  it("is a refusal from the millisecond of the key's own end, which is no end of the token", () => {
+    const keyEndsAtMs = 1_900;
+    expect(reason({ ...live, keyEndsAtMs }, {}, keyEndsAtMs - 1)).toBe("accepted");
+    expect(decide({ ...live, keyEndsAtMs }, {}, keyEndsAtMs)).toMatchObject({
+      reason: "KEY_RETIRED",
+      token: { id: live.id },
+    });
+  });
+
+  it("names the token that is held, and of an account that is", () => {
+    expect(decide({ ...live, held: true })).toMatchObject({ reason: "TOKEN_HELD", token: { id: live.id } });
+    expect(decide({ ...live, accountState: "held" })).toMatchObject({ reason: "ACCOUNT_HELD", token: { id: live.id } });
   });
 
   it("asks for a mode only where the request does", () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import {
   digestKey,
   digestText,
+  digestWord,
   holdsKey,
   isKey,
   isTokenId,
@@ -49,6 +50,14 @@ describe("the key format", () => {
   it.each(goldenVectors)("accepts the golden vector %#, and digests it as SHA-256", (text, digest) => {
     expect(isKey(text)).toBe(true);
     expect(Buffer.from(digestKey(text)).toString("hex")).toBe(digest);
+  });
+
+  it("reads a digest four bytes at a time as Buffer does, from any place", () => {
+    for (const [text, digest] of goldenVectors) {
+      for (let at = 0; at <= 28; at += 1) {
+        expect(digestWord(digestText(text), at)).toBe(Buffer.from(digest, "hex").readInt32LE(at));
+      }
+    }
   });
 
   it("refuses a key with any one character changed", () => {

@@ -57,9 +57,8 @@ function isFaulty(result: RoundResult): boolean {
   return faultsOf(result).length > 0;
 }
 
-/** The project's own cache may go back before a change is answered, where answers of two threads cross. */
 function faultsOf({ stale, wentBack }: RoundResult): readonly string[] {
-  return values.project ? stale : [...stale, ...wentBack];
+  return [...stale, ...wentBack];
 }
 
 function report(without: Rule | null, results: readonly RoundResult[], tookMs: number): void {

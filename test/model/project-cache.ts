@@ -4,7 +4,7 @@ import type { Answer, LocalCache } from "./local-cache.ts";
 import type { Moment, Thread } from "./simulation.ts";
 import type { Change, World } from "./world.ts";
 
-const maxBytes = 1024 * 1024;
+const maxBytes = [10 * 1024, 1024 * 1024, 1024 * 1024];
 const cacheForMs = 3_600_000;
 
 /** The cache of the TypeScript client. What an answer knows of is the id of its token. */
@@ -15,7 +15,10 @@ export class ProjectCache implements LocalCache {
 
   constructor(world: World, thread: Thread) {
     this.#world = world;
-    this.#cache = new KeyCache(maxBytes, { monotonicMs: () => thread.clockMs(), wallMs: () => thread.wallMs() });
+    this.#cache = new KeyCache(world.simulation.random.pick(maxBytes), {
+      monotonicMs: () => thread.clockMs(),
+      wallMs: () => thread.wallMs(),
+    });
   }
 
   basisOf(token: number): number | null {
@@ -28,7 +31,9 @@ export class ProjectCache implements LocalCache {
     return ({ basis, revision }) => {
       const account = nameOf(this.#world.accountOf(token));
       const facts = { standing: this.#standing, tokenId: String(basis), account, expiresAtMs: null };
-      if (fill !== null) {
+      if (fill === null) {
+        this.#cache.overrule(keyOf(token));
+      } else {
         this.#cache.endFill(fill, { facts, revision, cacheForMs }, {});
       }
     };

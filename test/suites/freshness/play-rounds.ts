@@ -15,6 +15,7 @@ export type Played<Name extends string = string> = {
   cacheHits: number;
   undecided: number;
   readonly waitsMs: number[];
+  longestCall: { readonly scenario: Name; readonly ms: number } | null;
   illegal: { readonly scenario: Name; readonly faults: readonly string[] } | null;
 };
 
@@ -36,7 +37,8 @@ export type Play<Rig extends Stage, Name extends string> = {
 
 /** Every scenario in turn, in an order of the seed's, until a round is illegal. */
 export async function playRounds<Rig extends Stage, Name extends string>(play: Play<Rig, Name>): Promise<Played<Name>> {
-  const total: Played<Name> = { rounds: 0, answers: 0, cacheHits: 0, undecided: 0, waitsMs: [], illegal: null };
+  const counts = { rounds: 0, answers: 0, cacheHits: 0, undecided: 0 };
+  const total: Played<Name> = { ...counts, waitsMs: [], longestCall: null, illegal: null };
   let waiting: Name[] = [];
   while (total.rounds < play.rounds && total.illegal === null) {
     waiting = waiting.length === 0 ? shuffled(play.names, play.random) : waiting;
@@ -68,6 +70,8 @@ async function playRound<Rig extends Stage, Name extends string>(
   total.cacheHits += round.history.cacheHits;
   total.undecided += round.history.undecided;
   total.waitsMs.push(...round.waitsMs);
+  const ms = Math.max(0, ...round.callsMs);
+  total.longestCall = ms > (total.longestCall?.ms ?? 0) ? { scenario, ms } : total.longestCall;
   const faults = [...faultsOf(finding), ...((await play.inspect?.()) ?? [])];
   if (faults.length > 0) {
     total.illegal = { scenario, faults };
@@ -109,12 +113,13 @@ function shuffled<T>(list: readonly T[], random: Random): T[] {
   return list.flatMap(() => rest.splice(random.below(rest.length), 1));
 }
 
-export function describe({ rounds, answers, cacheHits, undecided, waitsMs }: Played): string {
+export function describe({ rounds, answers, cacheHits, undecided, waitsMs, longestCall }: Played): string {
   const sorted = waitsMs.toSorted((left, right) => left - right);
   const [p50, p99] = [0.5, 0.99].map((part) => sorted[Math.floor(part * (sorted.length - 1))]?.toFixed(0));
   return (
     `${rounds} rounds, ${answers} answers, ${cacheHits} of them from caches, ${undecided} undecided; ` +
-    `${sorted.length} changes took ${p50} ms (p50), ${p99} ms (p99)`
+    `${sorted.length} changes took ${p50} ms (p50), ${p99} ms (p99), ` +
+    `the longest call ${longestCall?.ms.toFixed(0)} ms, where ${longestCall?.scenario}`
   );
 }
 

@@ -83,8 +83,29 @@ export const plantedClients = [
   {
     name: "a client keeps an answer of before a word that it does not remember",
     file: `${folder}/forgets.ts`,
-    from: "Math.max(this.#floor, this.#oldRevision)",
-    to: "this.#floor",
+    from: "      this.letGo(this.#oldRevision);\n",
+    to: "",
+    tests,
+  },
+  {
+    name: "a client keeps an older answer in the place of a newer one",
+    file: `${folder}/key-cache.ts`,
+    from: "kept !== null && kept.revision > revision",
+    to: "kept !== null && kept.revision > revision + 1_000_000",
+    tests,
+  },
+  {
+    name: "a client keeps an answer that is older than one which was pushed out",
+    file: `${folder}/key-cache.ts`,
+    from: "() => this.#forgets.letGo(this.#newestRevision)",
+    to: "() => {}",
+    tests,
+  },
+  {
+    name: "a client decides from memory by what is older than an answer to a question as it is",
+    file: `${folder}/key-cache.ts`,
+    from: "    this.#drop(digestOf(key), Number.POSITIVE_INFINITY);\n",
+    to: "",
     tests,
   },
   {
@@ -170,8 +191,8 @@ export const plantedClients = [
   {
     name: "a client takes one key for another whose digest begins alike",
     file: `${folder}/key-cache.ts`,
-    from: "found?.digest !== digest ||",
-    to: "found === undefined ||",
+    from: "return found?.digest === digest ? found : null;",
+    to: "return found ?? null;",
     tests,
   },
   {

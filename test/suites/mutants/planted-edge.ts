@@ -9,6 +9,7 @@ export const plantedEdge = [
     from: 'found.kind === "principal" ? judge(request, found, beforeEveryEndMs) : found',
     to: "found",
     tests,
+    seenBy: "decides as its authority does, whatever is asked of whatever key",
   },
   {
     name: "an edge takes its own clock for the authority's",
@@ -16,6 +17,7 @@ export const plantedEdge = [
     from: "const beforeEveryEndMs = Number.NEGATIVE_INFINITY;",
     to: "const beforeEveryEndMs = Date.now();",
     tests,
+    seenBy: "a key ends by the authority's clock, also where the edge keeps it",
   },
   {
     name: "an edge tells its authority of no use",
@@ -23,12 +25,23 @@ export const plantedEdge = [
     from: "      cache.noteUse(known);\n",
     to: "",
     tests,
+    seenBy: "uses that an edge has accepted are told to its authority",
   },
   {
     name: "an outage of its authority looks like an unknown key",
     file,
-    from: "outcomeIn(await send(asMessage(request)))",
-    to: 'await send(asMessage(request)).then(outcomeIn, () => refusal("KEY_UNKNOWN", null))',
+    from: "    const response = await send(asMessage(request));\n",
+    to:
+      "    const response = await send(asMessage(request)).catch(() => null);\n" +
+      '    if (response === null) {\n      return refusal("KEY_UNKNOWN", null);\n    }\n',
+    tests,
+    seenBy: "an outage of its authority is never a bad key, and is over with it",
+  },
+  {
+    name: "an edge asks about a key for each who misses it",
+    file: "clients/typescript/src/cache/questions-under-way.ts",
+    from: "    this.#ends.set(digest, end);\n",
+    to: "",
     tests,
   },
   {
@@ -37,6 +50,7 @@ export const plantedEdge = [
     from: "      await Promise.race([watch.close(), pause(lastWordsMs)]);\n",
     to: "",
     tests,
+    seenBy: "an edge that ends keeps no revocation waiting",
   },
   {
     name: "an edge keeps the answer to a question that is not the widest",
@@ -44,12 +58,14 @@ export const plantedEdge = [
     from: "allowedTypes: [...widestQuestion.allowedTypes]",
     to: "allowedTypes: []",
     tests,
+    seenBy: "decides as its authority does, whatever is asked of whatever key",
   },
   {
     name: "an edge does not forget a key that it is told to forget",
     file: "clients/typescript/src/cache/key-cache.ts",
-    from: "    this.#proven.delete(place);\n    this.#unknown.delete(place);\n  }\n\n  /** A change after which every key of this",
+    from: "    this.#drop(digest, revision);\n  }\n\n  /** A change after which every key of this",
     to: "  }\n\n  /** A change after which every key of this",
     tests,
+    seenBy: "refuses a key at every door from the answer to its revocation on",
   },
 ] as const;

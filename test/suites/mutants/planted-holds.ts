@@ -6,6 +6,8 @@ export const plantedHolds = [
     from: "  if (held) {",
     to: "  if (held && accountState === null) {",
     tests: ["test/authority/holds.test.ts", "test/holds.test.ts"],
+    seenBy:
+      "no door accepts a key whose token or account was held, from the answer on, and each does again once it is released",
   },
   {
     name: "a token of a held account is accepted",
@@ -13,6 +15,8 @@ export const plantedHolds = [
     from: '  return accountState === "held" ? "ACCOUNT_HELD" : null;',
     to: "  return null;",
     tests: ["test/authority/holds.test.ts", "test/holds.test.ts"],
+    seenBy:
+      "no door accepts a key whose token or account was held, from the answer on, and each does again once it is released",
   },
   {
     name: "a token of a closed account is accepted",
@@ -20,6 +24,7 @@ export const plantedHolds = [
     from: '  if (accountState === "closed") {',
     to: "  if (accountState === null) {",
     tests: ["test/authority/holds.test.ts", "test/holds.test.ts"],
+    seenBy: "no door accepts a key of a closed account, nor one that a Create beside the closure has made",
   },
   {
     name: "a held key makes changes that were asked for before the hold",
@@ -27,6 +32,7 @@ export const plantedHolds = [
     from: "  const hold = holdRefusal(maker);",
     to: "  const hold = null;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "lets a held key make no change: its bearer is refused in the step that would make it",
   },
   {
     name: "tokens are created in a closed account",
@@ -34,6 +40,7 @@ export const plantedHolds = [
     from: "      if (account !== null && account.closeRevision !== null) {",
     to: "      if (token === null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "lets nothing be created from its answer on, nor a key be shown again",
   },
   {
     name: "a closed account is released",
@@ -41,6 +48,7 @@ export const plantedHolds = [
     from: '    if (closeRevision !== null) {\n      return { kind: "account_closed" };\n    }\n',
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "leaves the account neither to be held nor given back, and its tokens as they are",
   },
   {
     name: "threads are not told that an account's change may be every key's",
@@ -48,6 +56,8 @@ export const plantedHolds = [
     from: "digests: account === null ? digests : null",
     to: "digests",
     tests: ["test/authority/key-index.test.ts", "test/holds.test.ts"],
+    seenBy:
+      "no door accepts a key whose token or account was held, from the answer on, and each does again once it is released",
   },
   {
     name: "a restore does what was taken away in another order",
@@ -55,6 +65,7 @@ export const plantedHolds = [
     from: "    for (const takeaway of takeaways) {",
     to: "    for (const takeaway of takeaways.toReversed()) {",
     tests: ["test/sqlite/restore-holds.test.ts"],
+    seenBy: "a restore with the log does a hold and then a release again, in order",
   },
   {
     name: "verify-journal does not look at accounts",

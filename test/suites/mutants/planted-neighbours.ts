@@ -6,6 +6,7 @@ export const plantedNeighbours = [
     from: "knowsCallers && peer.identity === null",
     to: "knowsCallers && peer.identity === undefined",
     tests: ["test/tls/strangers.test.ts"],
+    seenBy: "peers without an identity are counted apart: the oldest of too many is cut, and no caller that has one",
   },
   {
     name: "a stranger stays for ever",
@@ -13,6 +14,7 @@ export const plantedNeighbours = [
     from: "if (sinceMs > fromMs) {",
     to: "if (sinceMs > 0) {",
     tests: ["test/tls/strangers.test.ts"],
+    seenBy: "peers without an identity are told so, and cut after their time, over HTTP/2 and HTTP/1.1; callers stay",
   },
   {
     name: "all addresses take turns as one",
@@ -27,6 +29,7 @@ export const plantedNeighbours = [
     from: "stream.laneBody === null && this.#refuseStranger(stream, lane)",
     to: "stream.laneBody !== null && this.#refuseStranger(stream, lane)",
     tests: ["test/mutual-tls.test.ts"],
+    seenBy: "over mutual TLS no certificate is refused at the first part of a body, of which nothing is kept",
   },
   {
     name: "those that hold least are cut",
@@ -34,6 +37,7 @@ export const plantedNeighbours = [
     from: "other.bytes - one.bytes",
     to: "one.bytes - other.bytes",
     tests: ["test/http/byte-budget.test.ts"],
+    seenBy: "cuts the connections that hold most of too much, until a quarter is free, and says so",
   },
   {
     name: "answers that wait are in no account",
@@ -41,6 +45,8 @@ export const plantedNeighbours = [
     from: "      this.#account.take(bytes);\n",
     to: "",
     tests: ["test/http/byte-budget.test.ts"],
+    seenBy:
+      "cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and counts nothing once all have gone",
   },
   {
     name: "callers without a role take the streams of those that have one",
@@ -48,5 +54,7 @@ export const plantedNeighbours = [
     from: "role === null ? null : identity",
     to: "null",
     tests: ["test/connect/health-service.test.ts"],
+    seenBy:
+      "streams of callers without a role take no place of a caller that has one, nor one such caller those of another",
   },
 ] as const;

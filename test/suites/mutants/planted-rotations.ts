@@ -6,6 +6,7 @@ export const plantedRotations = [
     from: "  return token.keyEndsAtMs !== null && nowMs >= token.keyEndsAtMs;",
     to: "  return token.keyEndsAtMs !== null && nowMs < 0;",
     tests: ["test/rotations.test.ts", "test/authority/rotations.test.ts"],
+    seenBy: "no door accepts the key that EndRotation has ended, from the answer on, and each accepts the other",
   },
   {
     name: "a key lives for one millisecond more",
@@ -13,6 +14,7 @@ export const plantedRotations = [
     from: "nowMs >= token.keyEndsAtMs;",
     to: "nowMs > token.keyEndsAtMs;",
     tests: ["test/authority/rotations.test.ts", "test/rotations.test.ts"],
+    seenBy: "no door accepts the key that EndRotation has ended, from the answer on, and each accepts the other",
   },
   {
     name: "an accepted key is said to expire with its token, though it ends before",
@@ -20,6 +22,8 @@ export const plantedRotations = [
     from: "  const endsAtMs = endOfKey(token);",
     to: "  const endsAtMs = endOfKey({ ...token, keyEndsAtMs: null });",
     tests: ["test/rotations.test.ts", "test/grpc/encode-authenticate-response.test.ts"],
+    seenBy:
+      "a rotation over the RPCs has a new key that is good at once beside the old one, of which Authenticate says when it ends",
   },
   {
     name: "an old key may outlive its token",

@@ -23,7 +23,6 @@ export default {
   tsconfigFile: "no-tsconfig.json",
   coverageAnalysis: "perTest",
   concurrency: 2,
-  timeoutMS: 10_000,
   reporters: ["json", "progress-append-only"],
   jsonReporter: { fileName: process.env.STRYKER_RESULTS ?? ".cache/stryker.json" },
   tempDirName: ".cache/stryker",

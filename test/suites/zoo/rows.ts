@@ -58,7 +58,14 @@ export const rows: readonly Row[] = [
   { name: "undici-h2", protocol: "http", command: node("undici-h2"), proxy: null },
   { name: "node-http2", protocol: "grpc", command: node("node-http2"), proxy: null },
   { name: "nginx-grpc-pass", protocol: "grpc", command: go("grpc-go"), proxy: "nginx" },
-  { name: "haproxy", protocol: "grpc", command: go("grpc-go"), proxy: "haproxy" },
+  {
+    name: "haproxy",
+    protocol: "grpc",
+    command: go("grpc-go"),
+    proxy: "haproxy",
+    clientFault:
+      "HAProxy 2.6 sends RST_STREAM on stream 0 for a call that is cancelled before it has a stream: the server must end that connection (RFC 9113, 6.4), and the other calls of it with it.",
+  },
   {
     name: "envoy-retries-hedging",
     protocol: "grpc",

@@ -82,6 +82,9 @@ class Watch:
 
     def start(self) -> None:
         """Begins, once, in the process that asks first."""
+        if self._channel is not None:
+            # Without the lock, which a fork may have left held for ever.
+            return
         with self.lock:
             if self._channel is not None or self._closed.is_set():
                 return
@@ -93,9 +96,12 @@ class Watch:
 
     def close(self) -> None:
         """Gives the lease back, so that nobody waits for it, and forgets all."""
-        self._closed.set()
         self.cache.end_lease()
-        if self._channel is None or self._process_id != os.getpid():
+        if self._channel is not None and self._process_id != os.getpid():
+            # The streams are the other process's.
+            return
+        self._closed.set()
+        if self._channel is None:
             return
         with self.lock:
             leased = [each for each in self._streams if each.is_leased]

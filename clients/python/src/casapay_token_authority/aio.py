@@ -215,7 +215,8 @@ class AsyncTokenAuthority:
         channel, self._channel = self._channel, None
         if self._watch is not None:
             await asyncio.to_thread(self._watch.close)
-        if channel is not None:
+        # In a child of a fork gRPC's threads are not there, for which it would wait.
+        if channel is not None and self._process_id == os.getpid():
             await channel.close()
 
     async def __aenter__(self) -> Self:

@@ -209,7 +209,8 @@ class TokenAuthority:
             channel, self._channel = self._channel, None
         if self._watch is not None:
             self._watch.close()
-        if channel is not None:
+        # In a child of a fork gRPC's threads are not there, for which it would wait.
+        if channel is not None and self._process_id == os.getpid():
             channel.close()
 
     def __enter__(self) -> Self:

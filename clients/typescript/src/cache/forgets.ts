@@ -40,6 +40,11 @@ export class Forgets {
     this.#remember(nameOf(account), revision);
   }
 
+  /** An answer of this revision, or of an older one, is no longer known, and nothing that is older may be kept. */
+  letGo(revision: number): void {
+    this.#floor = this.#floor === null ? null : Math.max(this.#floor, revision);
+  }
+
   /** Whether an answer of this revision about the key may be kept. The account is null where none is known. */
   allow(digest: string, account: string | null, revision: number): boolean {
     return (
@@ -57,7 +62,7 @@ export class Forgets {
   #remember(what: string, revision: number): void {
     if (this.#young.size >= this.#maxGeneration) {
       // What is dropped counts as forgotten for every key.
-      this.#floor = this.#floor === null ? null : Math.max(this.#floor, this.#oldRevision);
+      this.letGo(this.#oldRevision);
       this.#old = this.#young;
       this.#oldRevision = this.#youngRevision;
       this.#young = new Map();

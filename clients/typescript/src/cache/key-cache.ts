@@ -24,6 +24,8 @@ const entryBytes = 350;
 export type Known = Facts & {
   /** 32 characters, one a byte. */
   readonly digest: string;
+  /** That of the answer. An older answer never takes the place of a newer one: a holder does not go back. */
+  readonly revision: number;
   readonly untilMs: number;
   acceptedCount: number;
   usedAtMs: number;
@@ -35,7 +37,7 @@ export type Known = Facts & {
 export type Fill = {
   readonly digest: string;
   readonly begunAtMs: number;
-  /** What was begun before everything was forgotten is not kept after it. */
+  /** What was begun before everything was forgotten, or overruled, is not kept after it. */
   readonly epoch: number;
 };
 
@@ -56,14 +58,17 @@ export class KeyCache {
   readonly #proven: TwoGenerations<Known>;
   readonly #unknown: TwoGenerations<Known>;
   #epoch = 0;
+  /** Of all that was kept. */
+  #newestRevision = 0;
   #used: Known[] = [];
 
   /** `besideBytes` is what a key's finder keeps beside it. */
   constructor(maxBytes: number, clocks: Clocks, besideBytes = 0) {
     this.#clocks = clocks;
     const bytesOf = (entry: Known) => this.#bytesOf(entry) + besideBytes;
-    this.#proven = new TwoGenerations((maxBytes * 7) / 8, bytesOf);
-    this.#unknown = new TwoGenerations(maxBytes / 8, bytesOf);
+    const onLetGo = () => this.#forgets.letGo(this.#newestRevision);
+    this.#proven = new TwoGenerations((maxBytes * 7) / 8, bytesOf, onLetGo);
+    this.#unknown = new TwoGenerations(maxBytes / 8, bytesOf, onLetGo);
   }
 
   /** Null when the authority must be asked. Hot path. */
@@ -88,11 +93,16 @@ export class KeyCache {
     if (!this.#isHeldAt(nowMs)) {
       return null;
     }
-    const digest = digestOf(key);
+    const found = this.#entryOf(digestOf(key));
+    return found === null || nowMs >= found.untilMs ? null : found;
+  }
+
+  /** What is kept of the key with this digest, for however long it may be. Hot path. */
+  #entryOf(digest: string): Known | null {
     const place = placeOf(digest);
     const entry = this.#proven.get(place);
     const found = entry?.digest === digest ? entry : this.#unknown.get(place);
-    return found?.digest !== digest || nowMs >= found.untilMs ? null : found;
+    return found?.digest === digest ? found : null;
   }
 
   /** Whether memory may be decided from. */
@@ -127,11 +137,12 @@ export class KeyCache {
     return decision;
   }
 
-  /** Keeps the answer to the widest question where that is right, and returns what is known by it. */
+  /** Keeps the answer to the widest question where that is right, and returns what is known of the key then. */
   keep({ digest, begunAtMs, epoch }: Fill, { facts, revision, cacheForMs }: Answer): Known {
     const mostMs = isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs;
     const known: Known = {
       digest,
+      revision,
       standing: facts.standing,
       tokenId: facts.tokenId,
       account: facts.account,
@@ -141,10 +152,26 @@ export class KeyCache {
       usedAtMs: 0,
       beside: null,
     };
+    const kept = this.#entryOf(digest);
+    if (kept !== null && kept.revision > revision) {
+      return this.#clocks.monotonicMs() < kept.untilMs ? kept : known;
+    }
     if (cacheForMs !== null && epoch === this.#epoch && this.#forgets.allow(digest, known.account, revision)) {
       this.#keep(known);
+    } else {
+      // It is given all the same, and nothing that is older may be given after it.
+      this.forgetKey(digest, revision);
     }
     return known;
+  }
+
+  /**
+   * The authority answered a question about the key as it is, by which revision nobody knows. What is kept of the key
+   * may be older, and so may be what is under way.
+   */
+  overrule(key: string): void {
+    this.#drop(digestOf(key), Number.POSITIVE_INFINITY);
+    this.#epoch += 1;
   }
 
   /** Notes that the key was accepted by what is known, for the next report. */
@@ -182,15 +209,13 @@ export class KeyCache {
   /** A change after which the key with this digest may be decided on differently. */
   forgetKey(digest: string, revision: number): void {
     this.#forgets.key(digest, revision);
-    const place = placeOf(digest);
-    this.#proven.delete(place);
-    this.#unknown.delete(place);
+    this.#drop(digest, revision);
   }
 
   /** A change after which every key of this account may be decided on differently. */
   forgetAccount(account: string, revision: number): void {
     this.#forgets.account(account, revision);
-    this.#proven.deleteWhere((entry) => entry.account === account);
+    this.#proven.deleteWhere((entry) => entry.account === account && entry.revision < revision);
   }
 
   /** Gives up the lease and all that is kept. Nothing is kept again before `beginForgets`. */
@@ -199,6 +224,7 @@ export class KeyCache {
     this.#forgets.end();
     this.#proven.clear();
     this.#unknown.clear();
+    this.#newestRevision = 0;
     this.#epoch += 1;
   }
 
@@ -237,7 +263,20 @@ export class KeyCache {
     if (other.get(place)?.digest === entry.digest) {
       other.delete(place);
     }
+    const before = map.get(place);
+    if (before !== undefined && before.digest !== entry.digest) {
+      this.#forgets.letGo(before.revision);
+    }
+    this.#newestRevision = Math.max(this.#newestRevision, entry.revision);
     map.set(place, entry);
+  }
+
+  /** Drops what is older: what is not knows of the change. */
+  #drop(digest: string, revision: number): void {
+    const entry = this.#entryOf(digest);
+    if (entry !== null && entry.revision < revision) {
+      (isProven(entry) ? this.#proven : this.#unknown).delete(placeOf(digest));
+    }
   }
 }
 

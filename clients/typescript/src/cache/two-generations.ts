@@ -6,14 +6,16 @@
 export class TwoGenerations<Value> {
   readonly #maxHalfBytes: number;
   readonly #bytesOf: (value: Value) => number;
+  readonly #onLetGo: () => void;
   #young = new Map<number, Value>();
   #old = new Map<number, Value>();
   #youngBytes = 0;
 
-  /** `bytesOf` answers always the same for the same value. */
-  constructor(maxBytes: number, bytesOf: (value: Value) => number) {
+  /** `bytesOf` answers always the same for the same value. `onLetGo` is told before values go that nobody deleted. */
+  constructor(maxBytes: number, bytesOf: (value: Value) => number, onLetGo: () => void) {
     this.#maxHalfBytes = maxBytes / 2;
     this.#bytesOf = bytesOf;
+    this.#onLetGo = onLetGo;
   }
 
   /** Hot path. */
@@ -33,9 +35,11 @@ export class TwoGenerations<Value> {
     this.delete(place);
     const bytes = this.#bytesOf(value);
     if (bytes > this.#maxHalfBytes) {
+      this.#onLetGo();
       return;
     }
     if (this.#youngBytes + bytes > this.#maxHalfBytes) {
+      this.#onLetGo();
       this.#old = this.#young;
       this.#young = new Map();
       this.#youngBytes = 0;

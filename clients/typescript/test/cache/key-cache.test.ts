@@ -229,6 +229,59 @@ describe("an answer", () => {
   });
 });
 
+describe("a holder, once it has answered by a newer revision, does not go back", () => {
+  beforeEach(() => begin(10));
+
+  it("to an older answer that comes later", () => {
+    fill(key, { facts: refused("TOKEN_REVOKED"), revision: 12 });
+    expect(fill(key, { revision: 11 })).toMatchObject({ reason: "TOKEN_REVOKED" });
+    expect(decided(key)).toBe("TOKEN_REVOKED");
+    fill(other, { facts: refused("KEY_UNKNOWN"), revision: 12 });
+    fill(other, { revision: 11 });
+    expect(decided(other)).toBe("KEY_UNKNOWN");
+    fill(other, { revision: 13 });
+    expect(decided(other)).toBe("principal");
+  });
+
+  it("to an older answer when the newer may not be kept any longer", () => {
+    fill(key, { facts: refused("TOKEN_REVOKED"), revision: 12, cacheForMs: 1_000 });
+    pass(1_000);
+    fill(key, { revision: 11 });
+    expect(decided(key)).toBeNull();
+  });
+
+  it("to an older answer when the newer was never kept", () => {
+    fill(key, { revision: 10 });
+    fill(key, { facts: refused("TOKEN_REVOKED"), revision: 12, cacheForMs: null });
+    expect(decided(key)).toBeNull();
+    fill(key, { revision: 11 });
+    expect(decided(key)).toBeNull();
+  });
+
+  it("to an older answer when the newer was pushed out", () => {
+    fill(key, { facts: refused("TOKEN_REVOKED"), revision: 12 });
+    for (let count = 0; decided(other) === null || count < 6_000; count += 1) {
+      fill(`filler ${count}`, { revision: 12 });
+      fill(other, { revision: 12 });
+    }
+    expect(decided(key)).toBeNull();
+    fill(key, { revision: 11 });
+    expect(decided(key)).toBeNull();
+  });
+
+  it("to what it knew before, or asked for, when a question was answered as it is", () => {
+    const begun = cache.beginFill(other, anything);
+    fill(key);
+    cache.overrule(key);
+    expect(decided(key)).toBeNull();
+    if (begun === null) {
+      throw new Error("no lease is held");
+    }
+    cache.endFill(begun, { facts: principal(), revision: 10, cacheForMs: 60_000 }, anything);
+    expect(decided(other)).toBeNull();
+  });
+});
+
 describe("a word of the authority", () => {
   beforeEach(() => begin(10));
 
@@ -244,6 +297,18 @@ describe("a word of the authority", () => {
     fill(other, { facts: principal("acct_2") });
     cache.forgetAccount("acct_1", 11);
     expect([decided(key), decided(other)]).toEqual([null, "principal"]);
+  });
+});
+
+describe("a word of the authority that comes late", () => {
+  beforeEach(() => begin(10));
+
+  it("leaves what knows of its change", () => {
+    fill(key, { revision: 12 });
+    fill(other, { facts: principal("acct_2"), revision: 12 });
+    cache.forgetKey(digestOf(key), 12);
+    cache.forgetAccount("acct_2", 11);
+    expect([decided(key), decided(other)]).toEqual(["principal", "principal"]);
   });
 });
 

@@ -26,7 +26,7 @@ const lock: Statement = {
 };
 
 const readHead: Statement = {
-  name: "read_head",
+  name: "read_journal_head",
   text: "SELECT revision, at_ms, hash FROM token_authority.journal ORDER BY revision DESC LIMIT 1",
 };
 
