@@ -72,7 +72,7 @@ describe("changes at two openings of one database", () => {
     const { change } = createdIn(await behind.create(aNewToken(), null, anyLimit, at(nowMs)));
     expect(change.atMs).toBe(nowMs + 5000);
     const rows = await database.sql("SELECT at_ms FROM token_authority.journal ORDER BY revision");
-    expect(rows.map((row) => Number(row["at_ms"]))).toEqual([nowMs + 5000, nowMs + 5000]);
+    expect(rows.map((row) => Number(row.at_ms))).toEqual([nowMs + 5000, nowMs + 5000]);
   });
 
   it("record the same uses in opposite orders, and never wait for each other in a ring", async () => {
@@ -131,7 +131,7 @@ describe("changes that come together", () => {
     const changes = await database.open();
     await Promise.all(some(64).map(() => changes.create(aNewToken(), null, anyLimit, at(nowMs))));
     const rows = await database.sql("SELECT count(DISTINCT xmin::text) AS made FROM token_authority.journal");
-    expect(rows.map((row) => Number(row["made"]))).toEqual([1]);
+    expect(rows.map((row) => Number(row.made))).toEqual([1]);
   });
 
   it("are made with what takes something away first, however many are created", async () => {
