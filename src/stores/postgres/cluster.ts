@@ -84,7 +84,7 @@ function destroyAll(sessions: readonly Session[]): void {
   }
 }
 
-function nameOf({ host, port }: DatabaseHost): string {
+export function nameOf({ host, port }: DatabaseHost): string {
   return `${host}:${port}`;
 }
 

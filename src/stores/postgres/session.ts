@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import pg from "pg";
+import { StartError } from "../../machine/start-error.ts";
 import { type DatabaseHost, type DatabaseSettings, isSocket } from "./database-url.ts";
 import { isLostState, isWarning } from "./sql-state.ts";
 
@@ -70,6 +71,7 @@ function opening(statementTimeoutMs: number, asksTimeline: boolean): Statement {
     enable_seqscan: "'off'",
     enable_hashjoin: "'off'",
     enable_mergejoin: "'off'",
+    enable_bitmapscan: "'off'",
   };
   const made = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${value}, false)`);
   const timeline = asksTimeline
@@ -170,7 +172,7 @@ function createClient(settings: DatabaseSettings, { host, port }: DatabaseHost, 
     user,
     database,
     // A function, so that no variable of the environment stands in for a password that is not given.
-    password: () => password ?? Promise.reject(new Error("the database asks for a password, and none is set")),
+    password: () => password ?? Promise.reject(noPassword()),
     ssl: tls === null || isSocket(host) ? false : tlsOptions(tls),
     application_name: `${nodeName}/${use.name}`,
     stream: () => socket,
@@ -190,6 +192,12 @@ function tlsOptions({ authorities, client }: NonNullable<DatabaseSettings["tls"]
     ...(authorities === null ? {} : { ca: authorities }),
     ...(client === null ? {} : { cert: client.certificate, key: client.key }),
   };
+}
+
+function noPassword(): StartError {
+  return new StartError(
+    "the database asks for a password: put it into the file of TOKEN_AUTHORITY_DATABASE_PASSWORD, or into .pgpass",
+  );
 }
 
 function destroyed(): Error {

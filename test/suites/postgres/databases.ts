@@ -28,3 +28,12 @@ export async function dropDatabase(server: Postgres, name: string): Promise<void
 export function urlOf(server: Postgres, name: string, role = serverRole): string {
   return server.url(role).replace(/\/tokens$/, `/${name}`);
 }
+
+/** Empties the tables of the database, as if it were migrated just now. Nobody may be serving it. */
+export async function emptyTokens(server: Postgres): Promise<void> {
+  const tables = ["journal", "token", "token_key", "account_state", "last_use", "create_request", "node"];
+  await server.sql(`
+    TRUNCATE ${tables.map((table) => `token_authority.${table}`).join(", ")};
+    UPDATE token_authority.authority
+      SET id = replace(gen_random_uuid()::text, '-', ''), era = 1, sealing_fingerprint = NULL, last_old_revision = 0`);
+}

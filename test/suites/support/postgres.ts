@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -19,7 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import { freePort } from "./ports.ts";
-import { installDebianProgram, installPython } from "./tools.ts";
+import { cacheDirectory, installDebianProgram, installPython } from "./tools.ts";
 
 const run = promisify(execFile);
 const startTimeoutMs = 60_000;
@@ -40,6 +41,10 @@ export type PostgresOptions = {
   readonly standbyOf?: Postgres;
   /** For postgresql.conf: `{ max_connections: "20" }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Files of its data directory that only it can read, by their names: keys and certificates. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Lines of pg_hba.conf for all but the superuser. By default everybody may come in, without a password. */
+  readonly access?: readonly string[];
   /** The disk has no more room than this, by a file system of its own, which takes root. */
   readonly diskMiB?: number;
 };
@@ -79,7 +84,7 @@ export type Postgres = AsyncDisposable & {
 
 /** Starts a server with an empty database `tokens`, or a standby of one, and resolves when it takes connections. */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
-  const { version, standbyOf, settings = {}, diskMiB } = options;
+  const { version, standbyOf, settings = {}, files = {}, access, diskMiB } = options;
   const programs = await installPostgres(version);
   const user = await findUser();
   const home = mkdtempSync(join(tmpdir(), `token-authority-postgres-${version}-`));
@@ -98,11 +103,18 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
       await copyTemplate(version, programs, user, directory);
     } else {
       const source = `host=127.0.0.1 port=${standbyOf.port} user=${superuser} application_name=standby`;
-      await asUser("pg_basebackup", ["-D", directory, "-R", "-X", "stream", "-c", "fast", "-d", source]);
+      await asUser("pg_basebackup", ["-D", directory, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d", source]);
     }
     const ours: Record<string, string> = { port: String(port), unix_socket_directories: home, ...settings };
     const lines = Object.entries(ours).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
     appendFileSync(join(directory, "postgresql.conf"), lines.join(""));
+    for (const [name, content] of Object.entries(files)) {
+      writeFileSync(join(directory, name), content, { mode: 0o600 });
+      own(join(directory, name), user);
+    }
+    if (access !== undefined) {
+      writeFileSync(join(directory, "pg_hba.conf"), `${[`local all ${superuser} trust`, ...access].join("\n")}\n`);
+    }
   } catch (error) {
     await unmount?.();
     rmSync(home, { recursive: true, force: true });
@@ -288,10 +300,10 @@ function withUser(
 
 /** To make a cluster takes a second of a core; to copy one takes none. */
 async function copyTemplate(version: number, programs: string, user: User, directory: string): Promise<void> {
-  const template = join(
-    tmpdir(),
-    `token-authority-postgres-template-${version}-${templateVersion}-${user?.uid ?? "own"}`,
-  );
+  const folder = join(cacheDirectory, "postgres-templates");
+  mkdirSync(folder, { recursive: true });
+  own(folder, user);
+  const template = join(folder, `${version}-${templateVersion}-${user?.uid ?? "own"}`);
   if (!existsSync(template)) {
     const made = `${template}-${process.pid}-${performance.now()}`;
     await makeTemplate(version, made, programs, user);
