@@ -72,7 +72,7 @@ describe("changes at two openings of one database", () => {
     const { change } = createdIn(await behind.create(aNewToken(), null, anyLimit, at(nowMs)));
     expect(change.atMs).toBe(nowMs + 5000);
     const rows = await database.sql("SELECT at_ms FROM token_authority.journal ORDER BY revision");
-    expect(rows.map((row) => Number(row["at_ms"]))).toEqual([nowMs + 5000, nowMs + 5000]);
+    expect(rows.map((row) => Number(row.at_ms))).toEqual([nowMs + 5000, nowMs + 5000]);
   });
 
   it("record the same uses in opposite orders, and never wait for each other in a ring", async () => {
@@ -80,7 +80,7 @@ describe("changes at two openings of one database", () => {
     const [one, other] = await Promise.all([database.open(), database.open()]);
     const uses = some(9).map((n) => ({ issueRevision: n + 1, usedAtMs: nowMs }));
     await one.recordUses(uses);
-    // Whoever takes the rows in the order that is asked comes to this one from its own side, and has the others by then.
+    // In the order of the calls, each would come to this row from its own side, and would have the others by then.
     const middle = await database.connect();
     await middle.query("BEGIN");
     await middle.query("SELECT FROM token_authority.last_use WHERE issue_revision = 5 FOR UPDATE");
@@ -131,7 +131,7 @@ describe("changes that come together", () => {
     const changes = await database.open();
     await Promise.all(some(64).map(() => changes.create(aNewToken(), null, anyLimit, at(nowMs))));
     const rows = await database.sql("SELECT count(DISTINCT xmin::text) AS made FROM token_authority.journal");
-    expect(rows.map((row) => Number(row["made"]))).toEqual([1]);
+    expect(rows.map((row) => Number(row.made))).toEqual([1]);
   });
 
   it("are made with what takes something away first, however many are created", async () => {
@@ -203,6 +203,18 @@ describe("a COMMIT whose outcome is not known", () => {
       "limit_reached",
       "limit_reached",
     ]);
+  });
+
+  it("is UNDECIDED also where all that is asked would be refused: who cannot commit may not know better", async () => {
+    const database = await aDatabase(server);
+    const changes = await database.open();
+    await withoutStandby(async () => {
+      const asked = changes.create(aNewToken(), null, 0, at(nowMs)).catch((error) => error);
+      await untilCommitsWait(database);
+      await database.sql(`SELECT pg_cancel_backend(pid) FROM (${waitingCommits}) AS waiting`);
+      expect(await asked).toEqual(undecided);
+    });
+    expect(await changes.create(aNewToken(), null, 0, at(nowMs))).toEqual({ kind: "limit_reached" });
   });
 
   it("is UNDECIDED when the session is lost meanwhile, and the next change has another one", async () => {

@@ -5,7 +5,7 @@ import type { Session, Statement } from "../session.ts";
 import type { Node } from "./node.ts";
 
 /** What a read must know of the node that asks. */
-export type AskingNode = Pick<Node, "appliedRevision" | "requireServing">;
+export type AskingNode = Pick<Node, "appliedRevision" | "requireServing" | "freshness">;
 
 /** Reads the rows of a statement, from a server that knows every change that this node knows of. */
 export type Ask = <Row>(statement: Statement, values?: readonly unknown[]) => Promise<readonly Row[]>;
@@ -34,23 +34,27 @@ export function createAsk(line: Line, node: AskingNode): Ask {
 }
 
 /**
- * Asks until the answer is no older than what the node had applied before. A read whose session is lost is asked again
- * of another one. So is one that a server answers which is behind: the former primary after a failover, or a standby
- * that a proxy has chosen. Throws UNDECIDED when no answer comes.
+ * Asks until the answer is no older than what the node had applied before, and comes while the node has a lease: a
+ * server that renews none may have been the primary once. A read whose session is lost is asked again of another one. So
+ * is one that a server answers which is behind, as a standby that a proxy has chosen. Throws UNDECIDED when no answer
+ * comes.
  */
 export async function askUntilFresh<Row>(
   line: Line,
   node: AskingNode,
   ask: (session: Session) => Promise<AskedOf<Row>>,
 ): Promise<readonly Row[]> {
-  let failure: unknown = new Error("the server that answers is behind this node");
+  let failure: unknown = new Error("the server that answers is behind this node, or renews no lease");
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     node.requireServing();
+    if (!hasLease(node)) {
+      await node.freshness.untilFresh();
+    }
     const applied = node.appliedRevision();
     const session = await line.session();
     try {
       const { head, rows } = await ask(session);
-      if (head >= applied) {
+      if (head >= applied && hasLease(node)) {
         return rows;
       }
     } catch (error) {
@@ -62,4 +66,8 @@ export async function askUntilFresh<Row>(
     await wait(firstPauseMs * 2 ** attempt);
   }
   throw undecided(failure);
+}
+
+function hasLease({ freshness }: AskingNode): boolean {
+  return freshness.leaseMs() > 0;
 }
