@@ -149,7 +149,7 @@ async function findMatching(
   });
 }
 
-/** Rejects with the error of the first of them that failed, once all are answered: those behind it fail because of it. */
+/** Rejects as the first of them that fails, once all are answered: those behind it fail because of it. */
 export async function inOrder(steps: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(steps)) {
     if (result.status === "rejected") {

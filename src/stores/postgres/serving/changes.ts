@@ -214,7 +214,7 @@ export function createChanges(
       answers = new Map(calls.map((call) => [call, makeOrBreak(maker, call)]));
       sent = sendWrites(session, workingSet.writes());
     } catch (error) {
-      await rollBack(session);
+      await rollBack(session, error);
       throw error;
     }
     // What was refused is committed too: a server that cannot commit any more may not know why it should not refuse.
@@ -313,12 +313,13 @@ function makeOrBreak(maker: ChangeMaker, call: ChangeCall): ChangeAnswer {
   }
 }
 
-async function rollBack(session: Session): Promise<void> {
-  try {
-    await session.run(rollback);
-  } catch {
+/** A server that did not answer is not asked again. */
+async function rollBack(session: Session, error: unknown): Promise<void> {
+  if (sqlStateOf(error) === null && !(error instanceof CallBroken)) {
     session.destroy();
+    return;
   }
+  await session.run(rollback).catch(() => session.destroy());
 }
 
 /** What is not known is never answered, and the session that does not say it is of no use. */
