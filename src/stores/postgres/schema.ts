@@ -288,7 +288,7 @@ async function requireRights(session: Asked): Promise<void> {
 }
 
 async function requireSameSecret(session: Asked, sealingSecret: Uint8Array): Promise<void> {
-  const mine = createHmac("sha256", sealingSecret).update("fingerprint of the sealing secret").digest();
+  const mine = sealingFingerprint(sealingSecret);
   await session.run(noteFingerprint, [mine]);
   const { sealing_fingerprint } = await one<{ sealing_fingerprint: Uint8Array | null }>(session, readFingerprint);
   if (sealing_fingerprint === null || Buffer.compare(sealing_fingerprint, mine) !== 0) {
@@ -296,6 +296,11 @@ async function requireSameSecret(session: Asked, sealingSecret: Uint8Array): Pro
       "the sealing secret is not that of the other nodes: all nodes of a database need the same one",
     );
   }
+}
+
+/** Tells one sealing secret from another, and nothing of either. */
+export function sealingFingerprint(sealingSecret: Uint8Array): Uint8Array {
+  return createHmac("sha256", sealingSecret).update("fingerprint of the sealing secret").digest();
 }
 
 async function one<Row>(session: Asked, statement: { readonly name: string; readonly text: string }): Promise<Row> {

@@ -164,9 +164,19 @@ export async function openSession(
   }
 }
 
-function createClient(settings: DatabaseSettings, { host, port }: DatabaseHost, use: SessionUse, socket: Socket) {
-  const { user, database, password, tls, nodeName } = settings;
+function createClient(settings: DatabaseSettings, host: DatabaseHost, use: SessionUse, socket: Socket) {
   return new pg.Client({
+    ...clientOptions(settings, host, use.name),
+    stream: () => socket,
+    query_timeout: answerTimeoutMs,
+    pipeline: true,
+  });
+}
+
+/** How a client of one host gets in, and what it is called there. */
+export function clientOptions(settings: DatabaseSettings, { host, port }: DatabaseHost, use: string) {
+  const { user, database, password, tls, nodeName } = settings;
+  return {
     host,
     port,
     user,
@@ -174,15 +184,12 @@ function createClient(settings: DatabaseSettings, { host, port }: DatabaseHost, 
     // A function, so that no variable of the environment stands in for a password that is not given.
     password: () => password ?? Promise.reject(noPassword()),
     ssl: tls === null || isSocket(host) ? false : tlsOptions(tls),
-    application_name: `${nodeName}/${use.name}`,
-    stream: () => socket,
+    application_name: `${nodeName}/${use}`,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
     connectionTimeoutMillis: connectTimeoutMs,
-    query_timeout: answerTimeoutMs,
-    pipeline: true,
     types: { getTypeParser },
-  });
+  };
 }
 
 function tlsOptions({ authorities, client }: NonNullable<DatabaseSettings["tls"]>) {
