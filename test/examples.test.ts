@@ -8,7 +8,7 @@ const examples = resolve(import.meta.dirname, "../examples");
 /** Every setting that a file gives, in the notation of any of them. */
 function settingsIn(file: string): Readonly<Record<string, string>> {
   const text = readFileSync(resolve(examples, file), "utf8");
-  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |, value: )"?([^"\s}]+)/g);
+  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |,?\s*value: )"?([^"\s}]+)/g);
   return Object.fromEntries([...pairs].map(([, name = "", value = ""]) => [name, value]));
 }
 
