@@ -36,8 +36,8 @@ export function createAsk(line: Line, node: AskingNode): Ask {
 /**
  * Asks until the answer is no older than what the node had applied before, and comes while the node has a lease: a
  * server that renews none may have been the primary once. A read whose session is lost is asked again of another one.
- * So is one that a server answers which is behind, as a standby that a proxy has chosen. Throws UNDECIDED when no answer
- * comes.
+ * So is one that a server answers which is behind, as a standby that a proxy has chosen. Throws UNDECIDED when no
+ * answer comes.
  */
 export async function askUntilFresh<Row>(
   line: Line,
