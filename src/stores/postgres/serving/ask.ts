@@ -3,9 +3,10 @@ import { undecided } from "../../../authority/errors.ts";
 import type { Line } from "../line.ts";
 import type { Session, Statement } from "../session.ts";
 import type { Node } from "./node.ts";
+import type { ChangeRow } from "./node-rules.ts";
 
 /** What a read must know of the node that asks. */
-export type AskingNode = Pick<Node, "appliedRevision" | "requireServing" | "freshness">;
+export type AskingNode = Pick<Node, "appliedRevision" | "requireServing" | "freshness" | "behindCommit" | "take">;
 
 /** Reads the rows of a statement, from a server that knows every change that this node knows of. */
 export type Ask = <Row>(statement: Statement, values?: readonly unknown[]) => Promise<readonly Row[]>;
@@ -20,16 +21,23 @@ const firstPauseMs = 5;
 /** What a server answered, and the newest change that it knew of by then. */
 export type AskedOf<Row> = { readonly head: number; readonly rows: readonly Row[] };
 
-/** Makes the reads of a line. */
+/** Makes the reads of a line. By its answer the node knows of every change that a read saw. */
 export function createAsk(line: Line, node: AskingNode): Ask {
   return (statement, values) =>
     askUntilFresh(line, node, async (session) => {
-      // One pipeline: what the second one sees is no older than what the first one saw.
-      const [head, answer] = await Promise.all([
+      const applied = node.appliedRevision();
+      const poll = node.behindCommit();
+      // One pipeline: what each of them sees is no older than what the one before it saw.
+      const [heads, answer, changes] = await Promise.all([
         session.run<{ readonly revision: number }>(readHead),
         session.run<never>(statement, values),
+        session.run<ChangeRow>(poll.statement, poll.values),
       ]);
-      return { head: head.rows[0]?.revision ?? 0, rows: answer.rows };
+      const head = heads.rows[0]?.revision ?? 0;
+      if (head >= applied) {
+        node.take(changes.rows);
+      }
+      return { head, rows: answer.rows };
     });
 }
 
