@@ -81,9 +81,9 @@ function createPlaces(): { take<T>(run: () => Promise<T>): Promise<T> } {
 
 /**
  * Asks until the answer is no older than what the node had applied before, and comes while the node has a lease: a
- * server that renews none may have been the primary once. A read whose session is lost is asked again of another one. So
- * is one that a server answers which is behind, as a standby that a proxy has chosen. Throws UNDECIDED when no answer
- * comes.
+ * server that renews none may have been the primary once. A read whose session is lost is asked again of another one.
+ * So is one that a server answers which is behind, as a standby that a proxy has chosen. Throws UNDECIDED when no
+ * answer comes.
  */
 export async function askUntilFresh<Row>(
   line: Line,
