@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { AuthorityError } from "../../authority/errors.ts";
 import type { TokenStore } from "../../authority/token-store.ts";
 import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
@@ -8,7 +9,7 @@ import type { DatabaseSettings } from "./database-url.ts";
 import { type Line, openLine } from "./line.ts";
 import { requireServable, schemaVersion } from "./schema.ts";
 import { createChanges } from "./serving/changes.ts";
-import { type NodeReadings, openNode } from "./serving/node.ts";
+import { type Node, type NodeReadings, openNode } from "./serving/node.ts";
 import { createReads } from "./serving/reads.ts";
 import { ReadOnlyError, type Session, type SessionUse } from "./session.ts";
 import { sqlStateOf } from "./sql-state.ts";
@@ -52,7 +53,7 @@ export async function openPostgresTokenStore(
   const lists = open({ name: "lists", statementTimeoutMs: listTimeoutMs });
   const nodeLine = open({ name: "node", statementTimeoutMs });
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
-  const node = opened.use(await openNode(nodeLine, { name: settings.nodeName, schemaVersion, graceMs, log }));
+  const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
   const changes = opened.use(createChanges(changesLine, node));
   const reads = createReads({ lookUps, lists }, node);
   const resources = opened.move();
@@ -109,6 +110,14 @@ async function reach(cluster: Cluster, settings: DatabaseSettings): Promise<Sess
       }
       await wait(startPauseMs);
     }
+  }
+}
+
+async function becomeNode(line: Line, settings: DatabaseSettings, graceMs: number, log: Log): Promise<Node> {
+  try {
+    return await openNode(line, { name: settings.nodeName, schemaVersion, graceMs, log });
+  } catch (error) {
+    throw cannotStart(settings, error instanceof AuthorityError ? error.cause : error);
   }
 }
 
