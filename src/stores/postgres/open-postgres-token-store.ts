@@ -28,9 +28,8 @@ export type PostgresStoreOptions = {
   readonly log: Log;
 };
 
-/** A change and a look-up are soon done; a list looks at ten thousand rows, a few hundred at a time. */
+/** Each statement is soon done: also a list looks at a few hundred rows at a time. */
 const statementTimeoutMs = 5000;
-const listTimeoutMs = 15_000;
 /** A database that starts at the same time as the server, or fails over, is waited for. */
 const startPatienceMs = 10_000;
 const startPauseMs = 200;
@@ -50,7 +49,7 @@ export async function openPostgresTokenStore(
   const open = (use: SessionUse) => opened.use(openLine(settings, use, log, cluster));
   const changesLine = open({ name: "changes", statementTimeoutMs });
   const lookUps = open({ name: "look-ups", statementTimeoutMs });
-  const lists = open({ name: "lists", statementTimeoutMs: listTimeoutMs });
+  const lists = open({ name: "lists", statementTimeoutMs });
   const nodeLine = open({ name: "node", statementTimeoutMs });
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
   const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
