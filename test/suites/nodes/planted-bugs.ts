@@ -21,7 +21,7 @@ const latePolls: readonly Edit[] = [
   {
     file: node,
     from: "setInterval(() => void this.#poll(), pollEveryMs)",
-    to: "setInterval(() => void this.#poll(), 200 * pollEveryMs)",
+    to: "setInterval(() => void this.#poll(), 500 * pollEveryMs)",
   },
   { file: node, from: "    void this.#poll();\n    void this.#look();", to: "    void this.#look();" },
 ];
@@ -96,9 +96,15 @@ export const plantedBugs: readonly PlantedBug[] = [
     scenarios: ["nothing fails"],
   },
   {
-    name: "N4: a row that is made gives a lease",
+    // Each of the two is enough by itself: what was remembered is forgotten, and the lease waits for a renewal.
+    name: "N4: a row that is made gives a lease, over what was remembered",
     edits: [
       ...lateRegistration,
+      {
+        file: rules,
+        from: "        lease.end();\n        forgetAll();\n        return;",
+        to: "        lease.end();\n        return;",
+      },
       {
         file: rules,
         from: "      rowId = id;\n      lease.end();",
