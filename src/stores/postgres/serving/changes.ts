@@ -59,11 +59,14 @@ const recordUses: Statement = {
 };
 
 /** Passes over what another node forgets, or a change replaces, at this moment: nobody waits for each other. */
-const forgetRequests: Statement = {
+export const forgetRequests: Statement = {
   name: "forget_requests",
-  text: `DELETE FROM token_authority.create_request WHERE (caller, account, request_id) IN (
-    SELECT caller, account, request_id FROM token_authority.create_request WHERE at_ms <= $1
-      ORDER BY at_ms LIMIT ${maxForgottenAtOnce} FOR UPDATE SKIP LOCKED)`,
+  text: `WITH due AS MATERIALIZED (
+      SELECT caller, account, request_id FROM token_authority.create_request WHERE at_ms <= $1
+      ORDER BY at_ms LIMIT ${maxForgottenAtOnce} FOR UPDATE SKIP LOCKED)
+    DELETE FROM token_authority.create_request USING due
+    WHERE create_request.caller = due.caller AND create_request.account = due.account
+      AND create_request.request_id = due.request_id AND create_request.at_ms <= $1`,
 };
 
 /** COMMIT was sent, and whether it was done is not known. */
