@@ -14,6 +14,7 @@ const node = "src/stores/postgres/serving/node.ts";
 const rules = "src/stores/postgres/serving/node-rules.ts";
 const rows = "src/stores/postgres/serving/node-rows.ts";
 const lease = "src/stores/postgres/serving/node-lease.ts";
+const changes = "src/stores/postgres/serving/changes.ts";
 const session = "src/stores/postgres/session.ts";
 
 /** Not a bug: a poll may take as long as it likes. */
@@ -183,6 +184,11 @@ export const plantedBugs: readonly PlantedBug[] = [
         from: "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END",
         to: "'off'",
       },
+      {
+        file: "src/stores/postgres/schema.ts",
+        from: 'if (synchronous_commit !== "on" &&',
+        to: "if (!synchronous_commit &&",
+      },
     ],
     gateways: ["go"],
     scenarios: ["PostgreSQL is killed"],
@@ -192,5 +198,34 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: node, from: "if (hasWarning) {", to: "if (hasWarning && values.length === 0) {" }],
     gateways: ["go"],
     scenarios: ["the standby takes over, and waits at the old primary are cancelled"],
+  },
+  {
+    name: "the warning of a COMMIT is not heeded, where a change is answered",
+    edits: [{ file: changes, from: 'if (tag !== "COMMIT" || hasWarning) {', to: 'if (tag !== "COMMIT") {' }],
+    gateways: ["go"],
+    scenarios: ["what waits for the standby is cancelled, and lost when the standby takes over"],
+  },
+  {
+    name: "last uses are written in any order",
+    edits: [
+      {
+        file: changes,
+        from: "GROUP BY issue_revision ORDER BY issue_revision\n",
+        to: "GROUP BY issue_revision ORDER BY random()\n",
+      },
+      // Not a bug: a row may take a while.
+      {
+        file: changes,
+        from: "SELECT issue_revision, max(used_at_ms) FROM unnest($1::bigint[]",
+        to: "SELECT * FROM (SELECT issue_revision, max(used_at_ms) FROM unnest($1::bigint[]",
+      },
+      {
+        file: changes,
+        from: "    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
+        to: "    ) AS used WHERE pg_sleep(0.05)::text IS NOT NULL\n    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
+      },
+    ],
+    gateways: ["go", "typescript"],
+    scenarios: ["nothing fails"],
   },
 ];
