@@ -380,7 +380,12 @@ function nodesState(own: readonly NodeReadings[]): NodesState {
     clockApartMs: own.find(({ clockApartMs }) => clockApartMs !== null)?.clockApartMs ?? null,
     count: rows.length,
     rows: rows
-      .toSorted((a, b) => Number(b.isOwn) - Number(a.isOwn) || a.acknowledgedRevision - b.acknowledgedRevision)
+      .toSorted(
+        (a, b) =>
+          Number(b.isOwn) - Number(a.isOwn) ||
+          a.acknowledgedRevision - b.acknowledgedRevision ||
+          (a.name < b.name ? -1 : 1),
+      )
       .slice(0, maxNodes),
   };
 }

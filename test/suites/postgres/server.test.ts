@@ -95,6 +95,37 @@ describe("three nodes of two threads", () => {
   });
 });
 
+it("tells operators at the console which nodes serve, and that its figures are of one process", async () => {
+  const { url, secret } = await newDatabase("console");
+  await using node = new NodeProcess(url, secret, {
+    TOKEN_AUTHORITY_CONSOLE_LISTEN: "127.0.0.1:0",
+    TOKEN_AUTHORITY_NODE_NAME: "node-1",
+  });
+  const [, console = ""] = await node.logged(/"console":"([^"]+)"/);
+  await using other = new NodeProcess(url, secret, { TOKEN_AUTHORITY_NODE_NAME: "node-2" });
+  await other.address();
+  type Figures = { readonly state: { readonly nodes: { readonly count: number } } };
+  const figures = async () => (await (await fetch(`http://${console}/figures`)).json()) as Figures;
+  await expect.poll(async () => (await figures()).state.nodes.count).toBe(4);
+  expect(await figures()).toMatchObject({
+    isOneOfMany: true,
+    state: {
+      disk: null,
+      nodes: {
+        refusal: null,
+        inGrace: 0,
+        isSynchronous: false,
+        rows: [
+          { name: "node-1:1", isOwn: true, isAlive: true, acknowledgedRevision: 0, holders: 0, silent: [] },
+          { name: "node-1:2", isOwn: true },
+          { name: "node-2:1", isOwn: false },
+          { name: "node-2:2", isOwn: false },
+        ],
+      },
+    },
+  });
+});
+
 describe("a start is refused", () => {
   async function refusalOf(node: NodeProcess): Promise<string> {
     expect(await node.ended()).toBe(2);

@@ -96,7 +96,7 @@ function databaseParts({ refusal, inGrace, isSynchronous, clockApartMs }) {
   const apart = Math.abs(clockApartMs ?? 0);
   return [
     h("p", null, [
-      "PostgreSQL, shared with other machines; ",
+      "PostgreSQL, which other machines serve too; ",
       isSynchronous === null
         ? h("span", { class: "muted" }, "it has not answered yet")
         : isSynchronous
@@ -145,9 +145,13 @@ function nodeParts({ count, rows }, revision) {
     h(
       "p",
       null,
-      `${count.toLocaleString("en")} ${count === 1 ? "thread serves" : "threads serve"} the database`,
-      alive < rows.length && `, ${rows.length - alive} of them silent`,
-      ".",
+      alive === 0
+        ? "No thread of any machine has renewed its lease lately: the database is not reached."
+        : [
+            `${count.toLocaleString("en")} ${count === 1 ? "thread serves" : "threads serve"} the database`,
+            alive < rows.length && `, ${rows.length - alive} of them silent`,
+            ".",
+          ],
     ),
     h(
       "ul",
@@ -166,7 +170,7 @@ function nodeParts({ count, rows }, revision) {
             acknowledgedRevision >= revision
               ? `, acknowledged everything up to ${acknowledgedRevision}`
               : `, acknowledged everything up to ${acknowledgedRevision}, ${revision - acknowledgedRevision} behind`,
-            `, ${holders === 1 ? "1 gateway holds" : `${holders} gateways hold`} a lease of it`,
+            holders > 0 && `, ${holders === 1 ? "1 gateway holds" : `${holders} gateways hold`} a lease of it`,
           ),
           silent.length > 0 && [
             "; silent in the last minute: ",
