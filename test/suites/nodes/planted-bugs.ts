@@ -222,7 +222,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       {
         file: changes,
         from: "    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
-        to: "    ) AS used WHERE pg_sleep(0.05)::text IS NOT NULL\n    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
+        to: "    ) AS used WHERE pg_sleep(0.15)::text IS NOT NULL\n    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
       },
     ],
     gateways: ["go", "typescript"],
