@@ -216,13 +216,8 @@ export const plantedBugs: readonly PlantedBug[] = [
       // Not a bug: a row may take a while.
       {
         file: changes,
-        from: "SELECT issue_revision, max(used_at_ms) FROM unnest($1::bigint[]",
-        to: "SELECT * FROM (SELECT issue_revision, max(used_at_ms) FROM unnest($1::bigint[]",
-      },
-      {
-        file: changes,
-        from: "    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
-        to: "    ) AS used WHERE pg_sleep(0.15)::text IS NOT NULL\n    ON CONFLICT (issue_revision) DO UPDATE SET used_at_ms",
+        from: "last_use.used_at_ms + ${lastUsePrecisionMs}`",
+        to: "last_use.used_at_ms + ${lastUsePrecisionMs} RETURNING pg_sleep(0.15)`",
       },
     ],
     gateways: ["go", "typescript"],
