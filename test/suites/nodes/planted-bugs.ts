@@ -157,8 +157,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: rows,
-        from: "endMs: monotonicMs() + settleMs,",
-        to: "endMs: monotonicMs() + settleMs / 6,",
+        from: "const endMs = monotonicMs() + settleMs;",
+        to: "const endMs = monotonicMs() + settleMs / 6;",
       },
     ],
     gateways: ["go"],
@@ -216,8 +216,8 @@ export const plantedBugs: readonly PlantedBug[] = [
       // Not a bug: a row may take a while.
       {
         file: changes,
-        from: "last_use.used_at_ms + ${lastUsePrecisionMs}`",
-        to: "last_use.used_at_ms + ${lastUsePrecisionMs} RETURNING pg_sleep(0.15)`",
+        from: "lastUsePrecisionMs}`",
+        to: "lastUsePrecisionMs} RETURNING pg_sleep(0.15)`",
       },
     ],
     gateways: ["go", "typescript"],
