@@ -41,8 +41,8 @@ export type SessionUse = {
 };
 
 const connectTimeoutMs = 2000;
-/** A statement that is not answered within this lost its session. */
-const answerTimeoutMs = 10_000;
+/** A statement that is not answered so long after the server should have ended it lost its session. */
+const answerPatienceMs = 5000;
 const keepAliveMs = 5000;
 const lockTimeoutMs = 2000;
 /** A node that stops while it holds the journal's lock holds up the others for no longer. */
@@ -170,7 +170,7 @@ function createClient(settings: DatabaseSettings, host: DatabaseHost, use: Sessi
   return new pg.Client({
     ...clientOptions(settings, host, use.name),
     stream: () => socket,
-    query_timeout: answerTimeoutMs,
+    query_timeout: use.statementTimeoutMs + answerPatienceMs,
     pipeline: true,
   });
 }
