@@ -24,11 +24,12 @@ export type GaugedParts = {
   readonly adminRefused: () => number;
   readonly hasTls: boolean;
   readonly hasRestTls: boolean;
+  readonly hasUpstreamTls: boolean;
 };
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls } = parts;
+  const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls, hasUpstreamTls } = parts;
   const upstreams = () => readings().flatMap(({ upstream }) => upstream ?? []);
   const holders = () => readings().map((one) => one.holders);
   const ports = () => readings().flatMap((one) => [...one.ports.values()]);
@@ -48,7 +49,7 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       help: "1 while calls can be answered, else 0.",
       read: () => (isServing() ? 1 : 0),
     },
-    ...(store === null ? upstreamGauges(upstreams) : storeGauges(store, isServing)),
+    ...(store === null ? upstreamGauges(upstreams, hasUpstreamTls) : storeGauges(store, isServing)),
     token_authority_clock_behind_seconds: {
       help: "By how much the system's clock is behind the greatest time seen.",
       read: () => Math.max(0, ...readings().map(({ clockBehindMs }) => clockBehindMs)) / 1000,
@@ -179,7 +180,10 @@ function storeGauges(
   };
 }
 
-function upstreamGauges(upstreams: () => readonly UpstreamReadings[]): Readonly<Record<string, GaugeSource>> {
+function upstreamGauges(
+  upstreams: () => readonly UpstreamReadings[],
+  hasTls: boolean,
+): Readonly<Record<string, GaugeSource>> {
   return {
     token_authority_edge_hits_total: {
       type: "counter",
@@ -208,6 +212,14 @@ function upstreamGauges(upstreams: () => readonly UpstreamReadings[]): Readonly<
       help: "Keys that are kept in memory.",
       read: () => sum(upstreams().map(({ keys }) => keys)),
     },
+    ...(hasTls
+      ? {
+          token_authority_edge_certificate_expiry_timestamp_seconds: {
+            help: "When the certificate expires that the edge shows its authority, in Unix seconds; 0 when it cannot be read.",
+            read: () => Math.min(...upstreams().map(({ certificateEndsMs }) => certificateEndsMs ?? 0)) / 1000,
+          },
+        }
+      : {}),
   };
 }
 

@@ -113,6 +113,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
             logLinesDropped: options.logLinesDropped,
             hasTls: config.rpc.tls !== null,
             hasRestTls: (config.rest?.tls ?? null) !== null,
+            hasUpstreamTls: (upstream?.tls ?? null) !== null,
             log,
           }),
         );
@@ -296,6 +297,7 @@ async function startAdmin(parts: AdminParts): Promise<AdminListener> {
       adminRefused: () => admin.refused(),
       hasTls: parts.hasTls,
       hasRestTls: parts.hasRestTls,
+      hasUpstreamTls: parts.hasUpstreamTls,
     }),
   );
   const admin = await startAdminListener({

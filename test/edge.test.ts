@@ -1,3 +1,4 @@
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toJson } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -10,6 +11,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/h
 import { mintKey } from "../src/authority/key.ts";
 import { envoyDoor, forwardAuthDoor } from "./gateway/doors.ts";
 import { AuthorityProcess, temporaryDirectory } from "./support/authority-process.ts";
+import { createAuthority } from "./support/certificates.ts";
 import { EdgeProcess } from "./support/edge-process.ts";
 import { eventually } from "./support/eventually.ts";
 import { TestServer } from "./support/test-server.ts";
@@ -121,6 +123,18 @@ it("decides as its authority does, whatever is asked of whatever key", async () 
   }
   // Of the ten only the keys' forms are known without the authority.
   expect(await edge.metric("token_authority_edge_asked_total")).toBe(7);
+});
+
+it("asks its authority once about a key that many ask about at the same time", async () => {
+  await using authority = await TestServer.start();
+  await using edge = new EdgeProcess(authority.server.address);
+  await edge.leased();
+  const { key } = await authority.issue();
+  const tokens = await edge.tokens();
+  await tokens.authenticate({ key: mintKey("secret", true) });
+  const answers = await Promise.all(Array.from({ length: 50 }, () => tokens.authenticate({ key })));
+  expect(answers.filter(({ outcome }) => outcome.case === "principal")).toHaveLength(50);
+  expect(await edge.metric("token_authority_edge_asked_total")).toBe(2);
 });
 
 it("a hold is kept like a revocation, and given back like it", async () => {
@@ -260,6 +274,30 @@ it("serves on a unix socket beside its gateway", async () => {
   const { key } = await authority.issue();
   const asked = { words, headers: { authorization: `Bearer ${key}` } };
   expect((await envoyDoor.ask(`unix:${path}`, asked)).status).toBe(200);
+});
+
+it("says when the certificate ends that it shows its authority, as its file has it", async () => {
+  using directory = temporaryDirectory();
+  const root = createAuthority();
+  const path = (name: string) => join(directory.path, name);
+  const put = (validToMs: number) => {
+    const { certificatePem, keyPem } = root.issue({ validToMs });
+    writeFileSync(path("cert.pem"), certificatePem);
+    writeFileSync(path("key.pem"), keyPem, { mode: 0o600 });
+  };
+  writeFileSync(path("ca.pem"), root.certificatePem);
+  put(2_000_000_000_000);
+  await using edge = new EdgeProcess("localhost:1", {
+    TOKEN_AUTHORITY_UPSTREAM_CA: path("ca.pem"),
+    TOKEN_AUTHORITY_UPSTREAM_CERT: path("cert.pem"),
+    TOKEN_AUTHORITY_UPSTREAM_KEY: path("key.pem"),
+  });
+  const end = () => edge.metric("token_authority_edge_certificate_expiry_timestamp_seconds");
+  expect(await end()).toBe(2_000_000_000);
+  put(2_100_000_000_000);
+  await expect.poll(end).toBe(2_100_000_000);
+  rmSync(path("cert.pem"));
+  await expect.poll(end).toBe(0);
 });
 
 it("says at its start what of its settings cannot be used", async () => {

@@ -65,7 +65,8 @@ const (
 	FromCache     Source = "cache"
 )
 
-// Principal is who acts with an accepted key, and within which bounds.
+// Principal is who acts with an accepted key, and within which bounds. Whoever asks about the same key may be given the
+// same Principal: it must not be changed.
 type Principal struct {
 	TokenID  string
 	Account  string
@@ -151,6 +152,9 @@ func (c *Client) ask(ctx context.Context, key string, question Question) (Decisi
 	response, err := c.askAuthority(ctx, request)
 	if err != nil {
 		return Decision{}, err
+	}
+	if c.cache != nil {
+		c.cache.overrule(key)
 	}
 	switch outcome := response.GetOutcome().(type) {
 	case *tokenv1.AuthenticateResponse_Principal:

@@ -53,11 +53,15 @@ type keyCache struct {
 }
 
 type shard struct {
+	// hot is read without the mutex, and written with it.
+	hot             hotKeys
 	mutex           sync.Mutex
 	proven, unknown twoGenerations
-	// uses are those of this period, which ends when they are taken.
-	uses   []use
-	period uint32
+	// uses that were not taken yet, and where those of a key are counted.
+	uses  []use
+	useOf map[digest]int
+	// overruled counts answers about keys of this shard that were not for the cache.
+	overruled int
 }
 
 // use is of a key that this client accepted itself, without the authority.
@@ -73,6 +77,8 @@ type cacheFill struct {
 	begun  moment
 	// epoch: what was begun before everything was forgotten is not kept after it.
 	epoch int
+	// overruled: nor what was begun before an answer that was not for the cache.
+	overruled int
 }
 
 type cacheAnswer struct {
@@ -86,10 +92,10 @@ type cacheAnswer struct {
 func newKeyCache(maxBytes int, now func() moment) *keyCache {
 	c := &keyCache{now: now, forgets: newForgets(maxWords)}
 	for i := range c.shards {
-		c.shards[i].proven = newTwoGenerations(maxBytes / 8 * 7 / shardCount)
+		c.shards[i].hot = newHotKeys(maxBytes / 16 / shardCount)
+		c.shards[i].proven = newTwoGenerations(maxBytes / 16 * 13 / shardCount)
 		c.shards[i].unknown = newTwoGenerations(maxBytes / 8 / shardCount)
-		// The first record of all has the period 0, in which there are no uses.
-		c.shards[i].period = 1
+		c.shards[i].useOf = map[digest]int{}
 	}
 	return c
 }
@@ -116,75 +122,88 @@ func (c *keyCache) decide(key string, question *Question) (Decision, bool) {
 
 // Hot path.
 func (s *shard) decide(of *digest, question *Question, now time.Duration) (Decision, bool) {
+	if found := s.hot.find(of); found != nil && now < found.until && found.isIntact() {
+		if verdict, ok := found.facts.judge(question); ok && verdict.reason == 0 {
+			found.note(now)
+			return Decision{Principal: &found.principal, Source: FromCache}, true
+		}
+	}
+	return s.decideByRecord(of, question, now)
+}
+
+func (s *shard) decideByRecord(of *digest, question *Question, now time.Duration) (Decision, bool) {
 	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	in, found := s.proven.find(of)
 	if found == nil {
 		in, found = s.unknown.find(of)
 	}
 	if found == nil || now >= found.until {
-		s.mutex.Unlock()
 		return Decision{}, false
 	}
-	known := found.facts(in.grantOf(found))
+	known := in.factsOf(found)
 	verdict, ok := known.judge(question)
-	if ok && verdict.reason == 0 {
-		s.note(found, now)
-	}
-	// Texts are never written again, so that they may be copied by whoever found them once.
-	idLength, text := int(found.idLength), in.textBytes(found)
-	s.mutex.Unlock()
 	if !ok {
 		return Decision{}, false
 	}
-	if verdict.reason == 0 {
-		return Decision{Principal: newPrincipal(&known, text, idLength), Source: FromCache}, true
+	if verdict.reason != 0 {
+		return known.decision(verdict, FromCache), true
 	}
-	known.tokenID, known.account = string(text[:idLength]), string(text[idLength:])
-	return known.decision(verdict, FromCache), true
+	s.note(of, 1, now)
+	principal := s.heat(found, &known)
+	return Decision{Principal: principal, Source: FromCache}, true
 }
 
-// principalWithTexts is a Principal and what it points to, in one piece of memory.
-type principalWithTexts struct {
-	principal   Principal
-	permissions [3]string
-	text        [64]byte
-}
-
-// newPrincipal shares nothing with the cache that its reader could change.
-func newPrincipal(known *facts, text []byte, idLength int) *Principal {
-	whole := &principalWithTexts{}
-	copied := unsafe.String(&whole.text[0], copy(whole.text[:], text))
-	if len(text) > len(whole.text) {
-		copied = string(text)
+// heat makes a key hot, in whose place another one may have been.
+func (s *shard) heat(kept *record, known *facts) *Principal {
+	made := &hotKey{
+		digest: kept.digest, until: kept.until, facts: *known, principal: known.principal(), revision: kept.revision,
 	}
-	p := &whole.principal
-	p.TokenID, p.Account = copied[:idLength], copied[idLength:]
-	p.Type, p.Livemode, p.ExpireTime = known.tokenType, known.livemode, known.expireTime
-	if count := len(known.grant.permissions); count > 0 {
-		p.Permissions = append(whole.permissions[:0], known.grant.permissions...)
-	}
-	return p
-}
-
-// note counts a use of a record. Hot path.
-func (s *shard) note(of *record, now time.Duration) {
-	if of.period != s.period {
-		at, ok := s.addUse(of.digest)
-		if !ok {
-			return
+	if made.isSmall() {
+		if replaced := s.hot.add(made); replaced != nil {
+			s.noteHot(replaced)
 		}
-		of.period, of.use = s.period, at
 	}
-	s.uses[of.use].accepted++
-	s.uses[of.use].at = now
+	return &made.principal
 }
 
-func (s *shard) addUse(of digest) (uint16, bool) {
-	if len(s.uses) >= maxUses {
-		return 0, false
+// cool lets a key be hot no longer.
+func (s *shard) cool(of *digest) {
+	if cooled := s.hot.remove(of); cooled != nil {
+		s.noteHot(cooled)
 	}
-	s.uses = append(s.uses, use{digest: of})
-	return uint16(len(s.uses) - 1), true
+}
+
+func (s *shard) coolAll() {
+	s.noteAllHot()
+	s.hot.clear()
+}
+
+// noteAllHot counts uses of hot keys where they are reported from, which also keeps their records young.
+func (s *shard) noteAllHot() {
+	for i := range s.hot {
+		if of := s.hot[i].Load(); of != nil {
+			s.noteHot(of)
+		}
+	}
+}
+
+func (s *shard) noteHot(of *hotKey) {
+	if count, at := of.takeUses(); count > 0 {
+		s.proven.find(&of.digest)
+		s.note(&of.digest, count, at)
+	}
+}
+
+// note counts uses of a key.
+func (s *shard) note(of *digest, count int64, at time.Duration) {
+	if i, ok := s.useOf[*of]; ok {
+		s.uses[i].accepted += count
+		s.uses[i].at = max(s.uses[i].at, at)
+	} else if len(s.uses) < maxUses {
+		s.useOf[*of] = len(s.uses)
+		s.uses = append(s.uses, use{*of, count, at})
+	}
 }
 
 // isHeld is whether memory may be decided from.
@@ -210,66 +229,94 @@ func (c *keyCache) beginFill(key string, question *Question) (cacheFill, bool) {
 	if !question.isDecidable() {
 		return cacheFill{}, false
 	}
+	of := digestOf(key)
 	c.mutex.Lock()
 	epoch := c.epoch
 	c.mutex.Unlock()
+	s := c.shardOf(&of)
+	s.mutex.Lock()
+	overruled := s.overruled
+	s.mutex.Unlock()
 	begun := c.now()
 	if !c.isHeldAt(begun) {
 		return cacheFill{}, false
 	}
-	return cacheFill{digestOf(key), begun, epoch}, true
+	return cacheFill{of, begun, epoch, overruled}, true
 }
 
 // endFill decides by the answer to the widest question, and keeps the answer where that is right.
 func (c *keyCache) endFill(fill cacheFill, answer cacheAnswer, question *Question) (Decision, bool) {
 	known := &answer.facts
 	verdict, ok := known.judge(question)
-	kept := c.keep(&fill, &answer)
+	c.keep(&fill, &answer)
 	if !ok {
 		return Decision{}, false
 	}
 	if verdict.reason == 0 {
 		// The authority notes no use of a key when it is asked the widest question.
-		c.noteFill(&fill, kept)
+		c.noteFill(&fill)
 	}
 	return known.decision(verdict, FromAuthority), true
 }
 
-func (c *keyCache) keep(fill *cacheFill, answer *cacheAnswer) bool {
-	known, keepFor := &answer.facts, answer.cacheFor
-	if !known.isProven() {
-		keepFor = min(keepFor, maxUnknown)
-	}
-	kept, text, fits := recordOf(fill.digest, fill.begun.monotonic+keepFor, known)
-	if !fits || keepFor <= 0 {
-		return false
-	}
+func (c *keyCache) keep(fill *cacheFill, answer *cacheAnswer) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if fill.epoch != c.epoch || !c.forgets.allow(fill.digest, known.account, answer.revision) {
-		return false
+	if fill.epoch != c.epoch {
+		// Of another history, perhaps: then its revisions tell nothing.
+		return
 	}
+	isAllowed := c.forgets.allow(fill.digest, answer.facts.account, answer.revision)
 	s := c.shardOf(&fill.digest)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	into, other := &s.proven, &s.unknown
-	if !known.isProven() {
-		into, other = other, into
+	if isAllowed && fill.overruled == s.overruled {
+		s.keep(fill, answer)
+	} else {
+		s.proven.letGo = max(s.proven.letGo, answer.revision)
 	}
-	other.remove(&fill.digest)
-	return into.set(kept, text, known.grant) != nil
 }
 
-func (c *keyCache) noteFill(fill *cacheFill, isKept bool) {
+// keep lets no older answer take the place of a newer one.
+func (s *shard) keep(fill *cacheFill, answer *cacheAnswer) {
+	known, keepFor := &answer.facts, answer.cacheFor
+	into, other := &s.proven, &s.unknown
+	if !known.isProven() {
+		keepFor = min(keepFor, maxUnknown)
+		into, other = other, into
+	}
+	if answer.revision < max(into.newestOf(&fill.digest), other.newestOf(&fill.digest)) {
+		return
+	}
+	kept, fits := recordOf(fill.digest, fill.begun.monotonic+keepFor, answer.revision, known)
+	s.cool(&fill.digest)
+	into.remove(&fill.digest)
+	other.remove(&fill.digest)
+	if !fits || keepFor <= 0 {
+		into.letGo = max(into.letGo, answer.revision)
+		return
+	}
+	into.set(kept, known.tokenID, known.account, known.grant)
+}
+
+// overrule is told of an answer that was not for the cache, and may be newer than what is kept of the key.
+func (c *keyCache) overrule(key string) {
+	of := digestOf(key)
+	s := c.shardOf(&of)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.overruled++
+	s.cool(&of)
+	s.proven.remove(&of)
+	s.unknown.remove(&of)
+}
+
+func (c *keyCache) noteFill(fill *cacheFill) {
 	now := c.now().monotonic
 	s := c.shardOf(&fill.digest)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if _, found := s.proven.find(&fill.digest); isKept && found != nil {
-		s.note(found, now)
-	} else if at, ok := s.addUse(fill.digest); ok {
-		s.uses[at].accepted, s.uses[at].at = 1, now
-	}
+	s.note(&fill.digest, 1, now)
 }
 
 // renew lets the cache decide for a while, as of this revision. `asked` is from before the request was sent that the
@@ -297,8 +344,12 @@ func (c *keyCache) forgetKey(of digest, revision int64) {
 	s := c.shardOf(&of)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.proven.remove(&of)
-	s.unknown.remove(&of)
+	// What the authority answered as of this change or a later one is still true.
+	if hot := s.hot.find(&of); hot != nil && hot.revision < revision {
+		s.cool(&of)
+	}
+	s.proven.removeBefore(&of, revision)
+	s.unknown.removeBefore(&of, revision)
 }
 
 // forgetAccount is told of a change after which every key of this account may be decided on differently.
@@ -309,7 +360,9 @@ func (c *keyCache) forgetAccount(account string, revision int64) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mutex.Lock()
-		s.proven.removeAccount(account)
+		// Some of them may be hot. This is rare.
+		s.coolAll()
+		s.proven.removeAccountBefore(account, revision)
 		s.mutex.Unlock()
 	}
 }
@@ -337,6 +390,7 @@ func (c *keyCache) forgetAllLocked() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mutex.Lock()
+		s.coolAll()
 		s.proven.clear()
 		s.unknown.clear()
 		s.mutex.Unlock()
@@ -350,9 +404,11 @@ func (c *keyCache) takeUses(most int) []use {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mutex.Lock()
+		s.noteAllHot()
 		if room := maxWords - len(c.uses); len(s.uses) <= room {
 			c.uses = append(c.uses, s.uses...)
-			s.uses, s.period = s.uses[:0], s.period+1
+			s.uses = s.uses[:0]
+			clear(s.useOf)
 		}
 		s.mutex.Unlock()
 	}

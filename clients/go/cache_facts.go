@@ -11,13 +11,18 @@ import (
 // facts are what the authority answers about a key to the widest question: with them every other question can be
 // decided.
 type facts struct {
-	// reason is that of a refusal, or 0.
-	reason           tokenv1.RefusalReason
+	standing
 	tokenID, account string
-	tokenType        TokenType
-	livemode         bool
-	grant            *grant
 	expireTime       time.Time
+}
+
+// standing is what of the facts a decision depends on.
+type standing struct {
+	// reason is that of a refusal, or 0.
+	reason    tokenv1.RefusalReason
+	tokenType TokenType
+	livemode  bool
+	grant     *grant
 }
 
 // isProven is whether a token has the key, dead or alive.
@@ -29,17 +34,16 @@ type grant struct {
 	name        string
 	permissions []string
 	// covered are the permissions, and those that they cover: a permission to write covers reading.
-	covered map[string]struct{}
+	covered []string
 }
 
 var noGrant = newGrant(nil)
 
 func newGrant(permissions []string) *grant {
-	covered := make(map[string]struct{}, 2*len(permissions))
+	covered := slices.Clone(permissions)
 	for _, permission := range permissions {
-		covered[permission] = struct{}{}
 		if resource, isWrite := strings.CutSuffix(permission, ":write"); isWrite {
-			covered[resource+":read"] = struct{}{}
+			covered = append(covered, resource+":read")
 		}
 	}
 	return &grant{nameOf(permissions), slices.Clone(permissions), covered}
@@ -51,20 +55,19 @@ func factsOf(response *tokenv1.AuthenticateResponse) (facts, bool) {
 	case *tokenv1.AuthenticateResponse_Principal:
 		principal := toPrincipal(outcome.Principal)
 		return facts{
+			standing: standing{
+				tokenType: principal.Type, livemode: principal.Livemode, grant: newGrant(principal.Permissions),
+			},
 			tokenID:    principal.TokenID,
 			account:    principal.Account,
-			tokenType:  principal.Type,
-			livemode:   principal.Livemode,
-			grant:      newGrant(principal.Permissions),
 			expireTime: principal.ExpireTime,
 		}, isTokenType(principal.Type)
 	case *tokenv1.AuthenticateResponse_Refusal:
 		reason := outcome.Refusal.GetReason()
 		return facts{
-			grant:   noGrant,
-			reason:  reason,
-			tokenID: outcome.Refusal.GetTokenId(),
-			account: outcome.Refusal.GetAccount(),
+			standing: standing{reason: reason, grant: noGrant},
+			tokenID:  outcome.Refusal.GetTokenId(),
+			account:  outcome.Refusal.GetAccount(),
 		}, isFact(reason)
 	default:
 		return facts{}, false
@@ -92,14 +95,8 @@ func isTokenType(of TokenType) bool {
 // decision is by these facts, with the reason and the missing permissions of a verdict.
 func (f *facts) decision(verdict verdict, source Source) Decision {
 	if verdict.reason == 0 {
-		return Decision{Source: source, Principal: &Principal{
-			TokenID:     f.tokenID,
-			Account:     f.account,
-			Type:        f.tokenType,
-			Livemode:    f.livemode,
-			Permissions: slices.Clone(f.grant.permissions),
-			ExpireTime:  f.expireTime,
-		}}
+		principal := f.principal()
+		return Decision{Source: source, Principal: &principal}
 	}
 	return Decision{Source: source, Refusal: &Refusal{
 		Reason:             reasonOf(verdict.reason),
@@ -107,4 +104,16 @@ func (f *facts) decision(verdict verdict, source Source) Decision {
 		TokenID:            f.tokenID,
 		Account:            f.account,
 	}}
+}
+
+// principal shares nothing that its reader could change.
+func (f *facts) principal() Principal {
+	return Principal{
+		TokenID:     f.tokenID,
+		Account:     f.account,
+		Type:        f.tokenType,
+		Livemode:    f.livemode,
+		Permissions: slices.Clone(f.grant.permissions),
+		ExpireTime:  f.expireTime,
+	}
 }

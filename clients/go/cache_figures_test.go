@@ -217,7 +217,6 @@ func keepAnswer(cache *keyCache, key string, answer []byte) {
 		log.Fatal("the cache keeps nothing")
 	}
 	cache.endFill(fill, cacheAnswer{known, response.GetRevision(), response.GetCacheFor().AsDuration()}, &figuresQuestion)
-	cache.takeUses(1_000)
 }
 
 func goodAnswer(index int) []byte {
@@ -256,6 +255,9 @@ func (f *figures) remember() map[string]any {
 	cache, before := aloneCache(8<<30), residentMiB()
 	for i := range f.number(0) {
 		keepAnswer(cache, keyAt(i), goodAnswer(i))
+		if i%1_000 == 0 {
+			cache.takeUses(1_000)
+		}
 	}
 	mib := residentMiB()
 	debug.FreeOSMemory()

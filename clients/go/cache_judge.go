@@ -27,19 +27,19 @@ type verdict struct {
 
 // judge decides as the authority would: held by clients/vectors/decisions.json, which its own rules write. False where
 // the authority would answer that the question is at fault. Hot path.
-func (f *facts) judge(question *Question) (verdict, bool) {
-	look := question.lookAt(f.grant)
+func (s *standing) judge(question *Question) (verdict, bool) {
+	look := question.lookAt(s.grant)
 	switch {
 	case look == permissionsMalformed || !question.hasKnownTypes():
 		return verdict{}, false
-	case f.reason != 0:
-		return verdict{reason: f.reason}, true
-	case question.Mode != AnyMode && (question.Mode == Live) != f.livemode:
+	case s.reason != 0:
+		return verdict{reason: s.reason}, true
+	case question.Mode != AnyMode && (question.Mode == Live) != s.livemode:
 		return verdict{reason: otherMode}, true
-	case !question.allows(f.tokenType):
+	case !question.allows(s.tokenType):
 		return verdict{reason: otherType}, true
-	case look == permissionsMissing && f.tokenType != Secret:
-		return verdict{insufficient, f.grant.missing(question.Permissions)}, true
+	case look == permissionsMissing && s.tokenType != Secret:
+		return verdict{insufficient, s.grant.missing(question.Permissions)}, true
 	default:
 		return verdict{}, true
 	}
@@ -93,11 +93,7 @@ func (q *Question) lookAt(given *grant) look {
 }
 
 func (g *grant) covers(permission string) bool {
-	if g == nil {
-		return false
-	}
-	_, covered := g.covered[permission]
-	return covered
+	return g != nil && slices.Contains(g.covered, permission)
 }
 
 func (g *grant) missing(required []string) []string {

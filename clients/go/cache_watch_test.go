@@ -73,7 +73,7 @@ func (a *scriptedAuthority) Authenticate(
 		Principal: &tokenv1.Principal{TokenId: "tok_1", Account: "acct_1", Type: tokenauthority.Secret},
 	}}
 	if request.GetCacheRules() > 0 {
-		response.Revision, response.CacheFor = 1_000, durationpb.New(time.Hour)
+		response.Revision, response.CacheFor = 7, durationpb.New(time.Hour)
 	}
 	return response, nil
 }

@@ -61,6 +61,7 @@ type Total = {
   cacheHits: number;
   undecided: number;
   readonly waitsMs: number[];
+  longestCall: { readonly scenario: ScenarioName; readonly ms: number } | null;
   illegal: { readonly scenario: ScenarioName; readonly finding: Finding } | null;
 };
 
@@ -105,7 +106,15 @@ function runOf({ edits, gateways, scenarios }: PlantedBug): Run {
 /** Every scenario in turn, in an order of the seed's, until a round is illegal. */
 async function runRounds(run: Run): Promise<Total> {
   const random = createRandom(seed);
-  const total: Total = { rounds: 0, answers: 0, cacheHits: 0, undecided: 0, waitsMs: [], illegal: null };
+  const total: Total = {
+    rounds: 0,
+    answers: 0,
+    cacheHits: 0,
+    undecided: 0,
+    waitsMs: [],
+    longestCall: null,
+    illegal: null,
+  };
   // Short: a socket's path has 107 characters at the most.
   const directory = mkdtempSync(join(scratch.path, "run-"));
   const gateways = await Promise.all(run.gateways.map((kind) => gatewayPrograms[kind](run.root)));
@@ -139,6 +148,8 @@ async function runRound(rig: Rig, random: Random, scenario: ScenarioName, total:
   total.cacheHits += round.history.cacheHits;
   total.undecided += round.history.undecided;
   total.waitsMs.push(...round.waitsMs);
+  const ms = Math.max(0, ...round.callsMs);
+  total.longestCall = ms > (total.longestCall?.ms ?? 0) ? { scenario, ms } : total.longestCall;
   if (finding.result !== "Ok") {
     total.illegal = { scenario, finding };
     await keep(round, scenario, finding);
@@ -171,11 +182,12 @@ function shuffled<T>(list: readonly T[], random: Random): T[] {
   return list.flatMap(() => rest.splice(random.below(rest.length), 1));
 }
 
-function describe({ rounds, answers, cacheHits, undecided, waitsMs }: Total): string {
+function describe({ rounds, answers, cacheHits, undecided, waitsMs, longestCall }: Total): string {
   const sorted = waitsMs.toSorted((left, right) => left - right);
   const [p50, p99] = [0.5, 0.99].map((part) => sorted[Math.floor(part * (sorted.length - 1))]?.toFixed(0));
   return (
     `${rounds} rounds, ${answers} answers, ${cacheHits} of them from caches, ${undecided} undecided; ` +
-    `${sorted.length} changes took ${p50} ms (p50), ${p99} ms (p99)`
+    `${sorted.length} changes took ${p50} ms (p50), ${p99} ms (p99), ` +
+    `the longest call ${longestCall?.ms.toFixed(0)} ms, where ${longestCall?.scenario}`
   );
 }

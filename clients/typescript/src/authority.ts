@@ -15,6 +15,7 @@ import { machineClocks } from "./cache/clocks.ts";
 import { cacheRules } from "./cache/decide.ts";
 import { answerOf, widestQuestion } from "./cache/facts.ts";
 import { type Fill, KeyCache } from "./cache/key-cache.ts";
+import { QuestionsUnderWay } from "./cache/questions-under-way.ts";
 import { Watch } from "./cache/watch.ts";
 import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from "./decision.ts";
 import { AuthorityError, failure, UndecidedError } from "./errors.ts";
@@ -280,10 +281,19 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
       cached.cache.overrule(key);
       return decision;
     }
+    const { cache, underWay } = cached;
     const startMs = performance.now();
-    const decision = await askForFacts(cached.cache, fill, key, question, limits);
-    const leftMs = Math.max(limits.timeoutMs - (performance.now() - startMs), 1);
-    return decision ?? (await askAsItIs(key, question, { ...limits, timeoutMs: leftMs }));
+    const left = () => ({ ...limits, timeoutMs: Math.max(limits.timeoutMs - (performance.now() - startMs), 1) });
+    const another = underWay.wait(fill.digest, limits.timeoutMs, limits.signal);
+    if (another !== null) {
+      await another;
+      const decision = cache.decide(key, question);
+      if (decision !== null) {
+        return decision;
+      }
+    }
+    const decision = await underWay.ask(fill.digest, () => askForFacts(cache, fill, key, question, left()));
+    return decision ?? (await askAsItIs(key, question, left()));
   }
 
   async function askAsItIs(
@@ -464,7 +474,7 @@ function openCache({ transport, onLeave }: Connection, { maxMiB }: { readonly ma
   const cache = new KeyCache(maxMiB * 2 ** 20, machineClocks);
   const watch = new Watch({ transport, cache, clocks: machineClocks });
   onLeave(() => watch.moveOn());
-  return { cache, watch };
+  return { cache, watch, underWay: new QuestionsUnderWay() };
 }
 
 /** Goes through pages to the last: an empty one may have another after it. */

@@ -93,6 +93,48 @@ it("accepts no key whose revocation was answered, while others ask and others re
   expect(hits).toBeGreaterThan(1_000);
 });
 
+it("asks once about a key that many miss at the same time, and each of them has its own deadline", async () => {
+  await using server = await AuthorityProcess.start();
+  await using proxy = await SilentProxy.to(server.address);
+  using authority = connect(proxy.address, cached);
+  using service = connect(server.address, plaintext);
+  const [first, second] = await Promise.all([service.create(restricted), service.create(restricted)]);
+  await untilKept(authority, unknownKey);
+  const asked = await Promise.all(Array.from({ length: 50 }, () => authority.authenticate(first.key, charges)));
+  expect(asked.map(told)).toEqual(Array.from({ length: 50 }, () => "principal"));
+  expect(asked.filter(({ source }) => source === "authority")).toHaveLength(1);
+  // Now no answer comes: the one who asks has time, and the other two wait for that answer, each as long as they may.
+  proxy.forget();
+  let isOver = false;
+  const asking = authority.authenticate(second.key, charges, { timeoutMs: 60_000 }).finally(() => {
+    isOver = true;
+  });
+  const gaveUp = new AbortController();
+  const waiting = [
+    authority.authenticate(second.key, charges, { timeoutMs: 50 }),
+    authority.authenticate(second.key, charges, { signal: gaveUp.signal }),
+  ].map((call) => call.catch((error: { readonly code: string }) => error.code));
+  expect(await waiting[0]).toBe("DEADLINE_EXCEEDED");
+  gaveUp.abort();
+  expect(await waiting[1]).toBe("CANCELLED");
+  expect(isOver).toBe(false);
+  authority.close();
+  await expect(asking).rejects.toMatchObject({ code: "CANCELLED" });
+});
+
+it("asks itself when another one's question has failed", async () => {
+  await using server = await AuthorityProcess.start();
+  using authority = connect(server.address, cached);
+  const { key } = await authority.create(restricted);
+  await untilKept(authority, unknownKey);
+  const gaveUp = new AbortController();
+  const asking = authority.authenticate(key, charges, { signal: gaveUp.signal });
+  const waiting = authority.authenticate(key, charges);
+  gaveUp.abort();
+  await expect(asking).rejects.toMatchObject({ code: "CANCELLED" });
+  expect(await waiting).toMatchObject({ kind: "principal", source: "authority" });
+});
+
 it("reports what it accepted from memory, so that last uses are known", async () => {
   await using server = await AuthorityProcess.start();
   using authority = connect(server.address, cached);

@@ -1,3 +1,5 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   type AuthenticateResponse,
@@ -8,6 +10,7 @@ import { machineClocks } from "../../../clients/typescript/src/cache/clocks.ts";
 import { cacheRules } from "../../../clients/typescript/src/cache/decide.ts";
 import { answerOf, widestQuestion } from "../../../clients/typescript/src/cache/facts.ts";
 import { digestOf, type Fill, KeyCache, type Known } from "../../../clients/typescript/src/cache/key-cache.ts";
+import { QuestionsUnderWay } from "../../../clients/typescript/src/cache/questions-under-way.ts";
 import { Watch } from "../../../clients/typescript/src/cache/watch.ts";
 import { decisionOf } from "../../../clients/typescript/src/decision.ts";
 import { AuthorityError } from "../../../clients/typescript/src/errors.ts";
@@ -40,6 +43,8 @@ export type UpstreamReadings = {
   /** For how long memory may be decided from, in milliseconds; 0 when not now. */
   readonly leaseLeftMs: number;
   readonly keys: number;
+  /** When the certificate ends that the next connection shows, in Unix milliseconds: 0 when its file cannot be read. */
+  readonly certificateEndsMs: number | null;
 };
 
 /** Decisions about keys from the memory of one thread of an edge, and from the authority that it asks. */
@@ -80,6 +85,7 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
   const cache = new KeyCache(maxBytes, machineClocks, besideBytes);
   const watch = new Watch({ transport, cache, clocks: machineClocks });
   connection.onLeave(() => watch.moveOn());
+  const underWay = new QuestionsUnderWay();
   const counts = { accepted: 0, refused: 0, asked: 0, failed: 0 };
   let asking = 0;
   let hasLease = false;
@@ -119,16 +125,31 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
     // Without a lease nothing is kept and no use is reported: the authority decides the question itself.
     const fill = cache.beginFill(request.key);
     if (fill !== null) {
-      return await askForFacts(request, fill);
+      return await askOnce(request, fill);
     }
     const response = await send(asMessage(request));
     cache.overrule(request.key);
     return outcomeIn(response);
   }
 
-  async function askForFacts(request: AuthenticateRequest, fill: Fill): Promise<Outcome> {
+  /** While the authority is asked about a key already, that answer is waited for. */
+  async function askOnce(request: AuthenticateRequest, fill: Fill): Promise<Outcome> {
+    const startMs = performance.now();
+    const another = underWay.wait(fill.digest, askTimeoutMs);
+    if (another !== null) {
+      await another;
+      const known = cache.find(request.key);
+      if (known !== null) {
+        return count(decide(request, known));
+      }
+    }
+    const leftMs = Math.max(askTimeoutMs - (performance.now() - startMs), 1);
+    return await underWay.ask(fill.digest, () => askForFacts(request, fill, leftMs));
+  }
+
+  async function askForFacts(request: AuthenticateRequest, fill: Fill, maxMs: number): Promise<Outcome> {
     const { key } = request;
-    const response = await send({ key, allowedTypes: [...widestQuestion.allowedTypes], cacheRules });
+    const response = await send({ key, allowedTypes: [...widestQuestion.allowedTypes], cacheRules }, maxMs);
     const answer = answerOf(response, cache.standings);
     if (answer === null) {
       throw notUnderstood();
@@ -144,7 +165,7 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
     return { outcome: outcomeIn(response), revision: Number(response.revision), cacheForMs: null };
   }
 
-  async function send(request: Asked): Promise<AuthenticateResponse> {
+  async function send(request: Asked, timeoutMs = askTimeoutMs): Promise<AuthenticateResponse> {
     if (asking >= maxAsking) {
       throw undecided(new Error("too many keys wait for the authority's answer"));
     }
@@ -153,7 +174,7 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
     const { authenticate: method } = TokenService.method;
     const outcome = await attempt(
       async (leftMs) => (await transport.unary(method, undefined, leftMs, undefined, request)).message,
-      { timeoutMs: askTimeoutMs, signal: undefined, mayRepeat: true, isClosed: () => isClosed },
+      { timeoutMs, signal: undefined, mayRepeat: true, isClosed: () => isClosed },
     ).finally(() => {
       asking -= 1;
     });
@@ -181,7 +202,12 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
     authenticate,
     authenticateForCache,
     canDecide: () => cache.isHeld() || watch.isTurnedAway,
-    readings: () => ({ ...counts, leaseLeftMs: cache.heldForMs(), keys: cache.size }),
+    readings: () => ({
+      ...counts,
+      leaseLeftMs: cache.heldForMs(),
+      keys: cache.size,
+      certificateEndsMs: tls === null ? null : endOfCertificate(tls.cert),
+    }),
     async [Symbol.asyncDispose]() {
       isClosed = true;
       clearInterval(looking);
@@ -198,6 +224,14 @@ function open(address: string, tls: UpstreamSettings["tls"]): ReturnType<typeof 
   } catch (error) {
     const fault = error instanceof Error ? error.message : String(error);
     throw new StartError(`TOKEN_AUTHORITY_UPSTREAM and its three files cannot be used: ${fault}`, { cause: error });
+  }
+}
+
+function endOfCertificate(path: string): number {
+  try {
+    return new X509Certificate(readFileSync(path)).validToDate.getTime();
+  } catch {
+    return 0;
   }
 }
 

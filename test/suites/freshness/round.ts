@@ -34,8 +34,10 @@ export class Round {
   readonly rig: Rig;
   readonly random: Random;
   readonly history = new History();
-  /** How long each change took, in ms. */
+  /** How long each change took, in ms, with all that was asked for it while there was no authority. */
   readonly waitsMs: number[] = [];
+  /** How long the calls took that were answered, in ms. */
+  readonly callsMs: number[] = [];
   readonly #subjects: Subject[] = [];
   /** What may be changed next. */
   readonly #waiting: Change[] = [];
@@ -177,9 +179,14 @@ export class Round {
   /** Its call is the first time that it was asked for, its return the first answer. Some are asked for twice. */
   async #make({ subjects, verdict, ask, next }: Change): Promise<void> {
     const call = now();
-    const asks = [this.#call(ask)];
+    const measured = async (client: TokenClient) => {
+      const calledAt = now();
+      await ask(client);
+      this.callsMs.push((now() - calledAt) / 1e6);
+    };
+    const asks = [this.#call(measured)];
     if (this.random.chance(0.4)) {
-      asks.push(sleep(this.random.below(1500)).then(() => this.#call(ask)));
+      asks.push(sleep(this.random.below(1500)).then(() => this.#call(measured)));
     }
     await Promise.any(asks);
     const returned = now();

@@ -38,6 +38,13 @@ export const plantedEdge = [
     seenBy: "an outage of its authority is never a bad key, and is over with it",
   },
   {
+    name: "an edge asks about a key for each who misses it",
+    file: "clients/typescript/src/cache/questions-under-way.ts",
+    from: "    this.#ends.set(digest, end);\n",
+    to: "",
+    tests,
+  },
+  {
     name: "an edge that ends keeps its lease",
     file,
     from: "      await Promise.race([watch.close(), pause(lastWordsMs)]);\n",
