@@ -27,7 +27,7 @@ export const plantedGateways = [
     from: "status === 401 ? unauthenticated : permissionDenied",
     to: "status === 401 ? unauthenticated : status === 403 ? permissionDenied : 0",
     tests: ["test/grpc/check-wire.test.ts"],
-    seenBy: "CheckResponse in the lane of a status that nobody thought of is no OK, which would let it pass",
+    seenBy: "of a status that nobody thought of is no OK, which would let it pass",
   },
   {
     name: "the request_id of a refused Check is not logged",
@@ -35,7 +35,7 @@ export const plantedGateways = [
     from: "    call.requestId = verdict.requestId;\n",
     to: "",
     tests: ["test/gateway/gateway.test.ts"],
-    seenBy: "at the door of Envoy's Check each 401 and 403 has a line in the log that is found by its request_id",
+    seenBy: "each 401 and 403 has a line in the log that is found by its request_id",
   },
   {
     name: "the request_id of a Check that fails later is not logged",
@@ -50,8 +50,7 @@ export const plantedGateways = [
     from: 'error="insufficient_scope", scope=',
     to: 'error="insufficient_scope", realms=',
     tests: ["test/gateway/gateway.test.ts", "test/rest/authorization.test.ts"],
-    seenBy:
-      "at the door of Envoy's Check a key that lacks a permission is told all that the route asks for, in body and challenge",
+    seenBy: "a key that lacks a permission is told all that the route asks for, in body and challenge",
   },
   {
     name: "a gateway's 403 names what the key has, not what the route asks for",
@@ -59,8 +58,7 @@ export const plantedGateways = [
     from: "publicRefusal(outcome.reason, requiredPermissions)",
     to: "publicRefusal(outcome.reason, outcome.token?.permissions ?? [])",
     tests: ["test/gateway/gateway.test.ts"],
-    seenBy:
-      "at the door of Envoy's Check a key that lacks a permission is told all that the route asks for, in body and challenge",
+    seenBy: "a key that lacks a permission is told all that the route asks for, in body and challenge",
   },
   {
     name: "everybody who has a publishable key takes the account's places",
@@ -68,8 +66,7 @@ export const plantedGateways = [
     from: 'getSelf: { rpc: tokenRpcs.get, route: "/v1/tokens/self", permission: null, places: "key", run: getSelf },',
     to: 'getSelf: { rpc: tokenRpcs.get, route: "/v1/tokens/self", permission: null, places: "account", run: getSelf },',
     tests: ["test/rest/places.test.ts"],
-    seenBy:
-      "requests of an account do not wait for those who have a publishable key, which anybody has, and ask for its token",
+    seenBy: "do not wait for those who have a publishable key, which anybody has, and ask for its token",
   },
   {
     name: "everybody who has a publishable key takes from the account's rate",
@@ -113,8 +110,7 @@ export const plantedGateways = [
     from: "&& !/[spr]k_(live|test)_/i.test(text)",
     to: "",
     tests: ["test/gateway/gateway.test.ts"],
-    seenBy:
-      "at the door of Envoy's Check a route that makes no sense has a line that says which word of it is to be changed",
+    seenBy: "a route that makes no sense has a line that says which word of it is to be changed",
   },
   {
     name: "a header that is too large is not counted",
@@ -122,8 +118,7 @@ export const plantedGateways = [
     from: "count += 1;",
     to: "",
     tests: ["test/calls/large-headers.test.ts"],
-    seenBy:
-      "a header that is too large is told, logged and counted as that at /authorize, one field of 20 000 bytes, overHttp1",
+    seenBy: "at /authorize, one field of 20 000 bytes, overHttp1",
   },
   {
     name: "over HTTP/2 a header that is too large is 431 without a word",
@@ -131,7 +126,6 @@ export const plantedGateways = [
     from: "if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {",
     to: "if (refusal !== null && this.#isHead() && outgoing.answer(stream, refusal)) {",
     tests: ["test/calls/large-headers.test.ts"],
-    seenBy:
-      "a header that is too large is told, logged and counted as that at /authorize, one field of 20 000 bytes, overHttp2",
+    seenBy: "at /authorize, one field of 20 000 bytes, overHttp2",
   },
 ] as const;

@@ -6,7 +6,7 @@ export const plantedHttp2 = [
     from: 'bits < 8 && typeof padding === "object"',
     to: 'bits < 9 && typeof padding === "object"',
     tests: ["test/http2/protocol-errors.test.ts"],
-    seenBy: "what ends the connection RFC 7541 5.2: Huffman padding of 8 ones",
+    seenBy: "RFC 7541 5.2: Huffman padding of 8 ones",
   },
   {
     name: "the HPACK decoder keeps a credential beyond its request",
@@ -42,7 +42,7 @@ export const plantedHttp2 = [
     from: 'if (frameName === "HEADERS" && ',
     to: 'if (frameName === "" && ',
     tests: ["test/http2/protocol-errors.test.ts"],
-    seenBy: "what ends the connection 5.1: HEADERS of a request on a closed stream",
+    seenBy: "HEADERS of a request on a closed stream",
   },
   {
     name: "the connection's window opens whatever is held",
@@ -50,8 +50,7 @@ export const plantedHttp2 = [
     from: "Math.min(room, this.#size)",
     to: "this.#size",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "time in which the server does not read is time in which a client may be silent whose window for all streams is shut",
+    seenBy: "is time in which a client may be silent whose window for all streams is shut",
   },
   {
     name: "requests that wait leave no room",
@@ -59,7 +58,7 @@ export const plantedHttp2 = [
     from: "account.room < server.limits.connectionWindowBytes",
     to: "account.room < -1e9",
     tests: ["test/http2/limits.test.ts"],
-    seenBy: "bodies refuses of the requests that wait the one that holds most, as often as need be, and no other",
+    seenBy: "refuses of the requests that wait the one that holds most, as often as need be, and no other",
   },
   {
     name: "a refusal for want of room counts as a fault",
@@ -75,7 +74,7 @@ export const plantedHttp2 = [
     to: "onWait() {},",
     tests: ["test/http2/limits.test.ts"],
     seenBy:
-      "bodies gives a handler's place to others as long as its client sends nothing, and asks for it again once something comes",
+      "gives a handler's place to others as long as its client sends nothing, and asks for it again once something comes",
   },
   {
     name: "a body that nobody reads is held for ever",
@@ -83,8 +82,7 @@ export const plantedHttp2 = [
     from: '      body.fail(new StreamAborted(ErrorCode.NoError, "the response is complete"));\n',
     to: "",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "streams serves a client all of whose general requests are given up, many times the budget, and what it asks besides",
+    seenBy: "serves a client all of whose general requests are given up",
   },
   {
     name: "a client is slow while we do not read",
@@ -92,7 +90,7 @@ export const plantedHttp2 = [
     from: "if (isPaused) {",
     to: "if (isPaused && nowMs < 0) {",
     tests: ["test/http2/limits.test.ts"],
-    seenBy: "time in which the server does not read is no slowness of a client whose frame or body stops meanwhile",
+    seenBy: "is no slowness of a client whose frame or body stops meanwhile",
   },
   {
     name: "a client is silent whose window is shut",
@@ -100,8 +98,7 @@ export const plantedHttp2 = [
     from: "if (!isWindowOpen) {",
     to: "if (!isWindowOpen && nowMs < 0) {",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "time in which the server does not read is time in which a client may be silent whose window for all streams is shut",
+    seenBy: "is time in which a client may be silent whose window for all streams is shut",
   },
   {
     name: "time in which we were stopped counts",
@@ -116,8 +113,7 @@ export const plantedHttp2 = [
     from: "      this.#work.noteGivenUp();\n",
     to: "",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "streams serves a client all of whose lane requests are given up, many times the budget, and what it asks besides",
+    seenBy: "serves a client all of whose lane requests are given up",
   },
   {
     name: "more work begins than there may be streams",
@@ -126,7 +122,7 @@ export const plantedHttp2 = [
     to: "",
     tests: ["test/http2/limits.test.ts"],
     seenBy:
-      "streams begins no more than maxConcurrentStreams, reset or not, before their work is done, whoever reset them (CVE-2023-44487, CVE-2025-8671)",
+      "begins no more than maxConcurrentStreams, reset or not, before their work is done, whoever reset them (CVE-2023-44487, CVE-2025-8671)",
   },
   {
     name: "a request that was reset while it waited begins",
@@ -135,7 +131,7 @@ export const plantedHttp2 = [
     to: "  cancel(_stream: object): void {",
     tests: ["test/http2/limits.test.ts"],
     seenBy:
-      "streams does the same for lanes, whose requests are reset while their answers are waited for, by the client or by us",
+      "does the same for lanes, whose requests are reset while their answers are waited for, by the client or by us",
   },
   {
     name: "what follows a header list that is too long ends the connection after a while",
@@ -143,8 +139,7 @@ export const plantedHttp2 = [
     from: "    this.guard.noteAnswered();\n",
     to: "",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "header blocks answers 431 to 70 kB and more of one value, drops the body behind it, and takes as many as come",
+    seenBy: "answers 431 to 70 kB and more of one value, drops the body behind it, and takes as many as come",
   },
   {
     name: "a client that closes its sending side loses its answers",
@@ -152,8 +147,7 @@ export const plantedHttp2 = [
     from: "httpAllowHalfOpen: true",
     to: "httpAllowHalfOpen: false",
     tests: ["test/http/http1.test.ts"],
-    seenBy:
-      "HTTP/1.1 on the same port answers a client that has closed its sending side behind its requests, and closes then",
+    seenBy: "answers a client that has closed its sending side behind its requests, and closes then",
   },
   {
     name: "a connection that asked for an upgrade goes on behind an early answer",
@@ -161,8 +155,7 @@ export const plantedHttp2 = [
     from: "headers.upgrade === undefined && ",
     to: "",
     tests: ["test/http/http1.test.ts"],
-    seenBy:
-      "HTTP/1.1 on the same port answers early what asks to upgrade to h2c, as often as the client likes, and leaves no connection silent",
+    seenBy: "answers early what asks to upgrade to h2c, as often as the client likes, and leaves no connection silent",
   },
   {
     name: "transfer codings that nobody undoes are taken",
@@ -199,7 +192,7 @@ export const plantedHttp2 = [
     to: "immediate = undefined;\n    onSilence();",
     tests: ["test/http/limits.test.ts"],
     seenBy:
-      "bodies takes no time in which it was stopped itself for a peer's silence: before the first byte, in a body, and while one is thrown away",
+      "takes no time in which it was stopped itself for a peer's silence: before the first byte, in a body, and while one is thrown away",
   },
   {
     name: "gRPC reads 431",
@@ -207,8 +200,7 @@ export const plantedHttp2 = [
     from: "return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);",
     to: "return grpcType === undefined ? inGrpc(grpcType, requestId) : inJson(requestId);",
     tests: ["test/server.test.ts"],
-    seenBy:
-      "a call with more metadata than is taken is RESOURCE_EXHAUSTED over gRPC and 431 over anything else, and its connection goes on",
+    seenBy: "is RESOURCE_EXHAUSTED over gRPC and 431 over anything else, and its connection goes on",
   },
   {
     name: "a stream too many counts as a fault",
@@ -216,8 +208,7 @@ export const plantedHttp2 = [
     from: `this.guard.dropStream(id, ErrorCode.RefusedStream, "too many streams"`,
     to: `this.guard.resetStream(id, ErrorCode.RefusedStream, "too many streams"`,
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "streams refuses, at no cost to the client, what it asks beyond maxConcurrentStreams before it knows of that",
+    seenBy: "refuses, at no cost to the client, what it asks beyond maxConcurrentStreams before it knows of that",
   },
   {
     name: "a socket is closed on both sides where its client has closed one",
@@ -225,6 +216,6 @@ export const plantedHttp2 = [
     from: ", allowHalfOpen: true",
     to: "",
     tests: ["test/tls/tls-listener.test.ts"],
-    seenBy: "TLS answers a client that has closed its sending side behind its requests",
+    seenBy: "answers a client that has closed its sending side behind its requests",
   },
 ] as const;

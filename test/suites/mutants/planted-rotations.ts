@@ -22,8 +22,7 @@ export const plantedRotations = [
     from: "  const endsAtMs = endOfKey(token);",
     to: "  const endsAtMs = endOfKey({ ...token, keyEndsAtMs: null });",
     tests: ["test/rotations.test.ts", "test/grpc/encode-authenticate-response.test.ts"],
-    seenBy:
-      "a rotation over the RPCs has a new key that is good at once beside the old one, of which Authenticate says when it ends",
+    seenBy: "has a new key that is good at once beside the old one, of which Authenticate says when it ends",
   },
   {
     name: "an old key may outlive its token",
@@ -31,6 +30,7 @@ export const plantedRotations = [
     from: "expiresAtMs === null ? endsAtMs : Math.min(endsAtMs, expiresAtMs);",
     to: "expiresAtMs === -1 ? expiresAtMs : endsAtMs;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "ends the old key with its token when that is earlier",
   },
   {
     name: "a new key that is in use is replaced",
@@ -38,6 +38,7 @@ export const plantedRotations = [
     from: "newest.lastUsedAtMs !== null ||",
     to: "newest.lastUsedAtMs === -1 ||",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is refused while the old key lives and the new one was accepted, and not once the old one has ended",
   },
   {
     name: "a replaced key lives on beside the two others",
@@ -45,6 +46,7 @@ export const plantedRotations = [
     from: "  return [endOf(newest, nowMs), endOf(old",
     to: "  return [endOf(old",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "replaces a new key that was never accepted, which ends at once, and gives the old one an end anew",
   },
   {
     name: "a rotation that is sent again shows a key that has ended",
@@ -52,6 +54,7 @@ export const plantedRotations = [
     from: "slot === null || isOver ? null",
     to: "slot === null ? null",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "shows the key no more once that key has ended, or its token is revoked",
   },
   {
     name: "the sealed keys of a token but one survive its revocation",
@@ -73,6 +76,7 @@ export const plantedRotations = [
     from: "  if (isRetired(maker, nowMs)) {",
     to: "  if (isRetired(maker, 0)) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is refused to an old key from its end on, and to a bearer who does not cover the token",
   },
   {
     name: "a restricted key is shown a key that outlives it",
@@ -80,6 +84,7 @@ export const plantedRotations = [
     from: "isRevocable(maker, subject) && isWithinLifeOf(maker, subject);",
     to: "isRevocable(maker, subject);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is refused when the token outlives the bearer's, which would be shown a key that lives longer",
   },
   {
     name: "an overlap of 0 needs no request id",

@@ -34,6 +34,7 @@ export const plantedStore = [
     from: "isServing() && readSignal() === mark.signal",
     to: "readSignal() === mark.signal",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is fresh for nobody at a view that has lost its writer, and the other views go on",
   },
   {
     name: "the key index answers from memory while the store cannot tell what has changed",
