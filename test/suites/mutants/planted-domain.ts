@@ -6,6 +6,7 @@ export const plantedDomain = [
     from: "    request.permissions,\n    request.expiresAtMs,\n  ]);",
     to: "    request.expiresAtMs,\n  ]);",
     tests: ["test/connect/errors.test.ts"],
+    seenBy: "answers a request_id that comes again with any one field changed",
   },
   {
     name: "a replay's body is told apart without livemode",
@@ -13,6 +14,7 @@ export const plantedDomain = [
     from: "    request.livemode,\n    request.permissions,",
     to: "    request.permissions,",
     tests: ["test/connect/errors.test.ts"],
+    seenBy: "answers a request_id that comes again with any one field changed",
   },
   {
     name: "a replay's body is told apart without type",
@@ -20,6 +22,7 @@ export const plantedDomain = [
     from: "    request.type,\n    request.livemode,\n",
     to: "    request.livemode,\n",
     tests: ["test/connect/errors.test.ts"],
+    seenBy: "answers a request_id that comes again with any one field changed",
   },
   {
     name: "REST waits for a body before it looks at the key",
@@ -34,6 +37,7 @@ export const plantedDomain = [
     from: 'bearer: ["restricted"],',
     to: 'bearer: ["secret", "restricted"],',
     tests: ["test/authority/delegation.test.ts"],
+    seenBy: "each role creates the types that are its own, and a bearer restricted keys alone",
   },
   {
     name: "a permission covers those that begin with it",
@@ -41,6 +45,7 @@ export const plantedDomain = [
     from: "some((one) => given.includes(one))",
     to: 'some((one) => given.some((held) => held.startsWith(one.slice(0, one.indexOf(":")))))',
     tests: ["test/authority/permission.test.ts"],
+    seenBy: "is no resource whose name begins or ends alike",
   },
   {
     name: "the store does not ask whether the maker is good",
@@ -161,6 +166,7 @@ export const plantedDomain = [
     from: 'if (overdue !== null && request.requestId === "") {',
     to: "if (overdue !== null) {",
     tests: ["test/authority/token-authority.test.ts"],
+    seenBy: "answers a repeated request though the limit of lifetimes was lowered since, and creates nothing more",
   },
   {
     name: "a token of a held account is not held",
@@ -168,6 +174,7 @@ export const plantedDomain = [
     from: "token.hold_revision IS NOT NULL OR EXISTS",
     to: "token.hold_revision IS NOT NULL AND EXISTS",
     tests: ["test/sqlite/held-and-rotating-listed.test.ts"],
+    seenBy: "finds the tokens that are held, by a hold of their own or of their account, and the others",
   },
   {
     name: "a key whose end has come counts for a rotation under way",
@@ -175,6 +182,7 @@ export const plantedDomain = [
     from: " AND coalesce(ends_at_ms > :now_ms, 1))))",
     to: ")))",
     tests: ["test/sqlite/held-and-rotating-listed.test.ts"],
+    seenBy: "finds the tokens with two keys that live now, up to the end of the older one",
   },
   {
     name: "expires_from leaves out its own millisecond",
@@ -190,6 +198,7 @@ export const plantedDomain = [
     from: "LEFT JOIN token ON token.revision",
     to: "JOIN token ON token.revision",
     tests: ["test/sqlite/every-change-listed.test.ts"],
+    seenBy: "leaves no revision out, whatever the change was done to, and tells what that is",
   },
   {
     name: "the changes of a token are its creation and revocation alone",
@@ -197,6 +206,7 @@ export const plantedDomain = [
     from: "WHERE token_revision = :token AND action NOT IN ('create', 'revoke')",
     to: "WHERE token_revision = -:token AND action NOT IN ('create', 'revoke')",
     tests: ["test/sqlite/every-change-listed.test.ts"],
+    seenBy: "finds all changes of a token, however many, in both directions and page by page",
   },
   {
     name: "old changes are told with facts that their hashes do not cover",
@@ -228,6 +238,7 @@ export const plantedDomain = [
     from: "tokenTypes.filter((type) => filter.types.includes(type)),",
     to: "filter.types,",
     tests: ["test/authority/page-token.test.ts"],
+    seenBy: "take types and states as sets: in another order, or named twice, they are the same",
   },
   {
     name: "the nil UUID is a request_id",

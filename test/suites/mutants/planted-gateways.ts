@@ -74,6 +74,8 @@ export const plantedGateways = [
     from: "spend(selfReads, bearer.id, selfReadsLimited);",
     to: "spend(reads, bearer.account, readsLimited);",
     tests: ["test/rest/operations.test.ts"],
+    seenBy:
+      "a key that asks for its own token too often is told so, which takes nothing from its account and its other keys",
   },
   {
     name: "a fault after the deadline is nobody's",
@@ -81,6 +83,7 @@ export const plantedGateways = [
     from: "responding.catch(statusOf);",
     to: "responding.catch(() => {});",
     tests: ["test/calls/run-call.test.ts"],
+    seenBy: "ends at its deadline, and the log hears of a fault that comes after it",
   },
   {
     name: "a call that was refused is looked at",
@@ -88,6 +91,7 @@ export const plantedGateways = [
     from: "    const refusal = admit(call, ask);\n    if (refusal !== null) {",
     to: '    const refusal = admit(call, ask);\n    if (refusal?.code === "UNAUTHENTICATED") {',
     tests: ["test/calls/run-call.test.ts"],
+    seenBy: "is not answered to a peer that may not make it, and nothing of it is looked at",
   },
   {
     name: "a fault of REST after the deadline is nobody's",
@@ -103,6 +107,7 @@ export const plantedGateways = [
     from: "isNamed ? findable : sampled",
     to: "sampled",
     tests: ["test/calls/call-log.test.ts"],
+    seenBy: "has a line for each that was answered with a request id, up to 100 a second of each reason",
   },
   {
     name: "a key in a gateway's route is logged",

@@ -14,6 +14,7 @@ export const plantedHttp2 = [
     from: " && !isCredential(named.name)",
     to: "",
     tests: ["test/http2/hpack.test.ts"],
+    seenBy: "keeps fields that come again, and no credential, beyond their request (RFC 7541 section 7.1.3)",
   },
   {
     name: "the fields of a lane's request are those of another",
@@ -21,6 +22,7 @@ export const plantedHttp2 = [
     from: "    head.laneHeaders = laneHeaders;\n",
     to: "",
     tests: ["test/http2/lane.test.ts"],
+    seenBy: "shows each of several requests that are under way its own fields",
   },
   {
     name: "a late frame ends the connection",
@@ -66,6 +68,7 @@ export const plantedHttp2 = [
     from: "this.guard.dropStream(heaviest.id",
     to: "this.guard.resetStream(heaviest.id",
     tests: ["test/http2/limits.test.ts"],
+    seenBy: "refuses of the requests that wait the one that holds most, as often as need be, and no other",
   },
   {
     name: "a handler keeps its place while it waits for its client",
@@ -106,6 +109,7 @@ export const plantedHttp2 = [
     from: ", 2 * limits.sweepMs)",
     to: ", 1e15 * limits.sweepMs)",
     tests: ["test/http2/limits.test.ts"],
+    seenBy: "adds nothing to any deadline where it was stopped altogether",
   },
   {
     name: "work that was given up costs nothing",
@@ -163,6 +167,7 @@ export const plantedHttp2 = [
     from: 'codings.trim().toLowerCase() !== "chunked"',
     to: '!codings.toLowerCase().includes("chunked")',
     tests: ["test/http/http1.test.ts"],
+    seenBy: "answers no request with a transfer coding that it does not know, whose bytes nobody would undo",
   },
   {
     name: "gRPC's content type with parameters takes no lane",
@@ -170,6 +175,7 @@ export const plantedHttp2 = [
     from: " || namesCharset(contentType)",
     to: "",
     tests: ["test/grpc/authenticate-lane.test.ts"],
+    seenBy: "takes plain gRPC",
   },
   {
     name: "gRPC's content type with parameters is unknown",
@@ -177,6 +183,7 @@ export const plantedHttp2 = [
     from: "plainlyTyped(withoutTimeouts(header))",
     to: "withoutTimeouts(header)",
     tests: ["test/connect/http.test.ts"],
+    seenBy: "is called in JSON whose charset is quoted, and in no encoding, however that is written",
   },
   {
     name: "a call begins whose caller has gone before its turn",
@@ -184,6 +191,7 @@ export const plantedHttp2 = [
     from: "if (stream.isClosed) {",
     to: "if (stream.isClosed && call.identity === null) {",
     tests: ["test/connect/management-calls.test.ts"],
+    seenBy: "is not begun when its caller has gone before its turn",
   },
   {
     name: "time in which we were stopped is a peer's silence over HTTP/1.1",

@@ -22,6 +22,7 @@ export const plantedNeighbours = [
     from: "this.#parties.get(address) ??",
     to: "this.#parties.values().next().value ??",
     tests: ["test/tls/strangers.test.ts"],
+    seenBy: "begin at a pace, the first of each address before the second of any",
   },
   {
     name: "a lane keeps the body of whoever may not call",

@@ -62,6 +62,7 @@ export const plantedRotations = [
     from: "eraseSealedKeys(token.createRevision, null);",
     to: "eraseSealedKeys(token.createRevision, [token.createRevision]);",
     tests: ["test/sqlite/erased-keys.test.ts"],
+    seenBy: "the sealed keys of all keys of a token are gone from the file with its revocation",
   },
   {
     name: "the sealed key of a key that was cut off stays in the file",
@@ -69,6 +70,7 @@ export const plantedRotations = [
     from: "    const ended = ends.filter(({ endsAtMs }) => endsAtMs !== null && endsAtMs <= change.atMs);",
     to: "    const ended = ends.filter(({ endsAtMs }) => endsAtMs === -1);",
     tests: ["test/sqlite/erased-keys.test.ts"],
+    seenBy: "a sealed key is gone from the file with the end of its key, and the others stay until theirs",
   },
   {
     name: "an old key makes changes after its end",
@@ -92,6 +94,7 @@ export const plantedRotations = [
     from: "  } else if (overlapMs === 0) {",
     to: "  } else if (overlapMs === -1) {",
     tests: ["test/rotations.test.ts", "test/rest/rotating.test.ts"],
+    seenBy: "is refused by field and rule, and by the state of the token",
   },
   {
     name: "a restore passes over the ends of keys",

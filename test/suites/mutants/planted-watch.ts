@@ -76,15 +76,15 @@ export const plantedWatch = [
     from: "      for (let place = 0; place < count(); place += 1) {\n        if (Atomics.load(revisions, place) < revision) {\n          return true;",
     to: "      for (let place = 0; place < 1; place += 1) {\n        if (Atomics.load(revisions, place) < revision) {\n          return true;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "resolves once the holders of every view have acknowledged the revision, and says how many",
+    seenBy: "names who was silent meanwhile, and nobody who was before",
   },
   {
     name: "a revocation waits for 50 ms",
     file: "src/stores/sqlite/serving/settle.ts",
     from: "const endMs = monotonicMs() + settleMs;",
     to: "const endMs = monotonicMs() + 50;",
-    tests: ["test/sqlite/leases-file.test.ts", "test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "resolves when every lease from before the change is over, and names a view that lags then",
+    tests: ["test/sqlite/leases-file.test.ts"],
+    seenBy: "a start that finds the file settles nothing until every lease from before is over",
   },
   {
     name: "a start forgets the leases of the process before",
