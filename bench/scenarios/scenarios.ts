@@ -6,6 +6,7 @@ import { measureCache } from "./cache.ts";
 import { measureChanges } from "./changes.ts";
 import { measureCheck } from "./check.ts";
 import { measureClaims } from "./claims.ts";
+import { measureEdge } from "./edge.ts";
 import { measureGet } from "./get.ts";
 import { measureHot, measureHotTls } from "./hot.ts";
 import { measureLatency } from "./latency.ts";
@@ -19,6 +20,7 @@ import { measureStart } from "./start.ts";
 import { measureThreads } from "./threads.ts";
 import { measureTracing } from "./tracing.ts";
 import { measureUnknown } from "./unknown.ts";
+import { measureWatchers } from "./watchers.ts";
 
 /** In this order: the later ones change the database. */
 export const scenarios: Readonly<Record<string, Scenario>> = {
@@ -42,6 +44,8 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   beside: measureBeside,
   changes: measureChanges,
   bulk: measureBulk,
+  watchers: measureWatchers,
+  edge: measureEdge,
   profile: measureProfile,
 };
 
