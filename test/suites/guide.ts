@@ -13,7 +13,7 @@ import { copyProject } from "./support/planted-copy.ts";
 import { createReport } from "./support/report.ts";
 import { installDebianProgram, unpackDebianPackages } from "./support/tools.ts";
 
-const timeoutMs = 8 * 60 * 1000;
+const timeoutMs = 11 * 60 * 1000;
 const root = resolve(import.meta.dirname, "../..");
 /** Each has more checked commands than this, or the suite has not seen them. */
 const moreCheckedThan = {

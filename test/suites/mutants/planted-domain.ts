@@ -210,7 +210,7 @@ export const plantedDomain = [
   },
   {
     name: "old changes are told with facts that their hashes do not cover",
-    file: "src/stores/sqlite/serving/list-changes.ts",
+    file: "src/stores/reading/change-pages.ts",
     from: "(row.revision > lastOldRevision ? factsOfCreation(row)",
     to: '(row.action === "create" ? factsOfCreation(row)',
     tests: ["test/sqlite/upgrade.test.ts"],

@@ -52,8 +52,8 @@ export const plantedStore = [
   {
     name: "the key index answers a look-up that ended while the store cannot tell what has changed",
     file: "src/authority/key-index.ts",
-    from: "    while (!isCaughtUp()) {\n      await freshness.untilFresh();\n    }\n",
-    to: "    isCaughtUp();\n",
+    from: "      while (!isCaughtUp() || freshness.isPastLease()) {\n        await freshness.untilFresh();\n      }\n",
+    to: "      isCaughtUp();\n",
     tests: ["test/authority/key-index.test.ts"],
     seenBy: "holds back a look-up that was under way, and answers it as of when it can tell again",
   },
@@ -167,7 +167,7 @@ export const plantedStore = [
   },
   {
     name: "log lines in the form of a collector are passed over",
-    file: "src/stores/sqlite/offline/changes-in-text.ts",
+    file: "src/stores/changes/changes-in-text.ts",
     from: '    if (typeof value === "string") {\n      lookAtText(value, depth + 1);\n    } else if',
     to: "    if",
     tests: ["test/sqlite/changes-in-text.test.ts"],
@@ -195,14 +195,14 @@ export const plantedStore = [
   },
   {
     name: "verify-journal does not compare a revocation's facts with the token",
-    file: "src/stores/sqlite/offline/verify-journal.ts",
+    file: "src/stores/changes/journal-rules.ts",
     from: "  requireFacts(row, reasonFacts(token.revokeReason));\n",
     to: "",
     tests: ["test/sqlite/verify-journal.test.ts"],
   },
   {
     name: "what old hashes leave out is attested without the reasons",
-    file: "src/stores/sqlite/old-hashes.ts",
+    file: "src/stores/changes/old-hash.ts",
     from: "JSON.stringify([revision, name, keyHint, revokeReason])",
     to: "JSON.stringify([revision, name, keyHint])",
     tests: ["test/sqlite/upgrade.test.ts"],

@@ -308,7 +308,7 @@ class Driver {
       void this.#renew().then((wasSent) => {
         if (session === this.#session) {
           this.#hasUrgentRenewal = false;
-          // What cannot be sent now waits for the next tick: asked for again at once, it would keep the thread for ever.
+          // What cannot be sent now waits for the next tick: asked for again at once, it would keep the thread busy.
           if (wasSent) {
             this.onNews();
           }
