@@ -598,6 +598,16 @@ export function filesElsewhere(env: Environment): Pick<StoreConfig, "revocationL
   return { revocationLog: resolved(storage.revocationLog.read(env)), marker: resolved(storage.marker.read(env)) };
 }
 
+/** The file with the password of a database, for a command that is told the database. */
+export function databasePassword(env: Environment): string | null {
+  return resolved(database.password.read(env));
+}
+
+/** Where the sealing secret of a data directory is, for a command that is told the directory. */
+export function sealingSecretOf(env: Environment, directory: string): string {
+  return resolve(storage.sealingSecret.read(env) ?? `${resolve(directory)}.sealing-secret`);
+}
+
 function resolved(file: string | null): string | null {
   return file === null ? null : resolve(file);
 }

@@ -8,8 +8,8 @@ const examples = resolve(import.meta.dirname, "../examples");
 /** Every setting that a file gives, in the notation of any of them. */
 function settingsIn(file: string): Readonly<Record<string, string>> {
   const text = readFileSync(resolve(examples, file), "utf8");
-  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |, value: )"?([^"\s}]+)/g);
-  return Object.fromEntries([...pairs].map(([, name = "", value = ""]) => [name, value]));
+  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |,?\s*value: )(?:"([^"]*)"|([^"\s}]+))/g);
+  return Object.fromEntries([...pairs].map(([, name = "", quoted, plain]) => [name, quoted ?? plain ?? ""]));
 }
 
 it.each([
@@ -29,7 +29,7 @@ it.each([
 });
 
 it.each([["many-machines/compose.yaml"], ["many-machines/kubernetes.yaml"]])("%s gives what a node takes", (file) => {
-  const config = readConfig(settingsIn(file));
+  const config = readConfig({ ...settingsIn("docker/Dockerfile"), ...settingsIn(file) });
   expect([config.database === null, config.rpc.tls === null]).toEqual([false, false]);
 });
 

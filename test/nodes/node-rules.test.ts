@@ -298,6 +298,28 @@ describe("a change", () => {
       unconfirmed: [],
     });
   });
+
+  it("names a node whose row was dropped before it knew of the change, and none that has left", () => {
+    const { settle, look, liveFor, advance, renew } = registeredNode();
+    liveFor(settleMs);
+    const [dead, left, there] = [
+      { id: "row 2", name: "node 2" },
+      { id: "row 3", name: "node 3" },
+      { id: "row 4", name: "node 4", acked_revision: 1000 },
+    ];
+    look(dead, left, there);
+    advance(leaseMs - 1);
+    renew();
+    const settled = settle(5);
+    look(dead, { ...left, renewals: 2 }, there);
+    advance(1);
+    look(there);
+    expect(settled.settlement).toEqual({
+      acknowledged: 0,
+      silent: [{ kind: "node", identity: "node 2", heardAtMs: null }],
+      unconfirmed: [],
+    });
+  });
 });
 
 describe("a row", () => {

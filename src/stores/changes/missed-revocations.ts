@@ -8,6 +8,8 @@ import type { JournalLine, Takeaway } from "./revocation-line.ts";
 export type MissedRevocations = {
   /** After the backup, oldest first. */
   readonly takeaways: readonly Takeaway[];
+  /** How many changes the files tell of that are not known. */
+  readonly unknown: number;
   /** The newest change that the files tell of, also when it is older than the backup; 0 without one. */
   readonly reached: number;
   /** The first and last revision of each stretch after the backup of which no file says what it was. */
@@ -24,6 +26,8 @@ export type KnownChanges = {
   /** The hash of this change, or null where there is no such change. */
   hashOf(revision: number): Uint8Array | null | Promise<Uint8Array | null>;
   hasToken(id: string): boolean | Promise<boolean>;
+  /** Whether other changes may have been made since in place of those that are lost. */
+  readonly mayHaveForked: boolean;
 };
 
 /**
@@ -31,24 +35,28 @@ export type KnownChanges = {
  * read, tells of another store or history, or knows nothing that the backup knows.
  */
 export async function readMissedRevocations(files: readonly string[], known: KnownChanges): Promise<MissedRevocations> {
-  const later = new Map<number, JournalLine>();
+  /** By revision; where others may have taken their place, by hash as well. */
+  const later = new Map<string, JournalLine>();
   const unreadable: string[] = [];
   let reached = 0;
+  let lastKnown = 0;
 
   /** Whether it is known already. */
   async function take(line: JournalLine, file: string): Promise<boolean> {
     reached = Math.max(reached, line.revision);
     const hash = line.revision > known.head.revision ? null : await known.hashOf(line.revision);
-    const other = hash === null ? later.get(line.revision)?.hash : Buffer.from(hash).toString("hex");
-    if (other !== undefined && other !== line.hash) {
+    const place = known.mayHaveForked ? `${line.revision} ${line.hash}` : String(line.revision);
+    const other = hash === null ? later.get(place)?.hash : Buffer.from(hash).toString("hex");
+    if (other !== undefined && other !== line.hash && !known.mayHaveForked) {
       throw new StartError(
         `${file}: revision ${line.revision} is another one ${hash === null ? "in another line" : `in ${known.name}`}: these are lines of another installation, or of before an earlier restore`,
       );
     }
-    if (hash !== null) {
+    if (other === line.hash && hash !== null) {
+      lastKnown = Math.max(lastKnown, line.revision);
       return true;
     }
-    later.set(line.revision, merge(later.get(line.revision), line));
+    later.set(place, merge(later.get(place), line));
     const subject = line.takeaway?.subject;
     return subject !== undefined && "tokenId" in subject && (await known.hasToken(subject.tokenId));
   }
@@ -72,12 +80,44 @@ export async function readMissedRevocations(files: readonly string[], known: Kno
     }
   }
   const lines = [...later.values()].toSorted((a, b) => a.revision - b.revision);
+  const isForked = (lines[0]?.revision ?? Number.POSITIVE_INFINITY) <= known.head.revision;
   return {
     takeaways: lines.flatMap(({ takeaway }) => (takeaway === null ? [] : [takeaway])),
+    unknown: lines.length,
     reached,
-    gaps: gapsIn(lines, known.head.revision),
+    // Where others took their place, only what both have is of one history.
+    gaps: gapsIn(lines, isForked ? lastKnown : known.head.revision),
     unreadable,
   };
+}
+
+/** Throws a StartError unless the files say of every change after what is known whether it took something away. */
+export function requireComplete(
+  { unknown, reached, gaps, unreadable }: MissedRevocations,
+  { name, head, mayHaveForked }: Pick<KnownChanges, "name" | "head" | "mayHaveForked">,
+): void {
+  if (unreadable[0] !== undefined) {
+    throw new StartError(
+      `${unreadable[0]}: tells of a change and cannot be read, being cut off, edited or not in JSON: give the line as it was written, take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
+    );
+  }
+  if (mayHaveForked && unknown === 0) {
+    throw new StartError(
+      `the files tell of no change that ${name} has lost: give the logs of the nodes that served at the time, or accept with --accept-lost-revocations that keys may live again`,
+    );
+  }
+  if (!mayHaveForked && reached < head.revision) {
+    throw new StartError(
+      `the files end at revision ${reached}, before ${name}'s ${head.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
+    );
+  }
+  const [gap] = gaps;
+  if (gap !== undefined) {
+    const [first, last] = gap;
+    throw new StartError(
+      `no file says what ${first === last ? `revision ${first} was` : `revisions ${first} to ${last} were`}: give those lines as well, or accept what was revoked there as lost with --accept-lost-revocations`,
+    );
+  }
 }
 
 /** Two lines of one change: a revocation log also knows the reason, and what was before. */

@@ -79,7 +79,7 @@ export function readDatabaseSettings(url: string, passwordFile: string | null, n
 }
 
 /** Whether nothing but this machine is on the way. */
-export function isLocalHost(host: string): boolean {
+function isLocalHost(host: string): boolean {
   return isSocket(host) || host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 

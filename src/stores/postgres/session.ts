@@ -41,12 +41,16 @@ export type SessionUse = {
 };
 
 const connectTimeoutMs = 2000;
-/** A statement that is not answered within this lost its session. */
-const answerTimeoutMs = 10_000;
+/** A statement that is not answered so long after the server should have ended it lost its session. */
+const answerPatienceMs = 5000;
 const keepAliveMs = 5000;
 const lockTimeoutMs = 2000;
 /** A node that stops while it holds the journal's lock holds up the others for no longer. */
 const idleInTransactionTimeoutMs = 1000;
+
+/** How often the cluster was failed over; 0 of a standby. */
+export const timelineSql =
+  "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END";
 
 /**
  * A role or a database may say otherwise, and a pooler refuses unknown startup parameters: so the settings are made by
@@ -74,9 +78,7 @@ function opening(statementTimeoutMs: number, asksTimeline: boolean): Statement {
     enable_bitmapscan: "'off'",
   };
   const made = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${value}, false)`);
-  const timeline = asksTimeline
-    ? "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"
-    : "0";
+  const timeline = asksTimeline ? timelineSql : "0";
   return {
     name: "",
     text: `SELECT current_setting('transaction_read_only') = 'on' AS is_read_only, ${timeline} AS timeline, ${made.join(", ")}`,
@@ -164,9 +166,19 @@ export async function openSession(
   }
 }
 
-function createClient(settings: DatabaseSettings, { host, port }: DatabaseHost, use: SessionUse, socket: Socket) {
-  const { user, database, password, tls, nodeName } = settings;
+function createClient(settings: DatabaseSettings, host: DatabaseHost, use: SessionUse, socket: Socket) {
   return new pg.Client({
+    ...clientOptions(settings, host, use.name),
+    stream: () => socket,
+    query_timeout: use.statementTimeoutMs + answerPatienceMs,
+    pipeline: true,
+  });
+}
+
+/** How a client of one host gets in, and what it is called there. */
+export function clientOptions(settings: DatabaseSettings, { host, port }: DatabaseHost, use: string) {
+  const { user, database, password, tls, nodeName } = settings;
+  return {
     host,
     port,
     user,
@@ -174,15 +186,12 @@ function createClient(settings: DatabaseSettings, { host, port }: DatabaseHost, 
     // A function, so that no variable of the environment stands in for a password that is not given.
     password: () => password ?? Promise.reject(noPassword()),
     ssl: tls === null || isSocket(host) ? false : tlsOptions(tls),
-    application_name: `${nodeName}/${use.name}`,
-    stream: () => socket,
+    application_name: `${nodeName}/${use}`,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
     connectionTimeoutMillis: connectTimeoutMs,
-    query_timeout: answerTimeoutMs,
-    pipeline: true,
     types: { getTypeParser },
-  });
+  };
 }
 
 function tlsOptions({ authorities, client }: NonNullable<DatabaseSettings["tls"]>) {

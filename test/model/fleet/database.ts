@@ -10,7 +10,7 @@ type State = { readonly rows: Map<string, NodeRow>; length: number };
 /** One server of the database. Of two, the one of the later timeline takes changes. */
 export type Server = { readonly timeline: number; readonly thread: Thread; isDead: boolean; state: State };
 
-/** A statement, as its server does it: what it reads is as it began, and what it writes is there when it has committed. */
+/** A statement, as its server does it: it reads what was there when it began, and writes when it has committed. */
 export type Work<Answer> = {
   readonly writes: boolean;
   /** `length` is that of the journal when it began. */

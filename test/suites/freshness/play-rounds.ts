@@ -59,7 +59,11 @@ async function playRound<Rig extends Stage, Name extends string>(
   total: Played<Name>,
 ): Promise<void> {
   const round = new Round(play.rig, play.random);
-  await within(maxRoundMs, scenario, round.run(play.scenarios[scenario]));
+  const unended = await within(maxRoundMs, scenario, round.run(play.scenarios[scenario])).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  round.end();
   const path = join(play.scratch, "history.jsonl");
   round.history.writeTo(path);
   const pictures = join(play.scratch, "pictures");
@@ -73,6 +77,9 @@ async function playRound<Rig extends Stage, Name extends string>(
   const ms = Math.max(0, ...round.callsMs);
   total.longestCall = ms > (total.longestCall?.ms ?? 0) ? { scenario, ms } : total.longestCall;
   const faults = [...faultsOf(finding), ...((await play.inspect?.()) ?? [])];
+  if (unended !== null && faults.length === 0) {
+    throw unended;
+  }
   if (faults.length > 0) {
     total.illegal = { scenario, faults };
     if (play.reports) {

@@ -68,8 +68,13 @@ export class Round<Rig extends Stage = Stage> {
     await scenario(this);
     await Promise.all(this.#changes);
     await sleep(settleMs);
-    this.#isOver = true;
+    this.end();
     await Promise.all(askers);
+  }
+
+  /** Nothing more is asked. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** Begins so many changes, and waits for none of them. */

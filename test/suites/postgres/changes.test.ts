@@ -80,7 +80,7 @@ describe("changes at two openings of one database", () => {
     const [one, other] = await Promise.all([database.open(), database.open()]);
     const uses = some(9).map((n) => ({ issueRevision: n + 1, usedAtMs: nowMs }));
     await one.recordUses(uses);
-    // Whoever takes the rows in the order that is asked comes to this one from its own side, and has the others by then.
+    // In the order of the calls, each would come to this row from its own side, and would have the others by then.
     const middle = await database.connect();
     await middle.query("BEGIN");
     await middle.query("SELECT FROM token_authority.last_use WHERE issue_revision = 5 FOR UPDATE");
@@ -203,6 +203,18 @@ describe("a COMMIT whose outcome is not known", () => {
       "limit_reached",
       "limit_reached",
     ]);
+  });
+
+  it("is UNDECIDED also where all that is asked would be refused: who cannot commit may not know better", async () => {
+    const database = await aDatabase(server);
+    const changes = await database.open();
+    await withoutStandby(async () => {
+      const asked = changes.create(aNewToken(), null, 0, at(nowMs)).catch((error) => error);
+      await untilCommitsWait(database);
+      await database.sql(`SELECT pg_cancel_backend(pid) FROM (${waitingCommits}) AS waiting`);
+      expect(await asked).toEqual(undecided);
+    });
+    expect(await changes.create(aNewToken(), null, 0, at(nowMs))).toEqual({ kind: "limit_reached" });
   });
 
   it("is UNDECIDED when the session is lost meanwhile, and the next change has another one", async () => {

@@ -270,6 +270,17 @@ it("a node that ends in good order takes its row with it, and nobody waits for i
   expect(await one.freshness.settle(await change())).toEqual(none);
 });
 
+it("a node whose row is gone follows the changes that come before it has another one", async () => {
+  const node = await open("one");
+  await season(node);
+  await server.sql("DELETE FROM token_authority.node");
+  await expect.poll(() => logged.filter((message) => /is gone/.test(message))).toHaveLength(1);
+  const revision = await change();
+  await reached(node, revision);
+  await node.freshness.settle(revision);
+  expect(node.head().revision).toBe(revision);
+});
+
 it("an idle node asks the server for no more than 60 statements and 3 commits a second", async () => {
   await open("one");
   const count = async () => {

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { readHead } from "../../../src/stores/postgres/serving/ask.ts";
+import { matchingStatement, readsOfChanges } from "../../../src/stores/postgres/serving/batch-reads.ts";
+import { updatesOfChanges } from "../../../src/stores/postgres/serving/batch-writes.ts";
+import { forgetRequests } from "../../../src/stores/postgres/serving/changes.ts";
 import { countAccount, countAccounts } from "../../../src/stores/postgres/serving/list-accounts.ts";
 import { findOfToken, matchStatement, readBounds } from "../../../src/stores/postgres/serving/list-changes.ts";
 import { sliceStatement } from "../../../src/stores/postgres/serving/list-tokens.ts";
@@ -54,6 +57,13 @@ const statements: Readonly<Record<string, Statement>> = {
   "changes of a token": findOfToken.older,
   "counts of an account": countAccount,
   "counts of accounts": countAccounts.after,
+  "to change: tokens by a filter": matchingStatement(
+    { createRevisions: [1, 2], filter: { ...everything, ...everyFilter, account: "acct_big" } },
+    5,
+  ).statement,
+  ...Object.fromEntries(
+    [...readsOfChanges, ...updatesOfChanges, forgetRequests].map((one) => [`to change: ${one.name}`, one]),
+  ),
 };
 
 describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
@@ -190,6 +200,76 @@ describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
           "Index Scan token_key_pkey",
           "Index Scan token_pkey",
           "Index Scan account_state_pkey",
+        ],
+        "to change: count_live": [
+          "Index Only Scan token_unrevoked",
+          "Index Only Scan token_unrevoked",
+          "Index Only Scan Backward token_unrevoked",
+        ],
+        "to change: drop_accounts": [
+          "Index Scan account_state_pkey",
+        ],
+        "to change: erase_sealed_keys": [
+          "Index Scan create_request_by_token",
+        ],
+        "to change: forget_requests": [
+          "Index Scan create_request_by_time",
+          "Index Scan create_request_pkey",
+        ],
+        "to change: hold_tokens": [
+          "Index Scan token_pkey",
+        ],
+        "to change: lock_changes": [
+          "Index Scan authority_pkey",
+        ],
+        "to change: mark_revoked": [
+          "Index Scan token_pkey",
+        ],
+        "to change: move_ends": [
+          "Index Scan token_key_pkey",
+        ],
+        "to change: read_accounts": [
+          "Index Scan account_state_pkey",
+        ],
+        "to change: read_changed_tokens": [
+          "Index Scan token_id_key",
+          "Index Scan account_state_pkey",
+          "Index Scan account_state_pkey",
+          "Index Scan token_key_token_revision_issue_revision_key",
+          "Index Scan last_use_pkey",
+          "Index Scan journal_pkey",
+          "Index Scan token_key_token_revision_issue_revision_key",
+        ],
+        "to change: read_journal_head": [
+          "Index Scan Backward journal_pkey",
+        ],
+        "to change: read_replayed_tokens": [
+          "Index Scan token_pkey",
+          "Index Scan account_state_pkey",
+          "Index Scan account_state_pkey",
+          "Index Scan token_key_token_revision_issue_revision_key",
+          "Index Scan last_use_pkey",
+          "Index Scan journal_pkey",
+          "Index Scan token_key_token_revision_issue_revision_key",
+        ],
+        "to change: read_requests": [
+          "Index Scan token_id_key",
+          "Index Scan create_request_pkey",
+        ],
+        "to change: read_resumes_of_accounts": [
+          "Index Scan Backward journal_by_account",
+        ],
+        "to change: read_resumes_of_tokens": [
+          "Index Scan token_id_key",
+          "Index Scan Backward journal_later",
+        ],
+        "to change: tokens by a filter": [
+          "Index Scan token_pkey",
+          "Index Scan account_state_pkey",
+          "Index Scan token_key_token_revision_issue_revision_key",
+          "Index Scan token_key_token_revision_issue_revision_key",
+          "Index Only Scan token_key_token_revision_issue_revision_key",
+          "Index Scan last_use_pkey",
         ],
       }
     `);

@@ -2,10 +2,13 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import { emptyHead, hashChange } from "../../../src/authority/journal.ts";
 import type { PostgresTokenStore } from "../../../src/stores/postgres/open-postgres-token-store.ts";
+import { authorityOver } from "../../support/authority-over.ts";
+import { operator } from "../../support/authority-rig.ts";
 import {
   aChangeQuery,
   aNewToken,
   anyLimit,
+  aQuery,
   aRequest,
   at,
   createdIn,
@@ -15,6 +18,11 @@ import {
 import { type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
 import { emptyTokens, migrateTokens } from "./databases.ts";
 import { openStoreOn } from "./store-kind.ts";
+
+const aChangesRequest = {
+  ...{ pageSize: 10, pageToken: "", tokenId: "", caller: "", action: null, account: "" },
+  ...{ changedFromMs: null, changedBeforeMs: null, afterRevision: 0, oldestFirst: true },
+};
 
 let server: Postgres;
 
@@ -49,6 +57,24 @@ it("a takeaway at one moves the signal of another before it is settled, and neit
     expect(other.head().revision).toBe(asked.head().revision);
     expect(await other.findByDigest(facts.digest)).toMatchObject({ revokedAtMs: nowMs });
   }
+});
+
+it("what one has answered is known to the other by the end of its next read, and no place in the journal is refused", async () => {
+  const [one, other] = [await open(), await open()];
+  const authority = authorityOver(other);
+  for (let round = 1; round <= 40; round += 1) {
+    const facts = aNewToken();
+    await one.create(facts, null, anyLimit, at(nowMs));
+    const { changes } = await authority.listChanges(operator, { ...aChangesRequest, afterRevision: round });
+    expect(changes).toEqual([]);
+    await one.create(aNewToken(), null, anyLimit, at(nowMs));
+    round += 1;
+    expect((await other.list(aQuery({ limit: 1 }))).tokens[0]?.createRevision).toBe(round);
+    expect(other.head().revision).toBe(round);
+  }
+  await expect(authority.listChanges(operator, { ...aChangesRequest, afterRevision: 2 ** 62 })).rejects.toMatchObject({
+    reason: "FIELD_INVALID",
+  });
 });
 
 it("a limit on live tokens holds across them", async () => {

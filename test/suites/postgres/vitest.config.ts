@@ -18,14 +18,14 @@ function temporaryDirectory(): string {
   }
 }
 
-/** One file after the other: each starts servers of its own. */
+/** Each file starts servers of its own, and waits for much of its time. */
 export default defineConfig({
   root,
   test: {
     include: [join(import.meta.dirname, "*.test.ts")],
     pool: "forks",
     env: { TMPDIR: temporaryDirectory() },
-    fileParallelism: false,
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 50_000, interval: 5 } },

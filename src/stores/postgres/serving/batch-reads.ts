@@ -1,5 +1,4 @@
 import { emptyHead, type JournalHead } from "../../../authority/journal.ts";
-import type { StoredToken } from "../../../authority/token.ts";
 import type { ChangeCall, CreateCall, RevokeMatchingCall } from "../../changes/change-call.ts";
 import type { LedgerKey } from "../../changes/ledger.ts";
 import { type TokenRow, toToken } from "../../reading/token-row.ts";
@@ -51,15 +50,20 @@ const readAccounts: Statement = {
     WHERE account = ANY ($1::text[])`,
 };
 
-/** A rotation asks in the account of its token. */
+/**
+ * A rotation asks in the account of its token. The limit has a server look for one request after the other: one that
+ * takes the table for empty would else read all of it.
+ */
 const readRequests: Statement = {
   name: "read_requests",
-  text: `SELECT request.caller, request.account, request.request_id, request.body_digest, request.token_revision,
-      request.issue_revision, request.sealed_key, request.at_ms
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS asked (caller, account, token_id, request_id)
-      LEFT JOIN token_authority.token ON token.id = asked.token_id
-      JOIN token_authority.create_request AS request ON request.caller = asked.caller
-        AND request.account = coalesce(asked.account, token.account) AND request.request_id = asked.request_id`,
+  text: `WITH asked AS MATERIALIZED (
+      SELECT caller, request_id, coalesce(asked.account,
+        (SELECT token.account FROM token_authority.token WHERE token.id = asked.token_id)) AS account
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS asked (caller, account, token_id, request_id))
+    SELECT request.* FROM asked CROSS JOIN LATERAL (
+      SELECT caller, account, request_id, body_digest, token_revision, issue_revision, sealed_key, at_ms
+      FROM token_authority.create_request WHERE create_request.caller = asked.caller
+        AND create_request.account = asked.account AND create_request.request_id = asked.request_id LIMIT 1) AS request`,
 };
 
 const unrevoked = "FROM token_authority.token WHERE account = asked.account AND revoked_at_ms IS NULL";
@@ -87,6 +91,19 @@ const readResumesOfAccounts: Statement = {
       (SELECT revision FROM token_authority.journal WHERE journal.account = asked.account AND action = 'resume'
         ORDER BY revision DESC LIMIT 1) AS resume`,
 };
+
+/** What changes are decided by. */
+export const readsOfChanges: readonly Statement[] = [
+  lock,
+  readHead,
+  readTokens,
+  readReplayedTokens,
+  readAccounts,
+  readRequests,
+  countLive,
+  readResumesOfTokens,
+  readResumesOfAccounts,
+];
 
 /**
  * Begins a transaction, takes the lock, and reads what these calls may need: one round trip, and another one where a
@@ -127,29 +144,37 @@ export async function beginAndRead(session: Session, calls: readonly ChangeCall[
   };
 }
 
-/** The filter is asked at the time that the change will have. Without a name, as for a list. */
+/** The filter is asked at the time that the change will have. */
 async function findMatching(
   session: Session,
-  { createRevisions, filter, context }: RevokeMatchingCall,
+  call: RevokeMatchingCall,
   earliestMs: number,
 ): Promise<ReadRows["matching"]> {
-  const collected = collectValues();
-  const revisions = collected.at(createRevisions);
-  const conditions = filterConditions(filter, Math.max(context.atMs, earliestMs), collected);
-  const passing = [`token.revision = ANY (${revisions}::bigint[])`, "token.revoked_at_ms IS NULL", ...conditions];
-  const text = `SELECT token.id, token.revision FROM token_authority.token WHERE ${passing.join(" AND ")}`;
-  const { rows } = await session.run<{ readonly id: string; readonly revision: number }>(
-    { name: "", text },
-    collected.values,
-  );
-  const found = new Map(rows.map(({ id, revision }) => [revision, { id, createRevision: revision }]));
-  return [...new Set(createRevisions)].flatMap((revision): readonly Pick<StoredToken, "id" | "createRevision">[] => {
-    const token = found.get(revision);
-    return token === undefined ? [] : [token];
+  const { statement, values } = matchingStatement(call, Math.max(call.context.atMs, earliestMs));
+  const { rows } = await session.run<MatchingRow>(statement, values);
+  const found = new Map(rows.map((row) => [row.revision, row]));
+  return [...new Set(call.createRevisions)].flatMap((createRevision) => {
+    const row = found.get(createRevision);
+    return row === undefined || row.revoked_at_ms !== null ? [] : [{ id: row.id, createRevision }];
   });
 }
 
-/** Rejects with the error of the first of them that failed, once all are answered: those behind it fail because of it. */
+/**
+ * Finds those that pass, revoked ones too. The tokens are read first: a server that knows little of the table would go
+ * along the index of another condition, and read all tokens of an account. Without a name, as a list.
+ */
+export function matchingStatement(
+  { createRevisions, filter }: Pick<RevokeMatchingCall, "createRevisions" | "filter">,
+  nowMs: number,
+): { readonly statement: Statement; readonly values: readonly unknown[] } {
+  const collected = collectValues();
+  const asked = `SELECT * FROM token_authority.token WHERE revision = ANY (${collected.at(createRevisions)}::bigint[])`;
+  const conditions = ["true", ...filterConditions(filter, nowMs, collected)].join(" AND ");
+  const text = `WITH token AS MATERIALIZED (${asked}) SELECT id, revision, revoked_at_ms FROM token WHERE ${conditions}`;
+  return { statement: { name: "", text }, values: collected.values };
+}
+
+/** Rejects as the first of them that fails, once all are answered: those behind it fail because of it. */
 export async function inOrder(steps: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(steps)) {
     if (result.status === "rejected") {
@@ -267,6 +292,7 @@ type RequestRow = {
   readonly at_ms: number;
 };
 type CountRow = { readonly account: string; readonly living: number; readonly ends: readonly number[] };
+type MatchingRow = { readonly id: string; readonly revision: number; readonly revoked_at_ms: number | null };
 type ResumeRow<Of> = { readonly of: Of; readonly revision: number };
 /** A token with all its keys, and beside them, in the same order, what a token does not say of them. */
 type ReadTokenRow = TokenRow & {

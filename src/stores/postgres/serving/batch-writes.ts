@@ -23,11 +23,15 @@ const insertKeys: Statement = {
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[])`,
 };
 
+/**
+ * Here and below, what is changed is named once more: a server that takes the table for empty, because it was when it
+ * last looked, would else read all of it.
+ */
 const moveEnds: Statement = {
   name: "move_ends",
   text: `UPDATE token_authority.token_key SET ends_at_ms = moved.ends_at_ms, end_revision = moved.end_revision
     FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS moved (digest, ends_at_ms, end_revision)
-    WHERE token_key.digest = moved.digest`,
+    WHERE token_key.digest = moved.digest AND token_key.digest = ANY ($1::bytea[])`,
 };
 
 const markRevoked: Statement = {
@@ -35,14 +39,14 @@ const markRevoked: Statement = {
   text: `UPDATE token_authority.token SET revoked_at_ms = revoked.at_ms, revoke_reason = revoked.reason,
       revoke_revision = revoked.revision
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS revoked (token_revision, at_ms, reason, revision)
-    WHERE token.revision = revoked.token_revision AND token.revoked_at_ms IS NULL`,
+    WHERE token.revision = revoked.token_revision AND token.revision = ANY ($1::bigint[])`,
 };
 
 const holdTokens: Statement = {
   name: "hold_tokens",
   text: `UPDATE token_authority.token SET hold_revision = held.hold_revision
     FROM unnest($1::bigint[], $2::bigint[]) AS held (token_revision, hold_revision)
-    WHERE token.revision = held.token_revision`,
+    WHERE token.revision = held.token_revision AND token.revision = ANY ($1::bigint[])`,
 };
 
 const dropAccounts: Statement = {
@@ -61,7 +65,8 @@ const eraseSealedKeys: Statement = {
   name: "erase_sealed_keys",
   text: `UPDATE token_authority.create_request SET sealed_key = NULL
     FROM unnest($1::bigint[], $2::bigint[]) AS erased (token_revision, issue_revision)
-    WHERE create_request.token_revision = erased.token_revision AND sealed_key IS NOT NULL
+    WHERE create_request.token_revision = erased.token_revision AND create_request.token_revision = ANY ($1::bigint[])
+      AND sealed_key IS NOT NULL
       AND coalesce(create_request.issue_revision = erased.issue_revision, true)`,
 };
 
@@ -76,6 +81,15 @@ const putRequests: Statement = {
       token_revision = excluded.token_revision, issue_revision = excluded.issue_revision,
       sealed_key = excluded.sealed_key, at_ms = excluded.at_ms`,
 };
+
+/** What changes look for the rows with that they change. */
+export const updatesOfChanges: readonly Statement[] = [
+  moveEnds,
+  markRevoked,
+  holdTokens,
+  dropAccounts,
+  eraseSealedKeys,
+];
 
 /** Sends everything that a batch has written, one statement a table, and returns what is under way. */
 export function sendWrites(session: Session, writes: Writes): readonly Promise<Answer<unknown>>[] {

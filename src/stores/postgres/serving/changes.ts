@@ -59,11 +59,14 @@ const recordUses: Statement = {
 };
 
 /** Passes over what another node forgets, or a change replaces, at this moment: nobody waits for each other. */
-const forgetRequests: Statement = {
+export const forgetRequests: Statement = {
   name: "forget_requests",
-  text: `DELETE FROM token_authority.create_request WHERE (caller, account, request_id) IN (
-    SELECT caller, account, request_id FROM token_authority.create_request WHERE at_ms <= $1
-      ORDER BY at_ms LIMIT ${maxForgottenAtOnce} FOR UPDATE SKIP LOCKED)`,
+  text: `WITH due AS MATERIALIZED (
+      SELECT caller, account, request_id FROM token_authority.create_request WHERE at_ms <= $1
+      ORDER BY at_ms LIMIT ${maxForgottenAtOnce} FOR UPDATE SKIP LOCKED)
+    DELETE FROM token_authority.create_request USING due
+    WHERE create_request.caller = due.caller AND create_request.account = due.account
+      AND create_request.request_id = due.request_id AND create_request.at_ms <= $1`,
 };
 
 /** COMMIT was sent, and whether it was done is not known. */
@@ -214,7 +217,7 @@ export function createChanges(
       answers = new Map(calls.map((call) => [call, makeOrBreak(maker, call)]));
       sent = sendWrites(session, workingSet.writes());
     } catch (error) {
-      await rollBack(session);
+      await rollBack(session, error);
       throw error;
     }
     // What was refused is committed too: a server that cannot commit any more may not know why it should not refuse.
@@ -313,12 +316,13 @@ function makeOrBreak(maker: ChangeMaker, call: ChangeCall): ChangeAnswer {
   }
 }
 
-async function rollBack(session: Session): Promise<void> {
-  try {
-    await session.run(rollback);
-  } catch {
+/** A server that did not answer is not asked again. */
+async function rollBack(session: Session, error: unknown): Promise<void> {
+  if (sqlStateOf(error) === null && !(error instanceof CallBroken)) {
     session.destroy();
+    return;
   }
+  await session.run(rollback).catch(() => session.destroy());
 }
 
 /** What is not known is never answered, and the session that does not say it is of no use. */

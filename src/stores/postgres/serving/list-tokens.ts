@@ -31,8 +31,8 @@ export function createTokenList(ask: Ask): (query: TokenQuery) => Promise<TokenP
 }
 
 /**
- * Looks at `size` tokens beyond the cursor, whatever the other filters, and finds those among them that pass. One row at
- * least. Without a name: there are as many texts as there are sets of filters, too many for a session to keep.
+ * Looks at `size` tokens beyond the cursor, whatever the other filters, and finds those among them that pass. One row
+ * at least. Without a name: there are as many texts as there are sets of filters, too many for a session to keep.
  */
 export function sliceStatement(
   { filter, direction, nowMs }: TokenQuery,

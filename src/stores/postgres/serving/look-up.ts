@@ -1,3 +1,4 @@
+import { undecided } from "../../../authority/errors.ts";
 import type { StoredToken } from "../../../authority/token.ts";
 import { type StoredTokenRow, toStoredToken } from "../../reading/token-row.ts";
 import type { Line } from "../line.ts";
@@ -9,6 +10,7 @@ import { type AskingNode, askUntilFresh } from "./ask.ts";
 const maxDigests = 64;
 /** How many queries are under way: what comes meanwhile makes the next ones fuller. */
 const maxQueries = 8;
+const maxWaiting = 10_000;
 
 /** One row a digest that was asked for, in any order; without a token the columns of it are null. */
 export const findByDigests: Statement = {
@@ -93,6 +95,9 @@ export function createLookUp(line: Line, node: AskingNode): (digest: Uint8Array)
     const found = waiting.get(text);
     if (found !== undefined) {
       return found.promise;
+    }
+    if (waiting.size >= maxWaiting) {
+      return Promise.reject(undecided(new Error(`${maxWaiting} keys are waiting already`)));
     }
     const { promise, resolve, reject } = Promise.withResolvers<StoredToken | null>();
     waiting.set(text, { digest, promise, resolve, reject });

@@ -1,5 +1,5 @@
 import type { Holder, HoldersReport, Settlement, Unconfirmed } from "../../../authority/freshness.ts";
-import { settleMs } from "../../../authority/lease.ts";
+import { leaseMs, settleMs } from "../../../authority/lease.ts";
 
 /** A gateway that did not acknowledge in time, and its number among all that were silent at its node. */
 export type SilentGateway = {
@@ -34,6 +34,8 @@ type Wait = {
   readonly endMs: number;
   /** How many gateways had been silent at each node at the first look; null before it. */
   silentBefore: ReadonlyMap<string, number> | null;
+  /** The names of nodes whose rows were dropped before they had acknowledged it, by the rows' ids. */
+  readonly dropped: Map<string, string>;
   readonly answer: (settlement: Settlement) => void;
 };
 
@@ -93,6 +95,19 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
     }
   }
 
+  /** A node that ends in good order takes its row with it while its lease is young. */
+  function noteDropped(rows: readonly NodeRow[]): void {
+    const ids = new Set(rows.map(({ id }) => id));
+    const dropped = newest.filter((row) => !ids.has(row.id) && unrenewedMs(row) >= leaseMs);
+    for (const { id, name, acked_revision } of dropped) {
+      for (const { revision, dropped: ofWait } of waits) {
+        if (acked_revision < revision) {
+          ofWait.set(id, name);
+        }
+      }
+    }
+  }
+
   function unrenewedMs(row: NodeRow): number {
     return monotonicMs() - (seen.get(row.id)?.sinceMs ?? monotonicMs());
   }
@@ -127,6 +142,9 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
         }
       }
     }
+    for (const [id, name] of wait.dropped) {
+      silent.set(JSON.stringify([id]), { kind: "node", identity: name, heardAtMs: null });
+    }
     return {
       acknowledged,
       silent: [...silent.values()].slice(0, maxNamed),
@@ -154,6 +172,7 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
     },
 
     looked(look, rows) {
+      noteDropped(rows);
       newest = rows;
       noteRenewals(rows);
       for (const wait of waits) {
@@ -168,7 +187,14 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
     },
 
     wait(revision, answer) {
-      waits.add({ revision, afterLook: looks, endMs: monotonicMs() + settleMs, silentBefore: null, answer });
+      waits.add({
+        revision,
+        afterLook: looks,
+        endMs: monotonicMs() + settleMs,
+        silentBefore: null,
+        dropped: new Map(),
+        answer,
+      });
     },
 
     answerWaitedOut,

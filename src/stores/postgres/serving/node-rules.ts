@@ -56,13 +56,15 @@ export type RenewalRow = {
 };
 
 /** Why a node serves nothing, though the database answers. */
-export type RefusalReason =
+export const refusalReasons = [
   /** The journal is not the one that this node has applied: changes that were answered may be gone. */
-  | "JOURNAL_WENT_BACK"
+  "JOURNAL_WENT_BACK",
   /** The node's clock and the database's are more than 5 s apart. */
-  | "CLOCK_APART"
+  "CLOCK_APART",
   /** The database was migrated, and this release can no longer serve it. */
-  | "RELEASE_TOO_OLD";
+  "RELEASE_TOO_OLD",
+] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
 
 export type NodeRulesOptions = Clocks & {
   readonly name: string;

@@ -305,10 +305,13 @@ class Driver {
     if (this.#rules.hasNews() && !this.#hasUrgentRenewal) {
       this.#hasUrgentRenewal = true;
       const session = this.#session;
-      void this.#renew().then(() => {
+      void this.#renew().then((wasSent) => {
         if (session === this.#session) {
           this.#hasUrgentRenewal = false;
-          this.onNews();
+          // What cannot be sent now waits for the next tick: asked for again at once, it would keep the thread busy.
+          if (wasSent) {
+            this.onNews();
+          }
         }
       });
     }
@@ -335,11 +338,15 @@ class Driver {
     }
   }
 
-  async #renew(): Promise<void> {
+  /** Resolves to whether a renewal could be sent. */
+  async #renew(): Promise<boolean> {
     const session = this.#session;
-    const renewal = this.#renewalsUnderWay < maxRenewalsUnderWay ? this.#rules.renewal() : null;
-    if (session === null || renewal === null) {
-      return;
+    if (session === null || this.#renewalsUnderWay >= maxRenewalsUnderWay) {
+      return false;
+    }
+    const renewal = this.#rules.renewal();
+    if (renewal === null) {
+      return false;
     }
     this.#renewalsUnderWay += 1;
     this.#oldestRenewalMs ??= performance.now();
@@ -352,7 +359,7 @@ class Driver {
       renewal.knownHash,
     ]);
     if (session !== this.#session) {
-      return;
+      return true;
     }
     this.#renewalsUnderWay -= 1;
     this.#oldestRenewalMs = this.#renewalsUnderWay === 0 ? null : performance.now();
@@ -361,6 +368,7 @@ class Driver {
       this.#rules.renewed(renewal, row);
       this.#tellRenewed();
     }
+    return true;
   }
 
   async #poll(): Promise<void> {
