@@ -72,7 +72,7 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
       throw fieldInvalid("upToRevision", "must be what a call without force answered to the same filter");
     }
     const answer = await revoke(caller, unrevoked(filter), upToRevision, reason, signal);
-    // An earlier call may have revoked them, at another machine, and not been answered. What was listed is known by now.
+    // An earlier call may have revoked them, at another machine, and not been answered. What was listed is known now.
     return { ...answer, revision: answer.revision ?? store.head().revision };
   }
 

@@ -61,7 +61,7 @@ export type KeyEndOrder = {
   readonly context: ChangeContext;
 };
 
-export const maxRevokedAtOnce = 100;
+const maxRevokedAtOnce = 100;
 
 /** What a change is done to. A token that the change itself creates has no revision yet. */
 type ChangedThing = { readonly id: string; readonly createRevision: number | null } | { readonly account: string };

@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { Log } from "../../machine/log.ts";
 import { StartError } from "../../machine/start-error.ts";
+import type { Session, Statement } from "./session.ts";
 
 /** A step from one version of the schema to the next. */
 export type SchemaStep = {
@@ -156,13 +157,7 @@ export const serverGrants: readonly string[] = [
   "SELECT, INSERT, UPDATE, DELETE ON token_authority.node",
 ];
 
-type Answer<Row> = { readonly rows: readonly Row[] };
-type Asked = {
-  run<Row>(
-    statement: { readonly name: string; readonly text: string },
-    values?: readonly unknown[],
-  ): Promise<Answer<Row>>;
-};
+type Asked = Pick<Session, "run">;
 
 type Standing = {
   readonly fsync: string;
@@ -303,7 +298,7 @@ export function sealingFingerprint(sealingSecret: Uint8Array): Uint8Array {
   return createHmac("sha256", sealingSecret).update("fingerprint of the sealing secret").digest();
 }
 
-async function one<Row>(session: Asked, statement: { readonly name: string; readonly text: string }): Promise<Row> {
+async function one<Row>(session: Asked, statement: Statement): Promise<Row> {
   const [row] = (await session.run<Row>(statement)).rows;
   if (row === undefined) {
     throw new Error(`${statement.name} found no row`);

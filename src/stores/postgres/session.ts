@@ -48,6 +48,10 @@ const lockTimeoutMs = 2000;
 /** A node that stops while it holds the journal's lock holds up the others for no longer. */
 const idleInTransactionTimeoutMs = 1000;
 
+/** How often the cluster was failed over; 0 of a standby. */
+export const timelineSql =
+  "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END";
+
 /**
  * A role or a database may say otherwise, and a pooler refuses unknown startup parameters: so the settings are made by
  * the first statement, which also tells whether the server takes writes. `synchronous_commit` is only ever raised: a
@@ -74,9 +78,7 @@ function opening(statementTimeoutMs: number, asksTimeline: boolean): Statement {
     enable_bitmapscan: "'off'",
   };
   const made = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${value}, false)`);
-  const timeline = asksTimeline
-    ? "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END"
-    : "0";
+  const timeline = asksTimeline ? timelineSql : "0";
   return {
     name: "",
     text: `SELECT current_setting('transaction_read_only') = 'on' AS is_read_only, ${timeline} AS timeline, ${made.join(", ")}`,

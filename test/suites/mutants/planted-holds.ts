@@ -65,7 +65,7 @@ export const plantedHolds = [
     from: "    for (const takeaway of takeaways) {",
     to: "    for (const takeaway of takeaways.toReversed()) {",
     tests: ["test/sqlite/restore-holds.test.ts"],
-    seenBy: "a restore with the log does a hold and then a release again, in order",
+    seenBy: "a hold and then a release",
   },
   {
     name: "verify-journal does not look at accounts",
@@ -76,9 +76,9 @@ export const plantedHolds = [
   },
   {
     name: "verify-journal does not look at the holds of tokens",
-    file: "src/stores/sqlite/offline/verify-journal.ts",
-    from: "    if (row.hold_revision !== row.held_by) {\n      throw new Fault(\n        `the token",
-    to: "    if (row.hold_revision === -1) {\n      throw new Fault(\n        `the token",
+    file: "src/stores/changes/journal-rules.ts",
+    from: "  if (row.hold_revision !== row.held_by) {\n    throw new Fault(\n      `the token",
+    to: "  if (row.hold_revision === -1) {\n    throw new Fault(\n      `the token",
     tests: ["test/sqlite/verify-holds.test.ts"],
   },
 ] as const;

@@ -6,6 +6,7 @@ export const plantedStore = [
     from: "    return answered.changes;",
     to: "    return [];",
     tests: ["test/sqlite/revocation-log.test.ts"],
+    seenBy: "holds each revocation by filter by the time it is answered, in the order of their revisions",
   },
   {
     name: "the key index takes a mark as reached before the changes are read",
@@ -13,6 +14,7 @@ export const plantedStore = [
     from: "    const since = freshness.changesSince(mark, maxChanges);",
     to: "    const from = mark;\n    mark = freshness.mark();\n    const since = freshness.changesSince(from, maxChanges);",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "reads the changes again after a failed read, and decides nothing from memory until then",
   },
   {
     name: "the signal of a mark is read after the changes",
@@ -20,6 +22,7 @@ export const plantedStore = [
     from: "mark: { revision: reached, signal } };",
     to: "mark: { revision: reached, signal: readSignal() } };",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "knows of a revocation that is answered while the changes before it are read",
   },
   {
     name: "look-ups of a turn are older than the changes that were read in it",
@@ -27,6 +30,8 @@ export const plantedStore = [
     from: "        lookUp.renew();\n        return read(() => reader.changesAfter(revision, limit));",
     to: "        return read(() => reader.changesAfter(revision, limit));",
     tests: ["test/sqlite/look-up.test.ts"],
+    seenBy:
+      "a key that is looked up in a turn is forgotten with a change that was read in that turn before it was told of",
   },
   {
     name: "a view that has lost its writer is fresh",
@@ -34,6 +39,7 @@ export const plantedStore = [
     from: "isServing() && readSignal() === mark.signal",
     to: "readSignal() === mark.signal",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is fresh for nobody at a view that has lost its writer, and the other views go on",
   },
   {
     name: "the key index answers from memory while the store cannot tell what has changed",
@@ -41,13 +47,15 @@ export const plantedStore = [
     from: "const known = isFresh ? remembered(digest) : undefined;",
     to: "const known = remembered(digest);",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "answers nothing, from memory or from the store, and everything once it can tell",
   },
   {
     name: "the key index answers a look-up that ended while the store cannot tell what has changed",
     file: "src/authority/key-index.ts",
-    from: "    while (!isCaughtUp()) {\n      await freshness.untilFresh();\n    }\n",
-    to: "    isCaughtUp();\n",
+    from: "      while (!isCaughtUp() || freshness.isPastLease()) {\n        await freshness.untilFresh();\n      }\n",
+    to: "      isCaughtUp();\n",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "holds back a look-up that was under way, and answers it as of when it can tell again",
   },
   {
     name: "the key index keeps unknown keys through a flood of changes",
@@ -55,6 +63,8 @@ export const plantedStore = [
     from: "      proven.clear();\n      unknown.clear();",
     to: "      proven.clear();",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy:
+      "forgets every key, known or unknown and of whichever account, when an account was changed, and reads its state",
   },
   {
     name: "a sealed key opens for every caller",
@@ -69,6 +79,7 @@ export const plantedStore = [
     from: "    if (isFatal(error)) {\n      throw error;\n    }\n    if (isBusy(error)) {",
     to: "    if (isBusy(error)) {",
     tests: ["test/sqlite/disk-faults.test.ts"],
+    seenBy: "answers undecided and ends with an error when one fsync fails, though the next would succeed",
   },
   {
     name: "the revocation log is not flushed",
@@ -156,7 +167,7 @@ export const plantedStore = [
   },
   {
     name: "log lines in the form of a collector are passed over",
-    file: "src/stores/sqlite/offline/changes-in-text.ts",
+    file: "src/stores/changes/changes-in-text.ts",
     from: '    if (typeof value === "string") {\n      lookAtText(value, depth + 1);\n    } else if',
     to: "    if",
     tests: ["test/sqlite/changes-in-text.test.ts"],
@@ -184,14 +195,14 @@ export const plantedStore = [
   },
   {
     name: "verify-journal does not compare a revocation's facts with the token",
-    file: "src/stores/sqlite/offline/verify-journal.ts",
+    file: "src/stores/changes/journal-rules.ts",
     from: "  requireFacts(row, reasonFacts(token.revokeReason));\n",
     to: "",
     tests: ["test/sqlite/verify-journal.test.ts"],
   },
   {
     name: "what old hashes leave out is attested without the reasons",
-    file: "src/stores/sqlite/old-hashes.ts",
+    file: "src/stores/changes/old-hash.ts",
     from: "JSON.stringify([revision, name, keyHint, revokeReason])",
     to: "JSON.stringify([revision, name, keyHint])",
     tests: ["test/sqlite/upgrade.test.ts"],

@@ -83,7 +83,13 @@ const contracting: SchemaStep = {
 };
 
 it("never changes a released step", () => {
-  expect(schemaSteps.map(({ statements }) => createHash("sha256").update(statements).digest("hex"))).toHaveLength(1);
+  expect(
+    schemaSteps.map(({ statements }) => createHash("sha256").update(statements).digest("hex")),
+  ).toMatchInlineSnapshot(`
+    [
+      "ae1076af474962c6c81527b5aa83f7635e0b9b1c076030be12f3346a794e3986",
+    ]
+  `);
 });
 
 describe("migrate", () => {

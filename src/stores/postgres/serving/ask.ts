@@ -24,8 +24,8 @@ const firstPauseMs = 5;
 export type AskedOf<Row> = { readonly head: number; readonly rows: readonly Row[] };
 
 /**
- * Makes the reads of a line. By its answer the node knows of every change that a read saw. A few are under way at a time,
- * in the order in which they are asked: a server that falls behind is not given more.
+ * Makes the reads of a line. By its answer the node knows of every change that a read saw. A few are under way at a
+ * time, in the order in which they are asked: a server that falls behind is not given more.
  */
 export function createAsk(line: Line, node: AskingNode): Ask {
   const places = createPlaces();

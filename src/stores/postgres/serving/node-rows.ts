@@ -187,8 +187,14 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
     },
 
     wait(revision, answer) {
-      const endMs = monotonicMs() + settleMs;
-      waits.add({ revision, afterLook: looks, endMs, silentBefore: null, dropped: new Map(), answer });
+      waits.add({
+        revision,
+        afterLook: looks,
+        endMs: monotonicMs() + settleMs,
+        silentBefore: null,
+        dropped: new Map(),
+        answer,
+      });
     },
 
     answerWaitedOut,
