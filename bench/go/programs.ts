@@ -15,11 +15,20 @@ export async function buildLoad(): Promise<string> {
 
 /** The grpc-go server's path, once its messages are generated and it is built. */
 export async function buildGrpcServer(): Promise<string> {
+  return await buildWithMessages("grpc-server");
+}
+
+/** The path of the program that is many gateways. */
+export async function buildWatchers(): Promise<string> {
+  return await buildWithMessages("watchers");
+}
+
+async function buildWithMessages(folder: string): Promise<string> {
   requireGo();
   await run(join(root, "node_modules/.bin/buf"), ["generate", "--template", "bench/go/buf.gen.yaml", "proto"], {
     cwd: root,
   });
-  return buildGoProgram(join(import.meta.dirname, "grpc-server"));
+  return await buildGoProgram(join(import.meta.dirname, folder));
 }
 
 /** The path of the Go client's tests as a program, in this folder: they measure its cache. */

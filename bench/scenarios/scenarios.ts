@@ -6,12 +6,14 @@ import { measureCache } from "./cache.ts";
 import { measureChanges } from "./changes.ts";
 import { measureCheck } from "./check.ts";
 import { measureClaims } from "./claims.ts";
+import { measureEdge } from "./edge.ts";
 import { measureGet } from "./get.ts";
 import { measureHot, measureHotTls } from "./hot.ts";
 import { measureLatency } from "./latency.ts";
 import { measureList } from "./list.ts";
 import { measureLoads } from "./loads.ts";
 import { measureOthers } from "./others.ts";
+import { measurePostgres } from "./postgres.ts";
 import { measureProfile } from "./profile.ts";
 import { measureRandom } from "./random.ts";
 import { measureRestart } from "./restart.ts";
@@ -19,6 +21,7 @@ import { measureStart } from "./start.ts";
 import { measureThreads } from "./threads.ts";
 import { measureTracing } from "./tracing.ts";
 import { measureUnknown } from "./unknown.ts";
+import { measureWatchers } from "./watchers.ts";
 
 /** In this order: the later ones change the database. */
 export const scenarios: Readonly<Record<string, Scenario>> = {
@@ -42,6 +45,9 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   beside: measureBeside,
   changes: measureChanges,
   bulk: measureBulk,
+  watchers: measureWatchers,
+  edge: measureEdge,
+  postgres: measurePostgres,
   profile: measureProfile,
 };
 

@@ -4,7 +4,7 @@ import type { Answer, LocalCache } from "./local-cache.ts";
 import type { Moment, Thread } from "./simulation.ts";
 import type { Change, World } from "./world.ts";
 
-const maxBytes = [10 * 1024, 1024 * 1024, 1024 * 1024];
+const maxBytes = [3 * 1024, 1024 * 1024, 1024 * 1024];
 const cacheForMs = 3_600_000;
 
 /** The cache of the TypeScript client. What an answer knows of is the id of its token. */

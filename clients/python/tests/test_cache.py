@@ -236,7 +236,10 @@ async def test_a_stopped_gateway_is_waited_out_and_refuses_when_it_goes_on(autho
         created = await _create(service)
         gateway = _Gateway(authority.address, created.key)
         try:
-            assert gateway.ask() == "principal cache"
+            # It may have to renew its lease first.
+            while (told := gateway.ask()) == "principal authority":
+                pass
+            assert told == "principal cache"
             gateway.process.send_signal(signal.SIGSTOP)
             began = time.monotonic()
             await service.revoke(created.token.id)

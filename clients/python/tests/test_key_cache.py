@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,54 @@ def test_a_word_takes_away_what_it_is_about_and_nothing_else(rig: Rig) -> None:
     rig.keep(ONE, revision=11)
     rig.cache.forget_account("acct_2", 12)
     assert rig.decided(ONE, OTHER) == ["principal", "ask"]
+
+
+def test_an_older_answer_replaces_no_newer_one(rig: Rig) -> None:
+    for older in (_principal(), _refused(RefusalReason.KEY_UNKNOWN)):
+        late = rig.begin(ONE)
+        rig.keep(ONE, _refused(RefusalReason.TOKEN_REVOKED), 12)
+        assert rig.end(late, older, 11) != "TOKEN_REVOKED"
+        assert rig.decided(ONE) == ["TOKEN_REVOKED"]
+        rig.keep(ONE, _principal(), 12)
+        assert rig.decided(ONE) == ["principal"]
+        rig.cache.reset(10)
+        rig.renew()
+
+
+@pytest.mark.parametrize("how", ["for want of room", "because it may not be kept", "because it is too big"])
+def test_an_answer_that_is_older_than_one_that_was_let_go_is_not_kept(rig: Rig, how: str) -> None:
+    if how == "for want of room":
+        rig.keep(ONE, _refused(RefusalReason.TOKEN_REVOKED), 12)
+        for number in range(5_000):
+            rig.keep(f"filler {number}")
+    elif how == "because it may not be kept":
+        rig.end(rig.begin(ONE), _refused(RefusalReason.TOKEN_REVOKED), 12, cache_for=0)
+    else:
+        rig.keep(ONE, _principal(permissions=["a" * 2**20 + ":read"]), 12)
+    rig.keep(ONE, revision=11)
+    assert rig.decided(ONE) == ["ask"]
+    rig.keep(ONE, revision=12)
+    assert rig.decided(ONE) == ["principal"]
+
+
+def test_a_word_leaves_what_was_answered_as_of_it(rig: Rig) -> None:
+    rig.keep(ONE, revision=14)
+    rig.cache.forget_key(sha256(ONE.encode()).digest(), 14)
+    rig.cache.forget_account("acct_1", 13)
+    assert rig.decided(ONE) == ["principal"]
+    rig.cache.forget_account("acct_1", 15)
+    assert rig.decided(ONE) == ["ask"]
+
+
+def test_an_answer_that_is_not_for_the_cache_overrules_what_is_kept_and_what_is_under_way(rig: Rig) -> None:
+    rig.keep(ONE)
+    late = rig.begin(ONE)
+    rig.cache.overrule(ONE)
+    assert rig.decided(ONE) == ["ask"]
+    rig.end(late, _principal())
+    assert rig.decided(ONE) == ["ask"]
+    rig.keep(ONE)
+    assert rig.decided(ONE) == ["principal"]
 
 
 def test_memory_is_bounded_and_forgets_what_was_not_asked_for_lately(rig: Rig) -> None:

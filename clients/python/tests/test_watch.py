@@ -94,7 +94,7 @@ class Scripted:
         principal = token_service_pb2.Principal(token_id="tok_1", account="acct_1", type=token_pb2.TOKEN_TYPE_SECRET)
         response = token_service_pb2.AuthenticateResponse(principal=principal)
         if request.cache_rules:
-            response.revision = 1000
+            response.revision = 7
             response.cache_for.FromSeconds(3600)
         return response
 

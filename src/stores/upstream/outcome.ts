@@ -1,4 +1,4 @@
-import type { Known } from "../../../clients/typescript/src/cache/key-cache.ts";
+import type { Known } from "../../../clients/typescript/src/cache/known.ts";
 import type { Decision } from "../../../clients/typescript/src/decision.ts";
 import { type Outcome, type RefusalReason, refusal } from "../../authority/judge.ts";
 import type { Principal } from "../../authority/key-index.ts";

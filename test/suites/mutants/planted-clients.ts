@@ -10,6 +10,7 @@ export const plantedClients = [
     from: "this.#lease.grant(asked, durationMs);",
     to: "this.#lease.grant({ ...asked, monotonicMs: this.#clocks.monotonicMs(), wallMs: this.#clocks.wallMs() }, durationMs);",
     tests,
+    seenBy: "runs from before it was asked for, not from when it was granted",
   },
   {
     name: "a client's lease outlives its wall clock",
@@ -17,6 +18,7 @@ export const plantedClients = [
     from: " && wallMs < this.#wallUntilMs",
     to: "",
     tests,
+    seenBy: "is over by the wall clock too: a machine that slept has a monotonic clock that stood still",
   },
   {
     name: "a client's lease outlives clocks that moved apart",
@@ -44,6 +46,7 @@ export const plantedClients = [
     to: `if (!this.#isHeldAt(nowMs) && this.size === 0) {
       return null;`,
     tests,
+    seenBy: "is needed to keep an answer and to decide by it",
   },
   {
     name: "a client decides by an answer that may not be kept any longer",
@@ -51,6 +54,7 @@ export const plantedClients = [
     from: " || nowMs >= found.untilMs",
     to: "",
     tests,
+    seenBy: "is kept no longer than it may be, counted from before it was asked for",
   },
   {
     name: "a client counts from an answer's arrival how long it may be kept",
@@ -58,6 +62,7 @@ export const plantedClients = [
     from: "untilMs: Math.floor(begunAtMs +",
     to: "untilMs: Math.floor(this.#clocks.monotonicMs() +",
     tests,
+    seenBy: "is kept no longer than it may be, counted from before it was asked for",
   },
   {
     name: "a client keeps an answer of before its key was to be forgotten",
@@ -65,6 +70,7 @@ export const plantedClients = [
     from: "      revision >= this.#latest(digest) &&\n",
     to: "",
     tests,
+    seenBy: "of before a word about its key is not kept after it",
   },
   {
     name: "a client keeps an answer of before its account was to be forgotten",
@@ -72,6 +78,7 @@ export const plantedClients = [
     from: "(account === null || revision >= this.#latest(nameOf(account)))",
     to: "(account === null || revision >= 0)",
     tests,
+    seenBy: "of before a word about its account is not kept after it",
   },
   {
     name: "a client keeps an answer of before its first lease",
@@ -79,6 +86,7 @@ export const plantedClients = [
     from: "      revision >= this.#floor &&\n",
     to: "",
     tests,
+    seenBy: "of before the first lease is not kept: what happened then is never told",
   },
   {
     name: "a client keeps an answer of before a word that it does not remember",
@@ -86,6 +94,7 @@ export const plantedClients = [
     from: "      this.letGo(this.#oldRevision);\n",
     to: "",
     tests,
+    seenBy: "of before a word that is not remembered any more is not kept",
   },
   {
     name: "a client keeps an older answer in the place of a newer one",
@@ -114,6 +123,7 @@ export const plantedClients = [
     from: "this.#young.set(what, Math.max(revision, this.#latest(what)));",
     to: "this.#young.set(what, revision);",
     tests,
+    seenBy: "of before an older word that comes again is held back by the newer",
   },
   {
     name: "a client keeps an answer that it asked for before it forgot everything",
@@ -121,6 +131,7 @@ export const plantedClients = [
     from: "epoch === this.#epoch && ",
     to: "epoch >= 0 && ",
     tests,
+    seenBy: "that was asked for before everything was forgotten is not kept after it",
   },
   {
     name: "a client keeps an unknown key as long as any other",
@@ -128,6 +139,7 @@ export const plantedClients = [
     from: "isProven(facts) ? Number.POSITIVE_INFINITY : maxUnknownMs",
     to: "Number.POSITIVE_INFINITY",
     tests,
+    seenBy: "about an unknown key is kept for five seconds at most",
   },
   {
     name: "a client keeps unknown keys among the others",
@@ -135,6 +147,7 @@ export const plantedClients = [
     from: "return tokenId !== null;",
     to: "return tokenId !== undefined;",
     tests,
+    seenBy: "about an unknown key is kept for five seconds at most",
   },
   {
     name: "a client counts its lease from the moment that the Lease comes",
@@ -190,17 +203,33 @@ export const plantedClients = [
   },
   {
     name: "a client takes one key for another whose digest begins alike",
-    file: `${folder}/key-cache.ts`,
-    from: "return found?.digest === digest ? found : null;",
-    to: "return found ?? null;",
+    file: `${folder}/kept-keys.ts`,
+    from: "return hot?.digest === digest ? hot : this.#unpack(digest);",
+    to: "return hot ?? this.#unpack(digest);",
+    tests,
+    seenBy: "are told apart, and the unknown one pushes the other out of nothing",
+  },
+  {
+    name: "a client takes one packed key for another that is in its place",
+    file: `${folder}/packed-half.ts`,
+    from: "index < digestBytes; index",
+    to: "index < 0; index",
     tests,
   },
   {
-    name: "a client forgets a key when an unknown one comes whose digest begins alike",
-    file: `${folder}/key-cache.ts`,
-    from: "other.get(place)?.digest === entry.digest",
-    to: "other.get(place) !== undefined",
+    name: "a client forgets a key where it is packed and not where it is hot",
+    file: `${folder}/kept-keys.ts`,
+    from: "      this.#hot.delete(placeOf(digest));\n",
+    to: "",
     tests,
+  },
+  {
+    name: "a client forgets a key where it is hot and not where it is packed",
+    file: `${folder}/kept-keys.ts`,
+    from: "    this.#young.delete(digest, beforeRevision);\n",
+    to: "",
+    tests,
+    seenBy: "are told apart, and the unknown one pushes the other out of nothing",
   },
   {
     name: "a client lets a test key pass for a live one",

@@ -6,6 +6,7 @@ export const plantedDomain = [
     from: "    request.permissions,\n    request.expiresAtMs,\n  ]);",
     to: "    request.expiresAtMs,\n  ]);",
     tests: ["test/connect/errors.test.ts"],
+    seenBy: "answers a request_id that comes again with any one field changed",
   },
   {
     name: "a replay's body is told apart without livemode",
@@ -13,6 +14,7 @@ export const plantedDomain = [
     from: "    request.livemode,\n    request.permissions,",
     to: "    request.permissions,",
     tests: ["test/connect/errors.test.ts"],
+    seenBy: "answers a request_id that comes again with any one field changed",
   },
   {
     name: "a replay's body is told apart without type",
@@ -20,6 +22,7 @@ export const plantedDomain = [
     from: "    request.type,\n    request.livemode,\n",
     to: "    request.livemode,\n",
     tests: ["test/connect/errors.test.ts"],
+    seenBy: "answers a request_id that comes again with any one field changed",
   },
   {
     name: "REST waits for a body before it looks at the key",
@@ -27,7 +30,6 @@ export const plantedDomain = [
     from: "await waitFor(patience, () => accept(operation, http, call));",
     to: "await waitFor(patience, async () => (await readBody(http), accept(operation, http, call)));",
     tests: ["test/rest/requests.test.ts"],
-    seenBy: "a JSON body null: 400 body_malformed null",
   },
   {
     name: "a bearer may create secret keys",
@@ -35,6 +37,7 @@ export const plantedDomain = [
     from: 'bearer: ["restricted"],',
     to: 'bearer: ["secret", "restricted"],',
     tests: ["test/authority/delegation.test.ts"],
+    seenBy: "each role creates the types that are its own, and a bearer restricted keys alone",
   },
   {
     name: "a permission covers those that begin with it",
@@ -42,6 +45,7 @@ export const plantedDomain = [
     from: "some((one) => given.includes(one))",
     to: 'some((one) => given.some((held) => held.startsWith(one.slice(0, one.indexOf(":")))))',
     tests: ["test/authority/permission.test.ts"],
+    seenBy: "is no resource whose name begins or ends alike",
   },
   {
     name: "the store does not ask whether the maker is good",
@@ -49,7 +53,7 @@ export const plantedDomain = [
     from: "if (context.bearerKey === null) {",
     to: "if (context.caller !== null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "what a bearer changes is judged in the same step: nothing is made or revoked once the maker is revoked",
+    seenBy: "is judged in the same step: nothing is made or revoked once the maker is revoked",
   },
   {
     name: "the maker's end is judged by the time that was asked for, not by that of the change",
@@ -57,8 +61,7 @@ export const plantedDomain = [
     from: "makerRefusal(action, maker, subject, timeOf(context));",
     to: "makerRefusal(action, maker, subject, context.atMs);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy:
-      "what a bearer changes is refused from the millisecond the maker expires, by the time that the change would have",
+    seenBy: "is refused from the millisecond the maker expires, by the time that the change would have",
   },
   {
     name: "a publishable key ends itself",
@@ -66,7 +69,7 @@ export const plantedDomain = [
     from: 'return type !== "publishable";',
     to: "return type.length > 0;",
     tests: ["test/rest/self.test.ts", "test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "what a bearer changes is its own token's revocation, whatever its permissions, unless the key is public",
+    seenBy: "is its own token's revocation, whatever its permissions, unless the key is public",
   },
   {
     name: "a key that may not write tokens cannot end itself",
@@ -74,7 +77,7 @@ export const plantedDomain = [
     from: 'if (action === "revoke" && subject.id === maker.id) {',
     to: 'if (action === "revoke" && subject.id === maker.id && maker.type !== "restricted") {',
     tests: ["test/rest/self.test.ts", "test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "what a bearer changes is its own token's revocation, whatever its permissions, unless the key is public",
+    seenBy: "is its own token's revocation, whatever its permissions, unless the key is public",
   },
   {
     name: "the reason of a bearer's revocation is lost",
@@ -82,8 +85,7 @@ export const plantedDomain = [
     from: "return await authority.revoke(callerOf(maker), id, reason);",
     to: 'return await authority.revoke(callerOf(maker), id, "");',
     tests: ["test/rest/self.test.ts"],
-    seenBy:
-      "the reason of a revocation is in the journal, from JSON and from a form, with 256 characters of any script, and the first one stays",
+    seenBy: "is in the journal, from JSON and from a form, with 256 characters of any script, and the first one stays",
   },
   {
     name: "the reason of a key that ends itself is lost",
@@ -91,7 +93,7 @@ export const plantedDomain = [
     from: "return await authority.revoke(callerOf(maker), maker.id, reason);",
     to: 'return await authority.revoke(callerOf(maker), maker.id, "");',
     tests: ["test/rest/self.test.ts"],
-    seenBy: "a key that ends itself is shown its token, revoked, with the reason in the journal",
+    seenBy: "is shown its token, revoked, with the reason in the journal",
   },
   {
     name: "the store does not ask whether a maker may write tokens",
@@ -99,7 +101,7 @@ export const plantedDomain = [
     from: 'missingPermissions(maker.type, maker.permissions, ["tokens:write"]).length === 0 &&',
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "what a bearer changes is refused when the maker does not cover it",
+    seenBy: "is refused when the maker does not cover it",
   },
   {
     name: "a revocation has no log line of a change",
@@ -107,8 +109,7 @@ export const plantedDomain = [
     from: "    tell(outcome.change);\n    const revision = outcome.token.revokeRevision;",
     to: "    const revision = outcome.token.revokeRevision;",
     tests: ["test/calls/changes-logged.test.ts"],
-    seenBy:
-      "a change through REST, revoking has its log line, with revision and hash, also when its client did not wait",
+    seenBy: "has its log line, with revision and hash, also when its client did not wait",
   },
   {
     name: "changes are listed whatever their account",
@@ -116,7 +117,7 @@ export const plantedDomain = [
     from: "AND (:account IS NULL OR coalesce(journal.account, token.account) = :account)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "listChanges looks at no more than scanLimit changes, and has a next when it ends for that",
+    seenBy: "looks at no more than scanLimit changes, and has a next when it ends for that",
   },
   {
     name: "tokens revoked by filter may be newer than the dry run",
@@ -124,7 +125,7 @@ export const plantedDomain = [
     from: "let left = upToRevision;",
     to: "let left = Number.MAX_SAFE_INTEGER - 1;",
     tests: ["test/authority/bulk-revocation.test.ts"],
-    seenBy: "revoking by filter never revokes what was created after the dry run, while creations race it",
+    seenBy: "never revokes what was created after the dry run, while creations race it",
   },
   {
     name: "tokens revoked by filter are those of the list, whatever they have become since",
@@ -132,7 +133,7 @@ export const plantedDomain = [
     from: "WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND",
     to: "WHERE token.revision = :revision AND token.revoked_at_ms IS NULL OR token.revision = :revision AND",
     tests: ["test/authority/bulk-revocation.test.ts"],
-    seenBy: "revoking by filter asks the filter again in the step that revokes: what matches no more is left",
+    seenBy: "asks the filter again in the step that revokes: what matches no more is left",
   },
   {
     name: "tokens revoked by filter have no log lines of changes",
@@ -140,7 +141,7 @@ export const plantedDomain = [
     from: "      onChange(change);",
     to: "      void change;",
     tests: ["test/authority/bulk-revocation.test.ts"],
-    seenBy: "revoking by filter tells of each revocation as of any other change",
+    seenBy: "tells of each revocation as of any other change",
   },
   {
     name: "an empty filter is every token",
@@ -148,7 +149,7 @@ export const plantedDomain = [
     from: "one === null || (Array.isArray(one)",
     to: "one === undefined || (Array.isArray(one)",
     tests: ["test/authority/bulk-revocation.test.ts"],
-    seenBy: "revoking by filter refuses no filter at all, a bad one, and force without what the dry run answered",
+    seenBy: "refuses no filter at all, a bad one, and force without what the dry run answered",
   },
   {
     name: "a key without an end may be created whatever the limit of lifetimes",
@@ -157,7 +158,7 @@ export const plantedDomain = [
     to: "isFree || (expiresAtMs === null || expiresAtMs",
     tests: ["test/authority/token-authority.test.ts"],
     seenBy:
-      "creating refuses a live secret or restricted key that lives longer than the limit, at the millisecond, and no other",
+      "refuses a live secret or restricted key that lives longer than the limit, at the millisecond, and no other",
   },
   {
     name: "a repeated request is refused for a limit of lifetimes that came later",
@@ -165,6 +166,7 @@ export const plantedDomain = [
     from: 'if (overdue !== null && request.requestId === "") {',
     to: "if (overdue !== null) {",
     tests: ["test/authority/token-authority.test.ts"],
+    seenBy: "answers a repeated request though the limit of lifetimes was lowered since, and creates nothing more",
   },
   {
     name: "a token of a held account is not held",
@@ -172,6 +174,7 @@ export const plantedDomain = [
     from: "token.hold_revision IS NOT NULL OR EXISTS",
     to: "token.hold_revision IS NOT NULL AND EXISTS",
     tests: ["test/sqlite/held-and-rotating-listed.test.ts"],
+    seenBy: "finds the tokens that are held, by a hold of their own or of their account, and the others",
   },
   {
     name: "a key whose end has come counts for a rotation under way",
@@ -179,6 +182,7 @@ export const plantedDomain = [
     from: " AND coalesce(ends_at_ms > :now_ms, 1))))",
     to: ")))",
     tests: ["test/sqlite/held-and-rotating-listed.test.ts"],
+    seenBy: "finds the tokens with two keys that live now, up to the end of the older one",
   },
   {
     name: "expires_from leaves out its own millisecond",
@@ -186,7 +190,7 @@ export const plantedDomain = [
     from: "token.expires_at_ms >= :expires_from_ms",
     to: "token.expires_at_ms > :expires_from_ms",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "list takes the ends of a span of expiry as it says, and leaves out what never expires",
+    seenBy: "takes the ends of a span of expiry as it says, and leaves out what never expires",
   },
   {
     name: "changes to accounts are not listed",
@@ -194,6 +198,7 @@ export const plantedDomain = [
     from: "LEFT JOIN token ON token.revision",
     to: "JOIN token ON token.revision",
     tests: ["test/sqlite/every-change-listed.test.ts"],
+    seenBy: "leaves no revision out, whatever the change was done to, and tells what that is",
   },
   {
     name: "the changes of a token are its creation and revocation alone",
@@ -201,6 +206,7 @@ export const plantedDomain = [
     from: "WHERE token_revision = :token AND action NOT IN ('create', 'revoke')",
     to: "WHERE token_revision = -:token AND action NOT IN ('create', 'revoke')",
     tests: ["test/sqlite/every-change-listed.test.ts"],
+    seenBy: "finds all changes of a token, however many, in both directions and page by page",
   },
   {
     name: "old changes are told with facts that their hashes do not cover",
@@ -216,8 +222,7 @@ export const plantedDomain = [
     from: "page.next ?? Math.max(newest, page.changes.at(-1)?.revision ?? 0)",
     to: "page.next ?? page.changes.at(-1)?.revision ?? 0",
     tests: ["test/authority/lists.test.ts"],
-    seenBy:
-      "listing changes and accounts is followed from the oldest change on, and an empty page at the head says where to go on",
+    seenBy: "is followed from the oldest change on, and an empty page at the head says where to go on",
   },
   {
     name: "tokens are listed whoever created them",
@@ -225,7 +230,7 @@ export const plantedDomain = [
     from: "AND (:created_by IS NULL OR token.created_by = :created_by)",
     to: "",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "list answers what a filter written in the words of the domain answers, page by page, both ways",
+    seenBy: "answers what a filter written in the words of the domain answers, page by page, both ways",
   },
   {
     name: "page tokens take types in one order only",
@@ -233,6 +238,7 @@ export const plantedDomain = [
     from: "tokenTypes.filter((type) => filter.types.includes(type)),",
     to: "filter.types,",
     tests: ["test/authority/page-token.test.ts"],
+    seenBy: "take types and states as sets: in another order, or named twice, they are the same",
   },
   {
     name: "the nil UUID is a request_id",
@@ -240,8 +246,7 @@ export const plantedDomain = [
     from: 'const uuidsOfNobody = ["00000000-0000-0000-0000-000000000000", ',
     to: "const uuidsOfNobody = [",
     tests: ["test/connect/errors.test.ts"],
-    seenBy:
-      "refusals that the store and the authority decide answers a request_id that nobody made: what a variable holds that is not set",
+    seenBy: "answers a request_id that nobody made: what a variable holds that is not set",
   },
   {
     name: "a joiner may stand anywhere",
@@ -249,7 +254,7 @@ export const plantedDomain = [
     from: 'text.replaceAll(meaningful, "")',
     to: 'text.replaceAll(meaningful, "").replaceAll("\\u200d", "")',
     tests: ["test/authority/names-and-reasons.test.ts"],
-    seenBy: "names and reasons refuse a joiner between letters that do not join",
+    seenBy: "refuse a joiner between letters that do not join",
   },
   {
     name: "a name may be nothing to see",
@@ -257,6 +262,6 @@ export const plantedDomain = [
     from: "return visible.test(text);",
     to: "return visible.test(text) || text.length > 0;",
     tests: ["test/authority/names-and-reasons.test.ts"],
-    seenBy: "names and reasons refuse what looks like nothing, and count no blank around them",
+    seenBy: "refuse what looks like nothing, and count no blank around them",
   },
 ] as const;

@@ -27,7 +27,7 @@ export const plantedGateways = [
     from: "status === 401 ? unauthenticated : permissionDenied",
     to: "status === 401 ? unauthenticated : status === 403 ? permissionDenied : 0",
     tests: ["test/grpc/check-wire.test.ts"],
-    seenBy: "CheckResponse in the lane of a status that nobody thought of is no OK, which would let it pass",
+    seenBy: "of a status that nobody thought of is no OK, which would let it pass",
   },
   {
     name: "the request_id of a refused Check is not logged",
@@ -35,7 +35,7 @@ export const plantedGateways = [
     from: "    call.requestId = verdict.requestId;\n",
     to: "",
     tests: ["test/gateway/gateway.test.ts"],
-    seenBy: "at the door of Envoy's Check each 401 and 403 has a line in the log that is found by its request_id",
+    seenBy: "each 401 and 403 has a line in the log that is found by its request_id",
   },
   {
     name: "the request_id of a Check that fails later is not logged",
@@ -50,8 +50,7 @@ export const plantedGateways = [
     from: 'error="insufficient_scope", scope=',
     to: 'error="insufficient_scope", realms=',
     tests: ["test/gateway/gateway.test.ts", "test/rest/authorization.test.ts"],
-    seenBy:
-      "at the door of Envoy's Check a key that lacks a permission is told all that the route asks for, in body and challenge",
+    seenBy: "a key that lacks a permission is told all that the route asks for, in body and challenge",
   },
   {
     name: "a gateway's 403 names what the key has, not what the route asks for",
@@ -59,8 +58,7 @@ export const plantedGateways = [
     from: "publicRefusal(outcome.reason, requiredPermissions)",
     to: "publicRefusal(outcome.reason, outcome.token?.permissions ?? [])",
     tests: ["test/gateway/gateway.test.ts"],
-    seenBy:
-      "at the door of Envoy's Check a key that lacks a permission is told all that the route asks for, in body and challenge",
+    seenBy: "a key that lacks a permission is told all that the route asks for, in body and challenge",
   },
   {
     name: "everybody who has a publishable key takes the account's places",
@@ -68,8 +66,7 @@ export const plantedGateways = [
     from: 'getSelf: { rpc: tokenRpcs.get, route: "/v1/tokens/self", permission: null, places: "key", run: getSelf },',
     to: 'getSelf: { rpc: tokenRpcs.get, route: "/v1/tokens/self", permission: null, places: "account", run: getSelf },',
     tests: ["test/rest/places.test.ts"],
-    seenBy:
-      "requests of an account do not wait for those who have a publishable key, which anybody has, and ask for its token",
+    seenBy: "do not wait for those who have a publishable key, which anybody has, and ask for its token",
   },
   {
     name: "everybody who has a publishable key takes from the account's rate",
@@ -77,6 +74,8 @@ export const plantedGateways = [
     from: "spend(selfReads, bearer.id, selfReadsLimited);",
     to: "spend(reads, bearer.account, readsLimited);",
     tests: ["test/rest/operations.test.ts"],
+    seenBy:
+      "a key that asks for its own token too often is told so, which takes nothing from its account and its other keys",
   },
   {
     name: "a fault after the deadline is nobody's",
@@ -84,6 +83,7 @@ export const plantedGateways = [
     from: "responding.catch(statusOf);",
     to: "responding.catch(() => {});",
     tests: ["test/calls/run-call.test.ts"],
+    seenBy: "ends at its deadline, and the log hears of a fault that comes after it",
   },
   {
     name: "a call that was refused is looked at",
@@ -91,6 +91,7 @@ export const plantedGateways = [
     from: "    const refusal = admit(call, ask);\n    if (refusal !== null) {",
     to: '    const refusal = admit(call, ask);\n    if (refusal?.code === "UNAUTHENTICATED") {',
     tests: ["test/calls/run-call.test.ts"],
+    seenBy: "is not answered to a peer that may not make it, and nothing of it is looked at",
   },
   {
     name: "a fault of REST after the deadline is nobody's",
@@ -106,6 +107,7 @@ export const plantedGateways = [
     from: "isNamed ? findable : sampled",
     to: "sampled",
     tests: ["test/calls/call-log.test.ts"],
+    seenBy: "has a line for each that was answered with a request id, up to 100 a second of each reason",
   },
   {
     name: "a key in a gateway's route is logged",
@@ -113,8 +115,7 @@ export const plantedGateways = [
     from: "&& !/[spr]k_(live|test)_/i.test(text)",
     to: "",
     tests: ["test/gateway/gateway.test.ts"],
-    seenBy:
-      "at the door of Envoy's Check a route that makes no sense has a line that says which word of it is to be changed",
+    seenBy: "a route that makes no sense has a line that says which word of it is to be changed",
   },
   {
     name: "a header that is too large is not counted",
@@ -122,8 +123,7 @@ export const plantedGateways = [
     from: "count += 1;",
     to: "",
     tests: ["test/calls/large-headers.test.ts"],
-    seenBy:
-      "a header that is too large is told, logged and counted as that at /authorize, one field of 20 000 bytes, overHttp1",
+    seenBy: "at /authorize, one field of 20 000 bytes, overHttp1",
   },
   {
     name: "over HTTP/2 a header that is too large is 431 without a word",
@@ -131,7 +131,6 @@ export const plantedGateways = [
     from: "if (refusal !== null && !this.#isHead() && outgoing.answer(stream, refusal)) {",
     to: "if (refusal !== null && this.#isHead() && outgoing.answer(stream, refusal)) {",
     tests: ["test/calls/large-headers.test.ts"],
-    seenBy:
-      "a header that is too large is told, logged and counted as that at /authorize, one field of 20 000 bytes, overHttp2",
+    seenBy: "at /authorize, one field of 20 000 bytes, overHttp2",
   },
 ] as const;

@@ -65,7 +65,7 @@ export const plantedHolds = [
     from: "    for (const takeaway of takeaways) {",
     to: "    for (const takeaway of takeaways.toReversed()) {",
     tests: ["test/sqlite/restore-holds.test.ts"],
-    seenBy: "a restore with the log does a hold and then a release again, in order",
+    seenBy: "a hold and then a release",
   },
   {
     name: "verify-journal does not look at accounts",

@@ -6,7 +6,7 @@ export const plantedHttp2 = [
     from: 'bits < 8 && typeof padding === "object"',
     to: 'bits < 9 && typeof padding === "object"',
     tests: ["test/http2/protocol-errors.test.ts"],
-    seenBy: "what ends the connection RFC 7541 5.2: Huffman padding of 8 ones",
+    seenBy: "RFC 7541 5.2: Huffman padding of 8 ones",
   },
   {
     name: "the HPACK decoder keeps a credential beyond its request",
@@ -14,6 +14,7 @@ export const plantedHttp2 = [
     from: " && !isCredential(named.name)",
     to: "",
     tests: ["test/http2/hpack.test.ts"],
+    seenBy: "keeps fields that come again, and no credential, beyond their request (RFC 7541 section 7.1.3)",
   },
   {
     name: "the fields of a lane's request are those of another",
@@ -21,6 +22,7 @@ export const plantedHttp2 = [
     from: "    head.laneHeaders = laneHeaders;\n",
     to: "",
     tests: ["test/http2/lane.test.ts"],
+    seenBy: "shows each of several requests that are under way its own fields",
   },
   {
     name: "a late frame ends the connection",
@@ -42,7 +44,7 @@ export const plantedHttp2 = [
     from: 'if (frameName === "HEADERS" && ',
     to: 'if (frameName === "" && ',
     tests: ["test/http2/protocol-errors.test.ts"],
-    seenBy: "what ends the connection 5.1: HEADERS of a request on a closed stream",
+    seenBy: "HEADERS of a request on a closed stream",
   },
   {
     name: "the connection's window opens whatever is held",
@@ -50,8 +52,7 @@ export const plantedHttp2 = [
     from: "Math.min(room, this.#size)",
     to: "this.#size",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "time in which the server does not read is time in which a client may be silent whose window for all streams is shut",
+    seenBy: "is time in which a client may be silent whose window for all streams is shut",
   },
   {
     name: "requests that wait leave no room",
@@ -59,7 +60,7 @@ export const plantedHttp2 = [
     from: "account.room < server.limits.connectionWindowBytes",
     to: "account.room < -1e9",
     tests: ["test/http2/limits.test.ts"],
-    seenBy: "bodies refuses of the requests that wait the one that holds most, as often as need be, and no other",
+    seenBy: "refuses of the requests that wait the one that holds most, as often as need be, and no other",
   },
   {
     name: "a refusal for want of room counts as a fault",
@@ -67,6 +68,7 @@ export const plantedHttp2 = [
     from: "this.guard.dropStream(heaviest.id",
     to: "this.guard.resetStream(heaviest.id",
     tests: ["test/http2/limits.test.ts"],
+    seenBy: "refuses of the requests that wait the one that holds most, as often as need be, and no other",
   },
   {
     name: "a handler keeps its place while it waits for its client",
@@ -75,7 +77,7 @@ export const plantedHttp2 = [
     to: "onWait() {},",
     tests: ["test/http2/limits.test.ts"],
     seenBy:
-      "bodies gives a handler's place to others as long as its client sends nothing, and asks for it again once something comes",
+      "gives a handler's place to others as long as its client sends nothing, and asks for it again once something comes",
   },
   {
     name: "a body that nobody reads is held for ever",
@@ -83,8 +85,7 @@ export const plantedHttp2 = [
     from: '      body.fail(new StreamAborted(ErrorCode.NoError, "the response is complete"));\n',
     to: "",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "streams serves a client all of whose general requests are given up, many times the budget, and what it asks besides",
+    seenBy: "serves a client all of whose general requests are given up",
   },
   {
     name: "a client is slow while we do not read",
@@ -92,7 +93,7 @@ export const plantedHttp2 = [
     from: "if (isPaused) {",
     to: "if (isPaused && nowMs < 0) {",
     tests: ["test/http2/limits.test.ts"],
-    seenBy: "time in which the server does not read is no slowness of a client whose frame or body stops meanwhile",
+    seenBy: "is no slowness of a client whose frame or body stops meanwhile",
   },
   {
     name: "a client is silent whose window is shut",
@@ -100,8 +101,7 @@ export const plantedHttp2 = [
     from: "if (!isWindowOpen) {",
     to: "if (!isWindowOpen && nowMs < 0) {",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "time in which the server does not read is time in which a client may be silent whose window for all streams is shut",
+    seenBy: "is time in which a client may be silent whose window for all streams is shut",
   },
   {
     name: "time in which we were stopped counts",
@@ -109,6 +109,7 @@ export const plantedHttp2 = [
     from: ", 2 * limits.sweepMs)",
     to: ", 1e15 * limits.sweepMs)",
     tests: ["test/http2/limits.test.ts"],
+    seenBy: "adds nothing to any deadline where it was stopped altogether",
   },
   {
     name: "work that was given up costs nothing",
@@ -116,8 +117,7 @@ export const plantedHttp2 = [
     from: "      this.#work.noteGivenUp();\n",
     to: "",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "streams serves a client all of whose lane requests are given up, many times the budget, and what it asks besides",
+    seenBy: "serves a client all of whose lane requests are given up",
   },
   {
     name: "more work begins than there may be streams",
@@ -126,7 +126,7 @@ export const plantedHttp2 = [
     to: "",
     tests: ["test/http2/limits.test.ts"],
     seenBy:
-      "streams begins no more than maxConcurrentStreams, reset or not, before their work is done, whoever reset them (CVE-2023-44487, CVE-2025-8671)",
+      "begins no more than maxConcurrentStreams, reset or not, before their work is done, whoever reset them (CVE-2023-44487, CVE-2025-8671)",
   },
   {
     name: "a request that was reset while it waited begins",
@@ -135,7 +135,7 @@ export const plantedHttp2 = [
     to: "  cancel(_stream: object): void {",
     tests: ["test/http2/limits.test.ts"],
     seenBy:
-      "streams does the same for lanes, whose requests are reset while their answers are waited for, by the client or by us",
+      "does the same for lanes, whose requests are reset while their answers are waited for, by the client or by us",
   },
   {
     name: "what follows a header list that is too long ends the connection after a while",
@@ -143,8 +143,7 @@ export const plantedHttp2 = [
     from: "    this.guard.noteAnswered();\n",
     to: "",
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "header blocks answers 431 to 70 kB and more of one value, drops the body behind it, and takes as many as come",
+    seenBy: "answers 431 to 70 kB and more of one value, drops the body behind it, and takes as many as come",
   },
   {
     name: "a client that closes its sending side loses its answers",
@@ -152,8 +151,7 @@ export const plantedHttp2 = [
     from: "httpAllowHalfOpen: true",
     to: "httpAllowHalfOpen: false",
     tests: ["test/http/http1.test.ts"],
-    seenBy:
-      "HTTP/1.1 on the same port answers a client that has closed its sending side behind its requests, and closes then",
+    seenBy: "answers a client that has closed its sending side behind its requests, and closes then",
   },
   {
     name: "a connection that asked for an upgrade goes on behind an early answer",
@@ -161,8 +159,7 @@ export const plantedHttp2 = [
     from: "headers.upgrade === undefined && ",
     to: "",
     tests: ["test/http/http1.test.ts"],
-    seenBy:
-      "HTTP/1.1 on the same port answers early what asks to upgrade to h2c, as often as the client likes, and leaves no connection silent",
+    seenBy: "answers early what asks to upgrade to h2c, as often as the client likes, and leaves no connection silent",
   },
   {
     name: "transfer codings that nobody undoes are taken",
@@ -170,6 +167,7 @@ export const plantedHttp2 = [
     from: 'codings.trim().toLowerCase() !== "chunked"',
     to: '!codings.toLowerCase().includes("chunked")',
     tests: ["test/http/http1.test.ts"],
+    seenBy: "answers no request with a transfer coding that it does not know, whose bytes nobody would undo",
   },
   {
     name: "gRPC's content type with parameters takes no lane",
@@ -177,6 +175,7 @@ export const plantedHttp2 = [
     from: " || namesCharset(contentType)",
     to: "",
     tests: ["test/grpc/authenticate-lane.test.ts"],
+    seenBy: "takes plain gRPC",
   },
   {
     name: "gRPC's content type with parameters is unknown",
@@ -184,6 +183,7 @@ export const plantedHttp2 = [
     from: "plainlyTyped(withoutTimeouts(header))",
     to: "withoutTimeouts(header)",
     tests: ["test/connect/http.test.ts"],
+    seenBy: "is called in JSON whose charset is quoted, and in no encoding, however that is written",
   },
   {
     name: "a call begins whose caller has gone before its turn",
@@ -191,6 +191,7 @@ export const plantedHttp2 = [
     from: "if (stream.isClosed) {",
     to: "if (stream.isClosed && call.identity === null) {",
     tests: ["test/connect/management-calls.test.ts"],
+    seenBy: "is not begun when its caller has gone before its turn",
   },
   {
     name: "time in which we were stopped is a peer's silence over HTTP/1.1",
@@ -199,7 +200,7 @@ export const plantedHttp2 = [
     to: "immediate = undefined;\n    onSilence();",
     tests: ["test/http/limits.test.ts"],
     seenBy:
-      "bodies takes no time in which it was stopped itself for a peer's silence: before the first byte, in a body, and while one is thrown away",
+      "takes no time in which it was stopped itself for a peer's silence: before the first byte, in a body, and while one is thrown away",
   },
   {
     name: "gRPC reads 431",
@@ -207,8 +208,7 @@ export const plantedHttp2 = [
     from: "return grpcType === null ? inJson(requestId) : inGrpc(grpcType, requestId);",
     to: "return grpcType === undefined ? inGrpc(grpcType, requestId) : inJson(requestId);",
     tests: ["test/server.test.ts"],
-    seenBy:
-      "a call with more metadata than is taken is RESOURCE_EXHAUSTED over gRPC and 431 over anything else, and its connection goes on",
+    seenBy: "is RESOURCE_EXHAUSTED over gRPC and 431 over anything else, and its connection goes on",
   },
   {
     name: "a stream too many counts as a fault",
@@ -216,8 +216,7 @@ export const plantedHttp2 = [
     from: `this.guard.dropStream(id, ErrorCode.RefusedStream, "too many streams"`,
     to: `this.guard.resetStream(id, ErrorCode.RefusedStream, "too many streams"`,
     tests: ["test/http2/limits.test.ts"],
-    seenBy:
-      "streams refuses, at no cost to the client, what it asks beyond maxConcurrentStreams before it knows of that",
+    seenBy: "refuses, at no cost to the client, what it asks beyond maxConcurrentStreams before it knows of that",
   },
   {
     name: "a socket is closed on both sides where its client has closed one",
@@ -225,6 +224,6 @@ export const plantedHttp2 = [
     from: ", allowHalfOpen: true",
     to: "",
     tests: ["test/tls/tls-listener.test.ts"],
-    seenBy: "TLS answers a client that has closed its sending side behind its requests",
+    seenBy: "answers a client that has closed its sending side behind its requests",
   },
 ] as const;

@@ -6,7 +6,7 @@ export const plantedNeighbours = [
     from: "knowsCallers && peer.identity === null",
     to: "knowsCallers && peer.identity === undefined",
     tests: ["test/tls/strangers.test.ts"],
-    seenBy: "peers without an identity are counted apart: the oldest of too many is cut, and no caller that has one",
+    seenBy: "are counted apart: the oldest of too many is cut, and no caller that has one",
   },
   {
     name: "a stranger stays for ever",
@@ -14,7 +14,7 @@ export const plantedNeighbours = [
     from: "if (sinceMs > fromMs) {",
     to: "if (sinceMs > 0) {",
     tests: ["test/tls/strangers.test.ts"],
-    seenBy: "peers without an identity are told so, and cut after their time, over HTTP/2 and HTTP/1.1; callers stay",
+    seenBy: "are told so, and cut after their time, over HTTP/2 and HTTP/1.1; callers stay",
   },
   {
     name: "all addresses take turns as one",
@@ -22,6 +22,7 @@ export const plantedNeighbours = [
     from: "this.#parties.get(address) ??",
     to: "this.#parties.values().next().value ??",
     tests: ["test/tls/strangers.test.ts"],
+    seenBy: "begin at a pace, the first of each address before the second of any",
   },
   {
     name: "a lane keeps the body of whoever may not call",
@@ -29,7 +30,7 @@ export const plantedNeighbours = [
     from: "stream.laneBody === null && this.#refuseStranger(stream, lane)",
     to: "stream.laneBody !== null && this.#refuseStranger(stream, lane)",
     tests: ["test/mutual-tls.test.ts"],
-    seenBy: "over mutual TLS no certificate is refused at the first part of a body, of which nothing is kept",
+    seenBy: "no certificate is refused at the first part of a body, of which nothing is kept",
   },
   {
     name: "those that hold least are cut",
@@ -54,7 +55,6 @@ export const plantedNeighbours = [
     from: "role === null ? null : identity",
     to: "null",
     tests: ["test/connect/health-service.test.ts"],
-    seenBy:
-      "streams of callers without a role take no place of a caller that has one, nor one such caller those of another",
+    seenBy: "of callers without a role take no place of a caller that has one, nor one such caller those of another",
   },
 ] as const;

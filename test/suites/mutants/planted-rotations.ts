@@ -22,8 +22,7 @@ export const plantedRotations = [
     from: "  const endsAtMs = endOfKey(token);",
     to: "  const endsAtMs = endOfKey({ ...token, keyEndsAtMs: null });",
     tests: ["test/rotations.test.ts", "test/grpc/encode-authenticate-response.test.ts"],
-    seenBy:
-      "a rotation over the RPCs has a new key that is good at once beside the old one, of which Authenticate says when it ends",
+    seenBy: "has a new key that is good at once beside the old one, of which Authenticate says when it ends",
   },
   {
     name: "an old key may outlive its token",
@@ -31,6 +30,7 @@ export const plantedRotations = [
     from: "expiresAtMs === null ? endsAtMs : Math.min(endsAtMs, expiresAtMs);",
     to: "expiresAtMs === -1 ? expiresAtMs : endsAtMs;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "ends the old key with its token when that is earlier",
   },
   {
     name: "a new key that is in use is replaced",
@@ -38,6 +38,7 @@ export const plantedRotations = [
     from: "newest.lastUsedAtMs !== null ||",
     to: "newest.lastUsedAtMs === -1 ||",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is refused while the old key lives and the new one was accepted, and not once the old one has ended",
   },
   {
     name: "a replaced key lives on beside the two others",
@@ -45,6 +46,7 @@ export const plantedRotations = [
     from: "  return [endOf(newest, nowMs), endOf(old",
     to: "  return [endOf(old",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "replaces a new key that was never accepted, which ends at once, and gives the old one an end anew",
   },
   {
     name: "a rotation that is sent again shows a key that has ended",
@@ -52,6 +54,7 @@ export const plantedRotations = [
     from: "isOver ? null : earlier.readSealedKey();",
     to: "earlier.readSealedKey();",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "shows the key no more once that key has ended, or its token is revoked",
   },
   {
     name: "the sealed keys of a token but one survive its revocation",
@@ -59,6 +62,7 @@ export const plantedRotations = [
     from: "eraseSealedKeys(token.createRevision, null);",
     to: "eraseSealedKeys(token.createRevision, [token.createRevision]);",
     tests: ["test/sqlite/erased-keys.test.ts"],
+    seenBy: "the sealed keys of all keys of a token are gone from the file with its revocation",
   },
   {
     name: "the sealed key of a key that was cut off stays in the file",
@@ -66,6 +70,7 @@ export const plantedRotations = [
     from: "    const ended = ends.filter(({ endsAtMs }) => endsAtMs !== null && endsAtMs <= change.atMs);",
     to: "    const ended = ends.filter(({ endsAtMs }) => endsAtMs === -1);",
     tests: ["test/sqlite/erased-keys.test.ts"],
+    seenBy: "a sealed key is gone from the file with the end of its key, and the others stay until theirs",
   },
   {
     name: "an old key makes changes after its end",
@@ -73,6 +78,7 @@ export const plantedRotations = [
     from: "  if (isRetired(maker, nowMs)) {",
     to: "  if (isRetired(maker, 0)) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is refused to an old key from its end on, and to a bearer who does not cover the token",
   },
   {
     name: "a restricted key is shown a key that outlives it",
@@ -80,6 +86,7 @@ export const plantedRotations = [
     from: "isRevocable(maker, subject) && isWithinLifeOf(maker, subject);",
     to: "isRevocable(maker, subject);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is refused when the token outlives the bearer's, which would be shown a key that lives longer",
   },
   {
     name: "an overlap of 0 needs no request id",
@@ -87,6 +94,7 @@ export const plantedRotations = [
     from: "  } else if (overlapMs === 0) {",
     to: "  } else if (overlapMs === -1) {",
     tests: ["test/rotations.test.ts", "test/rest/rotating.test.ts"],
+    seenBy: "is refused by field and rule, and by the state of the token",
   },
   {
     name: "a restore passes over the ends of keys",

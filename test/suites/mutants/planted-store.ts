@@ -6,6 +6,7 @@ export const plantedStore = [
     from: "    return answered.changes;",
     to: "    return [];",
     tests: ["test/sqlite/revocation-log.test.ts"],
+    seenBy: "holds each revocation by filter by the time it is answered, in the order of their revisions",
   },
   {
     name: "the key index takes a mark as reached before the changes are read",
@@ -13,6 +14,7 @@ export const plantedStore = [
     from: "    const since = freshness.changesSince(mark, maxChanges);",
     to: "    const from = mark;\n    mark = freshness.mark();\n    const since = freshness.changesSince(from, maxChanges);",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "reads the changes again after a failed read, and decides nothing from memory until then",
   },
   {
     name: "the signal of a mark is read after the changes",
@@ -20,6 +22,7 @@ export const plantedStore = [
     from: "mark: { revision: reached, signal } };",
     to: "mark: { revision: reached, signal: readSignal() } };",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "knows of a revocation that is answered while the changes before it are read",
   },
   {
     name: "look-ups of a turn are older than the changes that were read in it",
@@ -27,6 +30,8 @@ export const plantedStore = [
     from: "        lookUp.renew();\n        return read(() => reader.changesAfter(revision, limit));",
     to: "        return read(() => reader.changesAfter(revision, limit));",
     tests: ["test/sqlite/look-up.test.ts"],
+    seenBy:
+      "a key that is looked up in a turn is forgotten with a change that was read in that turn before it was told of",
   },
   {
     name: "a view that has lost its writer is fresh",
@@ -34,6 +39,7 @@ export const plantedStore = [
     from: "isServing() && readSignal() === mark.signal",
     to: "readSignal() === mark.signal",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "is fresh for nobody at a view that has lost its writer, and the other views go on",
   },
   {
     name: "the key index answers from memory while the store cannot tell what has changed",
@@ -41,6 +47,7 @@ export const plantedStore = [
     from: "const known = isFresh ? remembered(digest) : undefined;",
     to: "const known = remembered(digest);",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "answers nothing, from memory or from the store, and everything once it can tell",
   },
   {
     name: "the key index answers a look-up that ended while the store cannot tell what has changed",
@@ -48,6 +55,7 @@ export const plantedStore = [
     from: "      while (!isCaughtUp() || freshness.isPastLease()) {\n        await freshness.untilFresh();\n      }\n",
     to: "      isCaughtUp();\n",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy: "holds back a look-up that was under way, and answers it as of when it can tell again",
   },
   {
     name: "the key index keeps unknown keys through a flood of changes",
@@ -55,6 +63,8 @@ export const plantedStore = [
     from: "      proven.clear();\n      unknown.clear();",
     to: "      proven.clear();",
     tests: ["test/authority/key-index.test.ts"],
+    seenBy:
+      "forgets every key, known or unknown and of whichever account, when an account was changed, and reads its state",
   },
   {
     name: "a sealed key opens for every caller",
@@ -69,6 +79,7 @@ export const plantedStore = [
     from: "    if (isFatal(error)) {\n      throw error;\n    }\n    if (isBusy(error)) {",
     to: "    if (isBusy(error)) {",
     tests: ["test/sqlite/disk-faults.test.ts"],
+    seenBy: "answers undecided and ends with an error when one fsync fails, though the next would succeed",
   },
   {
     name: "the revocation log is not flushed",

@@ -76,13 +76,15 @@ export const plantedWatch = [
     from: "      for (let place = 0; place < count(); place += 1) {\n        if (Atomics.load(revisions, place) < revision) {\n          return true;",
     to: "      for (let place = 0; place < 1; place += 1) {\n        if (Atomics.load(revisions, place) < revision) {\n          return true;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
+    seenBy: "names who was silent meanwhile, and nobody who was before",
   },
   {
     name: "a revocation waits for 50 ms",
     file: "src/stores/sqlite/serving/settle.ts",
     from: "const endMs = monotonicMs() + settleMs;",
     to: "const endMs = monotonicMs() + 50;",
-    tests: ["test/sqlite/leases-file.test.ts", "test/sqlite/sqlite-token-store.test.ts"],
+    tests: ["test/sqlite/leases-file.test.ts"],
+    seenBy: "a start that finds the file settles nothing until every lease from before is over",
   },
   {
     name: "a start forgets the leases of the process before",

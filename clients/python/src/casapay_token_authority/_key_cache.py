@@ -1,5 +1,6 @@
 """Decisions from memory."""
 
+import math
 import os
 import threading
 import weakref
@@ -24,11 +25,12 @@ _PERMISSION_BYTES = 160
 class _Entry:
     """What is kept of a key: its SHA-256 and what the authority said. Never the key."""
 
-    __slots__ = ("accepted", "bytes", "digest", "facts", "latest", "principal", "until", "used_at")
+    __slots__ = ("accepted", "bytes", "digest", "facts", "latest", "principal", "revision", "until", "used_at")
 
-    def __init__(self, digest: bytes, facts: Facts, until: float) -> None:
+    def __init__(self, digest: bytes, facts: Facts, revision: int, until: float) -> None:
         self.digest = digest
         self.facts = facts
+        self.revision = revision
         self.until = until
         self.principal = facts.decision if isinstance(facts.decision, Principal) else _NOBODY
         self.bytes = _ENTRY_BYTES + sum(len(each) + _PERMISSION_BYTES for each in facts.covered)
@@ -49,6 +51,8 @@ class Fill(NamedTuple):
     begun_at: float
     epoch: int
     """What was begun before everything was forgotten is not kept after it."""
+    overruled: int
+    """Nor what was begun before an answer that was not for the cache."""
 
 
 class Answer(NamedTuple):
@@ -85,6 +89,10 @@ class _TwoGenerations:
         self.young: dict[bytes, _Entry] = {}
         self.old: dict[bytes, _Entry] = {}
         self._young_bytes = 0
+        self._newest = self._old_newest = 0
+        self.let_go = 0
+        """The highest revision of what was let go without a word of the authority, or more: an older answer is not
+        kept, so that nobody is told what was true before that."""
 
     def get_old(self, digest: bytes) -> _Entry | None:
         entry = self.old.get(digest)
@@ -92,26 +100,39 @@ class _TwoGenerations:
             self.set(entry)
         return entry
 
+    def newest_of(self, digest: bytes) -> int:
+        """Up to which revision somebody may have been told about the key."""
+        entry = self.young.get(digest) or self.old.get(digest)
+        return self.let_go if entry is None else max(entry.revision, self.let_go)
+
     def set(self, entry: _Entry) -> None:
         self.delete(entry.digest)
         if entry.bytes > self._max_half_bytes:
+            self.let_go = max(self.let_go, entry.revision)
             return
         if self._young_bytes + entry.bytes > self._max_half_bytes:
+            self.let_go = max(self.let_go, self._old_newest)
             self.old, self.young, self._young_bytes = self.young, {}, 0
+            self._old_newest, self._newest = self._newest, 0
         self.young[entry.digest] = entry
         self._young_bytes += entry.bytes
+        self._newest = max(self._newest, entry.revision)
 
-    def delete(self, digest: bytes) -> None:
-        entry = self.young.pop(digest, None)
-        if entry is not None:
+    def delete(self, digest: bytes, before: float = math.inf) -> None:
+        """What is of this revision or of a later one stays."""
+        entry = self.young.get(digest)
+        if entry is not None and entry.revision < before:
+            del self.young[digest]
             self._young_bytes -= entry.bytes
-        self.old.pop(digest, None)
+        entry = self.old.get(digest)
+        if entry is not None and entry.revision < before:
+            del self.old[digest]
 
-    def delete_account(self, account: str) -> None:
+    def delete_account(self, account: str, before: int) -> None:
         """Walks through all."""
         for half in (self.young, self.old):
             for digest in [each.digest for each in half.values() if each.facts.decision.account == account]:
-                self.delete(digest)
+                self.delete(digest, before)
 
     def __len__(self) -> int:
         return len(self.young) + len(self.old)
@@ -134,6 +155,7 @@ class KeyCache:
         self._proven = _TwoGenerations(max_bytes // 8 * 7)
         self._unknown = _TwoGenerations(max_bytes // 8)
         self._epoch = 0
+        self._overruled = 0
         self._used: list[_Entry] = []
         _caches.add(self)
 
@@ -194,11 +216,11 @@ class KeyCache:
 
     def begin_fill(self, key: str, question: Question) -> Fill | None:
         """None when the answer could not be kept, or the question is not one to decide here: then ask it as it is."""
-        epoch = self._epoch
+        epoch, overruled = self._epoch, self._overruled
         begun_at = self._monotonic()
         if not is_decidable(question) or not self.is_held():
             return None
-        return Fill(sha256(key.encode()).digest(), begun_at, epoch)
+        return Fill(sha256(key.encode()).digest(), begun_at, epoch, overruled)
 
     def end_fill(self, fill: Fill, answer: Answer, question: Question) -> Principal | Refusal | None:
         """Decides by the answer to the widest question, and keeps the answer where that is right."""
@@ -206,11 +228,15 @@ class KeyCache:
         if facts is None:
             return None
         seconds = answer.cache_for if facts.is_proven else min(answer.cache_for, _MAX_UNKNOWN_SECONDS)
-        entry = _Entry(fill.digest, facts, fill.begun_at + seconds)
+        entry = _Entry(fill.digest, facts, answer.revision, fill.begun_at + seconds)
         with self._lock:
-            is_allowed = self._forgets.allow(fill.digest, facts.decision.account, answer.revision)
-            if seconds > 0 and fill.epoch == self._epoch and is_allowed:
-                self._keep(entry)
+            # Of another history, perhaps, its revision tells nothing.
+            if fill.epoch == self._epoch:
+                is_allowed = self._forgets.allow(fill.digest, facts.decision.account, answer.revision)
+                if seconds > 0 and is_allowed and fill.overruled == self._overruled:
+                    self._keep(entry)
+                else:
+                    self._proven.let_go = max(self._proven.let_go, answer.revision)
         decision = judge(facts, question, DecisionSource.AUTHORITY)
         if isinstance(decision, Principal):
             # The authority notes no use of a key when it is asked the widest question.
@@ -218,9 +244,21 @@ class KeyCache:
         return decision
 
     def _keep(self, entry: _Entry) -> None:
+        """Lets no older answer take the place of a newer one."""
+        digest = entry.digest
+        if entry.revision < max(self._proven.newest_of(digest), self._unknown.newest_of(digest)):
+            return
         into, other = (self._proven, self._unknown) if entry.facts.is_proven else (self._unknown, self._proven)
-        other.delete(entry.digest)
+        other.delete(digest)
         into.set(entry)
+
+    def overrule(self, key: str) -> None:
+        """An answer that was not for the cache has come, and may be newer than what is kept of the key."""
+        digest = sha256(key.encode()).digest()
+        with self._lock:
+            self._overruled += 1
+            self._proven.delete(digest)
+            self._unknown.delete(digest)
 
     def renew(self, asked: Moment, seconds: float, revision: int) -> None:
         """Lets the cache decide for a while, as of this revision.
@@ -243,14 +281,15 @@ class KeyCache:
         """A change after which the key with this digest may be decided on differently."""
         with self._lock:
             self._forgets.remember(digest, revision)
-            self._proven.delete(digest)
-            self._unknown.delete(digest)
+            # What the authority answered as of this change or a later one is still true.
+            self._proven.delete(digest, revision)
+            self._unknown.delete(digest, revision)
 
     def forget_account(self, account: str, revision: int) -> None:
         """A change after which every key of this account may be decided on differently."""
         with self._lock:
             self._forgets.remember(account, revision)
-            self._proven.delete_account(account)
+            self._proven.delete_account(account, revision)
 
     def reset(self, revision: int) -> None:
         """Forgets all, because the authority cannot tell what was missed, and goes on from this revision."""

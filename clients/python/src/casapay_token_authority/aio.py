@@ -247,7 +247,10 @@ class AsyncTokenAuthority:
                     if decision is not None:
                         return decision
                 timeout = operation.left(timeout, since=began)
-        return await self._call(operation, timeout)
+        decision = await self._call(operation, timeout)
+        if self._watch is not None:
+            self._watch.cache.overrule(key)
+        return decision
 
     async def _call(self, operation: Operation[_Value], timeout: float | None) -> _Value:
         attempts = operation.attempts(timeout)

@@ -241,7 +241,10 @@ class TokenAuthority:
                     if decision is not None:
                         return decision
                 timeout = operation.left(timeout, since=began)
-        return self._call(operation, timeout)
+        decision = self._call(operation, timeout)
+        if self._watch is not None:
+            self._watch.cache.overrule(key)
+        return decision
 
     def _call(self, operation: Operation[_Value], timeout: float | None) -> _Value:
         attempts = operation.attempts(timeout)

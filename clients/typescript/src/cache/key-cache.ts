@@ -4,9 +4,10 @@ import type { Clocks, Moment } from "./clocks.ts";
 import { decide, isDecidable } from "./decide.ts";
 import type { Answer, Facts } from "./facts.ts";
 import { Forgets } from "./forgets.ts";
+import { KeptKeys } from "./kept-keys.ts";
+import type { Known } from "./known.ts";
 import { Lease } from "./lease.ts";
-import { Standings } from "./standings.ts";
-import { TwoGenerations } from "./two-generations.ts";
+import { type Standing, Standings } from "./standings.ts";
 
 /** No key is longer, by far. */
 const maxKeyLength = 512;
@@ -14,24 +15,6 @@ const maxUnknownMs = 5_000;
 const maxForgets = 65_536;
 /** Uses that were not reported yet are kept for so many keys, and then lost. */
 const maxUsedKeys = 65_536;
-// Measured: 240 live bytes with the map's, the texts among them, and what the garbage collector lets lie beside them.
-const entryBytes = 350;
-
-/**
- * What is kept of a key: its SHA-256 and what the authority said. Never the key. One flat object, with times in whole
- * milliseconds of the monotonic clock: V8 keeps such numbers without objects of their own.
- */
-export type Known = Facts & {
-  /** 32 characters, one a byte. */
-  readonly digest: string;
-  /** That of the answer. An older answer never takes the place of a newer one: a holder does not go back. */
-  readonly revision: number;
-  readonly untilMs: number;
-  acceptedCount: number;
-  usedAtMs: number;
-  /** What its finder keeps beside it, for as long as it is kept. Null at first; nothing here looks at it. */
-  beside: object | null;
-};
 
 /** A question about a key that was put to the authority so that its answer may be kept. */
 export type Fill = {
@@ -54,21 +37,20 @@ export class KeyCache {
   readonly #clocks: Clocks;
   readonly #lease = new Lease();
   readonly #forgets = new Forgets(maxForgets);
-  // By four bytes of the digest, and compared with all of it.
-  readonly #proven: TwoGenerations<Known>;
-  readonly #unknown: TwoGenerations<Known>;
+  readonly #proven: KeptKeys;
+  readonly #unknown: KeptKeys;
   #epoch = 0;
   /** Of all that was kept. */
   #newestRevision = 0;
   #used: Known[] = [];
 
-  /** `besideBytes` is what a key's finder keeps beside it. */
+  /** `besideBytes` is what a key's finder keeps beside it, for as long as the key is found again and again. */
   constructor(maxBytes: number, clocks: Clocks, besideBytes = 0) {
     this.#clocks = clocks;
-    const bytesOf = (entry: Known) => this.#bytesOf(entry) + besideBytes;
+    const bytesOf = (standing: Standing) => this.standings.bytesOf(standing);
     const onLetGo = () => this.#forgets.letGo(this.#newestRevision);
-    this.#proven = new TwoGenerations((maxBytes * 7) / 8, bytesOf, onLetGo);
-    this.#unknown = new TwoGenerations(maxBytes / 8, bytesOf, onLetGo);
+    this.#proven = new KeptKeys({ maxBytes: (maxBytes * 7) / 8, besideBytes, bytesOf, onLetGo });
+    this.#unknown = new KeptKeys({ maxBytes: maxBytes / 8, besideBytes, bytesOf, onLetGo });
   }
 
   /** Null when the authority must be asked. Hot path. */
@@ -99,10 +81,7 @@ export class KeyCache {
 
   /** What is kept of the key with this digest, for however long it may be. Hot path. */
   #entryOf(digest: string): Known | null {
-    const place = placeOf(digest);
-    const entry = this.#proven.get(place);
-    const found = entry?.digest === digest ? entry : this.#unknown.get(place);
-    return found?.digest === digest ? found : null;
+    return this.#proven.get(digest) ?? this.#unknown.get(digest);
   }
 
   /** Whether memory may be decided from. */
@@ -215,7 +194,7 @@ export class KeyCache {
   /** A change after which every key of this account may be decided on differently. */
   forgetAccount(account: string, revision: number): void {
     this.#forgets.account(account, revision);
-    this.#proven.deleteWhere((entry) => entry.account === account && entry.revision < revision);
+    this.#proven.deleteAccount(account, revision);
   }
 
   /** Gives up the lease and all that is kept. Nothing is kept again before `beginForgets`. */
@@ -253,42 +232,23 @@ export class KeyCache {
     return this.#proven.size + this.#unknown.size;
   }
 
-  #bytesOf({ standing, tokenId, account }: Known): number {
-    return entryBytes + this.standings.bytesOf(standing) + (tokenId?.length ?? 0) + (account?.length ?? 0);
-  }
-
-  #keep(entry: Known): void {
-    const place = placeOf(entry.digest);
-    const [map, other] = isProven(entry) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
-    if (other.get(place)?.digest === entry.digest) {
-      other.delete(place);
-    }
-    const before = map.get(place);
-    if (before !== undefined && before.digest !== entry.digest) {
-      this.#forgets.letGo(before.revision);
-    }
-    this.#newestRevision = Math.max(this.#newestRevision, entry.revision);
-    map.set(place, entry);
+  #keep(known: Known): void {
+    const [into, other] = isProven(known) ? [this.#proven, this.#unknown] : [this.#unknown, this.#proven];
+    other.delete(known.digest, Number.POSITIVE_INFINITY);
+    this.#newestRevision = Math.max(this.#newestRevision, known.revision);
+    into.set(known);
   }
 
   /** Drops what is older: what is not knows of the change. */
   #drop(digest: string, revision: number): void {
-    const entry = this.#entryOf(digest);
-    if (entry !== null && entry.revision < revision) {
-      (isProven(entry) ? this.#proven : this.#unknown).delete(placeOf(digest));
-    }
+    this.#proven.delete(digest, revision);
+    this.#unknown.delete(digest, revision);
   }
 }
 
 /** As kept: a text is hashed as its UTF-8, which is itself for a key. */
 export function digestOf(key: string): string {
   return hash("sha256", key, "latin1");
-}
-
-/** Four bytes of a digest as an integer of 32 bits, which V8 keeps without an object. */
-function placeOf(digest: string): number {
-  const low = digest.charCodeAt(0) | (digest.charCodeAt(1) << 8);
-  return low | (digest.charCodeAt(2) << 16) | (digest.charCodeAt(3) << 24);
 }
 
 /** A token has this key, dead or alive. */
