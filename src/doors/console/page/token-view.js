@@ -209,7 +209,7 @@ function unconfirmedWords(nodes) {
   if (nodes.length === 0) {
     return "";
   }
-  const until = nodes.map(({ untilTime }) => untilTime).reduce((one, other) => (one > other ? one : other));
+  const untilMs = Math.max(...nodes.map(({ untilTime }) => Date.parse(untilTime)));
   const names = nodes.map(({ identity }) => identity).join(", ");
-  return ` Not confirmed: ${names} may accept the key until ${until.slice(11, 19)} UTC, cut off from the database.`;
+  return ` Not confirmed: ${names} may accept the key until ${new Date(untilMs).toISOString().slice(11, 19)} UTC, cut off from the database.`;
 }
