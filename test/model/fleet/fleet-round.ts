@@ -1,0 +1,233 @@
+import { createRandom } from "../../suites/support/random.ts";
+import type { Wish } from "../authority.ts";
+import { Gateway } from "../gateway.ts";
+import { History } from "../history.ts";
+import type { Link } from "../link.ts";
+import type { RoundResult } from "../round.ts";
+import { Simulation, type Span, Thread } from "../simulation.ts";
+import type { World } from "../world.ts";
+import { Database } from "./database.ts";
+import { type Fleet, FleetNode } from "./fleet-node.ts";
+import type { NodeRule } from "./node-rules.ts";
+
+export type FleetRoundOptions = {
+  readonly seed: number;
+  /** The rule that nobody keeps. */
+  readonly without?: NodeRule;
+  /** Nothing fails, and messages take a millisecond. */
+  readonly isCalm?: boolean;
+  /** The monotonic clocks of nodes stand still for seconds, and their wall clocks go on. Then there are no gateways. */
+  readonly hasLongFreezes?: boolean;
+};
+
+const endMs = 20_000;
+const firstChangeMs = 3500;
+const lastChangeMs = endMs - 4500;
+const tokens = 40;
+const accounts = 10;
+const nodeCount = 3;
+const gatewayCount = 3;
+const askEveryMs = 40;
+const asksAtOnce = 6;
+const tries = 4;
+
+/** Twenty seconds of three nodes over a database that may fail over, three gateways, and whatever may befall them. */
+export function runFleetRound(options: FleetRoundOptions): RoundResult {
+  return new FleetRound(options).run();
+}
+
+class FleetRound {
+  readonly #options: FleetRoundOptions;
+  readonly #simulation: Simulation;
+  readonly #world: World;
+  readonly #fleet: Fleet;
+  readonly #nodes: FleetNode[];
+  readonly #gateways: readonly Gateway[];
+
+  constructor(options: FleetRoundOptions) {
+    const simulation = new Simulation(createRandom(options.seed), options.isCalm ?? false);
+    const accountOf = (token: number) => token % accounts;
+    this.#options = options;
+    this.#simulation = simulation;
+    this.#world = {
+      pieces: "project",
+      simulation,
+      history: new History(simulation, accountOf),
+      disk: { journal: [], hasMarker: false },
+      accountOf,
+      isKept: () => true,
+    };
+    this.#fleet = {
+      world: this.#world,
+      database: new Database(this.#world),
+      isKept: (rule) => rule !== options.without,
+    };
+    this.#nodes = Array.from({ length: nodeCount }, (_, index) => this.#startNode(`node ${index + 1}`));
+    const gateways = options.hasLongFreezes === true ? 0 : gatewayCount;
+    this.#gateways = Array.from({ length: gateways }, (_, index) => this.#startGateway(index));
+  }
+
+  run(): RoundResult {
+    const { history } = this.#world;
+    this.#planFaults();
+    this.#planChanges();
+    this.#askAll();
+    this.#simulation.runUntil(endMs);
+    return {
+      decisions: history.decisions,
+      answeredChanges: history.answeredChanges(),
+      waitsMs: history.waitsMs.toSorted((left, right) => left - right),
+      stale: history.stale,
+      wentBack: history.wentBack,
+    };
+  }
+
+  #startNode(name: string, cuts: readonly Span[] = []): FleetNode {
+    const thread = new Thread(this.#simulation, {
+      rate: this.#rate(),
+      freezes: this.#freezes(),
+      stops: this.#spans([0, 0, 1, 1], 20, 5000),
+    });
+    const slow = this.#spans([0, 1, 2], 300, 1500).map((span) => ({
+      ...span,
+      extraMs: this.#simulation.between(100, 1800),
+    }));
+    const link: Link = {
+      simulation: this.#simulation,
+      faults: { slow, cuts: [...cuts, ...this.#spans([0, 0, 1], 300, 5000)] },
+    };
+    return new FleetNode(this.#fleet, name, { thread, link, deaf: this.#spans([0, 1, 2, 3], 300, 4000) });
+  }
+
+  #startGateway(index: number): Gateway {
+    const thread = new Thread(this.#simulation, {
+      rate: this.#rate(),
+      freezes: this.#freezes(),
+      stops: this.#spans([0, 1, 1], 20, 5000),
+    });
+    const link: Link = {
+      simulation: this.#simulation,
+      faults: { slow: [], cuts: this.#spans([0, 1, 2], 50, 4000) },
+    };
+    const hubs = () => ({ hubs: this.#alive() });
+    const gateway = new Gateway(this.#world, { thread, link }, `gateway ${index + 1}`, hubs);
+    for (const { fromMs } of link.faults.cuts) {
+      this.#simulation.at(fromMs - 5, () => gateway.loseConnection());
+    }
+    return gateway;
+  }
+
+  #alive(): readonly FleetNode[] {
+    return this.#nodes.filter(({ thread }) => !thread.isDead);
+  }
+
+  #rate(): number {
+    return this.#options.isCalm === true ? 1 : this.#simulation.between(0.97, 1.03);
+  }
+
+  #freezes(): readonly Span[] {
+    return this.#options.hasLongFreezes === true ? this.#spans([1, 2], 1500, 4000) : this.#spans([0, 0, 1], 20, 200);
+  }
+
+  /** Some spans of the time to come, each between `leastMs` and `mostMs` long. */
+  #spans(counts: readonly number[], leastMs: number, mostMs: number): readonly Span[] {
+    const { random, nowMs } = this.#simulation;
+    const count = this.#options.isCalm === true ? 0 : random.pick(counts);
+    return Array.from({ length: count }, () => {
+      const fromMs = this.#simulation.between(Math.max(500, nowMs), endMs);
+      return { fromMs, toMs: fromMs + this.#simulation.between(leastMs, mostMs) };
+    });
+  }
+
+  #planFaults(): void {
+    if (this.#options.isCalm === true) {
+      return;
+    }
+    const { random } = this.#simulation;
+    for (const index of this.#nodes.keys()) {
+      if (random.chance(0.5)) {
+        this.#simulation.at(this.#simulation.between(2000, endMs - 3000), () => this.#restartNode(index));
+      }
+      if (random.chance(0.5)) {
+        this.#simulation.at(this.#simulation.between(4000, endMs - 3000), () => this.#loseRow());
+      }
+    }
+    if (random.chance(0.7)) {
+      this.#simulation.at(this.#simulation.between(5000, endMs - 5000), () => this.#failOver());
+    }
+  }
+
+  #restartNode(index: number): void {
+    const node = this.#nodes[index];
+    if (node !== undefined) {
+      node.thread.isDead = true;
+      this.#nodes[index] = this.#startNode(`${node.name}'`);
+    }
+  }
+
+  /** As when it was cut off for long: here a row goes whose lease is surely over. */
+  #loseRow(): void {
+    const { state } = this.#fleet.database.primary;
+    for (const { id, name } of state.rows.values()) {
+      if (!this.#alive().some((node) => node.name === name)) {
+        this.#simulation.at(this.#simulation.nowMs + 3500, () => state.rows.delete(id));
+      }
+    }
+  }
+
+  /** A node may come just before, whose row the new primary does not have, and which it cannot reach at first. */
+  #failOver(): void {
+    const { random, nowMs } = this.#simulation;
+    const losesRows = random.chance(0.6);
+    if (losesRows) {
+      const fromMs = nowMs + 200;
+      this.#nodes.push(this.#startNode("node of before", [{ fromMs, toMs: fromMs + 4000 }]));
+    }
+    this.#simulation.at(nowMs + 190, () => this.#fleet.database.promote(losesRows));
+  }
+
+  #planChanges(): void {
+    const { random } = this.#simulation;
+    for (let token = 0; token < tokens; token += 1) {
+      for (let change = random.below(3); change > 0; change -= 1) {
+        this.#planChange({ token, account: null });
+      }
+    }
+    for (let account = 0; account < accounts; account += 1) {
+      for (let change = random.below(3); change > 0; change -= 1) {
+        this.#planChange({ token: null, account });
+      }
+    }
+  }
+
+  #planChange(target: Pick<Wish, "token" | "account">): void {
+    const atMs = this.#simulation.between(firstChangeMs, lastChangeMs);
+    const wish: Wish = { ...target, askedAtMs: atMs, revision: null, isAnswered: false };
+    this.#simulation.at(atMs, () => this.#askForChange(wish, tries));
+  }
+
+  /** Asks again, of any node, when no answer came for a while. */
+  #askForChange(wish: Wish, triesLeft: number): void {
+    if (wish.isAnswered || triesLeft === 0) {
+      return;
+    }
+    const { nowMs, random } = this.#simulation;
+    const node = random.pick(this.#alive());
+    node.thread.at(nowMs + this.#simulation.delayMs(), () => node.change(wish));
+    if (this.#options.isCalm !== true) {
+      const againMs = nowMs + this.#simulation.between(1, 2500);
+      this.#simulation.at(againMs, () => this.#askForChange(wish, triesLeft - 1));
+    }
+  }
+
+  #askAll(): void {
+    const { nowMs, random } = this.#simulation;
+    for (const holder of [...this.#alive(), ...this.#gateways]) {
+      for (let asked = 0; asked < asksAtOnce; asked += 1) {
+        const token = random.below(tokens);
+        holder.thread.at(nowMs + this.#simulation.between(0, 5), () => holder.ask(token));
+      }
+    }
+    this.#simulation.at(nowMs + askEveryMs, () => this.#askAll());
+  }
+}
