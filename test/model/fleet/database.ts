@@ -1,6 +1,6 @@
 import type { NodeRow } from "../../../src/stores/postgres/serving/node-rows.ts";
 import type { ChangeRow, Poll, Renewal, RenewalRow } from "../../../src/stores/postgres/serving/node-rules.ts";
-import { deliver, type Link } from "../link.ts";
+import type { Link } from "../link.ts";
 import { Thread } from "../simulation.ts";
 import type { Change, World } from "../world.ts";
 
@@ -8,7 +8,7 @@ import type { Change, World } from "../world.ts";
 type State = { readonly rows: Map<string, NodeRow>; length: number };
 
 /** One server of the database. Of two, the one of the later timeline takes changes. */
-export type Server = { readonly timeline: number; readonly thread: Thread; state: State };
+export type Server = { readonly timeline: number; readonly thread: Thread; isDead: boolean; state: State };
 
 /** A statement, as its server does it: it reads what was there when it began, and writes when it has committed. */
 export type Work<Answer> = {
@@ -18,6 +18,10 @@ export type Work<Answer> = {
 };
 
 const maxPollRows = 12;
+/** Those that wait for a disk. */
+const slowCommits = 0.005;
+/** That a line was cut. */
+const noticedAfterMs = 1000;
 
 /** A database, and after a failover another one beside it that still answers reads. */
 export class Database {
@@ -37,11 +41,13 @@ export class Database {
 
   /**
    * The standby becomes the primary, with all that was committed. The old one goes on answering reads, and commits
-   * nothing. `losesRows` is for a standby that was behind: it lacks rows that came since the last change.
+   * nothing. With `losesRows` the old one is dead, and the standby was behind: it lacks rows that came since the last
+   * change.
    */
   promote(losesRows: boolean): void {
     const { timeline, state } = this.#primary;
     const rows = new Map(state.rows);
+    this.#primary.isDead = losesRows;
     if (losesRows) {
       for (const { id, length } of this.#inserted) {
         if (length === state.length) {
@@ -117,21 +123,22 @@ export class Database {
 
   #serverWith(timeline: number, state: State): Server {
     const thread = new Thread(this.#world.simulation, { rate: 1, stops: [], freezes: [] });
-    return { timeline, thread, state };
+    return { timeline, thread, isDead: false, state };
   }
 }
 
 /** One connection of a node to a server: statements are done, and answered, in the order in which they were sent. */
 export class Session {
   readonly server: Server;
-  isLost = false;
+  #isLost = false;
   readonly #world: World;
   readonly #database: Database;
   readonly #link: Link;
   readonly #thread: Thread;
   readonly #answersUncommitted: boolean;
+  /** When the newest message arrives at each end: they arrive in order. */
+  readonly #newestMs = new Map<Thread, number>();
   #freeMs = 0;
-  #answeredMs = 0;
   #isStuck = false;
 
   constructor(
@@ -148,23 +155,24 @@ export class Session {
     this.server = database.primary;
   }
 
+  get isLost(): boolean {
+    return this.#isLost || this.server.isDead;
+  }
+
   /** Nothing is answered once a message was lost, or a commit waits for a standby that is gone. */
   send<Answer>({ writes, run }: Work<Answer>, take: (answer: Answer) => void): void {
     const { simulation } = this.#world;
-    let hasArrived = false;
-    deliver(this.#link, this.server.thread, () => {
-      hasArrived = true;
-      const slowly = writes && simulation.random.chance(0.05);
-      const takesMs = slowly ? simulation.between(5, 800) : simulation.between(0.1, writes ? 5 : 1);
+    this.#carry(simulation.nowMs, this.server.thread, () => {
+      const takesMs = simulation.between(0.1, writes ? 5 : 0.5);
+      const stallsMs = writes && simulation.random.chance(slowCommits) ? simulation.between(5, 800) : 0;
       const beginsMs = Math.max(simulation.nowMs, this.#freeMs);
-      this.#freeMs = beginsMs + takesMs;
+      this.#freeMs = beginsMs + takesMs + stallsMs;
       this.server.thread.at(beginsMs, () => {
         const { length } = this.server.state;
-        this.server.thread.at(beginsMs + takesMs, () => this.#finish(writes, () => run(this.server, length), take));
+        this.server.thread.at(beginsMs + takesMs + stallsMs, () =>
+          this.#finish(writes, () => run(this.server, length), take),
+        );
       });
-    });
-    simulation.at(simulation.nowMs + 4000, () => {
-      this.isLost ||= !hasArrived;
     });
   }
 
@@ -175,18 +183,32 @@ export class Session {
       return;
     }
     const answer = run();
-    const answeredMs = Math.max(simulation.nowMs + simulation.delayMs(), this.#answeredMs + 1e-6);
-    this.#answeredMs = answeredMs;
-    const isCut = this.#link.faults.cuts.some(({ fromMs, toMs }) => fromMs <= answeredMs && answeredMs < toMs);
-    if (isCut) {
-      this.isLost = true;
-      return;
-    }
-    this.#thread.at(answeredMs, () => {
+    this.#carry(simulation.nowMs, this.#thread, () => {
       if (!this.isLost) {
         take(answer);
       }
     });
+  }
+
+  /** A line to a database is quick, but for a few messages and bad times, and loses what it carries when it is cut. */
+  #carry(sentMs: number, to: Thread, action: () => void): void {
+    const { simulation } = this.#world;
+    const { slow, cuts } = this.#link.faults;
+    // Of what the database answers: what it is asked would only come late.
+    const bad = slow.find(({ fromMs, toMs }) => fromMs <= sentMs && sentMs < toMs);
+    const extraMs = to === this.#thread ? (bad?.extraMs ?? 0) : 0;
+    const isSlow = extraMs > 0 && simulation.random.chance(0.05);
+    const takesMs = extraMs + (isSlow ? simulation.between(3, 1500) : simulation.between(0.1, 1.5));
+    const arrivesMs = Math.max(sentMs + takesMs, (this.#newestMs.get(to) ?? 0) + 1e-6);
+    this.#newestMs.set(to, arrivesMs);
+    const cut = cuts.find(({ fromMs, toMs }) => fromMs <= arrivesMs && sentMs < toMs);
+    if (cut === undefined) {
+      to.at(arrivesMs, action);
+    } else {
+      simulation.at(Math.max(sentMs, cut.fromMs) + noticedAfterMs, () => {
+        this.#isLost = true;
+      });
+    }
   }
 }
 

@@ -22,7 +22,8 @@ export type Fleet = {
 const renewEveryMs = 500;
 const pollEveryMs = 20;
 const lookEveryMs = 5;
-const silentServerMs = 1500;
+/** Of several servers, or of one: for so long it may answer no renewal. */
+const silentServerMs = [1500, 5000, 5000];
 const reconnectMs = 50;
 const maxWaitMs = 1000;
 const maxBehind = 8;
@@ -46,6 +47,7 @@ export class FleetNode implements Hub {
   /** When it hears of no poll. */
   readonly #deaf: readonly Span[];
   readonly #rules: NodeRules;
+  readonly #maxSilentMs: number;
   #session: Session | null = null;
   #lookUps: Session | null = null;
   #ids = 0;
@@ -53,6 +55,7 @@ export class FleetNode implements Hub {
   #isLooking = false;
   #oldestRenewalMs: number | null = null;
   #lastHead = 0;
+  #isRowGone = false;
   readonly #seenRows = new Map<string, { readonly renewals: number; readonly sinceMs: number }>();
   readonly #quickWaits = new Set<{ readonly revision: number; readonly answer: () => void }>();
 
@@ -77,6 +80,7 @@ export class FleetNode implements Hub {
     this.thread = thread;
     this.#link = link;
     this.#deaf = deaf;
+    this.#maxSilentMs = fleet.world.simulation.random.pick(silentServerMs);
     const wallMs = fleet.isKept("N1 clocks") ? () => thread.wallMs() : () => thread.clockMs();
     const clocks = { monotonicMs: () => thread.clockMs(), wallMs };
     this.#rules = createNodeRules({ name, schemaVersion: 1, graceMs: 0, log, ...clocks });
@@ -103,7 +107,10 @@ export class FleetNode implements Hub {
     this.#rules.reconnected();
     const ends = { link: this.#link, thread: this.thread };
     this.#session = new Session(world, database, ends, !this.#fleet.isKept("N2 committed"));
-    this.#lookUps = world.simulation.random.chance(0.5) ? this.#session : (this.#lookUps ?? this.#session);
+    // Of the two lines of a node one may find the new primary long before the other.
+    if (this.#lookUps === null || world.simulation.random.chance(0.5)) {
+      this.#lookUps = new Session(world, database, ends, false);
+    }
     this.#isPolling = false;
     this.#isLooking = false;
     this.#oldestRenewalMs = null;
@@ -124,14 +131,17 @@ export class FleetNode implements Hub {
   #tick(): void {
     this.#rules.tick();
     const silentMs = this.#oldestRenewalMs === null ? 0 : this.thread.clockMs() - this.#oldestRenewalMs;
-    if (this.#session?.isLost === true || silentMs > silentServerMs) {
-      this.#session = null;
-      this.thread.after(reconnectMs, () => this.#connect());
-      return;
+    if (silentMs > this.#maxSilentMs) {
+      this.#reconnect();
     }
     this.#register();
     this.#renew();
     this.#look();
+  }
+
+  #reconnect(): void {
+    this.#session = null;
+    this.thread.after(reconnectMs, () => this.#connect());
   }
 
   #register(): void {
@@ -169,6 +179,7 @@ export class FleetNode implements Hub {
       this.#oldestRenewalMs = null;
       this.#lastHead = Math.max(this.#lastHead, row.head);
       const written = isKept("N8 gone") ? row.written : 1;
+      this.#isRowGone ||= written === 0;
       const sent = isKept("N1 sent") ? renewal.sent : this.thread.moment();
       this.#counted({ ...renewal, sent }, row.head, written, row.known_hash);
       this.#goOn();
@@ -188,6 +199,9 @@ export class FleetNode implements Hub {
   #poll(): void {
     const { database, world } = this.#fleet;
     const { nowMs } = world.simulation;
+    if (this.#session?.isLost === true) {
+      this.#reconnect();
+    }
     const isDeaf = this.#deaf.some(({ fromMs, toMs }) => fromMs <= nowMs && nowMs < toMs);
     if (this.#isPolling || isDeaf || this.#session === null) {
       return;
@@ -351,20 +365,25 @@ export class FleetNode implements Hub {
       take({ basis, revision: this.#rules.head().revision });
     };
     const work = { writes: false, run: (_: unknown, length: number) => length };
-    if (this.#lookUps === null || this.#lookUps.isLost) {
-      this.#lookUps = this.#session;
+    if (this.#lookUps?.isLost !== false) {
+      this.#lookUps = new Session(world, this.#fleet.database, { link: this.#link, thread: this.thread }, false);
     }
-    this.#lookUps?.send(work, (head) => {
+    const found = (head: number) => {
       const basis = world.history.basisAt(token, head);
       if (!isKept("N5 read")) {
         this.#underWay.delete(lookUp);
         take({ basis, revision: head });
       } else if (head < this.#rules.head().revision) {
         this.#underWay.delete(lookUp);
-        this.#lookUps = this.#session;
+        this.#lookUps = null;
       } else {
         keep(basis);
       }
+    };
+    const { simulation } = world;
+    this.#lookUps.send(work, (head) => {
+      const lateMs = simulation.random.chance(0.1) ? simulation.between(50, 2500) : 0;
+      this.thread.at(simulation.nowMs + lateMs, () => found(head));
     });
   }
 
@@ -383,7 +402,7 @@ export class FleetNode implements Hub {
   #forget({ changes }: Since): void {
     for (const change of changes ?? [{ digests: null }]) {
       const tokens = change.digests?.map(tokenOf) ?? null;
-      if (tokens === null) {
+      if (tokens === null && !(this.#isRowGone && !this.#fleet.isKept("N4 insert"))) {
         this.#memory.clear();
       }
       for (const token of tokens ?? []) {
@@ -423,7 +442,7 @@ export class FleetNode implements Hub {
       this.#watchers.restart(revision, hashOf(revision));
     }
     this.#catchUpWatchers();
-    if (applied !== null && applied > revision && this.#fleet.isKept("W6 behind")) {
+    if (applied !== null && applied > revision) {
       return null;
     }
     const stream = new Stream(this, gateway);

@@ -30,6 +30,12 @@ const gatewayCount = 3;
 const askEveryMs = 40;
 const asksAtOnce = 6;
 const tries = 4;
+/** So long before a failover comes a node whose row is lost in it. */
+const comesBeforeMs = 100;
+
+/** What may befall a round: few kinds at once, or their waits hide one another. */
+const kindsOfFaults = ["stops", "freezes", "cuts", "slow", "deaf", "restarts", "fails over", "gateways"] as const;
+type KindOfFault = (typeof kindsOfFaults)[number];
 
 /** Twenty seconds of three nodes over a database that may fail over, three gateways, and whatever may befall them. */
 export function runFleetRound(options: FleetRoundOptions): RoundResult {
@@ -41,6 +47,8 @@ class FleetRound {
   readonly #simulation: Simulation;
   readonly #world: World;
   readonly #fleet: Fleet;
+  readonly #faults: ReadonlySet<KindOfFault>;
+  #sparesThisOne = false;
   readonly #nodes: FleetNode[];
   readonly #gateways: readonly Gateway[];
 
@@ -49,6 +57,8 @@ class FleetRound {
     const accountOf = (token: number) => token % accounts;
     this.#options = options;
     this.#simulation = simulation;
+    const isWild = simulation.random.chance(0.25);
+    this.#faults = new Set(kindsOfFaults.filter(() => isWild || simulation.random.chance(0.4)));
     this.#world = {
       pieces: "project",
       simulation,
@@ -62,8 +72,11 @@ class FleetRound {
       database: new Database(this.#world),
       isKept: (rule) => rule !== options.without,
     };
-    this.#nodes = Array.from({ length: nodeCount }, (_, index) => this.#startNode(`node ${index + 1}`));
-    const gateways = options.hasLongFreezes === true ? 0 : gatewayCount;
+    this.#nodes = Array.from({ length: nodeCount }, (_, index) =>
+      this.#startNode(`node ${index + 1}`, index === nodeCount - 1),
+    );
+    // What gateways leave behind hides how soon a change is answered among nodes.
+    const gateways = options.hasLongFreezes === true ? 0 : simulation.random.pick([0, gatewayCount]);
     this.#gateways = Array.from({ length: gateways }, (_, index) => this.#startGateway(index));
   }
 
@@ -82,32 +95,46 @@ class FleetRound {
     };
   }
 
-  #startNode(name: string, cuts: readonly Span[] = []): FleetNode {
+  /** Most of them fare well, so that changes are answered soon while one of them does not. */
+  #startNode(name: string, isUnlucky: boolean, cuts: readonly Span[] = []): FleetNode {
+    this.#sparesThisOne = !isUnlucky && this.#simulation.random.chance(0.7);
     const thread = new Thread(this.#simulation, {
       rate: this.#rate(),
       freezes: this.#freezes(),
-      stops: this.#spans([0, 0, 1, 1], 20, 5000),
+      stops: this.#spans("stops", [0, 1, 1], 20, 5000),
     });
-    const slow = this.#spans([0, 1, 2], 300, 1500).map((span) => ({
+    const slow = this.#spans("slow", [2, 3], 500, 2000).map((span) => ({
       ...span,
-      extraMs: this.#simulation.between(100, 1800),
+      extraMs: this.#simulation.between(800, 2600),
     }));
+    // What was renewed last is answered late, and what came after it is lost.
+    const afterSlow = slow.map(({ fromMs, toMs, extraMs }) => {
+      const cutMs = extraMs + this.#simulation.between(fromMs, toMs);
+      return { fromMs: cutMs, toMs: cutMs + 4000 };
+    });
     const link: Link = {
       simulation: this.#simulation,
-      faults: { slow, cuts: [...cuts, ...this.#spans([0, 0, 1], 300, 5000)] },
+      faults: { slow, cuts: [...cuts, ...afterSlow, ...this.#spans("cuts", [0, 1, 1], 300, 5000)] },
     };
-    return new FleetNode(this.#fleet, name, { thread, link, deaf: this.#spans([0, 1, 2, 3], 300, 4000) });
+    const { nowMs } = this.#simulation;
+    const afterStart = this.#spans("deaf", [0, 1], 1000, 3000).map(({ fromMs, toMs }) => ({
+      fromMs: nowMs + 30,
+      toMs: nowMs + 30 + toMs - fromMs,
+    }));
+    const deaf = [...afterStart, ...this.#spans("deaf", [1, 2, 3], 300, 7000)];
+    this.#sparesThisOne = false;
+    return new FleetNode(this.#fleet, name, { thread, link, deaf });
   }
 
   #startGateway(index: number): Gateway {
     const thread = new Thread(this.#simulation, {
       rate: this.#rate(),
       freezes: this.#freezes(),
-      stops: this.#spans([0, 1, 1], 20, 5000),
+      stops: this.#spans("gateways", [0, 1, 1], 20, 5000),
     });
     const link: Link = {
       simulation: this.#simulation,
-      faults: { slow: [], cuts: this.#spans([0, 1, 2], 50, 4000) },
+      faults: { slow: [], cuts: this.#spans("gateways", [0, 1, 2], 50, 4000) },
     };
     const hubs = () => ({ hubs: this.#alive() });
     const gateway = new Gateway(this.#world, { thread, link }, `gateway ${index + 1}`, hubs);
@@ -126,13 +153,16 @@ class FleetRound {
   }
 
   #freezes(): readonly Span[] {
-    return this.#options.hasLongFreezes === true ? this.#spans([1, 2], 1500, 4000) : this.#spans([0, 0, 1], 20, 200);
+    return this.#options.hasLongFreezes === true
+      ? this.#spans(null, [1, 2], 1500, 4000)
+      : this.#spans("freezes", [0, 1], 20, 200);
   }
 
   /** Some spans of the time to come, each between `leastMs` and `mostMs` long. */
-  #spans(counts: readonly number[], leastMs: number, mostMs: number): readonly Span[] {
+  #spans(kind: KindOfFault | null, counts: readonly number[], leastMs: number, mostMs: number): readonly Span[] {
     const { random, nowMs } = this.#simulation;
-    const count = this.#options.isCalm === true ? 0 : random.pick(counts);
+    const mayBe = this.#options.isCalm !== true && !this.#sparesThisOne && (kind === null || this.#faults.has(kind));
+    const count = mayBe ? random.pick(counts) : 0;
     return Array.from({ length: count }, () => {
       const fromMs = this.#simulation.between(Math.max(500, nowMs), endMs);
       return { fromMs, toMs: fromMs + this.#simulation.between(leastMs, mostMs) };
@@ -145,14 +175,11 @@ class FleetRound {
     }
     const { random } = this.#simulation;
     for (const index of this.#nodes.keys()) {
-      if (random.chance(0.5)) {
+      if (this.#faults.has("restarts") && random.chance(0.7)) {
         this.#simulation.at(this.#simulation.between(2000, endMs - 3000), () => this.#restartNode(index));
       }
-      if (random.chance(0.5)) {
-        this.#simulation.at(this.#simulation.between(4000, endMs - 3000), () => this.#loseRow());
-      }
     }
-    if (random.chance(0.7)) {
+    if (this.#faults.has("fails over")) {
       this.#simulation.at(this.#simulation.between(5000, endMs - 5000), () => this.#failOver());
     }
   }
@@ -161,29 +188,22 @@ class FleetRound {
     const node = this.#nodes[index];
     if (node !== undefined) {
       node.thread.isDead = true;
-      this.#nodes[index] = this.#startNode(`${node.name}'`);
+      this.#nodes[index] = this.#startNode(`${node.name}'`, index === nodeCount - 1);
     }
   }
 
-  /** As when it was cut off for long: here a row goes whose lease is surely over. */
-  #loseRow(): void {
-    const { state } = this.#fleet.database.primary;
-    for (const { id, name } of state.rows.values()) {
-      if (!this.#alive().some((node) => node.name === name)) {
-        this.#simulation.at(this.#simulation.nowMs + 3500, () => state.rows.delete(id));
-      }
-    }
-  }
-
-  /** A node may come just before, whose row the new primary does not have, and which it cannot reach at first. */
+  /**
+   * The old primary goes on, and takes no change; or it is dead, and the new one lacks the row of a node that came just
+   * before and cannot reach it at first.
+   */
   #failOver(): void {
     const { random, nowMs } = this.#simulation;
-    const losesRows = random.chance(0.6);
+    const losesRows = random.chance(0.7);
     if (losesRows) {
-      const fromMs = nowMs + 200;
-      this.#nodes.push(this.#startNode("node of before", [{ fromMs, toMs: fromMs + 4000 }]));
+      const fromMs = nowMs + comesBeforeMs;
+      this.#nodes.push(this.#startNode("node of before", false, [{ fromMs, toMs: fromMs + 4000 }]));
     }
-    this.#simulation.at(nowMs + 190, () => this.#fleet.database.promote(losesRows));
+    this.#simulation.at(nowMs + comesBeforeMs - 5, () => this.#fleet.database.promote(losesRows));
   }
 
   #planChanges(): void {
@@ -212,7 +232,8 @@ class FleetRound {
       return;
     }
     const { nowMs, random } = this.#simulation;
-    const node = random.pick(this.#alive());
+    // The last node is never asked: it hears of changes by its polls alone.
+    const node = random.pick(this.#alive().slice(0, nodeCount - 1));
     node.thread.at(nowMs + this.#simulation.delayMs(), () => node.change(wish));
     if (this.#options.isCalm !== true) {
       const againMs = nowMs + this.#simulation.between(1, 2500);

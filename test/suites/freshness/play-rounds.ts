@@ -6,7 +6,7 @@ import { type Finding, judge } from "./checker.ts";
 import type { Scenario } from "./gateway-scenarios.ts";
 import { Round, type Stage } from "./round.ts";
 
-const maxRoundMs = 60_000;
+const maxRoundMs = 120_000;
 
 /** What rounds have come to. */
 export type Played<Name extends string = string> = {

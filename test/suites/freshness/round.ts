@@ -10,7 +10,7 @@ import { History, now } from "./history.ts";
 const plainKeys = 8;
 const askersPerHolder = 4;
 const maxPauseMs = 6;
-const maxChangeMs = 30_000;
+const maxChangeMs = 60_000;
 const settleMs = 150;
 const { method: rpc } = TokenService;
 

@@ -116,19 +116,19 @@ export class Cluster implements AsyncDisposable {
   async takeConnections(): Promise<() => Promise<void>> {
     const taken: pg.Client[] = [];
     const url = this.primary().url(serverRole);
-    for (let refusals = 0; refusals < 3; ) {
+    for (let nodesLeft = 1; nodesLeft > 0; ) {
       const client = new pg.Client(url);
       client.on("error", () => undefined);
       try {
         await client.connect();
         taken.push(client);
       } catch {
-        refusals += 1;
-        // What the nodes have is taken as it becomes free.
-        await this.primary().sql(
+        // What the nodes have is taken as it becomes free: until a refusal finds that they have none.
+        const ended = await this.primary().sql(
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
            WHERE usename = '${serverRole}' AND application_name <> ''`,
         );
+        nodesLeft = ended.length;
       }
     }
     return async () => {

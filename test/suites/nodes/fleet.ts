@@ -10,7 +10,7 @@ import type { TokenClient } from "../support/token-client.ts";
 import { Cluster } from "./cluster.ts";
 import { Node } from "./node.ts";
 
-const migrateTimeoutMs = 60_000;
+const commandTimeoutMs = 60_000;
 
 export type FleetOptions = ProcessOptions & {
   /** Where the authority's source lies. */
@@ -35,6 +35,7 @@ export class Fleet implements Stage, AsyncDisposable {
   avoided: Node | null = null;
   readonly #options: FleetOptions;
   readonly #random: Random;
+  #recoveries = 0;
 
   private constructor(
     options: FleetOptions,
@@ -48,13 +49,20 @@ export class Fleet implements Stage, AsyncDisposable {
     this.database = database;
     this.nodes = parts.nodes;
     this.gateways = parts.gateways;
-    this.holders = [...parts.gateways, ...parts.nodes.flatMap(({ holders }) => holders)];
+    const holders = [...parts.gateways, ...parts.nodes.flatMap((node) => node.holders)];
+    this.holders = holders.map((holder) => ({
+      // What was seen of changes that are lost and recovered from is seen no more.
+      holder: () => `${holder.holder()}-${this.#recoveries}`,
+      ask: (key) => holder.ask(key),
+    }));
   }
 
   static async start(options: FleetOptions, random: Random): Promise<Fleet> {
     const { toxiproxy, scratch, root } = options;
     await using started = new AsyncDisposableStack();
-    const database = started.use(await Cluster.start({ ...options, migrate: (url) => migrate(root, url) }));
+    const database = started.use(
+      await Cluster.start({ ...options, migrate: (url) => runMain(root, ["migrate", url]) }),
+    );
     const sealingSecret = join(scratch, "sealing-secret");
     writeFileSync(sealingSecret, randomBytes(32), { mode: 0o600 });
     const nodes: Node[] = [];
@@ -67,6 +75,7 @@ export class Fleet implements Stage, AsyncDisposable {
         name,
         root,
         dataDirectory: join(scratch, name),
+        logFile: join(scratch, `${name}.log`),
         sealingSecret,
         database: database.urlThrough(links),
         links,
@@ -107,23 +116,28 @@ export class Fleet implements Stage, AsyncDisposable {
       .primary()
       .sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
     const deadlocks = Number(found?.deadlocks);
-    const stopped = this.nodes.filter((node) => /"reason":"JOURNAL_WENT_BACK"/.test(node.output()));
+    const stopped = this.nodes.filter((node) => node.hasStopped());
     return [
       ...(deadlocks === 0 ? [] : [`${deadlocks} deadlocks in the database`]),
       ...stopped.map(({ name }) => `${name} found that the journal went back`),
     ];
   }
 
-  /** What is wrong with the journal; null when nothing is. */
-  async verifyJournal(head: string | null): Promise<string | null> {
+  /** Rejects when the journal is not whole, or has not the head that was told. */
+  async verifyJournal(head: string | null): Promise<void> {
     const args = ["verify-journal", this.database.ownersUrl(), ...(head === null ? [] : ["--head", head])];
-    return runMain(this.#options.root, args);
+    await runMain(this.#options.root, args);
   }
 
-  /** With what the nodes know of revocations. What is wrong; null when it went well. */
-  async recover(): Promise<string | null> {
-    const files = this.nodes.map((node) => node.revocationLog());
-    return runMain(this.#options.root, ["recover", this.database.ownersUrl(), "--revocations", ...files]);
+  /** Recovers the database that has lost changes, so that the nodes begin anew. */
+  async recover(how: "with the nodes' logs" | "without what was lost"): Promise<void> {
+    const files = ["--revocations", ...this.nodes.map((node) => node.logFile())];
+    const args = how === "with the nodes' logs" ? files : ["--accept-lost-revocations"];
+    await runMain(this.#options.root, ["recover", this.database.ownersUrl(), ...args]);
+    this.#recoveries += 1;
+    for (const node of this.nodes) {
+      node.recovered();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -142,15 +156,11 @@ async function killAll(nodes: readonly Node[], gateways: readonly Gateway[]): Pr
   }
 }
 
-async function migrate(root: string, url: string): Promise<void> {
-  const complaint = await runMain(root, ["migrate", url]);
-  if (complaint !== null) {
-    throw new Error(complaint);
-  }
-}
-
-async function runMain(root: string, args: readonly string[]): Promise<string | null> {
-  const options = { cwd: root, timeoutMs: migrateTimeoutMs };
+/** Runs a command of the authority. Rejects with what it printed when it fails. */
+async function runMain(root: string, args: readonly string[]): Promise<void> {
+  const options = { cwd: root, timeoutMs: commandTimeoutMs };
   const { exitCode, stdout, stderr } = await runProgram(process.execPath, ["src/main.ts", ...args], options);
-  return exitCode === 0 ? null : `${args[0]} ended with ${exitCode}: ${stdout}${stderr}`;
+  if (exitCode !== 0) {
+    throw new Error(`${args[0]} ended with ${exitCode}: ${stdout}${stderr}`);
+  }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
+import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../../src/authority/key.ts";
@@ -25,6 +25,8 @@ export type NodeOptions = {
   /** One to each of the database's hosts, in the order of the setting. */
   readonly links: readonly Link[];
   readonly clock: FakeClock;
+  /** Where its log goes, of all its lives. */
+  readonly logFile: string;
   readonly onLine: (line: string) => void;
 };
 
@@ -40,6 +42,7 @@ export class Node {
   #server: ServerProcess | null = null;
   #clients: readonly TokenClient[] = [];
   #lives = 0;
+  #hasStopped = false;
 
   private constructor(options: NodeOptions, port: number) {
     this.#options = options;
@@ -59,8 +62,13 @@ export class Node {
     return `127.0.0.1:${this.#port}`;
   }
 
-  revocationLog(): string {
-    return join(this.#options.dataDirectory, "revocations.log");
+  logFile(): string {
+    return this.#options.logFile;
+  }
+
+  /** Whether it has found a journal that lacks what it had applied. */
+  hasStopped(): boolean {
+    return this.#hasStopped;
   }
 
   /** Null while it is not running. */
@@ -72,8 +80,9 @@ export class Node {
     return this.#server?.pid ?? null;
   }
 
-  output(): string {
-    return this.#server?.output() ?? "";
+  /** What made it stop is recovered from. */
+  recovered(): void {
+    this.#hasStopped = false;
   }
 
   isRunning(): boolean {
@@ -82,8 +91,9 @@ export class Node {
 
   async restart(): Promise<void> {
     await this.kill();
-    const { root, dataDirectory, sealingSecret, database, name, clock, onLine } = this.#options;
+    const { root, dataDirectory, sealingSecret, database, name, clock } = this.#options;
     this.#lives += 1;
+    this.#hasStopped = false;
     const server = await startServerProcess({
       root,
       dataDirectory,
@@ -96,7 +106,7 @@ export class Node {
         NODE_NAME: `${name}.${this.#lives}`,
       },
       variables: clock.environment(),
-      onLine,
+      onLine: (line) => this.#take(line),
     });
     this.#server = server;
     this.#clients = this.holders.map(() => createTokenClient(server.address));
@@ -143,6 +153,12 @@ export class Node {
       }
       await sleep(20);
     }
+  }
+
+  #take(line: string): void {
+    appendFileSync(this.#options.logFile, `${line}\n`);
+    this.#hasStopped ||= line.includes('"reason":"JOURNAL_WENT_BACK"');
+    this.#options.onLine(line);
   }
 
   #forget(): void {

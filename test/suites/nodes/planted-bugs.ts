@@ -14,6 +14,7 @@ const node = "src/stores/postgres/serving/node.ts";
 const rules = "src/stores/postgres/serving/node-rules.ts";
 const rows = "src/stores/postgres/serving/node-rows.ts";
 const lease = "src/stores/postgres/serving/node-lease.ts";
+const changes = "src/stores/postgres/serving/changes.ts";
 const session = "src/stores/postgres/session.ts";
 
 /** Not a bug: a poll may take as long as it likes. */
@@ -21,7 +22,7 @@ const latePolls: readonly Edit[] = [
   {
     file: node,
     from: "setInterval(() => void this.#poll(), pollEveryMs)",
-    to: "setInterval(() => void this.#poll(), 200 * pollEveryMs)",
+    to: "setInterval(() => void this.#poll(), 500 * pollEveryMs)",
   },
   { file: node, from: "    void this.#poll();\n    void this.#look();", to: "    void this.#look();" },
 ];
@@ -96,9 +97,15 @@ export const plantedBugs: readonly PlantedBug[] = [
     scenarios: ["nothing fails"],
   },
   {
-    name: "N4: a row that is made gives a lease",
+    // Each of the two is enough by itself: what was remembered is forgotten, and the lease waits for a renewal.
+    name: "N4: a row that is made gives a lease, over what was remembered",
     edits: [
       ...lateRegistration,
+      {
+        file: rules,
+        from: "        lease.end();\n        forgetAll();\n        return;",
+        to: "        lease.end();\n        return;",
+      },
       {
         file: rules,
         from: "      rowId = id;\n      lease.end();",
@@ -150,8 +157,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: rows,
-        from: "endMs: monotonicMs() + settleMs,",
-        to: "endMs: monotonicMs() + settleMs / 6,",
+        from: "const endMs = monotonicMs() + settleMs;",
+        to: "const endMs = monotonicMs() + settleMs / 6;",
       },
     ],
     gateways: ["go"],
@@ -177,6 +184,11 @@ export const plantedBugs: readonly PlantedBug[] = [
         from: "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END",
         to: "'off'",
       },
+      {
+        file: "src/stores/postgres/schema.ts",
+        from: 'if (synchronous_commit !== "on" &&',
+        to: "if (!synchronous_commit &&",
+      },
     ],
     gateways: ["go"],
     scenarios: ["PostgreSQL is killed"],
@@ -186,5 +198,29 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: node, from: "if (hasWarning) {", to: "if (hasWarning && values.length === 0) {" }],
     gateways: ["go"],
     scenarios: ["the standby takes over, and waits at the old primary are cancelled"],
+  },
+  {
+    name: "the warning of a COMMIT is not heeded, where a change is answered",
+    edits: [{ file: changes, from: 'if (tag !== "COMMIT" || hasWarning) {', to: 'if (tag !== "COMMIT") {' }],
+    gateways: ["go"],
+    scenarios: ["what waits for the standby is cancelled, and lost when the standby takes over"],
+  },
+  {
+    name: "last uses are written in any order",
+    edits: [
+      {
+        file: changes,
+        from: "GROUP BY issue_revision ORDER BY issue_revision\n",
+        to: "GROUP BY issue_revision ORDER BY random()\n",
+      },
+      // Not a bug: a row may take a while.
+      {
+        file: changes,
+        from: "lastUsePrecisionMs}`",
+        to: "lastUsePrecisionMs} RETURNING pg_sleep(0.15)`",
+      },
+    ],
+    gateways: ["go", "typescript"],
+    scenarios: ["nothing fails"],
   },
 ];

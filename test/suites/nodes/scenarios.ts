@@ -188,6 +188,20 @@ const ofDatabase = {
   "the standby takes over, and waits at the old primary are cancelled": (round) =>
     split(round, (old) => cancelWaits(old, 2 * pastLeasesMs)),
 
+  // Whoever saw them stops, since nobody knows that they were answered to none.
+  "what waits for the standby is cancelled, and lost when the standby takes over": async (round) => {
+    const { database } = round.rig;
+    await database.cutReplication();
+    round.change(5);
+    await sleep(between(round, 50, 300));
+    await cancelWaits(database.primary(), between(round, 200, 1000));
+    await database.failOver("killed");
+    await sleep(pastLeasesMs);
+    await round.rig.recover("without what was lost");
+    await database.addStandby();
+    await round.changeOver(300, 3);
+  },
+
   // What it lacks is no change that was answered.
   "the standby takes over without the row of a node": async (round) => {
     const { database, nodes } = round.rig;
