@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { AuthorityError } from "../../authority/errors.ts";
 import type { TokenStore } from "../../authority/token-store.ts";
 import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
@@ -8,7 +9,7 @@ import type { DatabaseSettings } from "./database-url.ts";
 import { type Line, openLine } from "./line.ts";
 import { requireServable, schemaVersion } from "./schema.ts";
 import { createChanges } from "./serving/changes.ts";
-import { type NodeReadings, openNode } from "./serving/node.ts";
+import { type Node, type NodeReadings, openNode } from "./serving/node.ts";
 import { createReads } from "./serving/reads.ts";
 import { ReadOnlyError, type Session, type SessionUse } from "./session.ts";
 import { sqlStateOf } from "./sql-state.ts";
@@ -27,9 +28,8 @@ export type PostgresStoreOptions = {
   readonly log: Log;
 };
 
-/** A change and a look-up are soon done; a list looks at ten thousand rows, a few hundred at a time. */
+/** Each statement is soon done: also a list looks at a few hundred rows at a time. */
 const statementTimeoutMs = 5000;
-const listTimeoutMs = 15_000;
 /** A database that starts at the same time as the server, or fails over, is waited for. */
 const startPatienceMs = 10_000;
 const startPauseMs = 200;
@@ -49,10 +49,10 @@ export async function openPostgresTokenStore(
   const open = (use: SessionUse) => opened.use(openLine(settings, use, log, cluster));
   const changesLine = open({ name: "changes", statementTimeoutMs });
   const lookUps = open({ name: "look-ups", statementTimeoutMs });
-  const lists = open({ name: "lists", statementTimeoutMs: listTimeoutMs });
+  const lists = open({ name: "lists", statementTimeoutMs });
   const nodeLine = open({ name: "node", statementTimeoutMs });
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
-  const node = opened.use(await openNode(nodeLine, { name: settings.nodeName, schemaVersion, graceMs, log }));
+  const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
   const changes = opened.use(createChanges(changesLine, node));
   const reads = createReads({ lookUps, lists }, node);
   const resources = opened.move();
@@ -109,6 +109,14 @@ async function reach(cluster: Cluster, settings: DatabaseSettings): Promise<Sess
       }
       await wait(startPauseMs);
     }
+  }
+}
+
+async function becomeNode(line: Line, settings: DatabaseSettings, graceMs: number, log: Log): Promise<Node> {
+  try {
+    return await openNode(line, { name: settings.nodeName, schemaVersion, graceMs, log });
+  } catch (error) {
+    throw cannotStart(settings, error instanceof AuthorityError ? error.cause : error);
   }
 }
 

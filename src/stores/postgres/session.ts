@@ -146,7 +146,7 @@ export async function openSession(
         if (isLostState(error)) {
           lose(error);
         }
-        reject(error);
+        reject(withoutRow(error));
       });
     });
   }
@@ -201,6 +201,11 @@ function tlsOptions({ authorities, client }: NonNullable<DatabaseSettings["tls"]
     ...(authorities === null ? {} : { ca: authorities }),
     ...(client === null ? {} : { cert: client.certificate, key: client.key }),
   };
+}
+
+/** A log may hold the error, and must not hold what is in a row. */
+function withoutRow(error: Error): Error {
+  return Object.assign(error, { detail: undefined, where: undefined });
 }
 
 function noPassword(): StartError {

