@@ -13,7 +13,7 @@ import { openBarePostgres } from "../population/bare-postgres.ts";
 import type { BenchContext, RunningWay } from "../runner/bench-context.ts";
 import { ratio } from "../runner/figures.ts";
 import { interleave } from "../runner/interleave.ts";
-import { canPin, loadCore } from "../runner/pinned.ts";
+import { canPin, loadCore, pinner } from "../runner/pinned.ts";
 import { costFigures, cpus, rates } from "./cost.ts";
 
 const commands = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -74,7 +74,7 @@ function onLoadCore(postgres: Postgres): void {
   if (canPin) {
     const processes = execFileSync("pgrep", ["--parent", String(postgres.pid)], { encoding: "utf8" });
     for (const pid of [String(postgres.pid), ...processes.trim().split("\n")]) {
-      execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", String(loadCore), pid]);
+      execFileSync(pinner, ["--all-tasks", "--cpu-list", "--pid", String(loadCore), pid]);
     }
   }
 }
