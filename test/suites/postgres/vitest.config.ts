@@ -26,7 +26,7 @@ export default defineConfig({
     pool: "forks",
     env: { TMPDIR: temporaryDirectory() },
     maxWorkers: 3,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 50_000, interval: 5 } },
     teardownTimeout: 10_000,
