@@ -26,7 +26,7 @@ const settings = {
   shared_preload_libraries: "pg_stat_statements",
 };
 
-/** The authority on PostgreSQL: how fast data come there, and what calls cost beside SQLite and beside plain services. */
+/** The authority on PostgreSQL: how fast data come there, and what calls cost beside SQLite and plain services. */
 export async function measurePostgres(context: BenchContext): Promise<void> {
   await using postgres = await startPostgres({ version: 15, settings });
   await postgres.sql("CREATE EXTENSION pg_stat_statements", "tokens");
