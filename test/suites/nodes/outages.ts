@@ -76,10 +76,12 @@ export async function showOutages(start: (diskMiB?: number) => Promise<Fleet>, r
     await showOneNodeGone(fleet, report, random);
     await showLostRevocation(fleet, keys, report);
   }
-  {
+  if (process.getuid?.() === 0) {
     await using fleet = await start(diskMiB);
     const keys = await makeKeys(fleet);
     await report.step("PostgreSQL's disk is full", () => showFullDisk(fleet, keys));
+  } else {
+    console.log("skip PostgreSQL's disk is full: a small file system is mounted by root");
   }
   report.close();
 }

@@ -157,8 +157,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: rows,
-        from: "const endMs = monotonicMs() + settleMs;",
-        to: "const endMs = monotonicMs() + settleMs / 6;",
+        from: "monotonicMs() + settleMs",
+        to: "monotonicMs() + settleMs / 6",
       },
     ],
     gateways: ["go"],

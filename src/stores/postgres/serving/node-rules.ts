@@ -334,8 +334,11 @@ export function createNodeRules(options: NodeRulesOptions) {
       };
     },
 
-    /** Whether a renewal would let a change go on that waits. */
+    /** Whether a renewal can be sent that would let a change go on that waits. */
     hasNews(): boolean {
+      if (rowId === null || isClosed) {
+        return false;
+      }
       const [oldest] = takeaways;
       return !isReportTold || (oldest !== undefined && oldest <= ackable());
     },
