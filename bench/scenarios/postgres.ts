@@ -13,7 +13,7 @@ import { openBarePostgres } from "../population/bare-postgres.ts";
 import type { BenchContext, RunningWay } from "../runner/bench-context.ts";
 import { ratio } from "../runner/figures.ts";
 import { interleave } from "../runner/interleave.ts";
-import { canPin, loadCore } from "../runner/pinned.ts";
+import { canPin, loadCore, pinner } from "../runner/pinned.ts";
 import { costFigures, cpus, rates } from "./cost.ts";
 
 const commands = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -26,7 +26,7 @@ const settings = {
   shared_preload_libraries: "pg_stat_statements",
 };
 
-/** The authority on PostgreSQL: how fast data come there, and what calls cost beside SQLite and beside plain services. */
+/** The authority on PostgreSQL: how fast data come there, and what calls cost beside SQLite and plain services. */
 export async function measurePostgres(context: BenchContext): Promise<void> {
   await using postgres = await startPostgres({ version: 15, settings });
   await postgres.sql("CREATE EXTENSION pg_stat_statements", "tokens");
@@ -74,7 +74,7 @@ function onLoadCore(postgres: Postgres): void {
   if (canPin) {
     const processes = execFileSync("pgrep", ["--parent", String(postgres.pid)], { encoding: "utf8" });
     for (const pid of [String(postgres.pid), ...processes.trim().split("\n")]) {
-      execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", String(loadCore), pid]);
+      execFileSync(pinner, ["--all-tasks", "--cpu-list", "--pid", String(loadCore), pid]);
     }
   }
 }

@@ -139,8 +139,8 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
     return state.lostFrom ?? forgetAt(state.firstUnacked)?.revision ?? null;
   }
 
-  function holdsLease(state: State): boolean {
-    return monotonicMs() < state.waitedOutAtMs;
+  function holdsLease(state: State, nowMs: number): boolean {
+    return nowMs < state.waitedOutAtMs;
   }
 
   /** Forgets the oldest that are too many. Who has not acknowledged one of them must forget everything. */
@@ -239,9 +239,10 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
   }
 
   function noteMissing(): void {
+    const nowMs = monotonicMs();
     for (const state of states) {
       if (firstMissing(state) !== null) {
-        state.missingSinceMs ??= monotonicMs();
+        state.missingSinceMs ??= nowMs;
       }
     }
   }
@@ -273,7 +274,7 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
       leave() {
         state.isOpen = false;
         state.lease = null;
-        if (!holdsLease(state)) {
+        if (!holdsLease(state, monotonicMs())) {
           drop(state);
         }
       },
@@ -293,8 +294,8 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
   }
 
   /** When it is silent; then when it was waited out. Null where nothing waits for either. */
-  function endOf(state: State): number | null {
-    if (!holdsLease(state) || (firstMissing(state) === null && state.isOpen)) {
+  function endOf(state: State, nowMs: number): number | null {
+    if (!holdsLease(state, nowMs) || (firstMissing(state) === null && state.isOpen)) {
       return null;
     }
     return firstMissing(state) !== null && !state.isSilent ? silentAtMs(state) : state.waitedOutAtMs;
@@ -306,7 +307,7 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
     const withLease = isSilent ? "silent" : isOpen ? "holds a lease" : "gone";
     return {
       identity,
-      state: holdsLease(state) ? withLease : "waiting",
+      state: holdsLease(state, monotonicMs()) ? withLease : "waiting",
       acknowledged: missing === null ? applied : missing - 1,
       heardAtMs,
     };
@@ -374,9 +375,10 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
     },
 
     nextEndMs() {
+      const nowMs = monotonicMs();
       let soonest: number | null = null;
       for (const state of states) {
-        const endMs = endOf(state);
+        const endMs = endOf(state, nowMs);
         soonest = endMs === null ? soonest : Math.min(soonest ?? endMs, endMs);
       }
       return soonest;
@@ -390,13 +392,15 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
     },
 
     report() {
+      // Once for all: there may be a thousand, and a report a turn. Who holds a lease by then is waited for.
+      const nowMs = monotonicMs();
       let settledRevision = applied;
       let holders = 0;
       let isWaitingFor = false;
       const silent: Holder[] = [];
       const wentSilent: Holder[] = [];
       for (const state of states) {
-        if (!holdsLease(state)) {
+        if (!holdsLease(state, nowMs)) {
           // Not who had no lease any more when the change came.
           const wasWaitedFor = state.missingSinceMs !== null && state.missingSinceMs < state.waitedOutAtMs;
           if (state.isSilent) {
@@ -411,7 +415,7 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
         const missing = firstMissing(state);
         if (missing !== null) {
           settledRevision = Math.min(settledRevision, missing - 1);
-          if (!state.isSilent && monotonicMs() >= silentAtMs(state)) {
+          if (!state.isSilent && nowMs >= silentAtMs(state)) {
             state.isSilent = true;
             wentSilent.push(holderOf(state));
           }

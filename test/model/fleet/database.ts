@@ -212,7 +212,7 @@ export class Session {
   }
 }
 
-export function digestOf(token: number): Uint8Array {
+function digestOf(token: number): Uint8Array {
   const digest = Buffer.alloc(32);
   digest.writeUInt32LE(token);
   return digest;

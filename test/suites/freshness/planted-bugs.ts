@@ -205,7 +205,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       {
         file: "src/authority/watchers.ts",
-        from: "        if (!holdsLease(state)) {\n          drop(state);\n        }\n      },\n      release() {",
+        from: "        if (!holdsLease(state, monotonicMs())) {\n          drop(state);\n        }\n      },\n      release() {",
         to: "        drop(state);\n      },\n      release() {",
       },
     ],

@@ -45,7 +45,7 @@ export const plantedWatch = [
   {
     name: "a stream that ends takes its lease with it",
     file: "src/authority/watchers.ts",
-    from: "        if (!holdsLease(state)) {\n          drop(state);\n        }",
+    from: "        if (!holdsLease(state, monotonicMs())) {\n          drop(state);\n        }",
     to: "        drop(state);",
     tests: ["test/authority/watchers.test.ts"],
   },
