@@ -23,6 +23,8 @@ export default defineConfig({
   test: {
     // Beside its own, the pure ones of the TypeScript client's cache, which decides on keys: suite:clients runs all.
     include: ["test/**/*.test.ts", "clients/typescript/test/cache/*.test.ts"],
+    // They start PostgreSQL: npm run suite:postgres runs them.
+    exclude: ["test/suites/postgres/**"],
     // Processes, not threads: the store starts worker threads of its own and holds locks that belong to a process.
     pool: "forks",
     env: { TMPDIR: temporaryDirectory() },

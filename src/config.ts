@@ -33,6 +33,18 @@ export type RestConfig = {
   readonly tls: Pick<TlsFiles, "certificate" | "key"> | null;
 };
 
+/** Of a process that is one of the nodes over a database in PostgreSQL. */
+export type DatabaseConfig = {
+  /** As it was written; what it must be is judged where it is read. */
+  readonly url: string;
+  /** A file; null where no setting names one. */
+  readonly password: string | null;
+  /** What the nodes of this process are called, each with its thread's number; null: host and process. */
+  readonly nodeName: string | null;
+  /** For how long memory may go on without the database. */
+  readonly graceMs: number;
+};
+
 export type StoreConfig = {
   readonly directory: string;
   /** The file that keeps every revocation outside the database; null: where the store keeps it. */
@@ -53,7 +65,9 @@ export type Config = {
   readonly admin: { readonly listen: TcpAddress } | null;
   /** The authority that an edge asks in place of a store; null where there is a store. */
   readonly upstream: UpstreamSettings | null;
-  /** Of no meaning at an edge. */
+  /** Null where the database is SQLite's, or there is none. */
+  readonly database: DatabaseConfig | null;
+  /** Of SQLite's store alone. */
   readonly store: StoreConfig;
   /** `create` makes the file when it is not there. */
   readonly sealingSecret: { readonly file: string; readonly create: boolean };
@@ -161,6 +175,18 @@ const tcpAddressOrOff: SettingKind<TcpAddress | "off"> = {
 
 const pemFile = path("a PEM file");
 
+/** Judged where its files are read. A wrong one may hold a password, and is never shown. */
+const databaseUrl: SettingKind<string> = {
+  words: "postgres://USER@HOST[:PORT][,HOST…]/NAME",
+  read: (text) => text,
+};
+
+/** It is an application name of PostgreSQL, with the number of a thread behind it. */
+const nodeName: SettingKind<string> = {
+  words: "1 to 48 printable ASCII characters without a space",
+  read: (text) => (/^[!-~]{1,48}$/.test(text) ? text : null),
+};
+
 const listening = {
   rpc: setting("LISTEN", anyAddress, "127.0.0.1:50051", {
     help: "where RPCs are served; plaintext on loopback and unix sockets only",
@@ -230,9 +256,27 @@ const storage = {
   sealingSecret: optional("SEALING_SECRET", path("a file of 32 random bytes"), {
     help: "seals keys for retries of Create",
     whenNotSet: "DATA_DIR.sealing-secret, which the first start makes",
+    more: "With DATABASE, all nodes need the same one, and no start makes it.",
   }),
   minFree: setting("MIN_FREE_MIB", wholeNumber(0, 1_048_576), "64", {
     help: "free disk, in MiB, below which Create is refused",
+  }),
+};
+
+const database = {
+  url: optional("DATABASE", databaseUrl, {
+    help: "the PostgreSQL database that many nodes serve together; TLS is verified, but on loopback and unix sockets",
+    whenNotSet: "SQLite in DATA_DIR, served by one process",
+    more: "Its password is in DATABASE_PASSWORD or .pgpass, or a client certificate is: see docs/many-machines.md. `npm run migrate` makes its tables.",
+  }),
+  password: optional("DATABASE_PASSWORD", path("a file"), { help: "the password of DATABASE's user" }),
+  nodeName: optional("NODE_NAME", nodeName, {
+    help: "what this process is called where nodes are shown; each thread has its number behind it",
+    whenNotSet: "HOST:PID",
+  }),
+  grace: setting("GRACE_MS", wholeNumber(0, 600_000), "0", {
+    help: "for how long, in ms, memory may be decided from while the database cannot be reached",
+    more: "A revocation that is answered meanwhile elsewhere is not known here: `unconfirmed` lists who may not know of it.",
   }),
 };
 
@@ -283,6 +327,7 @@ export const settingGroups: readonly SettingGroup[] = [
   group("Where it listens", listening),
   group("Who may call", callers),
   group("What it keeps", storage),
+  group("Many machines: a database in PostgreSQL", database),
   group("An edge: an authority to ask in place of a store", edge),
   group("Limits", limits),
   group("Start and end", startAndEnd),
@@ -323,6 +368,7 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
   const console = consoleAddress(env);
   const elsewhere = filesElsewhere(env);
   const upstream = upstreamSettings(env);
+  const ofDatabase = databaseConfig(env);
   refuseSharedPorts([
     [listening.rpc, "path" in rpc.listen ? null : rpc.listen],
     [listening.rest, rest?.listen ?? null],
@@ -335,13 +381,14 @@ export function readConfig(env: Environment, memoryBytes: number = Number.POSITI
     console: console === null ? null : { listen: console },
     admin: admin === null ? null : { listen: admin },
     upstream,
+    database: ofDatabase,
     store: {
       directory: resolve(storage.directory.read(env)),
       revocationLog: elsewhere.revocationLog,
       marker: elsewhere.marker,
       minFreeBytes: storage.minFree.read(env) * mebibyte,
     },
-    sealingSecret: sealingSecret(env),
+    sealingSecret: sealingSecret(env, ofDatabase !== null),
     maxTokensPerAccount: limits.maxTokensPerAccount.read(env),
     maxLifetimeDays: limits.maxLifetimeDays.read(env),
     memory: {
@@ -481,6 +528,7 @@ function tlsFiles(env: Environment): TlsFiles | null {
 /** What only an authority with a store has a use for. */
 const ofStore = [
   ...Object.values(storage),
+  ...Object.values(database),
   listening.rest,
   listening.console,
   callers.restCertificate,
@@ -522,19 +570,55 @@ function upstreamSettings(env: Environment): UpstreamSettings | null {
   return { address, tls: null };
 }
 
+/** What only SQLite's store has a use for. */
+const ofSqlite = [storage.revocationLog, storage.marker, storage.minFree];
+
+function databaseConfig(env: Environment): DatabaseConfig | null {
+  const url = database.url.read(env);
+  const graceMs = database.grace.read(env);
+  const [password, name] = [database.password.read(env), database.nodeName.read(env)];
+  if (url === null) {
+    const stray = [database.password, database.nodeName, database.grace].find((one) => env[one.name]);
+    if (stray !== undefined) {
+      throw new StartError(`${stray.name}: is of no use without ${database.url.name}`);
+    }
+    return null;
+  }
+  const meant = ofSqlite.find((one) => env[one.name]);
+  if (meant !== undefined) {
+    throw new StartError(
+      `${meant.name}: must not be set together with ${database.url.name}: nothing is kept on this machine's disk`,
+    );
+  }
+  return { url, password: resolved(password), nodeName: name, graceMs };
+}
+
 /** Which files of the store the environment says are elsewhere, for a command that is told the data directory. */
 export function filesElsewhere(env: Environment): Pick<StoreConfig, "revocationLog" | "marker"> {
   return { revocationLog: resolved(storage.revocationLog.read(env)), marker: resolved(storage.marker.read(env)) };
+}
+
+/** The file with the password of a database, for a command that is told the database. */
+export function databasePassword(env: Environment): string | null {
+  return resolved(database.password.read(env));
+}
+
+/** Where the sealing secret of a data directory is, for a command that is told the directory. */
+export function sealingSecretOf(env: Environment, directory: string): string {
+  return resolve(storage.sealingSecret.read(env) ?? `${resolve(directory)}.sealing-secret`);
 }
 
 function resolved(file: string | null): string | null {
   return file === null ? null : resolve(file);
 }
 
-/** Beside the data directory when no setting says where: a copy of the directory must not hold it. */
-function sealingSecret(env: Environment): Config["sealingSecret"] {
+/**
+ * Beside the data directory when no setting says where: a copy of the directory must not hold it. All nodes of a
+ * database have one and the same, so that none of them makes it.
+ */
+function sealingSecret(env: Environment, isShared: boolean): Config["sealingSecret"] {
   const file = storage.sealingSecret.read(env);
   return file === null
-    ? { file: `${resolve(storage.directory.read(env))}.sealing-secret`, create: true }
+    ? { file: `${resolve(storage.directory.read(env))}.sealing-secret`, create: !isShared }
     : { file: resolve(file), create: false };
 }

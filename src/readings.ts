@@ -4,7 +4,9 @@ import { type PortName, soonest } from "./calls/port/caller-watch.ts";
 import { decidingRpcs } from "./calls/rpcs.ts";
 import type { Counts } from "./doors/console/figures.ts";
 import { mergeRefused } from "./doors/console/refused-keys.ts";
-import type { CertificateEnd, ServiceState } from "./doors/console/service-state.ts";
+import type { CertificateEnd, NodesState, ServiceState } from "./doors/console/service-state.ts";
+import type { NodeReadings, NodeState } from "./stores/postgres/serving/node.ts";
+import { refusalReasons } from "./stores/postgres/serving/node-rules.ts";
 import type { StorageStats } from "./stores/storage-stats.ts";
 import type { UpstreamReadings } from "./stores/upstream/upstream.ts";
 import { bucketsMs, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
@@ -15,7 +17,9 @@ import { version } from "./version.ts";
 /** Where the readings come from. */
 export type GaugedParts = {
   /** Null at an edge. */
-  readonly store: (Pick<TokenReads, "head"> & { stats(): StorageStats }) | null;
+  readonly store: Pick<TokenReads, "head"> | null;
+  /** Null where nothing is kept on this machine's disk. */
+  readonly stats: (() => StorageStats) | null;
   /** Those of all threads, taken just now. */
   readonly readings: () => readonly ThreadReadings[];
   readonly isServing: () => boolean;
@@ -29,7 +33,9 @@ export type GaugedParts = {
 
 /** What the metrics read when they are asked for, by name. */
 export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeSource>> {
-  const { store, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls, hasUpstreamTls } = parts;
+  const { store, stats, readings, isServing, logLinesDropped, adminRefused, hasTls, hasRestTls, hasUpstreamTls } =
+    parts;
+  const nodes = () => readings().flatMap(({ node }) => node ?? []);
   const upstreams = () => readings().flatMap(({ upstream }) => upstream ?? []);
   const holders = () => readings().map((one) => one.holders);
   const ports = () => readings().flatMap((one) => [...one.ports.values()]);
@@ -50,6 +56,8 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       read: () => (isServing() ? 1 : 0),
     },
     ...(store === null ? upstreamGauges(upstreams, hasUpstreamTls) : storeGauges(store, isServing)),
+    ...(stats === null ? {} : diskGauges(stats)),
+    ...(store === null || stats !== null ? {} : nodeGauges(nodes)),
     token_authority_clock_behind_seconds: {
       help: "By how much the system's clock is behind the greatest time seen.",
       read: () => Math.max(0, ...readings().map(({ clockBehindMs }) => clockBehindMs)) / 1000,
@@ -167,17 +175,106 @@ function storeGauges(
       help: "The number of the newest change; 0 while it cannot be read.",
       read: () => (isServing() ? store.head().revision : 0),
     },
-    token_authority_database_bytes: { help: "Size of the database file.", read: () => store.stats().databaseBytes },
-    token_authority_wal_bytes: { help: "Size of the write-ahead log.", read: () => store.stats().walBytes },
+  };
+}
+
+function diskGauges(stats: () => StorageStats): Readonly<Record<string, GaugeSource>> {
+  return {
+    token_authority_database_bytes: { help: "Size of the database file.", read: () => stats().databaseBytes },
+    token_authority_wal_bytes: { help: "Size of the write-ahead log.", read: () => stats().walBytes },
     token_authority_reserve_bytes: {
       help: "Size of the ballast that Revoke lives on when the disk is full.",
-      read: () => store.stats().ballastBytes,
+      read: () => stats().ballastBytes,
     },
     token_authority_disk_free_bytes: {
       help: "Free room on the disk of the data directory.",
-      read: () => store.stats().freeBytes,
+      read: () => stats().freeBytes,
     },
   };
+}
+
+/** Each thread is a node. What one number says of them all is of the one that is worst off. */
+function nodeGauges(nodes: () => readonly NodeReadings[]): Readonly<Record<string, GaugeSource>> {
+  return {
+    token_authority_nodes: {
+      help: "Nodes of the database, of all processes, as this one saw them last, by whether they renew their leases.",
+      labelNames: ["state"],
+      read: () => {
+        const all = rowsOf(nodes());
+        const alive = all.filter(({ isAlive }) => isAlive).length;
+        return [
+          { labels: { state: "alive" }, value: alive },
+          { labels: { state: "silent" }, value: all.length - alive },
+        ];
+      },
+    },
+    token_authority_nodes_behind_changes: {
+      help: "How many changes the node that is furthest behind has not acknowledged, of those that renew their leases.",
+      read: () => behindOf(nodes()),
+    },
+    token_authority_node_applied_revision: {
+      help: "The newest change that each thread of this process has applied.",
+      read: () => least(nodes().map(({ appliedRevision }) => appliedRevision)),
+    },
+    token_authority_node_acknowledged_revision: {
+      help: "The newest change that each thread of this process and its gateways have acknowledged.",
+      read: () => least(nodes().map(({ acknowledgedRevision }) => acknowledgedRevision)),
+    },
+    token_authority_node_behind_changes: {
+      help: "Changes that the database has told of and a thread of this process has not applied yet.",
+      read: () => Math.max(0, ...nodes().map(({ behind }) => behind)),
+    },
+    token_authority_node_lease_seconds: {
+      help: "For how long keys may be decided on, on the thread that has least left; 0 without a lease.",
+      read: () => least(nodes().map(({ leaseLeftMs }) => leaseLeftMs)) / 1000,
+    },
+    token_authority_node_renewals_total: {
+      type: "counter",
+      help: "Renewals of leases that the database has answered, since the start.",
+      read: () => sum(nodes().map(({ renewals }) => renewals)),
+    },
+    token_authority_node_lapses_total: {
+      type: "counter",
+      help: "Times that a lease of this process ran out, since the start.",
+      read: () => sum(nodes().map(({ lapses }) => lapses)),
+    },
+    token_authority_node_in_grace: {
+      help: "Threads that decide from memory by GRACE_MS, because the database cannot be reached.",
+      read: () => nodes().filter(({ isInGrace }) => isInGrace).length,
+    },
+    token_authority_node_refusing: {
+      help: "Threads that serve nothing, by reason.",
+      labelNames: ["reason"],
+      read: () =>
+        refusalReasons.map((reason) => ({
+          labels: { reason },
+          value: nodes().filter(({ refusal }) => refusal === reason).length,
+        })),
+    },
+    token_authority_node_clock_apart_seconds: {
+      help: "By how much the clock of this process is ahead of the database's, less than 0 when it is behind.",
+      read: () => (nodes().find(({ clockApartMs }) => clockApartMs !== null)?.clockApartMs ?? 0) / 1000,
+    },
+    token_authority_database_synchronous: {
+      help: "1 while a COMMIT waits for a standby, else 0.",
+      read: () => (nodes().some(({ isSynchronous }) => isSynchronous === true) ? 1 : 0),
+    },
+  };
+}
+
+/** As one of the threads saw them last. */
+function rowsOf(nodes: readonly NodeReadings[]): readonly NodeState[] {
+  return nodes[0]?.nodes ?? [];
+}
+
+function behindOf(nodes: readonly NodeReadings[]): number {
+  const known = Math.max(0, ...nodes.map(({ appliedRevision }) => appliedRevision));
+  const alive = rowsOf(nodes).filter(({ isAlive }) => isAlive);
+  return Math.max(0, ...alive.map(({ acknowledgedRevision }) => known - acknowledgedRevision));
+}
+
+function least(numbers: readonly number[]): number {
+  return numbers.length === 0 ? 0 : Math.min(...numbers);
 }
 
 function upstreamGauges(
@@ -232,14 +329,19 @@ function certificateEndOf(port: PortName, readings: readonly ThreadReadings[]): 
 type StateParts = {
   /** Those of all threads, taken just now. */
   readonly readings: readonly ThreadReadings[];
-  readonly storage: StorageStats;
-} & Pick<ServiceState, "uptimeMs" | "host" | "address" | "isServing" | "minFreeBytes" | "revision">;
+  /** Null where nothing is kept on this machine's disk. */
+  readonly storage: StorageStats | null;
+} & Pick<ServiceState, "uptimeMs" | "host" | "address" | "isServing" | "revision"> & {
+    readonly minFreeBytes: number;
+  };
 
 const maxWatchers = 100;
+const maxNodes = 100;
 
 /** How the service is, for the console. */
 export function stateOf(parts: StateParts): ServiceState {
   const { readings, storage } = parts;
+  const nodes = readings.flatMap(({ node }) => node ?? []);
   return {
     version,
     uptimeMs: parts.uptimeMs,
@@ -247,9 +349,15 @@ export function stateOf(parts: StateParts): ServiceState {
     address: parts.address,
     threads: readings.length,
     isServing: parts.isServing,
-    databaseBytes: storage.databaseBytes,
-    freeBytes: storage.freeBytes,
-    minFreeBytes: parts.minFreeBytes,
+    disk:
+      storage === null
+        ? null
+        : {
+            databaseBytes: storage.databaseBytes,
+            freeBytes: storage.freeBytes,
+            minFreeBytes: parts.minFreeBytes,
+          },
+    nodes: nodes.length === 0 ? null : nodesState(nodes),
     certificates: certificateEnds(readings),
     refused: mergeRefused(readings.flatMap(({ refused }) => refused)),
     revision: parts.revision,
@@ -258,6 +366,27 @@ export function stateOf(parts: StateParts): ServiceState {
       .toSorted((a, b) => a.acknowledged - b.acknowledged)
       .slice(0, maxWatchers),
     watcherCount: sum(readings.map(({ holders }) => holders.open)),
+  };
+}
+
+/** The nodes of the database, for the console: those of this process first, then those that know least. */
+function nodesState(own: readonly NodeReadings[]): NodesState {
+  const names = new Set(own.map(({ name }) => name));
+  const rows = rowsOf(own).map((row) => ({ ...row, isOwn: names.has(row.name) }));
+  return {
+    refusal: own.find(({ refusal }) => refusal !== null)?.refusal ?? null,
+    inGrace: own.filter(({ isInGrace }) => isInGrace).length,
+    isSynchronous: own.find(({ isSynchronous }) => isSynchronous !== null)?.isSynchronous ?? null,
+    clockApartMs: own.find(({ clockApartMs }) => clockApartMs !== null)?.clockApartMs ?? null,
+    count: rows.length,
+    rows: rows
+      .toSorted(
+        (a, b) =>
+          Number(b.isOwn) - Number(a.isOwn) ||
+          a.acknowledgedRevision - b.acknowledgedRevision ||
+          (a.name < b.name ? -1 : 1),
+      )
+      .slice(0, maxNodes),
   };
 }
 

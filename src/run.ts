@@ -19,11 +19,19 @@ const usage = `The CasaPay token authority: issues API keys and decides on them.
   npm start -- --init | --new-log | --new-marker
                                              starts the server, and this once makes what is missing: the database, the
                                              revocation log, the marker
-  npm run verify-journal -- DATA_DIR [--head REVISION:HASH]
+  npm run verify-journal -- DATA_DIR | DATABASE [--head REVISION:HASH]
                                              checks the journal, also beside a running server
   npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
   npm run restore -- BACKUP DATA_DIR --revocations FILE… | --accept-lost-revocations
                                              makes a database from a backup and the revocations since
+  npm run migrate -- DATABASE [--server-role ROLE]
+                                             makes the tables in a PostgreSQL database, or brings them up to date
+  npm run copy -- DATA_DIR DATABASE          moves all that a data directory holds to an empty PostgreSQL database
+  npm run recover -- DATABASE --revocations FILE… | --accept-lost-revocations
+                                             makes a PostgreSQL database that lost changes fit to be served again
+
+DATABASE is postgres://USER@HOST[:PORT][,HOST…]/NAME with a role that owns the tables; its password is in .pgpass or in
+the file that TOKEN_AUTHORITY_DATABASE_PASSWORD names. ROLE is the server's own, token_authority unless it is given.
 
 Settings, which are variables of the environment:
 
@@ -49,6 +57,7 @@ const options = {
   head: { type: "string" },
   revocations: { type: "string", multiple: true },
   "accept-lost-revocations": { type: "boolean" },
+  "server-role": { type: "string" },
   init: { type: "boolean" },
   "new-log": { type: "boolean" },
   "new-marker": { type: "boolean" },
@@ -163,6 +172,7 @@ async function serve(process: NodeJS.Process, makeAnew: readonly Missing[]): Pro
     log,
     makeAnew,
     clock: Date.now,
+    pid: process.pid,
     logLinesDropped: output.dropped,
     onFatal(error) {
       log.error({ err: error }, "the store or a thread has failed: ending, so that a restart can recover it");

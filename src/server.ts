@@ -1,29 +1,31 @@
+import { existsSync } from "node:fs";
 import { hostname, platform } from "node:os";
 import { type Clock, createTimeSeen, setTimeFloor, type TimeSeen } from "./authority/clock.ts";
+import type { TokenStore } from "./authority/token-store.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/port/tls-set.ts";
-import { type Config, listenSettings, type RpcConfig } from "./config.ts";
+import { type Config, type DatabaseConfig, listenSettings, type RpcConfig } from "./config.ts";
 import { createFigures, sampleEveryMs } from "./doors/console/figures.ts";
 import type { Log } from "./machine/log.ts";
 import { makeSecretFile, readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
 import { countsOf, type GaugedParts, gaugeSources, stateOf } from "./readings.ts";
 import { createRequestForgetter } from "./stores/forget-requests.ts";
-import {
-  openSqliteTokenStore,
-  type SqliteTokenStore,
-  type SqliteTokenStoreOptions,
-} from "./stores/sqlite/open-sqlite-token-store.ts";
+import { readDatabaseSettings } from "./stores/postgres/database-url.ts";
+import { openSqliteTokenStore, type SqliteTokenStoreOptions } from "./stores/sqlite/open-sqlite-token-store.ts";
+import type { StorageStats } from "./stores/storage-stats.ts";
 import { type AdminListener, type AdminOptions, startAdminListener } from "./telemetry/prometheus/admin-listener.ts";
 import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
 import {
+  openNode,
   type Places,
   type RemoteThread,
-  type Source,
   startRemoteThread,
   startThread,
   type Thread,
+  type ThreadOptions,
   type ThreadReadings,
+  type ThreadSeed,
   threadConfig,
 } from "./thread.ts";
 import { version } from "./version.ts";
@@ -38,6 +40,8 @@ const forgetRequestsEveryMs = 60 * 1000;
 export type ServerOptions = {
   /** The system's time, in Unix milliseconds. Threads beyond the first have the real one. */
   readonly clock: Clock;
+  /** Of this process: a node without a name of its own is called by it. */
+  readonly pid: number;
   readonly log: Log;
   /** How many of its lines were lost since the start. */
   readonly logLinesDropped: () => number;
@@ -68,8 +72,11 @@ export type Server = AsyncDisposable & {
 export async function startServer(config: Config, options: ServerOptions): Promise<Server> {
   const { log, clock, onFatal } = options;
   const rpcThreads = possibleThreads(config.rpc, log);
-  if (config.upstream !== null && options.makeAnew.length > 0) {
+  if (options.makeAnew.length > 0 && config.upstream !== null) {
     throw new StartError("an edge has nothing on disk, so that there is nothing to make anew");
+  }
+  if (options.makeAnew.length > 0 && config.database !== null) {
+    throw new StartError("a node has nothing on disk to make anew: npm run migrate -- DATABASE makes the tables");
   }
   await using starting = new AsyncDisposableStack();
 
@@ -85,14 +92,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   ]);
   const tls = readTlsSet(config, log, clock());
   const timeSeen = createTimeSeen(0);
-  const { upstream } = config;
-  const source: Source<SqliteTokenStore> =
-    upstream === null ? { store: starting.use(await openStore(config, options, timeSeen)) } : { upstream };
-  const store = "store" in source ? source.store : null;
+  const { source, seed, store, stats, sealingSecret } = starting.use(await openSource(config, options, timeSeen));
   if (store !== null) {
     starting.use(every(forgetRequestsEveryMs, createRequestForgetter(store, clock, log)));
   }
-  const sealingSecret = store === null ? null : readSealingSecret(config.sealingSecret, log);
 
   const threads = createThreads();
   // The REST API has a thread of its own: what strangers cost there is not taken from decisions.
@@ -109,11 +112,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
             address: config.admin.listen,
             threads,
             store,
+            stats,
             isServing,
             logLinesDropped: options.logLinesDropped,
             hasTls: config.rpc.tls !== null,
             hasRestTls: (config.rest?.tls ?? null) !== null,
-            hasUpstreamTls: (upstream?.tls ?? null) !== null,
+            hasUpstreamTls: (config.upstream?.tls ?? null) !== null,
             log,
           }),
         );
@@ -143,7 +147,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
                   host: hostname(),
                   address: addressText,
                   isServing: isServing(),
-                  storage: store.stats(),
+                  storage: stats?.() ?? null,
                   minFreeBytes: config.store.minFreeBytes,
                   revision: isServing() ? store.head().revision : 0,
                 }),
@@ -161,8 +165,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
 
   const startRemote = async (places: Places): Promise<RemoteThread> => {
     const share = threadConfig(config, places, rpcThreads);
-    const seed = "store" in source ? { store: source.store.seed() } : source;
-    const thread = await startRemoteThread({ config: share, tls, source: seed, timeSeen, sealingSecret }, log);
+    const thread = await startRemoteThread({ config: share, tls, source: seed(), timeSeen, sealingSecret }, log);
     void thread.failed.then(onFatal);
     return threads.add(thread);
   };
@@ -192,7 +195,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       version,
       threads: rpcThreads,
       maxConnections: config.rpc.maxConnections,
-      upstream: upstream === null ? "none" : upstream.address,
+      upstream: config.upstream?.address ?? "none",
+      node: "node" in source ? source.node.readings().name : "none",
       console: consoleAddress ?? "off",
       rest: restAddress ?? "off",
       address: addressText,
@@ -215,8 +219,35 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   };
 }
 
-/** Opens the store of this process, and lets no clock show less than what it knows to have passed. */
-async function openStore(config: Config, options: ServerOptions, timeSeen: TimeSeen): Promise<SqliteTokenStore> {
+/** What the process decides by, opened. Disposed, it is given back. */
+type OpenedSource = AsyncDisposable & {
+  /** Of the first thread. */
+  readonly source: ThreadOptions["source"];
+  /** For one more thread. */
+  seed(): ThreadSeed["source"];
+  /** The first thread's view; null at an edge. */
+  readonly store: TokenStore | null;
+  /** What is taken of this machine's disk; null where nothing is kept on it. */
+  readonly stats: (() => StorageStats) | null;
+  /** Null when there is none. */
+  readonly sealingSecret: Uint8Array | null;
+};
+
+/** Opens what the process decides by, and lets no clock show less than what a store knows to have passed. */
+function openSource(config: Config, options: ServerOptions, timeSeen: TimeSeen): Promise<OpenedSource> {
+  const { upstream, database } = config;
+  if (upstream !== null) {
+    const source = { upstream };
+    const nothing = { store: null, stats: null, sealingSecret: null };
+    return Promise.resolve({ source, seed: () => source, ...nothing, async [Symbol.asyncDispose]() {} });
+  }
+  return database === null
+    ? openDirectory(config, options, timeSeen)
+    : openDatabase(database, config, options, timeSeen);
+}
+
+/** The database of SQLite in the data directory. */
+async function openDirectory(config: Config, options: ServerOptions, timeSeen: TimeSeen): Promise<OpenedSource> {
   const { clock, makeAnew, log, onFatal } = options;
   await using opening = new AsyncDisposableStack();
   const store = opening.use(
@@ -231,8 +262,47 @@ async function openStore(config: Config, options: ServerOptions, timeSeen: TimeS
     }),
   );
   setTimeFloor(timeSeen, timeFloor(clock, store.head().atMs, store.opened.notedMs, config.allowClockBack));
-  opening.move();
-  return store;
+  const sealingSecret = readSealingSecret(config.sealingSecret, log);
+  const opened = opening.move();
+  return {
+    source: { store },
+    seed: () => ({ store: store.seed() }),
+    store,
+    stats: store.stats,
+    sealingSecret,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** A database in PostgreSQL, of which each thread is a node with a number of its own. */
+async function openDatabase(
+  database: DatabaseConfig,
+  config: Config,
+  { clock, log, pid }: ServerOptions,
+  timeSeen: TimeSeen,
+): Promise<OpenedSource> {
+  const sealingSecret = readSharedSecret(config.sealingSecret.file);
+  const name = database.nodeName ?? `${hostname().slice(0, 40)}:${pid}`;
+  const settings = readDatabaseSettings(database.url, database.password, name);
+  let threads = 0;
+  const seed = () => {
+    threads += 1;
+    return {
+      node: { settings: { ...settings, nodeName: `${name}:${threads}` }, graceMs: database.graceMs, sealingSecret },
+    };
+  };
+  await using opening = new AsyncDisposableStack();
+  const node = opening.use(await openNode(seed().node, log));
+  setTimeFloor(timeSeen, timeFloor(clock, node.head().atMs, 0, config.allowClockBack));
+  const opened = opening.move();
+  return {
+    source: { node },
+    seed,
+    store: node,
+    stats: null,
+    sealingSecret,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 /** Does the work now and then, until it is disposed. */
@@ -291,6 +361,7 @@ async function startAdmin(parts: AdminParts): Promise<AdminListener> {
   const metrics = createMetrics(
     gaugeSources({
       store: parts.store,
+      stats: parts.stats,
       readings: () => readings,
       isServing,
       logLinesDropped: parts.logLinesDropped,
@@ -348,6 +419,16 @@ function readSealingSecret({ file, create }: Config["sealingSecret"], log: Log):
     }
   }
   return readSecretFile(secret);
+}
+
+/** The sealing secret of all nodes of a database. */
+function readSharedSecret(file: string): Uint8Array {
+  if (!existsSync(file)) {
+    throw new StartError(
+      `${file}: there is no sealing secret, and all nodes of a database need the same one: copy that of another node, or for the first node make a file of ${sealingSecretBytes} random bytes that only you can read`,
+    );
+  }
+  return readSecretFile({ file, what: "the sealing secret", lengthBytes: sealingSecretBytes });
 }
 
 /** Several threads share a port only where the system spreads its connections among them. */

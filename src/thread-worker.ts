@@ -1,12 +1,24 @@
 import { type Owner, runAsWorker, type Work } from "./machine/run-as-worker.ts";
 import { openServingStore } from "./stores/sqlite/serving/serving-store.ts";
-import { startThread, type ThreadAddresses, type ThreadAnswer, type ThreadOrder, type ThreadSeed } from "./thread.ts";
+import {
+  openNode,
+  startThread,
+  type ThreadAddresses,
+  type ThreadAnswer,
+  type ThreadOrder,
+  type ThreadSeed,
+} from "./thread.ts";
 
 async function start(
   { config, tls, source: seed, timeSeen, sealingSecret }: ThreadSeed,
   { log }: Owner,
 ): Promise<Work<ThreadAddresses, ThreadOrder, ThreadAnswer>> {
-  const source = "store" in seed ? { store: openServingStore(seed.store) } : seed;
+  const source =
+    "store" in seed
+      ? { store: openServingStore(seed.store) }
+      : "node" in seed
+        ? { node: await openNode(seed.node, log) }
+        : seed;
   const thread = await startThread({
     config,
     tls,
@@ -32,6 +44,8 @@ async function start(
       await thread[Symbol.asyncDispose]();
       if ("store" in source) {
         await source.store[Symbol.asyncDispose]();
+      } else if ("node" in source) {
+        await source.node[Symbol.asyncDispose]();
       }
     },
   };

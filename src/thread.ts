@@ -21,6 +21,9 @@ import { startRestPort } from "./doors/rest/start-rest-port.ts";
 import type { Log } from "./machine/log.ts";
 import { startWorker } from "./machine/start-worker.ts";
 import { type RpcShare, shareOfRpc, startRpcPort } from "./rpc-port.ts";
+import type { DatabaseSettings } from "./stores/postgres/database-url.ts";
+import { openPostgresTokenStore, type PostgresTokenStore } from "./stores/postgres/open-postgres-token-store.ts";
+import type { NodeReadings } from "./stores/postgres/serving/node.ts";
 import type { ServingStoreSeed } from "./stores/sqlite/serving/serving-store.ts";
 import { createEdgeAuthority } from "./stores/upstream/edge-authority.ts";
 import { openUpstream, type UpstreamReadings, type UpstreamSettings } from "./stores/upstream/upstream.ts";
@@ -73,8 +76,21 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
   };
 }
 
-/** What a process decides by: a store of its own, or at an edge an authority that it asks. */
-export type Source<Store> = { readonly store: Store } | { readonly upstream: UpstreamSettings };
+/**
+ * What a process decides by: a store of its own, a database that other machines serve too, each thread as a node of it,
+ * or at an edge an authority that it asks.
+ */
+export type Source<Store, Node> =
+  | { readonly store: Store }
+  | { readonly node: Node }
+  | { readonly upstream: UpstreamSettings };
+
+/** What a thread opens its node with. Can be sent to it. */
+export type NodeSeed = {
+  readonly settings: DatabaseSettings;
+  readonly graceMs: number;
+  readonly sealingSecret: Uint8Array;
+};
 
 export type ThreadOptions = {
   readonly config: ThreadConfig;
@@ -85,7 +101,7 @@ export type ThreadOptions = {
     readonly figures: Figures;
     readonly readState: () => Promise<ServiceState>;
   } | null;
-  readonly source: Source<TokenStore>;
+  readonly source: Source<TokenStore, PostgresTokenStore>;
   /** The system's time, and the greatest that any thread has seen. */
   readonly clock: Clock;
   readonly timeSeen: TimeSeen;
@@ -105,8 +121,10 @@ export type ThreadReadings = {
   readonly clockBehindMs: number;
   /** Who decide from memory elsewhere. */
   readonly holders: HolderReadings;
-  /** Null where there is a store. */
+  /** Null but at an edge. */
   readonly upstream: UpstreamReadings | null;
+  /** Null but over a database that other machines serve too. */
+  readonly node: NodeReadings | null;
 };
 
 /**
@@ -139,9 +157,9 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
 
   const clock = createSteadyClock(options.clock, options.timeSeen);
   const { authority, canDecide, upstreamReadings } =
-    "store" in source
-      ? starting.use(overStore(source.store, clock.now, options))
-      : starting.use(overUpstream(source.upstream, options));
+    "upstream" in source
+      ? starting.use(overUpstream(source.upstream, options))
+      : starting.use(overStore(storeOf(source), clock.now, options));
 
   const meter = createCallMeter();
   const refused = config.notesRefusedKeys ? createRefusedKeys(clock.now) : null;
@@ -182,14 +200,15 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   if (rpc !== null) {
     ports.set("rpc", rpc.port);
   }
+  const store = "upstream" in source ? null : storeOf(source);
   const rest =
-    config.rest === null || !("store" in source)
+    config.rest === null || store === null
       ? null
       : await startRestPort({
           address: config.rest,
           tls: tls.rest,
           authority,
-          store: source.store,
+          store,
           clock: clock.now,
           onCall,
           reportFault,
@@ -233,6 +252,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
       clockBehindMs: clock.behindMs(),
       holders: authority.holders(),
       upstream: upstreamReadings(),
+      node: "node" in source ? source.node.readings() : null,
     }),
     replaceTls(next) {
       rpc?.replaceTls(next.rpc);
@@ -240,6 +260,15 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
+}
+
+function storeOf(source: Exclude<ThreadOptions["source"], { readonly upstream: UpstreamSettings }>): TokenStore {
+  return "node" in source ? source.node : source.store;
+}
+
+/** Makes a thread a node of its database. */
+export function openNode({ settings, graceMs, sealingSecret }: NodeSeed, log: Log): Promise<PostgresTokenStore> {
+  return openPostgresTokenStore(settings, { graceMs, sealingSecret, log });
 }
 
 /** What decides, and whether it can now. */
@@ -310,7 +339,7 @@ async function loadTracing(settings: TracingSettings, clock: Clock, log: Log): P
 
 /** What a thread of its own is made of. Can be sent to it, with the store's port transferred. */
 export type ThreadSeed = Pick<ThreadOptions, "config" | "tls" | "timeSeen" | "sealingSecret"> & {
-  readonly source: Source<ServingStoreSeed>;
+  readonly source: Source<ServingStoreSeed, NodeSeed>;
 };
 
 export type ThreadOrder = { readonly kind: "read" } | { readonly kind: "replace-tls"; readonly tls: TlsSet };

@@ -199,8 +199,9 @@ const ranges = [...describeSettings().matchAll(/ (TOKEN_AUTHORITY_\w+)\n.*\n +a 
 it.each(ranges.map(([, name = "", least = "", most = ""]) => [name, Number(least), Number(most)] as const))(
   "takes %s from %i to %i, as --help says, and nothing beyond",
   (name, least, most) => {
+    const beside = name === "TOKEN_AUTHORITY_GRACE_MS" ? { TOKEN_AUTHORITY_DATABASE: "postgres://a@localhost/b" } : {};
     for (const value of [least, most]) {
-      expect(() => readConfig({ [name]: String(value) })).not.toThrow();
+      expect(() => readConfig({ ...beside, [name]: String(value) })).not.toThrow();
     }
     for (const value of [least - 1, most + 1]) {
       expect(() => readConfig({ [name]: String(value) })).toThrow(
@@ -210,8 +211,8 @@ it.each(ranges.map(([, name = "", least = "", most = ""]) => [name, Number(least
   },
 );
 
-it("says the range of all eight settings that are numbers", () => {
-  expect(ranges.map(([, name]) => name)).toHaveLength(8);
+it("says the range of all nine settings that are numbers", () => {
+  expect(ranges.map(([, name]) => name)).toHaveLength(9);
 });
 
 describe("an edge", () => {
@@ -254,6 +255,7 @@ describe("an edge", () => {
     ["MAX_TOKENS_PER_ACCOUNT", "1"],
     ["MAX_LIFETIME_DAYS", "1"],
     ["CLOCK_BACK", "allow"],
+    ["DATABASE", "postgres://authority@localhost/tokens"],
   ])("has no use for %s, and says so", (name, value) => {
     expect(() => readConfig({ ...upstream, [`TOKEN_AUTHORITY_${name}`]: value })).toThrow(
       `TOKEN_AUTHORITY_${name}: must not be set together with TOKEN_AUTHORITY_UPSTREAM: an edge decides on keys`,
@@ -265,5 +267,60 @@ describe("an edge", () => {
     for (const address of ["authority", "authority:0", "https://authority:50051"]) {
       expect(() => readConfig({ TOKEN_AUTHORITY_UPSTREAM: address })).toThrow("TOKEN_AUTHORITY_UPSTREAM: must be");
     }
+  });
+});
+
+describe("a node over a database", () => {
+  const database = { TOKEN_AUTHORITY_DATABASE: "postgres://authority@localhost/tokens" };
+
+  it("has a database, and what is said of it", () => {
+    expect(readConfig({}).database).toBeNull();
+    expect(readConfig(database).database).toEqual({
+      url: "postgres://authority@localhost/tokens",
+      password: null,
+      nodeName: null,
+      graceMs: 0,
+    });
+    const config = readConfig({
+      ...database,
+      TOKEN_AUTHORITY_DATABASE_PASSWORD: "/run/password",
+      TOKEN_AUTHORITY_NODE_NAME: "node-1",
+      TOKEN_AUTHORITY_GRACE_MS: "5000",
+    });
+    expect(config.database).toMatchObject({ password: "/run/password", nodeName: "node-1", graceMs: 5000 });
+  });
+
+  it.each([
+    ["DATABASE_PASSWORD", "/run/password"],
+    ["NODE_NAME", "node-1"],
+    ["GRACE_MS", "0"],
+  ])("is what %s is of, which is refused without a database", (name, value) => {
+    expect(() => readConfig({ [`TOKEN_AUTHORITY_${name}`]: value })).toThrow(
+      `TOKEN_AUTHORITY_${name}: is of no use without TOKEN_AUTHORITY_DATABASE`,
+    );
+  });
+
+  it.each([
+    ["REVOCATION_LOG", "/log"],
+    ["MARKER", "/marker"],
+    ["MIN_FREE_MIB", "64"],
+  ])("keeps nothing on a disk that %s could be of, and says so", (name, value) => {
+    expect(() => readConfig({ ...database, [`TOKEN_AUTHORITY_${name}`]: value })).toThrow(
+      `TOKEN_AUTHORITY_${name}: must not be set together with TOKEN_AUTHORITY_DATABASE: nothing is kept`,
+    );
+  });
+
+  it("makes no sealing secret, since the other nodes have one", () => {
+    expect(readConfig({ TOKEN_AUTHORITY_DATA_DIR: "/data" }).sealingSecret.create).toBe(true);
+    expect(readConfig({ ...database, TOKEN_AUTHORITY_DATA_DIR: "/data" }).sealingSecret).toEqual({
+      file: "/data.sealing-secret",
+      create: false,
+    });
+  });
+
+  it.each(["a node", "knoten-ü", "n".repeat(49)])("has no name like %j", (name) => {
+    expect(() => readConfig({ ...database, TOKEN_AUTHORITY_NODE_NAME: name })).toThrow(
+      "TOKEN_AUTHORITY_NODE_NAME: must be 1 to 48 printable ASCII characters without a space",
+    );
   });
 });

@@ -8,8 +8,8 @@ const examples = resolve(import.meta.dirname, "../examples");
 /** Every setting that a file gives, in the notation of any of them. */
 function settingsIn(file: string): Readonly<Record<string, string>> {
   const text = readFileSync(resolve(examples, file), "utf8");
-  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |, value: )"?([^"\s}]+)/g);
-  return Object.fromEntries([...pairs].map(([, name = "", value = ""]) => [name, value]));
+  const pairs = text.matchAll(/(?<!\w)(TOKEN_AUTHORITY_[A-Z_]+)(?:=|: |,?\s*value: )(?:"([^"]*)"|([^"\s}]+))/g);
+  return Object.fromEntries([...pairs].map(([, name = "", quoted, plain]) => [name, quoted ?? plain ?? ""]));
 }
 
 it.each([
@@ -28,6 +28,11 @@ it.each([
   });
 });
 
+it.each([["many-machines/compose.yaml"], ["many-machines/kubernetes.yaml"]])("%s gives what a node takes", (file) => {
+  const config = readConfig({ ...settingsIn("docker/Dockerfile"), ...settingsIn(file) });
+  expect([config.database === null, config.rpc.tls === null]).toEqual([false, false]);
+});
+
 it.each([["edge/token-authority-edge.service"], ["edge/sidecar.yaml"]])("%s gives what an edge takes", (file) => {
   const { upstream, rpc } = readConfig(settingsIn(file));
   expect([upstream?.tls === null, "path" in rpc.listen]).toEqual([false, true]);
@@ -39,16 +44,20 @@ it.each([
   ["edge/token-authority-edge.service", /^TimeoutStopSec=(\d+)$/m],
   ["edge/sidecar.yaml", /terminationGracePeriodSeconds: (\d+)/],
   ["compose/compose.yaml", /stop_grace_period: (\d+)s/],
+  ["many-machines/compose.yaml", /stop_grace_period: (\d+)s/],
+  ["many-machines/kubernetes.yaml", /terminationGracePeriodSeconds: (\d+)/],
 ])("%s waits longer for the end than the grace", (file, pattern) => {
   const [, seconds] = pattern.exec(readFileSync(resolve(examples, file), "utf8")) ?? [];
   expect(Number(seconds) * 1000).toBeGreaterThan(readConfig(settingsIn(file)).shutdownGraceMs);
 });
 
-it("compose/compose.yaml mounts what is there, or what its first lines make", () => {
-  const folder = resolve(examples, "compose");
+it.each([
+  ["compose", ["./data", "./revocations", "../certificates"]],
+  ["many-machines", ["./secrets", "../certificates"]],
+])("%s/compose.yaml mounts what is there, or what its first lines make", (name, made) => {
+  const folder = resolve(examples, name);
   const text = readFileSync(resolve(folder, "compose.yaml"), "utf8");
-  const sources = [...text.matchAll(/^ +- (\.[^:\s]+):\//gm)].map(([, source = ""]) => source);
-  const made = ["./data", "./revocations", "../certificates"];
+  const sources = [...text.matchAll(/^ +- (\.[^:\s]*):\//gm)].map(([, source = ""]) => source);
   expect(sources.filter((source) => !existsSync(resolve(folder, source)) && !made.includes(source))).toEqual([]);
   expect(sources).toEqual(expect.arrayContaining(made));
   const [, context = "", dockerfile = ""] = /build: \{ context: (\S+), dockerfile: (\S+) \}/.exec(text) ?? [];

@@ -8,6 +8,8 @@ export type AuthorityOptions = {
   readonly transport?: Transport;
   /** Which of the two data directories it owns. */
   readonly directory?: "directory" | "copy";
+  /** Settings of another store than a data directory, without their prefix. */
+  readonly store?: Readonly<Record<string, string>>;
   /** Without their prefix. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Of the environment, by their whole names. */
@@ -26,6 +28,7 @@ export function authority(options: AuthorityOptions = {}): Way {
     name = "authority",
     transport = "cleartext",
     directory = "directory",
+    store,
     settings = {},
     variables = {},
     nodeArgs = [],
@@ -38,7 +41,7 @@ export function authority(options: AuthorityOptions = {}): Way {
       const all = {
         LISTEN: "127.0.0.1:0",
         ADMIN_LISTEN: "127.0.0.1:0",
-        DATA_DIR: setup[directory],
+        ...(store ?? { DATA_DIR: setup[directory] }),
         MAX_TOKENS_PER_ACCOUNT: String(maxLiveTokens),
         ...(transport === "TLS 1.3" ? tlsSettings(setup) : {}),
         ...settings,

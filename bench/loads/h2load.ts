@@ -55,3 +55,17 @@ export async function runH2load({ address, pid }: ServerProcess, job: H2loadJob)
   }
   return { callsPerSecond: Number(/finished in [^,]*, ([\d.]+) req\/s/.exec(stdout)?.[1]), serverCpuUs };
 }
+
+/** GETs the URIs of a file over HTTP/1.1, one after another on each connection, whatever their status. */
+export async function runUriLoad(
+  { pid }: ServerProcess,
+  { uris, connections, maxMs }: { readonly uris: string; readonly connections: number; readonly maxMs: number },
+): Promise<Cost> {
+  const flags = ["--h1", "-t1", `-c${connections}`, `--duration=${maxMs / 1_000}`, "-i", uris];
+  const [command = "", ...args] = pinned(loadCore, "h2load", flags);
+  const before = cpuTimeUs(pid);
+  const { stdout } = await promisify(execFile)(command, args, { timeout: timeoutMs });
+  const usedUs = cpuTimeUs(pid) - before;
+  const done = Number(/(\d+) done, /.exec(stdout)?.[1]);
+  return { callsPerSecond: (done * 1_000) / maxMs, serverCpuUs: usedUs / done };
+}

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 export type RequestLatencies = { readonly requests: number; readonly p50Ms: number; readonly p99Ms: number };
 
-/** Makes requests over one HTTP/2 connection, so many at once, for this time. Throws unless each is answered with 200. */
+/** Makes requests over one HTTP/2 connection, so many at once, for this time. Throws unless all are answered by 200. */
 export async function measureRequests(
   address: string,
   headers: Readonly<Record<string, string>>,

@@ -6,7 +6,8 @@ export const serverCore = 0;
 /** The core of what measures. */
 export const loadCore = 1;
 
-const pinner = "taskset";
+/** The program that gives a program a core. */
+export const pinner = "taskset";
 
 /** Whether programs can be given a core of their own here. */
 export const canPin = availableParallelism() >= 2 && spawnSync(pinner, ["--version"]).status === 0;

@@ -13,6 +13,7 @@ import { measureLatency } from "./latency.ts";
 import { measureList } from "./list.ts";
 import { measureLoads } from "./loads.ts";
 import { measureOthers } from "./others.ts";
+import { measurePostgres } from "./postgres.ts";
 import { measureProfile } from "./profile.ts";
 import { measureRandom } from "./random.ts";
 import { measureRestart } from "./restart.ts";
@@ -46,6 +47,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   bulk: measureBulk,
   watchers: measureWatchers,
   edge: measureEdge,
+  postgres: measurePostgres,
   profile: measureProfile,
 };
 

@@ -3,6 +3,7 @@ import type { Caller } from "./caller.ts";
 import { AuthorityError, fieldInvalid } from "./errors.ts";
 import type { ChangeContext, MadeChange } from "./journal.ts";
 import { type FilterRequest, filterOf } from "./lists.ts";
+import { newestRevision } from "./newest-revision.ts";
 import type { Token } from "./token.ts";
 import { pageBounds, type TokenFilter, type TokenQuery, type TokenStore } from "./token-store.ts";
 import { toReason } from "./validation.ts";
@@ -34,7 +35,7 @@ export type RevokeTokensAnswer = {
 };
 
 export type BulkRevocationOptions = {
-  readonly store: Pick<TokenStore, "list" | "revokeMatching" | "head">;
+  readonly store: Pick<TokenStore, "list" | "listChanges" | "revokeMatching" | "head">;
   readonly contextOf: (caller: Caller) => ChangeContext;
   readonly onChange: (change: MadeChange) => void;
 };
@@ -63,7 +64,7 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
     const filter = filterIn(caller, asked);
     // A dry run refuses what the call with force would refuse.
     const reason = toReason(said);
-    const newest = store.head().revision;
+    const newest = await newestRevision(store, force ? upToRevision : 0);
     if (!force) {
       return await count(caller, unrevoked(filter), newest, signal);
     }
@@ -71,8 +72,8 @@ export function createBulkRevocation({ store, contextOf, onChange }: BulkRevocat
       throw fieldInvalid("upToRevision", "must be what a call without force answered to the same filter");
     }
     const answer = await revoke(caller, unrevoked(filter), upToRevision, reason, signal);
-    // An earlier call may have revoked them, and not been answered.
-    return { ...answer, revision: answer.revision ?? newest };
+    // An earlier call may have revoked them, at another machine, and not been answered. What was listed is known now.
+    return { ...answer, revision: answer.revision ?? store.head().revision };
   }
 
   async function count(

@@ -15,6 +15,7 @@ export type Reason =
   | "ROTATION_NOT_UNDER_WAY"
   | "KEY_LIMIT_REACHED"
   | "REQUEST_NOT_SUPPORTED"
+  | "JOURNAL_WENT_BACK"
   | "UNDECIDED";
 
 /** What an error says beside its reason. */
@@ -143,16 +144,25 @@ export function notAtEdge(): AuthorityError {
   });
 }
 
+/** The store has fewer changes than somebody was answered: it would decide by what was true before. */
+export function journalWentBack(revision: number): AuthorityError {
+  return new AuthorityError("JOURNAL_WENT_BACK", {
+    field: "minRevision",
+    rule: `is a change that the authority does not have: its newest is ${revision}`,
+  });
+}
+
 /** Could not decide, or for a change: the outcome is unknown. The caller may ask again. */
 export function undecided(cause: unknown): AuthorityError {
   return new AuthorityError("UNDECIDED", { rule: "the authority cannot answer now: ask again", cause });
 }
+
+const toldOfDeciding: ReadonlySet<Reason> = new Set(["FIELD_INVALID", "JOURNAL_WENT_BACK", "UNDECIDED"]);
 
 /**
  * What Authenticate failed with, as it is told: a bad question in its own words; anything else is an outage, and never
  * like a bad key.
  */
 export function asUndecided(error: unknown): AuthorityError {
-  const isTold = error instanceof AuthorityError && (error.reason === "FIELD_INVALID" || error.reason === "UNDECIDED");
-  return isTold ? error : undecided(error);
+  return error instanceof AuthorityError && toldOfDeciding.has(error.reason) ? error : undecided(error);
 }

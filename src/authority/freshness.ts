@@ -51,35 +51,54 @@ export type HoldersReport = {
   readonly silent: readonly Holder[];
 };
 
+/** Who may go on deciding from memory without a lease, until this time by the wall clock. */
+export type Unconfirmed = Holder & { readonly untilMs: number };
+
 /** What became of the holders that a change has waited for. */
 export type Settlement = {
-  /** How many have acknowledged. */
+  /** How many gateways have acknowledged. */
   readonly acknowledged: number;
   /** Who had not, and was waited out. At most 100. */
   readonly silent: readonly Holder[];
+  /**
+   * Who had not, and may be cut off from the database with a grace that its operator allowed: there the change counts
+   * from when it is heard of, and at the latest from the time given. Empty without a grace. At most 100.
+   */
+  readonly unconfirmed: readonly Unconfirmed[];
 };
 
 /**
- * Tells whether memory may be decided from: whether a change can have been answered that the memory does not know of.
+ * Tells whether memory may be decided from: whether a change can count that the memory does not know of.
  *
- * A change counts from its answer on, at whichever thread or machine it was asked for. Before the answer, a decision
- * with the change and a decision without it are both right. Each keeper of this promise learns of answers elsewhere in
- * its own way: from shared memory, or by a lease that changes wait for.
+ * A takeaway counts, at every view of the store, from when it is settled: from then on no decision is made without it,
+ * at any thread or machine. Before that, a decision with it and a decision without it are both right. A creation counts
+ * from its answer on at the view that was asked, and a look-up in the store finds it at every view; what other views
+ * remember of its key, which is nothing unless somebody asked for the key before there was one, they forget soon.
+ *
+ * Each keeper of the promise learns of changes elsewhere in its own way. The threads of one process share memory:
+ * there each change counts at each view from its answer on, and only who holds a lease of a thread is waited for. Nodes
+ * of one database have leases of their own, that changes wait for.
  */
 export interface Freshness {
   /** Returns where the reads of the store are now: a read that starts after this call sees every change up to there. */
   mark(): Mark;
 
   /**
-   * True only while no change after the mark can have been answered. False does not mean that there is one:
-   * `changesSince` tells. False for every mark once the store has failed.
+   * True only while no change after the mark can count. False does not mean that there is one: `changesSince` tells.
+   * False for every mark while the store cannot tell, and once it has failed.
    */
   isFresh(mark: Mark): boolean;
 
   /**
-   * Returns the changes after the mark, at most `limit` of them: every change that was answered before this call. Where
-   * the store cannot tell now, it returns those that it knows of, and the mark that is reached is not fresh. A read
-   * that starts after this call sees every change up to the mark that is reached. Throws UNDECIDED once the store has
+   * Whether memory lives on though the store cannot be reached, as its operator allowed: then what is fresh may be
+   * decided from, but for what a read has found meanwhile. Always false where that is not allowed.
+   */
+  isPastLease(): boolean;
+
+  /**
+   * Returns the changes after the mark, at most `limit` of them: every change that counts before this call. Where the
+   * store cannot tell now, it returns those that it knows of, and the mark that is reached is not fresh. A read that
+   * starts after this call sees every change up to the mark that is reached. Throws UNDECIDED once the store has
    * failed.
    */
   changesSince(mark: Mark, limit: number): Since;
@@ -110,9 +129,9 @@ export interface Freshness {
   report(report: HoldersReport | null): void;
 
   /**
-   * Resolves when each holder of a lease, at every view of the store, knows of the changes up to this revision, or its
-   * lease is over: \`settleMs\` after the call at the latest, whatever holders and views do. At once where nobody holds
-   * a lease. The changes up to the revision were answered before the call.
+   * Resolves when every view of the store, and each holder of a lease of one, knows of the changes up to this revision,
+   * or its lease is over: `settleMs` after the call at the latest, whatever holders and views do. At once where the one
+   * view is this process, and nobody holds a lease. The changes up to the revision were answered before the call.
    */
   settle(revision: number): Promise<Settlement>;
 }

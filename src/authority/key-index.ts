@@ -51,6 +51,13 @@ const entryBytes = 750;
 /** What is kept of a key. It stands under a part of its digest, and may push out another's. */
 type Kept = { readonly digest: string; readonly principal: Principal };
 
+/** A look-up in the store that is under way. */
+type LookUp = {
+  /** Whether the token may have changed since the look-up began. */
+  isOvertaken: boolean;
+  found: Promise<Principal | null>;
+};
+
 type Probe = {
   readonly digest: string;
   readonly resolve: (found: Principal | null | Promise<Principal | null>) => void;
@@ -64,6 +71,8 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal.token));
   const unknown = new GenerationalCache<number, string>(maxBytes / 8, () => unknownBytes);
   const isSecondTime = createSecondTimes();
+  /** By digest: a key that many ask for at once is looked up once. */
+  const underWay = new Map<string, LookUp>();
   /** What is remembered has every change up to here. */
   let mark = freshness.mark();
   /** Below zero when the last one was unknown. */
@@ -127,20 +136,40 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
     if (digests === null) {
       proven.clear();
       unknown.clear();
+      for (const lookUp of underWay.values()) {
+        lookUp.isOvertaken = true;
+      }
       return;
     }
-    for (const digest of digests) {
-      const place = digestWord(textOf(digest), 0);
+    for (const bytes of digests) {
+      const digest = textOf(bytes);
+      const place = digestWord(digest, 0);
       proven.delete(place);
       unknown.delete(place);
+      const lookUp = underWay.get(digest);
+      if (lookUp !== undefined) {
+        lookUp.isOvertaken = true;
+      }
     }
   }
 
+  /** Only while memory is caught up. */
   function probe(digest: string): Principal | null | Promise<Principal | null> {
+    const same = underWay.get(digest);
+    if (same !== undefined) {
+      return same.found;
+    }
     probesLeft -= 1;
     scheduleTurn();
-    const found = findByDigest(Buffer.from(digest, "latin1"));
-    return found instanceof Promise ? settle(digest, found, mark.revision) : remember(digest, found);
+    const token = findByDigest(Buffer.from(digest, "latin1"));
+    return token instanceof Promise ? lookUpIn(digest, token) : remember(digest, token);
+  }
+
+  function lookUpIn(digest: string, token: Promise<StoredToken | null>): Promise<Principal | null> {
+    const lookUp: LookUp = { isOvertaken: false, found: Promise.resolve(null) };
+    lookUp.found = settle(digest, token, lookUp).finally(() => underWay.delete(digest));
+    underWay.set(digest, lookUp);
+    return lookUp.found;
   }
 
   function remember(digest: string, token: StoredToken | null): Principal | null {
@@ -159,22 +188,19 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   }
 
   /**
-   * A look-up that takes time may have begun before a change that was answered since: then it is made again. `begunAt`
-   * is the revision up to which everything was known when it began.
+   * A look-up that takes time may have begun before a change of its token that counts since: then it is made again.
+   * Changes of other tokens, however many, keep nobody waiting.
    */
-  async function settle(
-    digest: string,
-    lookup: Promise<StoredToken | null>,
-    begunAt: number,
-  ): Promise<Principal | null> {
-    const token = await lookup;
-    while (!isCaughtUp()) {
-      await freshness.untilFresh();
+  async function settle(digest: string, first: Promise<StoredToken | null>, lookUp: LookUp): Promise<Principal | null> {
+    for (let token = await first; ; token = await findByDigest(Buffer.from(digest, "latin1"))) {
+      while (!isCaughtUp() || freshness.isPastLease()) {
+        await freshness.untilFresh();
+      }
+      if (!lookUp.isOvertaken) {
+        return remember(digest, token);
+      }
+      lookUp.isOvertaken = false;
     }
-    if (mark.revision === begunAt) {
-      return remember(digest, token);
-    }
-    return settle(digest, Promise.resolve(findByDigest(Buffer.from(digest, "latin1"))), mark.revision);
   }
 
   function probeLater(digest: string): Promise<Principal | null> {

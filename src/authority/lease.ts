@@ -6,3 +6,9 @@ export const graceMs = 1000;
 
 /** No change waits longer than this for the holders of leases: by then every lease from before it is over. */
 export const settleMs = leaseMs + graceMs;
+
+/**
+ * By how much the two clocks of a holder may move apart before its lease is over: what they can miss unseen stays below
+ * the grace, summed over who waits, the node and the gateway.
+ */
+export const maxClocksApartMs = 250;

@@ -2,6 +2,7 @@ import { type Caller, mayListAllAccounts } from "./caller.ts";
 import type { Clock } from "./clock.ts";
 import { fieldInvalid, pageTokenInvalid, tokenNotFound } from "./errors.ts";
 import type { Action, Change } from "./journal.ts";
+import { newestRevision } from "./newest-revision.ts";
 import {
   decodeAccountPageToken,
   decodeChangePageToken,
@@ -146,7 +147,7 @@ export function createLists(
     const filter = changeFilterOf(caller, request);
     const direction = request.oldestFirst ? "newer" : "older";
     const after = positionIn(request, (pageToken) => decodeChangePageToken(pageToken, filter, direction));
-    const { revision: newest } = store.head();
+    const newest = await newestRevision(store, request.afterRevision);
     if (request.afterRevision > newest) {
       throw fieldInvalid("afterRevision", "must not be beyond the newest change: was the journal restored?");
     }

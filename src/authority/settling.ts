@@ -1,4 +1,4 @@
-import type { Freshness, Holder, Settlement } from "./freshness.ts";
+import type { Freshness, Holder, Settlement, Unconfirmed } from "./freshness.ts";
 
 /** Counts since the start. */
 export type SettleReadings = {
@@ -10,7 +10,12 @@ export type SettleReadings = {
 };
 
 /** A change for which holders of leases were waited out. */
-export type WaitedOut = { readonly revision: number; readonly silent: readonly Holder[]; readonly waitedMs: number };
+export type WaitedOut = {
+  readonly revision: number;
+  readonly silent: readonly Holder[];
+  readonly unconfirmed: readonly Unconfirmed[];
+  readonly waitedMs: number;
+};
 
 /** An answer that waited, and what became of the holders of leases. */
 export type Settled<Answer> = Answer & { readonly settlement: Settlement };
@@ -28,7 +33,7 @@ export type Settling = {
   readings(): SettleReadings;
 };
 
-const nothingChanged: Settlement = { acknowledged: 0, silent: [] };
+const nothingChanged: Settlement = { acknowledged: 0, silent: [], unconfirmed: [] };
 
 export function createSettling(
   freshness: Pick<Freshness, "settle">,
@@ -43,9 +48,10 @@ export function createSettling(
     const waitedMs = monotonicMs() - startedAtMs;
     settled += 1;
     allMs += waitedMs;
-    if (settlement.silent.length > 0) {
+    const { silent, unconfirmed } = settlement;
+    if (silent.length > 0 || unconfirmed.length > 0) {
       waitedOut += 1;
-      onWaitedOut({ revision, silent: settlement.silent, waitedMs });
+      onWaitedOut({ revision, silent, unconfirmed, waitedMs });
     }
     return settlement;
   }

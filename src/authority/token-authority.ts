@@ -9,6 +9,7 @@ import {
   type AuthorityError,
   accountClosed,
   fieldInvalid,
+  journalWentBack,
   keyLimitReached,
   replayUnreadable,
   requestIdReused,
@@ -28,6 +29,7 @@ import { type AuthenticateRequest, judge, type Outcome, refusal } from "./judge.
 import { digestKey, keyHint, mintKey, mintTokenId } from "./key.ts";
 import type { Found, KeyIndex } from "./key-index.ts";
 import type { LastUseRecorder } from "./last-use-recorder.ts";
+import { leaseMs } from "./lease.ts";
 import { createLists, type Lists } from "./lists.ts";
 import { createReportedUses } from "./reported-uses.ts";
 import type { Sealer } from "./sealer.ts";
@@ -456,11 +458,18 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
       }
       const leftMs = endMs - monotonicMs();
       if (leftMs <= 0) {
-        throw undecided(new Error(`revision ${minRevision} was asked for, and ${revision} is the newest`));
+        throw isNewest()
+          ? journalWentBack(revision)
+          : undecided(new Error(`revision ${minRevision} was asked for, and ${revision} is the newest known`));
       }
       // Looked at now and then: a wait for the change signal could not be given up.
       await pause(Math.min(leftMs, lookForRevisionMs));
     }
+  }
+
+  /** Whether the newest change that is known was the newest at some time since a wait for a revision began. */
+  function isNewest(): boolean {
+    return store.freshness.leaseMs() > leaseMs - maxWaitForRevisionMs;
   }
 
   return {

@@ -274,7 +274,10 @@ export interface TokenReads {
   /** Returns this account, counted likewise. Of one that nothing is known of, it is active and has no tokens. */
   getAccount(account: string, query: Pick<AccountQuery, "countTo" | "nowMs">): Promise<Account>;
 
-  /** Returns the newest change that this view of the store knows of. No change that it answered is newer. */
+  /**
+   * Returns the newest change that this view of the store knows of. No change that it answered is newer, but that
+   * `findByDigest` may tell what a newer one, of another view, has done to a token.
+   */
   head(): JournalHead;
 
   /** Returns whether reads and writes can be answered now: from what a read found, and not from hope. */

@@ -1,5 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { fieldInvalid, undecided } from "./errors.ts";
 import type { Freshness, Holder, HoldersReport, Mark } from "./freshness.ts";
+import { leaseMs } from "./lease.ts";
 import type { ReportedUse, ReportedUses } from "./reported-uses.ts";
 import { createWatchers, type WatchEvent, type Watcher, type WatcherState } from "./watchers.ts";
 
@@ -60,8 +62,18 @@ const maxBehind = 10_000;
 const maxSilentIdentities = 100;
 const maxStates = 100;
 const hashBytes = 32;
+/** For so long is waited for a change that who comes back knows of and this thread does not. */
+const maxWaitMs = 1000;
+const lookEveryMs = 10;
 
-type Stream = { watcher: Watcher | null; lastSequence: number; failure: unknown; readonly wake: () => void };
+type Stream = {
+  /** What it came with; null before. */
+  first: WatchRequest | null;
+  watcher: Watcher | null;
+  lastSequence: number;
+  failure: unknown;
+  readonly wake: () => void;
+};
 
 /** Tells those who watch of changes, grants their leases, and reports what they have acknowledged. */
 export function createWatching(options: WatchingOptions): Watching {
@@ -164,10 +176,50 @@ export function createWatching(options: WatchingOptions): Watching {
     }
   }
 
-  function begin(identity: string, { appliedRevision, appliedHash }: WatchRequest): Watcher {
-    if (appliedRevision > 0 && appliedHash.length !== hashBytes) {
-      throw fieldInvalid("appliedHash", `must be the ${hashBytes} bytes that came with applied_revision`);
+  /**
+   * Whether this thread knows as much as who comes back, or nobody can: a lease that was asked for since tells how far
+   * the journal goes. A thread that is only behind would make its watcher forget what it must remember while another
+   * thread's lease lasts.
+   */
+  function isReached(revision: number, waitedMs: number): boolean {
+    const known = freshness.mark().revision;
+    if (known >= revision || freshness.leaseMs() >= leaseMs - waitedMs) {
+      return true;
     }
+    if (waitedMs > maxWaitMs) {
+      throw undecided(new Error(`revision ${revision} was applied elsewhere, and ${known} is the newest known`));
+    }
+    return false;
+  }
+
+  async function admitOnceReached(stream: Stream, identity: string, first: WatchRequest): Promise<void> {
+    const startedMs = monotonicMs();
+    try {
+      while (!isReached(first.appliedRevision, monotonicMs() - startedMs)) {
+        await pause(lookEveryMs, undefined, { ref: false });
+        if (!streams.has(stream)) {
+          return;
+        }
+      }
+      admit(stream, identity, first);
+    } catch (error) {
+      stream.failure = error;
+      stream.wake();
+    }
+  }
+
+  function admit(stream: Stream, identity: string, first: WatchRequest): void {
+    stream.watcher = begin(identity, first);
+    grantNext(stream, stream.watcher);
+  }
+
+  function grantNext(stream: Stream, watcher: Watcher): void {
+    grant(watcher, stream.lastSequence);
+    wakeUp(stream);
+    void follow();
+  }
+
+  function begin(identity: string, { appliedRevision, appliedHash }: WatchRequest): Watcher {
     if (watchers.size() === 0) {
       mark = freshness.mark();
       watchers.restart(mark.revision, hashOf(mark.revision));
@@ -215,7 +267,7 @@ export function createWatching(options: WatchingOptions): Watching {
     if (streams.size >= maxOpen) {
       return null;
     }
-    const stream: Stream = { watcher: null, lastSequence: 0, failure: null, wake };
+    const stream: Stream = { first: null, watcher: null, lastSequence: 0, failure: null, wake };
     streams.add(stream);
     return {
       hear(request) {
@@ -227,15 +279,19 @@ export function createWatching(options: WatchingOptions): Watching {
           reportSoon();
           return;
         }
-        if (stream.watcher === null) {
-          stream.watcher = begin(identity, request);
-        } else {
+        if (stream.watcher !== null) {
           // What was not told cannot be applied.
           stream.watcher.acknowledge(Math.min(request.appliedRevision, stream.watcher.told()));
+          grantNext(stream, stream.watcher);
+        } else if (stream.first === null) {
+          requireHash(request);
+          stream.first = request;
+          if (isReached(request.appliedRevision, 0)) {
+            admit(stream, identity, request);
+          } else {
+            void admitOnceReached(stream, identity, request);
+          }
         }
-        grant(stream.watcher, request.sequence);
-        wakeUp(stream);
-        void follow();
       },
       next() {
         if (stream.failure !== null) {
@@ -272,5 +328,11 @@ function requireWellFormed({ sequence, appliedRevision }: WatchRequest, { lastSe
   }
   if (!Number.isSafeInteger(appliedRevision) || appliedRevision < 0) {
     throw fieldInvalid("appliedRevision", "must be a revision, or 0");
+  }
+}
+
+function requireHash({ appliedRevision, appliedHash }: WatchRequest): void {
+  if (appliedRevision > 0 && appliedHash.length !== hashBytes) {
+    throw fieldInvalid("appliedHash", `must be the ${hashBytes} bytes that came with applied_revision`);
   }
 }

@@ -1,3 +1,4 @@
+import type { Holder } from "../authority/freshness.ts";
 import type { TokenAuthorityOptions } from "../authority/token-authority.ts";
 import type { Log } from "../machine/log.ts";
 import { type Allowance, createSampler } from "../machine/sampler.ts";
@@ -19,13 +20,17 @@ export function createHolderLog(
         log.warn({ caller: identity, heard, suppressed }, "a holder of a lease did not acknowledge in time");
       }
     },
-    onWaitedOut({ revision, silent, waitedMs }) {
+    onWaitedOut({ revision, silent, unconfirmed, waitedMs }) {
       const suppressed = sample("waited out", sampled);
       if (suppressed !== null) {
-        const names = [...new Set(silent.map(({ identity }) => identity))].slice(0, 10);
         const ms = Math.round(waitedMs);
-        log.warn({ revision, silent: names, ms, suppressed }, "a change waited until leases were over");
+        const who = { silent: namesOf(silent), ...(unconfirmed.length > 0 && { unconfirmed: namesOf(unconfirmed) }) };
+        log.warn({ revision, ...who, ms, suppressed }, "a change waited until leases were over");
       }
     },
   };
+}
+
+function namesOf(holders: readonly Holder[]): readonly string[] {
+  return [...new Set(holders.map(({ identity }) => identity))].slice(0, 10);
 }

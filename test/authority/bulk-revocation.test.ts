@@ -72,7 +72,7 @@ describe("revoking by filter", () => {
         const expected = left.length === 0 ? [] : await listed(authority, { ...asked, states: left });
         expect(await ask(authority, asked)).toEqual({
           ...{ matched: expected.length, sampleIds: expected.slice(0, 100), upToRevision: before.revision },
-          ...{ revoked: 0, done: false, revision: null, settlement: { acknowledged: 0, silent: [] } },
+          ...{ revoked: 0, done: false, revision: null, settlement: { acknowledged: 0, silent: [], unconfirmed: [] } },
         });
       }),
       { numRuns: 100 },

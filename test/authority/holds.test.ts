@@ -13,7 +13,7 @@ async function openHolding() {
   };
 }
 
-const nobodyWatches = { acknowledged: 0, silent: [] };
+const nobodyWatches = { acknowledged: 0, silent: [], unconfirmed: [] };
 
 describe("holding", () => {
   it("refuses the key from the answer on, and gives it back from the answer to the release on", async () => {

@@ -286,6 +286,78 @@ describe("the key index", () => {
     expect(lookUps).toHaveLength(2);
   });
 
+  /** Look-ups that take until the test says so. */
+  async function slowStore() {
+    const { store, create } = await countingStore();
+    const waiting: (() => void)[] = [];
+    let lookUps = 0;
+    const keys = createKeyIndex({
+      freshness: store.freshness,
+      async findByDigest(digest) {
+        lookUps += 1;
+        const token = await store.findByDigest(digest);
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return token;
+      },
+      maxBytes: 1_000_000,
+    });
+    async function answer(): Promise<void> {
+      await turn();
+      for (const one of waiting.splice(0)) {
+        one();
+      }
+      await turn();
+    }
+    return { store, create, keys, answer, lookUps: () => lookUps };
+  }
+
+  it("keeps nobody waiting while others create: only a change of the very key makes a look-up again", async () => {
+    const { store, create, keys, answer, lookUps } = await slowStore();
+    const { key, id } = await create();
+    const unknown = mintKey("secret", true);
+    const finding = [keys.find(key), keys.find(unknown)];
+    await Promise.all(Array.from({ length: 50 }, () => create()));
+    await answer();
+    expect((await Promise.all(finding)).map((found) => found?.token.id)).toEqual([id, undefined]);
+    expect(lookUps()).toBe(2);
+    const again = keys.find(key);
+    await create();
+    await store.revoke(id, "", at(2));
+    await answer();
+    await answer();
+    expect((await again)?.token.revokedAtMs).toBe(2);
+    expect(lookUps()).toBe(4);
+  });
+
+  it("makes a look-up again when an account was changed meanwhile, or more was than can be told", async () => {
+    const { store, create, keys, answer, lookUps } = await slowStore();
+    const { key } = await create();
+    const held = keys.find(key);
+    await store.setHold({ account: "acct_1" }, true, "", at(2));
+    await answer();
+    await answer();
+    expect((await held)?.token.accountState).toBe("held");
+    const many = keys.find(key);
+    await Promise.all(Array.from({ length: 1001 }, () => create()));
+    await answer();
+    await answer();
+    await many;
+    expect(lookUps()).toBe(4);
+  });
+
+  it("looks a key up once that many ask for at the same time, and answers each of them what is true by then", async () => {
+    const { store, create, keys, answer, lookUps } = await slowStore();
+    const { key, id } = await create();
+    const before = Array.from({ length: 100 }, () => keys.find(key));
+    await store.revoke(id, "", at(2));
+    const after = Array.from({ length: 100 }, () => keys.find(key));
+    await answer();
+    await answer();
+    const found = await Promise.all([...before, ...after]);
+    expect(new Set(found.map((one) => one?.token.revokedAtMs))).toEqual(new Set([2]));
+    expect(lookUps()).toBe(2);
+  });
+
   it("reads the changes again after a failed read, and decides nothing from memory until then", async () => {
     const { store, create } = await countingStore();
     const { key, id } = await create();
@@ -419,6 +491,37 @@ describe("the key index", () => {
       await store.revoke(known.id, "", at(2));
       comeBack();
       expect((await Promise.all(asked)).map((found) => found?.token.revokedAtMs)).toEqual([2, null]);
+    });
+
+    it("decides from memory that lives on without a lease, and not by what was read meanwhile", async () => {
+      const { store, create } = await countingStore();
+      const [known, other] = [await create(), await create()];
+      let isPastLease = false;
+      const leased = Promise.withResolvers<void>();
+      const keys = createKeyIndex({
+        freshness: {
+          ...store.freshness,
+          isPastLease: () => isPastLease,
+          untilFresh: () => (isPastLease ? leased.promise : Promise.resolve()),
+        },
+        findByDigest: async (digest) => await store.findByDigest(digest),
+        maxBytes: 1_000_000,
+      });
+      await keys.find(known.key);
+      await keys.find(known.key);
+      isPastLease = true;
+      expect(keys.find(known.key)).toMatchObject({ token: { id: known.id } });
+      let isFound = false;
+      const finding = Promise.resolve(keys.find(other.key)).then((found) => {
+        isFound = true;
+        return found;
+      });
+      await turn();
+      await turn();
+      expect(isFound).toBe(false);
+      isPastLease = false;
+      leased.resolve();
+      expect((await finding)?.token.id).toBe(other.id);
     });
 
     it("tells at once what is no key by its form", async () => {

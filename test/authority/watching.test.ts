@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Freshness, HoldersReport, TokenChange } from "../../src/authority/freshness.ts";
 import { digestKey, mintKey } from "../../src/authority/key.ts";
 import { createLastUseRecorder } from "../../src/authority/last-use-recorder.ts";
@@ -90,14 +90,21 @@ it("an answer for a cache notes no use, and one that knows of a revision does", 
   expect((await authority.get(id)).lastUsedAtMs).toBe(authority.clock.nowMs);
 });
 
-it("a revision that there never was is waited for a while, and then not decided by", async () => {
+it("a revision that there never was is waited for a while, and then says that the journal went back", async () => {
   const authority = await openAuthority();
   const { key, revision } = await authority.issue();
   const ask = (minRevision: number) => authority.authenticateForCache({ key, ...widest, minRevision });
   const waiting = ask(revision + 1);
   await authority.issue();
   expect(await waiting).toMatchObject({ revision: revision + 1 });
-  await expect(ask(revision + 2)).rejects.toMatchObject({ reason: "UNDECIDED" });
+  await expect(ask(revision + 2)).rejects.toMatchObject({ reason: "JOURNAL_WENT_BACK", field: "minRevision" });
+});
+
+it("a revision that a store without a lease does not know is undecided: the store may be behind", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  const authority = authorityOver({ ...store, freshness: { ...store.freshness, leaseMs: () => 0 } });
+  const asked = authority.authenticateForCache({ key: mintKey("secret", true), ...widest, minRevision: 1 });
+  await expect(asked).rejects.toMatchObject({ reason: "UNDECIDED" });
 });
 
 it("reported uses of a key are looked up behind, and those of unknown digests go nowhere", async () => {
@@ -123,6 +130,7 @@ it("reported uses of a key are looked up behind, and those of unknown digests go
 /** A freshness whose changes come when the test says so, and whose holders' reports are told to the test. */
 function handMade(onReport: (report: HoldersReport | null) => void = () => {}) {
   let changes: readonly TokenChange[] = [];
+  const clock = { monotonicMs: 0, leftMs: leaseMs };
   const revision = () => changes.at(-1)?.revision ?? 0;
   const freshness: Freshness = {
     mark: () => ({ revision: revision(), signal: revision() }),
@@ -131,23 +139,25 @@ function handMade(onReport: (report: HoldersReport | null) => void = () => {}) {
       changes: changes.filter((change) => change.revision > mark.revision),
       mark: freshness.mark(),
     }),
+    isPastLease: () => false,
     untilFresh: async () => {},
     // Nobody is woken: what is told must have been read.
     untilChanged: () => new Promise(() => {}),
     hashOf: (of) => Buffer.alloc(32, of),
-    leaseMs: () => leaseMs,
+    leaseMs: () => clock.leftMs,
     report: onReport,
-    settle: async () => ({ acknowledged: 0, silent: [] }),
+    settle: async () => ({ acknowledged: 0, silent: [], unconfirmed: [] }),
   };
   const watching = createWatching({
     freshness,
     uses: { note() {} },
     onSilent() {},
-    monotonicMs: () => 0,
+    monotonicMs: () => clock.monotonicMs,
     wallMs: () => 0,
   });
   return {
     watching,
+    clock,
     revoke(at: number) {
       const digests = [Buffer.alloc(32, at)];
       changes = [...changes, { revision: at, action: "revoke", digests, tokenId: "tok_1", account: null }];
@@ -165,6 +175,51 @@ it("W3: a lease is granted by what there is when it is granted: what came since 
   expect([watch?.next(), watch?.next()]).toEqual([expect.objectContaining({ kind: "forget", revision: 1 }), null]);
   watch?.hear({ ...first, sequence: 3, appliedRevision: 1 });
   expect(watch?.next()).toMatchObject({ kind: "lease", sequence: 3, revision: 1 });
+});
+
+describe("who comes back from another node, and knows of more than this one", () => {
+  const returning = { ...first, appliedRevision: 2, appliedHash: Buffer.alloc(32, 2) };
+
+  it("is let in once this one knows as much, and forgets nothing", async () => {
+    const { watching, revoke, clock } = handMade();
+    clock.leftMs = leaseMs - 400;
+    revoke(1);
+    const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
+    const watch = watching.watch("a", wake);
+    watch?.hear(returning);
+    watch?.hear({ ...returning, sequence: 2 });
+    expect(watch?.next()).toBeNull();
+    revoke(2);
+    await isWoken;
+    expect(watch?.next()).toMatchObject({ kind: "lease", sequence: 2, revision: 2 });
+    watch?.leave();
+  });
+
+  it("must forget everything where a lease that was asked for since tells that there is no such change", async () => {
+    const { watching, revoke, clock } = handMade();
+    clock.leftMs = leaseMs - 400;
+    revoke(1);
+    const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
+    const watch = watching.watch("a", wake);
+    watch?.hear(returning);
+    expect(watch?.next()).toBeNull();
+    clock.monotonicMs = 401;
+    await isWoken;
+    expect(watch?.next()).toMatchObject({ kind: "reset", reason: "HISTORY_DIFFERS" });
+    watch?.leave();
+  });
+
+  it("is turned away where this one cannot tell soon", async () => {
+    const { watching, clock } = handMade();
+    clock.leftMs = 0;
+    const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
+    const watch = watching.watch("a", wake);
+    watch?.hear(returning);
+    clock.monotonicMs = 1001;
+    await isWoken;
+    expect(() => watch?.next()).toThrow(expect.objectContaining({ reason: "UNDECIDED" }));
+    watch?.leave();
+  });
 });
 
 it("a thread says that it has holders before it looks for what has changed and grants the first lease", () => {
@@ -206,8 +261,8 @@ it("a revocation is answered when who holds a lease has acknowledged it, also on
   expect(forget).toMatchObject({ kind: "forget", revision: 2, hasMore: false });
   watch?.hear({ ...first, sequence: 2, appliedRevision: 2 });
   expect(await Promise.all([revoking, again])).toEqual([
-    { acknowledged: 1, silent: [] },
-    { acknowledged: 1, silent: [] },
+    { acknowledged: 1, silent: [], unconfirmed: [] },
+    { acknowledged: 1, silent: [], unconfirmed: [] },
   ]);
   watch?.hear({ ...first, sequence: 3, release: true });
   watch?.leave();
@@ -254,7 +309,7 @@ it.each(takeaways)("%s is answered when who holds a lease has acknowledged it", 
   await authority.create(operator, { ...aSecretKey, account: "acct_2" });
   expect(isAnswered).toBe(false);
   watch?.hear({ ...first, sequence: 2, appliedRevision });
-  expect(await taking).toEqual({ acknowledged: 1, silent: [] });
+  expect(await taking).toEqual({ acknowledged: 1, silent: [], unconfirmed: [] });
   watch?.hear({ ...first, sequence: 3, release: true });
   watch?.leave();
 });

@@ -211,6 +211,7 @@ describe("refusals that the store and the authority decide", () => {
     ROTATION_NOT_UNDER_WAY: "FailedPrecondition",
     KEY_LIMIT_REACHED: "FailedPrecondition",
     REQUEST_NOT_SUPPORTED: "Unimplemented",
+    JOURNAL_WENT_BACK: "FailedPrecondition",
     UNDECIDED: "Unavailable",
   } satisfies Record<Reason, string>;
 

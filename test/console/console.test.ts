@@ -220,13 +220,14 @@ describe("the console", () => {
       address: server.server.address,
       threads: 1,
       isServing: true,
-      minFreeBytes: 3 * 1024 * 1024,
+      disk: { minFreeBytes: 3 * 1024 * 1024 },
+      nodes: null,
       certificates: [],
       refused: [],
     });
     expect(state.uptimeMs).toBeGreaterThan(0);
-    expect(state.freeBytes).toBeGreaterThan(0);
-    expect(state.databaseBytes).toBeGreaterThan(0);
+    expect(state.disk.freeBytes).toBeGreaterThan(0);
+    expect(state.disk.databaseBytes).toBeGreaterThan(0);
   });
 
   it("tells operators whose keys were refused and which gateway asked, on whatever thread, and never the key", async () => {

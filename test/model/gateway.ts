@@ -1,6 +1,5 @@
-import type { Authority } from "./authority.ts";
 import { deliver, type Link } from "./link.ts";
-import type { Answer, LocalCache } from "./local-cache.ts";
+import type { LocalCache } from "./local-cache.ts";
 import { ModelCache } from "./model-cache.ts";
 import { ProjectCache } from "./project-cache.ts";
 import { renewMs } from "./rules.ts";
@@ -12,13 +11,16 @@ import type { Change, World } from "./world.ts";
 const maxConnectMs = 1000;
 const silenceMs = 3000;
 
+/** Whom a gateway may ask and watch. */
+type Hubs = { readonly hubs: readonly Hub[] };
+
 /** One process of a gateway: decides from memory while it has a lease, and asks the authority else. */
 export class Gateway implements Watching {
   readonly thread: Thread;
   readonly link: Link;
   readonly #world: World;
   readonly #name: string;
-  readonly #authority: () => Authority;
+  readonly #authority: () => Hubs;
   readonly #cache: LocalCache;
   #applied: number | null = null;
   #stream: Stream | null = null;
@@ -28,12 +30,7 @@ export class Gateway implements Watching {
   #leased: Stream[] = [];
   #heardMs = 0;
 
-  constructor(
-    world: World,
-    { thread, link }: { thread: Thread; link: Link },
-    name: string,
-    authority: () => Authority,
-  ) {
+  constructor(world: World, { thread, link }: { thread: Thread; link: Link }, name: string, authority: () => Hubs) {
     this.#world = world;
     this.thread = thread;
     this.link = link;
@@ -158,25 +155,12 @@ export class Gateway implements Watching {
     const beganMs = simulation.nowMs;
     const keep = this.#cache.ask(token);
     deliver(this.link, hub.thread, () =>
-      this.#read(hub, token, (answer) => {
-        this.#world.history.decided({ token, holder: this.#name, beganMs, basis: answer.basis });
-        keep(answer);
-      }),
+      hub.read(token, (answer) =>
+        deliver(this.link, this.thread, () => {
+          this.#world.history.decided({ token, holder: this.#name, beganMs, basis: answer.basis });
+          keep(answer);
+        }),
+      ),
     );
-  }
-
-  /** An answer from the memory of the thread takes no time, one from its database may take long. */
-  #read(hub: Hub, token: number, take: (answer: Answer) => void): void {
-    const { simulation, disk, history, isKept } = this.#world;
-    if (hub.isStopping) {
-      return;
-    }
-    const sawRevision = disk.journal.length;
-    const basis = history.basisAt(token, sawRevision);
-    const readMs = simulation.random.pick([0, 0, 0, 0, 1, 1, 1, simulation.between(50, 2500)]);
-    hub.thread.at(simulation.nowMs + readMs, () => {
-      const revision = isKept("A1 revision") ? sawRevision : disk.journal.length;
-      deliver(this.link, this.thread, () => take({ basis, revision }));
-    });
   }
 }

@@ -1,4 +1,6 @@
 import { graceMs, leaseMs } from "../../src/authority/lease.ts";
+import type { Answer } from "./local-cache.ts";
+import { readFromDisk } from "./read-from-disk.ts";
 import type { Moment, Span, Thread } from "./simulation.ts";
 import { type Hub, Stream, type Watching } from "./stream.ts";
 import type { Change, World } from "./world.ts";
@@ -50,6 +52,10 @@ export class ModelHub implements Hub {
       }
     }
     this.#publish();
+  }
+
+  read(token: number, take: (answer: Answer) => void): void {
+    readFromDisk(this.#world, this, token, take);
   }
 
   open(gateway: Watching, applied: number | null): Stream | null {

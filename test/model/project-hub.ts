@@ -1,6 +1,8 @@
 import type { TokenChange } from "../../src/authority/freshness.ts";
 import { leaseMs } from "../../src/authority/lease.ts";
 import { createWatchers, type WatchEvent, type Watcher, type Watchers } from "../../src/authority/watchers.ts";
+import type { Answer } from "./local-cache.ts";
+import { readFromDisk } from "./read-from-disk.ts";
 import type { Moment, Span, Thread } from "./simulation.ts";
 import { type Hub, Stream, type Watching } from "./stream.ts";
 import type { Change, World } from "./world.ts";
@@ -35,6 +37,10 @@ export class ProjectHub implements Hub {
   wake(atMs: number): void {
     const deaf = this.#deaf.find(({ fromMs, toMs }) => fromMs <= atMs && atMs < toMs);
     this.thread.at(deaf?.toMs ?? atMs, () => this.#catchUp());
+  }
+
+  read(token: number, take: (answer: Answer) => void): void {
+    readFromDisk(this.#world, this, token, take);
   }
 
   open(gateway: Watching, applied: number | null): Stream | null {

@@ -1,4 +1,5 @@
 import { type Link, Ordered } from "./link.ts";
+import type { Answer } from "./local-cache.ts";
 import type { Action, Moment, Thread } from "./simulation.ts";
 import type { Change } from "./world.ts";
 
@@ -27,6 +28,8 @@ export type Hub = {
   readonly settled: number;
   /** Another thread, or this one, has changed something. */
   wake(atMs: number): void;
+  /** Answers what is true of the token, if it answers at all. */
+  read(token: number, take: (answer: Answer) => void): void;
   /** `applied` is where the gateway resumes; null where it has nothing. Null is answered while the process stops. */
   open(gateway: Watching, applied: number | null): Stream | null;
   renew(stream: Stream, asked: Moment, applied: number): void;

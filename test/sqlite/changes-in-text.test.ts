@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { changesIn } from "../../src/stores/sqlite/offline/changes-in-text.ts";
+import { changesIn } from "../../src/stores/changes/changes-in-text.ts";
 
 const hash = "0123456789abcdef".repeat(4);
 const tokenId = `tok_${"1".repeat(24)}`;

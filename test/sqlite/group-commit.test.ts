@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, statSync } from "node:fs";
 import Database from "better-sqlite3";
 import { expect, it, onTestFinished } from "vitest";
+import type { ChangeCall, CreateCall, RevokeCall } from "../../src/stores/changes/change-call.ts";
 import { type DataFiles, dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openWriterDatabase } from "../../src/stores/sqlite/open-database.ts";
 import { commitTogether } from "../../src/stores/sqlite/writer/group-commit.ts";
 import { createStorageRoom, type StorageRoom } from "../../src/stores/sqlite/writer/storage-room.ts";
 import { createWriter, type Writer } from "../../src/stores/sqlite/writer/writer.ts";
-import type { ChangeCall, CreateCall, RevokeCall, WriterAnswer } from "../../src/stores/sqlite/writer-call.ts";
+import type { WriterAnswer } from "../../src/stores/sqlite/writer-call.ts";
 import { aNewToken, aRequest, at } from "../support/token-store/builders.ts";
 import { quietLog, temporaryDataDirectory } from "./store-rig.ts";
 

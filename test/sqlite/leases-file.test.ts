@@ -38,7 +38,7 @@ it("a start that finds the file settles nothing until every lease from before is
   await store.freshness.settle(0).then(() => order.push("settled"));
   await earlier;
   expect(order).toEqual(["a lease from before is over", "settled"]);
-  expect(await store.freshness.settle(0)).toEqual({ acknowledged: 0, silent: [] });
+  expect(await store.freshness.settle(0)).toEqual({ acknowledged: 0, silent: [], unconfirmed: [] });
   await store[Symbol.asyncDispose]();
   expect(existsSync(leases)).toBe(false);
 });
@@ -48,5 +48,5 @@ it("a lease is not granted where the file cannot be made: a restart would not kn
   const store = await openStore(directory);
   mkdirSync(leases);
   expect(() => store.freshness.report(report)).toThrow(expect.objectContaining({ reason: "UNDECIDED" }));
-  expect(await store.freshness.settle(1)).toEqual({ acknowledged: 0, silent: [] });
+  expect(await store.freshness.settle(1)).toEqual({ acknowledged: 0, silent: [], unconfirmed: [] });
 });

@@ -3,11 +3,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import Database from "better-sqlite3";
 import type { JournalHead } from "../../src/authority/journal.ts";
 import type { NewToken } from "../../src/authority/token-store.ts";
+import { firstLine, headLine } from "../../src/stores/changes/revocation-line.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { applicationId, migrations } from "../../src/stores/sqlite/schema.ts";
 import { readAuthorityId } from "../../src/stores/sqlite/store-identity.ts";
 import { openMarker } from "../../src/stores/sqlite/writer/marker.ts";
-import { firstLine, headLine } from "../../src/stores/sqlite/writer/revocation-line.ts";
 import { aNewToken, nowMs } from "../support/token-store/builders.ts";
 
 /** The schema of the last release whose tokens had one key each, and of the one before, which gave no names. */

@@ -320,6 +320,9 @@ it("writes along an index, always", () => {
       "SELECT digest, issue_revision, ends_at_ms, end_revision FROM token_key WHERE token_revision = ?": [
         "SEARCH token_key USING INDEX token_key_by_token (token_revision=?)",
       ],
+      "SELECT hold_revision FROM token WHERE revision = ?": [
+        "SEARCH token USING INTEGER PRIMARY KEY (rowid=?)",
+      ],
       "SELECT hold_revision, close_revision FROM account_state WHERE account = ?": [
         "SEARCH account_state USING PRIMARY KEY (account=?)",
       ],

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
+import type { Mark } from "../../src/authority/freshness.ts";
 import { openSqliteTokenStore } from "../../src/stores/sqlite/open-sqlite-token-store.ts";
 import { openServingStore } from "../../src/stores/sqlite/serving/serving-store.ts";
 import { aNewToken, aQuery, at } from "../support/token-store/builders.ts";
@@ -18,6 +19,18 @@ describeTokenStore({
       },
     }),
   openView: (store) => openServingStore(store.seed()),
+});
+
+it("has no view at which a mark is fresh once a change was answered at any of them: they share memory", async () => {
+  const store = await openStore(temporaryDataDirectory());
+  const views = [store, openServingStore(store.seed()), openServingStore(store.seed())];
+  for (let round = 0; round < 30; round += 1) {
+    const marks = views.map(({ freshness }) => freshness.mark());
+    expect(views.map(({ freshness }, index) => freshness.isFresh(marks[index] as Mark))).not.toContain(false);
+    await views[round % 3]?.create(aNewToken(), null, 100, at(1));
+    expect(views.map(({ freshness }, index) => freshness.isFresh(marks[index] as Mark))).not.toContain(true);
+  }
+  await Promise.all(views.slice(1).map((view) => view[Symbol.asyncDispose]()));
 });
 
 it("answers what was committed together a few at a time: other calls have their turns between", async () => {

@@ -1,10 +1,10 @@
 import { appendFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import type { MadeChange } from "../../src/authority/journal.ts";
+import { parseJournalLine, takeawayLine } from "../../src/stores/changes/revocation-line.ts";
 import { backUp } from "../../src/stores/sqlite/offline/back-up.ts";
 import { restore } from "../../src/stores/sqlite/offline/restore.ts";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
-import { parseJournalLine, takeawayLine } from "../../src/stores/sqlite/writer/revocation-line.ts";
 import { aNewToken, anyLimit, at, createdIn, nowMs } from "../support/token-store/builders.ts";
 import { openStore, temporaryDataDirectory } from "./store-rig.ts";
 

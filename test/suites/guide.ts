@@ -1,6 +1,6 @@
-// The commands of README's five minutes, docs/rest.md, docs/operators-day.md, docs/edge.md, docs/getting-started.md
-// and docs/operating.md, as they stand there, one after the other in one shell, in a copy of the project. What stands
-// behind "# prints" must be in the answer. Only the ports are others.
+// The commands of README's five minutes, docs/rest.md, docs/operators-day.md, docs/edge.md, docs/getting-started.md,
+// docs/many-machines.md and docs/operating.md, as they stand there, one after the other in one shell, in a copy of the
+// project. What stands behind "# prints" must be in the answer. Only the ports are others.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,9 +11,9 @@ import { join, resolve } from "node:path";
 import { type Block, blocksOf } from "./guide/blocks.ts";
 import { copyProject } from "./support/planted-copy.ts";
 import { createReport } from "./support/report.ts";
-import { unpackDebianPackages } from "./support/tools.ts";
+import { installDebianProgram, unpackDebianPackages } from "./support/tools.ts";
 
-const timeoutMs = 8 * 60 * 1000;
+const timeoutMs = 11 * 60 * 1000;
 const root = resolve(import.meta.dirname, "../..");
 /** Each has more checked commands than this, or the suite has not seen them. */
 const moreCheckedThan = {
@@ -22,11 +22,12 @@ const moreCheckedThan = {
   "docs/operators-day.md": 20,
   "docs/edge.md": 8,
   "docs/getting-started.md": 5,
+  "docs/many-machines.md": 15,
   "docs/operating.md": 5,
 };
 const guides = Object.keys(moreCheckedThan);
-/** As the guides and the example for Envoy have them. */
-const ports = ["50051", "9464", "8080", "8081"] as const;
+/** As the guides and the examples for Envoy have them. */
+const ports = ["50051", "50052", "50053", "9464", "9465", "9466", "8080", "8081"] as const;
 const anyKey = /\b([sr]k_(?:live|test)_)[0-9A-Za-z]{38}\b/g;
 
 const report = createReport("guide");
@@ -35,6 +36,7 @@ const project = join(scratch.path, "project");
 const outputs = join(scratch.path, "outputs");
 
 const jq = await report.step("unpack jq", () => unpackDebianPackages(["jq", "libjq1", "libonig5"]));
+await report.step("install PostgreSQL", () => installDebianProgram("psql", "postgresql"));
 const moved = await report.step("a copy of the project, with free ports for those of the guides", copyWithFreePorts);
 if (jq !== null && moved !== null) {
   const blocks = guides.flatMap((guide) => blocksOf(guide, moved(readFileSync(join(root, guide), "utf8"))));
@@ -64,8 +66,10 @@ async function copyWithFreePorts(): Promise<(text: string) => string> {
   const move = (text: string) =>
     ports.reduce((changed, port, at) => changed.replaceAll(new RegExp(`\\b${port}\\b`, "g"), String(free[at])), text);
   copyProject(project);
-  const envoy = join(project, "examples/envoy/envoy.yaml");
-  writeFileSync(envoy, move(readFileSync(envoy, "utf8")));
+  for (const example of ["envoy", "many-machines"]) {
+    const envoy = join(project, "examples", example, "envoy.yaml");
+    writeFileSync(envoy, move(readFileSync(envoy, "utf8")));
+  }
   return move;
 }
 

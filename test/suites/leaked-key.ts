@@ -47,7 +47,7 @@ using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-leaked-key
 const root = isPlanted
   ? plantedCopy(join(scratch.path, "planted"), [
       {
-        file: "src/stores/sqlite/writer/writer.ts",
+        file: "src/stores/changes/change-maker.ts",
         from: "if (context.bearerKey === null) {",
         to: "if (context.caller !== null) {",
       },

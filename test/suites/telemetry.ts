@@ -12,7 +12,9 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
 import { OtlpReceiver } from "../support/otlp-receiver.ts";
+import { migrateTokens } from "./postgres/databases.ts";
 import { createCertificateAuthority } from "./support/certificates.ts";
+import { serverRole, startPostgres } from "./support/postgres.ts";
 import { createReport } from "./support/report.ts";
 import { runProgram } from "./support/run-program.ts";
 import { startServerProcess } from "./support/server-process.ts";
@@ -129,7 +131,7 @@ async function check(program: string, args: readonly string[], env: Environment)
 }
 
 async function compareNames(env: Environment): Promise<void> {
-  const texts = await metricsOfTlsServerAndEdge();
+  const texts = [...(await metricsOfTlsServerAndEdge()), await metricsOfNode()];
   for (const text of texts) {
     const file = join(scratch.path, "metrics");
     // Three of prom-client's own are gauges that end in _total.
@@ -204,4 +206,16 @@ async function metricsOfTlsServerAndEdge(): Promise<readonly string[]> {
   });
   await client.call(TokenService.method.revoke, { id: token?.id ?? "" });
   return [await metricsOf(server.adminAddress), ofEdge];
+}
+
+/** What a node of a PostgreSQL database serves. */
+async function metricsOfNode(): Promise<string> {
+  await using database = await startPostgres({ version: 15 });
+  await migrateTokens(database);
+  await using node = await startServerProcess({
+    dataDirectory: scratch.path,
+    sealingSecret,
+    settings: { ADMIN_LISTEN: "127.0.0.1:0", DATABASE: database.url(serverRole) },
+  });
+  return (await fetch(`http://${node.adminAddress}/metrics`)).text();
 }

@@ -49,7 +49,7 @@ assert.ok(
 const stoppedAfterMs = 1000;
 const stoppedForMs = 2000;
 const startMs = 60_000;
-/** How often a client is run against Go until the fault that its row tells of is seen: HAProxy shows it every other time. */
+/** How often a client is run against Go until its row's fault is seen: HAProxy shows it every other time. */
 const comparisons = 10;
 const tableHead = [
   "| client | version | answered | cancelled | expired | failed | beside: calls, failed, longest | apart: calls, failed, longest | |",

@@ -22,7 +22,9 @@ export class AuthorityProcess implements AsyncDisposable {
       env: {
         TOKEN_AUTHORITY_LISTEN: "127.0.0.1:0",
         TOKEN_AUTHORITY_ADMIN_LISTEN: "off",
-        ...(environment.TOKEN_AUTHORITY_UPSTREAM === undefined ? { TOKEN_AUTHORITY_MIN_FREE_MIB: "1" } : {}),
+        ...(environment.TOKEN_AUTHORITY_UPSTREAM === undefined && environment.TOKEN_AUTHORITY_DATABASE === undefined
+          ? { TOKEN_AUTHORITY_MIN_FREE_MIB: "1" }
+          : {}),
         ...environment,
       },
       stdio: ["ignore", "pipe", "pipe"],

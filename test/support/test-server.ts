@@ -38,6 +38,7 @@ export class TestServer implements AsyncDisposable {
     };
     this.#server = await startServer(this.config(environment), {
       clock: () => this.clock.nowMs,
+      pid: process.pid,
       logLinesDropped: () => 0,
       makeAnew: [],
       log: { info: report("info"), warn: report("warn"), error: report("error") },

@@ -102,9 +102,15 @@ export function createConsoleHandler(options: ConsoleOptions): HttpHandler {
       return refuse(403, "permission_denied", callerUnknown.message);
     }
     const { bucketsMs, everyMs } = figures;
-    // What names the machine, its callers and tokens is for those who may see them all.
-    const state = role === "operator" ? await readState() : null;
-    return json(200, { bucketsMs, everyMs, intervals: figures.intervals(), state });
+    const state = await readState();
+    return json(200, {
+      bucketsMs,
+      everyMs,
+      intervals: figures.intervals(),
+      isOneOfMany: state.nodes !== null,
+      // What names the machine, its callers and tokens is for those who may see them all.
+      state: role === "operator" ? state : null,
+    });
   }
 }
 

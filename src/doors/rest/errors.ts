@@ -148,6 +148,7 @@ const refusals: Readonly<Record<Reason, PublicError | null>> = {
   PAGE_TOKEN_INVALID: null,
   TYPE_NOT_GRANTED: null,
   REQUEST_NOT_SUPPORTED: null,
+  JOURNAL_WENT_BACK: null,
   // The bearer's key is of the account, and is refused before.
   ACCOUNT_CLOSED: null,
   TOKEN_NOT_FOUND: invalid(404, "token_not_found", "There is no such token."),

@@ -87,6 +87,7 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
         token: toTokenMessage(token, clock()),
         revision: BigInt(revision),
         silent: settlement.silent.map(toHolderMessage),
+        unconfirmed: settlement.unconfirmed.map(toHolderMessage),
         acknowledgedCount: settlement.acknowledged,
       };
     },

@@ -7,7 +7,7 @@ import {
   type WatchRequest as WatchRequestMessage,
   type WatchResponseSchema,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
-import type { Holder } from "../../authority/freshness.ts";
+import type { Holder, Unconfirmed } from "../../authority/freshness.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import type { WatchEvent } from "../../authority/watchers.ts";
 import type { Watch, WatchRequest } from "../../authority/watching.ts";
@@ -157,11 +157,14 @@ function toWatchMessage(event: WatchEvent): WatchMessage {
   }
 }
 
+type HolderOrUnconfirmed = Holder & { readonly untilMs?: Unconfirmed["untilMs"] | null };
+
 /** A holder of a lease as the wire has it. */
-export function toHolderMessage({ kind, identity, heardAtMs }: Holder) {
+export function toHolderMessage({ kind, identity, heardAtMs, untilMs = null }: HolderOrUnconfirmed) {
   return create(HolderSchema, {
     kind: kind === "node" ? HolderKind.NODE : HolderKind.GATEWAY,
     identity,
     sinceTime: toTimestamp(heardAtMs),
+    untilTime: toTimestamp(untilMs),
   });
 }

@@ -1,5 +1,6 @@
 import type Database from "better-sqlite3";
-import { type KeyFacts, type MadeChange, type TakeawayAction, takeawayActions } from "../../authority/journal.ts";
+import { type MadeChange, type TakeawayAction, takeawayActions } from "../../authority/journal.ts";
+import { readFacts } from "../changes/facts.ts";
 
 type TakeawayRow = {
   readonly revision: number;
@@ -60,20 +61,4 @@ export function selectTakeaways(db: Database.Database): (after: number, limit: n
         reason: (row.action === "revoke" ? row.revoke_reason : facts.reason) ?? "",
       };
     });
-}
-
-type NotedFacts = {
-  readonly issued?: { readonly digest: string; readonly key_hint: string };
-  readonly ends?: readonly { readonly key: number; readonly ends_at_ms: number | null }[];
-  readonly reason?: string;
-};
-
-/** Reads `journal.facts` as this program writes them. Null stands for none. Throws at anything else. */
-export function readFacts(text: string | null): KeyFacts & { readonly reason: string | null } {
-  const { issued, ends, reason }: NotedFacts = text === null ? {} : JSON.parse(text);
-  return {
-    issued: issued === undefined ? null : { digest: Buffer.from(issued.digest, "hex"), keyHint: issued.key_hint },
-    ends: (ends ?? []).map(({ key, ends_at_ms }) => ({ issueRevision: key, endsAtMs: ends_at_ms })),
-    reason: reason ?? null,
-  };
 }

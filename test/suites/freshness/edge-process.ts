@@ -29,18 +29,8 @@ export class EdgeProcess implements Gateway {
     return `${this.#options.name}-${this.#lives}`;
   }
 
-  /** It does not say where an answer comes from. */
   async ask(key: string): Promise<Answer | null> {
-    const client = this.#client;
-    if (client === null) {
-      return null;
-    }
-    try {
-      const { outcome } = await client.call(TokenService.method.authenticate, { key });
-      return { verdict: verdictOf(outcome), source: "authority" };
-    } catch {
-      return { verdict: "undecided", source: "authority" };
-    }
+    return this.#client === null ? null : askAuthority(this.#client, key);
   }
 
   async stopFor(ms: number): Promise<void> {
@@ -68,6 +58,16 @@ export class EdgeProcess implements Gateway {
     this.#process = started;
     await waitForPort(port, () => started.isRunning());
     this.#client = createTokenClient(`127.0.0.1:${port}`);
+  }
+}
+
+/** Authenticate does not say where an answer comes from. */
+export async function askAuthority(client: TokenClient, key: string): Promise<Answer> {
+  try {
+    const { outcome } = await client.call(TokenService.method.authenticate, { key });
+    return { verdict: verdictOf(outcome), source: "authority" };
+  } catch {
+    return { verdict: "undecided", source: "authority" };
   }
 }
 

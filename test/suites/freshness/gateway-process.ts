@@ -21,15 +21,19 @@ export type GatewayOptions = {
   readonly clock: FakeClock | null;
 };
 
-/** A process that decides on keys, behind a link that may fail. */
-export type Gateway = {
-  readonly link: Link;
-  /** Null where its clock cannot jump. */
-  readonly clock: FakeClock | null;
+/** A process that decides on keys. */
+export type Holder = {
   /** One life of the process: the next one has forgotten everything. */
   holder(): string;
   /** Null where no answer came: the process was killed. */
   ask(key: string): Promise<Answer | null>;
+};
+
+/** A holder behind a link that may fail. */
+export type Gateway = Holder & {
+  readonly link: Link;
+  /** Null where its clock cannot jump. */
+  readonly clock: FakeClock | null;
   stopFor(ms: number): Promise<void>;
   /** kill -9. */
   kill(): Promise<void>;

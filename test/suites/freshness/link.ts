@@ -16,7 +16,7 @@ export class Link {
   readonly #toxiproxy: string;
   readonly #port: number;
   readonly #controlPort: number;
-  readonly #upstream: string;
+  #upstream: string;
   #process: ManagedProcess | null = null;
 
   private constructor(toxiproxy: string, upstream: string, ports: { readonly port: number; readonly control: number }) {
@@ -35,6 +35,12 @@ export class Link {
   /** HOST:PORT, for the gateway. */
   address(): string {
     return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Leads elsewhere from now on: connections that there are end. */
+  async leadTo(upstream: string): Promise<void> {
+    this.#upstream = upstream;
+    await this.#control("POST", "/proxies/link", { listen: this.address(), upstream, enabled: true });
   }
 
   async kill(): Promise<void> {

@@ -6,26 +6,23 @@ import { freePort } from "../support/ports.ts";
 import type { Random } from "../support/random.ts";
 import { type ServerProcess, startServerProcess } from "../support/server-process.ts";
 import { createTokenClient, type TokenClient } from "../support/token-client.ts";
-import { EdgeProcess } from "./edge-process.ts";
-import { FakeClock } from "./fake-clock.ts";
-import { type Gateway, GatewayProcess, type GatewayProgram } from "./gateway-process.ts";
-import { Link } from "./link.ts";
+import type { FakeClock } from "./fake-clock.ts";
+import type { Gateway, GatewayProgram } from "./gateway-process.ts";
+import type { Stage } from "./round.ts";
+import { newClock, type ProcessOptions, startGateway } from "./start-gateway.ts";
 
-export type RigOptions = {
-  readonly scratch: string;
+type RigOptions = ProcessOptions & {
   /** Where the authority's source lies. */
   readonly root: string;
   readonly gateways: readonly GatewayProgram[];
-  readonly cacheMib: number;
-  readonly toxiproxy: string;
-  readonly fakeClockLibrary: string;
 };
 
 const threadCounts = [1, 3] as const;
 
 /** An authority, and gateways that reach it through links of their own. */
-export class Rig implements AsyncDisposable {
+export class Rig implements Stage, AsyncDisposable {
   readonly gateways: Gateway[] = [];
+  readonly holders: readonly Gateway[] = this.gateways;
   readonly #options: RigOptions;
   readonly #random: Random;
   readonly #port: number;
@@ -46,18 +43,12 @@ export class Rig implements AsyncDisposable {
     const rig = new Rig(options, random, await freePort());
     await rig.startAuthority();
     for (const [index, program] of options.gateways.entries()) {
-      const link = await Link.start(options.toxiproxy, `127.0.0.1:${rig.#port}`);
       const name = `${program.language}-${index + 1}`;
-      const { scratch: directory, cacheMib } = options;
-      // Go reads its clocks without the library that is faked, and Python cannot sleep with it: clock_nanosleep fails.
-      const clock = ["go", "python"].includes(program.language) ? null : rig.#newClock(name);
-      const { start } = program.language === "edge" ? EdgeProcess : GatewayProcess;
-      rig.gateways.push(await start({ program, name, link, directory, cacheMib, clock }));
+      rig.gateways.push(await startGateway(program, name, `127.0.0.1:${rig.#port}`, options));
     }
     return rig;
   }
 
-  /** To the authority, without a link. Null while there is none. */
   client(): TokenClient | null {
     return this.#client;
   }
@@ -68,7 +59,7 @@ export class Rig implements AsyncDisposable {
 
   /** One thread or three: the next life may have another number than the one before. */
   async startAuthority(): Promise<void> {
-    this.#clock ??= this.#newClock("authority");
+    this.#clock ??= newClock("authority", this.#options);
     const server = await startServerProcess({
       root: this.#options.root,
       dataDirectory: join(this.#options.scratch, "data"),
@@ -110,10 +101,6 @@ export class Rig implements AsyncDisposable {
       await gateway.link.kill();
     }
     await this.killAuthority();
-  }
-
-  #newClock(name: string): FakeClock {
-    return new FakeClock(this.#options.fakeClockLibrary, join(this.#options.scratch, `${name}.clock`));
   }
 
   #forgetAuthority(): void {

@@ -4,14 +4,13 @@ import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { type SetHoldRequest, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Random } from "../support/random.ts";
 import type { TokenClient } from "../support/token-client.ts";
-import type { Gateway } from "./gateway-process.ts";
+import type { Gateway, Holder } from "./gateway-process.ts";
 import { History, now } from "./history.ts";
-import type { Rig } from "./rig.ts";
 
 const plainKeys = 8;
-const askersPerGateway = 4;
+const askersPerHolder = 4;
 const maxPauseMs = 6;
-const maxChangeMs = 30_000;
+const maxChangeMs = 60_000;
 const settleMs = 150;
 const { method: rpc } = TokenService;
 
@@ -29,8 +28,17 @@ type Change = {
   readonly next: readonly Change[];
 };
 
-/** Fresh keys, gateways that are asked about them all the time, and changes of them, while something fails. */
-export class Round {
+/** What a round is played on. */
+export type Stage = {
+  readonly gateways: readonly Gateway[];
+  /** Who is asked all the time: the gateways, and whoever else decides on keys. */
+  readonly holders: readonly Holder[];
+  /** To an authority, without a link; null while there is none. */
+  client(): TokenClient | null;
+};
+
+/** Fresh keys, holders that are asked about them all the time, and changes of them, while something fails. */
+export class Round<Rig extends Stage = Stage> {
   readonly rig: Rig;
   readonly random: Random;
   readonly history = new History();
@@ -51,17 +59,22 @@ export class Round {
   }
 
   /** Runs the scenario under load, and returns once everything is answered. */
-  async run(scenario: (round: Round) => Promise<void>): Promise<void> {
+  async run(scenario: (round: Round<Rig>) => Promise<void>): Promise<void> {
     await this.#prepare();
-    const askers = this.rig.gateways.flatMap((gateway) =>
-      Array.from({ length: askersPerGateway }, () => this.#askAllTheTime(gateway)),
+    const askers = this.rig.holders.flatMap((holder) =>
+      Array.from({ length: askersPerHolder }, () => this.#askAllTheTime(holder)),
     );
     await sleep(settleMs);
     await scenario(this);
     await Promise.all(this.#changes);
     await sleep(settleMs);
-    this.#isOver = true;
+    this.end();
     await Promise.all(askers);
+  }
+
+  /** Nothing more is asked. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** Begins so many changes, and waits for none of them. */
@@ -153,12 +166,12 @@ export class Round {
     return { subjects, verdict: "refuse", ask: ask(true), next: [lifting] };
   }
 
-  async #askAllTheTime(gateway: Gateway): Promise<void> {
+  async #askAllTheTime(asked: Holder): Promise<void> {
     while (!this.#isOver) {
       const { name, key } = this.random.pick(this.#subjects.filter(({ isHidden }) => !isHidden));
-      const holder = gateway.holder();
+      const holder = asked.holder();
       const call = now();
-      const answer = await gateway.ask(key);
+      const answer = await asked.ask(key);
       const returned = now();
       if (answer === null) {
         await sleep(20);

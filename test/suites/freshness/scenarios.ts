@@ -1,41 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Round } from "./round.ts";
-
-/**
- * What befalls the gateways and the authority in one round, and when keys are revoked, held and given back. Ends with
- * all well again.
- */
-export type Scenario = (round: Round) => Promise<void>;
-
-/** Longer than a lease, its grace, and what it takes to come back. */
-const pastLeasesMs = 3600;
+import { all, anyGateway, between, gatewayScenarios, pastLeasesMs, type Scenario } from "./gateway-scenarios.ts";
+import type { Rig } from "./rig.ts";
 
 export const scenarios = {
-  "nothing fails": (round) => round.changeOver(800, 6),
-
-  "keys are first asked about while they are revoked": async (round) => {
-    for (let left = 20; left > 0; left -= 1) {
-      await round.changeWhileFirstAsked();
-    }
-  },
-
-  "a gateway is stopped": (round) => {
-    const ms = between(round, 100, 5000);
-    return all(anyGateway(round).stopFor(ms), round.changeOver(ms, 6));
-  },
+  ...gatewayScenarios,
 
   "the authority is stopped": (round) => {
     const ms = between(round, 100, 3000);
     return all(round.rig.freezeAuthorityFor(ms), round.changeOver(ms, 6));
-  },
-
-  "a gateway is killed": async (round) => {
-    const gateway = anyGateway(round);
-    round.change(2);
-    await gateway.kill();
-    await round.changeOver(between(round, 50, 1000), 3);
-    await gateway.restart();
-    await round.changeOver(500, 3);
   },
 
   "the authority is killed while a link is stalled": async (round) => {
@@ -61,27 +33,6 @@ export const scenarios = {
     await round.changeOver(300, 3);
   },
 
-  "messages are late both ways": (round) => {
-    const { link } = anyGateway(round);
-    const latency = between(round, 50, 700);
-    const attributes = { latency, jitter: Math.floor(latency / 2) };
-    const late = round.random.pick(["downstream", "upstream"] as const);
-    return link.with({ type: "latency", stream: late, attributes }, () => round.changeOver(2500, 6));
-  },
-
-  "connections are reset again and again": (round) => {
-    const { link } = anyGateway(round);
-    const attributes = { timeout: between(round, 0, 300) };
-    return link.with({ type: "reset_peer", stream: "downstream", attributes }, () => round.changeOver(2000, 6));
-  },
-
-  "what is sent gets lost": (round) => {
-    const { link } = anyGateway(round);
-    const stream = round.random.pick(["downstream", "upstream"] as const);
-    const attributes = { timeout: 0 };
-    return link.with({ type: "timeout", stream, attributes }, () => round.changeOver(between(round, 500, 4000), 6));
-  },
-
   "ends of connections come late": (round) => {
     const { link } = anyGateway(round);
     return link.with({ type: "slow_close", stream: "downstream", attributes: { delay: 2000 } }, async () => {
@@ -90,45 +41,6 @@ export const scenarios = {
       await round.rig.startAuthority();
       await round.changeOver(1500, 4);
     });
-  },
-
-  "a link carries a few bytes a second": (round) => {
-    const { link } = anyGateway(round);
-    return link.with({ type: "bandwidth", stream: "downstream", attributes: { rate: 1 } }, () =>
-      round.changeOver(2500, 8),
-    );
-  },
-
-  "leases come late, and then nothing": async (round) => {
-    const { link } = anyGateway(round);
-    const latency = between(round, 1500, 1900);
-    await link.with({ type: "latency", stream: "downstream", attributes: { latency, jitter: 0 } }, async () => {
-      // By now each lease that comes was asked for so long ago.
-      await sleep(1200);
-      round.change(3);
-      await sleep(latency - 60);
-      await all(
-        link.stopFor(pastLeasesMs),
-        sleep(1500).then(() => round.change(2)),
-      );
-    });
-  },
-
-  "a link is stopped": async (round) => {
-    const { link } = anyGateway(round);
-    const stopped = link.stopFor(pastLeasesMs);
-    await sleep(20);
-    await all(stopped, round.changeOver(1500, 6));
-  },
-
-  "a link is killed, and comes back late": async (round) => {
-    const { link } = anyGateway(round);
-    await link.kill();
-    round.change(3);
-    await sleep(pastLeasesMs);
-    round.change(2);
-    await link.restart();
-    await round.changeOver(300, 2);
   },
 
   "wall clocks jump": async (round) => {
@@ -146,18 +58,6 @@ export const scenarios = {
       clock?.jumpTo(0);
     }
   },
-} as const satisfies Record<string, Scenario>;
+} as const satisfies Record<string, Scenario<Rig>>;
 
 export type ScenarioName = keyof typeof scenarios;
-
-function anyGateway({ rig, random }: Round): Round["rig"]["gateways"][number] {
-  return random.pick(rig.gateways);
-}
-
-function between({ random }: Round, low: number, high: number): number {
-  return low + random.below(high - low);
-}
-
-async function all(...promises: readonly Promise<void>[]): Promise<void> {
-  await Promise.all(promises);
-}

@@ -49,7 +49,7 @@ export const plantedDomain = [
   },
   {
     name: "the store does not ask whether the maker is good",
-    file: "src/stores/sqlite/writer/writer.ts",
+    file: "src/stores/changes/change-maker.ts",
     from: "if (context.bearerKey === null) {",
     to: "if (context.caller !== null) {",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
@@ -57,9 +57,9 @@ export const plantedDomain = [
   },
   {
     name: "the maker's end is judged by the time that was asked for, not by that of the change",
-    file: "src/stores/sqlite/writer/writer.ts",
-    from: "toStoredToken(row), subject, timeOf(context));",
-    to: "toStoredToken(row), subject, context.atMs);",
+    file: "src/stores/changes/change-maker.ts",
+    from: "makerRefusal(action, maker, subject, timeOf(context));",
+    to: "makerRefusal(action, maker, subject, context.atMs);",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
     seenBy: "is refused from the millisecond the maker expires, by the time that the change would have",
   },
@@ -129,7 +129,7 @@ export const plantedDomain = [
   },
   {
     name: "tokens revoked by filter are those of the list, whatever they have become since",
-    file: "src/stores/sqlite/writer/writer.ts",
+    file: "src/stores/sqlite/writer/sqlite-ledger.ts",
     from: "WHERE token.revision = :revision AND token.revoked_at_ms IS NULL AND",
     to: "WHERE token.revision = :revision AND token.revoked_at_ms IS NULL OR token.revision = :revision AND",
     tests: ["test/authority/bulk-revocation.test.ts"],
@@ -210,7 +210,7 @@ export const plantedDomain = [
   },
   {
     name: "old changes are told with facts that their hashes do not cover",
-    file: "src/stores/sqlite/serving/list-changes.ts",
+    file: "src/stores/reading/change-pages.ts",
     from: "(row.revision > lastOldRevision ? factsOfCreation(row)",
     to: '(row.action === "create" ? factsOfCreation(row)',
     tests: ["test/sqlite/upgrade.test.ts"],

@@ -1,5 +1,6 @@
 // Draws docs/images/dashboard.svg: the panels of examples/grafana/dashboard.json with what a real Prometheus scraped
-// from a real authority under load. It is a drawing of ours, not Grafana.
+// from a real authority under load, an edge of it, and two nodes over a PostgreSQL. It is a drawing of ours, not
+// Grafana.
 //
 //   npm run draw-dashboard -- [SECONDS]
 import { spawn } from "node:child_process";
@@ -8,11 +9,13 @@ import { mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createClient } from "@connectrpc/connect";
+import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../../src/authority/key.ts";
+import { migrateTokens } from "../postgres/databases.ts";
+import { serverRole, startPostgres } from "../support/postgres.ts";
 import { startServerProcess } from "../support/server-process.ts";
 import { unpackDebianPackages } from "../support/tools.ts";
 
@@ -35,6 +38,8 @@ type Answer = {
   };
 };
 
+type Tokens = Client<typeof TokenService>;
+
 type Series = { readonly name: string; readonly points: readonly (readonly [seconds: number, value: number])[] };
 
 const root = resolve(import.meta.dirname, "../../..");
@@ -46,19 +51,35 @@ const row = 30;
 
 using scratch = mkdtempDisposableSync(join(tmpdir(), "token-authority-dashboard-"));
 const secret = join(scratch.path, "secret");
-writeFileSync(secret, Buffer.alloc(32, 7));
+writeFileSync(secret, Buffer.alloc(32, 7), { mode: 0o600 });
 await using server = await startServerProcess({
   dataDirectory: join(scratch.path, "data"),
   sealingSecret: secret,
   settings: { ADMIN_LISTEN: "127.0.0.1:0", THREADS: "2" },
 });
+await using edge = await startServerProcess({
+  dataDirectory: scratch.path,
+  sealingSecret: secret,
+  settings: { ADMIN_LISTEN: "127.0.0.1:0", UPSTREAM: server.address },
+});
+await using database = await startPostgres({ version: 15 });
+await migrateTokens(database);
+const startNode = () =>
+  startServerProcess({
+    dataDirectory: scratch.path,
+    sealingSecret: secret,
+    settings: { ADMIN_LISTEN: "127.0.0.1:0", DATABASE: database.url(serverRole), THREADS: "2" },
+  });
+await using node = await startNode();
+await using otherNode = await startNode();
 const { path } = await unpackDebianPackages(["prometheus"]);
 const config = join(scratch.path, "prometheus.yaml");
+const targets = [server, edge, node, otherNode].map(({ adminAddress }) => adminAddress);
 writeFileSync(
   config,
   JSON.stringify({
     global: { scrape_interval: "2s" },
-    scrape_configs: [{ job_name: "token-authority", static_configs: [{ targets: [server.adminAddress] }] }],
+    scrape_configs: [{ job_name: "token-authority", static_configs: [{ targets }] }],
   }),
 );
 const flags = [`--config.file=${config}`, `--storage.tsdb.path=${join(scratch.path, "tsdb")}`];
@@ -79,9 +100,12 @@ try {
  * More and more calls for a third of the time, with refusals of several kinds; then a part of them is of a revoked key.
  */
 async function load(durationMs: number): Promise<void> {
-  const tokens = createClient(TokenService, createGrpcTransport({ baseUrl: `http://${server.address}` }));
+  const [tokens, atEdge, atNode] = [server, edge, node].map(({ address }) =>
+    createClient(TokenService, createGrpcTransport({ baseUrl: `http://${address}` })),
+  ) as [Tokens, Tokens, Tokens];
   const create = () => tokens.create({ account: "acct_1", name: "a key", type: TokenType.SECRET });
   const { key } = await create();
+  const ofNode = await atNode.create({ account: "acct_1", name: "a key", type: TokenType.SECRET });
   const revoked = await create();
   await tokens.revoke({ id: revoked.token?.id ?? "", reason: "found in public" });
   const startMs = Date.now();
@@ -92,7 +116,16 @@ async function load(durationMs: number): Promise<void> {
       const isUnknown = at % 10 === 9;
       return tokens.authenticate({ key: isOld ? revoked.key : isUnknown ? mintKey("secret", true) : key });
     });
-    await Promise.all([...calls, create(), tokens.list({ account: "acct_1", pageSize: 10 })]);
+    const elsewhere = [atEdge.authenticate({ key }), atNode.authenticate({ key: ofNode.key })];
+    await Promise.all([...calls, ...elsewhere, create(), tokens.list({ account: "acct_1", pageSize: 10 })]);
+    if (share > 0.3) {
+      // One waits for the edge, the other for the nodes.
+      const made = await atNode.create({ account: "acct_1", name: "a key", type: TokenType.SECRET });
+      await Promise.all([
+        atNode.revoke({ id: made.token?.id ?? "" }),
+        tokens.revoke({ id: (await create()).token?.id ?? "" }),
+      ]);
+    }
     await tokens.get({ id: "tok_none" }).catch(() => {});
     await sleep(100);
   }

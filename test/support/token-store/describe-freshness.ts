@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Mark, TokenChange } from "../../../src/authority/freshness.ts";
+import type { Freshness, Mark, TokenChange } from "../../../src/authority/freshness.ts";
 import { leaseMs } from "../../../src/authority/lease.ts";
-import { aNewToken, anyLimit, at, nowMs } from "./builders.ts";
+import { aNewToken, anyLimit, at, createdIn, nowMs, revokedIn } from "./builders.ts";
 import type { OpenStore, StoreRig } from "./store-rig.ts";
 
 const anyNumber = 10_000;
@@ -23,14 +23,29 @@ export function describeFreshness(rig: StoreRig): void {
       expect([freshness.isFresh(atFirst), freshness.isFresh(created)]).toEqual([false, false]);
     });
 
-    it("is false from the answer of a change on, at whichever view of the store it was asked for", async () => {
+    it("is false from when a takeaway is settled, at whichever view of the store", async () => {
       const views = [rig.store, await rig.openView(), await rig.openView()];
+      await season(views);
       for (let round = 0; round < 30; round += 1) {
+        const [asked = rig.store] = views.slice(round % 3);
+        const token = createdIn(await asked.create(aNewToken(), null, anyLimit, at(nowMs))).token;
+        await Promise.all(views.map(({ freshness }) => reached(freshness, token.createRevision)));
         const marks = views.map(({ freshness }) => freshness.mark());
         expect(views.map(({ freshness }, index) => freshness.isFresh(marks[index] as Mark))).not.toContain(false);
-        await views[round % 3]?.create(aNewToken(), null, anyLimit, at(nowMs));
+        const revoked = revokedIn(await asked.revoke(token.id, "", at(nowMs)));
+        await asked.freshness.settle(revoked.token.revokeRevision ?? 0);
         expect(views.map(({ freshness }, index) => freshness.isFresh(marks[index] as Mark))).not.toContain(true);
       }
+    });
+
+    it("is false soon after a creation that was asked for elsewhere, and a look-up finds the token at once", async () => {
+      const view = await rig.openView();
+      const mark = view.freshness.mark();
+      const facts = aNewToken();
+      await rig.store.create(facts, null, anyLimit, at(nowMs));
+      expect(await view.findByDigest(facts.digest)).toMatchObject({ createRevision: 1 });
+      await reached(view.freshness, 1);
+      expect(view.freshness.isFresh(mark)).toBe(false);
     });
 
     it("is false of a mark from before a change that was caught up with since", async () => {
@@ -128,44 +143,70 @@ export function describeFreshness(rig: StoreRig): void {
 
   describe("settle", () => {
     const report = (settledRevision: number) => ({ settledRevision, holders: 1, silent: [] });
+    const nobody = { acknowledged: 0, silent: [], unconfirmed: [] };
 
-    it("resolves at once where nobody holds a lease", async () => {
-      expect(await rig.store.freshness.settle(1000)).toEqual({ acknowledged: 0, silent: [] });
+    /** Two views whose holders know of everything so far. */
+    async function watchedViews() {
+      const views = [rig.store, await rig.openView()] as const;
+      const [one, other] = [views[0].freshness, views[1].freshness];
+      await season(views);
+      const { createRevision } = await create();
+      await reached(other, createRevision);
+      for (const { freshness } of views) {
+        expect(freshness.leaseMs()).toBeGreaterThan(0);
+        expect(freshness.leaseMs()).toBeLessThanOrEqual(leaseMs);
+        freshness.report(report(createRevision));
+      }
+      return { one, other, known: createRevision };
+    }
+
+    async function takeAway(): Promise<number> {
+      return (await revoke(await create())).revokeRevision ?? 0;
+    }
+
+    it("resolves where nobody holds a lease of any view", async () => {
+      await create();
+      expect(await rig.store.freshness.settle(1)).toEqual(nobody);
     });
 
     it("resolves once the holders of every view have acknowledged the revision, and says how many", async () => {
-      const [one, other] = [rig.store.freshness, (await rig.openView()).freshness];
-      expect([one.leaseMs(), other.leaseMs()]).toEqual([leaseMs, leaseMs]);
-      one.report(report(4));
-      other.report(report(5));
+      const { one, other, known } = await watchedViews();
+      const revision = await takeAway();
       let isSettled = false;
-      const settling = one.settle(5).then((settlement) => {
+      const settling = one.settle(revision).then((settlement) => {
         isSettled = true;
         return settlement;
       });
-      expect(await other.settle(4)).toEqual({ acknowledged: 2, silent: [] });
+      await reached(other, revision);
+      other.report(report(revision));
+      expect(await other.settle(known)).toEqual({ ...nobody, acknowledged: 2 });
       expect(isSettled).toBe(false);
-      one.report(report(7));
-      expect(await settling).toEqual({ acknowledged: 2, silent: [] });
+      one.report(report(revision + 2));
+      expect(await settling).toEqual({ ...nobody, acknowledged: 2 });
       one.report(null);
       other.report(null);
-      expect(await other.settle(1000)).toEqual({ acknowledged: 0, silent: [] });
+      expect(await other.settle(await takeAway())).toMatchObject({ silent: [] });
+      expect(await other.settle(known)).toEqual(nobody);
     });
 
     it("names who was silent meanwhile, and nobody who was before", async () => {
-      const [one, other] = [rig.store.freshness, (await rig.openView()).freshness];
+      const { one, other, known } = await watchedViews();
       const silent = { kind: "gateway", identity: "spiffe://casapay/gateway", heardAtMs: nowMs } as const;
-      other.report({ ...report(1), silent: [silent] });
-      const settling = one.settle(2);
-      other.report({ ...report(1), silent: [{ ...silent, identity: "another" }] });
+      other.report({ ...report(known), silent: [silent] });
+      const revision = await takeAway();
+      const settling = one.settle(revision);
+      await one.settle(known);
+      other.report({ ...report(known), silent: [{ ...silent, identity: "another" }] });
+      await reached(other, revision);
       other.report(null);
-      expect(await settling).toEqual({ acknowledged: 0, silent: [{ ...silent, identity: "another" }] });
+      one.report(null);
+      expect(await settling).toMatchObject({ silent: [{ ...silent, identity: "another" }] });
     });
 
     it("resolves when every lease from before the change is over, and names a view that lags then", async () => {
-      const [one, other] = [rig.store.freshness, (await rig.openView()).freshness];
-      other.report(report(1));
-      const { silent } = await one.settle(2);
+      const { one, other } = await watchedViews();
+      one.report(null);
+      const { silent } = await one.settle(await takeAway());
       expect(silent).toMatchObject([{ kind: "node", heardAtMs: null }]);
       other.report(null);
     });
@@ -180,6 +221,18 @@ export function describeFreshness(rig: StoreRig): void {
       expect(freshness.isFresh(freshness.changesSince(start, anyNumber).mark)).toBe(true);
     });
   });
+}
+
+/** A store that was opened just now may not say yet that everybody knows of a change: from here on it may. */
+async function season(views: readonly OpenStore[]): Promise<void> {
+  await Promise.all(views.map(({ freshness }) => freshness.settle(0)));
+}
+
+/** Resolves once this view knows of the changes up to this revision. */
+async function reached(freshness: Freshness, revision: number): Promise<void> {
+  for (let mark = freshness.mark(); mark.revision < revision; mark = freshness.mark()) {
+    await freshness.untilChanged(mark);
+  }
 }
 
 function seen(changes: readonly TokenChange[] | null) {

@@ -182,11 +182,13 @@ export function describeHolds(rig: StoreRig): void {
       const views = [rig.store, await rig.openView()];
       const facts = aNewToken();
       await create(facts);
+      await Promise.all(views.map(({ freshness }) => expect.poll(() => freshness.mark().revision).toBe(1)));
       const marks = views.map(({ freshness }) => freshness.mark());
       await hold({ tokenId: facts.id });
       await hold({ account: "acct_1" });
       await hold({ account: "acct_1" }, false);
       await close("acct_1");
+      await rig.store.freshness.settle(rig.store.head().revision);
       for (const [index, { freshness }] of views.entries()) {
         const mark = marks[index] ?? freshness.mark();
         expect(freshness.isFresh(mark)).toBe(false);

@@ -67,9 +67,11 @@ export function say(text) {
   const said = byId("said");
   said.textContent = text;
   clearTimeout(sayingTimer);
+  // What has more words stays for longer.
+  const readMs = Math.max(6000, text.length * 80);
   sayingTimer = setTimeout(() => {
     said.textContent = "";
-  }, 6000);
+  }, readMs);
 }
 
 /**

@@ -12,7 +12,7 @@ import { stateParts } from "./state-card.js";
  * @property {number} undecided
  * @property {Readonly<Record<string, number>>} refusals
  */
-/** @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[], readonly state: import("./state-card.js").ServiceState | null }} Figures */
+/** @typedef {{ readonly bucketsMs: readonly number[], readonly everyMs: number, readonly intervals: readonly Interval[], readonly isOneOfMany: boolean, readonly state: import("./state-card.js").ServiceState | null }} Figures */
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
@@ -90,7 +90,7 @@ export function figuresCards(view) {
 }
 
 /** @param {Figures} figures */
-function refusalParts({ intervals }) {
+function refusalParts({ intervals, isOneOfMany }) {
   if (intervals.length === 0) {
     return [nothingYet()];
   }
@@ -146,11 +146,17 @@ function refusalParts({ intervals }) {
       greatest.toLocaleString("en"),
       " in a minute. Not decided: an error was answered, never a refusal. A reason leads to its keys and gateways.",
     ),
+    ...ofThisServer(isOneOfMany),
   ];
 }
 
+/** @param {boolean} isOneOfMany */
+function ofThisServer(isOneOfMany) {
+  return isOneOfMany ? [h("p", { class: "hint" }, "Of this server alone: other machines serve the database too.")] : [];
+}
+
 /** @param {Figures} figures */
-function latencyParts({ intervals, bucketsMs }) {
+function latencyParts({ intervals, bucketsMs, isOneOfMany }) {
   if (intervals.length === 0) {
     return [nothingYet()];
   }
@@ -160,7 +166,7 @@ function latencyParts({ intervals, bucketsMs }) {
   const hour = bucketsMs.concat(0).map((_, bucket) => sum(intervals.map(({ decided }) => decided[bucket] ?? 0)));
   const count = sum(hour);
   if (count === 0) {
-    return [h("p", { class: "empty" }, "No key was decided on.")];
+    return [h("p", { class: "empty" }, "No key was decided on."), ...ofThisServer(isOneOfMany)];
   }
   const median = perMinute.map((counts) => quantile(counts, bucketsMs, 0.5));
   const slowest = perMinute.map((counts) => quantile(counts, bucketsMs, 0.99));
@@ -179,6 +185,7 @@ function latencyParts({ intervals, bucketsMs }) {
       ],
       `Each minute of the last hour. Median ${inMs(quantile(hour, bucketsMs, 0.5))}, 99th percentile ${inMs(quantile(hour, bucketsMs, 0.99))}; the same as numbers below.`,
     ),
+    ...ofThisServer(isOneOfMany),
     h(
       "details",
       null,

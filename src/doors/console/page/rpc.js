@@ -53,7 +53,7 @@
  * @property {{ readonly token: Token, readonly key?: string, readonly revision: string }} Create
  * @property {{ readonly token: Token }} Get
  * @property {{ readonly tokens?: readonly Token[], readonly nextPageToken?: string, readonly previousPageToken?: string }} List
- * @property {{ readonly token: Token, readonly revision: string }} Revoke
+ * @property {{ readonly token: Token, readonly revision: string, readonly unconfirmed?: readonly { readonly identity: string, readonly untilTime: string }[] }} Revoke
  * @property {{ readonly token: Token, readonly key?: string, readonly revision: string }} RotateKey
  * @property {{ readonly token: Token, readonly revision: string }} EndRotation
  * @property {{ readonly token?: Token, readonly account?: Account, readonly revision?: string }} SetHold

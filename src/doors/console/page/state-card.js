@@ -10,9 +10,8 @@ import { badge, distance, timeOf } from "./words.js";
  * @property {string} address
  * @property {number} threads
  * @property {boolean} isServing
- * @property {number} databaseBytes
- * @property {number} freeBytes
- * @property {number} minFreeBytes
+ * @property {DiskState | null} disk
+ * @property {NodesState | null} nodes
  * @property {readonly CertificateEnd[]} certificates
  * @property {readonly RefusedRow[]} refused
  * @property {number} revision
@@ -20,6 +19,9 @@ import { badge, distance, timeOf } from "./words.js";
  * @property {number} watcherCount
  */
 /** @typedef {{ readonly identity: string, readonly state: "holds a lease" | "silent" | "waiting" | "gone", readonly acknowledged: number, readonly heardAtMs: number }} WatcherRow */
+/** @typedef {{ readonly databaseBytes: number, readonly freeBytes: number, readonly minFreeBytes: number }} DiskState */
+/** @typedef {{ readonly name: string, readonly isOwn: boolean, readonly isAlive: boolean, readonly acknowledgedRevision: number, readonly holders: number, readonly silent: readonly string[] }} NodeRow */
+/** @typedef {{ readonly refusal: string | null, readonly inGrace: number, readonly isSynchronous: boolean | null, readonly clockApartMs: number | null, readonly count: number, readonly rows: readonly NodeRow[] }} NodesState */
 /** @typedef {{ readonly of: "server" | "rest" | "caller", readonly caller: string | null, readonly endsAtMs: number }} CertificateEnd */
 /** @typedef {{ readonly reason: string, readonly caller: string | null, readonly tokenId: string | null, readonly count: number, readonly lastMs: number }} RefusedRow */
 
@@ -53,10 +55,20 @@ export function stateParts(state) {
         h("span", { class: "muted" }, `, ${distance(-uptimeMs)}`),
       ],
     ],
-    ["Disk", diskParts(state)],
-    ["Database", inBytes(state.databaseBytes)],
+    ...(state.disk === null
+      ? []
+      : /** @type {const} */ ([
+          ["Disk", diskParts(state.disk)],
+          ["Database", inBytes(state.disk.databaseBytes)],
+        ])),
+    ...(state.nodes === null
+      ? []
+      : /** @type {const} */ ([
+          ["Database", databaseParts(state.nodes)],
+          ["Nodes", nodeParts(state.nodes, state.revision)],
+        ])),
     ["Certificates", certificateParts(state.certificates)],
-    ["Caches", watcherParts(state)],
+    [state.nodes === null ? "Caches" : "Caches, of this server", watcherParts(state)],
   ];
   return [
     h(
@@ -67,13 +79,111 @@ export function stateParts(state) {
   ];
 }
 
-/** @param {ServiceState} state */
+/** @param {DiskState} state */
 function diskParts({ freeBytes, minFreeBytes }) {
   const rule = `with less than ${inBytes(minFreeBytes)} no tokens are created; revoking still works`;
   return freeBytes < minFreeBytes
     ? [badge("bad", "✕", `${inBytes(freeBytes)} free`), ` ${rule}. Make room.`]
     : [`${inBytes(freeBytes)} free; `, h("span", { class: "muted" }, rule)];
 }
+
+/**
+ * The database that many machines serve, as this server knows it.
+ *
+ * @param {NodesState} nodes
+ */
+function databaseParts({ refusal, inGrace, isSynchronous, clockApartMs }) {
+  const apart = Math.abs(clockApartMs ?? 0);
+  return [
+    h("p", null, [
+      "PostgreSQL, which other machines serve too; ",
+      isSynchronous === null
+        ? h("span", { class: "muted" }, "it has not answered yet")
+        : isSynchronous
+          ? h("span", { class: "muted" }, "a change waits for a standby")
+          : [
+              badge("warn", "◔", "no standby is waited for"),
+              h("span", { class: "muted" }, " after a failover, answered changes may be lost"),
+            ],
+    ]),
+    refusal !== null &&
+      h("p", null, badge("bad", "✕", refusal), ` ${refusals[refusal] ?? "This server serves nothing."}`),
+    inGrace > 0 &&
+      h(
+        "p",
+        null,
+        badge("warn", "◔", "the database cannot be reached"),
+        " This server decides from memory, by GRACE_MS: what is revoked elsewhere meanwhile is still accepted here, until that time is over.",
+      ),
+    apart > 1000 &&
+      h(
+        "p",
+        null,
+        badge("warn", "◔", `clocks differ by ${(apart / 1000).toFixed(1)} s`),
+        " this machine's and the database's; from 5 s on nothing is served.",
+      ),
+  ];
+}
+
+/** @type {Readonly<Record<string, string>>} */
+const refusals = {
+  JOURNAL_WENT_BACK:
+    "The database has lost changes that were answered: nothing is served until npm run recover has made them again.",
+  CLOCK_APART: "Nothing is served: set this machine's clock or the database's right.",
+  RELEASE_TOO_OLD: "Nothing is served: the database was migrated past this release. Start a newer one.",
+};
+
+/**
+ * Every thread that serves the database, on whatever machine.
+ *
+ * @param {NodesState} nodes
+ * @param {number} revision
+ */
+function nodeParts({ count, rows }, revision) {
+  const alive = rows.filter(({ isAlive }) => isAlive).length;
+  return [
+    h(
+      "p",
+      null,
+      alive === 0
+        ? "No thread of any machine has renewed its lease lately: the database is not reached."
+        : [
+            `${count.toLocaleString("en")} ${count === 1 ? "thread serves" : "threads serve"} the database`,
+            alive < rows.length && `, ${rows.length - alive} of them silent`,
+            ".",
+          ],
+    ),
+    h(
+      "ul",
+      { class: "plain scroll", tabindex: "0", "aria-label": "Nodes, this server's first, then those that know least" },
+      rows.map(({ name, isOwn, isAlive, acknowledgedRevision, holders, silent }) =>
+        h(
+          "li",
+          null,
+          isAlive ? badge("good", "●", "alive") : badge("bad", "✕", "silent"),
+          " ",
+          h("span", { class: "mono breaks" }, name),
+          isOwn && " (this server)",
+          h(
+            "span",
+            { class: "muted" },
+            acknowledgedRevision >= revision
+              ? `, acknowledged everything up to ${acknowledgedRevision}`
+              : `, acknowledged everything up to ${acknowledgedRevision}, ${revision - acknowledgedRevision} behind`,
+            holders > 0 && `, ${holders === 1 ? "1 gateway holds" : `${holders} gateways hold`} a lease of it`,
+          ),
+          silent.length > 0 && [
+            "; silent in the last minute: ",
+            h("span", { class: "mono breaks" }, silent.slice(0, maxSilentNamed).join(", ")),
+            silent.length > maxSilentNamed && ` and ${silent.length - maxSilentNamed} more`,
+          ],
+        ),
+      ),
+    ),
+  ];
+}
+
+const maxSilentNamed = 5;
 
 /** @param {readonly CertificateEnd[]} certificates */
 function certificateParts(certificates) {

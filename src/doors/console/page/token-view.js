@@ -193,9 +193,23 @@ function openRevoke(token, { signal, onChanged }) {
       "It is not known whether the token was revoked. Nothing is lost: send it again, for revoking twice changes nothing.",
     signal,
     async send() {
-      await call("Revoke", { id: token.id, reason: reason.control.value.trim() }, signal);
-      return `Revoked “${token.name}”.`;
+      const answer = await call("Revoke", { id: token.id, reason: reason.control.value.trim() }, signal);
+      return `Revoked “${token.name}”.${unconfirmedWords(answer.unconfirmed ?? [])}`;
     },
     onDone: onChanged,
   });
+}
+
+/**
+ * Nodes that are cut off from the database and go on from memory, by GRACE_MS.
+ *
+ * @param {readonly { readonly identity: string, readonly untilTime: string }[]} nodes
+ */
+function unconfirmedWords(nodes) {
+  if (nodes.length === 0) {
+    return "";
+  }
+  const untilMs = Math.max(...nodes.map(({ untilTime }) => Date.parse(untilTime)));
+  const names = nodes.map(({ identity }) => identity).join(", ");
+  return ` Not confirmed: ${names} may accept the key until ${new Date(untilMs).toISOString().slice(11, 19)} UTC, cut off from the database.`;
 }

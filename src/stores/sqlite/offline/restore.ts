@@ -4,6 +4,13 @@ import type Database from "better-sqlite3";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
+import {
+  type KnownChanges,
+  type MissedRevocations,
+  readMissedRevocations,
+  requireComplete,
+} from "../../changes/missed-revocations.ts";
+import { type TakenAgain, takeAgain } from "../../changes/take-again.ts";
 import { type DataFiles, dataFiles, syncFile } from "../data-directory.ts";
 import { lockDataDirectory } from "../data-directory-lock.ts";
 import { attestOldChanges } from "../old-hashes.ts";
@@ -11,11 +18,9 @@ import { openCopy } from "../open-database.ts";
 import { unmarkBackup } from "../schema.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { openMarker, readMarker } from "../writer/marker.ts";
-import type { Takeaway } from "../writer/revocation-line.ts";
 import { openRevocationLog, unfinishedLog } from "../writer/revocation-log.ts";
-import { createWriter, type Writer } from "../writer/writer.ts";
+import { createWriter } from "../writer/writer.ts";
 import { asCopyError, removeDatabase, requireWhole } from "./back-up.ts";
-import { type MissedRevocations, readMissedRevocations } from "./missed-revocations.ts";
 
 export type RestoreOrder = {
   readonly backup: string;
@@ -33,18 +38,7 @@ export type RestoreOrder = {
   readonly acceptLost: boolean;
 };
 
-/** What became of the changes that the files tell of. */
-type Counts = {
-  revokedAgain: number;
-  /** Other changes: ends of keys, holds, closures. */
-  changedAgain: number;
-  /** What the backup has already, or an earlier change has brought about. */
-  knownAlready: number;
-  /** Of tokens that were created after the backup and are lost: their keys are unknown from now on. */
-  ofLostTokens: number;
-};
-
-export type Restored = Readonly<Counts> & {
+export type Restored = Readonly<TakenAgain> & {
   readonly backupHead: JournalHead;
   /** With what was done again. */
   readonly head: JournalHead;
@@ -136,9 +130,9 @@ async function build(
   const db = openCopy(file);
   try {
     const backupHead = requireWhole(db, order.backup);
-    const missed = await readMissedRevocations(order.revocations, db, backupHead);
+    const missed = await readMissedRevocations(order.revocations, knownIn(db, backupHead));
     if (!order.acceptLost) {
-      requireComplete(missed, backupHead);
+      requireComplete(missed, { name: "the backup", head: backupHead, mayHaveForked: false });
     }
     const counts = takeAwayAgain(db, missed);
     const head = requireWhole(db, file);
@@ -151,6 +145,18 @@ async function build(
   } finally {
     db.close();
   }
+}
+
+function knownIn(db: Database.Database, head: JournalHead): KnownChanges {
+  const findHash = db.prepare<[number], Uint8Array>("SELECT hash FROM journal WHERE revision = ?").pluck();
+  const findToken = db.prepare<[string]>("SELECT 1 FROM token WHERE id = ?");
+  return {
+    head,
+    name: "the backup",
+    hashOf: (revision) => findHash.get(revision) ?? null,
+    hasToken: (id) => findToken.get(id) !== undefined,
+    mayHaveForked: false,
+  };
 }
 
 function findLive(db: Database.Database, nowMs: number): LiveTokens {
@@ -168,78 +174,18 @@ function findLive(db: Database.Database, nowMs: number): LiveTokens {
 const noRoomToMake = { noteFull() {}, giveUpBallast: () => false };
 
 /** In one transaction with what makes a database of the backup. */
-function takeAwayAgain(db: Database.Database, { takeaways }: MissedRevocations): Counts {
+function takeAwayAgain(db: Database.Database, { takeaways }: MissedRevocations): TakenAgain {
   // A backup's journal ends where it was made. Now it goes on.
   db.transaction(attestOldChanges).immediate(db);
   const writer = createWriter(db);
   const counts = { revokedAgain: 0, changedAgain: 0, knownAlready: 0, ofLostTokens: 0 };
   writer.transact(() => {
     for (const takeaway of takeaways) {
-      counts[takeAgain(writer, takeaway)] += 1;
+      counts[takeAgain(writer, takeaway, "restore")] += 1;
     }
     unmarkBackup(db);
   });
   return counts;
-}
-
-/** Does it again, unless the backup has it done, or its token is lost. */
-function takeAgain(writer: Writer, takeaway: Takeaway): keyof Counts {
-  const { action, subject, ends, reason } = takeaway;
-  const context = { caller: `restore:${takeaway.caller}`, atMs: takeaway.atMs, bearerKey: null };
-  const id = "tokenId" in subject ? subject.tokenId : "";
-  switch (action) {
-    case "revoke": {
-      const outcome = writer.revoke({ method: "revoke", id, reason, context });
-      if (outcome?.kind !== "revoked") {
-        return "ofLostTokens";
-      }
-      return outcome.change === null ? "knownAlready" : "revokedAgain";
-    }
-    // What was issued is lost. What has ended, or was to end, must.
-    case "rotate_key":
-    case "end_key":
-    case "cancel_rotation": {
-      const outcome = writer.endKeys({ id, ends, context });
-      if (outcome === null) {
-        return "ofLostTokens";
-      }
-      return outcome.change === null ? "knownAlready" : "changedAgain";
-    }
-    // An account that the backup has closed is neither held nor given back any more.
-    case "hold":
-    case "resume": {
-      const outcome = writer.setHold({ method: "setHold", subject, held: action === "hold", reason, context });
-      if (outcome === null) {
-        return "ofLostTokens";
-      }
-      return outcome.kind === "account_closed" || outcome.change === null ? "knownAlready" : "changedAgain";
-    }
-    case "close": {
-      const account = "account" in subject ? subject.account : "";
-      const outcome = writer.closeAccount({ method: "closeAccount", account, reason, context });
-      return outcome.change === null ? "knownAlready" : "changedAgain";
-    }
-  }
-}
-
-function requireComplete({ reached, gaps, unreadable }: MissedRevocations, backupHead: JournalHead): void {
-  if (unreadable[0] !== undefined) {
-    throw new StartError(
-      `${unreadable[0]}: tells of a change and cannot be read, being cut off, edited or not in JSON: give the line as it was written, take it out if nothing is lost with it, or accept what it says as lost with --accept-lost-revocations`,
-    );
-  }
-  if (reached < backupHead.revision) {
-    throw new StartError(
-      `the files end at revision ${reached}, before the backup's ${backupHead.revision}: give newer ones, or accept with --accept-lost-revocations that keys may live again`,
-    );
-  }
-  const [gap] = gaps;
-  if (gap !== undefined) {
-    const [first, last] = gap;
-    throw new StartError(
-      `no file says what ${first === last ? `revision ${first} was` : `revisions ${first} to ${last} were`}: give those lines as well, or accept what was revoked there as lost with --accept-lost-revocations`,
-    );
-  }
 }
 
 /** The log at its place knows most, and is moved aside: to leave it out must be meant. */

@@ -1,8 +1,9 @@
 import type Database from "better-sqlite3";
 import type { Account, AccountPage, AccountQuery, TokenReads } from "../../../authority/token-store.ts";
 import type { Turns } from "../../../machine/turns.ts";
+import type { StoredTokenRow } from "../../reading/token-row.ts";
 import { type CountParameters, countTokens } from "../count-tokens.ts";
-import { type StoredTokenRow, stateOfAccount } from "../token-row.ts";
+import { stateOfAccount } from "../token-row.ts";
 
 /** A turn of the event loop ends with this many accounts, or with the account that brings it to this many tokens. */
 const sliceAccounts = 25;

@@ -1,9 +1,17 @@
 import type Database from "better-sqlite3";
-import { answerBytes, type Token } from "../../../authority/token.ts";
 import type { Direction, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
 import type { Turns } from "../../../machine/turns.ts";
+import {
+  emptySlice,
+  type Held,
+  pageOfTokens,
+  type TokenSlice,
+  takeWhileRoom,
+  wordsFor,
+} from "../../reading/token-pages.ts";
+import { type TokenRow, toToken } from "../../reading/token-row.ts";
 import { type FilterParameters, filterConditions, toFilterParameters } from "../token-filter.ts";
-import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import { tokenColumns } from "../token-row.ts";
 
 /** How many tokens are looked at in one turn of the event loop: Authenticate waits no longer than for these. */
 const sliceTokens = 250;
@@ -41,11 +49,6 @@ function matchSql({ byAccount, direction }: ListScope): string {
     ORDER BY token.revision ${order} LIMIT :wanted`;
 }
 
-const wordsFor = {
-  older: { beyond: "<", upTo: ">=", order: "DESC", last: "min", start: Number.MAX_SAFE_INTEGER },
-  newer: { beyond: ">", upTo: "<=", order: "ASC", last: "max", start: 0 },
-} satisfies Record<Direction, object>;
-
 /**
  * Prepares TokenStore.list on a reading connection. It answers in slices, and holds no read transaction from one to the
  * next.
@@ -56,45 +59,16 @@ export function createTokenList(db: Database.Database, turns: Turns): (query: To
     everywhere: { older: prepareSlicer(db, false, "older"), newer: prepareSlicer(db, false, "newer") },
   };
 
-  return async (query) => {
+  return (query) => {
     const lookAtSlice = slicers[query.filter.account === null ? "everywhere" : "account"][query.direction];
-    const tokens: Token[] = [];
-    let bytes = 0;
-    let cursor = query.after ?? wordsFor[query.direction].start;
-    let left = query.scanLimit;
-    for (;;) {
+    return pageOfTokens(query, sliceTokens, async (cursor, size, held) => {
       await turns.next();
-      // One more than the page holds tells whether it has a next.
-      const slice = lookAtSlice(query, cursor, Math.min(left, sliceTokens), { tokens: tokens.length, bytes });
-      tokens.push(...slice.tokens);
-      bytes += slice.bytes;
-      const last = tokens.at(-2);
-      if (last !== undefined && (tokens.length > query.limit || bytes > query.maxBytes)) {
-        return { tokens: tokens.slice(0, -1), next: last.createRevision };
-      }
-      if (slice.end === null) {
-        return { tokens, next: null };
-      }
-      cursor = slice.end;
-      left -= slice.lookedAt;
-      if (left <= 0) {
-        const isMoreLeft = lookAtSlice(query, cursor, 1, { tokens: tokens.length, bytes }).end !== null;
-        return { tokens, next: isMoreLeft ? cursor : null };
-      }
-    }
+      return lookAtSlice(query, cursor, size, held);
+    });
   };
 }
 
-type Slice = {
-  readonly tokens: readonly Token[];
-  readonly bytes: number;
-  readonly lookedAt: number;
-  /** The last token looked at; null when there was none. */
-  readonly end: number | null;
-};
-/** What the page holds before the slice, which ends with the first token that the page has no room for. */
-type Held = { readonly tokens: number; readonly bytes: number };
-type Slicer = (query: TokenQuery, cursor: number, slice: number, held: Held) => Slice;
+type Slicer = (query: TokenQuery, cursor: number, slice: number, held: Held) => TokenSlice;
 
 function prepareSlicer(db: Database.Database, byAccount: boolean, direction: Direction): Slicer {
   const findEnd = db.prepare<[SliceParameters], SliceRow>(sliceSql({ byAccount, direction }));
@@ -103,21 +77,12 @@ function prepareSlicer(db: Database.Database, byAccount: boolean, direction: Dir
     const account = query.filter.account;
     const found = findEnd.get({ account, cursor, slice });
     if (found === undefined || found.end === null) {
-      return { tokens: [], bytes: 0, lookedAt: 0, end: null };
+      return emptySlice;
     }
     const { looked_at: lookedAt, end } = found;
     const wanted = query.limit + 1 - held.tokens;
     const parameters = { cursor, end, wanted, ...toFilterParameters(query.filter, query.nowMs) };
-    const tokens: Token[] = [];
-    let bytes = 0;
-    for (const row of findMatches.iterate(parameters)) {
-      const token = toToken(row);
-      tokens.push(token);
-      bytes += answerBytes(token);
-      if (held.bytes + bytes > query.maxBytes && held.tokens + tokens.length > 1) {
-        break;
-      }
-    }
-    return { tokens, bytes, lookedAt, end };
+    const passing = Iterator.from(findMatches.iterate(parameters)).map(toToken);
+    return { ...takeWhileRoom(passing, query, held), lookedAt, end };
   }) satisfies Slicer;
 }

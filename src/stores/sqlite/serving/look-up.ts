@@ -1,6 +1,7 @@
 import type Database from "better-sqlite3";
 import type { StoredToken } from "../../../authority/token.ts";
-import { type StoredTokenRow, storedTokenColumns, toStoredToken } from "../token-row.ts";
+import { type StoredTokenRow, toStoredToken } from "../../reading/token-row.ts";
+import { storedTokenColumns } from "../token-row.ts";
 
 /**
  * Of pages, in KiB. The upper pages of ten million tokens' index and table fit in; the lower ones hardly come again.

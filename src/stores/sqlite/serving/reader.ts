@@ -4,8 +4,9 @@ import { type Action, emptyHead, type JournalHead } from "../../../authority/jou
 import type { Token } from "../../../authority/token.ts";
 import type { ChangePage, ChangeQuery, TokenPage, TokenQuery } from "../../../authority/token-store.ts";
 import { createTurns } from "../../../machine/turns.ts";
+import { type TokenRow, toToken } from "../../reading/token-row.ts";
 import { selectJournalHead } from "../journal-head.ts";
-import { type TokenRow, tokenColumns, toToken } from "../token-row.ts";
+import { tokenColumns } from "../token-row.ts";
 import { type AccountReads, createAccountReads } from "./list-accounts.ts";
 import { createChangeList } from "./list-changes.ts";
 import { createTokenList } from "./list-tokens.ts";

@@ -15,7 +15,7 @@ export async function settle(
   monotonicMs: () => number = () => performance.now(),
 ): Promise<Settlement> {
   if (!board.lags(revision)) {
-    return { acknowledged: board.holders(), silent: [] };
+    return { acknowledged: board.holders(), silent: [], unconfirmed: [] };
   }
   const before = board.silentCounts();
   const endMs = monotonicMs() + settleMs;
@@ -23,7 +23,8 @@ export async function settle(
     const seen = board.moves();
     const leftMs = endMs - monotonicMs();
     if (!board.lags(revision) || leftMs <= 0) {
-      return { acknowledged: board.holders(), silent: board.silentSince(before, revision, maxNamed) };
+      const silent = board.silentSince(before, revision, maxNamed);
+      return { acknowledged: board.holders(), silent, unconfirmed: [] };
     }
     await board.untilMoved(seen, leftMs);
   }

@@ -36,6 +36,7 @@ export function createSharedFreshness(parts: SharedFreshnessParts): Freshness {
     },
     // One load when nothing has changed.
     isFresh: (mark) => isServing() && readSignal() === mark.signal,
+    isPastLease: () => false,
     changesSince({ revision }, limit) {
       const signal = readSignal();
       const changes = journal.changesAfter(revision, limit);

@@ -2,14 +2,9 @@ import type { MessagePort } from "node:worker_threads";
 import { undecided } from "../../../authority/errors.ts";
 import type { TokenWrites } from "../../../authority/token-store.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
-import {
-  isUrgent,
-  type WriterAnswer,
-  type WriterCall,
-  type WriterMessage,
-  type WriterReply,
-  type WriterResult,
-} from "../writer-call.ts";
+import { type ChangeAnswer, type Done, isUrgent } from "../../changes/change-call.ts";
+import { createTokenWrites } from "../../changes/token-writes.ts";
+import type { WriterCall, WriterMessage, WriterReply, WriterResult } from "../writer-call.ts";
 
 const maxWaitingCalls = 10_000;
 /**
@@ -31,7 +26,8 @@ export type WriterClient = TokenWrites &
     giveUp(error: unknown): void;
   };
 
-type Waiting = PromiseWithResolvers<WriterAnswer>;
+type Answer = ChangeAnswer | Done;
+type Waiting = PromiseWithResolvers<Answer>;
 
 /** `port` leads to the writer thread. */
 export function createWriterClient(port: MessagePort): WriterClient {
@@ -41,7 +37,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
   let whenIdle: PromiseWithResolvers<void> | null = null;
   const arrived: WriterResult[] = [];
 
-  function ask(call: WriterCall): Promise<WriterAnswer> {
+  function ask(call: WriterCall): Promise<Answer> {
     if (failure !== null) {
       return Promise.reject(undecided(failure));
     }
@@ -50,7 +46,7 @@ export function createWriterClient(port: MessagePort): WriterClient {
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     lastId += 1;
-    const answer = Promise.withResolvers<WriterAnswer>();
+    const answer = Promise.withResolvers<Answer>();
     waiting.set(lastId, answer);
     port.postMessage({ id: lastId, call } satisfies WriterMessage);
     return answer.promise;
@@ -105,41 +101,18 @@ export function createWriterClient(port: MessagePort): WriterClient {
   });
   port.on("close", () => fail(new Error("the writer thread ended")));
 
+  const writes = createTokenWrites(ask);
+
   return {
-    async create(token, request, maxLiveTokens, context) {
-      const answer = await ask({ method: "create", token, request, maxLiveTokens, context });
-      return answer.method === "create" ? answer.outcome : misanswered(answer);
-    },
-    async revoke(id, reason, context) {
-      const answer = await ask({ method: "revoke", id, reason, context });
-      return answer.method === "revoke" ? answer.outcome : misanswered(answer);
-    },
-    async revokeMatching(createRevisions, filter, reason, context) {
-      const answer = await ask({ method: "revokeMatching", createRevisions, filter, reason, context });
-      return answer.method === "revokeMatching" ? answer.changes : misanswered(answer);
-    },
-    async rotateKey(id, key, overlapMs, request, context) {
-      const answer = await ask({ method: "rotateKey", id, key, overlapMs, request, context });
-      return answer.method === "rotateKey" ? answer.outcome : misanswered(answer);
-    },
-    async endRotation(id, end, context) {
-      const answer = await ask({ method: "endRotation", id, end, context });
-      return answer.method === "endRotation" ? answer.outcome : misanswered(answer);
-    },
-    async setHold(subject, held, reason, context) {
-      const answer = await ask({ method: "setHold", subject, held, reason, context });
-      return answer.method === "setHold" ? answer.outcome : misanswered(answer);
-    },
-    async closeAccount(account, reason, context) {
-      const answer = await ask({ method: "closeAccount", account, reason, context });
-      return answer.method === "closeAccount" ? answer.outcome : misanswered(answer);
-    },
-    async recordUses(uses) {
-      await ask({ method: "recordUses", uses });
-    },
-    async forgetRequests(nowMs) {
-      await ask({ method: "forgetRequests", nowMs });
-    },
+    create: writes.create,
+    revoke: writes.revoke,
+    revokeMatching: writes.revokeMatching,
+    rotateKey: writes.rotateKey,
+    endRotation: writes.endRotation,
+    setHold: writes.setHold,
+    closeAccount: writes.closeAccount,
+    recordUses: writes.recordUses,
+    forgetRequests: writes.forgetRequests,
     isServing() {
       return failure === null;
     },
@@ -160,8 +133,4 @@ export function createWriterClient(port: MessagePort): WriterClient {
       port.close();
     },
   };
-}
-
-function misanswered(answer: WriterAnswer): never {
-  throw undecided(new Error(`the writer thread answered something else: ${answer.method}`));
 }

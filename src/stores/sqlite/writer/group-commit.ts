@@ -1,6 +1,8 @@
 import { toFailure } from "../../../machine/failure.ts";
+import { type ChangeCall, isUrgent, urgentFirst } from "../../changes/change-call.ts";
+import { makeChange } from "../../changes/change-maker.ts";
 import { isBusy, isFatal, isFull } from "../sqlite-error.ts";
-import { type ChangeCall, isUrgent, type WriterAnswer } from "../writer-call.ts";
+import type { WriterAnswer } from "../writer-call.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
 
@@ -17,7 +19,7 @@ export function commitTogether(
   calls: readonly ChangeCall[],
 ): ReadonlyMap<ChangeCall, WriterAnswer> {
   try {
-    return writer.transact(() => new Map(calls.map((call) => [call, apply(writer, room, call)])));
+    return writer.transact(() => new Map(calls.map((call) => [call, makeChange(writer, call, room.isLow)])));
   } catch (error) {
     if (isFatal(error)) {
       throw error;
@@ -32,7 +34,7 @@ export function commitTogether(
 
 function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswer {
   try {
-    return writer.transact(() => apply(writer, room, call));
+    return writer.transact(() => makeChange(writer, call, room.isLow));
   } catch (error) {
     if (isFatal(error)) {
       throw error;
@@ -46,27 +48,4 @@ function commitAlone(writer: Writer, room: StorageRoom, call: ChangeCall): Write
     }
     return room.giveUpBallast() ? commitAlone(writer, room, call) : { method: "failed", failure: toFailure(error) };
   }
-}
-
-function apply(writer: Writer, room: StorageRoom, call: ChangeCall): WriterAnswer {
-  switch (call.method) {
-    case "create":
-      return { method: "create", outcome: writer.create(call, room.isLow) };
-    case "revoke":
-      return { method: "revoke", outcome: writer.revoke(call) };
-    case "revokeMatching":
-      return { method: "revokeMatching", changes: writer.revokeMatching(call) };
-    case "rotateKey":
-      return { method: "rotateKey", outcome: writer.rotateKey(call, room.isLow) };
-    case "endRotation":
-      return { method: "endRotation", outcome: writer.endRotation(call) };
-    case "setHold":
-      return { method: "setHold", outcome: writer.setHold(call) };
-    case "closeAccount":
-      return { method: "closeAccount", outcome: writer.closeAccount(call) };
-  }
-}
-
-function urgentFirst(a: ChangeCall, b: ChangeCall): number {
-  return Number(isUrgent(b)) - Number(isUrgent(a));
 }

@@ -16,12 +16,18 @@ import type Database from "better-sqlite3";
 import { emptyHead, type JournalHead, type MadeChange } from "../../../authority/journal.ts";
 import { syncDirectory } from "../../../machine/private-file.ts";
 import { StartError } from "../../../machine/start-error.ts";
+import {
+  firstLine,
+  headLine,
+  type JournalLine,
+  parseJournalLine,
+  takeawayLine,
+} from "../../changes/revocation-line.ts";
 import type { DataFiles } from "../data-directory.ts";
 import { selectJournalHead } from "../journal-head.ts";
 import { selectTakeaways } from "../made-changes.ts";
 import { readAuthorityId } from "../store-identity.ts";
 import { isFullDisk, systemCodeOf } from "../system-error.ts";
-import { firstLine, headLine, type JournalLine, parseJournalLine, takeawayLine } from "./revocation-line.ts";
 import type { StorageRoom } from "./storage-room.ts";
 
 /**

@@ -42,13 +42,18 @@ export function createSealedKeys(db: Database.Database): SealedKeys {
       if (content === undefined) {
         throw new Error(`there is no sealed key in slot ${slot}`);
       }
-      return content.slice(lengthBytes, lengthBytes + (content[0] ?? 0));
+      return toSealedKey(content);
     },
     erase(slot) {
       overwrite.run(emptySlot, slot);
       freeSlot.run(slot);
     },
   };
+}
+
+/** What was put into the slot with this content. */
+export function toSealedKey(content: Uint8Array): Uint8Array {
+  return content.slice(lengthBytes, lengthBytes + (content[0] ?? 0));
 }
 
 function toContent(sealedKey: Uint8Array): Uint8Array {

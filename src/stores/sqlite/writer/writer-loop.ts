@@ -3,28 +3,22 @@ import type Database from "better-sqlite3";
 import type { JournalHead, MadeChange } from "../../../authority/journal.ts";
 import { fromFailure, toFailure } from "../../../machine/failure.ts";
 import type { Log } from "../../../machine/log.ts";
-import { isFatal } from "../sqlite-error.ts";
 import {
   type BackgroundCall,
   type ChangeCall,
   type IssuingCall,
   isUrgent,
+  maxCallsTogether,
   type RevokeMatchingCall,
   type UrgentCall,
-  type WriterAnswer,
-  type WriterCall,
-  type WriterMessage,
-  type WriterReply,
-  type WriterRequest,
-} from "../writer-call.ts";
+} from "../../changes/change-call.ts";
+import { isFatal } from "../sqlite-error.ts";
+import type { WriterAnswer, WriterCall, WriterMessage, WriterReply, WriterRequest } from "../writer-call.ts";
 import { checkpointAll, checkpointWhenLong } from "./checkpoint.ts";
 import { commitTogether } from "./group-commit.ts";
 import type { RevocationLog } from "./revocation-log.ts";
 import type { StorageRoom } from "./storage-room.ts";
 import type { Writer } from "./writer.ts";
-
-/** Bounds how long the calls that come during a commit wait for it. */
-const maxCallsInCommit = 256;
 
 type Waiting<Call extends WriterCall> = { readonly port: MessagePort; readonly id: number; readonly call: Call };
 
@@ -130,11 +124,11 @@ export function createWriterLoop({
   }
 
   function commitWaiting(): void {
-    const first = waitingUrgent.splice(0, maxCallsInCommit);
+    const first = waitingUrgent.splice(0, maxCallsTogether);
     const batch: readonly Waiting<ChangeCall>[] = [
       ...first,
       ...waitingBulk.splice(0, 1),
-      ...waitingToIssue.splice(0, maxCallsInCommit - first.length),
+      ...waitingToIssue.splice(0, maxCallsTogether - first.length),
     ];
     if (batch.length > 0) {
       requireInPlace();

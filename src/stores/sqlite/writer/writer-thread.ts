@@ -1,10 +1,10 @@
 import type { MessagePort } from "node:worker_threads";
 import { readTimeSeen, type TimeSeen } from "../../../authority/clock.ts";
 import { type Owner, runAsWorker, type Work } from "../../../machine/run-as-worker.ts";
+import { attestAction } from "../../changes/old-hash.ts";
 import { type ChangeSignal, createLongLogMark, createSignalBump } from "../change-signal.ts";
 import { countAllTokens } from "../count-tokens.ts";
 import { dataFiles, hasDatabase } from "../data-directory.ts";
-import { attestAction } from "../old-hashes.ts";
 import { openWriterDatabase } from "../open-database.ts";
 import { asStartError, explainDamage } from "../store-fault.ts";
 import { readAuthorityId } from "../store-identity.ts";

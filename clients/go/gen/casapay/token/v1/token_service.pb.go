@@ -949,9 +949,10 @@ type RevokeResponse struct {
 	//
 	// At most 100. Who held a lease of an authority that crashed is waited out too, and is not named.
 	Silent []*Holder `protobuf:"bytes,3,rep,name=silent,proto3" json:"silent,omitempty"`
-	// Who may still accept the key, until its lease is over.
+	// Nodes that had not acknowledged the revocation and may still accept the key, each until its until_time at the
+	// latest: its operator lets it go on from memory while it is cut off from the database.
 	//
-	// Empty: the authority waits every lease out.
+	// Empty unless the authority's nodes have such a grace. At most 100.
 	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
 	// How many holders of leases have acknowledged the revocation.
 	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
@@ -1032,7 +1033,9 @@ type Holder struct {
 	// The identity that it called with; of a node, its name.
 	Identity string `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
 	// When it was last heard from.
-	SinceTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	SinceTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	// Until when it may accept what it remembers. Only of one that is unconfirmed.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1084,6 +1087,13 @@ func (x *Holder) GetIdentity() string {
 func (x *Holder) GetSinceTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.SinceTime
+	}
+	return nil
+}
+
+func (x *Holder) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
 	}
 	return nil
 }
@@ -2811,8 +2821,10 @@ type AuthenticateRequest struct {
 	CacheRules int32 `protobuf:"varint,5,opt,name=cache_rules,json=cacheRules,proto3" json:"cache_rules,omitempty"`
 	// Decide by nothing older than this revision, such as that of a change that the caller was answered.
 	//
-	// 0, the default: by every change that was answered before. Where the authority does not reach the revision soon, the
-	// call fails with UNAVAILABLE, UNDECIDED.
+	// 0, the default: by every change that was answered before. The authority waits for the revision for a little less
+	// than a second. Then the call fails with FAILED_PRECONDITION, JOURNAL_WENT_BACK where there is no such change: a
+	// database was restored, or lost changes in a failover. Where the authority cannot tell, the call fails with
+	// UNAVAILABLE, UNDECIDED.
 	MinRevision   int64 `protobuf:"varint,6,opt,name=min_revision,json=minRevision,proto3" json:"min_revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3762,12 +3774,14 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x120\n" +
 	"\x06silent\x18\x03 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
 	"\vunconfirmed\x18\x04 \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
-	"\x12acknowledged_count\x18\x05 \x01(\x05R\x11acknowledgedCount\"\x91\x01\n" +
+	"\x12acknowledged_count\x18\x05 \x01(\x05R\x11acknowledgedCount\"\xcc\x01\n" +
 	"\x06Holder\x120\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1c.casapay.token.v1.HolderKindR\x04kind\x12\x1a\n" +
 	"\bidentity\x18\x02 \x01(\tR\bidentity\x129\n" +
 	"\n" +
-	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"v\n" +
+	"since_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x129\n" +
+	"\n" +
+	"until_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"v\n" +
 	"\x10RotateKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
 	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\x12\x1d\n" +
@@ -4084,79 +4098,80 @@ var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
 	12, // 14: casapay.token.v1.RevokeResponse.unconfirmed:type_name -> casapay.token.v1.Holder
 	0,  // 15: casapay.token.v1.Holder.kind:type_name -> casapay.token.v1.HolderKind
 	43, // 16: casapay.token.v1.Holder.since_time:type_name -> google.protobuf.Timestamp
-	46, // 17: casapay.token.v1.RotateKeyRequest.overlap:type_name -> google.protobuf.Duration
-	44, // 18: casapay.token.v1.RotateKeyResponse.token:type_name -> casapay.token.v1.Token
-	43, // 19: casapay.token.v1.EndRotationRequest.move_end:type_name -> google.protobuf.Timestamp
-	44, // 20: casapay.token.v1.EndRotationResponse.token:type_name -> casapay.token.v1.Token
-	44, // 21: casapay.token.v1.SetHoldResponse.token:type_name -> casapay.token.v1.Token
-	31, // 22: casapay.token.v1.SetHoldResponse.account:type_name -> casapay.token.v1.Account
-	31, // 23: casapay.token.v1.CloseAccountResponse.account:type_name -> casapay.token.v1.Account
-	42, // 24: casapay.token.v1.TokenFilter.types:type_name -> casapay.token.v1.TokenType
-	45, // 25: casapay.token.v1.TokenFilter.states:type_name -> casapay.token.v1.TokenState
-	43, // 26: casapay.token.v1.TokenFilter.created_from:type_name -> google.protobuf.Timestamp
-	43, // 27: casapay.token.v1.TokenFilter.created_before:type_name -> google.protobuf.Timestamp
-	43, // 28: casapay.token.v1.TokenFilter.expires_before:type_name -> google.protobuf.Timestamp
-	43, // 29: casapay.token.v1.TokenFilter.unused_since:type_name -> google.protobuf.Timestamp
-	43, // 30: casapay.token.v1.TokenFilter.expires_from:type_name -> google.protobuf.Timestamp
-	21, // 31: casapay.token.v1.RevokeTokensRequest.filter:type_name -> casapay.token.v1.TokenFilter
-	44, // 32: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	1,  // 33: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	43, // 34: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	43, // 35: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	28, // 36: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	1,  // 37: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	43, // 38: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	42, // 39: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
-	31, // 40: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	47, // 41: casapay.token.v1.Account.state:type_name -> casapay.token.v1.AccountState
-	42, // 42: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	40, // 43: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	41, // 44: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	46, // 45: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
-	35, // 46: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
-	46, // 47: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
-	37, // 48: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
-	38, // 49: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
-	39, // 50: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
-	46, // 51: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
-	46, // 52: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
-	2,  // 53: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
-	42, // 54: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	43, // 55: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 56: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	4,  // 57: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	6,  // 58: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	8,  // 59: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	10, // 60: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	22, // 61: casapay.token.v1.TokenService.RevokeTokens:input_type -> casapay.token.v1.RevokeTokensRequest
-	13, // 62: casapay.token.v1.TokenService.RotateKey:input_type -> casapay.token.v1.RotateKeyRequest
-	15, // 63: casapay.token.v1.TokenService.EndRotation:input_type -> casapay.token.v1.EndRotationRequest
-	17, // 64: casapay.token.v1.TokenService.SetHold:input_type -> casapay.token.v1.SetHoldRequest
-	19, // 65: casapay.token.v1.TokenService.CloseAccount:input_type -> casapay.token.v1.CloseAccountRequest
-	24, // 66: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	26, // 67: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	29, // 68: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	32, // 69: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	34, // 70: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
-	5,  // 71: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	7,  // 72: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	9,  // 73: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	11, // 74: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	23, // 75: casapay.token.v1.TokenService.RevokeTokens:output_type -> casapay.token.v1.RevokeTokensResponse
-	14, // 76: casapay.token.v1.TokenService.RotateKey:output_type -> casapay.token.v1.RotateKeyResponse
-	16, // 77: casapay.token.v1.TokenService.EndRotation:output_type -> casapay.token.v1.EndRotationResponse
-	18, // 78: casapay.token.v1.TokenService.SetHold:output_type -> casapay.token.v1.SetHoldResponse
-	20, // 79: casapay.token.v1.TokenService.CloseAccount:output_type -> casapay.token.v1.CloseAccountResponse
-	25, // 80: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	27, // 81: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	30, // 82: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	33, // 83: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	36, // 84: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
-	71, // [71:85] is the sub-list for method output_type
-	57, // [57:71] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	43, // 17: casapay.token.v1.Holder.until_time:type_name -> google.protobuf.Timestamp
+	46, // 18: casapay.token.v1.RotateKeyRequest.overlap:type_name -> google.protobuf.Duration
+	44, // 19: casapay.token.v1.RotateKeyResponse.token:type_name -> casapay.token.v1.Token
+	43, // 20: casapay.token.v1.EndRotationRequest.move_end:type_name -> google.protobuf.Timestamp
+	44, // 21: casapay.token.v1.EndRotationResponse.token:type_name -> casapay.token.v1.Token
+	44, // 22: casapay.token.v1.SetHoldResponse.token:type_name -> casapay.token.v1.Token
+	31, // 23: casapay.token.v1.SetHoldResponse.account:type_name -> casapay.token.v1.Account
+	31, // 24: casapay.token.v1.CloseAccountResponse.account:type_name -> casapay.token.v1.Account
+	42, // 25: casapay.token.v1.TokenFilter.types:type_name -> casapay.token.v1.TokenType
+	45, // 26: casapay.token.v1.TokenFilter.states:type_name -> casapay.token.v1.TokenState
+	43, // 27: casapay.token.v1.TokenFilter.created_from:type_name -> google.protobuf.Timestamp
+	43, // 28: casapay.token.v1.TokenFilter.created_before:type_name -> google.protobuf.Timestamp
+	43, // 29: casapay.token.v1.TokenFilter.expires_before:type_name -> google.protobuf.Timestamp
+	43, // 30: casapay.token.v1.TokenFilter.unused_since:type_name -> google.protobuf.Timestamp
+	43, // 31: casapay.token.v1.TokenFilter.expires_from:type_name -> google.protobuf.Timestamp
+	21, // 32: casapay.token.v1.RevokeTokensRequest.filter:type_name -> casapay.token.v1.TokenFilter
+	44, // 33: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	1,  // 34: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	43, // 35: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	43, // 36: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	28, // 37: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	1,  // 38: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	43, // 39: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	42, // 40: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	31, // 41: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	47, // 42: casapay.token.v1.Account.state:type_name -> casapay.token.v1.AccountState
+	42, // 43: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	40, // 44: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	41, // 45: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	46, // 46: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
+	35, // 47: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
+	46, // 48: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
+	37, // 49: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
+	38, // 50: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
+	39, // 51: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
+	46, // 52: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
+	46, // 53: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
+	2,  // 54: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
+	42, // 55: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	43, // 56: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 57: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	4,  // 58: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	6,  // 59: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	8,  // 60: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	10, // 61: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	22, // 62: casapay.token.v1.TokenService.RevokeTokens:input_type -> casapay.token.v1.RevokeTokensRequest
+	13, // 63: casapay.token.v1.TokenService.RotateKey:input_type -> casapay.token.v1.RotateKeyRequest
+	15, // 64: casapay.token.v1.TokenService.EndRotation:input_type -> casapay.token.v1.EndRotationRequest
+	17, // 65: casapay.token.v1.TokenService.SetHold:input_type -> casapay.token.v1.SetHoldRequest
+	19, // 66: casapay.token.v1.TokenService.CloseAccount:input_type -> casapay.token.v1.CloseAccountRequest
+	24, // 67: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	26, // 68: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	29, // 69: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	32, // 70: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	34, // 71: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
+	5,  // 72: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	7,  // 73: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	9,  // 74: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	11, // 75: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	23, // 76: casapay.token.v1.TokenService.RevokeTokens:output_type -> casapay.token.v1.RevokeTokensResponse
+	14, // 77: casapay.token.v1.TokenService.RotateKey:output_type -> casapay.token.v1.RotateKeyResponse
+	16, // 78: casapay.token.v1.TokenService.EndRotation:output_type -> casapay.token.v1.EndRotationResponse
+	18, // 79: casapay.token.v1.TokenService.SetHold:output_type -> casapay.token.v1.SetHoldResponse
+	20, // 80: casapay.token.v1.TokenService.CloseAccount:output_type -> casapay.token.v1.CloseAccountResponse
+	25, // 81: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	27, // 82: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	30, // 83: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	33, // 84: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	36, // 85: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
+	72, // [72:86] is the sub-list for method output_type
+	58, // [58:72] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }

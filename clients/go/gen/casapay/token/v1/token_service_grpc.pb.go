@@ -289,6 +289,7 @@ type TokenServiceClient interface {
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
+	// - FAILED_PRECONDITION, JOURNAL_WENT_BACK: the authority has fewer changes than min_revision.
 	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
 	// Watch keeps a cache of decisions true: a caller that watches may decide by itself about keys that it has asked for
 	// before, and no such decision that begins after a Revoke was answered accepts the revoked key.
@@ -727,6 +728,7 @@ type TokenServiceServer interface {
 	//
 	// Errors:
 	// - INVALID_ARGUMENT, FIELD_INVALID: required_permissions, allowed_types, cache_rules or min_revision.
+	// - FAILED_PRECONDITION, JOURNAL_WENT_BACK: the authority has fewer changes than min_revision.
 	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
 	// Watch keeps a cache of decisions true: a caller that watches may decide by itself about keys that it has asked for
 	// before, and no such decision that begins after a Revoke was answered accepts the revoked key.

@@ -191,14 +191,16 @@ class RevokeResponse(_message.Message):
     def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., revision: _Optional[int] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
 
 class Holder(_message.Message):
-    __slots__ = ("kind", "identity", "since_time")
+    __slots__ = ("kind", "identity", "since_time", "until_time")
     KIND_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
     kind: HolderKind
     identity: str
     since_time: _timestamp_pb2.Timestamp
-    def __init__(self, kind: _Optional[_Union[HolderKind, str]] = ..., identity: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    until_time: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[HolderKind, str]] = ..., identity: _Optional[str] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RotateKeyRequest(_message.Message):
     __slots__ = ("id", "overlap", "request_id")

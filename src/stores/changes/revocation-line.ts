@@ -1,4 +1,4 @@
-import { changeFields } from "../../../authority/change-fields.ts";
+import { changeFields } from "../../authority/change-fields.ts";
 import {
   type Action,
   actions,
@@ -8,9 +8,9 @@ import {
   type MadeChange,
   type Subject,
   type TakeawayAction,
-} from "../../../authority/journal.ts";
-import { isTokenId } from "../../../authority/key.ts";
-import { isAccount } from "../../../authority/validation.ts";
+} from "../../authority/journal.ts";
+import { isTokenId } from "../../authority/key.ts";
+import { isAccount } from "../../authority/validation.ts";
 
 /** A change that takes something away from keys, or gives it back: what a restore does again, in order. */
 export type Takeaway = {

@@ -1,4 +1,4 @@
-import { isObject, type JournalLine, parseJson, toJournalLine } from "../writer/revocation-line.ts";
+import { isObject, type JournalLine, parseJson, toJournalLine } from "./revocation-line.ts";
 
 /** What the lines of a file say of changes, whichever program wrote, wrapped or prefixed them. */
 export type ChangesInText = {

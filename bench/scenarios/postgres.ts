@@ -1,0 +1,172 @@
+import { execFile, execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { ownerRole, type Postgres, serverRole, startPostgres } from "../../test/suites/support/postgres.ts";
+import { authority } from "../baselines/authority.ts";
+import { fastify } from "../baselines/fastify.ts";
+import { type Cost, runUriLoad } from "../loads/h2load.ts";
+import { openBarePostgres } from "../population/bare-postgres.ts";
+import type { BenchContext, RunningWay } from "../runner/bench-context.ts";
+import { ratio } from "../runner/figures.ts";
+import { interleave } from "../runner/interleave.ts";
+import { canPin, loadCore, pinner } from "../runner/pinned.ts";
+import { costFigures, cpus, rates } from "./cost.ts";
+
+const commands = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const commandTimeoutMs = 600_000;
+const quietMs = 5_000;
+const maxUris = 65_536;
+const settings = {
+  shared_buffers: "512MB",
+  max_wal_size: "4GB",
+  shared_preload_libraries: "pg_stat_statements",
+};
+
+/** The authority on PostgreSQL: how fast data come there, and what calls cost beside SQLite and plain services. */
+export async function measurePostgres(context: BenchContext): Promise<void> {
+  await using postgres = await startPostgres({ version: 15, settings });
+  await postgres.sql("CREATE EXTENSION pg_stat_statements", "tokens");
+  const sealingSecret = join(context.setup.scratch, "sealing-secret");
+  writeFileSync(sealingSecret, randomBytes(32), { mode: 0o600 });
+  await measureCopy(context, postgres, sealingSecret);
+  const onPostgres = await context.start(
+    authority({
+      name: "authority on PostgreSQL",
+      store: { DATABASE: postgres.url(serverRole), SEALING_SECRET: sealingSecret },
+    }),
+  );
+  onLoadCore(postgres);
+  await measureIdle(context, postgres);
+  await measureReads(context, postgres, onPostgres);
+  await measureCreates(context, postgres, onPostgres);
+}
+
+async function measureCopy(context: BenchContext, postgres: Postgres, sealingSecret: string): Promise<void> {
+  const url = postgres.url(ownerRole);
+  await run(["migrate", url], {});
+  const startMs = performance.now();
+  const output = await run(["copy", context.setup.copy, url], { TOKEN_AUTHORITY_SEALING_SECRET: sealingSecret });
+  const seconds = (performance.now() - startMs) / 1_000;
+  console.log(`\n${output.trim()}`);
+  context.print("Moving to PostgreSQL", [
+    { name: "copied and verified", unit: "s", values: [seconds] },
+    {
+      name: "of 1 000 000 tokens, at this speed",
+      unit: "s",
+      values: [(seconds * 1e6) / context.population.tokens],
+      target: { atMost: 120 },
+    },
+  ]);
+  await postgres.sql("VACUUM ANALYZE", "tokens");
+}
+
+async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
+  const options = { env: { PATH: process.env.PATH, ...env }, timeout: commandTimeoutMs };
+  return (await promisify(execFile)(process.execPath, [commands, ...args], options)).stdout;
+}
+
+/** What is measured has its core alone. */
+function onLoadCore(postgres: Postgres): void {
+  if (canPin) {
+    const processes = execFileSync("pgrep", ["--parent", String(postgres.pid)], { encoding: "utf8" });
+    for (const pid of [String(postgres.pid), ...processes.trim().split("\n")]) {
+      execFileSync(pinner, ["--all-tasks", "--cpu-list", "--pid", String(loadCore), pid]);
+    }
+  }
+}
+
+type Counts = { readonly statements: number; readonly commits: number };
+
+async function countsOf(postgres: Postgres): Promise<Counts> {
+  const [row] = await postgres.sql(
+    `SELECT (SELECT sum(calls) FROM pg_stat_statements WHERE userid = '${serverRole}'::regrole)::float8 AS statements,
+      (SELECT xact_commit FROM pg_stat_database WHERE datname = 'tokens')::float8 AS commits`,
+    "tokens",
+  );
+  return { statements: Number(row?.statements), commits: Number(row?.commits) };
+}
+
+async function measureIdle(context: BenchContext, postgres: Postgres): Promise<void> {
+  await sleep(quietMs / 2);
+  const before = await countsOf(postgres);
+  const startMs = performance.now();
+  const wal = "SELECT wal_records::float8 AS records FROM pg_stat_wal";
+  const [walBefore] = await postgres.sql(wal);
+  await sleep(2 * quietMs);
+  const [walAfter] = await postgres.sql(wal);
+  const after = await countsOf(postgres);
+  const seconds = (performance.now() - startMs) / 1_000;
+  context.print("PostgreSQL while nobody asks, one serving thread", [
+    {
+      name: "statements",
+      unit: "/s",
+      values: [(after.statements - before.statements) / seconds],
+      target: { atMost: 60 },
+    },
+    {
+      name: "transactions, with those that only read",
+      unit: "/s",
+      values: [(after.commits - before.commits) / seconds],
+    },
+    {
+      name: "records of the write-ahead log",
+      unit: "/s",
+      values: [(Number(walAfter?.records) - Number(walBefore?.records)) / seconds],
+    },
+  ]);
+}
+
+async function measureReads(context: BenchContext, postgres: Postgres, onPostgres: RunningWay): Promise<void> {
+  const onSqlite = await context.start(authority());
+  const plain = await context.start(fastify(postgres.url(serverRole)));
+  const uris = join(context.setup.scratch, "uris");
+  const keys = readFileSync(context.setup.randomKeys, "utf8").split("\n").slice(0, maxUris);
+  writeFileSync(
+    uris,
+    keys
+      .filter((key) => key !== "")
+      .map((key) => `http://${plain.address}/${key}\n`)
+      .join(""),
+  );
+  const shape = [8, 8] as const;
+  const hot = { shape, keys: "hot", headers: "differing" } as const;
+  const random = { ...hot, keys: "random" } as const;
+  const results = await interleave(context.rounds, {
+    hotSqlite: () => context.authenticate(onSqlite, hot),
+    hotPostgres: () => context.authenticate(onPostgres, hot),
+    random: () => context.authenticate(onPostgres, random),
+    plain: () => runUriLoad(plain, { uris, connections: 64, maxMs: context.roundMs }),
+  });
+  const costs: Readonly<Record<string, readonly Cost[]>> = results;
+  context.print("Authenticate on PostgreSQL, 8×8", [
+    ...costFigures("hot keys, SQLite", costs.hotSqlite ?? []),
+    ...costFigures("hot keys, PostgreSQL", costs.hotPostgres ?? []),
+    ...costFigures("random keys, PostgreSQL", costs.random ?? []),
+    ...costFigures("random keys, a SELECT a request by fastify and pg", costs.plain ?? []),
+    ratio("hot keys: CPU a call, of SQLite's", cpus(results.hotPostgres), cpus(results.hotSqlite), { atMost: 1.05 }),
+    ratio("random keys: calls, of fastify and pg", rates(results.random), rates(results.plain), { atLeast: 4 }),
+    ratio("random keys: CPU a call, of fastify and pg", cpus(results.random), cpus(results.plain)),
+  ]);
+}
+
+async function measureCreates(context: BenchContext, postgres: Postgres, onPostgres: RunningWay): Promise<void> {
+  const { population, rounds, roundMs } = context;
+  await using bare = await openBarePostgres(postgres.url(ownerRole), population);
+  const results = await interleave(rounds, {
+    ours: async () =>
+      (await context.call(onPostgres, { shape: [8, 8], calls: { kind: "create", population } })).callsPerSecond,
+    bare: () => bare.createFor(roundMs, 64),
+    bareAlone: () => bare.createFor(roundMs, 1),
+  });
+  context.print("Create on PostgreSQL, 64 at once", [
+    { name: "authority", unit: "calls/s", values: results.ours },
+    { name: "one transaction a call, 64 at once over 16 connections", unit: "calls/s", values: results.bare },
+    { name: "one transaction a call, one at a time", unit: "calls/s", values: results.bareAlone },
+    ratio("authority, of one transaction a call", results.ours, results.bare, { atLeast: 5 }),
+    ratio("authority, of one transaction a call, one at a time", results.ours, results.bareAlone),
+  ]);
+}

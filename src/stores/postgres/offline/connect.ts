@@ -1,0 +1,96 @@
+import pg from "pg";
+import { StartError } from "../../../machine/start-error.ts";
+import type { DatabaseHost, DatabaseSettings } from "../database-url.ts";
+import { clientOptions, ReadOnlyError, timelineSql } from "../session.ts";
+import { sqlStateOf } from "../sql-state.ts";
+
+/** A connection of a command, for as long as the command takes: no statement has a time-out. */
+export type CommandConnection = AsyncDisposable & { readonly client: pg.Client };
+
+/**
+ * Connects to the server that takes writes; of two, to the one that was promoted last. Throws a StartError that says of
+ * each why it is not that.
+ */
+export async function connect(settings: DatabaseSettings, command: string): Promise<CommandConnection> {
+  const reasons: string[] = [];
+  const found: Found[] = [];
+  for (const host of settings.hosts) {
+    try {
+      found.push(await look(settings, host, command));
+    } catch (error) {
+      reasons.push(`${nameOf(host)}: ${reasonOf(error)}`);
+    }
+  }
+  const [best, ...others] = found.sort((one, other) => other.timeline - one.timeline);
+  await Promise.all(others.map(({ client }) => client.end()));
+  if (best === undefined) {
+    throw new StartError(`the database cannot be reached: ${reasons.join("; ")}`);
+  }
+  const { client } = best;
+  return { client, [Symbol.asyncDispose]: () => client.end() };
+}
+
+type Found = { readonly client: pg.Client; readonly timeline: number };
+
+/** Rejects where the server takes no writes. */
+async function look(settings: DatabaseSettings, host: DatabaseHost, command: string): Promise<Found> {
+  const client = new pg.Client(clientOptions(settings, host, command));
+  // What is under way rejects as well.
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ is_read_only: boolean; timeline: number }>(
+      `SELECT current_setting('transaction_read_only') = 'on' AS is_read_only,
+         ${settings.hosts.length > 1 ? timelineSql : "0"} AS timeline,
+         set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+           WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+         set_config('client_encoding', 'UTF8', false), set_config('statement_timeout', '0', false),
+         set_config('idle_in_transaction_session_timeout', '0', false), set_config('jit', 'off', false)`,
+    );
+    const [row] = rows;
+    if (row === undefined || row.is_read_only) {
+      throw new ReadOnlyError("it takes no writes");
+    }
+    return { client, timeline: row.timeline };
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw error;
+  }
+}
+
+/** The lock row, so that no node changes anything until the transaction ends. */
+export const takeLock = "SELECT FROM token_authority.authority FOR UPDATE";
+
+/** Throws a StartError where the schema is not the present one, as `npm run migrate` makes it. */
+export async function requireSchema(client: pg.Client, version: number): Promise<void> {
+  const found = await client.query<{ is_there: boolean }>(
+    "SELECT to_regclass('token_authority.authority') IS NOT NULL AS is_there",
+  );
+  const there = found.rows[0]?.is_there === true;
+  const versions = there
+    ? await client.query<{ schema_version: number }>("SELECT schema_version FROM token_authority.authority")
+    : null;
+  const has = versions?.rows[0]?.schema_version ?? 0;
+  if (has !== version) {
+    throw new StartError(
+      has === 0
+        ? "the database has no tables of the token authority that this role may see: npm run migrate -- DATABASE makes them"
+        : `the database has schema version ${has}, and this program is of ${version}: ${has < version ? "npm run migrate -- DATABASE brings it there" : "use the newer release"}`,
+    );
+  }
+}
+
+function nameOf({ host, port }: DatabaseHost): string {
+  return `${host}:${port}`;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ReadOnlyError) {
+    return error.message;
+  }
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (sqlStateOf(error) !== null && error instanceof Error) {
+    return `${error.message} (${code})`;
+  }
+  return code !== "" ? code : String(error);
+}

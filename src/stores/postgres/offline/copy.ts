@@ -1,0 +1,285 @@
+import { createHash, type Hash } from "node:crypto";
+import { once } from "node:events";
+import { finished } from "node:stream/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import type pg from "pg";
+import { from as copyFrom } from "pg-copy-streams";
+import type { JournalHead } from "../../../authority/journal.ts";
+import { settleMs } from "../../../authority/lease.ts";
+import { StartError } from "../../../machine/start-error.ts";
+import { sealingFingerprint } from "../schema.ts";
+import { isFull, sqlStateOf } from "../sql-state.ts";
+import { takeLock } from "./connect.ts";
+import { verifyDatabase } from "./verify-journal.ts";
+
+/** What stands in a column. */
+export type CopiedValue = string | number | boolean | Uint8Array | null;
+
+/** A whole authority of another store, which nobody changes meanwhile. */
+export type CopySource = {
+  readonly authorityId: string;
+  /** The newest change whose hash is of version 1; 0 when there is none. */
+  readonly lastOldRevision: number;
+  readonly head: JournalHead;
+  /** What its keys are sealed with; null when that is not known. */
+  readonly sealingSecret: Uint8Array | null;
+  /** The rows of a table by the columns that are named, in the order of its key. */
+  rows(table: string, columns: readonly string[], key: readonly string[]): Iterable<readonly CopiedValue[]>;
+};
+
+export type Copied = {
+  /** Rows by table. */
+  readonly counts: ReadonlyMap<string, number>;
+  readonly head: JournalHead;
+};
+
+type Table = { readonly name: string; readonly columns: readonly string[]; readonly key: readonly string[] };
+
+const tables: readonly Table[] = [
+  {
+    name: "journal",
+    columns: ["revision", "at_ms", "caller", "action", "token_revision", "account", "facts", "hash"],
+    key: ["revision"],
+  },
+  {
+    name: "token",
+    columns: [
+      ...["revision", "id", "account", "name", "type", "livemode", "permissions", "created_by", "created_at_ms"],
+      ...["expires_at_ms", "revoked_at_ms", "revoke_reason", "revoke_revision", "hold_revision"],
+    ],
+    key: ["revision"],
+  },
+  {
+    name: "token_key",
+    columns: ["digest", "token_revision", "issue_revision", "key_hint", "ends_at_ms", "end_revision"],
+    key: ["token_revision", "issue_revision"],
+  },
+  { name: "account_state", columns: ["account", "hold_revision", "close_revision"], key: ["account"] },
+  { name: "last_use", columns: ["issue_revision", "used_at_ms"], key: ["issue_revision"] },
+  {
+    name: "create_request",
+    columns: [
+      ...["caller", "account", "request_id", "body_digest", "token_revision", "issue_revision", "sealed_key", "at_ms"],
+    ],
+    key: ["caller", "account", "request_id"],
+  },
+];
+
+const chunkRows = 5000;
+/** What is put together before it is sent. */
+const sentBytes = 256 * 1024;
+
+/**
+ * Copies a whole authority into an empty database, in one transaction, which ends once the journal was verified there
+ * and every row was read back and compared. So a database that serves has all of it or nothing, wherever this is cut
+ * off. The client is connected as the owner of the schema, which is the present one. Throws a StartError when the
+ * database is not empty, or nodes serve it.
+ */
+export async function copy(client: pg.Client, source: CopySource): Promise<Copied> {
+  await requireNoNodes(client);
+  let warning: string | null = null;
+  client.on("notice", ({ code, message }) => {
+    warning ??= code === "00000" ? null : (message ?? "");
+  });
+  await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
+  try {
+    await client.query(takeLock);
+    await requireEmpty(client);
+    const sums = new Map<string, readonly ChunkSum[]>();
+    for (const table of tables) {
+      sums.set(table.name, await fill(client, table, source));
+    }
+    await takeIdentity(client, source);
+    // Without figures of the tables, plans are those of empty ones.
+    await client.query(`ANALYZE ${tables.map(({ name }) => `token_authority.${name}`).join(", ")}`);
+    for (const table of tables) {
+      await compare(client, table, sums.get(table.name) ?? []);
+    }
+    const verdict = await verifyDatabase(client, source.head);
+    if (verdict.fault !== null) {
+      throw new StartError(`the journal is at fault: ${verdict.fault}`);
+    }
+    warning = null;
+    const { command } = await client.query("COMMIT");
+    if (command !== "COMMIT" || warning !== null) {
+      throw new StartError(
+        `the database does not vouch for the COMMIT (${warning ?? command}): look at it, and run again`,
+      );
+    }
+    const counts = [...sums].map(([name, chunks]) => [name, chunks.reduce((sum, { rows }) => sum + rows, 0)] as const);
+    return { counts: new Map(counts), head: verdict.head };
+  } catch (error) {
+    await client.query("ROLLBACK").catch(() => {});
+    throw asStartError(error);
+  }
+}
+
+function asStartError(error: unknown): unknown {
+  if (sqlStateOf(error) === "42501") {
+    return new StartError("this role may not copy into the database: connect as the role that ran npm run migrate", {
+      cause: error,
+    });
+  }
+  return isFull(error) ? new StartError("the database has no room left: nothing was copied", { cause: error }) : error;
+}
+
+async function requireEmpty(client: pg.Client): Promise<void> {
+  const found = tables.map(({ name }) => `EXISTS (SELECT FROM token_authority.${name})`).join(" OR ");
+  const { rows } = await client.query<{ has_rows: boolean }>(`SELECT ${found} AS has_rows`);
+  if (rows[0]?.has_rows !== false) {
+    throw new StartError(
+      "the database is not empty: a copy needs one in which nothing was changed, as npm run migrate makes it",
+    );
+  }
+}
+
+type NodeRow = { readonly id: string; readonly name: string; readonly renewals: number };
+
+/** Throws while a node renews its lease. Rows of nodes that are dead stay, and are dropped by the next ones. */
+async function requireNoNodes(client: pg.Client): Promise<void> {
+  const select = "SELECT id::text, name, renewals FROM token_authority.node";
+  const before = (await client.query<NodeRow>(select)).rows;
+  if (before.length === 0) {
+    return;
+  }
+  await wait(settleMs);
+  const alive = (await client.query<NodeRow>(select)).rows.filter(
+    ({ id, renewals }) => before.find((row) => row.id === id)?.renewals !== renewals,
+  );
+  if (alive.length > 0) {
+    const names = alive.map(({ name }) => name).toSorted();
+    throw new StartError(`nodes serve the database: end ${names.join(", ")} first`);
+  }
+}
+
+/** The database is the same authority from now on: logs of before are of its revocations too. */
+async function takeIdentity(client: pg.Client, source: CopySource): Promise<void> {
+  const { authorityId, lastOldRevision, sealingSecret } = source;
+  const fingerprint = sealingSecret === null ? null : sealingFingerprint(sealingSecret);
+  await client.query(
+    `UPDATE token_authority.authority SET id = $1, last_old_revision = $2,
+       sealing_fingerprint = coalesce($3, sealing_fingerprint)`,
+    [authorityId, lastOldRevision, fingerprint],
+  );
+}
+
+/** What so many rows are, one after the other. */
+type ChunkSum = { readonly rows: number; readonly sum: string };
+
+async function fill(
+  client: pg.Client,
+  { name, columns, key }: Table,
+  source: CopySource,
+): Promise<readonly ChunkSum[]> {
+  const stream = client.query(copyFrom(`COPY token_authority.${name} (${columns.join(", ")}) FROM STDIN`));
+  const end = finished(stream);
+  // It is awaited below, also when writing has thrown.
+  end.catch(() => {});
+  const sum = createChunkSums();
+  try {
+    let text = "";
+    for (const row of source.rows(name, columns, key)) {
+      sum.add(row);
+      text += toLine(row);
+      if (text.length >= sentBytes) {
+        if (!stream.write(text)) {
+          await Promise.race([once(stream, "drain"), end]);
+        }
+        text = "";
+      }
+    }
+    stream.end(text);
+  } catch (error) {
+    stream.destroy(error instanceof Error ? error : new Error(String(error)));
+    // What the server makes of it is of no interest.
+    await end.catch(() => {});
+    throw error;
+  }
+  await end;
+  return sum.end();
+}
+
+/** Reads the table in the same order, and throws a StartError where it holds something else. */
+async function compare(client: pg.Client, { name, columns, key }: Table, expected: readonly ChunkSum[]): Promise<void> {
+  const sum = createChunkSums();
+  const places = key.map((column) => columns.indexOf(column));
+  const after = `(${key.join(", ")}) > (${key.map((_, at) => `$${at + 2}`).join(", ")})`;
+  const select = (place: readonly CopiedValue[] | null) =>
+    client.query<CopiedValue[]>({
+      text: `SELECT ${columns.join(", ")} FROM token_authority.${name} ${place === null ? "" : `WHERE ${after}`}
+        ORDER BY ${key.join(", ")} LIMIT $1`,
+      values: [chunkRows, ...(place ?? [])],
+      rowMode: "array",
+    });
+  let { rows } = await select(null);
+  for (;;) {
+    const last = rows.at(-1);
+    const next = last === undefined || rows.length < chunkRows ? null : select(places.map((at) => last[at] ?? null));
+    for (const row of rows) {
+      sum.add(row);
+    }
+    if (next === null) {
+      break;
+    }
+    ({ rows } = await next);
+  }
+  const found = sum.end();
+  const wrong = expected.findIndex((chunk, at) => found[at]?.rows !== chunk.rows || found[at].sum !== chunk.sum);
+  if (wrong !== -1 || found.length !== expected.length) {
+    const at = wrong === -1 ? expected.length : wrong;
+    throw new StartError(
+      `the table ${name} holds something else than was copied, in the rows from ${at * chunkRows + 1} to ${(at + 1) * chunkRows}`,
+    );
+  }
+}
+
+function createChunkSums(): { add(row: readonly CopiedValue[]): void; end(): readonly ChunkSum[] } {
+  const chunks: ChunkSum[] = [];
+  let hash: Hash = createHash("sha256");
+  let rows = 0;
+
+  function close(): void {
+    if (rows > 0) {
+      chunks.push({ rows, sum: hash.digest("hex") });
+      hash = createHash("sha256");
+      rows = 0;
+    }
+  }
+
+  return {
+    add(row) {
+      hash.update(`${JSON.stringify(row.map(comparable))}\n`, "utf8");
+      rows += 1;
+      if (rows === chunkRows) {
+        close();
+      }
+    },
+    end() {
+      close();
+      return chunks;
+    },
+  };
+}
+
+/** Stores differ in what they call true, and JSON has no bytes. */
+function comparable(value: CopiedValue): string | number | null {
+  if (value instanceof Uint8Array) {
+    return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
+  }
+  return typeof value === "boolean" ? Number(value) : value;
+}
+
+/** A row in the text form of COPY. */
+function toLine(row: readonly CopiedValue[]): string {
+  return `${row.map(toField).join("\t")}\n`;
+}
+
+function toField(value: CopiedValue): string {
+  const text = comparable(value);
+  if (text === null) {
+    return "\\N";
+  }
+  return typeof text === "number" ? String(text) : text.replaceAll(/[\\\t\n\r]/g, (one) => escapes[one] ?? one);
+}
+
+const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
