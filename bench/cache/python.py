@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from casapay_token_authority import DecisionSource, Plaintext, Principal, Question, Settings, TokenAuthority
 from casapay_token_authority._key_cache import KeyCache
-from casapay_token_authority._lease import MACHINE
+from casapay_token_authority._lease import Clocks
 from casapay_token_authority._operations import read_answer
 from casapay_token_authority._proto.casapay.token.v1 import token_pb2, token_service_pb2
 
@@ -108,9 +108,10 @@ def hits(address: str, file: str, count: str) -> dict[str, object]:
 
 
 def alone(mib: int) -> KeyCache:
-    """A cache with a lease, apart from any authority."""
-    cache = KeyCache(mib * 2**20)
-    cache.renew(MACHINE.now(), HOUR, 1)
+    """A cache with a lease, apart from any authority: nobody renews it when a busy machine moves its clocks apart."""
+    clocks = Clocks(time.monotonic, time.monotonic)
+    cache = KeyCache(mib * 2**20, clocks)
+    cache.renew(clocks.now(), HOUR, 1)
     return cache
 
 

@@ -143,11 +143,12 @@ async function hits(address: string, keys: readonly string[], count: number) {
   return { kept };
 }
 
-/** A cache with a lease, apart from any authority. */
+/** A cache with a lease, apart from any authority: nobody renews it when a busy machine moves its clocks apart. */
 function alone(maxMiB: number): KeyCache {
-  const cache = new KeyCache(maxMiB * 2 ** 20, machineClocks);
+  const clocks = { monotonicMs: machineClocks.monotonicMs, wallMs: machineClocks.monotonicMs };
+  const cache = new KeyCache(maxMiB * 2 ** 20, clocks);
   cache.beginForgets(1);
-  cache.grant(momentOf(machineClocks), hour);
+  cache.grant(momentOf(clocks), hour);
   return cache;
 }
 

@@ -198,10 +198,11 @@ func (f *figures) hits() map[string]any {
 	return map[string]any{"kept": kept}
 }
 
-// aloneCache has a lease, apart from any authority.
+// aloneCache has a lease, apart from any authority: nobody renews it when a busy machine moves its clocks apart.
 func aloneCache(maxBytes int) *keyCache {
-	cache := newKeyCache(maxBytes, machineClocks)
-	cache.renew(machineClocks(), time.Hour, 1)
+	oneClock := func() moment { now := time.Since(started); return moment{now, now} }
+	cache := newKeyCache(maxBytes, oneClock)
+	cache.renew(oneClock(), time.Hour, 1)
 	return cache
 }
 
