@@ -155,7 +155,9 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   const { config, tls, source, log } = options;
   await using starting = new AsyncDisposableStack();
 
-  const clock = createSteadyClock(options.clock, options.timeSeen);
+  // What was cut at another node has ended here too, as soon as this one knows of it.
+  const newestChangeMs = "node" in source ? () => source.node.head().atMs : undefined;
+  const clock = createSteadyClock(options.clock, options.timeSeen, newestChangeMs);
   const { authority, canDecide, upstreamReadings } =
     "upstream" in source
       ? starting.use(overUpstream(source.upstream, options))

@@ -33,8 +33,11 @@ export function setTimeFloor(timeSeen: TimeSeen, floorMs: number): void {
   Atomics.store(new BigInt64Array(timeSeen), 0, BigInt(floorMs));
 }
 
-/** The steady clock of one thread. */
-export function createSteadyClock(system: Clock, timeSeen: TimeSeen): SteadyClock {
+/**
+ * The steady clock of one thread. `passed` tells a time that has passed whatever the system's clock shows, such as that of
+ * the newest change, which another machine may have made.
+ */
+export function createSteadyClock(system: Clock, timeSeen: TimeSeen, passed: Clock = () => 0): SteadyClock {
   const cell = new BigInt64Array(timeSeen);
 
   /** Another thread may see a later time meanwhile: the later one stays. */
@@ -50,14 +53,14 @@ export function createSteadyClock(system: Clock, timeSeen: TimeSeen): SteadyCloc
 
   return {
     now() {
-      const systemMs = system();
+      const nowMs = Math.max(system(), passed());
       const seen = Atomics.load(cell, 0);
       const seenMs = Number(seen);
-      if (systemMs <= seenMs) {
+      if (nowMs <= seenMs) {
         return seenMs;
       }
-      raise(seen, BigInt(systemMs));
-      return systemMs;
+      raise(seen, BigInt(nowMs));
+      return nowMs;
     },
     behindMs() {
       return Math.max(0, Number(Atomics.load(cell, 0)) - system());

@@ -22,3 +22,15 @@ it("runs back in no thread after another has seen a later time", () => {
   const early = createSteadyClock(() => 1000, seen);
   expect([early.now(), late.now(), early.now(), early.behindMs()]).toEqual([1000, 2000, 2000, 1000]);
 });
+
+it("shows no time before one that has passed elsewhere, and says by how much the system's clock is behind it", () => {
+  let passedMs = 900;
+  const clock = createSteadyClock(
+    () => 1000,
+    createTimeSeen(0),
+    () => passedMs,
+  );
+  expect([clock.now(), clock.behindMs()]).toEqual([1000, 0]);
+  passedMs = 1300;
+  expect([clock.now(), clock.behindMs()]).toEqual([1300, 300]);
+});

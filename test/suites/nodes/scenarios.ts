@@ -48,9 +48,8 @@ const ofNodes = {
   "wall clocks jump": async (round) => {
     const clocks = [...round.rig.nodes, ...round.rig.gateways].map(({ clock }) => clock).filter((one) => one !== null);
     for (let jumps = 0; jumps < 4; jumps += 1) {
-      // So far from the database's clock that a node serves nothing. One that is seconds behind may still accept a key
-      // whose rotation was ended by one that is ahead: that end is a time, and each node has its own.
-      round.random.pick(clocks).jumpTo(round.random.pick([-86_400, 0, 1800]));
+      // So far from the database's clock that a node serves nothing, or little enough to go on.
+      round.random.pick(clocks).jumpTo(round.random.pick([-86_400, -3, 0, 2, 1800]));
       await round.changeOver(700, 2);
     }
     for (const clock of clocks) {
