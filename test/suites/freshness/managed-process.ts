@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const startTimeoutMs = 20_000;
+const startTimeoutMs = 60_000;
 
 export type Command = {
   readonly program: string;

@@ -125,7 +125,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       },
     ],
     gateways: ["go"],
-    scenarios: nodeIsSilent,
+    scenarios: ["a node's link to the database is stopped"],
   },
   {
     name: "N6: a node acknowledges for gateways that did not",

@@ -87,7 +87,8 @@ const ofNodes = {
 
   "a node's link to the database is stopped": async (round) => {
     const { links } = round.rig.anyNode();
-    const stopped = links.map((link) => link.stopFor(pastLeasesMs));
+    // Until well after the changes are answered.
+    const stopped = links.map((link) => link.stopFor(pastLeasesMs + 1500));
     await sleep(20);
     await all(...stopped, round.changeOver(1500, 6));
   },

@@ -25,7 +25,7 @@ export default defineConfig({
     include: [join(import.meta.dirname, "*.test.ts")],
     pool: "forks",
     env: { TMPDIR: temporaryDirectory() },
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 50_000, interval: 5 } },

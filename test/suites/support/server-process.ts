@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 
 const projectRoot = resolve(import.meta.dirname, "../../..");
-const startTimeoutMs = 20_000;
+const startTimeoutMs = 60_000;
 const stopTimeoutMs = 20_000;
 const keptLines = 200;
 
