@@ -225,5 +225,21 @@ func toRefusal(from *tokenv1.Refusal) *Refusal {
 }
 
 func reasonOf(reason tokenv1.RefusalReason) Reason {
+	if word, isKnown := reasons[reason]; isKnown {
+		return word
+	}
+	return wordOf(reason)
+}
+
+// reasons are the words of those that are known, made once.
+var reasons = func() map[tokenv1.RefusalReason]Reason {
+	words := map[tokenv1.RefusalReason]Reason{}
+	for number := range tokenv1.RefusalReason_name {
+		words[tokenv1.RefusalReason(number)] = wordOf(tokenv1.RefusalReason(number))
+	}
+	return words
+}()
+
+func wordOf(reason tokenv1.RefusalReason) Reason {
 	return Reason(strings.TrimPrefix(reason.String(), "REFUSAL_REASON_"))
 }

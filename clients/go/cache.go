@@ -123,9 +123,13 @@ func (c *keyCache) decide(key string, question *Question) (Decision, bool) {
 // Hot path.
 func (s *shard) decide(of *digest, question *Question, now time.Duration) (Decision, bool) {
 	if found := s.hot.find(of); found != nil && now < found.until && found.isIntact() {
-		if verdict, ok := found.facts.judge(question); ok && verdict.reason == 0 {
+		verdict, ok := found.facts.judge(question)
+		if ok && verdict.reason == 0 {
 			found.note(now)
 			return Decision{Principal: &found.principal, Source: FromCache}, true
+		}
+		if ok {
+			return found.facts.decision(verdict, FromCache), true
 		}
 	}
 	return s.decideByRecord(of, question, now)
@@ -146,11 +150,14 @@ func (s *shard) decideByRecord(of *digest, question *Question, now time.Duration
 	if !ok {
 		return Decision{}, false
 	}
+	if !known.isProven() {
+		return known.decision(verdict, FromCache), true
+	}
+	principal := s.heat(found, &known)
 	if verdict.reason != 0 {
 		return known.decision(verdict, FromCache), true
 	}
 	s.note(of, 1, now)
-	principal := s.heat(found, &known)
 	return Decision{Principal: principal, Source: FromCache}, true
 }
 
