@@ -34,8 +34,8 @@ export function setTimeFloor(timeSeen: TimeSeen, floorMs: number): void {
 }
 
 /**
- * The steady clock of one thread. `passed` tells a time that has passed whatever the system's clock shows, such as that of
- * the newest change, which another machine may have made.
+ * The steady clock of one thread. `passed` tells a time that has passed whatever the system's clock shows: that of the
+ * newest change, which another machine may have made.
  */
 export function createSteadyClock(system: Clock, timeSeen: TimeSeen, passed: Clock = () => 0): SteadyClock {
   const cell = new BigInt64Array(timeSeen);
