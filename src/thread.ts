@@ -34,6 +34,8 @@ import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts"
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 
 const flushUsesEveryMs = 5000;
+/** The clocks of two nodes that serve are no further apart. A change with a later time was made by a wrong clock. */
+const maxAheadMs = 10_000;
 
 /** What one thread has of the configuration. Can be sent to another thread. */
 export type ThreadConfig = {
@@ -156,7 +158,8 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   await using starting = new AsyncDisposableStack();
 
   // What was cut at another node has ended here too, as soon as this one knows of it.
-  const newestChangeMs = "node" in source ? () => source.node.head().atMs : undefined;
+  const newestChangeMs =
+    "node" in source ? () => Math.min(source.node.head().atMs, options.clock() + maxAheadMs) : undefined;
   const clock = createSteadyClock(options.clock, options.timeSeen, newestChangeMs);
   const { authority, canDecide, upstreamReadings } =
     "upstream" in source

@@ -371,12 +371,15 @@ describe("with a grace", () => {
     expect(rules.isFresh(mark)).toBe(false);
   });
 
-  it("memory does not live on by clocks that moved apart, nor after a row that is gone", () => {
-    for (const end of ["clocks", "row"] as const) {
+  it("memory does not live on by clocks that moved apart, before the grace or in it, nor after a row that is gone", () => {
+    for (const end of ["clocks", "clocks in the grace", "row"] as const) {
       const { rules, clocks, renew, liveFor, advance } = registeredNode({ graceMs: 5000 });
       liveFor(1000);
       if (end === "row") {
         renew({ written: 0 });
+      } else if (end === "clocks in the grace") {
+        advance(leaseMs);
+        clocks.wallMs += 3_600_000;
       } else {
         clocks.wallMs += 1000;
         expect(rules.isHeld()).toBe(false);
@@ -418,6 +421,30 @@ describe("a journal that went back", () => {
     const { generation } = rules.poll();
     rules.take([changeRow(3, { known_revision: 2, known_hash: hashOf(9), generation })]);
     expect([rules.refusal(), rules.head().revision]).toEqual(["JOURNAL_WENT_BACK", 2]);
+  });
+
+  it("is noticed by changes of which one in between is missing, followed from the last or from the newest", () => {
+    for (const revisions of [
+      [3, 5],
+      [1003, 1005],
+    ]) {
+      const { rules, take } = registeredNode();
+      take(1, 2);
+      take(...revisions);
+      expect([rules.refusal(), rules.head().revision]).toEqual(["JOURNAL_WENT_BACK", 2]);
+    }
+  });
+
+  it("is renewed for, also by a node whose row was gone before: else it would never hear of a recovery", () => {
+    const { rules, take, renew, answer, sent } = registeredNode();
+    take(1, 2);
+    renew({ written: 0 });
+    const { generation } = rules.poll();
+    rules.take([changeRow(3, { known_revision: 2, known_hash: hashOf(9), generation })]);
+    expect([rules.refusal(), rules.mustRegister()]).toEqual(["JOURNAL_WENT_BACK", true]);
+    rules.registered("row 2");
+    answer(sent(), { era: 2, known_hash: hashOf(9), written: 0 });
+    expect(rules.refusal()).toBeNull();
   });
 
   it("serves again in a later era, with nothing remembered", () => {
@@ -476,12 +503,37 @@ it("a release that the schema has left behind serves nothing", () => {
   expect([rules.refusal(), rules.isHeld()]).toEqual(["RELEASE_TOO_OLD", false]);
 });
 
-it("a node that is closed decides nothing, and says for how long gateways may", () => {
-  const { rules, renew, advance } = registeredNode();
-  renew();
-  rules.report({ settledRevision: 0, holders: 1, silent: [] });
-  advance(500);
-  const mark = rules.mark();
-  expect(rules.close()).toBe(leaseMs - 500);
-  expect([rules.isHeld(), rules.isFresh(mark), rules.renewal()]).toEqual([false, false, null]);
+it("a release that the schema has left behind says so once, also where its clock is wrong", () => {
+  const { renew, clocks, logged } = registeredNode({ schemaVersion: 1 });
+  for (let renewals = 0; renewals < 3; renewals += 1) {
+    renew({ oldest_version: 2, database_ms: clocks.wallMs - 60_000 });
+  }
+  expect(logged).toHaveLength(1);
+});
+
+it("a node that is closed decides nothing, and says for how long gateways may, also after its own lease has ended", () => {
+  for (const jumpMs of [0, 1000]) {
+    const { rules, renew, advance, clocks } = registeredNode();
+    renew();
+    rules.report({ settledRevision: 0, holders: 1, silent: [] });
+    advance(100);
+    clocks.wallMs += jumpMs;
+    const mark = rules.mark();
+    expect(rules.isFresh(mark)).toBe(jumpMs === 0);
+    expect(rules.close()).toBe(leaseMs);
+    expect([rules.isHeld(), rules.isFresh(mark), rules.renewal()]).toEqual([false, false, null]);
+  }
+});
+
+it("renewals that counted for nothing while no change could be read are one lapse", () => {
+  const { rules, renew, advance, take, liveFor } = registeredNode();
+  liveFor(1000);
+  for (let renewals = 0; renewals < 100; renewals += 1) {
+    renew({ head: 1 });
+    advance(renewEveryMs);
+  }
+  expect(rules.isHeld()).toBe(false);
+  take(1);
+  expect(rules.isHeld()).toBe(true);
+  expect(rules.readings().lapses).toBe(1);
 });

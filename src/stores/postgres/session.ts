@@ -4,7 +4,7 @@ import { StartError } from "../../machine/start-error.ts";
 import { type DatabaseHost, type DatabaseSettings, isSocket } from "./database-url.ts";
 import { isLostState, isWarning } from "./sql-state.ts";
 
-/** SQL with its name, by which a session prepares it once. Without a name it is not prepared and takes no values. */
+/** SQL with its name, by which a session prepares it once. Without a name it is planned each time. */
 export type Statement = { readonly name: string; readonly text: string };
 
 export type Answer<Row> = {

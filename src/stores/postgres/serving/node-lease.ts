@@ -64,7 +64,11 @@ export function createNodeLease({ monotonicMs, wallMs }: Clocks): NodeLease {
     pending = [];
   }
 
+  /** Whether it is done with: it counts, or came to nothing. */
   function count({ sent, head }: Pending): boolean {
+    if (sent.monotonicMs + leaseMs <= monotonicMs()) {
+      return true;
+    }
     if (head > appliedRevision) {
       return false;
     }
@@ -85,8 +89,15 @@ export function createNodeLease({ monotonicMs, wallMs }: Clocks): NodeLease {
     isHeld,
     leftMs: () => (isHeld() ? Math.max(0, untilMs - monotonicMs()) : 0),
     overForMs() {
-      const overMs = monotonicMs() - untilMs;
-      return isHeld() || overMs === Number.POSITIVE_INFINITY ? null : overMs;
+      if (isHeld() || untilMs === Number.NEGATIVE_INFINITY) {
+        return null;
+      }
+      const nowMs = monotonicMs();
+      if (Math.abs(wallMs() - nowMs - apartMs) > maxClocksApartMs) {
+        end();
+        return null;
+      }
+      return nowMs - untilMs;
     },
     moment: () => ({ monotonicMs: monotonicMs(), wallMs: wallMs() }),
     renewed(sent, head) {

@@ -1,6 +1,7 @@
 import { undecided } from "../../../authority/errors.ts";
 import type { HoldersReport, Mark, Settlement, Since, TokenChange } from "../../../authority/freshness.ts";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
+import { leaseMs } from "../../../authority/lease.ts";
 import type { Log } from "../../../machine/log.ts";
 import { type Clocks, createNodeLease, type Moment } from "./node-lease.ts";
 import { createNodeRows, type DeadRow, type NodeRow, nameSilent, type SilentGateway } from "./node-rows.ts";
@@ -220,6 +221,10 @@ export function createNodeRules(options: NodeRulesOptions) {
 
   /** Begins with the oldest of these, of which only the hash is of use. */
   function startFrom(newest: readonly ChangeRow[]): void {
+    if (hasGap(newest)) {
+      wentBack({ knownRevision: newest[0]?.revision ?? 0 });
+      return;
+    }
     const [first, ...others] = newest;
     if (first === undefined) {
       begin(emptyHead);
@@ -257,6 +262,10 @@ export function createNodeRules(options: NodeRulesOptions) {
     }
     const added = newest.filter((row) => !isKnown(row));
     if (added.length === 0) {
+      return;
+    }
+    if (hasGap(added)) {
+      wentBack({ knownRevision: revision });
       return;
     }
     if ((added[0]?.revision ?? 0) > revision + 1) {
@@ -301,7 +310,8 @@ export function createNodeRules(options: NodeRulesOptions) {
       lease.end();
     },
     rowId: () => rowId,
-    mustRegister: () => rowId === null && refusal !== "JOURNAL_WENT_BACK" && !isClosed,
+    /** Also while the journal has gone back: renewals tell when it was recovered. */
+    mustRegister: () => rowId === null && !isClosed,
 
     /** The session is another one. */
     reconnected: lease.reconnected,
@@ -364,7 +374,9 @@ export function createNodeRules(options: NodeRulesOptions) {
         return;
       }
       compareVersions(row.oldest_version);
-      compareClocks(renewal.sent.wallMs, row.database_ms);
+      if (refusal !== "RELEASE_TOO_OLD") {
+        compareClocks(renewal.sent.wallMs, row.database_ms);
+      }
       if (renewal.rowId !== rowId) {
         return;
       }
@@ -439,10 +451,10 @@ export function createNodeRules(options: NodeRulesOptions) {
     isInGrace,
     requireServing,
     refusal: () => refusal,
-    hasHolders: () => report !== null,
     /** Decides nothing any more. Returns for how long gateways may hold leases of this node, in milliseconds. */
     close(): number {
-      const leftMs = report === null ? 0 : lease.leftMs();
+      // Theirs go on where the lease of this node has ended before its time.
+      const leftMs = report === null ? 0 : leaseMs;
       isClosed = true;
       lease.end();
       move();
@@ -461,6 +473,11 @@ export function createNodeRules(options: NodeRulesOptions) {
       lapses: lease.lapses(),
     }),
   };
+}
+
+/** Whether a change between two of these is missing. */
+function hasGap(rows: readonly ChangeRow[]): boolean {
+  return rows.some(({ revision }, index) => revision !== (rows[0]?.revision ?? 0) + index);
 }
 
 function toChange({ revision, action, account, token_id, digests }: ChangeRow): TokenChange {

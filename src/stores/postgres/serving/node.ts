@@ -520,6 +520,8 @@ class Driver {
       const leaving = session.run(leaveNode, [rowId]).catch(() => {});
       await Promise.race([leaving, pause(farewellMs, undefined, { ref: false })]);
     }
+    // A server that stands still would be waited for.
+    this.#session?.destroy();
     await this.#keeping;
   }
 }
