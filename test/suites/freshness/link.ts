@@ -11,6 +11,8 @@ export type Toxic =
 /** Towards the gateway, or towards the authority. */
 type Way = "downstream" | "upstream";
 
+const maxRemovals = 6;
+
 /** What one gateway reaches the authority through: a toxiproxy of its own, which can be stopped and killed alone. */
 export class Link {
   readonly #toxiproxy: string;
@@ -40,7 +42,7 @@ export class Link {
   /** Leads elsewhere from now on: connections that there are end. */
   async leadTo(upstream: string): Promise<void> {
     this.#upstream = upstream;
-    await this.#control("POST", "/proxies/link", { listen: this.address(), upstream, enabled: true });
+    await this.#control("/proxies/link", { listen: this.address(), upstream, enabled: true });
   }
 
   async kill(): Promise<void> {
@@ -54,7 +56,7 @@ export class Link {
     this.#process = started;
     await waitForPort(this.#controlPort, () => started.isRunning());
     const proxy = { name: "link", listen: this.address(), upstream: this.#upstream, enabled: true };
-    await this.#control("POST", "/proxies", proxy);
+    await this.#control("/proxies", proxy);
   }
 
   async stopFor(ms: number): Promise<void> {
@@ -62,18 +64,34 @@ export class Link {
   }
 
   async with(toxic: Toxic, action: () => Promise<void>): Promise<void> {
-    await this.#control("POST", "/proxies/link/toxics", { name: toxic.type, toxicity: 1, ...toxic });
+    await this.#control("/proxies/link/toxics", { name: toxic.type, toxicity: 1, ...toxic });
     await action();
-    await this.#control("DELETE", `/proxies/link/toxics/${toxic.type}`);
+    await this.#remove(toxic);
   }
 
-  async #control(method: "POST" | "DELETE", path: string, body?: object): Promise<void> {
+  /** Asked again: toxiproxy gives an answer up after a while, and goes on with what it does. */
+  async #remove({ type }: Toxic): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      const response = await fetch(`http://127.0.0.1:${this.#controlPort}/proxies/link/toxics/${type}`, {
+        method: "DELETE",
+      });
+      const text = await response.text();
+      if (response.ok || (response.status === 404 && tries > 1)) {
+        return;
+      }
+      if (tries === maxRemovals || response.status !== 503) {
+        throw new Error(`toxiproxy answered DELETE of ${type} with ${response.status}: ${text}`);
+      }
+    }
+  }
+
+  async #control(path: string, body: object): Promise<void> {
     const response = await fetch(`http://127.0.0.1:${this.#controlPort}${path}`, {
-      method,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      method: "POST",
+      body: JSON.stringify(body),
     });
     if (!response.ok) {
-      throw new Error(`toxiproxy answered ${method} ${path} with ${response.status}: ${await response.text()}`);
+      throw new Error(`toxiproxy answered POST ${path} with ${response.status}: ${await response.text()}`);
     }
     await response.arrayBuffer();
   }

@@ -225,6 +225,10 @@ export class Round<Rig extends Stage = Stage> {
           throw error;
         }
       }
+      if (this.#isOver) {
+        // Of a round that was given up nobody waits for this, and a timer would keep the suite from its end.
+        return await new Promise<never>(() => {});
+      }
       await sleep(25);
     }
   }

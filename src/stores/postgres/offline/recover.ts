@@ -106,7 +106,7 @@ function lookUpsOf(session: Session) {
 
 /**
  * What the changes come to: the first revocation of a token, the last hold or release, the last end of each key. So a
- * second run, which finds it done, changes nothing.
+ * second run, which finds it done, adds nothing to the journal and begins another era.
  */
 function netOf(takeaways: readonly Takeaway[]): readonly Takeaway[] {
   const net = new Map<string, Takeaway>();

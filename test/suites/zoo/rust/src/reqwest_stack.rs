@@ -46,7 +46,17 @@ impl Stack for Reqwest {
                 Fault::Other(format!("{error:?}"))
             }
         };
-        let response = asked.body(body).send().await.map_err(fault)?;
+        // Of calls that wait for one connection, one dials. When that one is dropped, hyper-util fails the others, of
+        // which nothing was sent.
+        let mut dials_left = 3;
+        let asked = asked.body(body);
+        let response = loop {
+            let sent = asked.try_clone().expect("the body is in memory").send().await;
+            match sent {
+                Err(error) if error.is_connect() && dials_left > 0 => dials_left -= 1,
+                sent => break sent.map_err(fault)?,
+            }
+        };
         match response.status() {
             StatusCode::OK => response.bytes().await.map_err(fault),
             StatusCode::GATEWAY_TIMEOUT => Err(Fault::Expired),
