@@ -28,7 +28,8 @@ import { createRandom, seedFrom } from "./support/random.ts";
 import { installGoProgram } from "./support/tools.ts";
 
 const cacheMib = 8;
-const roundsOfBug = 12;
+/** Most are seen within three rounds; N3, which the next poll would hide, within about ten. */
+const roundsOfBug = 40;
 const bugsAtATime = 2;
 const projectRoot = resolve(import.meta.dirname, "../..");
 const allScenarios = Object.keys(nodeScenarios) as NodeScenarioName[];
