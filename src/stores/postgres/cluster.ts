@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
 import type { DatabaseHost, DatabaseSettings } from "./database-url.ts";
@@ -86,8 +87,4 @@ function destroyAll(sessions: readonly Session[]): void {
 
 export function nameOf({ host, port }: DatabaseHost): string {
   return `${host}:${port}`;
-}
-
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { StartError } from "../../../machine/start-error.ts";
+import { nameOf } from "../cluster.ts";
 import type { DatabaseHost, DatabaseSettings } from "../database-url.ts";
 import { clientOptions, ReadOnlyError, timelineSql } from "../session.ts";
 import { sqlStateOf } from "../sql-state.ts";
@@ -78,10 +79,6 @@ export async function requireSchema(client: pg.Client, version: number): Promise
         : `the database has schema version ${has}, and this program is of ${version}: ${has < version ? "npm run migrate -- DATABASE brings it there" : "use the newer release"}`,
     );
   }
-}
-
-function nameOf({ host, port }: DatabaseHost): string {
-  return `${host}:${port}`;
 }
 
 function reasonOf(error: unknown): string {

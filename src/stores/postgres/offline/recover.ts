@@ -8,7 +8,7 @@ import type { Takeaway } from "../../changes/revocation-line.ts";
 import { type TakenAgain, takeAgain } from "../../changes/take-again.ts";
 import { createCluster } from "../cluster.ts";
 import type { DatabaseSettings } from "../database-url.ts";
-import { beginAndRead, inOrder } from "../serving/batch-reads.ts";
+import { beginAndRead, inOrder, readHead } from "../serving/batch-reads.ts";
 import { sendWrites } from "../serving/batch-writes.ts";
 import { createWorkingSet } from "../serving/working-set.ts";
 import type { Session, Statement } from "../session.ts";
@@ -33,10 +33,6 @@ export type Recovered = Readonly<TakenAgain> &
 
 const statementTimeoutMs = 60_000;
 
-const readHead: Statement = {
-  name: "",
-  text: "SELECT revision, at_ms, hash FROM token_authority.journal ORDER BY revision DESC LIMIT 1",
-};
 const findHash: Statement = {
   name: "find_hash",
   text: "SELECT hash FROM token_authority.journal WHERE revision = $1",

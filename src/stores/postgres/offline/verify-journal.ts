@@ -16,28 +16,14 @@ import {
   type LaterChangeRow,
   type TokenWithChangesRow,
 } from "../../changes/journal-rules.ts";
+import type { StoredTokenRow } from "../../reading/token-row.ts";
 import { sqlStateOf } from "../sql-state.ts";
 
 const chunkRows = 5000;
 const beforeAll = 0;
 
-type CheckedTokenRow = {
-  readonly revision: number;
-  readonly id: string;
-  readonly account: string;
-  readonly name: string;
-  readonly type: StoredToken["type"];
+type CheckedTokenRow = Omit<StoredTokenRow, "livemode" | "account_state" | "issue_revision" | "ends_at_ms"> & {
   readonly livemode: boolean;
-  /** A JSON array. */
-  readonly permissions: string;
-  readonly created_by: string;
-  readonly created_at_ms: number;
-  readonly expires_at_ms: number | null;
-  readonly revoked_at_ms: number | null;
-  readonly revoke_reason: string;
-  readonly revoke_revision: number | null;
-  readonly hold_revision: number | null;
-  readonly key_hint: string;
 };
 
 const selectChanges = `SELECT journal.revision AS change_revision, journal.at_ms, journal.caller, journal.action,

@@ -16,7 +16,7 @@ import {
   type ReadToken,
 } from "./working-set.ts";
 
-const begin: Statement = { name: "", text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
+export const begin: Statement = { name: "", text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 
 /** First of all: what is read from then on is read with everything that was changed before. */
 const lock: Statement = {
@@ -24,7 +24,7 @@ const lock: Statement = {
   text: "SELECT oldest_version FROM token_authority.authority WHERE only_row = 1 FOR UPDATE",
 };
 
-const readHead: Statement = {
+export const readHead: Statement = {
   name: "read_journal_head",
   text: "SELECT revision, at_ms, hash FROM token_authority.journal ORDER BY revision DESC LIMIT 1",
 };

@@ -23,7 +23,7 @@ import { createTokenWrites } from "../../changes/token-writes.ts";
 import type { Line } from "../line.ts";
 import type { Session, Statement } from "../session.ts";
 import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
-import { beginAndRead, columnsOf, inOrder } from "./batch-reads.ts";
+import { begin, beginAndRead, columnsOf, inOrder } from "./batch-reads.ts";
 import { sendWrites } from "./batch-writes.ts";
 import type { Node } from "./node.ts";
 import { createWorkingSet } from "./working-set.ts";
@@ -44,7 +44,6 @@ const maxForgottenAtOnce = 500;
 
 const commit: Statement = { name: "", text: "COMMIT" };
 const rollback: Statement = { name: "", text: "ROLLBACK" };
-const begin: Statement = { name: "", text: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 /** A last use that is lost in a power cut was not promised to anybody. */
 const dontWait: Statement = { name: "", text: "SET LOCAL synchronous_commit = off" };
 

@@ -6,6 +6,7 @@ import type { JournalHead } from "../../../authority/journal.ts";
 import { graceMs as leaseGraceMs } from "../../../authority/lease.ts";
 import { describeError } from "../../../machine/describe-error.ts";
 import type { Log } from "../../../machine/log.ts";
+import type { Statement } from "../session.ts";
 import { createNodeFreshness } from "./node-freshness.ts";
 import type { NodeRow } from "./node-rows.ts";
 import { type ChangeRow, createNodeRules, type NodeRules, type RefusalReason, type RenewalRow } from "./node-rules.ts";
@@ -72,9 +73,6 @@ export type NodeOptions = {
   readonly graceMs: number;
   readonly log: Log;
 };
-
-/** A statement that a session prepares once. */
-type Statement = { readonly name: string; readonly text: string };
 
 /** What a node needs of its session; `session.ts` has the whole of it. */
 export type NodeSession = {
