@@ -169,10 +169,12 @@ export class Round<Rig extends Stage = Stage> {
   async #askAllTheTime(asked: Holder): Promise<void> {
     while (!this.#isOver) {
       const { name, key } = this.random.pick(this.#subjects.filter(({ isHidden }) => !isHidden));
-      const holder = asked.holder();
+      const before = asked.holder();
       const call = now();
       const answer = await asked.ask(key);
       const returned = now();
+      // What is asked in one life and answered in the next belongs to neither.
+      const holder = asked.holder() === before ? before : `${before} to ${asked.holder()}`;
       if (answer === null) {
         await sleep(20);
         continue;

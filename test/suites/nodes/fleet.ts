@@ -133,8 +133,9 @@ export class Fleet implements Stage, AsyncDisposable {
   async recover(how: "with the nodes' logs" | "without what was lost"): Promise<void> {
     const files = ["--revocations", ...this.nodes.map((node) => node.logFile())];
     const args = how === "with the nodes' logs" ? files : ["--accept-lost-revocations"];
-    await runMain(this.#options.root, ["recover", this.database.ownersUrl(), ...args]);
+    // Whoever stopped may serve again before the command has ended.
     this.#recoveries += 1;
+    await runMain(this.#options.root, ["recover", this.database.ownersUrl(), ...args]);
     for (const node of this.nodes) {
       node.recovered();
     }
