@@ -41,9 +41,9 @@ export class Database {
   }
 
   /**
-   * The standby becomes the primary, with all that was committed and has waited for it. The old one goes on answering reads, and commits
-   * nothing. With `losesRows` the old one is dead, and the standby was behind: it lacks rows that came since the last
-   * change.
+   * The standby becomes the primary, with all that was committed and has waited for it. The old one goes on answering
+   * reads, and commits nothing. With `losesRows` the old one is dead, and the standby was behind: it lacks rows that
+   * came since the last change.
    */
   promote(losesRows: boolean): void {
     const { timeline, state } = this.#primary;
