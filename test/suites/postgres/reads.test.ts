@@ -35,7 +35,7 @@ function aNode(state: { revision: number; leaseMs: number }): AskingNode {
     appliedRevision: () => state.revision,
     requireServing() {},
     freshness: { leaseMs: () => state.leaseMs, untilFresh: async () => {} } as AskingNode["freshness"],
-    behindCommit: () => ({ statement: { name: "", text: "SELECT 1" }, values: [] }),
+    poll: () => ({ statement: { name: "", text: "SELECT 1" }, values: [] }),
     take() {},
   };
 }
