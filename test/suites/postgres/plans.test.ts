@@ -14,8 +14,8 @@ import { findByDigests } from "../../../src/stores/postgres/serving/look-up.ts";
 import { findById } from "../../../src/stores/postgres/serving/reads.ts";
 import { openSession, type Session, type Statement } from "../../../src/stores/postgres/session.ts";
 import { aChangeQuery, aQuery, everything } from "../../support/token-store/builders.ts";
-import { ownerRole, type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
-import { migrateTokens } from "./databases.ts";
+import { ownerRole, type Postgres, serverRole } from "../support/postgres.ts";
+import { startTokens } from "./databases.ts";
 import { fill } from "./fill.ts";
 
 const tokens = 100_000;
@@ -74,8 +74,7 @@ describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
   let session: Session;
 
   beforeAll(async () => {
-    server = await startPostgres({ version });
-    await migrateTokens(server);
+    server = await startTokens({ version });
     const settings = readDatabaseSettings(server.url(serverRole), null, "plans");
     session = await openSession(settings, settings.hosts[0] ?? { host: "", port: 0 }, {
       name: "plans",
