@@ -1,20 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { openSession } from "../../../src/stores/postgres/session.ts";
 import { aNewToken, anyLimit, aRequest, at, createdIn, nowMs } from "../../support/token-store/builders.ts";
-import { type Postgres, startPostgres } from "../support/postgres.ts";
+import type { Postgres } from "../support/postgres.ts";
 import { aDatabase, type Database } from "./changes-rig.ts";
-import { migrateTokens, urlOf } from "./databases.ts";
+import { startTokens, urlOf } from "./databases.ts";
 
 let server: Postgres;
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  await migrateTokens(server);
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
+  server = await startTokens();
+  return () => server[Symbol.asyncDispose]();
 });
 
 const undecided = expect.objectContaining({ reason: "UNDECIDED" });

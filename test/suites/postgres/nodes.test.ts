@@ -1,14 +1,13 @@
 import { randomUUID } from "node:crypto";
-import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
+import { beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import type { Freshness, Mark } from "../../../src/authority/freshness.ts";
 import type { Log } from "../../../src/machine/log.ts";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { openLine } from "../../../src/stores/postgres/line.ts";
-import { migrate } from "../../../src/stores/postgres/offline/migrate.ts";
 import { schemaVersion } from "../../../src/stores/postgres/schema.ts";
 import { acknowledge, insertNode, type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
-import { ownerRole, type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
+import { type Postgres, serverRole } from "../support/postgres.ts";
+import { startTokens } from "./databases.ts";
 
 let server: Postgres;
 const logged: string[] = [];
@@ -17,15 +16,8 @@ const log: Log = { info: note, warn: note, error: note };
 const quiet: Log = { info() {}, warn() {}, error() {} };
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  const client = new pg.Client({ connectionString: server.url(ownerRole), ssl: false });
-  await client.connect();
-  await migrate(client, { serverRole, log: quiet });
-  await client.end();
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
+  server = await startTokens();
+  return () => server[Symbol.asyncDispose]();
 });
 
 beforeEach(async () => {

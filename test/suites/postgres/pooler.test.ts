@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeTokenStore } from "../../support/token-store/describe-token-store.ts";
 import { type Pgbouncer, startPgbouncer } from "../support/pgbouncer.ts";
-import { type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
-import { migrateTokens } from "./databases.ts";
+import { type Postgres, serverRole } from "../support/postgres.ts";
+import { startTokens } from "./databases.ts";
 import { postgresKind } from "./store-kind.ts";
 
 describe("through pgbouncer in session mode", () => {
@@ -12,8 +12,7 @@ describe("through pgbouncer in session mode", () => {
 
   beforeAll(async () => {
     const settings = { log_statement: "all", log_line_prefix: "%u %a|" };
-    server = await startPostgres({ version: 15, settings });
-    await migrateTokens(server);
+    server = await startTokens({ settings });
     bouncer = await startPgbouncer(server);
   });
 

@@ -24,7 +24,7 @@ import type { Line } from "../line.ts";
 import type { Session, Statement } from "../session.ts";
 import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
 import { begin, beginAndRead, columnsOf, inOrder } from "./batch-reads.ts";
-import { sendWrites } from "./batch-writes.ts";
+import { commit, sendWrites } from "./batch-writes.ts";
 import type { Node } from "./node.ts";
 import { createWorkingSet } from "./working-set.ts";
 
@@ -42,7 +42,6 @@ const maxAttempts = 5;
 const maxUses = 1000;
 const maxForgottenAtOnce = 500;
 
-const commit: Statement = { name: "", text: "COMMIT" };
 const rollback: Statement = { name: "", text: "ROLLBACK" };
 /** A last use that is lost in a power cut was not promised to anybody. */
 const dontWait: Statement = { name: "", text: "SET LOCAL synchronous_commit = off" };
@@ -87,7 +86,7 @@ type Waiting<Call> = { readonly call: Call } & Pick<PromiseWithResolvers<Answer>
  */
 export function createChanges(
   line: Pick<Line, "session">,
-  node: Pick<Node, "behindCommit" | "take" | "requireServing">,
+  node: Pick<Node, "poll" | "take" | "requireServing">,
 ): Changes {
   const waitingUrgent: Waiting<UrgentCall>[] = [];
   const waitingToIssue: Waiting<IssuingCall>[] = [];
@@ -221,7 +220,7 @@ export function createChanges(
     }
     // What was refused is committed too: a server that cannot commit any more may not know why it should not refuse.
     const committed = session.run(commit);
-    const { statement, values } = node.behindCommit();
+    const { statement, values } = node.poll();
     const applied = session.run<Parameters<Node["take"]>[0][number]>(statement, values);
     const all = Promise.allSettled([...sent, committed, applied]);
     await requireCommitted(session, sent, committed);

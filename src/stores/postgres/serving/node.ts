@@ -65,8 +65,11 @@ export type Node = AsyncDisposable & {
   appliedRevision(): number;
   /** Throws UNDECIDED while the node must serve nothing at all: every read and write asks this first. */
   requireServing(): void;
-  /** The poll, to be sent right behind a COMMIT: so this thread has applied its own changes before it answers them. */
-  behindCommit(): { readonly statement: Statement; readonly values: readonly unknown[] };
+  /**
+   * The poll, to be sent right behind a COMMIT or a read: so this thread has applied its own changes, and what it read,
+   * before it answers.
+   */
+  poll(): { readonly statement: Statement; readonly values: readonly unknown[] };
   /** Applies the rows of a poll, whoever sent it. */
   take(rows: readonly ChangeRow[]): void;
   readings(): NodeReadings;
@@ -199,7 +202,7 @@ export async function openNode(line: NodeLine, options: NodeOptions): Promise<No
     isServing: () => driver.isServing(),
     appliedRevision: () => rules.head().revision,
     requireServing: rules.requireServing,
-    behindCommit: () => ({ statement: pollChanges, values: pollValues(rules) }),
+    poll: () => ({ statement: pollChanges, values: pollValues(rules) }),
     take(rows) {
       rules.take(rows);
       driver.onNews();
