@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
@@ -96,6 +97,37 @@ describe.each([1, 3])("with %i threads", (threads) => {
     silent.renew();
     await silent.leased(4n);
   });
+});
+
+it("every change that takes away or gives back says who has acknowledged it, and who was waited out", async () => {
+  await using authority = await TestServer.start();
+  const { tokens } = authority;
+  const issued = await Promise.all(Array.from({ length: 5 }, () => authority.issue()));
+  const [revoked, rotated, ended, held, swept] = issued.map(({ id }) => id) as [string, string, string, string, string];
+  await tokens.rotateKey({ id: ended, overlap: { seconds: 60n } });
+  const { token } = await tokens.get({ id: swept });
+  const filter = { keyHint: token?.keyHint ?? "" };
+  const { upToRevision } = await tokens.revokeTokens({ filter });
+  await using silent = new Watcher(tokens, { acknowledges: false });
+  await using well = new Watcher(tokens, { renews: true });
+  await Promise.all([silent.leased(), well.leased()]);
+  // All are waited for together.
+  const answers = await Promise.all([
+    tokens.revoke({ id: revoked }),
+    tokens.rotateKey({ id: rotated, requestId: randomUUID() }),
+    tokens.endRotation({ id: ended, what: { case: "cutOldNow", value: true } }),
+    tokens.setHold({ subject: { case: "tokenId", value: held }, held: true }),
+    tokens.setHold({ subject: { case: "account", value: "acct_other" }, held: true }),
+    tokens.closeAccount({ account: "acct_closed" }),
+    tokens.revokeTokens({ filter, force: true, upToRevision }),
+  ]);
+  for (const answer of answers) {
+    expect(answer, answer.$typeName).toMatchObject({
+      acknowledgedCount: 1,
+      silent: [{ kind: HolderKind.GATEWAY, identity: "local", sinceTime: expect.anything() }],
+      unconfirmed: [],
+    });
+  }
 });
 
 it("a released lease is waited for by nobody, and one that was left behind until it is over", async () => {

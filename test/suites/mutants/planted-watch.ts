@@ -76,7 +76,7 @@ export const plantedWatch = [
     from: "      for (let place = 0; place < count(); place += 1) {\n        if (Atomics.load(revisions, place) < revision) {\n          return true;",
     to: "      for (let place = 0; place < 1; place += 1) {\n        if (Atomics.load(revisions, place) < revision) {\n          return true;",
     tests: ["test/sqlite/sqlite-token-store.test.ts"],
-    seenBy: "names who was silent meanwhile, and nobody who was before",
+    seenBy: "resolves when every lease from before the change is over, and names a view that lags then",
   },
   {
     name: "a revocation waits for 50 ms",
