@@ -30,7 +30,7 @@ type hotKeys []atomic.Pointer[hotKey]
 type hotKey struct {
 	digest digest
 	until  time.Duration
-	// accepted is the last question by which the key may pass, and refused the last by which it may not. Either may be nil.
+	// accepted is the last question that the key passed, and refused the last that it did not. Either may be nil.
 	accepted atomic.Pointer[Question]
 	refused  atomic.Pointer[hotRefusal]
 	// uses that are not counted in the shard yet, and when the last of them was.

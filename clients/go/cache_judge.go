@@ -20,8 +20,8 @@ const (
 var allTypes = []TokenType{Secret, Publishable, Restricted}
 
 // judge is the reason of a refusal, or 0 for a key that may pass, as the authority would decide: held by
-// clients/vectors/decisions.json, which its own rules write. False where the authority would answer that the question is
-// at fault. Hot path.
+// clients/vectors/decisions.json, which its own rules write. False where the authority would answer that the question
+// is at fault. Hot path.
 func (s *standing) judge(question *Question) (tokenv1.RefusalReason, bool) {
 	look := question.lookAt(s.grant)
 	switch {
