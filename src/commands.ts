@@ -229,7 +229,7 @@ function usageOf(name: CommandName): string {
 
 function describe(restored: Restored): string {
   const { backupHead, head, revokedAgain, changedAgain, knownAlready, ofLostTokens } = restored;
-  const { reached, gaps, unreadable, oldLog } = restored;
+  const { reached, gaps, unreadable, oldLog, unmovedLog } = restored;
   const { tokens, count } = restored.mayLiveAgain ?? { tokens: [], count: 0 };
   const lines = [
     `restored the backup of ${text(backupHead)}`,
@@ -244,6 +244,11 @@ function describe(restored: Restored): string {
       : []),
     ...(reached === 0 ? [] : [`the files reach revision ${reached}: what was revoked after it is not known`]),
     ...(oldLog === null ? [] : [`moved the revocation log of before to ${oldLog}`]),
+    ...(unmovedLog === null
+      ? []
+      : [
+          `the new revocation log is ${unmovedLog.file} and cannot be moved to its place (${unmovedLog.reason}): keep it, a start moves it there`,
+        ]),
     `the journal is whole, up to ${text(head)}`,
   ];
   return `${lines.join("\n")}\n`;

@@ -116,11 +116,13 @@ export function gaugeSources(parts: GaugedParts): Readonly<Record<string, GaugeS
       help: "What connections hold of requests that are not whole and of answers that are not taken.",
       read: () => sum(readings().map(({ bytes }) => bytes.heldBytes)),
     },
-    token_authority_connections_cut: {
+    token_authority_connections_cut_total: {
+      type: "counter",
       help: "Connections that were cut since the start because they held the most of too many bytes.",
       read: () => sum(readings().map(({ bytes }) => bytes.cut)),
     },
-    token_authority_connections_refused: {
+    token_authority_connections_refused_total: {
+      type: "counter",
       help: "Connections that were refused or cut since the start because there were too many.",
       read: () => adminRefused() + sum(ports().map(({ connections }) => connections.refused)),
     },

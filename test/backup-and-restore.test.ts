@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   appendFileSync,
   cpSync,
@@ -15,7 +15,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { AuthorityProcess, clientOf, temporaryDirectory } from "./support/authority-process.ts";
+import { AuthorityProcess, clientOf, program, temporaryDirectory } from "./support/authority-process.ts";
+import { needs } from "./support/needs.ts";
 
 const newKey = { account: "acct_1", name: "a key", type: TokenType.SECRET };
 const requestId = "0197e2b4-8c1e-7c30-9d5a-3f1f6f0d9c52";
@@ -293,6 +294,33 @@ describe("a restore", () => {
     expect(restoring.stderr).toMatch(/the marker .*none\/marker cannot be made \(ENOENT\)/);
     expect(readFileSync(log)).toEqual(readFileSync(scene.log));
     expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
+  });
+
+  it("that cannot move a log leaves both where they can be found, and says where", async (context) => {
+    needs(context, "strace", "-e", "inject=rename:error=EBUSY:when=1", "true");
+    using here = temporaryDirectory();
+    mkdirSync(join(here.path, "data"), { mode: 0o700 });
+    const log = join(here.path, "data", "revocations.log");
+    cpSync(scene.log, log);
+    const restoring = (unmovable: string) => {
+      const fault = ["-P", unmovable, "-e", "trace=rename", "-e", "inject=rename:error=EBUSY"];
+      const order = ["restore", scene.backup, "data", "--revocations", log];
+      const command = ["-f", "-o", "/dev/null", ...fault, process.execPath, program, ...order];
+      return spawnSync("strace", command, { cwd: here.path, env: { PATH: process.env.PATH }, encoding: "utf8" });
+    };
+    expect(restoring(log)).toMatchObject({ status: 2, stderr: expect.stringContaining("EBUSY") });
+    expect(readFileSync(log)).toEqual(readFileSync(scene.log));
+    expect(readdirSync(join(here.path, "data")).sort()).toEqual(["lock.db", "revocations.log"]);
+    const { stdout, status } = restoring(`${log}.unfinished`);
+    expect({ stdout, status }).toEqual({
+      stdout: expect.stringContaining(
+        `the new revocation log is ${log}.unfinished and cannot be moved to its place (EBUSY)`,
+      ),
+      status: 0,
+    });
+    await using authority = new AuthorityProcess(here.path);
+    expect(await verdictOf(await authority.address(), scene.leaked.key)).toBe(RefusalReason.TOKEN_REVOKED);
+    expect(readFileSync(log, "utf8")).toContain(scene.leaked.id);
   });
 
   it("is refused when the files end before the backup, or are of another installation", async () => {

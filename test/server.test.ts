@@ -165,6 +165,19 @@ describe("the admin port", () => {
     expect(text).toMatch(/token_authority_reserve_bytes [1-9]/);
   });
 
+  it("names what it counts since its start as Prometheus does, and nothing else", async () => {
+    await using authority = await TestServer.start();
+    const { text } = await admin(authority, "/metrics");
+    const metrics = [...text.matchAll(/^# HELP (token_authority_\w+) (.*)\n# TYPE \S+ (\w+)$/gm)];
+    expect(metrics.length).toBeGreaterThan(20);
+    const [totals, counters, sinceStart] = [
+      metrics.filter(([, name]) => name?.endsWith("_total")),
+      metrics.filter(([, , , type]) => type === "counter"),
+      metrics.filter(([, , help, type]) => type === "counter" || help?.includes("since the start")),
+    ].map((found) => found.map(([, name]) => name));
+    expect({ totals, sinceStart }).toEqual({ totals: counters, sinceStart: counters });
+  });
+
   it("serves nothing else", async () => {
     await using authority = await TestServer.start();
     expect((await admin(authority, "/")).status).toBe(404);

@@ -1,13 +1,15 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Code } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
+import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { HolderKind, ResetReason, WatchRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { HolderKind, ResetReason, TokenService, WatchRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey } from "../src/authority/key.ts";
 import { lengthPrefixed } from "../src/wire/protobuf/length-prefixed.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "./support/authority-process.ts";
@@ -97,6 +99,37 @@ describe.each([1, 3])("with %i threads", (threads) => {
   });
 });
 
+it("every change that takes away or gives back says who has acknowledged it, and who was waited out", async () => {
+  await using authority = await TestServer.start();
+  const { tokens } = authority;
+  const issued = await Promise.all(Array.from({ length: 5 }, () => authority.issue()));
+  const [revoked, rotated, ended, held, swept] = issued.map(({ id }) => id) as [string, string, string, string, string];
+  await tokens.rotateKey({ id: ended, overlap: { seconds: 60n } });
+  const { token } = await tokens.get({ id: swept });
+  const filter = { keyHint: token?.keyHint ?? "" };
+  const { upToRevision } = await tokens.revokeTokens({ filter });
+  await using silent = new Watcher(tokens, { acknowledges: false });
+  await using well = new Watcher(tokens, { renews: true });
+  await Promise.all([silent.leased(), well.leased()]);
+  // All are waited for together.
+  const answers = await Promise.all([
+    tokens.revoke({ id: revoked }),
+    tokens.rotateKey({ id: rotated, requestId: randomUUID() }),
+    tokens.endRotation({ id: ended, what: { case: "cutOldNow", value: true } }),
+    tokens.setHold({ subject: { case: "tokenId", value: held }, held: true }),
+    tokens.setHold({ subject: { case: "account", value: "acct_other" }, held: true }),
+    tokens.closeAccount({ account: "acct_closed" }),
+    tokens.revokeTokens({ filter, force: true, upToRevision }),
+  ]);
+  for (const answer of answers) {
+    expect(answer, answer.$typeName).toMatchObject({
+      acknowledgedCount: 1,
+      silent: [{ kind: HolderKind.GATEWAY, identity: "local", sinceTime: expect.anything() }],
+      unconfirmed: [],
+    });
+  }
+});
+
 it("a released lease is waited for by nobody, and one that was left behind until it is over", async () => {
   await using authority = await TestServer.start();
   const released = new Watcher(authority.tokens);
@@ -183,7 +216,15 @@ describe("a watcher that comes back", () => {
   });
 });
 
-describe("refuses", () => {
+describe.each([
+  ["the lane", createGrpcTransport],
+  ["the general way", createGrpcWebTransport],
+])("%s refuses", (_way, createTransport) => {
+  const tokensOf = (authority: TestServer) =>
+    createClient(
+      TokenService,
+      createTransport({ baseUrl: `http://${authority.server.address}`, httpVersion: "2" as const }),
+    );
   const use = { digest: new Uint8Array(32), age: { seconds: 1n, nanos: 0 }, acceptedCount: 1n };
 
   it.each([
@@ -194,7 +235,7 @@ describe("refuses", () => {
     ["a use that is to come", { uses: [{ ...use, age: { seconds: -1n, nanos: 0 } }] }, "uses"],
   ])("%s", async (_, message, field) => {
     await using authority = await TestServer.start();
-    await using watcher = new Watcher(authority.tokens);
+    await using watcher = new Watcher(tokensOf(authority));
     await watcher.leased();
     watcher.renew(message);
     expect(await watcher.end()).toMatchObject({
@@ -205,7 +246,7 @@ describe("refuses", () => {
 
   it("fields that it does not know", async () => {
     await using authority = await TestServer.start();
-    await using watcher = new Watcher(authority.tokens);
+    await using watcher = new Watcher(tokensOf(authority));
     await watcher.leased();
     const message = create(WatchRequestSchema, { sequence: 2n });
     message.$unknown = [{ no: 99, wireType: WireType.Varint, data: Uint8Array.of(1) }];
@@ -218,7 +259,7 @@ describe("refuses", () => {
 
   it("to resume without a hash", async () => {
     await using authority = await TestServer.start();
-    await using watcher = new Watcher(authority.tokens, {
+    await using watcher = new Watcher(tokensOf(authority), {
       from: { appliedRevision: 1n, appliedHash: new Uint8Array() },
     });
     expect(await watcher.end()).toMatchObject({ rawMessage: expect.stringMatching(/^applied_hash must/) });

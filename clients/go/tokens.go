@@ -18,6 +18,11 @@ type Created struct {
 	Key Key
 	// Revision is the number of this change in the journal.
 	Revision int64
+	// AcknowledgedCount, Silent and Unconfirmed tell what became of those that decide from memory, when RotateKey ended
+	// a key: see [tokenv1.RevokeResponse].
+	AcknowledgedCount int32
+	Silent            []*tokenv1.Holder
+	Unconfirmed       []*tokenv1.Holder
 }
 
 // Create issues a token and its key.
@@ -35,7 +40,7 @@ func (c *Client) Create(ctx context.Context, request *tokenv1.CreateRequest) (*C
 	if err != nil {
 		return nil, err
 	}
-	return &Created{response.GetToken(), newKey(response.GetKey()), response.GetRevision()}, nil
+	return &Created{Token: response.GetToken(), Key: newKey(response.GetKey()), Revision: response.GetRevision()}, nil
 }
 
 // Get returns a token by its id, whatever its state.
@@ -60,7 +65,9 @@ func (c *Client) Tokens(ctx context.Context, request *tokenv1.ListRequest) iter.
 	})
 }
 
-// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key. The reason may be empty.
+// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, but at nodes that the
+// answer names as Unconfirmed: the authority's operator lets them go on from memory, each until its UntilTime. The reason
+// may be empty. EndRotation, SetHold, CloseAccount, RevokeTokens and RotateKey say the same of what they take away.
 func (c *Client) Revoke(ctx context.Context, id, reason string) (*tokenv1.RevokeResponse, error) {
 	request := &tokenv1.RevokeRequest{Id: id, Reason: reason}
 	return invoke(ctx, "Revoke", c.settings.timeout, again, c.service.Revoke, request)
@@ -79,7 +86,11 @@ func (c *Client) RotateKey(ctx context.Context, request *tokenv1.RotateKeyReques
 	if err != nil {
 		return nil, err
 	}
-	return &Created{response.GetToken(), newKey(response.GetKey()), response.GetRevision()}, nil
+	return &Created{
+		Token: response.GetToken(), Key: newKey(response.GetKey()), Revision: response.GetRevision(),
+		AcknowledgedCount: response.GetAcknowledgedCount(),
+		Silent:            response.GetSilent(), Unconfirmed: response.GetUnconfirmed(),
+	}, nil
 }
 
 // EndRotation ends the old key now or at another time, or takes the rotation back.

@@ -1,5 +1,15 @@
 import type { Simulation } from "./simulation.ts";
 
+/** What came of a round. */
+export type RoundResult = {
+  readonly decisions: number;
+  readonly answeredChanges: number;
+  /** How long changes took from question to answer, in order of size. */
+  readonly waitsMs: readonly number[];
+  readonly stale: readonly string[];
+  readonly wentBack: readonly string[];
+};
+
 /** One answer that somebody got to the question whether a key may pass. */
 export type Decision = {
   readonly token: number;
@@ -15,13 +25,13 @@ export type Decision = {
  * before its question began.
  */
 export class History {
-  decisions = 0;
+  #decisions = 0;
   /** Decisions that did not know of a change that was answered before: one sentence each. */
-  readonly stale: string[] = [];
+  readonly #stale: string[] = [];
   /** Decisions that knew less than an earlier one of the same gateway, of changes that are not answered yet. */
-  readonly wentBack: string[] = [];
+  readonly #wentBack: string[] = [];
   /** How long each change took from question to answer. */
-  readonly waitsMs: number[] = [];
+  readonly #waitsMs: number[] = [];
   readonly #simulation: Simulation;
   readonly #accountOf: (token: number) => number;
   readonly #changesOfToken = new Map<number, number[]>();
@@ -46,12 +56,18 @@ export class History {
     const { nowMs } = this.#simulation;
     if (!this.#answeredAtMs.has(revision)) {
       this.#answeredAtMs.set(revision, nowMs);
-      this.waitsMs.push(nowMs - askedAtMs);
+      this.#waitsMs.push(nowMs - askedAtMs);
     }
   }
 
-  answeredChanges(): number {
-    return this.#answeredAtMs.size;
+  result(): RoundResult {
+    return {
+      decisions: this.#decisions,
+      answeredChanges: this.#answeredAtMs.size,
+      waitsMs: this.#waitsMs.toSorted((left, right) => left - right),
+      stale: this.#stale,
+      wentBack: this.#wentBack,
+    };
   }
 
   /** The newest change of the token, or of its account, up to the revision; 0 where there is none. */
@@ -66,20 +82,20 @@ export class History {
   }
 
   decided(decision: Decision): void {
-    this.decisions += 1;
+    this.#decisions += 1;
     const { token, holder, beganMs, basis } = decision;
     for (const changes of this.#changesOf(token)) {
       for (const change of changes) {
         const answeredAtMs = this.#answeredAtMs.get(change);
         if (change > basis && answeredAtMs !== undefined && answeredAtMs < beganMs) {
-          this.stale.push(`${nameOf(decision)} does not know of change ${change}, answered at ${ms(answeredAtMs)}`);
+          this.#stale.push(`${nameOf(decision)} does not know of change ${change}, answered at ${ms(answeredAtMs)}`);
         }
       }
     }
     const key = `${holder} ${token}`;
     const known = this.#newestKnown.get(key);
     if (known !== undefined && known.basis > basis && known.endedMs < beganMs) {
-      this.wentBack.push(`${nameOf(decision)} goes back from change ${known.basis} to ${basis}`);
+      this.#wentBack.push(`${nameOf(decision)} goes back from change ${known.basis} to ${basis}`);
     }
     if (known === undefined || known.basis < basis) {
       this.#newestKnown.set(key, { basis, endedMs: this.#simulation.nowMs });

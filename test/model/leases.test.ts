@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type RoundOptions, type RoundResult, runRound } from "./round.ts";
+import type { RoundResult } from "./history.ts";
+import { type RoundOptions, runRound } from "./round.ts";
 import { type Rule, ruleNames, rules } from "./rules.ts";
 
 const seeds = Array.from({ length: 20 }, (_, index) => index + 1);

@@ -5,13 +5,28 @@ export type LinkFaults = {
   /** Whatever leaves or arrives in these times is lost. */
   readonly cuts: readonly Span[];
   /** What leaves in these times takes so much longer. */
-  readonly slow: readonly (Span & { readonly extraMs: number })[];
+  readonly slow: readonly SlowSpan[];
 };
+
+export type SlowSpan = Span & { readonly extraMs: number };
 
 export type Link = {
   readonly simulation: Simulation;
   readonly faults: LinkFaults;
 };
+
+/** Makes what leaves in these times take up to `mostMs` longer. */
+export function slowDown(simulation: Simulation, spans: readonly Span[], mostMs: number): readonly SlowSpan[] {
+  return spans.map((span) => ({ ...span, extraMs: simulation.between(800, mostMs) }));
+}
+
+/** Cuts after slow times: what was sent last arrives late, and what came after it does not. */
+export function cutsAfter(simulation: Simulation, slow: readonly SlowSpan[]): readonly Span[] {
+  return slow.map(({ fromMs, toMs, extraMs }) => {
+    const cutMs = extraMs + simulation.between(fromMs, toMs);
+    return { fromMs: cutMs, toMs: cutMs + 4000 };
+  });
+}
 
 /** One message by itself, as of an RPC of one question and one answer. */
 export function deliver(link: Link, to: Thread, action: Action): void {

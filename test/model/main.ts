@@ -9,7 +9,8 @@
 import { parseArgs } from "node:util";
 import { runFleetRound } from "./fleet/fleet-round.ts";
 import { nodeRuleNames, nodeRules } from "./fleet/node-rules.ts";
-import { type RoundResult, runRound } from "./round.ts";
+import type { RoundResult } from "./history.ts";
+import { runRound } from "./round.ts";
 import { ruleNames, rules } from "./rules.ts";
 
 const { values } = parseArgs({

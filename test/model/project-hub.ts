@@ -1,10 +1,11 @@
 import type { TokenChange } from "../../src/authority/freshness.ts";
 import { leaseMs } from "../../src/authority/lease.ts";
-import { createWatchers, type WatchEvent, type Watcher, type Watchers } from "../../src/authority/watchers.ts";
+import { createWatchers, type Watcher, type Watchers } from "../../src/authority/watchers.ts";
 import type { Answer } from "./local-cache.ts";
 import { readFromDisk } from "./read-from-disk.ts";
 import type { Moment, Span, Thread } from "./simulation.ts";
 import { type Hub, Stream, type Watching } from "./stream.ts";
+import { tellStreams } from "./tell-streams.ts";
 import type { Change, World } from "./world.ts";
 
 const lookMs = 20;
@@ -124,25 +125,7 @@ export class ProjectHub implements Hub {
   }
 
   #tell(): void {
-    for (const [stream, watcher] of this.#streams) {
-      for (let event = watcher.next(); event !== null; event = watcher.next()) {
-        this.#tellOne(stream, event);
-      }
-    }
-  }
-
-  #tellOne(stream: Stream, event: WatchEvent): void {
-    const { revision } = event;
-    if (event.kind === "reset") {
-      stream.reset(revision);
-    } else if (event.kind === "forget") {
-      stream.forget(this.#world.disk.journal[revision - 1] ?? { revision, token: null, account: null });
-    } else {
-      const asked = this.#asked[event.sequence];
-      if (asked !== undefined) {
-        stream.lease({ asked, durationMs: event.durationMs, revision });
-      }
-    }
+    tellStreams(this.#streams, this.#asked, this.#world.disk.journal);
   }
 
   #report(): void {

@@ -1,8 +1,9 @@
 import { createRandom } from "../suites/support/random.ts";
 import { Authority, type Wish } from "./authority.ts";
 import { Gateway } from "./gateway.ts";
-import { History } from "./history.ts";
-import type { Link } from "./link.ts";
+import { History, type RoundResult } from "./history.ts";
+import { cutsAfter, type Link, slowDown } from "./link.ts";
+import { planLoad } from "./load.ts";
 import type { Rule } from "./rules.ts";
 import { Simulation, type Span, Thread } from "./simulation.ts";
 import type { Pieces, World } from "./world.ts";
@@ -19,15 +20,6 @@ export type RoundOptions = {
   readonly hasLongFreezes?: boolean;
 };
 
-export type RoundResult = {
-  readonly decisions: number;
-  readonly answeredChanges: number;
-  /** How long changes took from question to answer, in order of size. */
-  readonly waitsMs: readonly number[];
-  readonly stale: readonly string[];
-  readonly wentBack: readonly string[];
-};
-
 const endMs = 16_000;
 const firstChangeMs = 1500;
 const lastChangeMs = endMs - 4500;
@@ -35,9 +27,7 @@ const tokens = 60;
 const accounts = 10;
 const threadCount = 3;
 const gatewayCount = 4;
-const askEveryMs = 40;
 const asksAtOnce = 10;
-const tries = 4;
 
 /** Sixteen seconds of an authority with three threads, four gateways, and whatever may befall them. */
 export function runRound(options: RoundOptions): RoundResult {
@@ -69,22 +59,19 @@ class Round {
   }
 
   run(): RoundResult {
-    const { history } = this.#world;
     this.#planRestarts();
-    this.#planChanges();
-    this.#askAll();
+    planLoad(this.#simulation, {
+      ...{ tokens, accounts, firstChangeMs, lastChangeMs, asksAtOnce },
+      changesOfToken: () => 1,
+      change: (wish) => this.#askForChange(wish),
+      holders: () => this.#gateways,
+    });
     this.#simulation.runUntil(endMs);
-    return {
-      decisions: history.decisions,
-      answeredChanges: history.answeredChanges(),
-      waitsMs: history.waitsMs.toSorted((left, right) => left - right),
-      stale: history.stale,
-      wentBack: history.wentBack,
-    };
+    return this.#world.history.result();
   }
 
   #startAuthority(): Authority {
-    const rate = this.#rate();
+    const rate = this.#simulation.rate();
     const [stops, freezes] = [this.#spans([0, 0, 1, 1, 2], 20, 5000), this.#freezes()];
     const thread = () => ({
       thread: new Thread(this.#simulation, {
@@ -99,7 +86,7 @@ class Round {
 
   #startGateway(index: number, life: number): Gateway {
     const thread = new Thread(this.#simulation, {
-      rate: this.#rate(),
+      rate: this.#simulation.rate(),
       freezes: this.#freezes(),
       stops: this.#spans([0, 1, 1, 2], 20, 5000),
     });
@@ -116,38 +103,21 @@ class Round {
     return gateway;
   }
 
-  /** Most slow times end with a cut: what was granted last arrives late, and what came after it does not. */
+  /** Most slow times end with a cut. */
   #link(): Link {
-    const slow = this.#spans([0, 1, 2, 3], 300, 1500).map((span) => ({
-      ...span,
-      extraMs: this.#simulation.between(800, 2400),
-    }));
-    const afterSlow = slow
-      .filter(() => this.#simulation.random.chance(0.7))
-      .map(({ fromMs, toMs, extraMs }) => {
-        const cutMs = extraMs + this.#simulation.between(fromMs, toMs);
-        return { fromMs: cutMs, toMs: cutMs + 4000 };
-      });
+    const slow = slowDown(this.#simulation, this.#spans([0, 1, 2, 3], 300, 1500), 2400);
+    const followed = slow.filter(() => this.#simulation.random.chance(0.7));
+    const afterSlow = cutsAfter(this.#simulation, followed);
     const cuts = [...this.#spans([0, 1, 2], 50, 4000), ...afterSlow];
     return { simulation: this.#simulation, faults: { slow, cuts } };
-  }
-
-  #rate(): number {
-    return this.#options.isCalm === true ? 1 : this.#simulation.between(0.97, 1.03);
   }
 
   #freezes(): readonly Span[] {
     return this.#options.hasLongFreezes === true ? this.#spans([1, 2], 1500, 4000) : this.#spans([0, 0, 1], 20, 300);
   }
 
-  /** Some spans of the time to come, each between `leastMs` and `mostMs` long. */
   #spans(counts: readonly number[], leastMs: number, mostMs: number): readonly Span[] {
-    const { random, nowMs } = this.#simulation;
-    const count = this.#options.isCalm === true ? 0 : random.pick(counts);
-    return Array.from({ length: count }, () => {
-      const fromMs = this.#simulation.between(Math.max(500, nowMs), endMs);
-      return { fromMs, toMs: fromMs + this.#simulation.between(leastMs, mostMs) };
-    });
+    return this.#simulation.spans(counts, [leastMs, mostMs], endMs);
   }
 
   #planRestarts(): void {
@@ -186,47 +156,10 @@ class Round {
     }
   }
 
-  #planChanges(): void {
-    const { random } = this.#simulation;
-    for (let token = 0; token < tokens; token += 1) {
-      this.#planChange({ token, account: null });
-    }
-    for (let account = 0; account < accounts; account += 1) {
-      for (let change = random.below(3); change > 0; change -= 1) {
-        this.#planChange({ token: null, account });
-      }
-    }
-  }
-
-  #planChange(target: Pick<Wish, "token" | "account">): void {
-    const atMs = this.#simulation.between(firstChangeMs, lastChangeMs);
-    const wish: Wish = { ...target, askedAtMs: atMs, revision: null, isAnswered: false };
-    this.#simulation.at(atMs, () => this.#askForChange(wish, tries));
-  }
-
-  /** Asks again, of any thread, when no answer came for a while. */
-  #askForChange(wish: Wish, triesLeft: number): void {
-    if (wish.isAnswered || triesLeft === 0) {
-      return;
-    }
+  #askForChange(wish: Wish): void {
     const { nowMs, random } = this.#simulation;
     const authority = this.#authority;
     const hub = random.pick(authority.hubs);
     hub.thread.at(nowMs + this.#simulation.delayMs(), () => authority.change(hub, wish));
-    if (this.#options.isCalm !== true) {
-      const againMs = nowMs + this.#simulation.between(1, 2500);
-      this.#simulation.at(againMs, () => this.#askForChange(wish, triesLeft - 1));
-    }
-  }
-
-  #askAll(): void {
-    const { nowMs, random } = this.#simulation;
-    for (const gateway of this.#gateways) {
-      for (let asked = 0; asked < asksAtOnce; asked += 1) {
-        const token = random.below(tokens);
-        gateway.thread.at(nowMs + this.#simulation.between(0, 5), () => gateway.ask(token));
-      }
-    }
-    this.#simulation.at(nowMs + askEveryMs, () => this.#askAll());
   }
 }

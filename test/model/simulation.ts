@@ -8,15 +8,16 @@ type Event = { readonly atMs: number; readonly order: number; readonly action: A
 /** Takes the place of the world's time: runs actions in the order of their times, as fast as it can. */
 export class Simulation {
   readonly random: Random;
+  /** Nothing fails, and messages take a millisecond. */
+  readonly isCalm: boolean;
   nowMs = 0;
   /** A binary heap by time, then by order of arrival. */
   readonly #waiting: Event[] = [];
   #arrived = 0;
-  readonly #isCalm: boolean;
 
   constructor(random: Random, isCalm: boolean) {
     this.random = random;
-    this.#isCalm = isCalm;
+    this.isCalm = isCalm;
   }
 
   at(atMs: number, action: Action): void {
@@ -37,9 +38,23 @@ export class Simulation {
     return lowMs + (this.random.below(1_000_000) / 1_000_000) * (highMs - lowMs);
   }
 
+  /** How fast a clock runs. */
+  rate(): number {
+    return this.isCalm ? 1 : this.between(0.97, 1.03);
+  }
+
+  /** Some spans of the time to come, which begin before `endMs` and are between `leastMs` and `mostMs` long. */
+  spans(counts: readonly number[], [leastMs, mostMs]: readonly [number, number], endMs: number): readonly Span[] {
+    const count = this.isCalm ? 0 : this.random.pick(counts);
+    return Array.from({ length: count }, () => {
+      const fromMs = this.between(Math.max(500, this.nowMs), endMs);
+      return { fromMs, toMs: fromMs + this.between(leastMs, mostMs) };
+    });
+  }
+
   /** How long a message takes: a few are very slow. */
   delayMs(): number {
-    if (this.#isCalm) {
+    if (this.isCalm) {
       return this.between(0.2, 1.5);
     }
     return this.random.chance(0.95) ? this.between(0.1, 3) : this.between(3, 2500);

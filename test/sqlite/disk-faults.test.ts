@@ -1,18 +1,13 @@
-import { type ChildProcess, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished, type TestContext } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
+import { needs } from "../support/needs.ts";
 import { killedInRotation, statesOfRotation } from "./killed-in-rotation.ts";
 import { injectFault } from "./store-process.ts";
 import { openStore, startStoreChild, temporaryDataDirectory } from "./store-rig.ts";
-
-/** Skips the test, and says why, where this machine does not let us break a disk. */
-function needs(context: TestContext, command: string, ...parameters: readonly string[]): void {
-  const { status, error } = spawnSync(command, parameters);
-  context.skip(status !== 0, `needs a working ${command}: ${error?.message ?? `it ended with ${status}`}`);
-}
 
 /** Lets system calls of a running process fail until the test ends. */
 async function inject(...parameters: Parameters<typeof injectFault>): Promise<ChildProcess> {

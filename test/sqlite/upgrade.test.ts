@@ -6,6 +6,7 @@ import { expect, it } from "vitest";
 import type { Log } from "../../src/machine/log.ts";
 import { restore } from "../../src/stores/sqlite/offline/restore.ts";
 import { verifyJournal } from "../../src/stores/sqlite/offline/verify-journal.ts";
+import { needs } from "../support/needs.ts";
 import {
   aChangeQuery,
   aNewToken,
@@ -155,8 +156,7 @@ it("a backup of the release before is restored with the log that has gone on thr
 });
 
 it("an upgrade that is killed in the middle leaves the old database, and the next start makes it whole", async (context) => {
-  const { status, error } = spawnSync("strace", ["-e", "inject=pwrite64:error=EIO:when=1", "true"]);
-  context.skip(status !== 0, `needs a working strace: ${error?.message ?? `it ended with ${status}`}`);
+  needs(context, "strace", "-e", "inject=pwrite64:error=EIO:when=1", "true");
   const versions: unknown[] = [];
   for (const when of [1, 20, 60, 100]) {
     const directory = temporaryDataDirectory();

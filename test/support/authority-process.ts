@@ -8,7 +8,8 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { firstOf } from "./eventually.ts";
 
-const main = resolve(import.meta.dirname, "../../src/main.ts");
+/** What `npm start` runs. */
+export const program = resolve(import.meta.dirname, "../../src/main.ts");
 
 /** A process of the authority in a working directory of its own. */
 export class AuthorityProcess implements AsyncDisposable {
@@ -17,7 +18,7 @@ export class AuthorityProcess implements AsyncDisposable {
   stderr = "";
 
   constructor(directory: string, args: readonly string[] = [], environment: Readonly<Record<string, string>> = {}) {
-    this.child = spawn(process.execPath, [main, ...args], {
+    this.child = spawn(process.execPath, [program, ...args], {
       cwd: directory,
       env: {
         TOKEN_AUTHORITY_LISTEN: "127.0.0.1:0",

@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { durationFromMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Token as TokenMessage } from "../gen/casapay/token/v1/token_pb.ts";
-import { TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
+import { type RotateKeyResponse, TokenService } from "../gen/casapay/token/v1/token_service_pb.ts";
 import { attempt, type Outcome } from "./attempts.ts";
 import { machineClocks } from "./cache/clocks.ts";
 import { cacheRules } from "./cache/decide.ts";
@@ -19,6 +19,7 @@ import { QuestionsUnderWay } from "./cache/questions-under-way.ts";
 import { Watch } from "./cache/watch.ts";
 import { type Decision, decisionOf, keyMalformed, mayBeKey, type Question } from "./decision.ts";
 import { AuthorityError, failure, UndecidedError } from "./errors.ts";
+import { type Settlement, settlementOf } from "./settlement.ts";
 import {
   type Account,
   accountOf,
@@ -124,7 +125,11 @@ export type RotationEnd = "cut" | "cancel" | { readonly moveTo: Date };
 export type HoldSubject = { readonly tokenId: string } | { readonly account: string };
 
 /** What was named, as it is now; the other is null. */
-export type Hold = { readonly token: Token | null; readonly account: Account | null; readonly revision: number };
+export type Hold = Settlement & {
+  readonly token: Token | null;
+  readonly account: Account | null;
+  readonly revision: number;
+};
 
 export type BulkRevocation = {
   /** False, the default, is a dry run, which only counts. */
@@ -134,7 +139,7 @@ export type BulkRevocation = {
   readonly reason?: string;
 };
 
-export type BulkRevoked = {
+export type BulkRevoked = Settlement & {
   /** Of a dry run: how many tokens match. 10,000 stands for that many or more. */
   readonly matched: number;
   /** Of a dry run: the newest of them, 100 at the most. */
@@ -163,15 +168,14 @@ export type ChangePage = {
 };
 export type AccountPage = { readonly accounts: readonly Account[]; readonly nextPageToken: string };
 
-/** A revocation that counts everywhere. */
-export type Revocation = {
-  readonly token: Token;
-  readonly revision: number;
-  /** How many that decide from a cache have said that they refuse the key. */
-  readonly acknowledgedCount: number;
-  /** The identities of those that said nothing until they could decide from their cache no longer. */
-  readonly silent: readonly string[];
-};
+/** A revocation that counts everywhere, but for who is `unconfirmed`. */
+export type Revocation = Settlement & { readonly token: Token; readonly revision: number };
+
+/** A token whose rotation was ended. */
+export type RotationEnded = Settlement & { readonly token: Token; readonly revision: number };
+
+/** An account that was closed. */
+export type Closure = Settlement & { readonly account: Account; readonly revision: number };
 
 /** The token authority, as a caller sees it. Calls reject with an AuthorityError, and with nothing else. */
 export type Authority = Disposable & {
@@ -186,19 +190,11 @@ export type Authority = Disposable & {
   revoke(id: string, reason?: string, options?: CallOptions): Promise<Revocation>;
   /** Gives a token a new key; the old one lives on for the overlap. */
   rotateKey(id: string, rotation?: Rotation, options?: CallOptions): Promise<CreatedToken>;
-  endRotation(
-    id: string,
-    end: RotationEnd,
-    options?: CallOptions,
-  ): Promise<{ readonly token: Token; readonly revision: number }>;
+  endRotation(id: string, end: RotationEnd, options?: CallOptions): Promise<RotationEnded>;
   /** Holds a token or an account, or lifts the hold again. */
   setHold(subject: HoldSubject, held: boolean, reason?: string, options?: CallOptions): Promise<Hold>;
   /** Ends an account for good. */
-  closeAccount(
-    account: string,
-    reason?: string,
-    options?: CallOptions,
-  ): Promise<{ readonly account: Account; readonly revision: number }>;
+  closeAccount(account: string, reason?: string, options?: CallOptions): Promise<Closure>;
   /** Ends the tokens that match, after a dry run: with `force` again and again, until it is `done`. */
   revokeTokens(filter: TokenFilter, revocation?: BulkRevocation, options?: CallOptions): Promise<BulkRevoked>;
   /** The token whose key has this SHA-256. */
@@ -376,13 +372,7 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
 
     async revoke(id, reason = "", callOptions = {}) {
       const response = await manage(rpc.revoke, () => ({ id, reason }), callOptions);
-      const { revision, acknowledgedCount, silent } = response;
-      return {
-        token: tokenIn(response),
-        revision: Number(revision),
-        acknowledgedCount,
-        silent: silent.map(({ identity }) => identity),
-      };
+      return { token: tokenIn(response), revision: Number(response.revision), ...settlementOf(response) };
     },
 
     async rotateKey(id, { overlapMs = 0, requestId = requestIds ? randomUUID() : "" } = {}, callOptions = {}) {
@@ -393,16 +383,18 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
     async endRotation(id, end, callOptions = {}) {
       const write = () => ({ id, what: endOf(end) });
       const response = await manage(rpc.endRotation, write, callOptions);
-      return { token: tokenIn(response), revision: Number(response.revision) };
+      return { token: tokenIn(response), revision: Number(response.revision), ...settlementOf(response) };
     },
 
     async setHold(subject, held, reason = "", callOptions = {}) {
       const write = () => ({ subject: subjectOf(subject), held, reason });
-      const { subject: now, revision } = await manage(rpc.setHold, write, callOptions);
+      const response = await manage(rpc.setHold, write, callOptions);
+      const { subject: now, revision } = response;
       return {
         token: now.case === "token" ? tokenOf(now.value) : null,
         account: now.case === "account" ? accountOf(now.value) : null,
         revision: Number(revision),
+        ...settlementOf(response),
       };
     },
 
@@ -411,14 +403,16 @@ export function authorityOver(connection: Connection, options: CallDefaults): Au
       if (response.account === undefined) {
         throw new AuthorityError(failure("INTERNAL", "the answer has no account"));
       }
-      return { account: accountOf(response.account), revision: Number(response.revision) };
+      const { account: closed, revision } = response;
+      return { account: accountOf(closed), revision: Number(revision), ...settlementOf(response) };
     },
 
     async revokeTokens(filter, { force = false, upToRevision = 0, reason = "" } = {}, callOptions = {}) {
       const write = () => ({ filter: filterOf(filter), force, upToRevision: BigInt(upToRevision), reason });
       const response = await manage(rpc.revokeTokens, write, callOptions);
       const { matched, sampleIds, revoked, done } = response;
-      return { matched, sampleIds, upToRevision: Number(response.upToRevision), revoked, done };
+      const counted = { matched, sampleIds, upToRevision: Number(response.upToRevision) };
+      return { ...counted, revoked, done, ...settlementOf(response) };
     },
 
     async findByDigest(digest, callOptions = {}) {
@@ -489,13 +483,20 @@ async function* all<Item>(
   } while (pageToken !== "");
 }
 
-type Issued = { readonly token?: TokenMessage | undefined; readonly key: string; readonly revision: bigint };
+type Issued = {
+  readonly token?: TokenMessage | undefined;
+  readonly key: string;
+  readonly revision: bigint;
+} & Partial<Pick<RotateKeyResponse, "acknowledgedCount" | "silent" | "unconfirmed">>;
 
 function createdOf(outcome: Outcome<Issued>, requestId: string): CreatedToken {
   if ("failure" in outcome) {
     throw new AuthorityError(outcome.failure, requestId === "" ? null : requestId);
   }
-  return new CreatedToken(tokenIn(outcome.response), outcome.response);
+  // A creation takes nothing away: nobody is waited for.
+  const { acknowledgedCount = 0, silent = [], unconfirmed = [] } = outcome.response;
+  const settlement = settlementOf({ acknowledgedCount, silent, unconfirmed });
+  return new CreatedToken(tokenIn(outcome.response), outcome.response, settlement);
 }
 
 /** As List and RevokeTokens have it. */

@@ -6,6 +6,7 @@ export type {
   CallOptions,
   ChangeFilter,
   ChangePage,
+  Closure,
   ConnectOptions,
   Hold,
   HoldSubject,
@@ -14,6 +15,7 @@ export type {
   Revocation,
   Rotation,
   RotationEnd,
+  RotationEnded,
   TokenFilter,
   TokenPage,
 } from "./authority.ts";
@@ -21,6 +23,7 @@ export { connect } from "./authority.ts";
 export type { Decision, DecisionSource, Principal, Question, Refusal, RefusalReason } from "./decision.ts";
 export type { StatusCode } from "./errors.ts";
 export { AuthorityError, UndecidedError } from "./errors.ts";
+export type { Holder, Settlement } from "./settlement.ts";
 export type {
   Account,
   AccountState,

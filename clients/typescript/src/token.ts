@@ -10,6 +10,7 @@ import {
   ChangeAction as ActionCode,
   type Change as ChangeMessage,
 } from "../gen/casapay/token/v1/token_service_pb.ts";
+import type { Holder, Settlement } from "./settlement.ts";
 
 export type TokenType = "secret" | "publishable" | "restricted";
 export type TokenState = "active" | "expired" | "revoked";
@@ -189,15 +190,22 @@ function dateOf(timestamp: Timestamp | undefined): Date | null {
 }
 
 /** A token and its new key, which is shown this once. Printed or made JSON, it is without the key. */
-export class CreatedToken {
+export class CreatedToken implements Settlement {
   readonly token: Token;
   /** The number of this change in the journal. */
   readonly revision: number;
+  readonly acknowledgedCount: number;
+  readonly silent: readonly Holder[];
+  readonly unconfirmed: readonly Holder[];
   readonly #key: string;
 
-  constructor(token: Token, { key, revision }: { readonly key: string; readonly revision: bigint }) {
+  /** The settlement is of an old key that a rotation ended; of a creation it is empty. */
+  constructor(token: Token, { key, revision }: { readonly key: string; readonly revision: bigint }, of: Settlement) {
     this.token = token;
     this.revision = Number(revision);
+    this.acknowledgedCount = of.acknowledgedCount;
+    this.silent = of.silent;
+    this.unconfirmed = of.unconfirmed;
     this.#key = key;
   }
 

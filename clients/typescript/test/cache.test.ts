@@ -190,7 +190,10 @@ it("misses no revocation of the time in which it could not hear", async () => {
     throw new Error("no token was made");
   }
   // Waits for the lease of a gateway that hears nothing.
-  expect((await service.revoke(gone.token.id)).silent).toEqual(["local"]);
+  expect(await service.revoke(gone.token.id)).toMatchObject({
+    silent: [{ kind: "gateway", identity: "local", sinceTime: expect.any(Date), untilTime: null }],
+    unconfirmed: [],
+  });
   const asked = await gateway.authenticate(gone.key, charges).catch((reason: unknown) => reason as Error);
   expect(asked instanceof Error ? asked.name : told(asked)).not.toBe("principal");
   await expect.poll(() => gateway.authenticate(gone.key, charges).then(told, () => "undecided")).toBe("TOKEN_REVOKED");

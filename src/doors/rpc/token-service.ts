@@ -31,6 +31,7 @@ import type {
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { isForCache } from "../../authority/cache-decision.ts";
 import type { Clock } from "../../authority/clock.ts";
+import type { Settlement } from "../../authority/freshness.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
 import { type Call, callerOf } from "../../calls/call.ts";
 import { callOf } from "./connect/passage.ts";
@@ -83,20 +84,16 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       const { token, revision, settlement } = await authority.revoke(callerOf(call), id, reason);
       call.tokenId = token.id;
       call.revision = revision;
-      return {
-        token: toTokenMessage(token, clock()),
-        revision: BigInt(revision),
-        silent: settlement.silent.map(toHolderMessage),
-        unconfirmed: settlement.unconfirmed.map(toHolderMessage),
-        acknowledgedCount: settlement.acknowledged,
-      };
+      return { token: toTokenMessage(token, clock()), revision: BigInt(revision), ...toHolderMessages(settlement) };
     },
 
     async rotateKey(request: RotateKeyRequest, call: Call): Promise<MessageInitShape<typeof RotateKeyResponseSchema>> {
-      const { token, key, revision } = await authority.rotateKey(callerOf(call), fromRotateKeyRequest(request));
+      const rotated = await authority.rotateKey(callerOf(call), fromRotateKeyRequest(request));
+      const { token, key, revision, settlement } = rotated;
       call.tokenId = token.id;
       call.revision = revision;
-      return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision) };
+      const holders = toHolderMessages(settlement);
+      return { token: toTokenMessage(token, clock()), key, revision: BigInt(revision), ...holders };
     },
 
     async endRotation(
@@ -104,21 +101,23 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       call: Call,
     ): Promise<MessageInitShape<typeof EndRotationResponseSchema>> {
       const end = fromEndRotationRequest(request);
-      const { token, revision } = await authority.endRotation(callerOf(call), request.id, end);
+      const { token, revision, settlement } = await authority.endRotation(callerOf(call), request.id, end);
       call.tokenId = token.id;
       call.revision = revision;
-      return { token: toTokenMessage(token, clock()), revision: BigInt(revision) };
+      return { token: toTokenMessage(token, clock()), revision: BigInt(revision), ...toHolderMessages(settlement) };
     },
 
     async setHold(request: SetHoldRequest, call: Call): Promise<MessageInitShape<typeof SetHoldResponseSchema>> {
       const { held, reason } = request;
-      const { subject, revision } = await authority.setHold(callerOf(call), fromSubject(request), held, reason);
+      const answer = await authority.setHold(callerOf(call), fromSubject(request), held, reason);
+      const { subject, revision } = answer;
       call.revision = revision;
+      const settled = { revision: BigInt(revision), ...toHolderMessages(answer.settlement) };
       if ("id" in subject) {
         call.tokenId = subject.id;
-        return { subject: { case: "token", value: toTokenMessage(subject, clock()) }, revision: BigInt(revision) };
+        return { subject: { case: "token", value: toTokenMessage(subject, clock()) }, ...settled };
       }
-      return { subject: { case: "account", value: toAccountMessage(subject) }, revision: BigInt(revision) };
+      return { subject: { case: "account", value: toAccountMessage(subject) }, ...settled };
     },
 
     async closeAccount(
@@ -127,7 +126,8 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
     ): Promise<MessageInitShape<typeof CloseAccountResponseSchema>> {
       const closed = await authority.closeAccount(callerOf(call), account, reason);
       call.revision = closed.revision;
-      return { account: toAccountMessage(closed.account), revision: BigInt(closed.revision) };
+      const holders = toHolderMessages(closed.settlement);
+      return { account: toAccountMessage(closed.account), revision: BigInt(closed.revision), ...holders };
     },
 
     async revokeTokens(
@@ -138,7 +138,8 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       const answer = await authority.revokeTokens(callerOf(call), fromRevokeTokensRequest(request), signal);
       const { matched, sampleIds, upToRevision, revoked, done, revision } = answer;
       call.revision = revision;
-      return { matched, sampleIds: [...sampleIds], upToRevision: BigInt(upToRevision), revoked, done };
+      const counted = { matched, sampleIds: [...sampleIds], upToRevision: BigInt(upToRevision) };
+      return { ...counted, revoked, done, ...toHolderMessages(answer.settlement) };
     },
 
     async findByDigest(
@@ -189,6 +190,15 @@ export function createTokenMethods(authority: TokenAuthority, clock: Clock) {
       }
       return response;
     },
+  };
+}
+
+/** What became of the holders of leases, as every answer has it that waited for them. */
+function toHolderMessages({ acknowledged, silent, unconfirmed }: Settlement) {
+  return {
+    silent: silent.map(toHolderMessage),
+    unconfirmed: unconfirmed.map(toHolderMessage),
+    acknowledgedCount: acknowledged,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Mark, Since } from "../../../src/authority/freshness.ts";
 import { leaseMs, settleMs } from "../../../src/authority/lease.ts";
-import { createWatchers, type WatchEvent, type Watcher, type Watchers } from "../../../src/authority/watchers.ts";
+import { createWatchers, type Watcher, type Watchers } from "../../../src/authority/watchers.ts";
 import type { NodeRow } from "../../../src/stores/postgres/serving/node-rows.ts";
 import { createNodeRules, type NodeRules, type Renewal } from "../../../src/stores/postgres/serving/node-rules.ts";
 import type { Wish } from "../authority.ts";
@@ -8,6 +8,7 @@ import type { Link } from "../link.ts";
 import type { Answer } from "../local-cache.ts";
 import type { Moment, Span, Thread } from "../simulation.ts";
 import { type Hub, Stream, type Watching } from "../stream.ts";
+import { tellStreams } from "../tell-streams.ts";
 import type { World } from "../world.ts";
 import { type Database, hashOf, Session, tokenOf, type Work } from "./database.ts";
 import type { NodeRule } from "./node-rules.ts";
@@ -165,15 +166,31 @@ export class FleetNode implements Hub {
     });
   }
 
-  #renew(): void {
-    const { database, isKept } = this.#fleet;
+  #renewal(): Renewal | null {
+    const { isKept } = this.#fleet;
     const asked = this.#rules.renewal();
     if (asked === null) {
-      return;
+      return null;
     }
     const reported = isKept("N6 watchers") ? asked.acknowledges : this.#rules.head().revision;
     const acknowledges = isKept("N6 applied") ? reported : Math.max(reported, this.#lastHead);
-    const renewal: Renewal = { ...asked, acknowledges };
+    return { ...asked, acknowledges };
+  }
+
+  #acknowledge(): void {
+    const { database } = this.#fleet;
+    const renewal = this.#renewal();
+    if (renewal !== null) {
+      this.#send({ writes: false, run: (server) => database.acknowledge(server, renewal) }, () => {});
+    }
+  }
+
+  #renew(): void {
+    const { database, isKept } = this.#fleet;
+    const renewal = this.#renewal();
+    if (renewal === null) {
+      return;
+    }
     this.#oldestRenewalMs ??= this.thread.clockMs();
     this.#send({ writes: true, run: (server, length) => database.renew(server, renewal, length) }, (row) => {
       this.#oldestRenewalMs = null;
@@ -223,7 +240,7 @@ export class FleetNode implements Hub {
   #applied(): void {
     this.#catchUpWatchers();
     if (this.#rules.hasNews()) {
-      this.#renew();
+      this.#acknowledge();
     }
     this.#goOn();
   }
@@ -516,25 +533,7 @@ export class FleetNode implements Hub {
   }
 
   #tell(): void {
-    for (const [stream, watcher] of this.#streams) {
-      for (let event = watcher.next(); event !== null; event = watcher.next()) {
-        this.#tellOne(stream, event);
-      }
-    }
-  }
-
-  #tellOne(stream: Stream, event: WatchEvent): void {
-    const { revision } = event;
-    if (event.kind === "reset") {
-      stream.reset(revision);
-    } else if (event.kind === "forget") {
-      stream.forget(this.#fleet.world.disk.journal[revision - 1] ?? { revision, token: null, account: null });
-    } else {
-      const asked = this.#asked[event.sequence];
-      if (asked !== undefined) {
-        stream.lease({ asked, durationMs: event.durationMs, revision });
-      }
-    }
+    tellStreams(this.#streams, this.#asked, this.#fleet.world.disk.journal);
   }
 
   #report(): void {
@@ -542,7 +541,7 @@ export class FleetNode implements Hub {
     this.#told = report !== null;
     this.#rules.report(report);
     if (this.#rules.hasNews()) {
-      this.#renew();
+      this.#acknowledge();
     }
   }
 }

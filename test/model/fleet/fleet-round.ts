@@ -1,9 +1,9 @@
 import { createRandom } from "../../suites/support/random.ts";
 import type { Wish } from "../authority.ts";
 import { Gateway } from "../gateway.ts";
-import { History } from "../history.ts";
-import type { Link } from "../link.ts";
-import type { RoundResult } from "../round.ts";
+import { History, type RoundResult } from "../history.ts";
+import { cutsAfter, type Link, slowDown } from "../link.ts";
+import { planLoad } from "../load.ts";
 import { Simulation, type Span, Thread } from "../simulation.ts";
 import type { World } from "../world.ts";
 import { Database } from "./database.ts";
@@ -27,9 +27,7 @@ const tokens = 40;
 const accounts = 10;
 const nodeCount = 3;
 const gatewayCount = 3;
-const askEveryMs = 40;
 const asksAtOnce = 6;
-const tries = 4;
 /** So long before a failover comes a node whose row is lost in it. */
 const comesBeforeMs = 100;
 
@@ -81,37 +79,27 @@ class FleetRound {
   }
 
   run(): RoundResult {
-    const { history } = this.#world;
     this.#planFaults();
-    this.#planChanges();
-    this.#askAll();
+    planLoad(this.#simulation, {
+      ...{ tokens, accounts, firstChangeMs, lastChangeMs, asksAtOnce },
+      changesOfToken: () => this.#simulation.random.below(3),
+      change: (wish) => this.#askForChange(wish),
+      holders: () => [...this.#alive(), ...this.#gateways],
+    });
     this.#simulation.runUntil(endMs);
-    return {
-      decisions: history.decisions,
-      answeredChanges: history.answeredChanges(),
-      waitsMs: history.waitsMs.toSorted((left, right) => left - right),
-      stale: history.stale,
-      wentBack: history.wentBack,
-    };
+    return this.#world.history.result();
   }
 
   /** Most of them fare well, so that changes are answered soon while one of them does not. */
   #startNode(name: string, isUnlucky: boolean, cuts: readonly Span[] = []): FleetNode {
     this.#sparesThisOne = !isUnlucky && this.#simulation.random.chance(0.7);
     const thread = new Thread(this.#simulation, {
-      rate: this.#rate(),
+      rate: this.#simulation.rate(),
       freezes: this.#freezes(),
       stops: this.#spans("stops", [0, 1, 1], 20, 5000),
     });
-    const slow = this.#spans("slow", [2, 3], 500, 2000).map((span) => ({
-      ...span,
-      extraMs: this.#simulation.between(800, 2600),
-    }));
-    // What was renewed last is answered late, and what came after it is lost.
-    const afterSlow = slow.map(({ fromMs, toMs, extraMs }) => {
-      const cutMs = extraMs + this.#simulation.between(fromMs, toMs);
-      return { fromMs: cutMs, toMs: cutMs + 4000 };
-    });
+    const slow = slowDown(this.#simulation, this.#spans("slow", [2, 3], 500, 2000), 2600);
+    const afterSlow = cutsAfter(this.#simulation, slow);
     const link: Link = {
       simulation: this.#simulation,
       faults: { slow, cuts: [...cuts, ...afterSlow, ...this.#spans("cuts", [0, 1, 1], 300, 5000)] },
@@ -128,7 +116,7 @@ class FleetRound {
 
   #startGateway(index: number): Gateway {
     const thread = new Thread(this.#simulation, {
-      rate: this.#rate(),
+      rate: this.#simulation.rate(),
       freezes: this.#freezes(),
       stops: this.#spans("gateways", [0, 1, 1], 20, 5000),
     });
@@ -148,25 +136,16 @@ class FleetRound {
     return this.#nodes.filter(({ thread }) => !thread.isDead);
   }
 
-  #rate(): number {
-    return this.#options.isCalm === true ? 1 : this.#simulation.between(0.97, 1.03);
-  }
-
   #freezes(): readonly Span[] {
     return this.#options.hasLongFreezes === true
       ? this.#spans(null, [1, 2], 1500, 4000)
       : this.#spans("freezes", [0, 1], 20, 200);
   }
 
-  /** Some spans of the time to come, each between `leastMs` and `mostMs` long. */
+  /** None where this kind befalls nobody. */
   #spans(kind: KindOfFault | null, counts: readonly number[], leastMs: number, mostMs: number): readonly Span[] {
-    const { random, nowMs } = this.#simulation;
-    const mayBe = this.#options.isCalm !== true && !this.#sparesThisOne && (kind === null || this.#faults.has(kind));
-    const count = mayBe ? random.pick(counts) : 0;
-    return Array.from({ length: count }, () => {
-      const fromMs = this.#simulation.between(Math.max(500, nowMs), endMs);
-      return { fromMs, toMs: fromMs + this.#simulation.between(leastMs, mostMs) };
-    });
+    const mayBe = !this.#sparesThisOne && (kind === null || this.#faults.has(kind));
+    return mayBe ? this.#simulation.spans(counts, [leastMs, mostMs], endMs) : [];
   }
 
   #planFaults(): void {
@@ -206,49 +185,10 @@ class FleetRound {
     this.#simulation.at(nowMs + comesBeforeMs - 5, () => this.#fleet.database.promote(losesRows));
   }
 
-  #planChanges(): void {
-    const { random } = this.#simulation;
-    for (let token = 0; token < tokens; token += 1) {
-      for (let change = random.below(3); change > 0; change -= 1) {
-        this.#planChange({ token, account: null });
-      }
-    }
-    for (let account = 0; account < accounts; account += 1) {
-      for (let change = random.below(3); change > 0; change -= 1) {
-        this.#planChange({ token: null, account });
-      }
-    }
-  }
-
-  #planChange(target: Pick<Wish, "token" | "account">): void {
-    const atMs = this.#simulation.between(firstChangeMs, lastChangeMs);
-    const wish: Wish = { ...target, askedAtMs: atMs, revision: null, isAnswered: false };
-    this.#simulation.at(atMs, () => this.#askForChange(wish, tries));
-  }
-
-  /** Asks again, of any node, when no answer came for a while. */
-  #askForChange(wish: Wish, triesLeft: number): void {
-    if (wish.isAnswered || triesLeft === 0) {
-      return;
-    }
+  #askForChange(wish: Wish): void {
     const { nowMs, random } = this.#simulation;
     // The last node is never asked: it hears of changes by its polls alone.
     const node = random.pick(this.#alive().slice(0, nodeCount - 1));
     node.thread.at(nowMs + this.#simulation.delayMs(), () => node.change(wish));
-    if (this.#options.isCalm !== true) {
-      const againMs = nowMs + this.#simulation.between(1, 2500);
-      this.#simulation.at(againMs, () => this.#askForChange(wish, triesLeft - 1));
-    }
-  }
-
-  #askAll(): void {
-    const { nowMs, random } = this.#simulation;
-    for (const holder of [...this.#alive(), ...this.#gateways]) {
-      for (let asked = 0; asked < asksAtOnce; asked += 1) {
-        const token = random.below(tokens);
-        holder.thread.at(nowMs + this.#simulation.between(0, 5), () => holder.ask(token));
-      }
-    }
-    this.#simulation.at(nowMs + askEveryMs, () => this.#askAll());
   }
 }

@@ -2,14 +2,13 @@ import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { aNewToken, anyLimit, aRequest, at, createdIn, nowMs } from "../../support/token-store/builders.ts";
-import { type Postgres, startPostgres } from "../support/postgres.ts";
+import type { Postgres } from "../support/postgres.ts";
 import { aDatabase } from "./changes-rig.ts";
-import { migrateTokens } from "./databases.ts";
+import { startTokens } from "./databases.ts";
 
 async function aServer(diskMiB?: number): Promise<Postgres> {
-  const server = await startPostgres({ version: 15, ...(diskMiB === undefined ? {} : { diskMiB }) });
+  const server = await startTokens(diskMiB === undefined ? {} : { diskMiB });
   onTestFinished(() => server[Symbol.asyncDispose]());
-  await migrateTokens(server);
   return server;
 }
 

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityProcess, clientOf } from "../../support/authority-process.ts";
-import { ownerRole, type Postgres, startPostgres } from "../support/postgres.ts";
-import { copyTokens, migrateTokens, urlOf } from "./databases.ts";
+import { ownerRole, type Postgres } from "../support/postgres.ts";
+import { copyTokens, startTokens, urlOf } from "./databases.ts";
 import { makeSealingSecret, NodeProcess, verdictOf } from "./node-process.ts";
 
 const main = resolve(import.meta.dirname, "../../../src/main.ts");
@@ -18,9 +18,8 @@ let server: Postgres;
 const scratch = mkdtempDisposableSync(`${tmpdir()}/token-authority-commands-`);
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
+  server = await startTokens();
   await server.sql("CREATE DATABASE bare OWNER token_owner", "postgres");
-  await migrateTokens(server);
 });
 
 afterAll(async () => {

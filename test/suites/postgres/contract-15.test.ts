@@ -1,19 +1,15 @@
-import { afterAll, beforeAll, describe } from "vitest";
+import { beforeAll, describe } from "vitest";
 import { describeTokenStore } from "../../support/token-store/describe-token-store.ts";
-import { type Postgres, startPostgres } from "../support/postgres.ts";
-import { migrateTokens } from "./databases.ts";
+import type { Postgres } from "../support/postgres.ts";
+import { startTokens } from "./databases.ts";
 import { postgresKind } from "./store-kind.ts";
 
 describe("on PostgreSQL 15", () => {
   let server: Postgres;
 
   beforeAll(async () => {
-    server = await startPostgres({ version: 15 });
-    await migrateTokens(server);
-  });
-
-  afterAll(async () => {
-    await server?.[Symbol.asyncDispose]();
+    server = await startTokens();
+    return () => server[Symbol.asyncDispose]();
   });
 
   describeTokenStore(postgresKind("PostgreSQL 15", () => server));

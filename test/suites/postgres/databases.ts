@@ -1,8 +1,20 @@
 import pg from "pg";
 import { migrate } from "../../../src/stores/postgres/offline/migrate.ts";
-import { ownerRole, type Postgres, serverRole } from "../support/postgres.ts";
+import { ownerRole, type Postgres, type PostgresOptions, serverRole, startPostgres } from "../support/postgres.ts";
 
 const quiet = { info() {}, warn() {}, error() {} };
+
+/** Starts a server, PostgreSQL 15 if nobody says otherwise, with the tables of the authority in the database `tokens`. */
+export async function startTokens(options: Partial<PostgresOptions> = {}): Promise<Postgres> {
+  const server = await startPostgres({ version: 15, ...options });
+  try {
+    await migrateTokens(server);
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+  return server;
+}
 
 /** Makes the tables of the authority in the database `tokens`. */
 export async function migrateTokens(server: Postgres): Promise<void> {

@@ -1,13 +1,13 @@
-import pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
+import { randomUUID } from "node:crypto";
+import { beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import type { Freshness, Mark } from "../../../src/authority/freshness.ts";
 import type { Log } from "../../../src/machine/log.ts";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { openLine } from "../../../src/stores/postgres/line.ts";
-import { migrate } from "../../../src/stores/postgres/offline/migrate.ts";
 import { schemaVersion } from "../../../src/stores/postgres/schema.ts";
-import { type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
-import { ownerRole, type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
+import { acknowledge, insertNode, type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
+import { type Postgres, serverRole } from "../support/postgres.ts";
+import { startTokens } from "./databases.ts";
 
 let server: Postgres;
 const logged: string[] = [];
@@ -16,15 +16,8 @@ const log: Log = { info: note, warn: note, error: note };
 const quiet: Log = { info() {}, warn() {}, error() {} };
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  const client = new pg.Client({ connectionString: server.url(ownerRole), ssl: false });
-  await client.connect();
-  await migrate(client, { serverRole, log: quiet });
-  await client.end();
-});
-
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
+  server = await startTokens();
+  return () => server[Symbol.asyncDispose]();
 });
 
 beforeEach(async () => {
@@ -183,6 +176,29 @@ it("renewals that are not committed give no lease, while the server answers read
     await server.set({ synchronous_standby_names: "" });
   }
   await expect.poll(() => node.isServing()).toBe(true);
+});
+
+it("an acknowledgement waits for no standby, and renews nothing", async () => {
+  const settings = readDatabaseSettings(server.url(serverRole), null, "one");
+  const line = openLine(settings, { name: "node", statementTimeoutMs: 5000 }, quiet);
+  onTestFinished(() => line[Symbol.asyncDispose]());
+  const session = await line.session();
+  const id = randomUUID();
+  await session.run(insertNode, [id, "one", schemaVersion, 0]);
+  await server.set({ synchronous_standby_names: "nobody" });
+  try {
+    const told = await session.run(acknowledge, [id, 0, 7, "[]", 0, Buffer.alloc(32)]);
+    expect(told).toMatchObject({ rows: [{ acked_revision: 0 }], hasWarning: false });
+    const [row] = await server.sql(`SELECT renewals::int, watchers FROM token_authority.node WHERE id = '${id}'`);
+    expect(row).toEqual({ renewals: 0, watchers: 7 });
+    const unknownChange = await session.run(acknowledge, [id, 5, 7, "[]", 5, Buffer.alloc(32)]);
+    expect(unknownChange.rows).toEqual([]);
+    expect((await session.run({ name: "", text: "SHOW synchronous_commit" })).rows).toEqual([
+      { synchronous_commit: "on" },
+    ]);
+  } finally {
+    await server.set({ synchronous_standby_names: "" });
+  }
 });
 
 it("a node that is far behind forgets everything, and goes on from the newest change", async () => {

@@ -1,13 +1,13 @@
 import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { AuthorityError } from "../../../src/authority/errors.ts";
 import type { NewToken } from "../../../src/authority/token-store.ts";
 import type { PostgresTokenStore } from "../../../src/stores/postgres/open-postgres-token-store.ts";
 import { aNewToken, anyLimit, aQuery, at, nowMs } from "../../support/token-store/builders.ts";
-import { type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
-import { emptyTokens, migrateTokens } from "./databases.ts";
+import { type Postgres, serverRole } from "../support/postgres.ts";
+import { emptyTokens, startTokens } from "./databases.ts";
 import { type Gate, openGate } from "./gate.ts";
 import { recordingLog } from "./recording-log.ts";
 import { openStoreOn } from "./store-kind.ts";
@@ -21,12 +21,8 @@ let log: ReturnType<typeof recordingLog>;
 let known: NewToken;
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  await migrateTokens(server);
-});
-
-afterAll(async () => {
-  await server?.[Symbol.asyncDispose]();
+  server = await startTokens();
+  return () => server[Symbol.asyncDispose]();
 });
 
 beforeEach(async () => {
@@ -183,8 +179,7 @@ describe("everything is undecided and nothing refused, and all is served soon af
 
 it("a full disk refuses keys as short of room or leaves them undecided, and takes them again once there is room", async (context) => {
   context.skip(process.getuid?.() !== 0, "a small file system is mounted by root");
-  await using small = await startPostgres({ version: 15, diskMiB: 96 });
-  await migrateTokens(small);
+  await using small = await startTokens({ diskMiB: 96 });
   await using full = await openStoreOn(small.url(serverRole));
   const facts = aNewToken();
   await full.create(facts, null, anyLimit, at(nowMs));

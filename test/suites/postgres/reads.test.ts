@@ -6,8 +6,8 @@ import type { AskingNode } from "../../../src/stores/postgres/serving/ask.ts";
 import { findByDigests } from "../../../src/stores/postgres/serving/look-up.ts";
 import { createReads } from "../../../src/stores/postgres/serving/reads.ts";
 import { aQuery } from "../../support/token-store/builders.ts";
-import { type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
-import { migrateTokens } from "./databases.ts";
+import { type Postgres, serverRole } from "../support/postgres.ts";
+import { startTokens } from "./databases.ts";
 import { fill } from "./fill.ts";
 import { recordingLog } from "./recording-log.ts";
 
@@ -18,8 +18,7 @@ const newest = tokens + tokens / 10 + tokens / 20;
 let server: Postgres;
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  await migrateTokens(server);
+  server = await startTokens();
   await fill(server, "tokens", tokens);
 });
 
@@ -35,7 +34,7 @@ function aNode(state: { revision: number; leaseMs: number }): AskingNode {
     appliedRevision: () => state.revision,
     requireServing() {},
     freshness: { leaseMs: () => state.leaseMs, untilFresh: async () => {} } as AskingNode["freshness"],
-    behindCommit: () => ({ statement: { name: "", text: "SELECT 1" }, values: [] }),
+    poll: () => ({ statement: { name: "", text: "SELECT 1" }, values: [] }),
     take() {},
   };
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { beforeAll, expect, it, onTestFinished } from "vitest";
 import type { ChangeContext } from "../../../src/authority/journal.ts";
 import { mintTokenId } from "../../../src/authority/key.ts";
 import type { CreateRequestRecord, NewToken, RotationEnd, TokenWrites } from "../../../src/authority/token-store.ts";
@@ -11,20 +11,16 @@ import { openWriterDatabase } from "../../../src/stores/sqlite/open-database.ts"
 import { createWriter, type Writer } from "../../../src/stores/sqlite/writer/writer.ts";
 import { temporaryDataDirectory } from "../../sqlite/store-rig.ts";
 import { at, everything, nowMs } from "../../support/token-store/builders.ts";
-import { type Postgres, startPostgres } from "../support/postgres.ts";
+import type { Postgres } from "../support/postgres.ts";
 import { createRandom } from "../support/random.ts";
 import { aDatabase } from "./changes-rig.ts";
-import { migrateTokens } from "./databases.ts";
+import { startTokens } from "./databases.ts";
 
 let server: Postgres;
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  await migrateTokens(server);
-});
-
-afterAll(async () => {
-  await server?.[Symbol.asyncDispose]();
+  server = await startTokens();
+  return () => server[Symbol.asyncDispose]();
 });
 
 const groups = 200;

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
-import { ownerRole, type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
-import { copyTokens, migrateTokens, urlOf } from "./databases.ts";
+import { ownerRole, type Postgres, serverRole } from "../support/postgres.ts";
+import { copyTokens, startTokens, urlOf } from "./databases.ts";
 import { makeSealingSecret, NodeProcess, verdictOf } from "./node-process.ts";
 
 const create = { account: "acct_1", name: "a key", type: TokenType.SECRET } as const;
@@ -13,9 +13,8 @@ let server: Postgres;
 const scratch = mkdtempDisposableSync(`${tmpdir()}/token-authority-nodes-`);
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
+  server = await startTokens();
   await server.sql("CREATE DATABASE bare OWNER token_owner", "postgres");
-  await migrateTokens(server);
 });
 
 afterAll(async () => {

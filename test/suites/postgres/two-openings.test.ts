@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
+import { beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import { emptyHead, hashChange } from "../../../src/authority/journal.ts";
 import type { PostgresTokenStore } from "../../../src/stores/postgres/open-postgres-token-store.ts";
 import { authorityOver } from "../../support/authority-over.ts";
@@ -15,8 +15,8 @@ import {
   nowMs,
   sealedKeyIn,
 } from "../../support/token-store/builders.ts";
-import { type Postgres, serverRole, startPostgres } from "../support/postgres.ts";
-import { emptyTokens, migrateTokens } from "./databases.ts";
+import { type Postgres, serverRole } from "../support/postgres.ts";
+import { emptyTokens, startTokens } from "./databases.ts";
 import { openStoreOn } from "./store-kind.ts";
 
 const aChangesRequest = {
@@ -27,12 +27,8 @@ const aChangesRequest = {
 let server: Postgres;
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  await migrateTokens(server);
-});
-
-afterAll(async () => {
-  await server?.[Symbol.asyncDispose]();
+  server = await startTokens();
+  return () => server[Symbol.asyncDispose]();
 });
 
 beforeEach(() => emptyTokens(server));

@@ -31,6 +31,8 @@ from casapay_token_authority.values import (
     Created,
     DecisionSource,
     Held,
+    Holder,
+    HolderKind,
     Page,
     Principal,
     Question,
@@ -39,6 +41,7 @@ from casapay_token_authority.values import (
     Revoked,
     RotationEnd,
     RotationEnded,
+    Settlement,
     Token,
     TokenFilter,
     TokenKey,
@@ -161,7 +164,10 @@ class Operations:
 
     def revoke(self, token_id: str, reason: str) -> Operation[Revoked]:
         request = _encode(token_service_pb2.RevokeRequest, id=token_id, reason=reason)
-        read = _reader(token_service_pb2.RevokeResponse, lambda answer: Revoked(_token(answer.token), answer.revision))
+        read = _reader(
+            token_service_pb2.RevokeResponse,
+            lambda answer: Revoked(_token(answer.token), answer.revision, _settlement(answer)),
+        )
         return Operation(_SERVICE + "Revoke", request, read, self._settings.timeout)
 
     def rotate_key(self, token_id: str, overlap: timedelta, request_id: str | None) -> Operation[Created]:
@@ -172,7 +178,7 @@ class Operations:
         request = _encode(
             token_service_pb2.RotateKeyRequest, id=token_id, overlap=duration, request_id=request_id or ""
         )
-        read = _reader(token_service_pb2.RotateKeyResponse, _created)
+        read = _reader(token_service_pb2.RotateKeyResponse, _rotated)
         timeout = self._settings.timeout
         return Operation(
             _SERVICE + "RotateKey", request, read, timeout, may_retry=bool(request_id), request_id=request_id or None
@@ -187,7 +193,8 @@ class Operations:
             move_end=_timestamp(end) if isinstance(end, datetime) else None,
         )
         read = _reader(
-            token_service_pb2.EndRotationResponse, lambda answer: RotationEnded(_token(answer.token), answer.revision)
+            token_service_pb2.EndRotationResponse,
+            lambda answer: RotationEnded(_token(answer.token), answer.revision, _settlement(answer)),
         )
         return Operation(_SERVICE + "EndRotation", request, read, self._settings.timeout)
 
@@ -206,7 +213,8 @@ class Operations:
     def close_account(self, account: str, reason: str) -> Operation[Closed]:
         request = _encode(token_service_pb2.CloseAccountRequest, account=account, reason=reason)
         read = _reader(
-            token_service_pb2.CloseAccountResponse, lambda answer: Closed(_account(answer.account), answer.revision)
+            token_service_pb2.CloseAccountResponse,
+            lambda answer: Closed(_account(answer.account), answer.revision, _settlement(answer)),
         )
         return Operation(_SERVICE + "CloseAccount", request, read, self._settings.timeout)
 
@@ -223,7 +231,12 @@ class Operations:
         read = _reader(
             token_service_pb2.RevokeTokensResponse,
             lambda answer: BulkRevoked(
-                answer.matched, tuple(answer.sample_ids), answer.up_to_revision, answer.revoked, answer.done
+                answer.matched,
+                tuple(answer.sample_ids),
+                answer.up_to_revision,
+                answer.revoked,
+                answer.done,
+                _settlement(answer),
             ),
         )
         return Operation(_SERVICE + "RevokeTokens", request, read, self._settings.timeout)
@@ -374,8 +387,33 @@ def _facts(answer: token_service_pb2.AuthenticateResponse) -> Facts | None:
     return facts_of(replace(decision, source=DecisionSource.CACHE))
 
 
-def _created(answer: token_service_pb2.CreateResponse | token_service_pb2.RotateKeyResponse) -> Created:
+def _created(answer: token_service_pb2.CreateResponse) -> Created:
     return Created(_token(answer.token), answer.key or None, answer.revision)
+
+
+def _rotated(answer: token_service_pb2.RotateKeyResponse) -> Created:
+    return Created(_token(answer.token), answer.key or None, answer.revision, _settlement(answer))
+
+
+def _settlement(
+    answer: token_service_pb2.RevokeResponse
+    | token_service_pb2.RotateKeyResponse
+    | token_service_pb2.EndRotationResponse
+    | token_service_pb2.SetHoldResponse
+    | token_service_pb2.CloseAccountResponse
+    | token_service_pb2.RevokeTokensResponse,
+) -> Settlement:
+    silent, unconfirmed = tuple(map(_holder, answer.silent)), tuple(map(_holder, answer.unconfirmed))
+    return Settlement(answer.acknowledged_count, silent, unconfirmed)
+
+
+def _holder(message: token_service_pb2.Holder) -> Holder:
+    return Holder(
+        kind=_word(HolderKind, token_service_pb2.HolderKind, "HOLDER_KIND_", message.kind),
+        identity=message.identity,
+        heard_at=_time(message, "since_time"),
+        until=_time(message, "until_time"),
+    )
 
 
 def _held(answer: token_service_pb2.SetHoldResponse) -> Held:
@@ -384,6 +422,7 @@ def _held(answer: token_service_pb2.SetHoldResponse) -> Held:
         _token(answer.token) if subject == "token" else None,
         _account(answer.account) if subject == "account" else None,
         answer.revision,
+        _settlement(answer),
     )
 
 

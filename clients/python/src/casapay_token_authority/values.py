@@ -176,6 +176,42 @@ class Token:
     account_state: AccountState
 
 
+class HolderKind(StrEnum):
+    """What kind of program decides from memory."""
+
+    NODE = "node"
+    """A part of the authority itself."""
+    GATEWAY = "gateway"
+    UNKNOWN = "unknown"
+    """Of a server that is newer than this package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A program that may decide from memory: a part of the authority itself, or a gateway with a cache."""
+
+    kind: HolderKind
+    identity: str
+    """The identity that it called with; of a node, its name."""
+    heard_at: datetime | None = None
+    """When it was last heard from. None where that is not known."""
+    until: datetime | None = None
+    """Until when it may decide as before the change. None unless it is unconfirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of those that decide from memory, when a change took something away or gave it back."""
+
+    acknowledged_count: int = 0
+    """How many have said that they know of the change."""
+    silent: tuple[Holder, ...] = ()
+    """Those that said nothing until they could decide from memory no longer: they were waited out."""
+    unconfirmed: tuple[Holder, ...] = ()
+    """Nodes of the authority that said nothing and may decide as before, each until its `until`: cut off from their
+    database, with a grace that their operator allows. Empty without such a grace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
     """The answer to `create` and `rotate_key`. The key is shown here and never again."""
@@ -184,6 +220,8 @@ class Created:
     key: str | None = field(repr=False)
     """None only when a request id was sent again, and the token was revoked or the key has ended since."""
     revision: int
+    settlement: Settlement = Settlement()
+    """Of an old key that `rotate_key` ended; of a creation it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +230,7 @@ class Revoked:
 
     token: Token
     revision: int
+    settlement: Settlement = Settlement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +239,7 @@ class RotationEnded:
 
     token: Token
     revision: int
+    settlement: Settlement = Settlement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +249,7 @@ class Held:
     token: Token | None
     account: "Account | None"
     revision: int
+    settlement: Settlement = Settlement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +258,7 @@ class Closed:
 
     account: "Account"
     revision: int
+    settlement: Settlement = Settlement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +275,7 @@ class BulkRevoked:
     """How many this call has revoked."""
     done: bool
     """With `force`: whether none is left. Else call again."""
+    settlement: Settlement = Settlement()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 import { confirmationField, openDialog, reasonField } from "./dialog.js";
 import { h } from "./dom.js";
 import { call } from "./rpc.js";
+import { settledWords } from "./settlement.js";
 
 /** @typedef {import("./keys-card.js").Place} Place */
 
@@ -55,8 +56,8 @@ function openHold({ name, named }, { signal, onChanged }) {
     again: "Nothing is lost: send it again, for holding twice changes nothing.",
     signal,
     async send() {
-      await call("SetHold", { ...named, held: true, reason: reason.control.value.trim() }, signal);
-      return `Held ${name}.`;
+      const answer = await call("SetHold", { ...named, held: true, reason: reason.control.value.trim() }, signal);
+      return `Held ${name}.${settledWords(answer)}`;
     },
     onDone: onChanged,
   });
@@ -80,8 +81,8 @@ function openRelease({ name, named }, { signal, onChanged }) {
     again: "Nothing is lost: send it again, for releasing twice changes nothing.",
     signal,
     async send() {
-      await call("SetHold", { ...named, held: false, reason: reason.control.value.trim() }, signal);
-      return `Released ${name}.`;
+      const answer = await call("SetHold", { ...named, held: false, reason: reason.control.value.trim() }, signal);
+      return `Released ${name}.${settledWords(answer)}`;
     },
     onDone: onChanged,
   });
@@ -114,8 +115,8 @@ export function closeButton(account, { signal, onChanged }) {
     again: "Nothing is lost: send it again, for closing twice changes nothing.",
     signal,
     async send() {
-      await call("CloseAccount", { account, reason: reason.control.value.trim() }, signal);
-      return `Closed account ${account}.`;
+      const answer = await call("CloseAccount", { account, reason: reason.control.value.trim() }, signal);
+      return `Closed account ${account}.${settledWords(answer)}`;
     },
     onDone: onChanged,
   };

@@ -3,6 +3,7 @@ import { h } from "./dom.js";
 import { showKeyOnce } from "./key-once.js";
 import { createRetry } from "./retry.js";
 import { call } from "./rpc.js";
+import { settledWords } from "./settlement.js";
 import { maskedKey, timeWithAge, wordOf } from "./words.js";
 
 /** @typedef {import("./rpc.js").Token} Token */
@@ -155,9 +156,10 @@ function openRotate(token, { signal, onChanged }) {
     signal,
     async send() {
       const request = { id: token.id, overlap: `${overlap.value}s` };
-      const { token: rotated, key = "" } = await retry.send(request, signal);
+      const answer = await retry.send(request, signal);
+      const { token: rotated, key = "" } = answer;
       showKeyOnce(rotated, key, {
-        said: `A new key of “${rotated.name}” was issued.`,
+        said: `A new key of “${rotated.name}” was issued.${settledWords(answer)}`,
         gone: "The new key was issued, and has ended since",
         signal,
         onDone: () => void onChanged(),
@@ -193,8 +195,8 @@ function openCut(token, old, { signal, onChanged }) {
     again: "Nothing is lost: send it again, for ending a key twice changes nothing.",
     signal,
     async send() {
-      await call("EndRotation", { id: token.id, cutOldNow: true }, signal);
-      return `Ended the old key of “${token.name}”.`;
+      const answer = await call("EndRotation", { id: token.id, cutOldNow: true }, signal);
+      return `Ended the old key of “${token.name}”.${settledWords(answer)}`;
     },
     onDone: onChanged,
   });
@@ -242,8 +244,8 @@ function openMove(token, current, old, { signal, onChanged }) {
     again: "Send it again: it changes nothing more.",
     signal,
     async send() {
-      await call("EndRotation", { id: token.id, moveEnd: `${end.value}:00Z` }, signal);
-      return "Moved the end of the old key.";
+      const answer = await call("EndRotation", { id: token.id, moveEnd: `${end.value}:00Z` }, signal);
+      return `Moved the end of the old key.${settledWords(answer)}`;
     },
     onDone: onChanged,
   });
@@ -275,8 +277,8 @@ function openCancel(token, current, old, { signal, onChanged }) {
     again: "Nothing is lost: send it again, for cancelling twice changes nothing.",
     signal,
     async send() {
-      await call("EndRotation", { id: token.id, cancel: true }, signal);
-      return `Cancelled the rotation of “${token.name}”.`;
+      const answer = await call("EndRotation", { id: token.id, cancel: true }, signal);
+      return `Cancelled the rotation of “${token.name}”.${settledWords(answer)}`;
     },
     onDone: onChanged,
   });

@@ -3,6 +3,7 @@ import { confirmationField, openDialog, reasonField } from "./dialog.js";
 import { h } from "./dom.js";
 import { heading, loaded } from "./load.js";
 import { call } from "./rpc.js";
+import { settledWords } from "./settlement.js";
 import { titleOf, tokenFilterOf } from "./token-filters.js";
 import { countOf } from "./words.js";
 
@@ -80,13 +81,20 @@ export function revokeManyView(view) {
       again: "Send it again: it goes on where it was, and revokes none twice.",
       signal,
       async send() {
+        /** @type {import("./settlement.js").Holder[]} */
+        const silent = [];
+        /** @type {import("./settlement.js").Holder[]} */
+        const unconfirmed = [];
         for (;;) {
           const request = { filter, force: true, upToRevision: upTo, reason: reason.control.value.trim() };
-          const { revoked = 0, upToRevision: next, done = false } = await call("RevokeTokens", request, signal);
+          const answer = await call("RevokeTokens", request, signal);
+          const { revoked = 0, upToRevision: next, done = false } = answer;
           total += revoked;
+          silent.push(...(answer.silent ?? []));
+          unconfirmed.push(...(answer.unconfirmed ?? []));
           progress.textContent = `${total.toLocaleString("en")} revoked.`;
           if (done) {
-            return `Revoked ${countOf(total, Number.POSITIVE_INFINITY, "token")}.`;
+            return `Revoked ${countOf(total, Number.POSITIVE_INFINITY, "token")}.${settledWords({ ...answer, silent, unconfirmed })}`;
           }
           upTo = next ?? upTo;
         }

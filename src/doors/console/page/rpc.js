@@ -53,16 +53,17 @@
  * @property {{ readonly token: Token, readonly key?: string, readonly revision: string }} Create
  * @property {{ readonly token: Token }} Get
  * @property {{ readonly tokens?: readonly Token[], readonly nextPageToken?: string, readonly previousPageToken?: string }} List
- * @property {{ readonly token: Token, readonly revision: string, readonly unconfirmed?: readonly { readonly identity: string, readonly untilTime: string }[] }} Revoke
- * @property {{ readonly token: Token, readonly key?: string, readonly revision: string }} RotateKey
- * @property {{ readonly token: Token, readonly revision: string }} EndRotation
- * @property {{ readonly token?: Token, readonly account?: Account, readonly revision?: string }} SetHold
- * @property {{ readonly account: Account, readonly revision: string }} CloseAccount
- * @property {{ readonly matched?: number, readonly sampleIds?: readonly string[], readonly upToRevision?: string, readonly revoked?: number, readonly done?: boolean }} RevokeTokens
+ * @property {{ readonly token: Token, readonly revision: string } & Settlement} Revoke
+ * @property {{ readonly token: Token, readonly key?: string, readonly revision: string } & Settlement} RotateKey
+ * @property {{ readonly token: Token, readonly revision: string } & Settlement} EndRotation
+ * @property {{ readonly token?: Token, readonly account?: Account, readonly revision?: string } & Settlement} SetHold
+ * @property {{ readonly account: Account, readonly revision: string } & Settlement} CloseAccount
+ * @property {{ readonly matched?: number, readonly sampleIds?: readonly string[], readonly upToRevision?: string, readonly revoked?: number, readonly done?: boolean } & Settlement} RevokeTokens
  * @property {{ readonly token: Token }} FindByDigest
  * @property {{ readonly changes?: readonly Change[], readonly nextPageToken?: string }} ListChanges
  * @property {{ readonly accounts?: readonly Account[], readonly nextPageToken?: string }} ListAccounts
  */
+/** @typedef {import("./settlement.js").Settlement} Settlement */
 /** @typedef {{ readonly identity: string | null, readonly role: string | null, readonly fault: string | null }} Caller */
 
 // The authority gives up after 10 seconds by itself.

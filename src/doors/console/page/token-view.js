@@ -6,6 +6,7 @@ import { holdButton, subjectOfToken } from "./holds.js";
 import { keysCard } from "./keys-card.js";
 import { heading, loaded, pager } from "./load.js";
 import { call } from "./rpc.js";
+import { settledWords } from "./settlement.js";
 import { callerName, holdBadges, maskedKey, modeBadge, stateBadge, timeWithAge, wordOf } from "./words.js";
 
 /** @typedef {import("./rpc.js").Token} Token */
@@ -194,22 +195,8 @@ function openRevoke(token, { signal, onChanged }) {
     signal,
     async send() {
       const answer = await call("Revoke", { id: token.id, reason: reason.control.value.trim() }, signal);
-      return `Revoked “${token.name}”.${unconfirmedWords(answer.unconfirmed ?? [])}`;
+      return `Revoked “${token.name}”.${settledWords(answer)}`;
     },
     onDone: onChanged,
   });
-}
-
-/**
- * Nodes that are cut off from the database and go on from memory, by GRACE_MS.
- *
- * @param {readonly { readonly identity: string, readonly untilTime: string }[]} nodes
- */
-function unconfirmedWords(nodes) {
-  if (nodes.length === 0) {
-    return "";
-  }
-  const untilMs = Math.max(...nodes.map(({ untilTime }) => Date.parse(untilTime)));
-  const names = nodes.map(({ identity }) => identity).join(", ");
-  return ` Not confirmed: ${names} may accept the key until ${new Date(untilMs).toISOString().slice(11, 19)} UTC, cut off from the database.`;
 }

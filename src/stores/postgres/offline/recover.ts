@@ -9,7 +9,7 @@ import { type TakenAgain, takeAgain } from "../../changes/take-again.ts";
 import { createCluster } from "../cluster.ts";
 import type { DatabaseSettings } from "../database-url.ts";
 import { beginAndRead, inOrder, readHead } from "../serving/batch-reads.ts";
-import { sendWrites } from "../serving/batch-writes.ts";
+import { commit, sendWrites } from "../serving/batch-writes.ts";
 import { createWorkingSet } from "../serving/working-set.ts";
 import type { Session, Statement } from "../session.ts";
 import { sqlStateOf } from "../sql-state.ts";
@@ -44,7 +44,6 @@ const raiseEra: Statement = {
   name: "",
   text: "UPDATE token_authority.authority SET era = era + 1 RETURNING era",
 };
-const commit: Statement = { name: "", text: "COMMIT" };
 
 /**
  * Makes a database that has lost changes, by a failover or by an old copy, fit to be served again: does every

@@ -6,7 +6,7 @@ import type { Node } from "./node.ts";
 import type { ChangeRow } from "./node-rules.ts";
 
 /** What a read must know of the node that asks. */
-export type AskingNode = Pick<Node, "appliedRevision" | "requireServing" | "freshness" | "behindCommit" | "take">;
+export type AskingNode = Pick<Node, "appliedRevision" | "requireServing" | "freshness" | "poll" | "take">;
 
 /** Reads the rows of a statement, from a server that knows every change that this node knows of. */
 export type Ask = <Row>(statement: Statement, values?: readonly unknown[]) => Promise<readonly Row[]>;
@@ -33,7 +33,7 @@ export function createAsk(line: Line, node: AskingNode): Ask {
     places.take(() =>
       askUntilFresh(line, node, async (session) => {
         const applied = node.appliedRevision();
-        const poll = node.behindCommit();
+        const poll = node.poll();
         // One pipeline: what each of them sees is no older than what the one before it saw.
         const [heads, answer, changes] = await Promise.all([
           session.run<{ readonly revision: number }>(readHead),

@@ -2,6 +2,9 @@ import type { Answer, Session, Statement } from "../session.ts";
 import { columnsOf } from "./batch-reads.ts";
 import type { Writes } from "./working-set.ts";
 
+/** Done only when it is answered with COMMIT, and without a warning. */
+export const commit: Statement = { name: "", text: "COMMIT" };
+
 const insertChanges: Statement = {
   name: "insert_changes",
   text: `INSERT INTO token_authority.journal (revision, at_ms, caller, action, token_revision, account, facts, hash)

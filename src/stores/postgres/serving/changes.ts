@@ -24,7 +24,7 @@ import type { Line } from "../line.ts";
 import type { Session, Statement } from "../session.ts";
 import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
 import { begin, beginAndRead, columnsOf, inOrder } from "./batch-reads.ts";
-import { sendWrites } from "./batch-writes.ts";
+import { commit, sendWrites } from "./batch-writes.ts";
 import type { Node } from "./node.ts";
 import { createWorkingSet } from "./working-set.ts";
 
@@ -42,7 +42,6 @@ const maxAttempts = 5;
 const maxUses = 1000;
 const maxForgottenAtOnce = 500;
 
-const commit: Statement = { name: "", text: "COMMIT" };
 const rollback: Statement = { name: "", text: "ROLLBACK" };
 /** A last use that is lost in a power cut was not promised to anybody. */
 const dontWait: Statement = { name: "", text: "SET LOCAL synchronous_commit = off" };
@@ -83,11 +82,12 @@ type Waiting<Call> = { readonly call: Call } & Pick<PromiseWithResolvers<Answer>
 
 /**
  * One transaction is under way at a time, with its lock; what is asked meanwhile is the next one's, so that callers who
- * wait together share a flush.
+ * wait together share a flush. What nobody waits for is written on the line `behind`: a row that another node has locked
+ * holds up no change.
  */
 export function createChanges(
-  line: Pick<Line, "session">,
-  node: Pick<Node, "behindCommit" | "take" | "requireServing">,
+  { changes: line, behind }: { readonly changes: Pick<Line, "session">; readonly behind: Pick<Line, "session"> },
+  node: Pick<Node, "poll" | "take" | "requireServing">,
 ): Changes {
   const waitingUrgent: Waiting<UrgentCall>[] = [];
   const waitingToIssue: Waiting<IssuingCall>[] = [];
@@ -96,6 +96,7 @@ export function createChanges(
   const turns = createTurns(maxAnsweredPerTurn);
   let unanswered = 0;
   let isWorking = false;
+  let isWorkingBehind = false;
   let wasBulk = false;
   let isClosed = false;
   let whenIdle: PromiseWithResolvers<void> | null = null;
@@ -111,6 +112,10 @@ export function createChanges(
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     enqueue(call, { resolve, reject });
     unanswered += 1;
+    if (!isWorkingBehind && waitingBehind.length > 0) {
+      isWorkingBehind = true;
+      void workBehind();
+    }
     if (!isWorking) {
       isWorking = true;
       // By then, all that is asked in this turn is in the queue.
@@ -132,15 +137,12 @@ export function createChanges(
   }
 
   async function work(): Promise<void> {
-    while ([waitingUrgent, waitingToIssue, waitingBulk, waitingBehind].some((waiting) => waiting.length > 0)) {
+    while ([waitingUrgent, waitingToIssue, waitingBulk].some((waiting) => waiting.length > 0)) {
       const batch = nextBatch();
-      if (batch.length > 0) {
-        const answers = await commitTogether(batch.map(({ call }) => call));
-        for (const waiting of batch) {
-          void settle(waiting, answers.get(waiting.call) ?? new Error("the call was not run"));
-        }
+      const answers = await commitTogether(batch.map(({ call }) => call));
+      for (const waiting of batch) {
+        void settle(waiting, answers.get(waiting.call) ?? new Error("the call was not run"));
       }
-      await runOneBehind();
     }
     isWorking = false;
   }
@@ -221,7 +223,7 @@ export function createChanges(
     }
     // What was refused is committed too: a server that cannot commit any more may not know why it should not refuse.
     const committed = session.run(commit);
-    const { statement, values } = node.behindCommit();
+    const { statement, values } = node.poll();
     const applied = session.run<Parameters<Node["take"]>[0][number]>(statement, values);
     const all = Promise.allSettled([...sent, committed, applied]);
     await requireCommitted(session, sent, committed);
@@ -254,21 +256,19 @@ export function createChanges(
     }
   }
 
-  async function runOneBehind(): Promise<void> {
-    const [first] = waitingBehind;
-    if (first === undefined) {
-      return;
-    }
-    try {
-      const isDone = await runBehind(await line.session(), first.call);
-      if (isDone) {
+  async function workBehind(): Promise<void> {
+    for (let [first] = waitingBehind; first !== undefined; [first] = waitingBehind) {
+      try {
+        if (await runBehind(await behind.session(), first.call)) {
+          waitingBehind.shift();
+          void settle(first, { method: "done" });
+        }
+      } catch (error) {
         waitingBehind.shift();
-        void settle(first, { method: "done" });
+        void settle(first, error instanceof Error ? error : new Error(String(error)));
       }
-    } catch (error) {
-      waitingBehind.shift();
-      void settle(first, error instanceof Error ? error : new Error(String(error)));
     }
+    isWorkingBehind = false;
   }
 
   return {

@@ -17,6 +17,7 @@ import { attestOldChanges } from "../old-hashes.ts";
 import { openCopy } from "../open-database.ts";
 import { unmarkBackup } from "../schema.ts";
 import { readAuthorityId } from "../store-identity.ts";
+import { systemCodeOf } from "../system-error.ts";
 import { openMarker, readMarker } from "../writer/marker.ts";
 import { openRevocationLog, unfinishedLog } from "../writer/revocation-log.ts";
 import { createWriter } from "../writer/writer.ts";
@@ -53,6 +54,8 @@ export type Restored = Readonly<TakenAgain> & {
   readonly mayLiveAgain: LiveTokens | null;
   /** Where the log of the store before was moved to. */
   readonly oldLog: string | null;
+  /** Where the log of the restored store is, and why it could not be moved to its place; null when it is there. */
+  readonly unmovedLog: { readonly file: string; readonly reason: string } | null;
 };
 
 export type LiveTokens = {
@@ -92,7 +95,10 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
   try {
     const { authority, ...restored } = await build(order, unfinished, nowMs);
     syncFile(unfinished.database);
-    oldLog = moveAside(files.revocationLog, nowMs);
+    if (existsSync(files.revocationLog)) {
+      oldLog = `${files.revocationLog}.before-restore-${new Date(nowMs).toISOString().replaceAll(":", "-")}`;
+      moveFile(files.revocationLog, oldLog);
+    }
     if (oldLog !== null && sizeOf(oldLog) !== logBytes) {
       throw new StartError(
         `${files.revocationLog} has changed since it was read: stop the server that writes to it, and start again`,
@@ -102,15 +108,15 @@ export async function restore(order: RestoreOrder, nowMs: number): Promise<Resto
     renameSync(unfinished.database, files.database);
     syncDirectory(files.directory);
     // Last: a start finds the log beside its place, should this be the end.
-    renameSync(unfinished.revocationLog, files.revocationLog);
-    syncDirectory(dirname(files.revocationLog));
-    return { ...restored, oldLog };
+    return { ...restored, oldLog, unmovedLog: giveLogItsName(unfinished.revocationLog, files.revocationLog) };
   } catch (error) {
     removeDatabase(unfinished.database);
-    rmSync(unfinished.revocationLog, { force: true });
-    if (oldLog !== null && !existsSync(files.database)) {
+    if (!existsSync(files.database)) {
       // Nothing was restored: the log is where it was, and the next try asks for it.
-      renameSync(oldLog, files.revocationLog);
+      rmSync(unfinished.revocationLog, { force: true });
+      if (oldLog !== null && existsSync(oldLog)) {
+        moveFile(oldLog, files.revocationLog);
+      }
     }
     throw asCopyError(error, files.directory, order.backup);
   }
@@ -120,7 +126,7 @@ async function build(
   order: RestoreOrder,
   unfinished: Pick<DataFiles, "database" | "revocationLog">,
   nowMs: number,
-): Promise<Omit<Restored, "oldLog"> & { readonly authority: string }> {
+): Promise<Omit<Restored, "oldLog" | "unmovedLog"> & { readonly authority: string }> {
   const file = unfinished.database;
   if (existsSync(`${order.backup}-wal`)) {
     throw new StartError(`${order.backup}-wal exists: this is a database in use, or the copy of one, and no backup`);
@@ -210,12 +216,17 @@ function sizeOf(file: string): number | null {
   return statSync(file, { throwIfNoEntry: false })?.size ?? null;
 }
 
-function moveAside(file: string, nowMs: number): string | null {
-  if (!existsSync(file)) {
+/** The database is restored, and needs this log: it is never removed. */
+function giveLogItsName(file: string, name: string): Restored["unmovedLog"] {
+  try {
+    moveFile(file, name);
     return null;
+  } catch (error) {
+    return { file, reason: systemCodeOf(error) ?? "unknown" };
   }
-  const aside = `${file}.before-restore-${new Date(nowMs).toISOString().replaceAll(":", "-")}`;
-  renameSync(file, aside);
-  syncDirectory(dirname(file));
-  return aside;
+}
+
+function moveFile(from: string, to: string): void {
+  renameSync(from, to);
+  syncDirectory(dirname(to));
 }

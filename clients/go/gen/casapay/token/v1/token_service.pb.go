@@ -1181,9 +1181,15 @@ type RotateKeyResponse struct {
 	// Empty only when request_id was sent again and the token has been revoked, or the key has ended, since.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	// The number in the journal of the change that issued the key.
-	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Who had not acknowledged the change and was waited out, as in RevokeResponse.
+	Silent []*Holder `protobuf:"bytes,4,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
+	Unconfirmed []*Holder `protobuf:"bytes,5,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// How many holders of leases have acknowledged the change.
+	AcknowledgedCount int32 `protobuf:"varint,6,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RotateKeyResponse) Reset() {
@@ -1233,6 +1239,27 @@ func (x *RotateKeyResponse) GetKey() string {
 func (x *RotateKeyResponse) GetRevision() int64 {
 	if x != nil {
 		return x.Revision
+	}
+	return 0
+}
+
+func (x *RotateKeyResponse) GetSilent() []*Holder {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *RotateKeyResponse) GetUnconfirmed() []*Holder {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return nil
+}
+
+func (x *RotateKeyResponse) GetAcknowledgedCount() int32 {
+	if x != nil {
+		return x.AcknowledgedCount
 	}
 	return 0
 }
@@ -1362,9 +1389,15 @@ type EndRotationResponse struct {
 	// The token.
 	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The number in the journal of the change that brought this about.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Who had not acknowledged the change and was waited out, as in RevokeResponse.
+	Silent []*Holder `protobuf:"bytes,3,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
+	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// How many holders of leases have acknowledged the change.
+	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *EndRotationResponse) Reset() {
@@ -1407,6 +1440,27 @@ func (x *EndRotationResponse) GetToken() *Token {
 func (x *EndRotationResponse) GetRevision() int64 {
 	if x != nil {
 		return x.Revision
+	}
+	return 0
+}
+
+func (x *EndRotationResponse) GetSilent() []*Holder {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *EndRotationResponse) GetUnconfirmed() []*Holder {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return nil
+}
+
+func (x *EndRotationResponse) GetAcknowledgedCount() int32 {
+	if x != nil {
+		return x.AcknowledgedCount
 	}
 	return 0
 }
@@ -1534,9 +1588,15 @@ type SetHoldResponse struct {
 	// The number in the journal of the change that made it so.
 	//
 	// 0 where a hold is to be lifted that was never set.
-	Revision      int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Who had not acknowledged the change and was waited out, as in RevokeResponse.
+	Silent []*Holder `protobuf:"bytes,4,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
+	Unconfirmed []*Holder `protobuf:"bytes,5,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// How many holders of leases have acknowledged the change.
+	AcknowledgedCount int32 `protobuf:"varint,6,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *SetHoldResponse) Reset() {
@@ -1597,6 +1657,27 @@ func (x *SetHoldResponse) GetAccount() *Account {
 func (x *SetHoldResponse) GetRevision() int64 {
 	if x != nil {
 		return x.Revision
+	}
+	return 0
+}
+
+func (x *SetHoldResponse) GetSilent() []*Holder {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *SetHoldResponse) GetUnconfirmed() []*Holder {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return nil
+}
+
+func (x *SetHoldResponse) GetAcknowledgedCount() int32 {
+	if x != nil {
+		return x.AcknowledgedCount
 	}
 	return 0
 }
@@ -1685,9 +1766,15 @@ type CloseAccountResponse struct {
 	// The account, closed.
 	Account *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// The number in the journal of the change that closed the account.
-	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Who had not acknowledged the change and was waited out, as in RevokeResponse.
+	Silent []*Holder `protobuf:"bytes,3,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
+	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// How many holders of leases have acknowledged the change.
+	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *CloseAccountResponse) Reset() {
@@ -1730,6 +1817,27 @@ func (x *CloseAccountResponse) GetAccount() *Account {
 func (x *CloseAccountResponse) GetRevision() int64 {
 	if x != nil {
 		return x.Revision
+	}
+	return 0
+}
+
+func (x *CloseAccountResponse) GetSilent() []*Holder {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *CloseAccountResponse) GetUnconfirmed() []*Holder {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return nil
+}
+
+func (x *CloseAccountResponse) GetAcknowledgedCount() int32 {
+	if x != nil {
+		return x.AcknowledgedCount
 	}
 	return 0
 }
@@ -2033,9 +2141,15 @@ type RevokeTokensResponse struct {
 	Revoked int32 `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	// With force: whether no token is left that was to be revoked. Otherwise send the request again, best with the
 	// up_to_revision of this answer, which looks at no token twice.
-	Done          bool `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Done bool `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	// Who had not acknowledged the change and was waited out, as in RevokeResponse.
+	Silent []*Holder `protobuf:"bytes,6,rep,name=silent,proto3" json:"silent,omitempty"`
+	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
+	Unconfirmed []*Holder `protobuf:"bytes,7,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// How many holders of leases have acknowledged the change.
+	AcknowledgedCount int32 `protobuf:"varint,8,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RevokeTokensResponse) Reset() {
@@ -2101,6 +2215,27 @@ func (x *RevokeTokensResponse) GetDone() bool {
 		return x.Done
 	}
 	return false
+}
+
+func (x *RevokeTokensResponse) GetSilent() []*Holder {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
+func (x *RevokeTokensResponse) GetUnconfirmed() []*Holder {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return nil
+}
+
+func (x *RevokeTokensResponse) GetAcknowledgedCount() int32 {
+	if x != nil {
+		return x.AcknowledgedCount
+	}
+	return 0
 }
 
 // FindByDigestRequest holds the digest of a key.
@@ -3786,37 +3921,49 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
 	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"u\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\x92\x02\n" +
 	"\x11RotateKeyResponse\x12-\n" +
 	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\x12\x15\n" +
 	"\x03key\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03key\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\"\xa1\x01\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x120\n" +
+	"\x06silent\x18\x04 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
+	"\vunconfirmed\x18\x05 \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
+	"\x12acknowledged_count\x18\x06 \x01(\x05R\x11acknowledgedCount\"\xa1\x01\n" +
 	"\x12EndRotationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
 	"\vcut_old_now\x18\x02 \x01(\bH\x00R\tcutOldNow\x127\n" +
 	"\bmove_end\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\amoveEnd\x12\x18\n" +
 	"\x06cancel\x18\x04 \x01(\bH\x00R\x06cancelB\x06\n" +
-	"\x04what\"`\n" +
+	"\x04what\"\xfd\x01\n" +
 	"\x13EndRotationResponse\x12-\n" +
 	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenR\x05token\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"\x80\x01\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x120\n" +
+	"\x06silent\x18\x03 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
+	"\vunconfirmed\x18\x04 \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
+	"\x12acknowledged_count\x18\x05 \x01(\x05R\x11acknowledgedCount\"\x80\x01\n" +
 	"\x0eSetHoldRequest\x12\x1b\n" +
 	"\btoken_id\x18\x01 \x01(\tH\x00R\atokenId\x12\x1a\n" +
 	"\aaccount\x18\x02 \x01(\tH\x00R\aaccount\x12\x12\n" +
 	"\x04held\x18\x03 \x01(\bR\x04held\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reasonB\t\n" +
-	"\asubject\"\xa0\x01\n" +
+	"\asubject\"\xbd\x02\n" +
 	"\x0fSetHoldResponse\x12/\n" +
 	"\x05token\x18\x01 \x01(\v2\x17.casapay.token.v1.TokenH\x00R\x05token\x125\n" +
 	"\aaccount\x18\x02 \x01(\v2\x19.casapay.token.v1.AccountH\x00R\aaccount\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevisionB\t\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x120\n" +
+	"\x06silent\x18\x04 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
+	"\vunconfirmed\x18\x05 \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
+	"\x12acknowledged_count\x18\x06 \x01(\x05R\x11acknowledgedCountB\t\n" +
 	"\asubject\"G\n" +
 	"\x13CloseAccountRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"g\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x84\x02\n" +
 	"\x14CloseAccountResponse\x123\n" +
 	"\aaccount\x18\x01 \x01(\v2\x19.casapay.token.v1.AccountR\aaccount\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"\xd0\x05\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\x120\n" +
+	"\x06silent\x18\x03 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
+	"\vunconfirmed\x18\x04 \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
+	"\x12acknowledged_count\x18\x05 \x01(\x05R\x11acknowledgedCount\"\xd0\x05\n" +
 	"\vTokenFilter\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x121\n" +
 	"\x05types\x18\x02 \x03(\x0e2\x1b.casapay.token.v1.TokenTypeR\x05types\x12\x1f\n" +
@@ -3844,14 +3991,17 @@ const file_casapay_token_v1_token_service_proto_rawDesc = "" +
 	"\x06filter\x18\x01 \x01(\v2\x1d.casapay.token.v1.TokenFilterR\x06filter\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\x12$\n" +
 	"\x0eup_to_revision\x18\x03 \x01(\x03R\fupToRevision\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa3\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xc0\x02\n" +
 	"\x14RevokeTokensResponse\x12\x18\n" +
 	"\amatched\x18\x01 \x01(\x05R\amatched\x12\x1d\n" +
 	"\n" +
 	"sample_ids\x18\x02 \x03(\tR\tsampleIds\x12$\n" +
 	"\x0eup_to_revision\x18\x03 \x01(\x03R\fupToRevision\x12\x18\n" +
 	"\arevoked\x18\x04 \x01(\x05R\arevoked\x12\x12\n" +
-	"\x04done\x18\x05 \x01(\bR\x04done\"-\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x120\n" +
+	"\x06silent\x18\x06 \x03(\v2\x18.casapay.token.v1.HolderR\x06silent\x12:\n" +
+	"\vunconfirmed\x18\a \x03(\v2\x18.casapay.token.v1.HolderR\vunconfirmed\x12-\n" +
+	"\x12acknowledged_count\x18\b \x01(\x05R\x11acknowledgedCount\"-\n" +
 	"\x13FindByDigestRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\"E\n" +
 	"\x14FindByDigestResponse\x12-\n" +
@@ -4101,77 +4251,87 @@ var file_casapay_token_v1_token_service_proto_depIdxs = []int32{
 	43, // 17: casapay.token.v1.Holder.until_time:type_name -> google.protobuf.Timestamp
 	46, // 18: casapay.token.v1.RotateKeyRequest.overlap:type_name -> google.protobuf.Duration
 	44, // 19: casapay.token.v1.RotateKeyResponse.token:type_name -> casapay.token.v1.Token
-	43, // 20: casapay.token.v1.EndRotationRequest.move_end:type_name -> google.protobuf.Timestamp
-	44, // 21: casapay.token.v1.EndRotationResponse.token:type_name -> casapay.token.v1.Token
-	44, // 22: casapay.token.v1.SetHoldResponse.token:type_name -> casapay.token.v1.Token
-	31, // 23: casapay.token.v1.SetHoldResponse.account:type_name -> casapay.token.v1.Account
-	31, // 24: casapay.token.v1.CloseAccountResponse.account:type_name -> casapay.token.v1.Account
-	42, // 25: casapay.token.v1.TokenFilter.types:type_name -> casapay.token.v1.TokenType
-	45, // 26: casapay.token.v1.TokenFilter.states:type_name -> casapay.token.v1.TokenState
-	43, // 27: casapay.token.v1.TokenFilter.created_from:type_name -> google.protobuf.Timestamp
-	43, // 28: casapay.token.v1.TokenFilter.created_before:type_name -> google.protobuf.Timestamp
-	43, // 29: casapay.token.v1.TokenFilter.expires_before:type_name -> google.protobuf.Timestamp
-	43, // 30: casapay.token.v1.TokenFilter.unused_since:type_name -> google.protobuf.Timestamp
-	43, // 31: casapay.token.v1.TokenFilter.expires_from:type_name -> google.protobuf.Timestamp
-	21, // 32: casapay.token.v1.RevokeTokensRequest.filter:type_name -> casapay.token.v1.TokenFilter
-	44, // 33: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
-	1,  // 34: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
-	43, // 35: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
-	43, // 36: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
-	28, // 37: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
-	1,  // 38: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
-	43, // 39: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
-	42, // 40: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
-	31, // 41: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
-	47, // 42: casapay.token.v1.Account.state:type_name -> casapay.token.v1.AccountState
-	42, // 43: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
-	40, // 44: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
-	41, // 45: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
-	46, // 46: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
-	35, // 47: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
-	46, // 48: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
-	37, // 49: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
-	38, // 50: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
-	39, // 51: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
-	46, // 52: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
-	46, // 53: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
-	2,  // 54: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
-	42, // 55: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
-	43, // 56: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 57: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
-	4,  // 58: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
-	6,  // 59: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
-	8,  // 60: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
-	10, // 61: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
-	22, // 62: casapay.token.v1.TokenService.RevokeTokens:input_type -> casapay.token.v1.RevokeTokensRequest
-	13, // 63: casapay.token.v1.TokenService.RotateKey:input_type -> casapay.token.v1.RotateKeyRequest
-	15, // 64: casapay.token.v1.TokenService.EndRotation:input_type -> casapay.token.v1.EndRotationRequest
-	17, // 65: casapay.token.v1.TokenService.SetHold:input_type -> casapay.token.v1.SetHoldRequest
-	19, // 66: casapay.token.v1.TokenService.CloseAccount:input_type -> casapay.token.v1.CloseAccountRequest
-	24, // 67: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
-	26, // 68: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
-	29, // 69: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
-	32, // 70: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
-	34, // 71: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
-	5,  // 72: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
-	7,  // 73: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
-	9,  // 74: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
-	11, // 75: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
-	23, // 76: casapay.token.v1.TokenService.RevokeTokens:output_type -> casapay.token.v1.RevokeTokensResponse
-	14, // 77: casapay.token.v1.TokenService.RotateKey:output_type -> casapay.token.v1.RotateKeyResponse
-	16, // 78: casapay.token.v1.TokenService.EndRotation:output_type -> casapay.token.v1.EndRotationResponse
-	18, // 79: casapay.token.v1.TokenService.SetHold:output_type -> casapay.token.v1.SetHoldResponse
-	20, // 80: casapay.token.v1.TokenService.CloseAccount:output_type -> casapay.token.v1.CloseAccountResponse
-	25, // 81: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
-	27, // 82: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
-	30, // 83: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
-	33, // 84: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
-	36, // 85: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
-	72, // [72:86] is the sub-list for method output_type
-	58, // [58:72] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	12, // 20: casapay.token.v1.RotateKeyResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 21: casapay.token.v1.RotateKeyResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	43, // 22: casapay.token.v1.EndRotationRequest.move_end:type_name -> google.protobuf.Timestamp
+	44, // 23: casapay.token.v1.EndRotationResponse.token:type_name -> casapay.token.v1.Token
+	12, // 24: casapay.token.v1.EndRotationResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 25: casapay.token.v1.EndRotationResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	44, // 26: casapay.token.v1.SetHoldResponse.token:type_name -> casapay.token.v1.Token
+	31, // 27: casapay.token.v1.SetHoldResponse.account:type_name -> casapay.token.v1.Account
+	12, // 28: casapay.token.v1.SetHoldResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 29: casapay.token.v1.SetHoldResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	31, // 30: casapay.token.v1.CloseAccountResponse.account:type_name -> casapay.token.v1.Account
+	12, // 31: casapay.token.v1.CloseAccountResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 32: casapay.token.v1.CloseAccountResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	42, // 33: casapay.token.v1.TokenFilter.types:type_name -> casapay.token.v1.TokenType
+	45, // 34: casapay.token.v1.TokenFilter.states:type_name -> casapay.token.v1.TokenState
+	43, // 35: casapay.token.v1.TokenFilter.created_from:type_name -> google.protobuf.Timestamp
+	43, // 36: casapay.token.v1.TokenFilter.created_before:type_name -> google.protobuf.Timestamp
+	43, // 37: casapay.token.v1.TokenFilter.expires_before:type_name -> google.protobuf.Timestamp
+	43, // 38: casapay.token.v1.TokenFilter.unused_since:type_name -> google.protobuf.Timestamp
+	43, // 39: casapay.token.v1.TokenFilter.expires_from:type_name -> google.protobuf.Timestamp
+	21, // 40: casapay.token.v1.RevokeTokensRequest.filter:type_name -> casapay.token.v1.TokenFilter
+	12, // 41: casapay.token.v1.RevokeTokensResponse.silent:type_name -> casapay.token.v1.Holder
+	12, // 42: casapay.token.v1.RevokeTokensResponse.unconfirmed:type_name -> casapay.token.v1.Holder
+	44, // 43: casapay.token.v1.FindByDigestResponse.token:type_name -> casapay.token.v1.Token
+	1,  // 44: casapay.token.v1.ListChangesRequest.action:type_name -> casapay.token.v1.ChangeAction
+	43, // 45: casapay.token.v1.ListChangesRequest.changed_from:type_name -> google.protobuf.Timestamp
+	43, // 46: casapay.token.v1.ListChangesRequest.changed_before:type_name -> google.protobuf.Timestamp
+	28, // 47: casapay.token.v1.ListChangesResponse.changes:type_name -> casapay.token.v1.Change
+	1,  // 48: casapay.token.v1.Change.action:type_name -> casapay.token.v1.ChangeAction
+	43, // 49: casapay.token.v1.Change.change_time:type_name -> google.protobuf.Timestamp
+	42, // 50: casapay.token.v1.Change.token_type:type_name -> casapay.token.v1.TokenType
+	31, // 51: casapay.token.v1.ListAccountsResponse.accounts:type_name -> casapay.token.v1.Account
+	47, // 52: casapay.token.v1.Account.state:type_name -> casapay.token.v1.AccountState
+	42, // 53: casapay.token.v1.AuthenticateRequest.allowed_types:type_name -> casapay.token.v1.TokenType
+	40, // 54: casapay.token.v1.AuthenticateResponse.principal:type_name -> casapay.token.v1.Principal
+	41, // 55: casapay.token.v1.AuthenticateResponse.refusal:type_name -> casapay.token.v1.Refusal
+	46, // 56: casapay.token.v1.AuthenticateResponse.cache_for:type_name -> google.protobuf.Duration
+	35, // 57: casapay.token.v1.WatchRequest.uses:type_name -> casapay.token.v1.ReportedUse
+	46, // 58: casapay.token.v1.ReportedUse.age:type_name -> google.protobuf.Duration
+	37, // 59: casapay.token.v1.WatchResponse.lease:type_name -> casapay.token.v1.Lease
+	38, // 60: casapay.token.v1.WatchResponse.forget:type_name -> casapay.token.v1.Forget
+	39, // 61: casapay.token.v1.WatchResponse.reset:type_name -> casapay.token.v1.Reset
+	46, // 62: casapay.token.v1.Lease.duration:type_name -> google.protobuf.Duration
+	46, // 63: casapay.token.v1.Lease.grace:type_name -> google.protobuf.Duration
+	2,  // 64: casapay.token.v1.Reset.reason:type_name -> casapay.token.v1.ResetReason
+	42, // 65: casapay.token.v1.Principal.type:type_name -> casapay.token.v1.TokenType
+	43, // 66: casapay.token.v1.Principal.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 67: casapay.token.v1.Refusal.reason:type_name -> casapay.token.v1.RefusalReason
+	4,  // 68: casapay.token.v1.TokenService.Create:input_type -> casapay.token.v1.CreateRequest
+	6,  // 69: casapay.token.v1.TokenService.Get:input_type -> casapay.token.v1.GetRequest
+	8,  // 70: casapay.token.v1.TokenService.List:input_type -> casapay.token.v1.ListRequest
+	10, // 71: casapay.token.v1.TokenService.Revoke:input_type -> casapay.token.v1.RevokeRequest
+	22, // 72: casapay.token.v1.TokenService.RevokeTokens:input_type -> casapay.token.v1.RevokeTokensRequest
+	13, // 73: casapay.token.v1.TokenService.RotateKey:input_type -> casapay.token.v1.RotateKeyRequest
+	15, // 74: casapay.token.v1.TokenService.EndRotation:input_type -> casapay.token.v1.EndRotationRequest
+	17, // 75: casapay.token.v1.TokenService.SetHold:input_type -> casapay.token.v1.SetHoldRequest
+	19, // 76: casapay.token.v1.TokenService.CloseAccount:input_type -> casapay.token.v1.CloseAccountRequest
+	24, // 77: casapay.token.v1.TokenService.FindByDigest:input_type -> casapay.token.v1.FindByDigestRequest
+	26, // 78: casapay.token.v1.TokenService.ListChanges:input_type -> casapay.token.v1.ListChangesRequest
+	29, // 79: casapay.token.v1.TokenService.ListAccounts:input_type -> casapay.token.v1.ListAccountsRequest
+	32, // 80: casapay.token.v1.TokenService.Authenticate:input_type -> casapay.token.v1.AuthenticateRequest
+	34, // 81: casapay.token.v1.TokenService.Watch:input_type -> casapay.token.v1.WatchRequest
+	5,  // 82: casapay.token.v1.TokenService.Create:output_type -> casapay.token.v1.CreateResponse
+	7,  // 83: casapay.token.v1.TokenService.Get:output_type -> casapay.token.v1.GetResponse
+	9,  // 84: casapay.token.v1.TokenService.List:output_type -> casapay.token.v1.ListResponse
+	11, // 85: casapay.token.v1.TokenService.Revoke:output_type -> casapay.token.v1.RevokeResponse
+	23, // 86: casapay.token.v1.TokenService.RevokeTokens:output_type -> casapay.token.v1.RevokeTokensResponse
+	14, // 87: casapay.token.v1.TokenService.RotateKey:output_type -> casapay.token.v1.RotateKeyResponse
+	16, // 88: casapay.token.v1.TokenService.EndRotation:output_type -> casapay.token.v1.EndRotationResponse
+	18, // 89: casapay.token.v1.TokenService.SetHold:output_type -> casapay.token.v1.SetHoldResponse
+	20, // 90: casapay.token.v1.TokenService.CloseAccount:output_type -> casapay.token.v1.CloseAccountResponse
+	25, // 91: casapay.token.v1.TokenService.FindByDigest:output_type -> casapay.token.v1.FindByDigestResponse
+	27, // 92: casapay.token.v1.TokenService.ListChanges:output_type -> casapay.token.v1.ListChangesResponse
+	30, // 93: casapay.token.v1.TokenService.ListAccounts:output_type -> casapay.token.v1.ListAccountsResponse
+	33, // 94: casapay.token.v1.TokenService.Authenticate:output_type -> casapay.token.v1.AuthenticateResponse
+	36, // 95: casapay.token.v1.TokenService.Watch:output_type -> casapay.token.v1.WatchResponse
+	82, // [82:96] is the sub-list for method output_type
+	68, // [68:82] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_casapay_token_v1_token_service_proto_init() }

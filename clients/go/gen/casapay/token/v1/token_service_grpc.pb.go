@@ -155,6 +155,8 @@ type TokenServiceClient interface {
 	// counts once it is stored, after about 5 seconds. Once the new key was accepted, the rotation must end before
 	// another begins.
 	//
+	// The answer waits for the holders of leases as that of Revoke does.
+	//
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: id, overlap or request_id.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
@@ -174,6 +176,8 @@ type TokenServiceClient interface {
 	//
 	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal when something has
 	// changed. To cut or to cancel again changes nothing, and answers the revision of the first time.
+	//
+	// The answer waits for the holders of leases as that of Revoke does.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: id, what or move_end.
@@ -594,6 +598,8 @@ type TokenServiceServer interface {
 	// counts once it is stored, after about 5 seconds. Once the new key was accepted, the rotation must end before
 	// another begins.
 	//
+	// The answer waits for the holders of leases as that of Revoke does.
+	//
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: id, overlap or request_id.
 	//   - NOT_FOUND, TOKEN_NOT_FOUND: no token has this id.
@@ -613,6 +619,8 @@ type TokenServiceServer interface {
 	//
 	// Roles: service (restricted tokens only), dashboard, operator. Appends one row to the journal when something has
 	// changed. To cut or to cancel again changes nothing, and answers the revision of the first time.
+	//
+	// The answer waits for the holders of leases as that of Revoke does.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT, FIELD_INVALID: id, what or move_end.

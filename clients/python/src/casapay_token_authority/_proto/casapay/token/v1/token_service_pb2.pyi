@@ -213,14 +213,20 @@ class RotateKeyRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., overlap: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class RotateKeyResponse(_message.Message):
-    __slots__ = ("token", "key", "revision")
+    __slots__ = ("token", "key", "revision", "silent", "unconfirmed", "acknowledged_count")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     token: _token_pb2.Token
     key: str
     revision: int
-    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., key: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[Holder]
+    unconfirmed: _containers.RepeatedCompositeFieldContainer[Holder]
+    acknowledged_count: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., key: _Optional[str] = ..., revision: _Optional[int] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
 
 class EndRotationRequest(_message.Message):
     __slots__ = ("id", "cut_old_now", "move_end", "cancel")
@@ -235,12 +241,18 @@ class EndRotationRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., cut_old_now: _Optional[bool] = ..., move_end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel: _Optional[bool] = ...) -> None: ...
 
 class EndRotationResponse(_message.Message):
-    __slots__ = ("token", "revision")
+    __slots__ = ("token", "revision", "silent", "unconfirmed", "acknowledged_count")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     token: _token_pb2.Token
     revision: int
-    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[Holder]
+    unconfirmed: _containers.RepeatedCompositeFieldContainer[Holder]
+    acknowledged_count: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., revision: _Optional[int] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
 
 class SetHoldRequest(_message.Message):
     __slots__ = ("token_id", "account", "held", "reason")
@@ -255,14 +267,20 @@ class SetHoldRequest(_message.Message):
     def __init__(self, token_id: _Optional[str] = ..., account: _Optional[str] = ..., held: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SetHoldResponse(_message.Message):
-    __slots__ = ("token", "account", "revision")
+    __slots__ = ("token", "account", "revision", "silent", "unconfirmed", "acknowledged_count")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     token: _token_pb2.Token
     account: Account
     revision: int
-    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[Holder]
+    unconfirmed: _containers.RepeatedCompositeFieldContainer[Holder]
+    acknowledged_count: int
+    def __init__(self, token: _Optional[_Union[_token_pb2.Token, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
 
 class CloseAccountRequest(_message.Message):
     __slots__ = ("account", "reason")
@@ -273,12 +291,18 @@ class CloseAccountRequest(_message.Message):
     def __init__(self, account: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class CloseAccountResponse(_message.Message):
-    __slots__ = ("account", "revision")
+    __slots__ = ("account", "revision", "silent", "unconfirmed", "acknowledged_count")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     account: Account
     revision: int
-    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[Holder]
+    unconfirmed: _containers.RepeatedCompositeFieldContainer[Holder]
+    acknowledged_count: int
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., revision: _Optional[int] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
 
 class TokenFilter(_message.Message):
     __slots__ = ("account", "types", "livemode", "states", "permission", "created_from", "created_before", "expires_before", "unused_since", "name_contains", "key_hint", "created_by", "expires_from", "held", "rotating")
@@ -327,18 +351,24 @@ class RevokeTokensRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[TokenFilter, _Mapping]] = ..., force: _Optional[bool] = ..., up_to_revision: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RevokeTokensResponse(_message.Message):
-    __slots__ = ("matched", "sample_ids", "up_to_revision", "revoked", "done")
+    __slots__ = ("matched", "sample_ids", "up_to_revision", "revoked", "done", "silent", "unconfirmed", "acknowledged_count")
     MATCHED_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_IDS_FIELD_NUMBER: _ClassVar[int]
     UP_TO_REVISION_FIELD_NUMBER: _ClassVar[int]
     REVOKED_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_COUNT_FIELD_NUMBER: _ClassVar[int]
     matched: int
     sample_ids: _containers.RepeatedScalarFieldContainer[str]
     up_to_revision: int
     revoked: int
     done: bool
-    def __init__(self, matched: _Optional[int] = ..., sample_ids: _Optional[_Iterable[str]] = ..., up_to_revision: _Optional[int] = ..., revoked: _Optional[int] = ..., done: _Optional[bool] = ...) -> None: ...
+    silent: _containers.RepeatedCompositeFieldContainer[Holder]
+    unconfirmed: _containers.RepeatedCompositeFieldContainer[Holder]
+    acknowledged_count: int
+    def __init__(self, matched: _Optional[int] = ..., sample_ids: _Optional[_Iterable[str]] = ..., up_to_revision: _Optional[int] = ..., revoked: _Optional[int] = ..., done: _Optional[bool] = ..., silent: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., unconfirmed: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ..., acknowledged_count: _Optional[int] = ...) -> None: ...
 
 class FindByDigestRequest(_message.Message):
     __slots__ = ("digest",)
