@@ -7,7 +7,7 @@ import pg from "pg";
 import { digestKey, isKey } from "../../src/authority/key.ts";
 
 const [connectionString = ""] = process.argv.slice(2);
-const pool = new pg.Pool({ connectionString, max: 20 });
+const pool = new pg.Pool({ connectionString, max: 20, idleTimeoutMillis: 0 });
 const findToken = {
   name: "find",
   text: `SELECT id, account, type, livemode, permissions, expires_at_ms, revoked_at_ms

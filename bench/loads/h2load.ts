@@ -61,7 +61,7 @@ export async function runUriLoad(
   { pid }: ServerProcess,
   { uris, connections, maxMs }: { readonly uris: string; readonly connections: number; readonly maxMs: number },
 ): Promise<Cost> {
-  const flags = ["--h1", "-t1", `-c${connections}`, `--duration=${maxMs / 1_000}`, "-i", uris];
+  const flags = ["--h1", "-t1", `-c${connections}`, `--duration=${maxMs}ms`, "-i", uris];
   const [command = "", ...args] = pinned(loadCore, "h2load", flags);
   const before = cpuTimeUs(pid);
   const { stdout } = await promisify(execFile)(command, args, { timeout: timeoutMs });

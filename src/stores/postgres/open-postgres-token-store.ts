@@ -53,7 +53,7 @@ export async function openPostgresTokenStore(
   const nodeLine = open({ name: "node", statementTimeoutMs });
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
   const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
-  const changes = opened.use(createChanges(changesLine, node));
+  const changes = opened.use(createChanges({ changes: changesLine, behind: lists }, node));
   const reads = createReads({ lookUps, lists }, node);
   const resources = opened.move();
 

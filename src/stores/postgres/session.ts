@@ -53,6 +53,21 @@ export const timelineSql =
   "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END";
 
 /**
+ * Settings by which each statement goes along an index. What the server knows of a table that grows may be out of date,
+ * and a plan that reads all of it must not be taken for that.
+ */
+export const alongIndexes = {
+  enable_seqscan: "'off'",
+  enable_hashjoin: "'off'",
+  enable_mergejoin: "'off'",
+  enable_bitmapscan: "'off'",
+};
+
+/** A change that was answered survives: this is only ever raised. */
+export const synchronousCommit =
+  "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END";
+
+/**
  * A role or a database may say otherwise, and a pooler refuses unknown startup parameters: so the settings are made by
  * the first statement, which also tells whether the server takes writes. `synchronous_commit` is only ever raised: a
  * change that was answered survives.
@@ -61,28 +76,28 @@ function opening(statementTimeoutMs: number, asksTimeline: boolean): Statement {
   const settings = {
     client_encoding: "'UTF8'",
     default_transaction_isolation: "'read committed'",
-    synchronous_commit:
-      "CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END",
+    synchronous_commit: synchronousCommit,
     statement_timeout: `'${statementTimeoutMs}'`,
     lock_timeout: `'${lockTimeoutMs}'`,
     idle_in_transaction_session_timeout: `'${idleInTransactionTimeoutMs}'`,
     idle_session_timeout: "'0'",
     // To compile a statement takes longer than to answer it.
     jit: "'off'",
-    // Each statement goes along an index. What the server knows of a table that grows may be out of date, and a plan
-    // that reads all of it must not be taken for that.
     plan_cache_mode: "'force_generic_plan'",
-    enable_seqscan: "'off'",
-    enable_hashjoin: "'off'",
-    enable_mergejoin: "'off'",
-    enable_bitmapscan: "'off'",
+    ...alongIndexes,
   };
-  const made = Object.entries(settings).map(([name, value]) => `set_config('${name}', ${value}, false)`);
   const timeline = asksTimeline ? timelineSql : "0";
   return {
     name: "",
-    text: `SELECT current_setting('transaction_read_only') = 'on' AS is_read_only, ${timeline} AS timeline, ${made.join(", ")}`,
+    text: `SELECT current_setting('transaction_read_only') = 'on' AS is_read_only, ${timeline} AS timeline, ${makeSettings(settings)}`,
   };
+}
+
+/** What makes settings of a session, by their names and SQL values, in a SELECT. */
+export function makeSettings(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `set_config('${name}', ${value}, false)`)
+    .join(", ");
 }
 
 type OpeningRow = { readonly is_read_only: boolean; readonly timeline: number };

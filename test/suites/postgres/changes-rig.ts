@@ -32,9 +32,9 @@ export async function aDatabase(server: Postgres): Promise<Database> {
     const resources = new AsyncDisposableStack();
     onTestFinished(() => resources.disposeAsync());
     const line = (use: string) => resources.use(openLine(settings, { name: use, statementTimeoutMs: 5000 }, quiet));
-    const [changesLine, nodeLine] = [line("changes"), line("node")];
+    const [changesLine, behind, nodeLine] = [line("changes"), line("lists"), line("node")];
     const node = resources.use(await openNode(nodeLine, { name: "a node", schemaVersion, graceMs: 0, log: quiet }));
-    const changes = resources.use(createChanges(changesLine, node));
+    const changes = resources.use(createChanges({ changes: changesLine, behind }, node));
     return { ...changes, node };
   }
 

@@ -20,6 +20,9 @@ const some = (count: number) => Array.from({ length: count }, (_, index) => inde
 const waitingCommits = `SELECT pid FROM pg_stat_activity
   WHERE datname = current_database() AND wait_event = 'SyncRep' AND application_name LIKE '%/changes'`;
 
+const waitingForLocks = `SELECT FROM pg_stat_activity
+  WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+
 /** A standby that never answers, until the end of `work`. */
 async function withoutStandby<T>(work: () => Promise<T>): Promise<T> {
   await server.set({ synchronous_standby_names: "nobody" });
@@ -82,13 +85,27 @@ describe("changes at two openings of one database", () => {
     await middle.query("SELECT FROM token_authority.last_use WHERE issue_revision = 5 FOR UPDATE");
     const later = uses.map((use) => ({ ...use, usedAtMs: nowMs + 60_000 }));
     const recorded = Promise.all([one.recordUses(later), other.recordUses(later.toReversed())]);
-    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
-    await expect.poll(async () => (await database.sql(waiting)).length).toBe(2);
+    await expect.poll(async () => (await database.sql(waitingForLocks)).length).toBe(2);
     await middle.query("COMMIT");
     await recorded;
     expect(
       await database.sql(`SELECT FROM token_authority.last_use WHERE used_at_ms = ${nowMs + 60_000}`),
     ).toHaveLength(9);
+  });
+
+  it("are not held up by a last use whose row is locked", async () => {
+    const database = await aDatabase(server);
+    const changes = await database.open();
+    await changes.recordUses([{ issueRevision: 1, usedAtMs: nowMs }]);
+    const locking = await database.connect();
+    await locking.query("BEGIN");
+    await locking.query("SELECT FROM token_authority.last_use FOR UPDATE");
+    const recorded = changes.recordUses([{ issueRevision: 1, usedAtMs: nowMs + 60_000 }]);
+    await expect.poll(async () => (await database.sql(waitingForLocks)).length).toBe(1);
+    await changes.create(aNewToken(), null, anyLimit, at(nowMs));
+    expect(await database.sql(waitingForLocks)).toHaveLength(1);
+    await locking.query("COMMIT");
+    await recorded;
   });
 
   it("forget requests at once, each whatever the other leaves", async () => {

@@ -1,5 +1,8 @@
+import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
+import { connect } from "../../../src/stores/postgres/offline/connect.ts";
+import { selectsOfChunks } from "../../../src/stores/postgres/offline/verify-journal.ts";
 import { readHead } from "../../../src/stores/postgres/serving/ask.ts";
 import { matchingStatement, readsOfChanges } from "../../../src/stores/postgres/serving/batch-reads.ts";
 import { updatesOfChanges } from "../../../src/stores/postgres/serving/batch-writes.ts";
@@ -11,7 +14,7 @@ import { findByDigests } from "../../../src/stores/postgres/serving/look-up.ts";
 import { findById } from "../../../src/stores/postgres/serving/reads.ts";
 import { openSession, type Session, type Statement } from "../../../src/stores/postgres/session.ts";
 import { aChangeQuery, aQuery, everything } from "../../support/token-store/builders.ts";
-import { type Postgres, serverRole } from "../support/postgres.ts";
+import { ownerRole, type Postgres, serverRole } from "../support/postgres.ts";
 import { startTokens } from "./databases.ts";
 import { fill } from "./fill.ts";
 
@@ -101,6 +104,15 @@ describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
     });
   }
 
+  /** How many rows the plan of a statement reads of a table or index at the most, with these values. */
+  async function mostRowsRead(client: pg.Client, text: string, values: readonly number[]): Promise<number> {
+    const { rows } = await client.query<{ "QUERY PLAN": string }>(`EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) ${text}`, [
+      ...values,
+    ]);
+    const read = rows.flatMap((row) => /Scan.*rows=(\d+).* loops=(\d+)/.exec(row["QUERY PLAN"])?.slice(1) ?? []);
+    return Math.max(...read.map(Number));
+  }
+
   async function allReads(): Promise<Readonly<Record<string, readonly string[]>>> {
     const found: Record<string, readonly string[]> = {};
     for (const [name, one] of Object.entries(statements)) {
@@ -117,6 +129,12 @@ describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
     const known = await allReads();
     expect(unknown).toEqual(empty);
     expect(known).toEqual(empty);
+    await using command = await connect(readDatabaseSettings(server.url(ownerRole), null, "plans"), "plans");
+    for (const text of selectsOfChunks) {
+      const values = [...Array(text.includes("$3") ? 2 : 1).fill(tokens / 2), 100];
+      // The check of the journal reads nothing again from the start of a table.
+      expect(await mostRowsRead(command.client, text, values)).toBeLessThanOrEqual(101);
+    }
     expect(known).toMatchInlineSnapshot(`
       {
         "changes in a window": [

@@ -2,8 +2,29 @@ import pg from "pg";
 import { StartError } from "../../../machine/start-error.ts";
 import { nameOf } from "../cluster.ts";
 import type { DatabaseHost, DatabaseSettings } from "../database-url.ts";
-import { clientOptions, ReadOnlyError, timelineSql } from "../session.ts";
+import {
+  alongIndexes,
+  clientOptions,
+  makeSettings,
+  ReadOnlyError,
+  synchronousCommit,
+  timelineSql,
+} from "../session.ts";
 import { sqlStateOf } from "../sql-state.ts";
+
+/**
+ * A table is read in pieces, each of which begins where the one before ended: a merge of two tables would read one of
+ * them from its start for each piece, and other processes would be started for it.
+ */
+const settingsOfCommands = {
+  client_encoding: "'UTF8'",
+  synchronous_commit: synchronousCommit,
+  statement_timeout: "'0'",
+  idle_in_transaction_session_timeout: "'0'",
+  jit: "'off'",
+  max_parallel_workers_per_gather: "'0'",
+  ...alongIndexes,
+};
 
 /** A connection of a command, for as long as the command takes: no statement has a time-out. */
 export type CommandConnection = AsyncDisposable & { readonly client: pg.Client };
@@ -43,10 +64,7 @@ async function look(settings: DatabaseSettings, host: DatabaseHost, command: str
     const { rows } = await client.query<{ is_read_only: boolean; timeline: number }>(
       `SELECT current_setting('transaction_read_only') = 'on' AS is_read_only,
          ${settings.hosts.length > 1 ? timelineSql : "0"} AS timeline,
-         set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-           WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
-         set_config('client_encoding', 'UTF8', false), set_config('statement_timeout', '0', false),
-         set_config('idle_in_transaction_session_timeout', '0', false), set_config('jit', 'off', false)`,
+         ${makeSettings(settingsOfCommands)}`,
     );
     const [row] = rows;
     if (row === undefined || row.is_read_only) {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { finished } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import type pg from "pg";
-import { from as copyFrom } from "pg-copy-streams";
+import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { settleMs } from "../../../authority/lease.ts";
 import { StartError } from "../../../machine/start-error.ts";
@@ -66,8 +66,11 @@ const tables: readonly Table[] = [
 ];
 
 const chunkRows = 5000;
-/** What is put together before it is sent. */
-const sentBytes = 256 * 1024;
+/** Characters that are put together before they are sent. */
+const sentLength = 256 * 1024;
+const booleans: ReadonlySet<string> = new Set(["livemode"]);
+/** Lines are compared as bytes, and indexes are sorted in memory. */
+const settings = "SET LOCAL bytea_output = 'hex'; SET LOCAL maintenance_work_mem = '256MB'";
 
 /**
  * Copies a whole authority into an empty database, in one transaction, which ends once the journal was verified there
@@ -83,6 +86,7 @@ export async function copy(client: pg.Client, source: CopySource): Promise<Copie
   });
   await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
   try {
+    await client.query(settings);
     await client.query(takeLock);
     await requireEmpty(client);
     const sums = new Map<string, readonly ChunkSum[]>();
@@ -163,32 +167,60 @@ async function takeIdentity(client: pg.Client, source: CopySource): Promise<void
   );
 }
 
-/** What so many rows are, one after the other. */
+/** Returns the SQL that makes the indexes of a table again, which are dropped here. Row by row they cost the most. */
+async function dropIndexes(client: pg.Client, { name }: Table): Promise<readonly string[]> {
+  const { rows } = await client.query<{ readonly dropped: string; readonly made: string }>(
+    `SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS dropped,
+         format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) AS made
+       FROM pg_constraint WHERE conrelid = $1::regclass AND contype IN ('p', 'u')
+     UNION ALL SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+       FROM pg_index WHERE indrelid = $1::regclass
+         AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))`,
+    [`token_authority.${name}`],
+  );
+  for (const { dropped } of rows) {
+    await client.query(dropped);
+  }
+  return rows.map(({ made }) => made);
+}
+
+/** The hash of so many lines, one after the other. */
 type ChunkSum = { readonly rows: number; readonly sum: string };
 
-async function fill(
-  client: pg.Client,
-  { name, columns, key }: Table,
-  source: CopySource,
-): Promise<readonly ChunkSum[]> {
-  const stream = client.query(copyFrom(`COPY token_authority.${name} (${columns.join(", ")}) FROM STDIN`));
+/**
+ * Returns the sums of the lines that were sent. Rows that are frozen need no vacuum later; that takes a table which is
+ * emptied in the same transaction.
+ */
+async function fill(client: pg.Client, table: Table, source: CopySource): Promise<readonly ChunkSum[]> {
+  const { name, columns, key } = table;
+  await client.query(`TRUNCATE token_authority.${name}`);
+  const indexes = await dropIndexes(client, table);
+  const stream = client.query(
+    copyFrom(`COPY token_authority.${name} (${columns.join(", ")}) FROM STDIN WITH (FREEZE)`),
+  );
   const end = finished(stream);
   // It is awaited below, also when writing has thrown.
   end.catch(() => {});
-  const sum = createChunkSums();
+  const sums = createChunkSums();
+  const send = async (lines: string) => {
+    const bytes = Buffer.from(lines, "utf8");
+    sums.add(bytes);
+    if (!stream.write(bytes)) {
+      await Promise.race([once(stream, "drain"), end]);
+    }
+  };
   try {
-    let text = "";
+    const isBoolean = columns.map((column) => booleans.has(column));
+    let lines = "";
     for (const row of source.rows(name, columns, key)) {
-      sum.add(row);
-      text += toLine(row);
-      if (text.length >= sentBytes) {
-        if (!stream.write(text)) {
-          await Promise.race([once(stream, "drain"), end]);
-        }
-        text = "";
+      lines += toLine(row, isBoolean);
+      if (lines.length >= sentLength) {
+        await send(lines);
+        lines = "";
       }
     }
-    stream.end(text);
+    await send(lines);
+    stream.end();
   } catch (error) {
     stream.destroy(error instanceof Error ? error : new Error(String(error)));
     // What the server makes of it is of no interest.
@@ -196,34 +228,20 @@ async function fill(
     throw error;
   }
   await end;
-  return sum.end();
+  for (const sql of indexes) {
+    await client.query(sql);
+  }
+  return sums.end();
 }
 
 /** Reads the table in the same order, and throws a StartError where it holds something else. */
 async function compare(client: pg.Client, { name, columns, key }: Table, expected: readonly ChunkSum[]): Promise<void> {
-  const sum = createChunkSums();
-  const places = key.map((column) => columns.indexOf(column));
-  const after = `(${key.join(", ")}) > (${key.map((_, at) => `$${at + 2}`).join(", ")})`;
-  const select = (place: readonly CopiedValue[] | null) =>
-    client.query<CopiedValue[]>({
-      text: `SELECT ${columns.join(", ")} FROM token_authority.${name} ${place === null ? "" : `WHERE ${after}`}
-        ORDER BY ${key.join(", ")} LIMIT $1`,
-      values: [chunkRows, ...(place ?? [])],
-      rowMode: "array",
-    });
-  let { rows } = await select(null);
-  for (;;) {
-    const last = rows.at(-1);
-    const next = last === undefined || rows.length < chunkRows ? null : select(places.map((at) => last[at] ?? null));
-    for (const row of rows) {
-      sum.add(row);
-    }
-    if (next === null) {
-      break;
-    }
-    ({ rows } = await next);
+  const sums = createChunkSums();
+  const select = `SELECT ${columns.join(", ")} FROM token_authority.${name} ORDER BY ${key.join(", ")}`;
+  for await (const bytes of client.query(copyTo(`COPY (${select}) TO STDOUT`))) {
+    sums.add(bytes);
   }
-  const found = sum.end();
+  const found = sums.end();
   const wrong = expected.findIndex((chunk, at) => found[at]?.rows !== chunk.rows || found[at].sum !== chunk.sum);
   if (wrong !== -1 || found.length !== expected.length) {
     const at = wrong === -1 ? expected.length : wrong;
@@ -233,7 +251,10 @@ async function compare(client: pg.Client, { name, columns, key }: Table, expecte
   }
 }
 
-function createChunkSums(): { add(row: readonly CopiedValue[]): void; end(): readonly ChunkSum[] } {
+const lineFeed = 10;
+
+/** Sums of lines, so many together, however they come in pieces. */
+function createChunkSums(): { add(bytes: Uint8Array): void; end(): readonly ChunkSum[] } {
   const chunks: ChunkSum[] = [];
   let hash: Hash = createHash("sha256");
   let rows = 0;
@@ -247,12 +268,17 @@ function createChunkSums(): { add(row: readonly CopiedValue[]): void; end(): rea
   }
 
   return {
-    add(row) {
-      hash.update(`${JSON.stringify(row.map(comparable))}\n`, "utf8");
-      rows += 1;
-      if (rows === chunkRows) {
-        close();
+    add(bytes) {
+      let start = 0;
+      for (let at = bytes.indexOf(lineFeed); at !== -1; at = bytes.indexOf(lineFeed, at + 1)) {
+        rows += 1;
+        if (rows === chunkRows) {
+          hash.update(bytes.subarray(start, at + 1));
+          start = at + 1;
+          close();
+        }
       }
+      hash.update(bytes.subarray(start));
     },
     end() {
       close();
@@ -261,25 +287,31 @@ function createChunkSums(): { add(row: readonly CopiedValue[]): void; end(): rea
   };
 }
 
-/** Stores differ in what they call true, and JSON has no bytes. */
-function comparable(value: CopiedValue): string | number | null {
-  if (value instanceof Uint8Array) {
-    return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
+/** A row in the text form of COPY, to the byte as the server writes it. */
+function toLine(row: readonly CopiedValue[], isBoolean: readonly boolean[]): string {
+  let line = "";
+  for (let at = 0; at < isBoolean.length; at += 1) {
+    line += `${at === 0 ? "" : "\t"}${toField(row[at] ?? null, isBoolean[at] ?? false)}`;
   }
-  return typeof value === "boolean" ? Number(value) : value;
+  return `${line}\n`;
 }
 
-/** A row in the text form of COPY. */
-function toLine(row: readonly CopiedValue[]): string {
-  return `${row.map(toField).join("\t")}\n`;
-}
-
-function toField(value: CopiedValue): string {
-  const text = comparable(value);
-  if (text === null) {
+/** Stores differ in what they call true. */
+function toField(value: CopiedValue, isBoolean: boolean): string {
+  if (value === null) {
     return "\\N";
   }
-  return typeof text === "number" ? String(text) : text.replaceAll(/[\\\t\n\r]/g, (one) => escapes[one] ?? one);
+  if (isBoolean) {
+    return value === true || value === 1 ? "t" : "f";
+  }
+  if (value instanceof Uint8Array) {
+    return `\\\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
+  }
+  return typeof value === "string"
+    ? value.replaceAll(/[\\\b\t\n\v\f\r]/g, (one) => escapes[one] ?? one)
+    : String(value);
 }
 
-const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
+const escapes: Readonly<Record<string, string>> = {
+  ...{ "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r" },
+};

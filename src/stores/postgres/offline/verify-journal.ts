@@ -48,10 +48,12 @@ const selectTokens = `SELECT token.revision, token.id, token.revoked_at_ms, toke
     LEFT JOIN token_authority.journal AS revoked ON revoked.revision = token.revoke_revision
   WHERE token.revision > $1 ORDER BY token.revision LIMIT $2`;
 
+/** EXISTS would have a server read all later changes of the journal for each chunk. */
 const selectKeys = `SELECT token_key.token_revision, token_key.issue_revision, token_key.ends_at_ms,
     token_key.end_revision, token.id AS token_id,
-    (EXISTS (SELECT FROM token_authority.journal
-      WHERE journal.token_revision = token_key.token_revision AND action NOT IN ('create', 'revoke')))::int AS has_later
+    coalesce((SELECT 1 FROM token_authority.journal
+      WHERE journal.token_revision = token_key.token_revision AND action NOT IN ('create', 'revoke') LIMIT 1), 0)
+      AS has_later
   FROM token_authority.token_key LEFT JOIN token_authority.token ON token.revision = token_key.token_revision
   WHERE (token_key.token_revision, token_key.issue_revision) > ($1, $2)
   ORDER BY token_key.token_revision, token_key.issue_revision LIMIT $3`;
@@ -69,6 +71,9 @@ const selectAccounts = `SELECT name.account, account_state.hold_revision, accoun
     ) AS name
     LEFT JOIN token_authority.account_state ON account_state.account = name.account
   ORDER BY name.account`;
+
+/** What the whole of the tables is read by, in chunks: each goes on behind the chunk before. */
+export const selectsOfChunks: readonly string[] = [selectChanges, selectTokens, selectKeys];
 
 const selectKeysOfToken = `SELECT digest, token_revision, issue_revision, key_hint, ends_at_ms, end_revision
   FROM token_authority.token_key WHERE token_revision = $1`;

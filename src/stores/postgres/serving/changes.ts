@@ -82,10 +82,11 @@ type Waiting<Call> = { readonly call: Call } & Pick<PromiseWithResolvers<Answer>
 
 /**
  * One transaction is under way at a time, with its lock; what is asked meanwhile is the next one's, so that callers who
- * wait together share a flush.
+ * wait together share a flush. What nobody waits for is written on the line `behind`: a row that another node has locked
+ * holds up no change.
  */
 export function createChanges(
-  line: Pick<Line, "session">,
+  { changes: line, behind }: { readonly changes: Pick<Line, "session">; readonly behind: Pick<Line, "session"> },
   node: Pick<Node, "poll" | "take" | "requireServing">,
 ): Changes {
   const waitingUrgent: Waiting<UrgentCall>[] = [];
@@ -95,6 +96,7 @@ export function createChanges(
   const turns = createTurns(maxAnsweredPerTurn);
   let unanswered = 0;
   let isWorking = false;
+  let isWorkingBehind = false;
   let wasBulk = false;
   let isClosed = false;
   let whenIdle: PromiseWithResolvers<void> | null = null;
@@ -110,6 +112,10 @@ export function createChanges(
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     enqueue(call, { resolve, reject });
     unanswered += 1;
+    if (!isWorkingBehind && waitingBehind.length > 0) {
+      isWorkingBehind = true;
+      void workBehind();
+    }
     if (!isWorking) {
       isWorking = true;
       // By then, all that is asked in this turn is in the queue.
@@ -131,15 +137,12 @@ export function createChanges(
   }
 
   async function work(): Promise<void> {
-    while ([waitingUrgent, waitingToIssue, waitingBulk, waitingBehind].some((waiting) => waiting.length > 0)) {
+    while ([waitingUrgent, waitingToIssue, waitingBulk].some((waiting) => waiting.length > 0)) {
       const batch = nextBatch();
-      if (batch.length > 0) {
-        const answers = await commitTogether(batch.map(({ call }) => call));
-        for (const waiting of batch) {
-          void settle(waiting, answers.get(waiting.call) ?? new Error("the call was not run"));
-        }
+      const answers = await commitTogether(batch.map(({ call }) => call));
+      for (const waiting of batch) {
+        void settle(waiting, answers.get(waiting.call) ?? new Error("the call was not run"));
       }
-      await runOneBehind();
     }
     isWorking = false;
   }
@@ -253,21 +256,19 @@ export function createChanges(
     }
   }
 
-  async function runOneBehind(): Promise<void> {
-    const [first] = waitingBehind;
-    if (first === undefined) {
-      return;
-    }
-    try {
-      const isDone = await runBehind(await line.session(), first.call);
-      if (isDone) {
+  async function workBehind(): Promise<void> {
+    for (let [first] = waitingBehind; first !== undefined; [first] = waitingBehind) {
+      try {
+        if (await runBehind(await behind.session(), first.call)) {
+          waitingBehind.shift();
+          void settle(first, { method: "done" });
+        }
+      } catch (error) {
         waitingBehind.shift();
-        void settle(first, { method: "done" });
+        void settle(first, error instanceof Error ? error : new Error(String(error)));
       }
-    } catch (error) {
-      waitingBehind.shift();
-      void settle(first, error instanceof Error ? error : new Error(String(error)));
     }
+    isWorkingBehind = false;
   }
 
   return {

@@ -8,21 +8,25 @@ import { type AskingNode, askUntilFresh } from "./ask.ts";
 
 /** How many keys one query looks up. */
 const maxDigests = 64;
-/** How many queries are under way: what comes meanwhile makes the next ones fuller. */
+/**
+ * How many queries are under way: what comes meanwhile makes the next ones fuller, and a full one costs for each key a
+ * quarter of what one costs for a single key. More are sent only as they are full.
+ */
+const fewQueries = 2;
 const maxQueries = 8;
 const maxWaiting = 10_000;
 
-/** One row a digest that was asked for, in any order; without a token the columns of it are null. */
+/** One row a digest that was asked for, by its place, in any order; without a token the columns of it are null. */
 export const findByDigests: Statement = {
   name: "find_by_digests",
-  text: `SELECT asked.digest AS asked_digest,
+  text: `SELECT asked.place,
     (SELECT journal.revision FROM token_authority.journal ORDER BY journal.revision DESC LIMIT 1) AS head, ${storedTokenColumns}
-  FROM unnest($1::bytea[]) AS asked (digest)
+  FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (digest, place)
     LEFT JOIN token_authority.token_key ON token_key.digest = asked.digest
     LEFT JOIN token_authority.token ON token.revision = token_key.token_revision`,
 };
 
-type FoundRow = { readonly asked_digest: Buffer; readonly head: number | null } & (
+type FoundRow = { readonly place: number; readonly head: number | null } & (
   | StoredTokenRow
   | { readonly revision: null }
 );
@@ -52,13 +56,17 @@ export function createLookUp(line: Line, node: AskingNode): (digest: Uint8Array)
 
   function send(): void {
     isScheduled = false;
-    while (waiting.size > 0 && underWay < maxQueries) {
-      const batch = [...waiting.entries().take(maxDigests)];
-      for (const [text] of batch) {
+    while (waiting.size > 0 && underWay < (waiting.size < maxDigests ? fewQueries : maxQueries)) {
+      const batch: Waiting[] = [];
+      for (const [text, one] of waiting) {
+        batch.push(one);
         waiting.delete(text);
+        if (batch.length === maxDigests) {
+          break;
+        }
       }
       underWay += 1;
-      void lookUp(batch.map(([, one]) => one)).finally(() => {
+      void lookUp(batch).finally(() => {
         underWay -= 1;
         if (waiting.size > 0) {
           schedule();
@@ -74,14 +82,11 @@ export function createLookUp(line: Line, node: AskingNode): (digest: Uint8Array)
         const { rows } = await session.run<FoundRow>(findByDigests, [digests]);
         return { head: rows[0]?.head ?? 0, rows };
       });
-      const found = new Map(rows.map((row) => [textOf(row.asked_digest), row]));
-      for (const { digest, resolve, reject } of batch) {
-        const row = found.get(textOf(digest));
-        if (row === undefined) {
-          reject(new Error("a key that was asked for is missing in the answer"));
-        } else {
-          resolve(row.revision === null ? null : toStoredToken(row));
-        }
+      if (rows.length !== batch.length) {
+        throw new Error("a key that was asked for is missing in the answer");
+      }
+      for (const row of rows) {
+        batch[row.place - 1]?.resolve(row.revision === null ? null : toStoredToken(row));
       }
     } catch (error) {
       for (const { reject } of batch) {

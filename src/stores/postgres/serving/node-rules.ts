@@ -344,7 +344,7 @@ export function createNodeRules(options: NodeRulesOptions) {
       };
     },
 
-    /** Whether a renewal can be sent that would let a change go on that waits. */
+    /** Whether there is something to acknowledge at once, which a change may wait for. */
     hasNews(): boolean {
       if (rowId === null || isClosed) {
         return false;
@@ -392,6 +392,11 @@ export function createNodeRules(options: NodeRulesOptions) {
       if (refusal === null) {
         lease.renewed(renewal.sent, row.head);
       }
+    },
+
+    /** What the row says by now of what is acknowledged. */
+    acknowledged(revision: number): void {
+      acknowledged = Math.max(acknowledged, revision);
     },
 
     /** Whether the next poll is to ask for the newest changes, whatever is known. */
