@@ -6,8 +6,8 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { connect } from "../../../clients/typescript/src/index.ts";
 import { runTokenctl, writeProfile } from "../../tokenctl/run-tokenctl.ts";
-import { type Postgres, startPostgres } from "../support/postgres.ts";
-import { copyTokens, migrateTokens, urlOf } from "./databases.ts";
+import type { Postgres } from "../support/postgres.ts";
+import { copyTokens, startTokens, urlOf } from "./databases.ts";
 import { openGate } from "./gate.ts";
 import { makeSealingSecret, NodeProcess } from "./node-process.ts";
 
@@ -16,8 +16,7 @@ const scratch = mkdtempDisposableSync(`${tmpdir()}/token-authority-grace-`);
 const graceMs = 600_000;
 
 beforeAll(async () => {
-  server = await startPostgres({ version: 15 });
-  await migrateTokens(server);
+  server = await startTokens();
 });
 
 afterAll(async () => {
