@@ -86,8 +86,8 @@ type Waiting<Call> = { readonly call: Call } & Pick<PromiseWithResolvers<Answer>
 
 /**
  * One transaction is under way at a time, with its lock; what is asked meanwhile is the next one's, so that callers who
- * wait together share a flush. What nobody waits for is written on the line `behind`: a row that another node has locked
- * holds up no change.
+ * wait together share a flush. What nobody waits for is written on the line `behind`: a row that another node has
+ * locked holds up no change.
  */
 export function createChanges(
   { changes: line, behind }: { readonly changes: Pick<Line, "session">; readonly behind: Pick<Line, "session"> },
