@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { undecided } from "../../../authority/errors.ts";
+import { KnownOutage, undecided } from "../../../authority/errors.ts";
 import type { Freshness } from "../../../authority/freshness.ts";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { graceMs as leaseGraceMs } from "../../../authority/lease.ts";
@@ -28,6 +28,8 @@ export type NodeState = {
   readonly holders: number;
   /** The identities of gateways that did not acknowledge in the last minute, newest first. At most 100. */
   readonly silent: readonly string[];
+  /** Whether it is another node that is alive and has the name of the one that tells of it. */
+  readonly isNamesake: boolean;
 };
 
 /** What a node tells of itself and of the others. */
@@ -217,6 +219,7 @@ export async function openNode(line: NodeLine, options: NodeOptions): Promise<No
         acknowledgedRevision: row.acked_revision,
         holders: row.holders,
         silent: row.silent.map(({ identity }) => identity),
+        isNamesake: rules.isNamesake(row),
       })),
     }),
     [Symbol.asyncDispose]: () => driver.end(),
@@ -507,7 +510,10 @@ class Driver {
   /** Resolves with the next renewal that counts. Rejects with UNDECIDED when there is none in time. */
   untilRenewed(ms: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => end(() => reject(undecided(new Error("the lease was not renewed in time")))), ms);
+      const timer = setTimeout(
+        () => end(() => reject(undecided(new KnownOutage("the lease was not renewed in time")))),
+        ms,
+      );
       const end = (tell: () => void) => {
         clearTimeout(timer);
         this.#waiting.delete(waiting);
