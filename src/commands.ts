@@ -6,9 +6,9 @@ import type { Log } from "./machine/log.ts";
 import { readSecretFile } from "./machine/secret-file.ts";
 import { StartError } from "./machine/start-error.ts";
 import { type DatabaseSettings, readDatabaseSettings } from "./stores/postgres/database-url.ts";
-import { type CommandConnection, connect, requireSchema } from "./stores/postgres/offline/connect.ts";
+import { type CommandConnection, connect, requireOwner, requireSchema } from "./stores/postgres/offline/connect.ts";
 import { type Copied, copy } from "./stores/postgres/offline/copy.ts";
-import { migrate } from "./stores/postgres/offline/migrate.ts";
+import { forgetSealingSecret, migrate } from "./stores/postgres/offline/migrate.ts";
 import { type Recovered, recover } from "./stores/postgres/offline/recover.ts";
 import { verifyJournal as verifyJournalOfDatabase } from "./stores/postgres/offline/verify-journal.ts";
 import { schemaVersion } from "./stores/postgres/schema.ts";
@@ -23,6 +23,7 @@ export type CommandOptions = {
   readonly revocations?: readonly string[] | undefined;
   readonly "accept-lost-revocations"?: boolean | undefined;
   readonly "server-role"?: string | undefined;
+  readonly "new-sealing-secret"?: boolean | undefined;
 };
 
 type Surroundings = { readonly pid: number; readonly env: Readonly<Record<string, string | undefined>> };
@@ -86,16 +87,22 @@ const commands = {
     },
   },
   migrate: {
-    usage: "DATABASE [--server-role ROLE]",
-    options: ["server-role"],
+    usage: "DATABASE [--server-role ROLE] [--new-sealing-secret]",
+    options: ["server-role", "new-sealing-secret"],
     arity: 1,
     async run([url = ""], options, { env }) {
       const serverRole = options["server-role"] ?? "token_authority";
       await using connection = await connectTo("migrate", url, env);
+      await requireOwner(connection.client, "migrate");
       const { from, to } = await migrate(connection.client, { serverRole, log: noLog });
+      const isNewSecret = options["new-sealing-secret"] ?? false;
+      if (isNewSecret) {
+        await forgetSealingSecret(connection.client);
+      }
       const what =
         from === to ? `is of schema version ${to} already` : `was brought from schema version ${from} to ${to}`;
-      return { output: `the database ${what}; ${serverRole} may serve it\n`, exitCode: 0 };
+      const secret = isNewSecret ? "; the next node that starts says which sealing secret all nodes have" : "";
+      return { output: `the database ${what}; ${serverRole} may serve it${secret}\n`, exitCode: 0 };
     },
   },
   recover: {
@@ -107,7 +114,7 @@ const commands = {
       if (moreFiles.length > 0 && revocations.length === 0) {
         throw new StartError(usageOf("recover"));
       }
-      await onDatabase("recover", url, env, async () => {});
+      await onDatabase("recover", url, env, (client) => requireOwner(client, "recover"));
       const settings = settingsOf(url, env);
       const acceptLost = options["accept-lost-revocations"] ?? false;
       const recovered = await recover(settings, { revocations: [...revocations, ...moreFiles], acceptLost }, noLog);
@@ -120,6 +127,7 @@ const commands = {
     arity: 2,
     async run([directory = "", url = ""], _options, { env }) {
       const copied = await onDatabase("copy", url, env, async (client) => {
+        await requireOwner(client, "copy into");
         using whole = await openWholeAuthority(directory, filesElsewhere(env), noLog);
         return await copy(client, { ...whole, sealingSecret: readSealingSecret(sealingSecretOf(env, directory)) });
       });

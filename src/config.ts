@@ -309,7 +309,7 @@ const limits = {
 
 const startAndEnd = {
   shutdownGrace: setting("SHUTDOWN_GRACE_MS", wholeNumber(0, 600_000), "10000", {
-    help: "how long calls may go on after SIGTERM, in ms",
+    help: "how long calls may go on after SIGTERM, in ms; for a fifth of it one of many nodes takes new ones too",
   }),
   clockBack: setting("CLOCK_BACK", oneOf(["refuse", "allow"]), "refuse", {
     help: "whether a start is refused when the clock is more than 5 minutes before the newest change or the greatest time seen",

@@ -374,7 +374,12 @@ export function stateOf(parts: StateParts): ServiceState {
 /** The nodes of the database, for the console: those of this process first, then those that know least. */
 function nodesState(own: readonly NodeReadings[]): NodesState {
   const names = new Set(own.map(({ name }) => name));
-  const rows = rowsOf(own).map((row) => ({ ...row, isOwn: names.has(row.name) }));
+  const namesakes = new Set(own.flatMap(({ nodes }) => nodes.filter((row) => row.isNamesake)).map(({ name }) => name));
+  const rows = rowsOf(own).map((row) => ({
+    ...row,
+    isOwn: names.has(row.name) && !row.isNamesake,
+    isNamesake: namesakes.has(row.name),
+  }));
   return {
     refusal: own.find(({ refusal }) => refusal !== null)?.refusal ?? null,
     inGrace: own.filter(({ isInGrace }) => isInGrace).length,

@@ -4,7 +4,7 @@ import type { TokenAuthority } from "./authority/token-authority.ts";
 import type { RoleOf } from "./calls/admission.ts";
 import type { ReportFault } from "./calls/fault-log.ts";
 import type { FinishedCall } from "./calls/finished-call.ts";
-import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/unary-lane.ts";
+import { laneHeaders, tracedLaneHeaders } from "./calls/grpc/plain-request.ts";
 import { createCallerWatch } from "./calls/port/caller-watch.ts";
 import { type Port, startPort } from "./calls/port/start-port.ts";
 import type { TlsSet } from "./calls/port/tls-set.ts";
@@ -17,6 +17,7 @@ import { createForwardAuth, isForwardAuth } from "./doors/gateway/forward-auth.t
 import { createConnectHandler } from "./doors/rpc/connect/connect-handler.ts";
 import { createAuthenticateLane } from "./doors/rpc/lanes/authenticate-lane.ts";
 import { createManagementLanes } from "./doors/rpc/lanes/management-lanes.ts";
+import { createWatchLane } from "./doors/rpc/lanes/watch-lane.ts";
 import type { Log } from "./machine/log.ts";
 import type { HttpHandler } from "./wire/exchange.ts";
 import type { ByteBudget } from "./wire/port/byte-budget.ts";
@@ -125,6 +126,7 @@ export async function startRpcPort(options: RpcPortOptions): Promise<RpcPort> {
         [`/${checkRpc}`, createCheckLane(check, laneOptions)],
         ...createManagementLanes(authority, clock, laneOptions),
       ]),
+      streams: new Map([[`/${tokenRpcs.watch}`, createWatchLane(authority, shutdownSignal, laneOptions)]]),
     },
     maxConnections: share.maxConnections,
     maxConcurrentStreams: share.maxConcurrentStreams,

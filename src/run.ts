@@ -24,7 +24,7 @@ const usage = `The CasaPay token authority: issues API keys and decides on them.
   npm run backup -- DATA_DIR FILE            copies the database, also beside a running server
   npm run restore -- BACKUP DATA_DIR --revocations FILE… | --accept-lost-revocations
                                              makes a database from a backup and the revocations since
-  npm run migrate -- DATABASE [--server-role ROLE]
+  npm run migrate -- DATABASE [--server-role ROLE] [--new-sealing-secret]
                                              makes the tables in a PostgreSQL database, or brings them up to date
   npm run copy -- DATA_DIR DATABASE          moves all that a data directory holds to an empty PostgreSQL database
   npm run recover -- DATABASE --revocations FILE… | --accept-lost-revocations
@@ -58,6 +58,7 @@ const options = {
   revocations: { type: "string", multiple: true },
   "accept-lost-revocations": { type: "boolean" },
   "server-role": { type: "string" },
+  "new-sealing-secret": { type: "boolean" },
   init: { type: "boolean" },
   "new-log": { type: "boolean" },
   "new-marker": { type: "boolean" },

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder, type LastUseRecorder } from "./authority/last-use-recorder.ts";
@@ -34,6 +35,8 @@ import { type ByteReadings, createByteBudget } from "./wire/port/byte-budget.ts"
 import type { ListenAddress } from "./wire/port/listen-address.ts";
 
 const flushUsesEveryMs = 5000;
+/** A node that ends serves on for this part of its grace: by default 2 s, in which a health check a second sees it. */
+const lameDuckPart = 5;
 /** The clocks of two nodes that serve are no further apart. A change with a later time was made by a wrong clock. */
 const maxAheadMs = 10_000;
 
@@ -182,9 +185,12 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   const ports = new Map<PortName, Port>();
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
-    await Promise.all([...ports.values()].map((port) => port.close(config.shutdownGraceMs)));
+    await Promise.all([...ports.values()].map((port) => port.close(config.shutdownGraceMs - lameDuckMs)));
   });
   const shutdown = new AbortController();
+  // Other nodes serve what this one does: before it has ended, whoever balances hears of that, and asks it no more.
+  const lameDuckMs = "node" in source ? config.shutdownGraceMs / lameDuckPart : 0;
+  let isEnding = false;
   const budget = starting.use(createByteBudget(config.heldBytes, log));
   const rpc =
     config.rpc === null
@@ -194,7 +200,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
           tls: tls.rpc,
           authority,
           clock: clock.now,
-          isServing: () => !shutdown.signal.aborted && canDecide(),
+          isServing: () => !isEnding && canDecide(),
           shutdownSignal: shutdown.signal,
           onCall,
           reportFault,
@@ -240,6 +246,12 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     ports.set("console", port);
   }
   starting.defer(() => shutdown.abort());
+  starting.defer(async () => {
+    isEnding = true;
+    if (canDecide()) {
+      await pause(lameDuckMs);
+    }
+  });
 
   const started = starting.move();
   return {

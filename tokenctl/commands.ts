@@ -1,14 +1,15 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { stdin } from "node:process";
+import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  type Account,
   type Authority,
   AuthorityError,
   type ChangeFilter,
-  type CreatedToken,
   type NewToken,
+  type Settlement,
   type Token,
   type TokenFilter,
 } from "../clients/typescript/src/index.ts";
@@ -37,10 +38,8 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
     for (const key of keys) {
       const token = await authority.findByDigest(createHash("sha256").update(key).digest()).catch(nullIfUnknown);
       const shown = `${key.slice(0, 8)}…${key.slice(-4)}`;
-      await show(
-        isJson ? { key: shown, token } : { key: shown, ...(token ?? { id: "no token has this key" }) },
-        isJson,
-      );
+      const forPeople = token ?? { id: "no token has this key" };
+      await show(isJson ? { key: shown, token } : { key: shown, ...forPeople }, isJson);
       found += token === null ? 0 : 1;
     }
     if (found < keys.length || keys.length === 0) {
@@ -58,7 +57,10 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
     };
     // A distance from now would be another time then.
     const again = expireTime === undefined ? "" : ` --expires ${expireTime.toISOString()}`;
-    await showKey(call, (requestId) => authority.create({ ...token, requestId }), again);
+    await showKey(call, again, async (requestId) => {
+      const { token: created, key, revision } = await authority.create({ ...token, requestId });
+      return { token: created, key, revision };
+    });
   },
 
   get: async ({ authority, given, isJson }) => await show(await authority.get(given.operand), isJson),
@@ -66,10 +68,8 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
   list: async (call) => await showTokens(call, filterOf(call.given)),
 
   async expiring(call) {
-    const { given } = call;
-    const expiresBefore = new Date(Date.now() + (given.read("within", distance) ?? 30 * dayMs));
-    const filter = { states: ["active"], expiresBefore, ...said({ account: given.one("account") }) } as const;
-    await showTokens(call, filter);
+    const expiresBefore = new Date(Date.now() + (call.given.read("within", distance) ?? 30 * dayMs));
+    await showTokens(call, { states: ["active"], expiresBefore, ...said({ account: call.given.one("account") }) });
   },
 
   accounts: async ({ authority, given, isJson }) =>
@@ -78,33 +78,28 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
   async rotate(call) {
     call.given.need("overlap");
     const overlapMs = call.given.read("overlap", distance) ?? 0;
-    await showKey(call, (requestId) => call.authority.rotateKey(call.given.operand, { overlapMs, requestId }));
+    await showKey(call, "", (requestId) => call.authority.rotateKey(call.given.operand, { overlapMs, requestId }));
   },
 
-  async "end-rotation"({ authority, given, isJson }) {
-    const [when = ""] = given.others;
-    const end =
-      when === "now"
-        ? "cut"
-        : when === "cancel"
-          ? "cancel"
-          : { moveTo: ahead(when) ?? refuse("say now, cancel or a TIME: see --help") };
-    const { token, revision } = await authority.endRotation(given.operand, end);
-    await show({ ...token, revision }, isJson);
+  async "end-rotation"(call) {
+    const [when = ""] = call.given.others;
+    const atOnce = when === "now" ? "cut" : when === "cancel" ? "cancel" : null;
+    const end = atOnce ?? { moveTo: ahead(when) ?? refuse("say now, cancel or a TIME: see --help") };
+    await showChange(call, await call.authority.endRotation(call.given.operand, end));
   },
 
   hold: async (call) => await setHold(call, true),
   release: async (call) => await setHold(call, false),
 
-  async close({ authority, given, isJson }) {
+  async close(call) {
+    const { authority, given } = call;
     const { operand: account } = given;
     if (!given.flag("yes")) {
       const { accounts } = await authority.listAccounts({ prefix: account, pageSize: 1 });
       note(textOf(accounts.find((found) => found.account === account) ?? { account, tokens: "none" }));
       await confirm("The account's name once more closes it for good: ", account, "without a terminal, say --yes");
     }
-    const closed = await authority.closeAccount(account, given.one("reason"));
-    await show({ ...closed.account, revision: closed.revision }, isJson);
+    await showChange(call, await authority.closeAccount(account, given.one("reason")));
   },
 
   async purge({ authority, given, isJson }) {
@@ -120,18 +115,16 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
       await confirm("Revoke them for good? Type yes: ", "yes", otherwise);
       upToRevision = dry.upToRevision;
     }
-    for (let [revoked, done] = [0, false]; !done; ) {
+    for (let [revoked, isOver] = [0, false]; !isOver; ) {
       const step = await authority.revokeTokens(filter, { force: true, upToRevision, reason }, longCall);
-      ({ done, upToRevision } = step);
-      revoked += step.revoked;
-      await show({ revoked, done }, isJson);
+      const { done, acknowledgedCount, silent, unconfirmed } = step;
+      [isOver, upToRevision, revoked] = [done, step.upToRevision, revoked + step.revoked];
+      await show({ revoked, done, acknowledgedCount, silent, unconfirmed }, isJson);
     }
   },
 
-  async revoke({ authority, given, isJson }) {
-    const { token, revision } = await authority.revoke(given.operand, given.one("reason"));
-    await show({ ...token, revision }, isJson);
-  },
+  revoke: async (call) =>
+    await showChange(call, await call.authority.revoke(call.given.operand, call.given.one("reason"))),
 
   async tail({ authority, given, isJson }) {
     const isOnce = given.flag("once");
@@ -145,35 +138,49 @@ export const commands: Readonly<Record<string, (call: Call) => Promise<void>>> =
     const script = readFileSync(new URL("completion.bash", import.meta.url), "utf8");
     await print(script.replace("MANUAL", `'${join(import.meta.dirname, "manual.txt").replaceAll("'", "'\\''")}'`));
   },
+
+  async version({ isJson }) {
+    const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+    await show({ version, node: process.version }, isJson);
+  },
 };
 
-async function setHold({ authority, given, isJson }: Call, held: boolean): Promise<void> {
-  const { operand: tokenId } = given;
-  const account = given.one("account");
+async function setHold(call: Call, held: boolean): Promise<void> {
+  const { operand: tokenId } = call.given;
+  const account = call.given.one("account");
   if ((account === undefined) === (tokenId === "")) {
     refuse("say the ID of a token, or --account ACCOUNT");
   }
   const subject = account === undefined ? { tokenId } : { account };
-  const { revision, ...now } = await authority.setHold(subject, held, given.one("reason"));
-  await show({ ...(now.token ?? now.account), revision }, isJson);
+  await showChange(call, await call.authority.setHold(subject, held, call.given.one("reason")));
+}
+
+/** What was changed, as it is now, and who decides by it. */
+async function showChange(
+  { isJson }: Call,
+  { token, account, ...change }: { readonly token?: Token | null; readonly account?: Account | null },
+): Promise<void> {
+  await show({ ...(token ?? account), ...change }, isJson);
 }
 
 /** Throws unless a person types this on the terminal. `otherwise` says what to do where there is none. */
 async function confirm(question: string, wanted: string, otherwise: string): Promise<void> {
   if ((await ask(question)) !== wanted) {
-    throw stdin.isTTY ? new Refused("not confirmed: nothing was changed") : new UsageError(otherwise);
+    throw process.stdin.isTTY ? new Refused("not confirmed: nothing was changed") : new UsageError(otherwise);
   }
 }
+
+type Issued = Partial<Settlement> & { readonly token: Token; readonly key: string; readonly revision: number };
 
 /** The key goes to standard output alone, and what else there is to know to people. `again` repeats the command. */
 async function showKey(
   { given, isJson }: Call,
-  issue: (requestId: string) => Promise<CreatedToken>,
-  again = "",
+  again: string,
+  issue: (requestId: string) => Promise<Issued>,
 ): Promise<void> {
   const requestId = given.one("request-id") ?? randomUUID();
   const hint = `The same command with --request-id ${requestId}${again} answers the same key, within 24 hours.`;
-  const { token, key, revision } = await issue(requestId).catch((error: unknown) => {
+  const { token, key, ...change } = await issue(requestId).catch((error: unknown) => {
     if (error instanceof AuthorityError && !error.isMistake) {
       note(`There may be a new key. ${hint}`);
     }
@@ -183,9 +190,9 @@ async function showKey(
     throw new Refused("there is no key to show again: the token was revoked, or the key has ended");
   }
   if (!isJson) {
-    note(`${textOf({ ...token, revision })}\n\nThis is the key, shown this once:`);
+    note(`${textOf({ ...token, ...change })}\n\nThis is the key, shown this once:`);
   }
-  await print(isJson ? JSON.stringify({ token, key, revision }) : key).catch((error: unknown) => {
+  await print(isJson ? JSON.stringify({ token, key, ...change }) : key).catch((error: unknown) => {
     throw new Refused(`the key could not be written. ${hint}`, { cause: error });
   });
 }

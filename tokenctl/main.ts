@@ -1,10 +1,9 @@
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { AuthorityError } from "../clients/typescript/src/index.ts";
 import { commands } from "./commands.ts";
 import { withoutKeys } from "./keys.ts";
 import { openTarget } from "./profile.ts";
-import { note, print, ReaderGone, show } from "./terminal.ts";
+import { note, print } from "./terminal.ts";
 import { manual, overview, parseUsage, UsageError } from "./usage.ts";
 
 const [name = "help", ...args] = process.argv.slice(2);
@@ -33,13 +32,10 @@ async function run(): Promise<void> {
   if (given.flag("help")) {
     return await print(`tokenctl ${text}`);
   }
-  if (name === "version") {
-    const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-    return await show({ version, node: process.version }, isJson);
-  }
   await commands[name]?.({
     given,
     isJson,
+    // Opened by the commands that ask it.
     get authority() {
       target.opened ??= openTarget();
       return target.opened.authority;
@@ -49,7 +45,8 @@ async function run(): Promise<void> {
 
 /** Tells people or machines, and answers the exit code: 1 for a no, 2 when nothing was asked. */
 function report(error: unknown): 0 | 1 | 2 {
-  if (error instanceof ReaderGone) {
+  // Nobody reads on.
+  if (error instanceof Error && "code" in error && error.code === "EPIPE") {
     return 0;
   }
   const message = withoutKeys(error instanceof Error ? error.message : String(error));

@@ -2,22 +2,17 @@ import { stderr, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline/promises";
 import { UsageError } from "./usage.ts";
 
-/** Who reads the output has gone: `tokenctl list | head`. */
-export class ReaderGone extends Error {}
-
 const maxInputChars = 1_000_000;
 
 // What fails comes to who writes.
 stdout.on("error", () => {});
 stderr.on("error", () => {});
 
-/** Resolves when the text is out. Rejects with a ReaderGone, or with what kept the text back. */
+/** Resolves when the text is out. Rejects with what kept it back: EPIPE where nobody reads, `tokenctl list | head`. */
 export async function print(text: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   stdout.write(`${text}\n`, (error) => (error ? reject(error) : resolve()));
-  await promise.catch((error: NodeJS.ErrnoException) => {
-    throw error.code === "EPIPE" ? new ReaderGone("nobody reads the output", { cause: error }) : error;
-  });
+  await promise;
 }
 
 /** For people, beside the output. */

@@ -109,7 +109,15 @@ def hits(address: str, file: str, count: str) -> dict[str, object]:
 
 def alone(mib: int) -> KeyCache:
     """A cache with a lease, apart from any authority: nobody renews it when a busy machine moves its clocks apart."""
-    clocks = Clocks(time.monotonic, time.monotonic)
+    read_at = 0.0
+
+    def monotonic() -> float:
+        nonlocal read_at
+        read_at = time.monotonic()
+        return read_at
+
+    # Read once for both: else a pause between the readings moves them apart.
+    clocks = Clocks(monotonic, lambda: read_at)
     cache = KeyCache(mib * 2**20, clocks)
     cache.renew(clocks.now(), HOUR, 1)
     return cache

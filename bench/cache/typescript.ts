@@ -145,7 +145,13 @@ async function hits(address: string, keys: readonly string[], count: number) {
 
 /** A cache with a lease, apart from any authority: nobody renews it when a busy machine moves its clocks apart. */
 function alone(maxMiB: number): KeyCache {
-  const clocks = { monotonicMs: machineClocks.monotonicMs, wallMs: machineClocks.monotonicMs };
+  // Read once for both: else a pause between the readings moves them apart.
+  let readMs = 0;
+  const monotonicMs = () => {
+    readMs = machineClocks.monotonicMs();
+    return readMs;
+  };
+  const clocks = { monotonicMs, wallMs: () => readMs };
   const cache = new KeyCache(maxMiB * 2 ** 20, clocks);
   cache.beginForgets(1);
   cache.grant(momentOf(clocks), hour);

@@ -78,7 +78,7 @@ type Principal struct {
 	ExpireTime time.Time
 }
 
-// Refusal is a decided no.
+// Refusal is a decided no. Like a Principal it may be shared: it must not be changed.
 type Refusal struct {
 	Reason Reason
 	// MissingPermissions come with InsufficientPermissions alone.
@@ -225,17 +225,17 @@ func toRefusal(from *tokenv1.Refusal) *Refusal {
 }
 
 func reasonOf(reason tokenv1.RefusalReason) Reason {
-	if word, isKnown := reasons[reason]; isKnown {
-		return word
+	if 0 <= reason && int(reason) < len(reasons) {
+		return reasons[reason]
 	}
 	return wordOf(reason)
 }
 
-// reasons are the words of those that are known, made once.
-var reasons = func() map[tokenv1.RefusalReason]Reason {
-	words := map[tokenv1.RefusalReason]Reason{}
-	for number := range tokenv1.RefusalReason_name {
-		words[tokenv1.RefusalReason(number)] = wordOf(tokenv1.RefusalReason(number))
+// reasons are the words of those that are known, made once. Their numbers have no gaps.
+var reasons = func() []Reason {
+	words := make([]Reason, len(tokenv1.RefusalReason_name))
+	for number := range words {
+		words[number] = wordOf(tokenv1.RefusalReason(number))
 	}
 	return words
 }()

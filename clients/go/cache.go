@@ -40,6 +40,8 @@ type keyCache struct {
 	now    func() moment
 	lease  atomic.Pointer[lease]
 	shards [shardCount]shard
+	// questions are those that were asked lately about hot keys.
+	questions questions
 
 	// mutex orders words and answers: no answer is kept between a word and what it takes away.
 	mutex   sync.Mutex
@@ -92,8 +94,8 @@ type cacheAnswer struct {
 func newKeyCache(maxBytes int, now func() moment) *keyCache {
 	c := &keyCache{now: now, forgets: newForgets(maxWords)}
 	for i := range c.shards {
-		c.shards[i].hot = newHotKeys(maxBytes / 16 / shardCount)
-		c.shards[i].proven = newTwoGenerations(maxBytes / 16 * 13 / shardCount)
+		c.shards[i].hot = newHotKeys(maxBytes / 8 / shardCount)
+		c.shards[i].proven = newTwoGenerations(maxBytes / 4 * 3 / shardCount)
 		c.shards[i].unknown = newTwoGenerations(maxBytes / 8 / shardCount)
 		c.shards[i].useOf = map[digest]int{}
 	}
@@ -117,22 +119,16 @@ func (c *keyCache) decide(key string, question *Question) (Decision, bool) {
 		return Decision{}, false
 	}
 	of := digestOf(key)
-	return c.shardOf(&of).decide(&of, question, now.monotonic)
-}
-
-// Hot path.
-func (s *shard) decide(of *digest, question *Question, now time.Duration) (Decision, bool) {
-	if found := s.hot.find(of); found != nil && now < found.until && found.isIntact() {
-		verdict, ok := found.facts.judge(question)
-		if ok && verdict.reason == 0 {
-			found.note(now)
-			return Decision{Principal: &found.principal, Source: FromCache}, true
+	s := c.shardOf(&of)
+	if found := s.hot.find(&of); found != nil && now.monotonic < found.until {
+		if decision, ok := found.decide(question, now.monotonic); ok {
+			return decision, true
 		}
-		if ok {
-			return found.facts.decision(verdict, FromCache), true
+		if decision, ok := found.judge(question, now.monotonic, &c.questions); ok {
+			return decision, true
 		}
 	}
-	return s.decideByRecord(of, question, now)
+	return s.decideByRecord(&of, question, now.monotonic)
 }
 
 func (s *shard) decideByRecord(of *digest, question *Question, now time.Duration) (Decision, bool) {
@@ -146,16 +142,16 @@ func (s *shard) decideByRecord(of *digest, question *Question, now time.Duration
 		return Decision{}, false
 	}
 	known := in.factsOf(found)
-	verdict, ok := known.judge(question)
+	reason, ok := known.judge(question)
 	if !ok {
 		return Decision{}, false
 	}
 	if !known.isProven() {
-		return known.decision(verdict, FromCache), true
+		return known.decision(reason, question, FromCache), true
 	}
 	principal := s.heat(found, &known)
-	if verdict.reason != 0 {
-		return known.decision(verdict, FromCache), true
+	if reason != 0 {
+		return known.decision(reason, question, FromCache), true
 	}
 	s.note(of, 1, now)
 	return Decision{Principal: principal, Source: FromCache}, true
@@ -254,16 +250,16 @@ func (c *keyCache) beginFill(key string, question *Question) (cacheFill, bool) {
 // endFill decides by the answer to the widest question, and keeps the answer where that is right.
 func (c *keyCache) endFill(fill cacheFill, answer cacheAnswer, question *Question) (Decision, bool) {
 	known := &answer.facts
-	verdict, ok := known.judge(question)
+	reason, ok := known.judge(question)
 	c.keep(&fill, &answer)
 	if !ok {
 		return Decision{}, false
 	}
-	if verdict.reason == 0 {
+	if reason == 0 {
 		// The authority notes no use of a key when it is asked the widest question.
 		c.noteFill(&fill)
 	}
-	return known.decision(verdict, FromAuthority), true
+	return known.decision(reason, question, FromAuthority), true
 }
 
 func (c *keyCache) keep(fill *cacheFill, answer *cacheAnswer) {

@@ -92,18 +92,23 @@ func isTokenType(of TokenType) bool {
 	return of == Secret || of == Publishable || of == Restricted
 }
 
-// decision is by these facts, with the reason and the missing permissions of a verdict.
-func (f *facts) decision(verdict verdict, source Source) Decision {
-	if verdict.reason == 0 {
+// decision is by these facts, with the reason that they were judged with.
+func (f *facts) decision(reason tokenv1.RefusalReason, question *Question, source Source) Decision {
+	if reason == 0 {
 		principal := f.principal()
 		return Decision{Source: source, Principal: &principal}
 	}
-	return Decision{Source: source, Refusal: &Refusal{
-		Reason:             reasonOf(verdict.reason),
-		MissingPermissions: verdict.missing,
-		TokenID:            f.tokenID,
-		Account:            f.account,
-	}}
+	refusal := f.refusal(reason, question)
+	return Decision{Source: source, Refusal: &refusal}
+}
+
+// refusal shares nothing that its reader could change.
+func (f *facts) refusal(reason tokenv1.RefusalReason, question *Question) Refusal {
+	refusal := Refusal{Reason: reasonOf(reason), TokenID: f.tokenID, Account: f.account}
+	if reason == insufficient {
+		refusal.MissingPermissions = f.grant.missing(question.Permissions)
+	}
+	return refusal
 }
 
 // principal shares nothing that its reader could change.

@@ -19,29 +19,24 @@ const (
 
 var allTypes = []TokenType{Secret, Publishable, Restricted}
 
-// verdict is the reason of a refusal, or 0 for a key that may pass.
-type verdict struct {
-	reason  tokenv1.RefusalReason
-	missing []string
-}
-
-// judge decides as the authority would: held by clients/vectors/decisions.json, which its own rules write. False where
-// the authority would answer that the question is at fault. Hot path.
-func (s *standing) judge(question *Question) (verdict, bool) {
+// judge is the reason of a refusal, or 0 for a key that may pass, as the authority would decide: held by
+// clients/vectors/decisions.json, which its own rules write. False where the authority would answer that the question
+// is at fault. Hot path.
+func (s *standing) judge(question *Question) (tokenv1.RefusalReason, bool) {
 	look := question.lookAt(s.grant)
 	switch {
 	case look == permissionsMalformed || !question.hasKnownTypes():
-		return verdict{}, false
+		return 0, false
 	case s.reason != 0:
-		return verdict{reason: s.reason}, true
+		return s.reason, true
 	case question.Mode != AnyMode && (question.Mode == Live) != s.livemode:
-		return verdict{reason: otherMode}, true
+		return otherMode, true
 	case !question.allows(s.tokenType):
-		return verdict{reason: otherType}, true
+		return otherType, true
 	case look == permissionsMissing && s.tokenType != Secret:
-		return verdict{insufficient, s.grant.missing(question.Permissions)}, true
+		return insufficient, true
 	default:
-		return verdict{}, true
+		return 0, true
 	}
 }
 

@@ -3,6 +3,7 @@ package tokenauthority
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func TestEveryQuestionIsDecidedAsTheAuthorityDoes(t *testing.T) {
 			}
 			got := []string{"ask"}
 			if isKnown {
-				got = told(known.judge(&question))
+				got = told(&known, &question)
 			}
 			if want := vectors.Outcomes[subject.Decisions[i]]; !slices.Equal(got, want) {
 				t.Errorf("%s, %+v: %v, and not %v", subject.Name, asked, got, want)
@@ -70,15 +71,16 @@ func TestEveryQuestionIsDecidedAsTheAuthorityDoes(t *testing.T) {
 	}
 }
 
-func told(verdict verdict, ok bool) []string {
-	switch {
-	case !ok:
+func told(known *facts, question *Question) []string {
+	reason, ok := known.judge(question)
+	if !ok {
 		return []string{"ask"}
-	case verdict.reason == 0:
-		return []string{"principal"}
-	default:
-		return append([]string{string(reasonOf(verdict.reason))}, verdict.missing...)
 	}
+	refusal := known.decision(reason, question, FromCache).Refusal
+	if refusal == nil {
+		return []string{"principal"}
+	}
+	return append([]string{string(refusal.Reason)}, refusal.MissingPermissions...)
 }
 
 // cacheRig has clocks that are moved by hand.
@@ -461,6 +463,81 @@ func TestWhatAReaderChangesOfAPrincipalIsGivenToNobodyElse(t *testing.T) {
 	}
 }
 
+func TestWhatAReaderChangesOfARefusalIsGivenToNobodyElse(t *testing.T) {
+	rig := newCacheRig(t)
+	rig.keep(oneKey)
+	question := Question{Permissions: []string{"a:read", "charges:read", "b:write"}}
+	for _, change := range []func(*Refusal){
+		func(r *Refusal) { r.MissingPermissions[1] = "all:write" },
+		func(r *Refusal) { _ = append(r.MissingPermissions[:1], "more:write") },
+		func(r *Refusal) { r.MissingPermissions = nil },
+		func(r *Refusal) { r.MissingPermissions = append(r.MissingPermissions, "more:write") },
+		func(r *Refusal) { r.Reason = KeyUnknown },
+		func(r *Refusal) { r.TokenID = "tok_other" },
+		func(r *Refusal) { r.Account = "acct_other" },
+		func(*Refusal) {},
+	} {
+		decision, _ := rig.decide(oneKey, &question)
+		got := decision.Refusal
+		if got.Reason != InsufficientPermissions || got.TokenID != "tok_acct_1" || got.Account != "acct_1" ||
+			!slices.Equal(got.MissingPermissions, []string{"a:read", "b:write"}) || decision.Source != FromCache {
+			t.Errorf("%+v", got)
+		}
+		change(got)
+	}
+}
+
+func TestEachQuestionIsGivenItsOwnRefusal(t *testing.T) {
+	rig := newCacheRig(t)
+	rig.keep(oneKey)
+	var many []string
+	for i := range maxPermissions {
+		many = append(many, fmt.Sprintf("resource_%d:read", i))
+	}
+	for range 3 {
+		for _, asked := range []struct {
+			question Question
+			reason   Reason
+			missing  []string
+		}{
+			{Question{Permissions: []string{"a:read"}}, InsufficientPermissions, []string{"a:read"}},
+			{Question{Permissions: []string{"a:write"}}, InsufficientPermissions, []string{"a:write"}},
+			{Question{Permissions: []string{"a:write", "b:read"}}, InsufficientPermissions, []string{"a:write", "b:read"}},
+			{Question{Permissions: []string{"b:read", "a:write"}}, InsufficientPermissions, []string{"b:read", "a:write"}},
+			{Question{Permissions: []string{"charges:read", "a:write"}}, InsufficientPermissions, []string{"a:write"}},
+			{Question{Permissions: many}, InsufficientPermissions, many},
+			{Question{Permissions: []string{"a:write"}, Mode: Test}, LivemodeMismatch, nil},
+			{Question{Permissions: []string{"a:write"}, Types: []TokenType{Secret}}, TypeNotAllowed, nil},
+		} {
+			decision, _ := rig.decide(oneKey, &asked.question)
+			if got := decision.Refusal; got.Reason != asked.reason || !slices.Equal(got.MissingPermissions, asked.missing) {
+				t.Errorf("%+v: %+v", asked.question, got)
+			}
+		}
+		rig.expect("principal", oneKey)
+	}
+}
+
+func TestAKeyIsHotOnceAtMost(t *testing.T) {
+	const keys = 3 * hotWays
+	hot, made := newHotKeys(hotWays*hotBytes), [keys]hotKey{}
+	drawn := rand.New(rand.NewPCG(1, 2))
+	for i := range made {
+		made[i].digest[0] = byte(i)
+	}
+	for range 10_000 {
+		key := drawn.IntN(keys)
+		again := &hotKey{digest: made[key].digest}
+		if drawn.IntN(3) > 0 {
+			if hot.add(again); hot.find(&again.digest) != again {
+				t.Fatal("what became hot last is not found")
+			}
+		} else if hot.remove(&again.digest); hot.find(&again.digest) != nil {
+			t.Fatal("what was removed is found")
+		}
+	}
+}
+
 func TestAKeyThatIsAskedForAgainAndAgainIsForgottenLikeAnyOther(t *testing.T) {
 	for name, forget := range map[string]func(*cacheRig){
 		"its word":               func(rig *cacheRig) { rig.forgetKey(Digest(oneKey), 11) },
@@ -623,10 +700,15 @@ func TestUsesOfKeysThatPushEachOtherOutAreAllReported(t *testing.T) {
 func TestAHitMakesNoAllocation(t *testing.T) {
 	cache := newKeyCache(minCacheBytes, machineClocks)
 	cache.renew(machineClocks(), time.Hour, 10)
-	fill, _ := cache.beginFill(oneKey, &Question{})
-	cache.endFill(fill, cacheAnswer{principalOf("acct_1"), 10, time.Hour}, &Question{})
-	question := Question{Permissions: []string{"charges:read"}}
-	if count := testing.AllocsPerRun(1_000, func() { cache.decide(oneKey, &question) }); count > 0 {
-		t.Errorf("%v allocations", count)
+	for key, known := range map[string]facts{oneKey: principalOf("acct_1"), otherKey: refusedAs(revoked)} {
+		fill, _ := cache.beginFill(key, &Question{})
+		cache.endFill(fill, cacheAnswer{known, 10, time.Hour}, &Question{})
+		for _, question := range []Question{
+			{Permissions: []string{"charges:read"}}, {Permissions: []string{"a:write"}}, {Mode: Test}, {Types: []TokenType{Secret}},
+		} {
+			if count := testing.AllocsPerRun(1_000, func() { cache.decide(key, &question) }); count > 0 {
+				t.Errorf("%+v: %v allocations", question, count)
+			}
+		}
 	}
 }

@@ -65,9 +65,10 @@ func (c *Client) Tokens(ctx context.Context, request *tokenv1.ListRequest) iter.
 	})
 }
 
-// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, but at nodes that the
-// answer names as Unconfirmed: the authority's operator lets them go on from memory, each until its UntilTime. The reason
-// may be empty. EndRotation, SetHold, CloseAccount, RevokeTokens and RotateKey say the same of what they take away.
+// Revoke ends a token for good. The reason may be empty.
+//
+// No Authenticate that starts after the answer accepts the key, but at nodes that the answer names as Unconfirmed: the
+// authority's operator lets them go on from memory, each until its UntilTime.
 func (c *Client) Revoke(ctx context.Context, id, reason string) (*tokenv1.RevokeResponse, error) {
 	request := &tokenv1.RevokeRequest{Id: id, Reason: reason}
 	return invoke(ctx, "Revoke", c.settings.timeout, again, c.service.Revoke, request)

@@ -50,6 +50,11 @@ export class AuthorityError extends Error {
   }
 }
 
+/** Why nothing can be decided for now. The log tells of it where it began, and not once more for each call. */
+export class KnownOutage extends Error {
+  override readonly name = "KnownOutage";
+}
+
 export function fieldInvalid(field: string, rule: string, details: ErrorFacts["details"] = null): AuthorityError {
   return new AuthorityError("FIELD_INVALID", { field, rule, details });
 }

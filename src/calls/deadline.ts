@@ -20,8 +20,8 @@ export function deadlineOf(rpc: string, { authenticateMs, unaryMs, greatestUnary
   return { defaultMs: decidingRpcs.has(rpc) ? authenticateMs : unaryMs, greatestMs: greatestUnaryMs };
 }
 
-// setTimeout turns a longer wait into none.
-const longestTimerMs = 2 ** 31 - 1;
+/** setTimeout turns a longer wait into none. */
+export const longestTimerMs = 2 ** 31 - 1;
 
 const timeoutHeaders = ["grpc-timeout", "connect-timeout-ms"] as const;
 

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { KnownOutage } from "../authority/errors.ts";
 import { holdsKey } from "../authority/key.ts";
 import type { Log } from "../machine/log.ts";
 import { type Allowance, createSampler } from "../machine/sampler.ts";
@@ -16,6 +17,9 @@ export function createFaultLog(log: Log): ReportFault {
   const sample = createSampler();
 
   return (error, rpc) => {
+    if (error instanceof Error && error.cause instanceof KnownOutage) {
+      return;
+    }
     const unreported = sample("fault", allowance);
     if (unreported !== null) {
       log.error({ err: withoutKey(error), rpc, unreported }, "a call failed for a reason that is not its caller's");

@@ -74,6 +74,16 @@ describe("W2: a lease", () => {
     expect(watchers.settled()).toBe(0);
   });
 
+  it("is granted to one, whatever another has not acknowledged", () => {
+    const watchers = openWatchers();
+    const [slow, well] = [watchers.resume("slow", 0), watchers.resume("well", 0)];
+    slow.grant(1, leaseMs);
+    watchers.revoke(1);
+    expect(tell(well)).toEqual(["forget 1"]);
+    well.acknowledge(1);
+    expect([slow.grant(2, leaseMs), well.grant(1, leaseMs)]).toEqual([false, true]);
+  });
+
   it("outlives its stream", () => {
     const watchers = openWatchers();
     const watcher = watchers.resume("a", 0);

@@ -13,7 +13,7 @@ import type { TokenAuthority } from "../../src/authority/token-authority.ts";
 import { defaultDeadlines } from "../../src/calls/deadline.ts";
 import { createFaultLog } from "../../src/calls/fault-log.ts";
 import type { FinishedCall } from "../../src/calls/finished-call.ts";
-import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
+import { laneHeaders } from "../../src/calls/grpc/plain-request.ts";
 import { maxMessageBytes } from "../../src/calls/limits.ts";
 import { createManagementLanes } from "../../src/doors/rpc/lanes/management-lanes.ts";
 import type { Lane, LaneAnswer } from "../../src/wire/http2/lane.ts";

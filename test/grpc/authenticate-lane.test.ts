@@ -8,7 +8,7 @@ import { AuthorityError, fieldInvalid, tokenNotFound, undecided } from "../../sr
 import type { Outcome } from "../../src/authority/judge.ts";
 import { mintKey } from "../../src/authority/key.ts";
 import type { TokenAuthority } from "../../src/authority/token-authority.ts";
-import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
+import { laneHeaders } from "../../src/calls/grpc/plain-request.ts";
 import { tokenRpcs } from "../../src/calls/rpcs.ts";
 import type { LaneAnswer } from "../../src/wire/http2/lane.ts";
 import type { Peer } from "../../src/wire/port/peer.ts";

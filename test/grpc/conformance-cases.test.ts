@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AuthenticateRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { fieldInvalid } from "../../src/authority/errors.ts";
 import type { Outcome } from "../../src/authority/judge.ts";
-import { laneHeaders } from "../../src/calls/grpc/unary-lane.ts";
+import { laneHeaders } from "../../src/calls/grpc/plain-request.ts";
 import { maxMessageBytes } from "../../src/calls/limits.ts";
 import { tokenRpcs } from "../../src/calls/rpcs.ts";
 import { Http2Server } from "../../src/wire/http2/http2-server.ts";

@@ -537,3 +537,49 @@ it("renewals that counted for nothing while no change could be read are one laps
   expect(rules.isHeld()).toBe(true);
   expect(rules.readings().lapses).toBe(1);
 });
+
+it("a lease that ran out is told of once, and once when it is renewed", () => {
+  const node = registeredNode();
+  node.renew();
+  const told = () => node.logged.filter((message) => message.includes("the lease of this node"));
+  node.advance(leaseMs + 1);
+  node.rules.tick();
+  node.advance(renewEveryMs);
+  node.rules.tick();
+  expect(told()).toEqual(["the lease of this node ran out: nothing is decided until it is renewed"]);
+  node.renew();
+  expect(told()).toHaveLength(2);
+  node.liveFor(5000);
+  expect(told()).toHaveLength(2);
+});
+
+describe("a row of the same name", () => {
+  const isNamesake = (node: ReturnType<typeof registeredNode>) =>
+    node.rules.rows().map((row) => node.rules.isNamesake(row));
+  const said = "another process that is alive has the name of this node";
+
+  it("that nobody renews is of a process that was killed", () => {
+    const node = registeredNode();
+    node.renew();
+    const left = { id: "row 0", name: "node 1", renewals: 7 };
+    for (let looks = 0; looks < 5; looks += 1) {
+      node.look(left);
+      node.advance(renewEveryMs);
+    }
+    expect(isNamesake(node)).toEqual([false, false]);
+    expect(node.logged.join()).not.toContain(said);
+  });
+
+  it("that is renewed is of another process, and is told of once", () => {
+    const node = registeredNode();
+    node.renew();
+    for (let renewals = 7; renewals < 12; renewals += 1) {
+      node.look({ id: "row 0", name: "node 1", renewals }, { id: "row 2", name: "node 2", renewals });
+      node.advance(renewEveryMs);
+    }
+    expect(isNamesake(node)).toEqual([false, true, false]);
+    expect(node.logged.filter((message) => message.startsWith(said))).toHaveLength(1);
+    node.advance(settleMs);
+    expect(isNamesake(node)).toEqual([false, false, false]);
+  });
+});

@@ -24,6 +24,8 @@ import { installGoProgram } from "./support/tools.ts";
 
 const cacheMib = 8;
 const roundsOfBug = 20;
+/** A round waits for most of its time. */
+const bugsAtATime = 2;
 const allScenarios = Object.keys(scenarios) as ScenarioName[];
 
 const { values } = parseArgs({
@@ -73,7 +75,7 @@ async function runAsItIs(): Promise<void> {
 
 async function runPlantedBugs(): Promise<void> {
   const bugs = plantedBugs.filter(({ name }) => values.bug === undefined || values.bug === name);
-  const unseen = await showPlantedBugs(bugs, 1, ({ edits, gateways, scenarios }) => {
+  const unseen = await showPlantedBugs(bugs, bugsAtATime, ({ edits, gateways, scenarios }) => {
     const root = plantedCopy(mkdtempSync(join(scratch.path, "copy-")), edits);
     return runRounds({ root, gateways, rounds: roundsOfBug, scenarios });
   });

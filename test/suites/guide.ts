@@ -5,11 +5,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Block, blocksOf } from "./guide/blocks.ts";
 import { copyProject } from "./support/planted-copy.ts";
+import { freePort } from "./support/ports.ts";
 import { createReport } from "./support/report.ts";
 import { installDebianProgram, unpackDebianPackages } from "./support/tools.ts";
 
@@ -62,7 +62,7 @@ report.close();
 
 /** Returns what puts the free ports into a text. */
 async function copyWithFreePorts(): Promise<(text: string) => string> {
-  const free = await freePorts(ports.length);
+  const free = await Promise.all(ports.map(() => freePort()));
   const move = (text: string) =>
     ports.reduce((changed, port, at) => changed.replaceAll(new RegExp(`\\b${port}\\b`, "g"), String(free[at])), text);
   copyProject(project);
@@ -78,20 +78,6 @@ function requireExpectations(blocks: readonly Block[]): void {
     const parts = blocks.filter(({ place }) => place.startsWith(`${guide}:`)).flatMap((block) => block.parts);
     assert.ok(parts.filter(({ expected }) => expected.length > 0).length > bound, guide);
   }
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const numbers = servers.map((server) => {
-    const address = server.address();
-    assert.ok(address !== null && typeof address === "object");
-    return address.port;
-  });
-  for (const server of servers) {
-    server.close();
-  }
-  return numbers;
 }
 
 /** Runs them all in one `bash -e`, and what it left running is ended with it. Returns how it ended. */

@@ -239,8 +239,9 @@ describe("tokenctl", () => {
     const newer = await create("acct_purge");
     const purge = ["purge", ...filter, "--up-to-revision", String(dry.upToRevision)];
     expect(await json(...purge, "--dry-run")).toMatchObject([{ matched: 3 }]);
-    expect(await json(...purge, "--reason", "a leaked backup")).toEqual([{ revoked: 2, done: true }]);
-    expect(await json(...purge)).toEqual([{ revoked: 0, done: true }]);
+    const settled = { acknowledgedCount: 0, silent: [], unconfirmed: [] };
+    expect(await json(...purge, "--reason", "a leaked backup")).toEqual([{ revoked: 2, done: true, ...settled }]);
+    expect(await json(...purge)).toEqual([{ revoked: 0, done: true, ...settled }]);
     expect(await json("list", "--account", "acct_purge", "--state", "active")).toMatchObject([{ id: newer.token.id }]);
     expect(await json("get", old.token.id)).toMatchObject([{ revokeReason: "a leaked backup" }]);
     expect(await tokenctl("purge", "--dry-run")).toMatchObject({

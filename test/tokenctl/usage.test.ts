@@ -6,7 +6,7 @@ const parse = (command: string, ...args: readonly string[]) => parseUsage(manual
 
 describe("the manual of tokenctl", () => {
   it("has every command, and no other", () => {
-    expect([...manual.keys()].toSorted()).toEqual([...Object.keys(commands), "version"].toSorted());
+    expect([...manual.keys()].toSorted()).toEqual(Object.keys(commands).toSorted());
   });
 
   it("keeps no key in an option: keys come on standard input", () => {

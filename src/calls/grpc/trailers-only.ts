@@ -6,18 +6,32 @@ import { encodePreparedBlock } from "../../wire/http2/hpack-encoder.ts";
 import type { LaneAnswer } from "../../wire/http2/lane.ts";
 import { codeNumbers, errorDomain, type Status } from "../status.ts";
 
+/** How every response of gRPC begins. */
+export const headFields = [
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+] as const;
+
 /** A response that is one header block and tells an error (gRPC over HTTP/2: Trailers-Only). */
 export function trailersOnly(status: Status): LaneAnswer {
+  return { head: encodePreparedBlock([...headFields, ...fieldsOf(status)]), body: null, trailer: null };
+}
+
+/** The header block that ends a response which has begun, with an error. */
+export function trailersOf(status: Status): Uint8Array {
+  return encodePreparedBlock(fieldsOf(status));
+}
+
+function fieldsOf(status: Status): readonly (readonly [string, string])[] {
+  const { code, reason, message } = status;
   const fields: [string, string][] = [
-    [":status", "200"],
-    ["content-type", "application/grpc"],
-    ["grpc-status", String(codeNumbers[status.code])],
-    ["grpc-message", percentEncoded(status.message)],
+    ["grpc-status", String(codeNumbers[code])],
+    ["grpc-message", percentEncoded(message)],
   ];
-  if (status.reason !== null) {
-    fields.push(["grpc-status-details-bin", detailsOf(status, status.reason).toBase64({ omitPadding: true })]);
+  if (reason !== null) {
+    fields.push(["grpc-status-details-bin", detailsOf(status, reason).toBase64({ omitPadding: true })]);
   }
-  return { head: encodePreparedBlock(fields), body: null, trailer: null };
+  return fields;
 }
 
 /** The google.rpc.Status with its ErrorInfo, encoded. */

@@ -2,8 +2,6 @@ import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { encodePreparedBlock } from "../../wire/http2/hpack-encoder.ts";
 import type { Lane, LaneAnswer, LaneHeaders, LaneStream } from "../../wire/http2/lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { isSurelyForThisHost } from "../../wire/port/this-machine.ts";
-import { grpcTimeoutMs } from "../../wire/protobuf/grpc-timeout.ts";
 import { framingFault, prefixBytes } from "../../wire/protobuf/length-prefixed.ts";
 import { createAdmission, type RoleOf } from "../admission.ts";
 import { type Call, fail } from "../call.ts";
@@ -11,18 +9,12 @@ import { type Deadlines, deadlineOf, defaultDeadlines } from "../deadline.ts";
 import type { ReportFault } from "../fault-log.ts";
 import type { FinishedCall } from "../finished-call.ts";
 import { maxMessageBytes } from "../limits.ts";
-import { compressionUnnamed, messageUndecodable, requestNotSupported, requestTooLarge } from "../request-errors.ts";
+import { messageUndecodable, requestTooLarge } from "../request-errors.ts";
 import { rpcName } from "../rpcs.ts";
 import { createRunCall } from "../run-call.ts";
 import { type Status, statusOfError } from "../status.ts";
-import type { TraceHeaders } from "../trace-headers.ts";
-import { trailersOnly } from "./trailers-only.ts";
-
-/** The header fields that a lane reads, in the order it expects them. */
-export const laneHeaders = ["content-type", "grpc-encoding", "grpc-timeout"] as const;
-
-/** The same, where calls are traced. */
-export const tracedLaneHeaders = [...laneHeaders, "traceparent", "tracestate"] as const;
+import { isPlainRequest, requestedMsOf, statusOfFraming, traceOf } from "./plain-request.ts";
+import { headFields, trailersOnly } from "./trailers-only.ts";
 
 /**
  * Answers the message that lies in `bytes` from `start` up to `end`, until this returns, with a message and its prefix,
@@ -72,10 +64,7 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
   const rpc = rpcName(method);
   const deadline = deadlineOf(rpc, deadlines);
   const undecodable = messageUndecodable(method.input);
-  const head = encodePreparedBlock([
-    [":status", "200"],
-    ["content-type", "application/grpc"],
-  ]);
+  const head = encodePreparedBlock(headFields);
   const trailer = encodePreparedBlock([["grpc-status", "0"]]);
   // Most statuses are made once, and anybody can cause them in any number.
   const prepared = new WeakMap<Status, LaneAnswer>();
@@ -90,18 +79,6 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
     isGone: ({ stream }) => stream.isClosed,
     onCall,
   });
-
-  function accepts(headers: LaneHeaders, authority: string, peer: Peer): boolean {
-    const contentType = headers[0];
-    const encoding = headers[1] ?? null;
-    const timeout = headers[2] ?? null;
-    return (
-      (contentType === "application/grpc" || contentType === "application/grpc+proto" || namesCharset(contentType)) &&
-      (encoding === null || encoding === "identity") &&
-      (timeout === null || hasTime(grpcTimeoutMs(timeout))) &&
-      isSurelyForThisHost(peer, authority)
-    );
-  }
 
   /** Hot path. */
   function answer(
@@ -119,7 +96,7 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
     const { bytes, start, end } = ask;
     const fault = framingFault(bytes, start, end, maxMessageBytes);
     if (fault !== null) {
-      return fail(call, statusOfFraming(fault));
+      return fail(call, statusOfFraming(fault, undecodable));
     }
     const body = respond(bytes, start + prefixBytes, end, call, ask.stream);
     if (body instanceof Promise) {
@@ -139,46 +116,16 @@ export function createUnaryLane(method: DescMethodUnary, respond: RespondInLane,
     return answer;
   }
 
-  /** Whose time is over before it begins is told so on the general way. */
-  function hasTime(requestedMs: number | "malformed"): boolean {
-    return requestedMs !== "malformed" && requestedMs > 0;
-  }
-
   function timeoutMs(headers: LaneHeaders): number {
-    const timeout = headers[2] ?? null;
-    const requestedMs = timeout === null ? "malformed" : grpcTimeoutMs(timeout);
-    return requestedMs === "malformed" ? deadline.defaultMs : Math.min(requestedMs, deadline.greatestMs);
-  }
-
-  function statusOfFraming(fault: NonNullable<ReturnType<typeof framingFault>>): Status {
-    switch (fault) {
-      case "malformed":
-        return undecodable;
-      case "not_supported":
-        return requestNotSupported;
-      case "too_large":
-        return requestTooLarge;
-      case "compression_unnamed":
-        return compressionUnnamed;
-    }
+    const requestedMs = requestedMsOf(headers);
+    return requestedMs === null ? deadline.defaultMs : Math.min(requestedMs, deadline.greatestMs);
   }
 
   return {
     maxBodyBytes: prefixBytes + maxMessageBytes,
     tooLarge: (peer) => reject(nothing, peer, "grpc", requestTooLarge),
     refusal: (peer) => refuse(nothing, peer, "grpc"),
-    accepts,
+    accepts: isPlainRequest,
     answer,
   };
-}
-
-/** Whether it is one of the two with the charset that all gRPC has. */
-function namesCharset(contentType: string | null | undefined): boolean {
-  return /^application\/grpc(?:\+proto)?[ \t]*;[ \t]*charset="?utf-?8"?$/i.test(contentType ?? "");
-}
-
-/** Where calls are traced. */
-function traceOf(headers: LaneHeaders): TraceHeaders | null {
-  const traceparent = headers[3] ?? null;
-  return traceparent === null ? null : { traceparent, tracestate: headers[4] ?? null };
 }

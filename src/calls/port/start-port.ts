@@ -1,6 +1,6 @@
 import type { Log } from "../../machine/log.ts";
 import type { HttpHandler } from "../../wire/exchange.ts";
-import type { Lanes } from "../../wire/http2/lane.ts";
+import type { Lanes } from "../../wire/http2/lanes.ts";
 import type { ByteBudget } from "../../wire/port/byte-budget.ts";
 import type { ConnectionCounts } from "../../wire/port/connection-registry.ts";
 import type { ListenAddress } from "../../wire/port/listen-address.ts";

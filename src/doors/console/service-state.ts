@@ -63,5 +63,7 @@ export type NodesState = {
     readonly holders: number;
     /** Gateways that did not acknowledge in the last minute, newest first. */
     readonly silent: readonly string[];
+    /** Whether a thread of this process and one of another have this name, and both are alive. */
+    readonly isNamesake: boolean;
   }[];
 };

@@ -1,34 +1,30 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import {
   HolderKind,
   HolderSchema,
-  ResetReason,
   type WatchRequest as WatchRequestMessage,
-  type WatchResponseSchema,
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { Holder, Unconfirmed } from "../../authority/freshness.ts";
 import type { TokenAuthority } from "../../authority/token-authority.ts";
-import type { WatchEvent } from "../../authority/watchers.ts";
-import type { Watch, WatchRequest } from "../../authority/watching.ts";
+import type { Watch } from "../../authority/watching.ts";
 import { callerOf } from "../../calls/call.ts";
-import { deadlineExceeded, statusOf } from "../../calls/status.ts";
+import { deadlineExceeded } from "../../calls/status.ts";
 import { abortableIterable } from "./connect/abortable-iterable.ts";
 import { toConnectError } from "./connect/connect-error.ts";
 import { judgeAgain } from "./connect/gate.ts";
 import { passageOf } from "./connect/passage.ts";
-import { fromDuration, toDuration } from "./duration.ts";
 import { toTimestamp } from "./timestamp.ts";
+import {
+  fromWatchRequest,
+  tooManyWatch,
+  toWatchMessage,
+  type WatchMessage,
+  watchIsStopping,
+  watchSilenceMs,
+} from "./watch-messages.ts";
 
-/** A stream ends when its caller sends nothing, or takes nothing of what there is to tell, for so long. */
-const silenceMs = 10_000;
-
-const isStopping = statusOf("UNDECIDED", "this authority is stopping: watch it again, or another one");
-const tooManyWatch = statusOf("TOO_MANY_STREAMS", "as many callers watch here as may: ask again later, or elsewhere");
-
-type WatchMessage = MessageInitShape<typeof WatchResponseSchema>;
-
-/** Watch of TokenService, over the authority's. */
+/** Watch of TokenService, over the authority's, in the general way. `lanes/watch-lane.ts` is the other one. */
 export function createWatchMethod(authority: Pick<TokenAuthority, "watch">, shutdownSignal: AbortSignal) {
   return async function* watch(
     requests: AsyncIterable<WatchRequestMessage>,
@@ -46,14 +42,14 @@ export function createWatchMethod(authority: Pick<TokenAuthority, "watch">, shut
       ending.abort(error);
       bell.ring();
     };
-    const stop = () => end(toConnectError(isStopping));
+    const stop = () => end(toConnectError(watchIsStopping));
     const { signal: giving } = passage.request.giving;
     const giveUp = () => end(giving.reason);
     const silence = setTimeout(() => {
       end(toConnectError(deadlineExceeded));
       // Where the caller takes nothing, nobody comes back for the rest: its place is free at once.
       watch.leave();
-    }, silenceMs);
+    }, watchSilenceMs);
     silence.unref();
     shutdownSignal.addEventListener("abort", stop, { once: true });
     giving.addEventListener("abort", giveUp, { once: true });
@@ -111,48 +107,6 @@ async function hearAll(
     watch.hear(request);
     if (request.release) {
       return;
-    }
-  }
-}
-
-function fromWatchRequest(message: WatchRequestMessage): WatchRequest {
-  return {
-    sequence: Number(message.sequence),
-    appliedRevision: Number(message.appliedRevision),
-    appliedHash: message.appliedHash,
-    uses: message.uses.map(({ digest, age, acceptedCount }) => ({
-      digest,
-      ageMs: fromDuration("uses", age),
-      acceptedCount: Number(acceptedCount),
-    })),
-    release: message.release,
-  };
-}
-
-const numberOfReset = {
-  TOO_FAR_BEHIND: ResetReason.TOO_FAR_BEHIND,
-  HISTORY_DIFFERS: ResetReason.HISTORY_DIFFERS,
-} as const;
-
-function toWatchMessage(event: WatchEvent): WatchMessage {
-  const revision = BigInt(event.revision);
-  switch (event.kind) {
-    case "forget": {
-      const { subject, tokenId, hasMore } = event;
-      const what =
-        "digest" in subject
-          ? { case: "digest" as const, value: subject.digest }
-          : { case: "account" as const, value: subject.account };
-      return { event: { case: "forget", value: { revision, what, tokenId, more: hasMore } } };
-    }
-    case "reset":
-      return {
-        event: { case: "reset", value: { revision, reason: numberOfReset[event.reason], hash: event.hash } },
-      };
-    case "lease": {
-      const { sequence, durationMs, hash } = event;
-      const duration = toDuration(durationMs);
-      return { event: { case: "lease", value: { sequence: BigInt(sequence), duration, revision, hash } } };
     }
   }
 }

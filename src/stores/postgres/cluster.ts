@@ -1,8 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
+import { StartError } from "../../machine/start-error.ts";
 import type { DatabaseHost, DatabaseSettings } from "./database-url.ts";
 import { openSession, type Session, type SessionUse } from "./session.ts";
+import { sqlStateOf } from "./sql-state.ts";
 
 /** The servers of one database, as the lines of one thread know them together. */
 export type Cluster = {
@@ -83,6 +85,18 @@ function destroyAll(sessions: readonly Session[]): void {
   for (const session of sessions) {
     session.destroy();
   }
+}
+
+/**
+ * What a server says that does not let this role in, or has no such database: it will say the same again. Null of any
+ * other error. `where` is what the message calls the server.
+ */
+export function refusalOf({ user, database }: DatabaseSettings, where: string, error: unknown): StartError | null {
+  const state = sqlStateOf(error);
+  if (state?.startsWith("28") === true) {
+    return new StartError(`${where} does not let the role ${user} in (${state})`, { cause: error });
+  }
+  return state === "3D000" ? new StartError(`${where} has no database ${database}`, { cause: error }) : null;
 }
 
 export function nameOf({ host, port }: DatabaseHost): string {

@@ -4,15 +4,14 @@ import type { TokenStore } from "../../authority/token-store.ts";
 import { describeError } from "../../machine/describe-error.ts";
 import type { Log } from "../../machine/log.ts";
 import { StartError } from "../../machine/start-error.ts";
-import { type Cluster, createCluster, nameOf } from "./cluster.ts";
+import { type Cluster, createCluster, nameOf, refusalOf } from "./cluster.ts";
 import type { DatabaseSettings } from "./database-url.ts";
 import { type Line, openLine } from "./line.ts";
 import { requireServable, schemaVersion } from "./schema.ts";
-import { createChanges } from "./serving/changes.ts";
+import { createChanges, type DatabaseClock } from "./serving/changes.ts";
 import { type Node, type NodeReadings, openNode } from "./serving/node.ts";
 import { createReads } from "./serving/reads.ts";
 import { ReadOnlyError, type Session, type SessionUse } from "./session.ts";
-import { sqlStateOf } from "./sql-state.ts";
 
 /** The store as one serving thread sees it, which is a node of the database. */
 export type PostgresTokenStore = TokenStore &
@@ -26,6 +25,8 @@ export type PostgresStoreOptions = {
   /** For how long memory may be decided from after the lease, when the database cannot be reached. */
   readonly graceMs: number;
   readonly log: Log;
+  /** Default: as the database's clock shows it. */
+  readonly databaseClock?: DatabaseClock;
 };
 
 /** Each statement is soon done: also a list looks at a few hundred rows at a time. */
@@ -40,7 +41,7 @@ const startPauseMs = 200;
  */
 export async function openPostgresTokenStore(
   settings: DatabaseSettings,
-  { sealingSecret, graceMs, log }: PostgresStoreOptions,
+  { sealingSecret, graceMs, log, databaseClock }: PostgresStoreOptions,
 ): Promise<PostgresTokenStore> {
   const cluster = createCluster(settings, log);
   await requireReady(cluster, settings, sealingSecret, log);
@@ -53,7 +54,7 @@ export async function openPostgresTokenStore(
   const nodeLine = open({ name: "node", statementTimeoutMs });
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
   const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
-  const changes = opened.use(createChanges({ changes: changesLine, behind: lists }, node));
+  const changes = opened.use(createChanges({ changes: changesLine, behind: lists }, node, databaseClock));
   const reads = createReads({ lookUps, lists }, node);
   const resources = opened.move();
 
@@ -104,7 +105,8 @@ async function reach(cluster: Cluster, settings: DatabaseSettings): Promise<Sess
     try {
       return await cluster.connect({ name: "start", statementTimeoutMs }, new AbortController().signal);
     } catch (error) {
-      if (error instanceof StartError || isRefusal(error) || performance.now() > deadlineMs) {
+      const isRefused = error instanceof StartError || refusalOf(settings, whereOf(settings), error) !== null;
+      if (isRefused || performance.now() > deadlineMs) {
         throw error instanceof StartError ? error : cannotStart(settings, error);
       }
       await wait(startPauseMs);
@@ -135,20 +137,15 @@ async function untilOpen(line: Line, settings: DatabaseSettings): Promise<void> 
   }
 }
 
-/** Whether the server does not let this role in, or has no such database: it will say the same again. */
-function isRefusal(error: unknown): boolean {
-  const state = sqlStateOf(error);
-  return state !== null && (state.startsWith("28") || state === "3D000");
+function whereOf({ hosts }: DatabaseSettings): string {
+  return `the database at ${hosts.map(nameOf).join(", ")}`;
 }
 
-function cannotStart({ hosts, user, database }: DatabaseSettings, error: unknown): StartError {
-  const where = `the database at ${hosts.map(nameOf).join(", ")}`;
-  const state = sqlStateOf(error);
-  if (state?.startsWith("28") === true) {
-    return new StartError(`${where} does not let the role ${user} in (${state})`, { cause: error });
-  }
-  if (state === "3D000") {
-    return new StartError(`${where} has no database ${database}`, { cause: error });
+function cannotStart(settings: DatabaseSettings, error: unknown): StartError {
+  const where = whereOf(settings);
+  const refusal = refusalOf(settings, where, error);
+  if (refusal !== null) {
+    return refusal;
   }
   if (error instanceof ReadOnlyError) {
     return new StartError(`${where} takes no writes: name its primary`, { cause: error });

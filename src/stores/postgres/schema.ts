@@ -288,7 +288,7 @@ async function requireSameSecret(session: Asked, sealingSecret: Uint8Array): Pro
   const { sealing_fingerprint } = await one<{ sealing_fingerprint: Uint8Array | null }>(session, readFingerprint);
   if (sealing_fingerprint === null || Buffer.compare(sealing_fingerprint, mine) !== 0) {
     throw new StartError(
-      "the sealing secret is not that of the other nodes: all nodes of a database need the same one",
+      "the sealing secret is not that of the other nodes, and all nodes of a database need the same one: where it shall be another one, end all nodes and say npm run migrate -- DATABASE --new-sealing-secret",
     );
   }
 }

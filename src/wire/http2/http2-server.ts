@@ -6,7 +6,8 @@ import { FieldFactory } from "./field.ts";
 import { SlabPool } from "./frame-writer.ts";
 import type { Handler } from "./general.ts";
 import { GeneralTurns } from "./general-turns.ts";
-import type { LaneAnswer, Lanes } from "./lane.ts";
+import type { LaneAnswer } from "./lane.ts";
+import type { Lanes } from "./lanes.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import type { ServerParts } from "./server-parts.ts";
 

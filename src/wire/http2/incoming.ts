@@ -15,12 +15,13 @@ import { areTrailers, RequestHead, readHeaders, readRequestHead } from "./reques
 import type { ServerParts } from "./server-parts.ts";
 import type { Stream } from "./stream.ts";
 import { StreamPast } from "./stream-ids.ts";
+import { StreamLaneRunner } from "./stream-lane-runner.ts";
 import type { StreamTable } from "./stream-table.ts";
 import { WorkGate } from "./work-gate.ts";
 
 /** What a frame costs of the control budget. */
 const plainCost = 1;
-/** What beginning a general request costs, in about a microsecond each. */
+/** What beginning a general request costs, or a stream of a lane, in about a microsecond each. */
 const generalWork = 20;
 
 export type IncomingParts<Context> = {
@@ -51,6 +52,7 @@ export class Incoming<Context> {
   readonly #head = new RequestHead();
   readonly #window: ReceiveWindow;
   readonly #lanes: LaneRunner<Context>;
+  readonly #streamLanes: StreamLaneRunner<Context>;
   readonly #general: GeneralRunner<Context>;
 
   constructor(parts: IncomingParts<Context>) {
@@ -66,6 +68,7 @@ export class Incoming<Context> {
     this.control = new ControlFrames({ limits, table, outgoing, guard, decoder: this.#decoder, onPingAck });
     const runnerParts = { ...parts, guard, work, onRoom: () => this.openWindow() };
     this.#lanes = new LaneRunner(runnerParts);
+    this.#streamLanes = new StreamLaneRunner(runnerParts);
     this.#general = new GeneralRunner(runnerParts);
   }
 
@@ -159,8 +162,12 @@ export class Incoming<Context> {
       // Section 6.9.2: a peer that has not acknowledged our SETTINGS may have used the initial value.
       stream.receiveWindow.reset(limits.streamWindowBytes, Math.max(limits.streamWindowBytes, initialWindowBytes));
       const lane = this.#lanes.find(head);
+      const streamLane = lane === null ? this.#streamLanes.find(head) : null;
       if (lane !== null) {
         this.#lanes.begin(stream, lane, head, endStream);
+      } else if (streamLane !== null) {
+        this.extraWork += generalWork;
+        this.#streamLanes.begin(stream, streamLane, head, endStream);
       } else if (head.method === "CONNECT") {
         this.#answerEmpty(stream, 501, endStream);
       } else if (table.headerBytes + decoder.listBytes > limits.maxHeldBytes / 2) {
@@ -269,8 +276,9 @@ export class Incoming<Context> {
       return;
     }
     if (!endStream) {
-      // What is no body makes room on the stream at once; a lane's body as well, whose length has a bound of its own.
-      const freeBytes = stream.lane === null ? length - (end - start) : length;
+      // What is no body makes room on the stream at once. So does a lane's body, whose length has a bound of its own,
+      // and what a lane of streams is handed as it comes.
+      const freeBytes = stream.lane === null && stream.listener === null ? length - (end - start) : length;
       this.#parts.outgoing.windowUpdate(streamId, stream.receiveWindow.release(freeBytes));
     }
     this.#onBodyPart(stream, frame.bytes, start, end, endStream);
@@ -297,6 +305,8 @@ export class Incoming<Context> {
     stream.hasRemoteEnded = endStream;
     if (stream.lane !== null) {
       this.#lanes.data(stream, stream.lane, bytes, start, end, endStream);
+    } else if (stream.listener !== null) {
+      this.#streamLanes.data(stream, stream.listener, bytes, start, end, endStream);
     } else if (stream.body !== null) {
       this.#general.data(stream.body, bytes, start, end, endStream);
     }
@@ -330,7 +340,7 @@ export class Incoming<Context> {
    */
   #onShortBody(stream: Stream<Context>): void {
     const message = "body is shorter than content-length";
-    if (!stream.hasAnswerBegun) {
+    if (!stream.hasAnswerBegun || stream.listener !== null) {
       this.guard.resetStream(stream.id, ErrorCode.ProtocolError, message);
       return;
     }

@@ -44,10 +44,3 @@ export type Lane<Context> = {
     stream: LaneStream,
   ): LaneAnswer | Promise<LaneAnswer>;
 };
-
-export type Lanes<Context> = {
-  /** The names, in lower case, of the request header fields that lanes read. */
-  readonly headers: readonly string[];
-  /** By the exact `:path`. */
-  readonly paths: ReadonlyMap<string, Lane<Context>>;
-};

@@ -158,6 +158,23 @@ export class Outgoing<Context> {
     this.flushSoon();
   }
 
+  /** Sends a part of a body at once; false, and nothing sent, if it must wait: then `body` sends it. */
+  part(stream: Stream<Context>, bytes: Uint8Array): boolean {
+    const { length } = bytes;
+    if (
+      length > this.window.available ||
+      length > stream.sendWindow.available ||
+      length > initialFrameBytes ||
+      this.isBackedUp
+    ) {
+      return false;
+    }
+    this.writer.data(stream.id, bytes, false);
+    this.#noteSent(stream, length, true);
+    this.flushSoon();
+    return true;
+  }
+
   /**
    * Sends a part of a body as the windows allow, one part of a stream at a time. `onSent` hears when it is in the
    * writer.
@@ -223,6 +240,13 @@ export class Outgoing<Context> {
     }
   }
 
+  #noteSent(stream: Stream<Context>, bytes: number, isWhole: boolean): void {
+    this.window.available -= bytes;
+    stream.sendWindow.available -= bytes;
+    stream.sentBytes += bytes;
+    this.#earned += (bytes >> 10) + (isWhole ? wholePartEarns : 0);
+  }
+
   #countWaiting(bytes: number): void {
     this.#waitingBodyBytes += bytes;
     if (bytes > 0) {
@@ -244,10 +268,7 @@ export class Outgoing<Context> {
         isWhole && stream.outgoingEnds,
       );
     }
-    this.window.available -= count;
-    stream.sendWindow.available -= count;
-    stream.sentBytes += count;
-    this.#earned += (count >> 10) + (isWhole ? wholePartEarns : 0);
+    this.#noteSent(stream, count, isWhole);
     stream.outgoingAt = end;
     this.#countWaiting(-count);
     if (!isWhole) {

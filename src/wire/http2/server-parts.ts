@@ -3,7 +3,8 @@ import type { FieldFactory } from "./field.ts";
 import type { SlabPool } from "./frame-writer.ts";
 import type { Handler } from "./general.ts";
 import type { GeneralTurns } from "./general-turns.ts";
-import type { LaneAnswer, Lanes } from "./lane.ts";
+import type { LaneAnswer } from "./lane.ts";
+import type { Lanes } from "./lanes.ts";
 import type { Limits } from "./limits.ts";
 
 /** What all connections of a server share. */

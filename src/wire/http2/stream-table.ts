@@ -95,6 +95,7 @@ export class StreamTable<Context> {
     this.close(stream);
     const { onSent, onAbort } = stream;
     stream.onAbort = null;
+    stream.listener = null;
     onAbort?.();
     stream.outgoing = null;
     stream.onSent = null;

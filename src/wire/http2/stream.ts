@@ -4,6 +4,7 @@ import type { Lane } from "./lane.ts";
 import { ReceiveWindow } from "./receive-window.ts";
 import type { RequestBody } from "./request-body.ts";
 import { SendWindow } from "./send-window.ts";
+import type { Listener } from "./stream-lane.ts";
 
 /**
  * A stream that is not idle and not closed (RFC 9113 section 5.1). The two ends tell its state: open while neither has
@@ -17,7 +18,7 @@ export class Stream<Context> {
   isClosed = false;
   /** A lane or a handler is at it. It counts until that is done, closed or not. */
   isWorking = false;
-  /** What takes it from where it waits to begin, if it is reset there. */
+  /** What takes it from where it waits to begin, if it is reset there; or tells the lane of streams that it is over. */
   onAbort: (() => void) | null = null;
 
   readonly sendWindow: SendWindow = new SendWindow(0);
@@ -27,7 +28,7 @@ export class Stream<Context> {
   receivedBytes = 0;
   /** When it began; on the general way, when it last brought a part of its body. */
   heardAtMs = 0;
-  /** The handler's response has begun. */
+  /** The response of a handler or of a lane of streams has begun. */
   hasAnswerBegun = false;
 
   /** Not null on the lane. */
@@ -35,6 +36,9 @@ export class Stream<Context> {
   laneHeaders: (string | null)[] = [];
   /** The parts of a body that did not come as one. */
   laneBody: BodyBuffer | null = null;
+
+  /** Not null on a lane of streams, until it has ended the response. */
+  listener: Listener | null = null;
 
   /** Not null on the general way. */
   body: RequestBody | null = null;

@@ -4,7 +4,8 @@ import type { HttpHandler, RefuseLargeHeader, ShortResponse } from "../exchange.
 import type { Account } from "../http2/account.ts";
 import { encodePreparedBlock } from "../http2/hpack-encoder.ts";
 import { Http2Server, type ServedConnection } from "../http2/http2-server.ts";
-import type { LaneAnswer, Lanes } from "../http2/lane.ts";
+import type { LaneAnswer } from "../http2/lane.ts";
+import type { Lanes } from "../http2/lanes.ts";
 import type { Limits } from "../http2/limits.ts";
 import type { Connection, Connections } from "./connection.ts";
 import { createHttp2Handler } from "./http2-handler.ts";

@@ -6,7 +6,7 @@ import { createSampler } from "../../machine/sampler.ts";
 import type { HttpHandler, RefuseLargeHeader } from "../exchange.ts";
 import { createHttp1Connections } from "../http1/http1-connections.ts";
 import type { Account } from "../http2/account.ts";
-import type { Lanes } from "../http2/lane.ts";
+import type { Lanes } from "../http2/lanes.ts";
 import type { Limits as Http2Limits } from "../http2/limits.ts";
 import { textResponse } from "../text-response.ts";
 import type { Connections } from "./connection.ts";

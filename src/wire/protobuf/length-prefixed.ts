@@ -1,6 +1,17 @@
 /** What stands before each message on gRPC's wire: a compressed-flag, and the message's length in 4 bytes. */
 export const prefixBytes = 5;
 
+/** `compression_unnamed` is a message that is marked as compressed, where nothing told how. */
+export type PrefixFault = "malformed" | "too_large" | "compression_unnamed";
+
+/** What is wrong with the prefix that lies in `bytes` from `at`, where no message is compressed; null if nothing. */
+export function prefixFault(bytes: Buffer, at: number, maxMessageBytes: number): PrefixFault | null {
+  if (bytes.readUInt32BE(at + 1) > maxMessageBytes) {
+    return "too_large";
+  }
+  return bytes[at] === 0 ? null : bytes[at] === 1 ? "compression_unnamed" : "malformed";
+}
+
 /**
  * What is wrong with a body, which lies in `bytes` from `start` up to `end` and should be one uncompressed
  * message with its prefix: null if nothing. `not_supported` is a body of none or of more than one.
@@ -10,22 +21,20 @@ export function framingFault(
   start: number,
   end: number,
   maxMessageBytes: number,
-): "malformed" | "not_supported" | "too_large" | "compression_unnamed" | null {
+): PrefixFault | "not_supported" | null {
   let messages = 0;
   let at = start;
   while (at < end) {
     if (end - at < prefixBytes) {
       return "malformed";
     }
-    const length = bytes.readUInt32BE(at + 1);
-    if (length > maxMessageBytes) {
-      return "too_large";
-    }
     // A compressed message needs a grpc-encoding that tells how: requests with one do not come here.
-    if (bytes[at] === 1) {
-      return "compression_unnamed";
+    const fault = prefixFault(bytes, at, maxMessageBytes);
+    if (fault !== null) {
+      return fault;
     }
-    if (bytes[at] !== 0 || length > end - at - prefixBytes) {
+    const length = bytes.readUInt32BE(at + 1);
+    if (length > end - at - prefixBytes) {
       return "malformed";
     }
     at += prefixBytes + length;

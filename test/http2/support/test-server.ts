@@ -8,8 +8,10 @@ import { encodePreparedBlock } from "../../../src/wire/http2/hpack-encoder.ts";
 import { Http2Server } from "../../../src/wire/http2/http2-server.ts";
 import type { Lane, LaneAnswer } from "../../../src/wire/http2/lane.ts";
 import type { Limits } from "../../../src/wire/http2/limits.ts";
+import type { StreamLane } from "../../../src/wire/http2/stream-lane.ts";
 
 export const lanePath = "/lane.Test/Echo";
+export const streamPath = "/lane.Test/Stream";
 export const laterPath = "/lane.Test/Later";
 const fixedPath = "/lane.Test/Fixed";
 
@@ -19,6 +21,7 @@ export type TestServerOptions = {
   readonly tls?: { readonly keyFile: string; readonly certFile: string };
   readonly handle?: (request: GeneralRequest) => Promise<GeneralResponse>;
   readonly lane?: Lane<null>;
+  readonly streamLane?: StreamLane<null>;
   readonly port?: number;
   readonly account?: Account;
   readonly refuseLargeHeader?: (context: null, contentType: string) => LaneAnswer;
@@ -101,6 +104,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         [laterPath, laterLane],
         [fixedPath, fixedLane],
       ]),
+      streams: new Map(options.streamLane === undefined ? [] : [[streamPath, options.streamLane]]),
     },
     handle: options.handle ?? echo,
     onError: (error) => errors.push(error),

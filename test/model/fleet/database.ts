@@ -4,14 +4,15 @@ import type { Link } from "../link.ts";
 import { Thread } from "../simulation.ts";
 import type { Change, World } from "../world.ts";
 
-/** What one server holds: the rows of nodes, and how much of the journal. */
-type State = { readonly rows: Map<string, NodeRow>; length: number };
+/** What one server holds: the rows of nodes, those of them that a standby has too, and how much of the journal. */
+type State = { readonly rows: Map<string, NodeRow>; readonly safeRows: Map<string, NodeRow>; length: number };
 
 /** One server of the database. Of two, the one of the later timeline takes changes. */
 export type Server = { readonly timeline: number; readonly thread: Thread; isDead: boolean; state: State };
 
 /** A statement, as its server does it: it reads what was there when it began, and writes when it has committed. */
 export type Work<Answer> = {
+  /** And its commit waits for the disk and the standby. */
   readonly writes: boolean;
   /** `length` is that of the journal when it began. */
   readonly run: (server: Server, length: number) => Answer;
@@ -32,7 +33,7 @@ export class Database {
 
   constructor(world: World) {
     this.#world = world;
-    this.#primary = this.#serverWith(1, { rows: new Map(), length: 0 });
+    this.#primary = this.#serverWith(1, { rows: new Map(), safeRows: new Map(), length: 0 });
   }
 
   get primary(): Server {
@@ -40,13 +41,13 @@ export class Database {
   }
 
   /**
-   * The standby becomes the primary, with all that was committed. The old one goes on answering reads, and commits
-   * nothing. With `losesRows` the old one is dead, and the standby was behind: it lacks rows that came since the last
-   * change.
+   * The standby becomes the primary, with all that was committed and has waited for it. The old one goes on answering
+   * reads, and commits nothing. With `losesRows` the old one is dead, and the standby was behind: it lacks rows that
+   * came since the last change.
    */
   promote(losesRows: boolean): void {
     const { timeline, state } = this.#primary;
-    const rows = new Map(state.rows);
+    const rows = new Map(state.safeRows);
     this.#primary.isDead = losesRows;
     if (losesRows) {
       for (const { id, length } of this.#inserted) {
@@ -55,7 +56,7 @@ export class Database {
         }
       }
     }
-    this.#primary = this.#serverWith(timeline + 1, { rows, length: state.length });
+    this.#primary = this.#serverWith(timeline + 1, { rows, safeRows: new Map(rows), length: state.length });
   }
 
   isPrimary(server: Server): boolean {
@@ -77,7 +78,7 @@ export class Database {
   }
 
   insert({ state }: Server, id: string, name: string): void {
-    state.rows.set(id, { id, name, grace_ms: 0, renewals: 0, acked_revision: 0, holders: 0, silent: [] });
+    this.#put(state, { id, name, grace_ms: 0, renewals: 0, acked_revision: 0, holders: 0, silent: [] });
     this.#inserted.push({ id, length: state.length });
   }
 
@@ -85,7 +86,7 @@ export class Database {
     const row = state.rows.get(rowId);
     if (row !== undefined) {
       const acked_revision = Math.max(row.acked_revision, acknowledges);
-      state.rows.set(rowId, { ...row, renewals: row.renewals + 1, acked_revision, holders, silent });
+      this.#put(state, { ...row, renewals: row.renewals + 1, acked_revision, holders, silent });
     }
     return {
       written: row === undefined ? 0 : 1,
@@ -99,9 +100,19 @@ export class Database {
     };
   }
 
+  /** Until the next renewal no other server has it. */
+  acknowledge({ state }: Server, { rowId, acknowledges, holders, silent, knownRevision }: Renewal): void {
+    const row = state.rows.get(rowId);
+    if (row !== undefined && knownRevision <= state.length) {
+      const acked_revision = Math.max(row.acked_revision, acknowledges);
+      state.rows.set(rowId, { ...row, acked_revision, holders, silent });
+    }
+  }
+
   drop({ state }: Server, id: string, renewals: number): void {
     if (state.rows.get(id)?.renewals === renewals) {
       state.rows.delete(id);
+      state.safeRows.delete(id);
     }
   }
 
@@ -119,6 +130,11 @@ export class Database {
       known_hash: knownRevision === 0 || knownRevision > state.length ? null : hashOf(knownRevision),
       generation,
     }));
+  }
+
+  #put({ rows, safeRows }: State, row: NodeRow): void {
+    rows.set(row.id, row);
+    safeRows.set(row.id, row);
   }
 
   #serverWith(timeline: number, state: State): Server {

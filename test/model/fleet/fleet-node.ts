@@ -166,15 +166,31 @@ export class FleetNode implements Hub {
     });
   }
 
-  #renew(): void {
-    const { database, isKept } = this.#fleet;
+  #renewal(): Renewal | null {
+    const { isKept } = this.#fleet;
     const asked = this.#rules.renewal();
     if (asked === null) {
-      return;
+      return null;
     }
     const reported = isKept("N6 watchers") ? asked.acknowledges : this.#rules.head().revision;
     const acknowledges = isKept("N6 applied") ? reported : Math.max(reported, this.#lastHead);
-    const renewal: Renewal = { ...asked, acknowledges };
+    return { ...asked, acknowledges };
+  }
+
+  #acknowledge(): void {
+    const { database } = this.#fleet;
+    const renewal = this.#renewal();
+    if (renewal !== null) {
+      this.#send({ writes: false, run: (server) => database.acknowledge(server, renewal) }, () => {});
+    }
+  }
+
+  #renew(): void {
+    const { database, isKept } = this.#fleet;
+    const renewal = this.#renewal();
+    if (renewal === null) {
+      return;
+    }
     this.#oldestRenewalMs ??= this.thread.clockMs();
     this.#send({ writes: true, run: (server, length) => database.renew(server, renewal, length) }, (row) => {
       this.#oldestRenewalMs = null;
@@ -224,7 +240,7 @@ export class FleetNode implements Hub {
   #applied(): void {
     this.#catchUpWatchers();
     if (this.#rules.hasNews()) {
-      this.#renew();
+      this.#acknowledge();
     }
     this.#goOn();
   }
@@ -525,7 +541,7 @@ export class FleetNode implements Hub {
     this.#told = report !== null;
     this.#rules.report(report);
     if (this.#rules.hasNews()) {
-      this.#renew();
+      this.#acknowledge();
     }
   }
 }

@@ -43,6 +43,7 @@ export const plantedEdge = [
     from: "    this.#ends.set(digest, end);\n",
     to: "",
     tests,
+    seenBy: "asks its authority once about a key that many ask about at the same time",
   },
   {
     name: "an edge that ends keeps its lease",

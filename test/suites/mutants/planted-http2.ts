@@ -171,7 +171,7 @@ export const plantedHttp2 = [
   },
   {
     name: "gRPC's content type with parameters takes no lane",
-    file: "src/calls/grpc/unary-lane.ts",
+    file: "src/calls/grpc/plain-request.ts",
     from: " || namesCharset(contentType)",
     to: "",
     tests: ["test/grpc/authenticate-lane.test.ts"],

@@ -3,10 +3,11 @@ import { onTestFinished } from "vitest";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { openLine } from "../../../src/stores/postgres/line.ts";
 import { schemaVersion } from "../../../src/stores/postgres/schema.ts";
-import { type Changes, createChanges } from "../../../src/stores/postgres/serving/changes.ts";
+import { type Changes, createChanges, type DatabaseClock } from "../../../src/stores/postgres/serving/changes.ts";
 import { type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
 import { type Postgres, superuser } from "../support/postgres.ts";
 import { copyTokens, dropDatabase, urlOf } from "./databases.ts";
+import { madeUpTimes } from "./store-kind.ts";
 
 const quiet = { info() {}, warn() {}, error() {} };
 let databases = 0;
@@ -15,7 +16,7 @@ let databases = 0;
 export type Database = {
   readonly name: string;
   /** As another thread or machine has them. */
-  open(): Promise<Changes & { readonly node: Node }>;
+  open(databaseClock?: DatabaseClock): Promise<Changes & { readonly node: Node }>;
   sql(text: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** As the superuser, for what takes more than one statement. */
   connect(): Promise<pg.Client>;
@@ -27,14 +28,14 @@ export async function aDatabase(server: Postgres): Promise<Database> {
   await copyTokens(server, name);
   onTestFinished(() => dropDatabase(server, name));
 
-  async function open() {
+  async function open(databaseClock: DatabaseClock = madeUpTimes) {
     const settings = readDatabaseSettings(urlOf(server, name), null, "a node");
     const resources = new AsyncDisposableStack();
     onTestFinished(() => resources.disposeAsync());
     const line = (use: string) => resources.use(openLine(settings, { name: use, statementTimeoutMs: 5000 }, quiet));
     const [changesLine, behind, nodeLine] = [line("changes"), line("lists"), line("node")];
     const node = resources.use(await openNode(nodeLine, { name: "a node", schemaVersion, graceMs: 0, log: quiet }));
-    const changes = resources.use(createChanges({ changes: changesLine, behind }, node));
+    const changes = resources.use(createChanges({ changes: changesLine, behind }, node, databaseClock));
     return { ...changes, node };
   }
 

@@ -276,3 +276,23 @@ it("a change that loses its revision to another one is made again", async () => 
   expect((await changes.create(aNewToken(), null, anyLimit, at(nowMs))).kind).toBe("created");
   expect(await database.sql("SELECT last_value::int AS tries FROM token_authority.tries")).toEqual([{ tries: 3 }]);
 });
+
+describe("a change whose time is not the database's", () => {
+  it("is refused before anything is written, whatever is in its batch; the others are made", async () => {
+    const database = await aDatabase(server);
+    const changes = await database.open((shownMs) => shownMs);
+    const create = (atMs: number) => changes.create(aNewToken(), null, anyLimit, at(atMs));
+    const asked = [-60_000, -4000, 0, 4000, 60_000].map((offMs) => create(Date.now() + offMs));
+    const outcomes = await Promise.allSettled(asked);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "rejected",
+      "fulfilled",
+      "fulfilled",
+      "fulfilled",
+      "rejected",
+    ]);
+    await expect(create(Date.now() + 60_000)).rejects.toEqual(undecided);
+    expect(await database.sql("SELECT count(*)::int AS made FROM token_authority.journal")).toEqual([{ made: 3 }]);
+    expect(await create(Date.now())).toMatchObject({ kind: "created" });
+  });
+});

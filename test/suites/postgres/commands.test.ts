@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { AuthorityProcess, clientOf } from "../../support/authority-process.ts";
-import { ownerRole, type Postgres } from "../support/postgres.ts";
+import { ownerRole, type Postgres, serverRole } from "../support/postgres.ts";
 import { copyTokens, startTokens, urlOf } from "./databases.ts";
 import { makeSealingSecret, NodeProcess, verdictOf } from "./node-process.ts";
 
@@ -234,6 +234,17 @@ describe("verify-journal", () => {
     const elsewhere = await run("verify-journal", url, "--head", `7:${"0".repeat(64)}`);
     expect(elsewhere.code).toBe(1);
   });
+
+  it("says that there is no such database, or that the role is not let in", async () => {
+    const { code, output } = await run("verify-journal", urlOf(server, "none_such", ownerRole));
+    expect({ code, output }).toEqual({
+      code: 2,
+      output: `the database at 127.0.0.1:${server.port} has no database none_such\n`,
+    });
+    expect((await run("verify-journal", urlOf(server, "bare", "nobody_known"))).output).toContain(
+      "does not let the role nobody_known in",
+    );
+  });
 });
 
 describe("recover", () => {
@@ -296,8 +307,20 @@ describe("recover", () => {
     const second = await run("recover", url, "--revocations", log);
     expect(second.output).toContain("revoked again: 0; ended, held or closed again: 0; known already: 3;");
     expect(second.output).toContain("the database is of era 3 and ends at 7:");
+    // Of what was lost alone: what the first run made in its place is in no file.
+    const partOf = join(scratch.path, "part.log");
+    const lines = readFileSync(log, "utf8").split("\n");
+    writeFileSync(partOf, lines.filter((line) => /"revision":[5-9]/.test(line)).join("\n"));
+    expect(await run("recover", url, "--revocations", partOf)).toEqual({
+      code: 2,
+      output: expect.stringMatching(
+        /^recover has run on this database before \(its era is 3\): where nothing was lost since, nothing is to be done; else no file says/,
+      ),
+    });
     expect((await run("verify-journal", url)).output).toContain("the journal is whole, up to 7:");
-    await server.sql("UPDATE token_authority.authority SET sealing_fingerprint = NULL", "lost");
+    expect((await run("migrate", url, "--new-sealing-secret")).output).toContain(
+      "the next node that starts says which sealing secret all nodes have",
+    );
     await using node = new NodeProcess(urlOf(server, "lost"), makeSealingSecret(scratch.path));
     const client = await node.client();
     const verdicts = await Promise.all([...lost, kept].map(({ key }) => verdictOf(client, key)));
@@ -321,6 +344,11 @@ describe("recover", () => {
     expect(await verdictOf(client, lost[0]?.key ?? "")).toBe("principal");
     const { code, output } = await run("recover", url, "--revocations", log);
     expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining("revoked again: 1;") });
+    const tooEarly = await run("migrate", url, "--new-sealing-secret");
+    expect(tooEarly).toEqual({
+      code: 2,
+      output: expect.stringMatching(/^\S+:1, \S+:2 would go on with the sealing secret of before: end all nodes/),
+    });
     // The node takes the new era by itself.
     await expect.poll(() => verdictOf(client, lost[0]?.key ?? "")).toBe(RefusalReason.TOKEN_REVOKED);
     expect((await run("verify-journal", url)).code).toBe(0);
@@ -328,6 +356,11 @@ describe("recover", () => {
 
   it("is refused without logs, with those of another authority, and with a gap", async () => {
     const { url, log } = await loseChanges("refused");
+    const ofServer = await run("recover", urlOf(server, "refused"), "--revocations", "/no such file");
+    expect(ofServer).toEqual({
+      code: 2,
+      output: `the role ${serverRole} may not recover the database: connect as ${ownerRole}, which owns the tables\n`,
+    });
     expect((await run("recover", url)).output).toMatch(/^the database does not know what was revoked and lost/);
     const other = await loseChanges("other");
     expect((await run("recover", url, "--revocations", other.log)).output).toMatch(

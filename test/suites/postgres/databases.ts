@@ -4,7 +4,7 @@ import { ownerRole, type Postgres, type PostgresOptions, serverRole, startPostgr
 
 const quiet = { info() {}, warn() {}, error() {} };
 
-/** Starts a server, PostgreSQL 15 if nobody says otherwise, with the tables of the authority in the database `tokens`. */
+/** Starts a server, PostgreSQL 15 if nothing else is said, with the authority's tables in the database `tokens`. */
 export async function startTokens(options: Partial<PostgresOptions> = {}): Promise<Postgres> {
   const server = await startPostgres({ version: 15, ...options });
   try {

@@ -22,6 +22,8 @@ export class NodeProcess extends AuthorityProcess {
       TOKEN_AUTHORITY_DATABASE: database,
       TOKEN_AUTHORITY_SEALING_SECRET: sealingSecret,
       TOKEN_AUTHORITY_THREADS: "2",
+      // Nobody balances: a node that ends need not wait until that is seen.
+      TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "1000",
       ...environment,
     });
   }

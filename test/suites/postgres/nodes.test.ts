@@ -1,10 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import type { Freshness, Mark } from "../../../src/authority/freshness.ts";
 import type { Log } from "../../../src/machine/log.ts";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { openLine } from "../../../src/stores/postgres/line.ts";
 import { schemaVersion } from "../../../src/stores/postgres/schema.ts";
-import { type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
+import { acknowledge, insertNode, type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
 import { type Postgres, serverRole } from "../support/postgres.ts";
 import { startTokens } from "./databases.ts";
 
@@ -175,6 +176,29 @@ it("renewals that are not committed give no lease, while the server answers read
     await server.set({ synchronous_standby_names: "" });
   }
   await expect.poll(() => node.isServing()).toBe(true);
+});
+
+it("an acknowledgement waits for no standby, and renews nothing", async () => {
+  const settings = readDatabaseSettings(server.url(serverRole), null, "one");
+  const line = openLine(settings, { name: "node", statementTimeoutMs: 5000 }, quiet);
+  onTestFinished(() => line[Symbol.asyncDispose]());
+  const session = await line.session();
+  const id = randomUUID();
+  await session.run(insertNode, [id, "one", schemaVersion, 0]);
+  await server.set({ synchronous_standby_names: "nobody" });
+  try {
+    const told = await session.run(acknowledge, [id, 0, 7, "[]", 0, Buffer.alloc(32)]);
+    expect(told).toMatchObject({ rows: [{ acked_revision: 0 }], hasWarning: false });
+    const [row] = await server.sql(`SELECT renewals::int, watchers FROM token_authority.node WHERE id = '${id}'`);
+    expect(row).toEqual({ renewals: 0, watchers: 7 });
+    const unknownChange = await session.run(acknowledge, [id, 5, 7, "[]", 5, Buffer.alloc(32)]);
+    expect(unknownChange.rows).toEqual([]);
+    expect((await session.run({ name: "", text: "SHOW synchronous_commit" })).rows).toEqual([
+      { synchronous_commit: "on" },
+    ]);
+  } finally {
+    await server.set({ synchronous_standby_names: "" });
+  }
 });
 
 it("a node that is far behind forgets everything, and goes on from the newest change", async () => {

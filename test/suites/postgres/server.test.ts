@@ -1,8 +1,12 @@
 import { mkdtempDisposableSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { RefusalReason } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { Health, HealthCheckResponse_ServingStatus } from "#gen/grpc/health/v1/health_pb.ts";
+import { clientOf } from "../../support/authority-process.ts";
 import { ownerRole, type Postgres, serverRole } from "../support/postgres.ts";
 import { copyTokens, startTokens, urlOf } from "./databases.ts";
 import { makeSealingSecret, NodeProcess, verdictOf } from "./node-process.ts";
@@ -115,7 +119,15 @@ it("tells operators at the console which nodes serve, and that its figures are o
         inGrace: 0,
         isSynchronous: false,
         rows: [
-          { name: "node-1:1", isOwn: true, isAlive: true, acknowledgedRevision: 0, holders: 0, silent: [] },
+          {
+            name: "node-1:1",
+            isOwn: true,
+            isAlive: true,
+            acknowledgedRevision: 0,
+            holders: 0,
+            silent: [],
+            isNamesake: false,
+          },
           { name: "node-1:2", isOwn: true },
           { name: "node-2:1", isOwn: false },
           { name: "node-2:2", isOwn: false },
@@ -123,6 +135,43 @@ it("tells operators at the console which nodes serve, and that its figures are o
       },
     },
   });
+});
+
+it("two processes of one name are told of, in the log and at the console; one that was killed is not another", async () => {
+  const { url, secret } = await newDatabase("namesakes");
+  const settings = { TOKEN_AUTHORITY_NODE_NAME: "node-1", TOKEN_AUTHORITY_CONSOLE_LISTEN: "127.0.0.1:0" };
+  const said = "another process that is alive has the name of this node";
+  await using killed = new NodeProcess(url, secret, settings);
+  await killed.address();
+  killed.child.kill("SIGKILL");
+  await killed.ended();
+  await using node = new NodeProcess(url, secret, settings);
+  const [, console = ""] = await node.logged(/"console":"([^"]+)"/);
+  type Row = { readonly name: string; readonly isAlive: boolean; readonly isNamesake: boolean };
+  const rows = async () => {
+    const answer = await fetch(`http://${console}/figures`);
+    return ((await answer.json()) as { state: { nodes: { rows: readonly Row[] } } }).state.nodes.rows;
+  };
+  // What was left behind is dropped by then.
+  await expect.poll(async () => (await rows()).length).toBe(2);
+  expect(node.stdout).not.toContain(said);
+  await using namesake = new NodeProcess(url, secret, settings);
+  await Promise.all([node.logged(new RegExp(said)), namesake.logged(new RegExp(said))]);
+  await expect.poll(async () => (await rows()).map(({ isNamesake }) => isNamesake)).toEqual([true, true, true, true]);
+});
+
+it("a node that is told to end says so to health checks, and serves on until they can have seen that", async () => {
+  const { url, secret } = await newDatabase("lame_duck");
+  await using node = new NodeProcess(url, secret, { TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "20000" });
+  const address = await node.address();
+  const { key } = await clientOf(address).create(create);
+  node.child.kill("SIGTERM");
+  await node.logged(/"msg":"stopping"/);
+  const health = createClient(Health, createGrpcTransport({ baseUrl: `http://${address}` }));
+  await expect.poll(async () => (await health.check({})).status).toBe(HealthCheckResponse_ServingStatus.NOT_SERVING);
+  // Over a new connection too.
+  expect(await verdictOf(clientOf(address), key)).toBe("principal");
+  expect(await node.ended()).toBe(0);
 });
 
 describe("a start is refused", () => {
@@ -143,7 +192,9 @@ describe("a start is refused", () => {
     await using first = new NodeProcess(url, secret);
     await first.address();
     await using second = new NodeProcess(url, makeSealingSecret(scratch.path));
-    expect(await refusalOf(second)).toMatch(/^the sealing secret is not that of the other nodes: .*\n$/);
+    expect(await refusalOf(second)).toMatch(
+      /^the sealing secret is not that of the other nodes, .* --new-sealing-secret\n$/,
+    );
   });
 
   it("without a sealing secret", async () => {

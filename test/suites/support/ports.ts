@@ -1,17 +1,39 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const startTimeoutMs = 60_000;
 
-/** A port of 127.0.0.1 that nobody listens on now. */
+/** Below those that Linux gives to connections: 32768 and up. */
+const firstPort = 15_000;
+const endPort = 32_000;
+const given = new Set<number>();
+
+/**
+ * A port of 127.0.0.1 that nobody listens on, and that no connection takes before its server does: not one of those
+ * that the system would choose. Each is given once.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  for (;;) {
+    const port = randomInt(firstPort, endPort);
+    if (!given.has(port) && (await isFree(port))) {
+      given.add(port);
+      return port;
+    }
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
   server.close();
   await once(server, "close");
-  return port;
+  return true;
 }
 
 /**

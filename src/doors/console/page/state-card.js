@@ -20,7 +20,7 @@ import { badge, distance, timeOf } from "./words.js";
  */
 /** @typedef {{ readonly identity: string, readonly state: "holds a lease" | "silent" | "waiting" | "gone", readonly acknowledged: number, readonly heardAtMs: number }} WatcherRow */
 /** @typedef {{ readonly databaseBytes: number, readonly freeBytes: number, readonly minFreeBytes: number }} DiskState */
-/** @typedef {{ readonly name: string, readonly isOwn: boolean, readonly isAlive: boolean, readonly acknowledgedRevision: number, readonly holders: number, readonly silent: readonly string[] }} NodeRow */
+/** @typedef {{ readonly name: string, readonly isOwn: boolean, readonly isAlive: boolean, readonly acknowledgedRevision: number, readonly holders: number, readonly silent: readonly string[], readonly isNamesake: boolean }} NodeRow */
 /** @typedef {{ readonly refusal: string | null, readonly inGrace: number, readonly isSynchronous: boolean | null, readonly clockApartMs: number | null, readonly count: number, readonly rows: readonly NodeRow[] }} NodesState */
 /** @typedef {{ readonly of: "server" | "rest" | "caller", readonly caller: string | null, readonly endsAtMs: number }} CertificateEnd */
 /** @typedef {{ readonly reason: string, readonly caller: string | null, readonly tokenId: string | null, readonly count: number, readonly lastMs: number }} RefusedRow */
@@ -156,7 +156,7 @@ function nodeParts({ count, rows }, revision) {
     h(
       "ul",
       { class: "plain scroll", tabindex: "0", "aria-label": "Nodes, this server's first, then those that know least" },
-      rows.map(({ name, isOwn, isAlive, acknowledgedRevision, holders, silent }) =>
+      rows.map(({ name, isOwn, isAlive, acknowledgedRevision, holders, silent, isNamesake }) =>
         h(
           "li",
           null,
@@ -164,6 +164,7 @@ function nodeParts({ count, rows }, revision) {
           " ",
           h("span", { class: "mono breaks" }, name),
           isOwn && " (this server)",
+          isNamesake && [" ", badge("bad", "✕", "two processes have this NODE_NAME")],
           h(
             "span",
             { class: "muted" },

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { StartError } from "../../../machine/start-error.ts";
-import { nameOf } from "../cluster.ts";
+import { nameOf, refusalOf } from "../cluster.ts";
 import type { DatabaseHost, DatabaseSettings } from "../database-url.ts";
 import {
   alongIndexes,
@@ -36,17 +36,20 @@ export type CommandConnection = AsyncDisposable & { readonly client: pg.Client }
 export async function connect(settings: DatabaseSettings, command: string): Promise<CommandConnection> {
   const reasons: string[] = [];
   const found: Found[] = [];
+  let refusal: StartError | null = null;
   for (const host of settings.hosts) {
     try {
       found.push(await look(settings, host, command));
     } catch (error) {
       reasons.push(`${nameOf(host)}: ${reasonOf(error)}`);
+      refusal ??= refusalOf(settings, `the database at ${nameOf(host)}`, error);
     }
   }
   const [best, ...others] = found.sort((one, other) => other.timeline - one.timeline);
   await Promise.all(others.map(({ client }) => client.end()));
   if (best === undefined) {
-    throw new StartError(`the database cannot be reached: ${reasons.join("; ")}`);
+    // What one host knows of roles and databases holds at all of them.
+    throw refusal ?? new StartError(`the database cannot be reached: ${reasons.join("; ")}`);
   }
   const { client } = best;
   return { client, [Symbol.asyncDispose]: () => client.end() };
@@ -74,6 +77,23 @@ async function look(settings: DatabaseSettings, host: DatabaseHost, command: str
   } catch (error) {
     await client.end().catch(() => {});
     throw error;
+  }
+}
+
+/**
+ * Throws a StartError unless the client is connected with the role that owns the tables, or one that may do as much:
+ * before anything is done.
+ */
+export async function requireOwner(client: pg.Client, command: string): Promise<void> {
+  const { rows } = await client.query<{ role: string; owner: string; is_owner: boolean }>(
+    `SELECT current_user AS role, pg_get_userbyid(relowner) AS owner, pg_has_role(relowner, 'USAGE') AS is_owner
+     FROM pg_class WHERE oid = to_regclass('token_authority.authority')`,
+  );
+  const [found] = rows;
+  if (found?.is_owner === false) {
+    throw new StartError(
+      `the role ${found.role} may not ${command} the database: connect as ${found.owner}, which owns the tables`,
+    );
   }
 }
 

@@ -14,6 +14,8 @@ export type MigrateOptions = {
 
 export type Migrated = { readonly from: number; readonly to: number };
 
+/** Every version is before this one: the greatest number of an integer. */
+const anyVersion = 2_147_483_647;
 /** Before the schema is there, its version is this. */
 const noVersion = 0;
 /** How long a lease and what clocks may miss last together: a node that has not renewed for so long serves no more. */
@@ -152,20 +154,39 @@ async function requireNoOlderNodes(client: Client, version: number, oldestVersio
   if (version === noVersion + 1) {
     return;
   }
-  const before = await olderNodes(client, oldestVersion);
-  if (before.size === 0) {
-    return;
-  }
-  await wait(leaseAndGraceMs);
-  const alive = [...(await olderNodes(client, oldestVersion))].filter(
-    ([id, { renewals }]) => before.get(id)?.renewals !== renewals,
-  );
+  const alive = await aliveNodes(client, oldestVersion);
   if (alive.length > 0) {
-    const names = alive.map(([, { name }]) => name).toSorted();
     throw new StartError(
-      `schema version ${version} would break nodes that serve now: bring ${names.join(", ")} to a newer release first`,
+      `schema version ${version} would break nodes that serve now: bring ${alive.join(", ")} to a newer release first`,
     );
   }
+}
+
+/** The names of the nodes of a version before this one that renew their leases. */
+async function aliveNodes(client: Client, version: number): Promise<readonly string[]> {
+  const before = await olderNodes(client, version);
+  if (before.size === 0) {
+    return [];
+  }
+  await wait(leaseAndGraceMs);
+  const alive = [...(await olderNodes(client, version))].filter(
+    ([id, { renewals }]) => before.get(id)?.renewals !== renewals,
+  );
+  return alive.map(([, { name }]) => name).toSorted();
+}
+
+/**
+ * Has the next node that starts say which sealing secret all nodes have. Throws a StartError while a node lives, which
+ * would go on with the secret of before.
+ */
+export async function forgetSealingSecret(client: Client): Promise<void> {
+  const alive = await aliveNodes(client, anyVersion);
+  if (alive.length > 0) {
+    throw new StartError(
+      `${alive.join(", ")} would go on with the sealing secret of before: end all nodes, then say --new-sealing-secret again`,
+    );
+  }
+  await client.query("UPDATE token_authority.authority SET sealing_fingerprint = NULL");
 }
 
 type OlderNode = { readonly id: string; readonly name: string; readonly renewals: string };

@@ -40,6 +40,7 @@ const findHash: Statement = {
 const findToken: Statement = { name: "find_token", text: "SELECT FROM token_authority.token WHERE id = $1" };
 /** Reading many files, and many changes, takes its time. */
 const takeTime: Statement = { name: "", text: "SET idle_in_transaction_session_timeout = 0" };
+const readEra: Statement = { name: "", text: "SELECT era FROM token_authority.authority" };
 const raiseEra: Statement = {
   name: "",
   text: "UPDATE token_authority.authority SET era = era + 1 RETURNING era",
@@ -67,7 +68,7 @@ export async function recover(settings: DatabaseSettings, order: RecoverOrder, l
     const known = { head: found, name: "the database", mayHaveForked: true, ...lookUpsOf(session) };
     const missed = await readMissedRevocations(order.revocations, known);
     if (!order.acceptLost) {
-      requireComplete(missed, known);
+      await requireCompleteFor(session, () => requireComplete(missed, known));
     }
     const { counts, era } = await takeAwayAgain(session, netOf(missed.takeaways));
     const { reached, gaps, unreadable } = missed;
@@ -81,6 +82,22 @@ export async function recover(settings: DatabaseSettings, order: RecoverOrder, l
     throw error;
   } finally {
     session.destroy();
+  }
+}
+
+/** Once recovered, the database has changes that no file tells of: what is missing in the files may be no loss. */
+async function requireCompleteFor(session: Session, check: () => void): Promise<void> {
+  try {
+    check();
+  } catch (error) {
+    const [row] = (await session.run<{ readonly era: number }>(readEra)).rows;
+    if (!(error instanceof StartError) || row === undefined || row.era === 1) {
+      throw error;
+    }
+    throw new StartError(
+      `recover has run on this database before (its era is ${row.era}): where nothing was lost since, nothing is to be done; else ${error.message}`,
+      { cause: error },
+    );
   }
 }
 

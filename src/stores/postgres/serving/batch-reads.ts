@@ -21,7 +21,8 @@ export const begin: Statement = { name: "", text: "BEGIN ISOLATION LEVEL READ CO
 /** First of all: what is read from then on is read with everything that was changed before. */
 const lock: Statement = {
   name: "lock_changes",
-  text: "SELECT oldest_version FROM token_authority.authority WHERE only_row = 1 FOR UPDATE",
+  text: `SELECT oldest_version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS database_ms
+    FROM token_authority.authority WHERE only_row = 1 FOR UPDATE`,
 };
 
 export const readHead: Statement = {
@@ -113,7 +114,7 @@ export async function beginAndRead(session: Session, calls: readonly ChangeCall[
   const asked = whatIsAsked(calls);
   const steps = [
     session.run(begin),
-    session.run<{ readonly oldest_version: number }>(lock),
+    session.run<LockRow>(lock),
     session.run<HeadRow>(readHead),
     runFor<ReadTokenRow>(session, readTokens, [asked.tokenIds]),
     runFor<AccountRow>(session, readAccounts, [asked.accounts]),
@@ -125,7 +126,7 @@ export async function beginAndRead(session: Session, calls: readonly ChangeCall[
   await inOrder(steps);
   const [, locked, heads, found, accounts, requests, counts, resumesOfTokens, resumesOfAccounts] =
     await Promise.all(steps);
-  requireServed(locked.rows[0]);
+  const { database_ms: databaseMs } = requireServed(locked.rows[0]);
   const head = heads.rows[0] === undefined ? emptyHead : toHead(heads.rows[0]);
   const known = new Set(found.rows.map(({ revision }) => revision));
   const replayed = requests.rows.map((row) => row.token_revision).filter((revision) => !known.has(revision));
@@ -133,6 +134,7 @@ export async function beginAndRead(session: Session, calls: readonly ChangeCall[
   const rows = [...found.rows, ...others.rows];
   const bulk = calls.find((call) => call.method === "revokeMatching");
   return {
+    databaseMs,
     head,
     tokens: rows.map(toReadToken),
     accounts: [...rows.flatMap(accountIn), ...accounts.rows.map(toAccount)],
@@ -269,10 +271,13 @@ function runFor<Row>(
   return columns[0]?.length === 0 ? Promise.resolve({ rows: [] }) : session.run<Row>(statement, columns);
 }
 
-function requireServed(row: { readonly oldest_version: number } | undefined): void {
+type LockRow = { readonly oldest_version: number; readonly database_ms: number };
+
+function requireServed(row: LockRow | undefined): LockRow {
   if (row === undefined || row.oldest_version > schemaVersion) {
     throw new Error("the schema of the database serves newer releases only");
   }
+  return row;
 }
 
 type HeadRow = { readonly revision: number; readonly at_ms: number; readonly hash: Uint8Array };

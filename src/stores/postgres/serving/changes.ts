@@ -26,7 +26,8 @@ import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
 import { begin, beginAndRead, inOrder } from "./batch-reads.ts";
 import { commit, sendWrites } from "./batch-writes.ts";
 import type { Node } from "./node.ts";
-import { createWorkingSet } from "./working-set.ts";
+import { refuseApartMs } from "./node-rules.ts";
+import { createWorkingSet, type ReadRows } from "./working-set.ts";
 
 /** The changes of one serving thread. Disposed, they wait for the answers to what was asked. */
 export type Changes = TokenWrites & AsyncDisposable;
@@ -78,22 +79,28 @@ class CallBroken extends Error {
 }
 
 type Answer = ChangeAnswer | Done;
+
+/** What time it is where the database's clock shows this. Tests whose times are made up have one of their own. */
+export type DatabaseClock = (shownMs: number) => number;
 type Waiting<Call> = { readonly call: Call } & Pick<PromiseWithResolvers<Answer>, "resolve" | "reject">;
 
 /**
  * One transaction is under way at a time, with its lock; what is asked meanwhile is the next one's, so that callers who
- * wait together share a flush. What nobody waits for is written on the line `behind`: a row that another node has locked
- * holds up no change.
+ * wait together share a flush. What nobody waits for is written on the line `behind`: a row that another node has
+ * locked holds up no change.
  */
 export function createChanges(
   { changes: line, behind }: { readonly changes: Pick<Line, "session">; readonly behind: Pick<Line, "session"> },
   node: Pick<Node, "poll" | "take" | "requireServing">,
+  databaseClock: DatabaseClock = (shownMs) => shownMs,
 ): Changes {
   const waitingUrgent: Waiting<UrgentCall>[] = [];
   const waitingToIssue: Waiting<IssuingCall>[] = [];
   const waitingBulk: Waiting<RevokeMatchingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   const turns = createTurns(maxAnsweredPerTurn);
+  /** When a call was asked, by the monotonic clock. */
+  const askedMs = new WeakMap<ChangeCall | BackgroundCall, number>();
   let unanswered = 0;
   let isWorking = false;
   let isWorkingBehind = false;
@@ -110,6 +117,7 @@ export function createChanges(
       return Promise.reject(undecided(new Error(`${maxWaitingCalls} changes are waiting already`)));
     }
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    askedMs.set(call, performance.now());
     enqueue(call, { resolve, reject });
     unanswered += 1;
     if (!isWorkingBehind && waitingBehind.length > 0) {
@@ -189,7 +197,7 @@ export function createChanges(
     return answers;
   }
 
-  async function commitWithRetries(calls: readonly ChangeCall[]): Promise<ReadonlyMap<ChangeCall, Answer>> {
+  async function commitWithRetries(calls: readonly ChangeCall[]): Promise<ReadonlyMap<ChangeCall, Answer | Error>> {
     for (let attempt = 1; ; attempt += 1) {
       node.requireServing();
       try {
@@ -209,13 +217,15 @@ export function createChanges(
   async function commitOnce(
     session: Session,
     calls: readonly ChangeCall[],
-  ): Promise<ReadonlyMap<ChangeCall, ChangeAnswer>> {
-    let answers: ReadonlyMap<ChangeCall, ChangeAnswer>;
+  ): Promise<ReadonlyMap<ChangeCall, ChangeAnswer | Error>> {
+    let answers: ReadonlyMap<ChangeCall, ChangeAnswer | Error>;
     let sent: readonly Promise<unknown>[];
     try {
-      const workingSet = createWorkingSet(await beginAndRead(session, calls));
+      const sentMs = performance.now();
+      const read = await beginAndRead(session, calls);
+      const workingSet = createWorkingSet(read);
       const maker = createChangeMaker(workingSet.ledger);
-      answers = new Map(calls.map((call) => [call, makeOrBreak(maker, call)]));
+      answers = new Map(calls.map((call) => [call, faultOfTime(call, read, sentMs) ?? makeOrBreak(maker, call)]));
       sent = sendWrites(session, workingSet.writes());
     } catch (error) {
       await rollBack(session, error);
@@ -231,6 +241,19 @@ export function createChanges(
     // The thread knows its own changes before it answers them.
     node.take((await applied.catch((error) => outcomeUnknown(session, error))).rows);
     return answers;
+  }
+
+  /**
+   * Whether the time of a change is not the database's: a node whose clock is wrong for a moment, between two renewals,
+   * would write it for good. The database has read its clock after it was asked and before it has answered.
+   */
+  function faultOfTime(call: ChangeCall, { databaseMs }: ReadRows, sentMs: number): Error | null {
+    const beganMs = call.context.atMs - (askedMs.get(call) ?? sentMs);
+    const shownMs = databaseClock(databaseMs);
+    const apartMs = Math.max(beganMs + sentMs - shownMs, shownMs - beganMs - performance.now());
+    return apartMs > refuseApartMs
+      ? undecided(new Error(`the time of the change and the database's are ${Math.round(apartMs)} ms apart`))
+      : null;
   }
 
   async function requireCommitted(

@@ -21,7 +21,12 @@ export type NodeRow = {
 };
 
 /** A row as it was when it was last seen with another count of renewals. */
-type Seen = { readonly renewals: number; readonly sinceMs: number };
+type Seen = {
+  readonly renewals: number;
+  readonly sinceMs: number;
+  /** Whether that was another count than the first. */
+  readonly isRenewed: boolean;
+};
 
 /** A row that nobody has renewed for so long that its lease, and the grace, are over. */
 export type DeadRow = Pick<NodeRow, "id" | "renewals">;
@@ -63,6 +68,8 @@ export type NodeRows = {
   rows(): readonly NodeRow[];
   /** Whether the row was renewed lately. */
   isAlive(row: NodeRow): boolean;
+  /** Whether the row was renewed since it was first seen. */
+  isRenewed(row: NodeRow): boolean;
 };
 
 export type NodeRowsParts = {
@@ -89,8 +96,9 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
       }
     }
     for (const { id, renewals } of rows) {
-      if (seen.get(id)?.renewals !== renewals) {
-        seen.set(id, { renewals, sinceMs: nowMs });
+      const before = seen.get(id);
+      if (before?.renewals !== renewals) {
+        seen.set(id, { renewals, sinceMs: nowMs, isRenewed: before !== undefined });
       }
     }
   }
@@ -207,6 +215,7 @@ export function createNodeRows({ monotonicMs, wallMs, ownId, maySayAll }: NodeRo
 
     rows: () => newest,
     isAlive: (row) => unrenewedMs(row) < settleMs,
+    isRenewed: ({ id }) => seen.get(id)?.isRenewed === true,
   };
 }
 

@@ -1,4 +1,4 @@
-import { undecided } from "../../../authority/errors.ts";
+import { KnownOutage, undecided } from "../../../authority/errors.ts";
 import type { HoldersReport, Mark, Settlement, Since, TokenChange } from "../../../authority/freshness.ts";
 import { type Action, emptyHead, type JournalHead } from "../../../authority/journal.ts";
 import { leaseMs } from "../../../authority/lease.ts";
@@ -77,7 +77,8 @@ export type NodeRulesOptions = Clocks & {
 };
 
 const warnApartMs = 1000;
-const refuseApartMs = 5000;
+/** Clocks that are further apart than this decide and change nothing. */
+export const refuseApartMs = 5000;
 /** After so many renewals in a row that were not answered in time, the database counts as out of reach. */
 const maxMissed = 3;
 
@@ -121,6 +122,8 @@ export function createNodeRules(options: NodeRulesOptions) {
   let isWarnedOfClock = false;
   let isSynchronous: boolean | null = null;
   let renewals = 0;
+  let isLapseTold = false;
+  let hasNamesake = false;
   const moved = new Set<() => void>();
 
   function move(): void {
@@ -297,9 +300,40 @@ export function createNodeRules(options: NodeRulesOptions) {
     return overMs !== null && overMs < graceMs;
   }
 
+  /** Once for each lease that ran out, and once when there is one again. */
+  function tellOfLapse(): void {
+    const isOver = lease.overForMs() !== null && refusal === null && !isClosed;
+    if (isOver && !isLapseTold) {
+      isLapseTold = true;
+      log.warn({ node: name }, "the lease of this node ran out: nothing is decided until it is renewed");
+    } else if (isLapseTold && lease.isHeld()) {
+      isLapseTold = false;
+      log.info({ node: name }, "the lease of this node is renewed");
+    }
+  }
+
+  function isNamesake(row: NodeRow): boolean {
+    return row.name === name && row.id !== rowId && rows.isRenewed(row) && rows.isAlive(row);
+  }
+
+  /** The row that a process of this name left behind when it was killed is renewed by nobody. */
+  function tellOfNamesake(found: readonly NodeRow[]): void {
+    const isFound = found.some(isNamesake);
+    if (isFound && !hasNamesake) {
+      log.error(
+        { node: name },
+        "another process that is alive has the name of this node: give each a TOKEN_AUTHORITY_NODE_NAME of its own",
+      );
+    }
+    hasNamesake = isFound;
+  }
+
   function requireServing(): void {
-    if (isClosed || refusal !== null) {
-      throw undecided(new Error(refusal ?? "the store is closed"));
+    if (refusal !== null) {
+      throw undecided(new KnownOutage(refusal));
+    }
+    if (isClosed) {
+      throw undecided(new Error("the store is closed"));
     }
   }
 
@@ -318,6 +352,7 @@ export function createNodeRules(options: NodeRulesOptions) {
 
     /** Counts the renewals that are not answered in time. Once before each that is sent because it is time. */
     tick(): void {
+      tellOfLapse();
       missed = isMissedCounted ? missed + 1 : 0;
       isMissedCounted = true;
     },
@@ -344,7 +379,7 @@ export function createNodeRules(options: NodeRulesOptions) {
       };
     },
 
-    /** Whether a renewal can be sent that would let a change go on that waits. */
+    /** Whether there is something to acknowledge at once, which a change may wait for. */
     hasNews(): boolean {
       if (rowId === null || isClosed) {
         return false;
@@ -391,7 +426,13 @@ export function createNodeRules(options: NodeRulesOptions) {
       acknowledged = Math.max(acknowledged, renewal.acknowledges);
       if (refusal === null) {
         lease.renewed(renewal.sent, row.head);
+        tellOfLapse();
       }
+    },
+
+    /** What the row says by now of what is acknowledged. */
+    acknowledged(revision: number): void {
+      acknowledged = Math.max(acknowledged, revision);
     },
 
     /** Whether the next poll is to ask for the newest changes, whatever is known. */
@@ -404,13 +445,18 @@ export function createNodeRules(options: NodeRulesOptions) {
     take,
 
     look: rows.look,
-    looked: (look: number, found: readonly NodeRow[]): readonly DeadRow[] => rows.looked(look, found),
+    looked(look: number, found: readonly NodeRow[]): readonly DeadRow[] {
+      const dead = rows.looked(look, found);
+      tellOfNamesake(found);
+      return dead;
+    },
     isWaitedFor: rows.isWaitedFor,
     nextEndMs: rows.nextEndMs,
     answerWaitedOut: rows.answerWaitedOut,
     wait: (revision: number, answer: (settlement: Settlement) => void): void => rows.wait(revision, answer),
     rows: rows.rows,
     isAlive: rows.isAlive,
+    isNamesake,
 
     report(now: HoldersReport | null): void {
       isReportTold &&= (now === null) === (report === null);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { undecided } from "../../../authority/errors.ts";
+import { KnownOutage, undecided } from "../../../authority/errors.ts";
 import type { Freshness } from "../../../authority/freshness.ts";
 import type { JournalHead } from "../../../authority/journal.ts";
 import { graceMs as leaseGraceMs } from "../../../authority/lease.ts";
@@ -9,7 +9,14 @@ import type { Log } from "../../../machine/log.ts";
 import type { Statement } from "../session.ts";
 import { createNodeFreshness } from "./node-freshness.ts";
 import type { NodeRow } from "./node-rows.ts";
-import { type ChangeRow, createNodeRules, type NodeRules, type RefusalReason, type RenewalRow } from "./node-rules.ts";
+import {
+  type ChangeRow,
+  createNodeRules,
+  type NodeRules,
+  type RefusalReason,
+  type Renewal,
+  type RenewalRow,
+} from "./node-rules.ts";
 
 /** How a node is, as another one or it itself sees it. */
 export type NodeState = {
@@ -21,6 +28,8 @@ export type NodeState = {
   readonly holders: number;
   /** The identities of gateways that did not acknowledge in the last minute, newest first. At most 100. */
   readonly silent: readonly string[];
+  /** Whether it is another node that is alive and has the name of the one that tells of it. */
+  readonly isNamesake: boolean;
 };
 
 /** What a node tells of itself and of the others. */
@@ -110,7 +119,7 @@ const maxRenewalsUnderWay = 16;
 const maxPollAgeMs = 1000;
 const farewellMs = 1000;
 
-const insertNode: Statement = {
+export const insertNode: Statement = {
   name: "insert_node",
   text: `INSERT INTO token_authority.node (id, name, schema_version, grace_ms, renewals, acked_revision, watchers, silent)
     VALUES ($1, $2, $3, $4, 0, 0, 0, '[]')`,
@@ -146,6 +155,18 @@ const renewNode: Statement = {
       id AS authority_id, era, oldest_version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS database_ms,
       current_setting('synchronous_standby_names') <> '' AS is_synchronous
     FROM token_authority.authority`,
+};
+
+/**
+ * Tells what is applied, between two renewals, and renews no lease: so its commit waits for no disk and no standby. A
+ * server that loses it loses no more than time, since the next renewal tells it again.
+ */
+export const acknowledge: Statement = {
+  name: "acknowledge",
+  text: `UPDATE token_authority.node SET acked_revision = greatest(acked_revision, $2), watchers = $3, silent = $4
+    WHERE id = $1 AND ($5::bigint = 0 OR EXISTS (SELECT FROM token_authority.journal WHERE revision = $5 AND hash = $6))
+      AND set_config('synchronous_commit', 'off', true) = 'off'
+    RETURNING acked_revision`,
 };
 
 const lookAtNodes: Statement = {
@@ -198,6 +219,7 @@ export async function openNode(line: NodeLine, options: NodeOptions): Promise<No
         acknowledgedRevision: row.acked_revision,
         holders: row.holders,
         silent: row.silent.map(({ identity }) => identity),
+        isNamesake: rules.isNamesake(row),
       })),
     }),
     [Symbol.asyncDispose]: () => driver.end(),
@@ -208,6 +230,13 @@ function pollValues(rules: NodeRules): readonly unknown[] {
   const { knownRevision, generation } = rules.poll();
   return [knownRevision, generation];
 }
+
+function renewalValues(renewal: Renewal): readonly unknown[] {
+  const { rowId, acknowledges, holders, silent, knownRevision, knownHash } = renewal;
+  return [rowId, acknowledges, holders, JSON.stringify(silent), knownRevision, knownHash];
+}
+
+type AcknowledgedRow = { readonly acked_revision: number };
 
 /** Sends what the rules say, when it is time, and tells them what was answered. */
 class Driver {
@@ -222,7 +251,7 @@ class Driver {
   #isPolling = false;
   #isLooking = false;
   #isRegistering = false;
-  #hasUrgentRenewal = false;
+  #isAcknowledging = false;
   #renewalsUnderWay = 0;
   #oldestRenewalMs: number | null = null;
   #polledMs = Number.NEGATIVE_INFINITY;
@@ -258,7 +287,7 @@ class Driver {
     this.#oldestRenewalMs = null;
     this.#isPolling = false;
     this.#isLooking = false;
-    this.#hasUrgentRenewal = false;
+    this.#isAcknowledging = false;
     await this.#register();
     await Promise.all([this.#poll(), this.#look(), this.#renew()]);
     // What was acknowledged before the journal was read is nothing.
@@ -303,18 +332,8 @@ class Driver {
 
   /** Something can be acknowledged, or a change waits. */
   onNews(): void {
-    if (this.#rules.hasNews() && !this.#hasUrgentRenewal) {
-      this.#hasUrgentRenewal = true;
-      const session = this.#session;
-      void this.#renew().then((wasSent) => {
-        if (session === this.#session) {
-          this.#hasUrgentRenewal = false;
-          // What cannot be sent now waits for the next tick: asked for again at once, it would keep the thread busy.
-          if (wasSent) {
-            this.onNews();
-          }
-        }
-      });
+    if (this.#rules.hasNews()) {
+      void this.#acknowledge();
     }
     if (this.#rules.isWaitedFor()) {
       if (this.#nextLook === undefined) {
@@ -339,28 +358,20 @@ class Driver {
     }
   }
 
-  /** Resolves to whether a renewal could be sent. */
-  async #renew(): Promise<boolean> {
+  async #renew(): Promise<void> {
     const session = this.#session;
     if (session === null || this.#renewalsUnderWay >= maxRenewalsUnderWay) {
-      return false;
+      return;
     }
     const renewal = this.#rules.renewal();
     if (renewal === null) {
-      return false;
+      return;
     }
     this.#renewalsUnderWay += 1;
     this.#oldestRenewalMs ??= performance.now();
-    const rows = await this.#ask<RenewalRow>(session, renewNode, [
-      renewal.rowId,
-      renewal.acknowledges,
-      renewal.holders,
-      JSON.stringify(renewal.silent),
-      renewal.knownRevision,
-      renewal.knownHash,
-    ]);
+    const rows = await this.#ask<RenewalRow>(session, renewNode, renewalValues(renewal));
     if (session !== this.#session) {
-      return true;
+      return;
     }
     this.#renewalsUnderWay -= 1;
     this.#oldestRenewalMs = this.#renewalsUnderWay === 0 ? null : performance.now();
@@ -369,7 +380,29 @@ class Driver {
       this.#rules.renewed(renewal, row);
       this.#tellRenewed();
     }
-    return true;
+  }
+
+  /** One at a time: what comes meanwhile is told by the next one. */
+  async #acknowledge(): Promise<void> {
+    const session = this.#session;
+    if (session === null || this.#isAcknowledging) {
+      return;
+    }
+    const renewal = this.#rules.renewal();
+    if (renewal === null) {
+      return;
+    }
+    this.#isAcknowledging = true;
+    const rows = await this.#ask<AcknowledgedRow>(session, acknowledge, renewalValues(renewal));
+    if (session !== this.#session) {
+      return;
+    }
+    this.#isAcknowledging = false;
+    const [row] = rows ?? [];
+    if (row !== undefined) {
+      this.#rules.acknowledged(row.acked_revision);
+    }
+    this.onNews();
   }
 
   async #poll(): Promise<void> {
@@ -477,7 +510,10 @@ class Driver {
   /** Resolves with the next renewal that counts. Rejects with UNDECIDED when there is none in time. */
   untilRenewed(ms: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => end(() => reject(undecided(new Error("the lease was not renewed in time")))), ms);
+      const timer = setTimeout(
+        () => end(() => reject(undecided(new KnownOutage("the lease was not renewed in time")))),
+        ms,
+      );
       const end = (tell: () => void) => {
         clearTimeout(timer);
         this.#waiting.delete(waiting);

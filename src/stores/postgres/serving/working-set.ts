@@ -41,6 +41,8 @@ export function countedTo(maxLiveTokens: number): number {
 
 /** What was read under the lock for the calls of one batch. */
 export type ReadRows = {
+  /** The database's time, by its own clock. */
+  readonly databaseMs: number;
   readonly head: JournalHead;
   readonly tokens: readonly ReadToken[];
   readonly accounts: readonly ReadAccount[];

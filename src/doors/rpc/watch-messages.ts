@@ -1,0 +1,68 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  ResetReason,
+  type WatchRequest as WatchRequestMessage,
+  type WatchResponseSchema,
+} from "#gen/casapay/token/v1/token_service_pb.ts";
+import type { WatchEvent } from "../../authority/watchers.ts";
+import type { WatchRequest } from "../../authority/watching.ts";
+import { statusOf } from "../../calls/status.ts";
+import { fromDuration, toDuration } from "./duration.ts";
+
+/** A stream ends when its caller sends nothing, or takes nothing of what there is to tell, for so long. */
+export const watchSilenceMs = 10_000;
+
+/** Whoever watches here must watch another one, or come back. */
+export const watchIsStopping = statusOf("UNDECIDED", "this authority is stopping: watch it again, or another one");
+/** A thread bounds how many watch it. */
+export const tooManyWatch = statusOf(
+  "TOO_MANY_STREAMS",
+  "as many callers watch here as may: ask again later, or elsewhere",
+);
+
+/** What Watch answers with. */
+export type WatchMessage = MessageInitShape<typeof WatchResponseSchema>;
+
+/** A request of Watch as the authority has it. Throws FIELD_INVALID for an age that is none. */
+export function fromWatchRequest(message: WatchRequestMessage): WatchRequest {
+  return {
+    sequence: Number(message.sequence),
+    appliedRevision: Number(message.appliedRevision),
+    appliedHash: message.appliedHash,
+    uses: message.uses.map(({ digest, age, acceptedCount }) => ({
+      digest,
+      ageMs: fromDuration("uses", age),
+      acceptedCount: Number(acceptedCount),
+    })),
+    release: message.release,
+  };
+}
+
+const numberOfReset = {
+  TOO_FAR_BEHIND: ResetReason.TOO_FAR_BEHIND,
+  HISTORY_DIFFERS: ResetReason.HISTORY_DIFFERS,
+} as const;
+
+/** What there is to tell as the wire has it. */
+export function toWatchMessage(event: WatchEvent): WatchMessage {
+  const revision = BigInt(event.revision);
+  switch (event.kind) {
+    case "forget": {
+      const { subject, tokenId, hasMore } = event;
+      const what =
+        "digest" in subject
+          ? { case: "digest" as const, value: subject.digest }
+          : { case: "account" as const, value: subject.account };
+      return { event: { case: "forget", value: { revision, what, tokenId, more: hasMore } } };
+    }
+    case "reset":
+      return {
+        event: { case: "reset", value: { revision, reason: numberOfReset[event.reason], hash: event.hash } },
+      };
+    case "lease": {
+      const { sequence, durationMs, hash } = event;
+      const duration = toDuration(durationMs);
+      return { event: { case: "lease", value: { sequence: BigInt(sequence), duration, revision, hash } } };
+    }
+  }
+}
