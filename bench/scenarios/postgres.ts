@@ -152,14 +152,12 @@ async function measureReads(context: BenchContext, postgres: Postgres, onPostgre
   const shape = [8, 8] as const;
   const hot = { shape, keys: "hot", headers: "differing" } as const;
   const random = { ...hot, keys: "random" } as const;
+  const arm = (run: () => Promise<Cost>) => () => withDatabaseCpu(postgres, context.roundMs, run);
   const results = await interleave(context.rounds, {
-    hotSqlite: () => context.authenticate(onSqlite, hot),
-    hotPostgres: () => context.authenticate(onPostgres, hot),
-    random: () => withDatabaseCpu(postgres, context.roundMs, () => context.authenticate(onPostgres, random)),
-    plain: () =>
-      withDatabaseCpu(postgres, context.roundMs, () =>
-        runUriLoad(plain, { uris, connections: 64, maxMs: context.roundMs }),
-      ),
+    hotSqlite: arm(() => context.authenticate(onSqlite, hot)),
+    hotPostgres: arm(() => context.authenticate(onPostgres, hot)),
+    random: arm(() => context.authenticate(onPostgres, random)),
+    plain: arm(() => runUriLoad(plain, { uris, connections: 64, maxMs: context.roundMs })),
   });
   const databaseCpus = (some: readonly ReadCost[]) => some.map(({ databaseCpuUs }) => databaseCpuUs);
   const randomKeys = { load: "random keys", name: "fastify and pg", ours: results.random, theirs: results.plain };
