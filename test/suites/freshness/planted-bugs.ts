@@ -213,6 +213,18 @@ export const plantedBugs: readonly PlantedBug[] = [
     scenarios: ["a link is killed, and comes back late"],
   },
   {
+    name: "W4: who has room for nothing is not waited for",
+    edits: [
+      {
+        file: "src/authority/watchers.ts",
+        from: "return state.lostFrom ?? forgetAt(state.firstUnacked)?.revision ?? null;",
+        to: "return state.lostFrom ?? (state.firstUnacked < state.nextPlace ? forgetAt(state.firstUnacked)?.revision : null) ?? null;",
+      },
+    ],
+    gateways: ["typescript"],
+    scenarios: ["a gateway takes nothing of what it is told"],
+  },
+  {
     name: "M1: a start after a crash waits for nobody",
     edits: [
       {

@@ -44,13 +44,18 @@ export class Rig implements Stage, AsyncDisposable {
     await rig.startAuthority();
     for (const [index, program] of options.gateways.entries()) {
       const name = `${program.language}-${index + 1}`;
-      rig.gateways.push(await startGateway(program, name, `127.0.0.1:${rig.#port}`, options));
+      rig.gateways.push(await startGateway(program, name, rig.address(), options));
     }
     return rig;
   }
 
   client(): TokenClient | null {
     return this.#client;
+  }
+
+  /** HOST:PORT of the authority, without a link. */
+  address(): string {
+    return `127.0.0.1:${this.#port}`;
   }
 
   clock(): FakeClock | null {
@@ -65,7 +70,7 @@ export class Rig implements Stage, AsyncDisposable {
       dataDirectory: join(this.#options.scratch, "data"),
       sealingSecret: this.#sealingSecret,
       settings: {
-        LISTEN: `127.0.0.1:${this.#port}`,
+        LISTEN: this.address(),
         CLOCK_BACK: "allow",
         THREADS: String(this.#random.pick(threadCounts)),
       },

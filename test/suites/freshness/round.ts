@@ -92,6 +92,15 @@ export class Round<Rig extends Stage = Stage> {
     }
   }
 
+  /** Asks one more holder all the time, as long as this is played. */
+  async askAlso(holder: Holder, play: () => Promise<void>): Promise<void> {
+    let isPlayed = false;
+    const askers = Array.from({ length: askersPerHolder }, () => this.#askAllTheTime(holder, () => isPlayed));
+    await play();
+    isPlayed = true;
+    await Promise.all(askers);
+  }
+
   /** A new key, which is revoked soon after somebody has asked about it for the first time. */
   async changeWhileFirstAsked(): Promise<void> {
     const subject = await this.#create(`acct_${this.#id}`, true);
@@ -166,8 +175,8 @@ export class Round<Rig extends Stage = Stage> {
     return { subjects, verdict: "refuse", ask: ask(true), next: [lifting] };
   }
 
-  async #askAllTheTime(asked: Holder): Promise<void> {
-    while (!this.#isOver) {
+  async #askAllTheTime(asked: Holder, isEnough: () => boolean = () => false): Promise<void> {
+    while (!this.#isOver && !isEnough()) {
       const { name, key } = this.random.pick(this.#subjects.filter(({ isHidden }) => !isHidden));
       const before = asked.holder();
       const call = now();

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { DeafGateway } from "./deaf-gateway.ts";
 import { all, anyGateway, between, gatewayScenarios, pastLeasesMs, type Scenario } from "./gateway-scenarios.ts";
 import type { Rig } from "./rig.ts";
 
@@ -40,6 +41,20 @@ export const scenarios = {
       round.change(2);
       await round.rig.startAuthority();
       await round.changeOver(1500, 4);
+    });
+  },
+
+  "a gateway takes nothing of what it is told": async (round) => {
+    using deaf = new DeafGateway(round.rig.address());
+    await deaf.leased();
+    await round.askAlso(deaf, async () => {
+      for (let lives = 0; lives < 2; lives += 1) {
+        await deaf.leased();
+        // What it is asked about now it keeps, while its window fills.
+        await sleep(200);
+        round.change(3);
+      }
+      await sleep(1500);
     });
   },
 
