@@ -11,10 +11,11 @@ import { fastify } from "../baselines/fastify.ts";
 import { type Cost, runUriLoad } from "../loads/h2load.ts";
 import { openBarePostgres } from "../population/bare-postgres.ts";
 import type { BenchContext, RunningWay } from "../runner/bench-context.ts";
+import { cpuTimeUs } from "../runner/cpu-time.ts";
 import { ratio } from "../runner/figures.ts";
 import { interleave } from "../runner/interleave.ts";
 import { canPin, loadCore, pinner } from "../runner/pinned.ts";
-import { costFigures, cpus, rates } from "./cost.ts";
+import { costFigures, cpus, speedUp } from "./cost.ts";
 
 const commands = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const commandTimeoutMs = 600_000;
@@ -72,11 +73,27 @@ async function run(args: readonly string[], env: Readonly<Record<string, string>
 /** What is measured has its core alone. */
 function onLoadCore(postgres: Postgres): void {
   if (canPin) {
-    const processes = execFileSync("pgrep", ["--parent", String(postgres.pid)], { encoding: "utf8" });
-    for (const pid of [String(postgres.pid), ...processes.trim().split("\n")]) {
-      execFileSync(pinner, ["--all-tasks", "--cpu-list", "--pid", String(loadCore), pid]);
+    for (const pid of [postgres.pid, ...sessionsOf(postgres)]) {
+      execFileSync(pinner, ["--all-tasks", "--cpu-list", "--pid", String(loadCore), String(pid)]);
     }
   }
+}
+
+/** The processes of the server's sessions, and those that work behind them. */
+function sessionsOf(postgres: Postgres): readonly number[] {
+  const processes = execFileSync("pgrep", ["--parent", String(postgres.pid)], { encoding: "utf8" });
+  return processes.trim().split("\n").map(Number);
+}
+
+type ReadCost = Cost & { readonly databaseCpuUs: number };
+
+/** Both arms read through sessions that stay open, so that each of them is there before and after. */
+async function withDatabaseCpu(postgres: Postgres, roundMs: number, run: () => Promise<Cost>): Promise<ReadCost> {
+  const sessions = sessionsOf(postgres);
+  const used = () => sessions.map(cpuTimeUs).reduce((sum, one) => sum + one, 0);
+  const before = used();
+  const cost = await run();
+  return { ...cost, databaseCpuUs: (used() - before) / ((cost.callsPerSecond * roundMs) / 1_000) };
 }
 
 type Counts = { readonly statements: number; readonly commits: number };
@@ -135,21 +152,29 @@ async function measureReads(context: BenchContext, postgres: Postgres, onPostgre
   const shape = [8, 8] as const;
   const hot = { shape, keys: "hot", headers: "differing" } as const;
   const random = { ...hot, keys: "random" } as const;
+  const arm = (run: () => Promise<Cost>) => () => withDatabaseCpu(postgres, context.roundMs, run);
   const results = await interleave(context.rounds, {
-    hotSqlite: () => context.authenticate(onSqlite, hot),
-    hotPostgres: () => context.authenticate(onPostgres, hot),
-    random: () => context.authenticate(onPostgres, random),
-    plain: () => runUriLoad(plain, { uris, connections: 64, maxMs: context.roundMs }),
+    hotSqlite: arm(() => context.authenticate(onSqlite, hot)),
+    hotPostgres: arm(() => context.authenticate(onPostgres, hot)),
+    random: arm(() => context.authenticate(onPostgres, random)),
+    plain: arm(() => runUriLoad(plain, { uris, connections: 64, maxMs: context.roundMs })),
   });
-  const costs: Readonly<Record<string, readonly Cost[]>> = results;
+  const databaseCpus = (some: readonly ReadCost[]) => some.map(({ databaseCpuUs }) => databaseCpuUs);
+  const randomKeys = { load: "random keys", name: "fastify and pg", ours: results.random, theirs: results.plain };
   context.print("Authenticate on PostgreSQL, 8×8", [
-    ...costFigures("hot keys, SQLite", costs.hotSqlite ?? []),
-    ...costFigures("hot keys, PostgreSQL", costs.hotPostgres ?? []),
-    ...costFigures("random keys, PostgreSQL", costs.random ?? []),
-    ...costFigures("random keys, a SELECT a request by fastify and pg", costs.plain ?? []),
+    ...costFigures("hot keys, SQLite", results.hotSqlite),
+    ...costFigures("hot keys, PostgreSQL", results.hotPostgres),
+    ...costFigures("random keys, PostgreSQL", results.random),
+    { name: "random keys, PostgreSQL: its own CPU a call", unit: "us", values: databaseCpus(results.random) },
+    ...costFigures("random keys, a SELECT a request by fastify and pg", results.plain),
+    { name: "a SELECT a request: PostgreSQL's own CPU a call", unit: "us", values: databaseCpus(results.plain) },
     ratio("hot keys: CPU a call, of SQLite's", cpus(results.hotPostgres), cpus(results.hotSqlite), { atMost: 1.05 }),
-    ratio("random keys: calls, of fastify and pg", rates(results.random), rates(results.plain), { atLeast: 4 }),
-    ratio("random keys: CPU a call, of fastify and pg", cpus(results.random), cpus(results.plain)),
+    ...speedUp(randomKeys, 4),
+    ratio(
+      "random keys: PostgreSQL's own CPU a call: fastify and pg's, of ours",
+      databaseCpus(results.plain),
+      databaseCpus(results.random),
+    ),
   ]);
 }
 

@@ -51,6 +51,8 @@ const entryBytes = 750;
 /** What is kept of a key. It stands under a part of its digest, and may push out another's. */
 type Kept = { readonly digest: string; readonly principal: Principal };
 
+const notYet = Promise.resolve(null);
+
 /** A look-up in the store that is under way. */
 type LookUp = {
   /** Whether the token may have changed since the look-up began. */
@@ -166,8 +168,8 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   }
 
   function lookUpIn(digest: string, token: Promise<StoredToken | null>): Promise<Principal | null> {
-    const lookUp: LookUp = { isOvertaken: false, found: Promise.resolve(null) };
-    lookUp.found = settle(digest, token, lookUp).finally(() => underWay.delete(digest));
+    const lookUp: LookUp = { isOvertaken: false, found: notYet };
+    lookUp.found = settle(digest, token, lookUp);
     underWay.set(digest, lookUp);
     return lookUp.found;
   }
@@ -192,14 +194,18 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
    * Changes of other tokens, however many, keep nobody waiting.
    */
   async function settle(digest: string, first: Promise<StoredToken | null>, lookUp: LookUp): Promise<Principal | null> {
-    for (let token = await first; ; token = await findByDigest(Buffer.from(digest, "latin1"))) {
-      while (!isCaughtUp() || freshness.isPastLease()) {
-        await freshness.untilFresh();
+    try {
+      for (let token = await first; ; token = await findByDigest(Buffer.from(digest, "latin1"))) {
+        while (!isCaughtUp() || freshness.isPastLease()) {
+          await freshness.untilFresh();
+        }
+        if (!lookUp.isOvertaken) {
+          return remember(digest, token);
+        }
+        lookUp.isOvertaken = false;
       }
-      if (!lookUp.isOvertaken) {
-        return remember(digest, token);
-      }
-      lookUp.isOvertaken = false;
+    } finally {
+      underWay.delete(digest);
     }
   }
 

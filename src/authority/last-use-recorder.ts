@@ -83,7 +83,19 @@ export function createLastUseRecorder(
  * meanwhile.
  */
 function orderByRevision(uses: readonly TokenUse[]): (start: number, end: number) => readonly TokenUse[] {
-  const places = Float64Array.from(uses, ({ issueRevision }, place) => issueRevision * uses.length + place).sort();
-  return (start, end) =>
-    Array.from(places.subarray(start, end), (one) => uses[one % uses.length]).filter((use) => use !== undefined);
+  const places = new Float64Array(uses.length);
+  uses.forEach(({ issueRevision }, place) => {
+    places[place] = issueRevision * uses.length + place;
+  });
+  places.sort();
+  return (start, end) => {
+    const batch: TokenUse[] = [];
+    for (const one of places.subarray(start, end)) {
+      const use = uses[one % uses.length];
+      if (use !== undefined) {
+        batch.push(use);
+      }
+    }
+    return batch;
+  };
 }

@@ -52,8 +52,8 @@ export const plantedStore = [
   {
     name: "the key index answers a look-up that ended while the store cannot tell what has changed",
     file: "src/authority/key-index.ts",
-    from: "      while (!isCaughtUp() || freshness.isPastLease()) {\n        await freshness.untilFresh();\n      }\n",
-    to: "      isCaughtUp();\n",
+    from: "        while (!isCaughtUp() || freshness.isPastLease()) {\n          await freshness.untilFresh();\n        }\n",
+    to: "        isCaughtUp();\n",
     tests: ["test/authority/key-index.test.ts"],
     seenBy: "holds back a look-up that was under way, and answers it as of when it can tell again",
   },

@@ -176,7 +176,8 @@ describe("a session", () => {
   it("rejects all that is under way when it is lost, and throws nothing into the process", async () => {
     using session = await open();
     const all = Promise.allSettled(Array.from({ length: 20 }, () => session.run(simple("SELECT pg_sleep(30)"))));
-    await server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30)%'");
+    const end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30)%'";
+    await expect.poll(async () => (await server.sql(end)).length).toBe(1);
     expect((await all).map(({ status }) => status)).toEqual(Array(20).fill("rejected"));
     expect(session.isLost()).toBe(true);
     expect(await session.lost).toBeInstanceOf(Error);

@@ -25,19 +25,23 @@ _PERMISSION_BYTES = 160
 class _Entry:
     """What is kept of a key: its SHA-256 and what the authority said. Never the key."""
 
-    __slots__ = ("accepted", "bytes", "digest", "facts", "latest", "revision", "until", "used_at")
+    __slots__ = ("accepted", "bytes", "digest", "facts", "latest", "principal", "revision", "until", "used_at")
 
     def __init__(self, digest: bytes, facts: Facts, revision: int, until: float) -> None:
         self.digest = digest
         self.facts = facts
         self.revision = revision
         self.until = until
+        self.principal = facts.decision if isinstance(facts.decision, Principal) else _NOBODY
         self.bytes = _ENTRY_BYTES + sum(len(each) + _PERMISSION_BYTES for each in facts.covered)
         self.accepted = 0
         self.used_at = 0.0
-        # The last question, whether its decision uses the key, and the decision: a route asks always the same, and
-        # neither ever changes. One value, so that no thread sees the decision of another question.
-        self.latest: tuple[Question | None, bool, Principal | Refusal | None] = (None, False, None)
+        # The last question and its decision: a route asks always the same, and neither ever changes. One value, so that
+        # no thread sees the decision of another question.
+        self.latest: tuple[Question | None, Principal | Refusal | None] = (None, None)
+
+
+_NOBODY = object()
 
 
 class Fill(NamedTuple):
@@ -157,11 +161,8 @@ class KeyCache:
 
     def decide(self, key: str, question: Question) -> Principal | Refusal | None:
         """None when the authority must be asked. Hot path."""
-        # Python calls what a variable holds faster than what an attribute does.
-        monotonic = self._monotonic
-        wall_clock = self._wall
-        now = monotonic()
-        wall = wall_clock()
+        now = self._monotonic()
+        wall = self._wall()
         until, wall_until, least, most = self._lease
         if not (now < until and wall < wall_until and least <= wall - now <= most):
             self._look_at_clocks(Moment(now, wall))
@@ -176,15 +177,13 @@ class KeyCache:
         entry = self._proven.young.get(digest) or self._find(digest)
         if entry is None or now >= entry.until:
             return None
-        asked, is_use, decision = entry.latest
+        asked, decision = entry.latest
         if asked is not question:
             decision = judge(entry.facts, question, DecisionSource.CACHE)
-            is_use = isinstance(decision, Principal)
-            entry.latest = (question, is_use, decision)
-        if is_use:
-            accepted = entry.accepted
-            if accepted:
-                entry.accepted = accepted + 1
+            entry.latest = (question, decision)
+        if decision is entry.principal:
+            if entry.accepted:
+                entry.accepted += 1
                 entry.used_at = now
             else:
                 self._note(entry, now)

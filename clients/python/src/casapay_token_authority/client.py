@@ -60,9 +60,11 @@ class TokenAuthority:
 
     def authenticate(self, key: str, question: Question, *, timeout: float | None = None) -> Principal | Refusal:
         """Decides whether the key may pass. Raises `Undecided` where nothing was decided."""
-        cache = self._cache
-        decision = None if cache is None else cache.decide(key, question)
-        return decision or self._ask(key, question, timeout)
+        if self._cache is not None:
+            decision = self._cache.decide(key, question)
+            if decision is not None:
+                return decision
+        return self._ask(key, question, timeout)
 
     def create(
         self,

@@ -16,7 +16,7 @@ import {
   type LaterChangeRow,
   type TokenWithChangesRow,
 } from "../../changes/journal-rules.ts";
-import type { StoredTokenRow } from "../../reading/token-row.ts";
+import { type StoredTokenRow, toStoredToken } from "../../reading/token-row.ts";
 import { sqlStateOf } from "../sql-state.ts";
 
 const chunkRows = 5000;
@@ -131,7 +131,7 @@ async function verifyChanges(
   const { rows } = await client.query<{ last_old_revision: number }>(
     "SELECT last_old_revision FROM token_authority.authority",
   );
-  const check = createJournalCheck(rows[0]?.last_old_revision ?? 0, expectedHead, toStoredToken);
+  const check = createJournalCheck(rows[0]?.last_old_revision ?? 0, expectedHead, toCreatedToken);
   await inChunks<ChangeWithTokenRow<CheckedTokenRow>>(
     client,
     selectChanges,
@@ -203,25 +203,7 @@ async function ask<Row>(client: pg.Client, text: string, values: readonly unknow
   return rows;
 }
 
-function toStoredToken(row: CheckedTokenRow): StoredToken {
-  return {
-    id: row.id,
-    account: row.account,
-    name: row.name,
-    type: row.type,
-    livemode: row.livemode,
-    keyHint: row.key_hint,
-    permissions: JSON.parse(row.permissions),
-    createdBy: row.created_by,
-    createdAtMs: row.created_at_ms,
-    expiresAtMs: row.expires_at_ms,
-    revokedAtMs: row.revoked_at_ms,
-    revokeReason: row.revoke_reason,
-    createRevision: row.revision,
-    issueRevision: row.revision,
-    keyEndsAtMs: null,
-    revokeRevision: row.revoke_revision,
-    held: row.hold_revision !== null,
-    accountState: "active",
-  };
+/** As it was made: with its first key, whose end is not looked at. */
+function toCreatedToken(row: CheckedTokenRow): StoredToken {
+  return toStoredToken({ ...row, issue_revision: row.revision, ends_at_ms: null, account_state: null });
 }

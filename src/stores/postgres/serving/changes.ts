@@ -23,7 +23,7 @@ import { createTokenWrites } from "../../changes/token-writes.ts";
 import type { Line } from "../line.ts";
 import type { Session, Statement } from "../session.ts";
 import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
-import { begin, beginAndRead, columnsOf, inOrder } from "./batch-reads.ts";
+import { begin, beginAndRead, inOrder } from "./batch-reads.ts";
 import { commit, sendWrites } from "./batch-writes.ts";
 import type { Node } from "./node.ts";
 import { refuseApartMs } from "./node-rules.ts";
@@ -323,9 +323,9 @@ async function writeUses(session: Session, uses: readonly TokenUse[]): Promise<v
   if (uses.length === 0) {
     return;
   }
-  const columns = columnsOf(
-    uses.map(({ issueRevision, usedAtMs }) => [issueRevision, usedAtMs]),
-    2,
+  // As the text of arrays: pg looks at each element for what must be quoted.
+  const columns = [uses.map((use) => use.issueRevision), uses.map((use) => use.usedAtMs)].map(
+    (all) => `{${all.join()}}`,
   );
   await inOrder([session.run(begin), session.run(dontWait), session.run(recordUses, columns), session.run(commit)]);
 }
