@@ -44,6 +44,8 @@ export type Watcher = {
   hasNext(): boolean;
   /** The greatest revision that it was told of. */
   told(): number;
+  /** Whether it holds a lease and has acknowledged all there is to tell: a renewal changes nothing of a report. */
+  isUpToDate(): boolean;
   /** It has applied everything up to this revision. */
   acknowledge(revision: number): void;
   /** Grants a lease, unless it has not acknowledged all that there is to tell. Returns whether it did. */
@@ -269,6 +271,7 @@ export function createWatchers(monotonicMs: () => number, wallMs: () => number):
       next: () => next(state),
       hasNext: () => state.isOpen && (state.lease !== null || state.reset !== null || state.nextPlace < endPlace()),
       told: () => state.told,
+      isUpToDate: () => firstMissing(state) === null && holdsLease(state, monotonicMs()),
       acknowledge: (revision) => acknowledge(state, revision),
       grant: (sequence, durationMs) => grant(state, sequence, durationMs),
       leave() {

@@ -210,11 +210,15 @@ export function createWatching(options: WatchingOptions): Watching {
 
   function admit(stream: Stream, identity: string, first: WatchRequest): void {
     stream.watcher = begin(identity, first);
-    grantNext(stream, stream.watcher);
+    grantNext(stream, stream.watcher, false);
   }
 
-  function grantNext(stream: Stream, watcher: Watcher): void {
+  /** `isReported`: the last report holds for it still, whatever it is granted. */
+  function grantNext(stream: Stream, watcher: Watcher, isReported: boolean): void {
     grant(watcher, stream.lastSequence);
+    if (!isReported) {
+      reportSoon();
+    }
     wakeUp(stream);
     void follow();
   }
@@ -260,7 +264,6 @@ export function createWatching(options: WatchingOptions): Watching {
     }
     catchUp();
     leasesGranted += watcher.grant(sequence, durationMs) ? 1 : 0;
-    reportSoon();
   }
 
   function watch(identity: string, wake: () => void): Watch | null {
@@ -280,9 +283,10 @@ export function createWatching(options: WatchingOptions): Watching {
           return;
         }
         if (stream.watcher !== null) {
+          const isReported = stream.watcher.isUpToDate();
           // What was not told cannot be applied.
           stream.watcher.acknowledge(Math.min(request.appliedRevision, stream.watcher.told()));
-          grantNext(stream, stream.watcher);
+          grantNext(stream, stream.watcher, isReported);
         } else if (stream.first === null) {
           requireHash(request);
           stream.first = request;

@@ -237,6 +237,43 @@ it("a thread says that it has holders before it looks for what has changed and g
   expect([watch?.next(), watch?.next()]).toEqual([expect.objectContaining({ kind: "forget", revision: 1 }), null]);
 });
 
+it("a renewal is reported where it changes something, and only there: a thousand gateways renew all the time", async () => {
+  const reports: (HoldersReport | null)[] = [];
+  const { watching, revoke, clock } = handMade((report) => reports.push(report));
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const [watch, other] = [watching.watch("a", () => {}), watching.watch("b", () => {})];
+  watch?.hear(first);
+  other?.hear(first);
+  await turn();
+  expect(reports.splice(0).at(-1)).toMatchObject({ settledRevision: 0, holders: 2 });
+  clock.monotonicMs = 500;
+  watch?.hear({ ...first, sequence: 2 });
+  other?.hear({ ...first, sequence: 2 });
+  await turn();
+  expect(reports).toEqual([]);
+
+  revoke(1);
+  watch?.hear({ ...first, sequence: 3 });
+  await turn();
+  expect(reports.splice(0)).toMatchObject([{ settledRevision: 0, holders: 2 }]);
+  for (const one of [watch, other]) {
+    while (one?.next() !== null) {}
+  }
+  watch?.hear({ ...first, sequence: 4, appliedRevision: 1 });
+  await turn();
+  other?.hear({ ...first, sequence: 3, appliedRevision: 1 });
+  await turn();
+  expect(reports.splice(0).map((report) => report?.settledRevision)).toEqual([0, 1]);
+
+  // Its lease was over, and so it holds one again.
+  clock.monotonicMs = 10_000;
+  watch?.hear({ ...first, sequence: 5, appliedRevision: 1 });
+  await turn();
+  expect(reports.splice(0).at(-1)).toMatchObject({ settledRevision: 1, holders: 1 });
+  watch?.leave();
+  other?.leave();
+});
+
 it("a revocation is answered when who holds a lease has acknowledged it, also one that is asked for again", async () => {
   const authority = authorityOver(await openStore(temporaryDataDirectory()));
   const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
