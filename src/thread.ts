@@ -163,7 +163,9 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   // What was cut at another node has ended here too, as soon as this one knows of it.
   const newestChangeMs =
     "node" in source ? () => Math.min(source.node.head().atMs, options.clock() + maxAheadMs) : undefined;
-  const clock = createSteadyClock(options.clock, options.timeSeen, newestChangeMs);
+  // A lease is held only while this machine's clock has not jumped since the database's was compared with it.
+  const isRight = "node" in source ? () => source.node.readings().leaseLeftMs > 0 : undefined;
+  const clock = createSteadyClock(options.clock, options.timeSeen, newestChangeMs, isRight);
   const { authority, canDecide, upstreamReadings } =
     "upstream" in source
       ? starting.use(overUpstream(source.upstream, options))

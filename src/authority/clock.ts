@@ -1,11 +1,15 @@
 /** The time now, in Unix milliseconds. */
 export type Clock = () => number;
 
+/** A time seen that is so far ahead of a clock that is right was seen while the clock was wrong. */
+const wrongByMs = 5000;
+
 /** The greatest time that any thread has seen. All threads share it. */
 export type TimeSeen = SharedArrayBuffer;
 
 /**
  * A clock that never runs back, in whatever thread it is asked: when the system's does, the greatest time seen holds.
+ * Only where somebody else vouches for the system's clock does it end to hold.
  */
 export type SteadyClock = {
   readonly now: Clock;
@@ -35,9 +39,15 @@ export function setTimeFloor(timeSeen: TimeSeen, floorMs: number): void {
 
 /**
  * The steady clock of one thread. `passed` tells a time that has passed whatever the system's clock shows: that of the
- * newest change, which another machine may have made.
+ * newest change, which another machine may have made. `isRight` tells whether the system's clock was found right by
+ * another one since it last jumped: then a time that was seen before the jump, far ahead, holds no more.
  */
-export function createSteadyClock(system: Clock, timeSeen: TimeSeen, passed: Clock = () => 0): SteadyClock {
+export function createSteadyClock(
+  system: Clock,
+  timeSeen: TimeSeen,
+  passed: Clock = () => 0,
+  isRight: () => boolean = () => false,
+): SteadyClock {
   const cell = new BigInt64Array(timeSeen);
 
   /** Another thread may see a later time meanwhile: the later one stays. */
@@ -57,7 +67,11 @@ export function createSteadyClock(system: Clock, timeSeen: TimeSeen, passed: Clo
       const seen = Atomics.load(cell, 0);
       const seenMs = Number(seen);
       if (nowMs <= seenMs) {
-        return seenMs;
+        if (seenMs - nowMs <= wrongByMs || !isRight()) {
+          return seenMs;
+        }
+        Atomics.compareExchange(cell, 0, seen, BigInt(nowMs));
+        return nowMs;
       }
       raise(seen, BigInt(nowMs));
       return nowMs;

@@ -34,3 +34,22 @@ it("shows no time before one that has passed elsewhere, and says by how much the
   passedMs = 1300;
   expect([clock.now(), clock.behindMs()]).toEqual([1300, 300]);
 });
+
+it("holds a time that was seen while the system's clock was wrong only until that is known to be right", () => {
+  let systemMs = 3_600_000;
+  let isRight = false;
+  const seen = createTimeSeen(0);
+  const clock = createSteadyClock(
+    () => systemMs,
+    seen,
+    () => 0,
+    () => isRight,
+  );
+  expect(clock.now()).toBe(3_600_000);
+  systemMs = 10_000;
+  expect([clock.now(), clock.behindMs()]).toEqual([3_600_000, 3_590_000]);
+  isRight = true;
+  expect([clock.now(), clock.behindMs()]).toEqual([10_000, 0]);
+  systemMs = 5001;
+  expect(clock.now()).toBe(10_000);
+});

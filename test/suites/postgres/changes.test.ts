@@ -295,4 +295,16 @@ describe("a change whose time is not the database's", () => {
     expect(await database.sql("SELECT count(*)::int AS made FROM token_authority.journal")).toEqual([{ made: 3 }]);
     expect(await create(Date.now())).toMatchObject({ kind: "created" });
   });
+
+  it("is made when the journal has reached it already: the newest change was made when the database's was ahead", async () => {
+    const database = await aDatabase(server);
+    let aheadMs = 60_000;
+    const changes = await database.open((shownMs) => shownMs + aheadMs);
+    const create = (atMs: number) => changes.create(aNewToken(), null, anyLimit, at(atMs));
+    const newestMs = Date.now() + 60_000;
+    await create(newestMs);
+    aheadMs = 0;
+    expect(await create(newestMs)).toMatchObject({ kind: "created" });
+    await expect(create(newestMs + 1)).rejects.toEqual(undecided);
+  });
 });

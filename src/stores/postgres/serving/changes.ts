@@ -245,12 +245,15 @@ export function createChanges(
 
   /**
    * Whether the time of a change is not the database's: a node whose clock is wrong for a moment, between two renewals,
-   * would write it for good. The database has read its clock after it was asked and before it has answered.
+   * would write it for good. The database has read its clock after it was asked and before it has answered. A time that
+   * the journal has reached already brings none that is new: the change has that of the newest one.
    */
-  function faultOfTime(call: ChangeCall, { databaseMs }: ReadRows, sentMs: number): Error | null {
-    const beganMs = call.context.atMs - (askedMs.get(call) ?? sentMs);
+  function faultOfTime(call: ChangeCall, { databaseMs, head }: ReadRows, sentMs: number): Error | null {
+    const { atMs } = call.context;
+    const beganMs = atMs - (askedMs.get(call) ?? sentMs);
     const shownMs = databaseClock(databaseMs);
-    const apartMs = Math.max(beganMs + sentMs - shownMs, shownMs - beganMs - performance.now());
+    const aheadMs = atMs > head.atMs ? beganMs + sentMs - shownMs : 0;
+    const apartMs = Math.max(aheadMs, shownMs - beganMs - performance.now());
     return apartMs > refuseApartMs
       ? undecided(new Error(`the time of the change and the database's are ${Math.round(apartMs)} ms apart`))
       : null;
