@@ -15,8 +15,8 @@ export type Speaker = {
 /** What a lane of streams hears of one stream, until it has ended its response. What it throws resets the stream. */
 export type Listener = {
   /**
-   * A part of the request's body: `bytes` from `start` up to `end`, valid until this returns. Returns how much work that
-   * was beyond reading it, in about a microsecond each.
+   * A part of the request's body: `bytes` from `start` up to `end`, valid until this returns. Returns how much work
+   * that was beyond reading it, in about a microsecond each.
    */
   hear(bytes: Buffer, start: number, end: number): number;
   /** The request has ended. */
