@@ -27,7 +27,10 @@ const notingLane: StreamLane<null> = {
     const heard: string[] = [];
     told.push({ speaker, heard });
     return {
-      hear: (bytes, start, end) => heard.push(bytes.toString("latin1", start, end)),
+      hear(bytes, start, end) {
+        heard.push(bytes.toString("latin1", start, end));
+        return 0;
+      },
       hearEnd: () => heard.push("the end"),
       onRoom: () => heard.push("room"),
       onClosed: () => heard.push("closed"),
@@ -88,6 +91,40 @@ it("counts what it was handed as read: the stream's window stays open for ever",
   }
   expect(streamAt(streams, 0).heard.join("")).toHaveLength(40 * 16_384);
   streamAt(streams, 0).speaker.end(head);
+});
+
+it("does no more than maxWorkPerTurn of what its lane tells of in a turn, and all of it in the end", async () => {
+  let turn = 0;
+  const turns: number[] = [];
+  const busy: StreamLane<null> = {
+    ...notingLane,
+    open: (...all) => {
+      const listener = notingLane.open(...all);
+      return (
+        listener && {
+          ...listener,
+          hear() {
+            turns.push(turn);
+            return 500;
+          },
+        }
+      );
+    },
+  };
+  const { client } = await begin(1, { lane: busy });
+  let isOver = false;
+  const count = () => {
+    turn += 1;
+    if (!isOver) {
+      setImmediate(count);
+    }
+  };
+  count();
+  client.send(...Array.from({ length: 100 }, () => data(1, "x", 0)));
+  await client.ping();
+  isOver = true;
+  expect(turns).toHaveLength(100);
+  expect(Math.max(...turns.map((one) => turns.filter((other) => other === one).length))).toBeLessThanOrEqual(4);
 });
 
 describe("where a window is full", () => {
@@ -185,7 +222,7 @@ it.each(["open", "hear", "hearEnd"] as const)("resets one stream where its lane 
   const fail = () => {
     throw new Error("a bug of the lane");
   };
-  const listener: Listener = { hear: () => {}, hearEnd: () => {}, onRoom: () => {}, onClosed: () => {} };
+  const listener: Listener = { hear: () => 0, hearEnd: () => {}, onRoom: () => {}, onClosed: () => {} };
   const open = () => (where === "open" ? fail() : { ...listener, [where]: fail });
   const { client } = await begin(0, { lane: { ...notingLane, open } });
   client.send(headers(1, streamPairs, Flag.EndHeaders), data(1, "x"));

@@ -11,6 +11,16 @@ import { firstOf } from "./eventually.ts";
 /** What `npm start` runs. */
 export const program = resolve(import.meta.dirname, "../../src/main.ts");
 
+const running = new Set<ChildProcess>();
+
+// A run of the tests that is given up ends its workers so, and nothing that they have started.
+process.once("SIGTERM", () => {
+  for (const child of running) {
+    child.kill("SIGKILL");
+  }
+  process.exit(143);
+});
+
 /** A process of the authority in a working directory of its own. */
 export class AuthorityProcess implements AsyncDisposable {
   readonly child: ChildProcess;
@@ -30,6 +40,8 @@ export class AuthorityProcess implements AsyncDisposable {
       },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    running.add(this.child);
+    this.child.once("exit", () => running.delete(this.child));
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
     });

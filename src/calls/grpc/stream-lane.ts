@@ -41,6 +41,9 @@ export type Talk = {
   leave(): void;
 };
 
+/** What a message costs to hear, in about a microsecond each. A KiB may hold a hundred of them. */
+const messageWork = 5;
+
 /** What came. */
 type Ask = {
   readonly speaker: Speaker;
@@ -144,14 +147,19 @@ class Exchange implements Listener, Line {
     }
   }
 
-  hear(bytes: Buffer, start: number, end: number): void {
+  hear(bytes: Buffer, start: number, end: number): number {
     if (this.#hasHeardAll) {
-      return;
+      return 0;
     }
-    const fault = this.#splitter.take(bytes, start, end, (whole, from, to) => this.#hearMessage(whole, from, to));
+    let work = 0;
+    const fault = this.#splitter.take(bytes, start, end, (whole, from, to) => {
+      work += messageWork;
+      return this.#hearMessage(whole, from, to);
+    });
     if (fault !== null) {
       this.end(statusOfFraming(fault, this.#parts.undecodable));
     }
+    return work;
   }
 
   hearEnd(): void {

@@ -306,7 +306,7 @@ export class Incoming<Context> {
     if (stream.lane !== null) {
       this.#lanes.data(stream, stream.lane, bytes, start, end, endStream);
     } else if (stream.listener !== null) {
-      this.#streamLanes.data(stream, stream.listener, bytes, start, end, endStream);
+      this.extraWork += this.#streamLanes.data(stream, stream.listener, bytes, start, end, endStream);
     } else if (stream.body !== null) {
       this.#general.data(stream.body, bytes, start, end, endStream);
     }

@@ -47,7 +47,7 @@ export class StreamLaneRunner<Context> {
     }
   }
 
-  /** A part of the body is handed on at once: none is kept here. */
+  /** A part of the body is handed on at once: none is kept here. Returns the work that its lane had. */
   data(
     stream: Stream<Context>,
     listener: Listener,
@@ -55,10 +55,11 @@ export class StreamLaneRunner<Context> {
     start: number,
     end: number,
     endStream: boolean,
-  ): void {
+  ): number {
+    let work = 0;
     try {
       if (end > start) {
-        listener.hear(bytes, start, end);
+        work = listener.hear(bytes, start, end);
       }
       if (endStream && stream.listener !== null) {
         listener.hearEnd();
@@ -66,6 +67,7 @@ export class StreamLaneRunner<Context> {
     } catch (error) {
       this.#fail(stream, error);
     }
+    return work;
   }
 
   #fail(stream: Stream<Context>, error: unknown): void {
