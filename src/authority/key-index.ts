@@ -72,7 +72,7 @@ export function createKeyIndex({ freshness, findByDigest, maxBytes }: KeyIndexOp
   // texts that V8 knows.
   const proven = new GenerationalCache<number, Kept>((maxBytes * 7) / 8, ({ principal }) => bytesOf(principal.token));
   const unknown = new GenerationalCache<number, string>(maxBytes / 8, () => unknownBytes);
-  const isSecondTime = createSecondTimes();
+  const isSecondTime = createSecondTimes(maxBytes);
   /** By digest: a key that many ask for at once is looked up once. */
   const underWay = new Map<string, LookUp>();
   /** What is remembered has every change up to here. */

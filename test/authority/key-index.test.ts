@@ -106,6 +106,25 @@ describe("the key index", () => {
     expect((await keys.find(second))?.token.id).toBe(other);
   });
 
+  it("keeps as many keys as find room, also when many others come before one comes again", async () => {
+    const { store, create } = await countingStore();
+    const token = await store.findByDigest(digestKey((await create()).key));
+    let lookUps = 0;
+    const findByDigest = () => {
+      lookUps += 1;
+      return token;
+    };
+    const keys = createKeyIndex({ freshness: store.freshness, findByDigest, maxBytes: 512 * 2 ** 20 });
+    const all = Array.from({ length: 200_000 }, () => mintKey("secret", true));
+    for (let round = 0; round < 3; round += 1) {
+      lookUps = 0;
+      for (const key of all) {
+        await keys.find(key);
+      }
+    }
+    expect(lookUps).toBeLessThan(0.3 * all.length);
+  });
+
   it("keeps no key that came once, however many such keys come", async () => {
     const { counted, keys, create } = await countingStore();
     const { key } = await create();
