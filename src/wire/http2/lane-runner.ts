@@ -25,6 +25,52 @@ export type RunnerParts<Context> = {
   readonly onRoom: () => void;
 };
 
+type Closing<Context> = Pick<RunnerParts<Context>, "server" | "outgoing" | "table">;
+
+/** What every kind of lane is asked before a request takes it. */
+type Accepting<Context> = Pick<Lane<Context>, "accepts">;
+
+/** Which of these lanes, by their paths, takes this request; null if none. */
+export function laneOf<Context, Kind extends Accepting<Context>>(
+  paths: ReadonlyMap<string, Kind>,
+  head: RequestHead,
+  { server, context }: Pick<RunnerParts<Context>, "server" | "context">,
+): Kind | null {
+  const lane = paths.get(head.path);
+  if (lane === undefined || head.method !== "POST") {
+    return null;
+  }
+  try {
+    return lane.accepts(head.laneHeaders, head.authority, context) ? lane : null;
+  } catch (error) {
+    server.onError(error);
+    return null;
+  }
+}
+
+/**
+ * RFC 9113 section 8.1: a whole response before the whole request asks the client, without an error, to send no more.
+ */
+export function endEarly<Context>(stream: Stream<Context>, { outgoing, table }: Closing<Context>): void {
+  outgoing.resetStream(stream.id, ErrorCode.NoError);
+  table.ids.noteReset(stream.id);
+  table.close(stream);
+}
+
+/** What a lane has thrown is no fault of its client. */
+export function failStream<Context>(
+  stream: Stream<Context>,
+  error: unknown,
+  { server, outgoing, table }: Closing<Context>,
+): void {
+  server.onError(error);
+  if (!stream.isClosed) {
+    outgoing.resetStream(stream.id, ErrorCode.InternalError);
+    table.ids.noteReset(stream.id);
+    table.abort(stream, ErrorCode.InternalError, "lane failed");
+  }
+}
+
 /** Takes lane requests from their header block to their answer. */
 export class LaneRunner<Context> {
   readonly #parts: RunnerParts<Context>;
@@ -35,17 +81,7 @@ export class LaneRunner<Context> {
 
   /** Hot path. The lane that takes this request, or null. */
   find(head: RequestHead): Lane<Context> | null {
-    const { server, context } = this.#parts;
-    const lane = server.lanes.paths.get(head.path);
-    if (lane === undefined || head.method !== "POST") {
-      return null;
-    }
-    try {
-      return lane.accepts(head.laneHeaders, head.authority, context) ? lane : null;
-    } catch (error) {
-      this.#tell(error);
-      return null;
-    }
+    return laneOf(this.#parts.server.lanes.paths, head, this.#parts);
   }
 
   /** Begins a request; one without a body is answered at once. */
@@ -118,7 +154,7 @@ export class LaneRunner<Context> {
     try {
       answer = lane.answer(bytes, start, end, stream.laneHeaders, this.#parts.context, stream);
     } catch (error) {
-      this.#fail(stream, error);
+      failStream(stream, error, this.#parts);
     }
     if (answer instanceof Promise) {
       if (!isCounted) {
@@ -158,7 +194,7 @@ export class LaneRunner<Context> {
     try {
       refusal = lane.refusal(this.#parts.context);
     } catch (error) {
-      this.#fail(stream, error);
+      failStream(stream, error, this.#parts);
       return true;
     }
     if (refusal === null) {
@@ -173,7 +209,7 @@ export class LaneRunner<Context> {
     try {
       answer = lane.tooLarge(this.#parts.context);
     } catch (error) {
-      this.#fail(stream, error);
+      failStream(stream, error, this.#parts);
       return;
     }
     this.#send(stream, answer);
@@ -194,7 +230,7 @@ export class LaneRunner<Context> {
       (error: unknown) => {
         table.finishWork(stream);
         work.finish();
-        this.#fail(stream, error);
+        failStream(stream, error, this.#parts);
       },
     );
   }
@@ -206,7 +242,7 @@ export class LaneRunner<Context> {
       if (stream.hasRemoteEnded) {
         table.recycle(stream);
       } else {
-        this.#endEarly(stream);
+        endEarly(stream, this.#parts);
       }
       return;
     }
@@ -238,31 +274,7 @@ export class LaneRunner<Context> {
     if (stream.hasRemoteEnded) {
       this.#parts.table.close(stream);
     } else {
-      this.#endEarly(stream);
+      endEarly(stream, this.#parts);
     }
-  }
-
-  /**
-   * RFC 9113 section 8.1: a whole response before the whole request asks the client, without an error, to send no more.
-   */
-  #endEarly(stream: Stream<Context>): void {
-    const { table, outgoing } = this.#parts;
-    outgoing.resetStream(stream.id, ErrorCode.NoError);
-    table.ids.noteReset(stream.id);
-    table.close(stream);
-  }
-
-  #fail(stream: Stream<Context>, error: unknown): void {
-    this.#tell(error);
-    const { table, outgoing } = this.#parts;
-    if (!stream.isClosed) {
-      outgoing.resetStream(stream.id, ErrorCode.InternalError);
-      table.ids.noteReset(stream.id);
-      table.abort(stream, ErrorCode.InternalError, "lane failed");
-    }
-  }
-
-  #tell(error: unknown): void {
-    this.#parts.server.onError(error);
   }
 }

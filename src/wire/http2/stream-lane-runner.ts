@@ -1,5 +1,4 @@
-import { ErrorCode } from "./error-code.ts";
-import type { RunnerParts } from "./lane-runner.ts";
+import { endEarly, failStream, laneOf, type RunnerParts } from "./lane-runner.ts";
 import type { RequestHead } from "./request-head.ts";
 import type { Stream } from "./stream.ts";
 import type { Listener, Speaker, StreamLane } from "./stream-lane.ts";
@@ -17,17 +16,8 @@ export class StreamLaneRunner<Context> {
 
   /** The lane that takes this request, or null. */
   find(head: RequestHead): StreamLane<Context> | null {
-    const { server, context } = this.#parts;
-    const lane = server.lanes.streams?.get(head.path);
-    if (lane === undefined || head.method !== "POST") {
-      return null;
-    }
-    try {
-      return lane.accepts(head.laneHeaders, head.authority, context) ? lane : null;
-    } catch (error) {
-      server.onError(error);
-      return null;
-    }
+    const { streams } = this.#parts.server.lanes;
+    return streams === undefined ? null : laneOf(streams, head, this.#parts);
   }
 
   begin(stream: Stream<Context>, lane: StreamLane<Context>, head: RequestHead, endStream: boolean): void {
@@ -43,7 +33,7 @@ export class StreamLaneRunner<Context> {
         listener.hearEnd();
       }
     } catch (error) {
-      this.#fail(stream, error);
+      failStream(stream, error, this.#parts);
     }
   }
 
@@ -65,19 +55,9 @@ export class StreamLaneRunner<Context> {
         listener.hearEnd();
       }
     } catch (error) {
-      this.#fail(stream, error);
+      failStream(stream, error, this.#parts);
     }
     return work;
-  }
-
-  #fail(stream: Stream<Context>, error: unknown): void {
-    const { server, table, outgoing } = this.#parts;
-    server.onError(error);
-    if (!stream.isClosed) {
-      outgoing.resetStream(stream.id, ErrorCode.InternalError);
-      table.ids.noteReset(stream.id);
-      table.abort(stream, ErrorCode.InternalError, "lane failed");
-    }
   }
 }
 
@@ -144,11 +124,10 @@ class StreamSpeaker<Context> implements Speaker {
     stream.hasAnswerBegun = true;
     outgoing.preparedHeaders(stream, block, true);
     guard.noteAnswered();
-    if (!stream.hasRemoteEnded) {
-      // RFC 9113 section 8.1: the response is whole; the rest of the request is not wanted.
-      outgoing.resetStream(stream.id, ErrorCode.NoError);
-      table.ids.noteReset(stream.id);
+    if (stream.hasRemoteEnded) {
+      table.close(stream);
+    } else {
+      endEarly(stream, this.#parts);
     }
-    table.close(stream);
   }
 }
