@@ -5,10 +5,10 @@ const minMarks = 64 * 1024;
 const bytesOfMark = 512;
 
 /**
- * Tells whether a digest, a character a byte as `digestText` makes it, was asked for before. It serves a
- * memory of `maxBytes`, and takes one or two hundredths of that, and 256 KiB at least. It forgets one when another
- * digest takes its mark, and mistakes one digest for another once in four thousand million: good for a guess at what is
- * worth keeping, and for nothing else. Returns true as well for all that come later.
+ * Tells whether a digest, a character a byte as `digestText` makes it, was asked for before. It serves a memory of
+ * `maxBytes`, and takes one or two hundredths of that, and 256 KiB at least. It forgets one when another digest takes
+ * its mark, and mistakes one digest for another once in four thousand million: good for a guess at what is worth
+ * keeping, and for nothing else. Returns true as well for all that come later.
  */
 export function createSecondTimes(maxBytes: number): (digest: string) => boolean {
   const marks = Math.max(minMarks, 2 ** Math.ceil(Math.log2(maxBytes / bytesOfMark)));
