@@ -144,7 +144,7 @@ describe("the process", () => {
       expect(more).toEqual([]);
       const port = Number(taken.split(":")[1]);
       expect(line).toContain(
-        `TOKEN_AUTHORITY_${name}: cannot listen on ${taken}: another program listens there: end it, or set TOKEN_AUTHORITY_${name} to another port, such as 127.0.0.1:${port + (port < 65_535 ? 1 : -1)}`,
+        `TOKEN_AUTHORITY_${name}: cannot listen on ${taken}: another program listens there, or a connection has the port: end it, or set TOKEN_AUTHORITY_${name} to another port, such as 127.0.0.1:${port + (port < 65_535 ? 1 : -1)}`,
       );
     },
   );

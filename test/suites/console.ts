@@ -9,7 +9,7 @@ import type { Page } from "playwright-core";
 import { connect } from "../../clients/typescript/src/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { createAuthority, type TestCertificate } from "../support/certificates.ts";
-import { launchChromium, openContext, seriousFaults } from "./console/browser.ts";
+import { isShown, launchChromium, openContext, seriousFaults } from "./console/browser.ts";
 import { createReport } from "./support/report.ts";
 import { type ServerProcess, startServerProcess } from "./support/server-process.ts";
 import { installDebianProgram } from "./support/tools.ts";
@@ -81,6 +81,7 @@ async function go(where: string, on: Page = page): Promise<void> {
 }
 
 async function settled(on: Page = page): Promise<void> {
+  await isShown(on);
   await on.locator("h1").waitFor();
   await on.locator("[aria-busy]").first().waitFor({ state: "detached" });
 }
@@ -191,6 +192,7 @@ await report.step("find a token by pasting its key, alone, quoted, wrapped and i
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: "Ledger sync" }).waitFor();
   await page.goBack();
+  await settled();
   assert.equal(await page.getByLabel(lookupLabel).inputValue(), "");
 });
 await report.step("say of a damaged key that it is one, and of an unknown one that no token has it", async () => {
@@ -269,6 +271,7 @@ await report.step("a key that is shown is gone when the page is left by its addr
   for (const leave of [() => page.evaluate("location.hash = '#/accounts'"), () => page.goBack()]) {
     await go("tokens");
     await page.getByRole("banner").getByRole("link", { name: "Create token" }).click();
+    await page.getByRole("heading", { level: 1, name: "Create token" }).waitFor();
     await page.getByLabel("Account", { exact: true }).fill("acct_new");
     await page.getByLabel("Name", { exact: true }).fill("Left alone");
     await page.getByLabel("secret").check();

@@ -1,9 +1,10 @@
-// The examples, as they stand, against the real programs: each asks the authority over mTLS, and fails closed.
+// The examples, on free ports for the authority's, against the real programs: each asks the authority over mTLS, and
+// fails closed.
 //
 //   npm run suite:gateways -- [envoy|nginx|caddy|haproxy|traefik|edge/envoy|edge/nginx …]
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { cpSync, mkdtempDisposableSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempDisposableSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,6 +15,7 @@ import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { mintKey } from "../../src/authority/key.ts";
 import { startGateway } from "./gateways/gateway-process.ts";
 import { type ClientRequest, send, startUpstream, type Upstream } from "./gateways/upstream.ts";
+import { freePort } from "./support/ports.ts";
 import { createReport } from "./support/report.ts";
 import { runProgram } from "./support/run-program.ts";
 import { type ServerProcess, startServerProcess } from "./support/server-process.ts";
@@ -28,7 +30,13 @@ type Gateway = (typeof gateways)[number];
 // As the examples have them.
 const gatewayPort = 8080;
 const upstreamPort = 8081;
-const authorityAddress = "localhost:50051";
+/**
+ * Where the authority and an edge listen: 50051 and 50052 in the examples, which lie among the ports that Linux gives
+ * to connections, so that one of another suite may have them.
+ */
+const authorityPort = await freePort();
+const edgePort = await freePort();
+const authorityAddress = `localhost:${authorityPort}`;
 /** The examples give the authority a second; the rest is for a busy machine. */
 const greatestWaitMs = 5000;
 const charges = "/v1/charges";
@@ -112,6 +120,13 @@ async function install(): Promise<Record<string, string>> {
 async function prepare(): Promise<true> {
   const source = resolve(import.meta.dirname, "../../examples");
   cpSync(source, examples, { recursive: true, filter: (path) => path !== join(source, "certificates") });
+  for (const entry of readdirSync(examples, { recursive: true, withFileTypes: true })) {
+    const file = join(entry.parentPath, entry.name);
+    if (entry.isFile()) {
+      const text = readFileSync(file, "utf8");
+      writeFileSync(file, text.replaceAll("50051", `${authorityPort}`).replaceAll("50052", `${edgePort}`));
+    }
+  }
   const { exitCode, stderr } = await runProgram(join(examples, "certificates.sh"), [], { timeoutMs: 60_000 });
   assert.equal(exitCode, 0, stderr);
   return true;
@@ -130,7 +145,7 @@ function startAuthority(): Promise<ServerProcess> {
     dataDirectory: join(scratch.path, "data"),
     sealingSecret,
     settings: {
-      LISTEN: "127.0.0.1:50051",
+      LISTEN: `127.0.0.1:${authorityPort}`,
       TLS_CERT: join(certificates, "authority.pem"),
       TLS_KEY: join(certificates, "authority.key"),
       TLS_CLIENT_CA: join(certificates, "ca.pem"),
@@ -149,7 +164,7 @@ function startEdge(gateway: Gateway): Promise<ServerProcess> {
       UPSTREAM_CA: join(certificates, "ca.pem"),
       UPSTREAM_CERT: join(certificates, "gateway.pem"),
       UPSTREAM_KEY: join(certificates, "gateway.key"),
-      LISTEN: gateway === "edge/envoy" ? `unix:${join(examples, "edge/edge.sock")}` : "127.0.0.1:50052",
+      LISTEN: gateway === "edge/envoy" ? `unix:${join(examples, "edge/edge.sock")}` : `127.0.0.1:${edgePort}`,
       PLAINTEXT_ROLE: "gateway",
     },
   });

@@ -32,7 +32,8 @@ function ofPort(
       const other = formatListenAddress({ host, port: port < 65_535 ? port + 1 : port - 1 });
       const off = canBeOff ? ", or to off" : "";
       const whose = port === 9464 ? " (9464 is what every exporter of OpenTelemetry takes)" : "";
-      return `another program listens there${whose}: end it, or set ${name} to another port, such as ${other}${off}`;
+      // A connection alone is enough, or one that ended within the last minute: Linux gives them ports from 32768 on.
+      return `another program listens there${whose}, or a connection has the port: end it, or set ${name} to another port, such as ${other}${off}`;
     }
     case "EACCES":
       return `this user may not listen on port ${port}: set ${name} to a port from 1024 on, or allow it with sysctl net.ipv4.ip_unprivileged_port_start=${port}`;

@@ -24,6 +24,7 @@ export type Seen = AsyncDisposable & { readonly page: Page; readonly context: Br
 export async function openContext(browser: Browser, options: BrowserContextOptions = {}): Promise<Seen> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
   const watch: Watch = { requests: [], answers: [], complaints: [] };
+  await context.addInitScript(markLeaving);
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   context.on("request", (request) =>
@@ -43,6 +44,31 @@ export async function openContext(browser: Browser, options: BrowserContextOptio
   });
   page.on("pageerror", (error) => watch.complaints.push(error.message));
   return { page, context, watch, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** Waits until the page shows what its address says. */
+export async function isShown(page: Page): Promise<void> {
+  await page.locator("html[data-leaving]").waitFor({ state: "detached" });
+}
+
+/**
+ * Runs in the page, before its own scripts. An address changes a task before the page hears of it: for so long the view
+ * before stands under the new address, and a suite that is quick would take it for the new one.
+ */
+function markLeaving(): void {
+  type Change = { readonly navigationType: string | null };
+  type Target = { addEventListener(type: string, listener: (event: Change) => void): void };
+  const window = globalThis as unknown as Target & {
+    readonly navigation: Target;
+    readonly document: { readonly documentElement: { toggleAttribute(name: string, force: boolean): void } };
+  };
+  window.navigation.addEventListener("currententrychange", ({ navigationType }) => {
+    // Not by history.replaceState, which no event follows.
+    window.document.documentElement.toggleAttribute("data-leaving", navigationType !== "replace");
+  });
+  window.addEventListener("hashchange", () => {
+    window.document.documentElement.toggleAttribute("data-leaving", false);
+  });
 }
 
 /**
