@@ -326,8 +326,8 @@ export class Incoming<Context> {
       if (heaviest === undefined) {
         return;
       }
-      // Section 8.7: nothing was done, so that clients may send it again by themselves. A lane of streams has heard what
-      // came before. No fault of the client's: the windows allowed it.
+      // Section 8.7: nothing was done, so that clients may send it again by themselves. A lane of streams has heard
+      // what came before. No fault of the client's: the windows allowed it.
       const code = heaviest.listener === null ? ErrorCode.RefusedStream : ErrorCode.EnhanceYourCalm;
       this.guard.dropStream(heaviest.id, code, "too many bytes of requests wait");
       this.extraWork += table.underWay >> 6;

@@ -37,7 +37,7 @@ export class StreamLaneRunner<Context> {
     }
   }
 
-  /** A part of the body is handed on at once, and what the lane keeps is counted. Returns the work that the lane had. */
+  /** A part of the body is handed on at once, and what the lane keeps is counted. Returns the work that it was. */
   data(
     stream: Stream<Context>,
     listener: Listener,
