@@ -18,6 +18,7 @@ import { createAuthority } from "./support/certificates.ts";
 import { EdgeProcess } from "./support/edge-process.ts";
 import { eventually } from "./support/eventually.ts";
 import { TestServer } from "./support/test-server.ts";
+import { startTlsRig } from "./tls/tls-rig.ts";
 
 const words = [["permission", "none"]] as const;
 
@@ -195,7 +196,7 @@ it("an outage of its authority is never a bad key, and is over with it", { timeo
     expect(await statusAtDoors(edge, mintKey("secret", true))).toEqual([401, 401]);
     // kill -9.
   }
-  await edge.logged(/no lease/);
+  await edge.logged(/no lease:/);
   expect(await statusAtDoors(edge, mintKey("secret", true))).toEqual([503, 503]);
   expect(await edge.isReady()).toBe(false);
   expect(edge.stdout).not.toMatch(/[srp]k_(live|test)_[0-9A-Za-z]{38}/);
@@ -334,6 +335,24 @@ it("says when the certificate ends that it shows its authority, as its file has 
   await expect.poll(end).toBe(2_100_000_000);
   rmSync(path("cert.pem"));
   await expect.poll(end).toBe(0);
+});
+
+it("says why it gets no lease, though nobody asks it about a key", async () => {
+  await using rig = await startTlsRig();
+  using directory = temporaryDirectory();
+  const stranger = createAuthority("stranger");
+  const { certificatePem, keyPem } = rig.clientAuthority.issue({ names: [{ uri: "spiffe://casapay/gateway" }] });
+  const files = { CA: stranger.certificatePem, CERT: certificatePem, KEY: keyPem };
+  const settings = Object.entries(files).map(([name, pem]) => {
+    const path = join(directory.path, `${name}.pem`);
+    writeFileSync(path, pem, { mode: 0o600 });
+    return [`TOKEN_AUTHORITY_UPSTREAM_${name}`, path];
+  });
+  await using untrusting = new EdgeProcess(`localhost:${rig.http.port}`, Object.fromEntries(settings));
+  await using alone = new EdgeProcess("127.0.0.1:1");
+  await alone.logged(/"error":"UNAVAILABLE: [^"]*ECONNREFUSED[^"]*","msg":"no lease yet: /);
+  await untrusting.logged(/"error":"UNAVAILABLE: [^"]*certificate[^"]*","msg":"no lease yet: /);
+  expect(await untrusting.isReady()).toBe(false);
 });
 
 it("says at its start what of its settings cannot be used", async () => {

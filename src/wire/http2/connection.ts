@@ -108,11 +108,17 @@ export class Connection<Context> {
     });
   }
 
+  /** Finishes what is under way for a peer that takes it, and closes. Saying it again changes nothing. */
+  leave(): void {
+    this.#deadlines.hurry();
+    this.#askToLeave();
+  }
+
   /**
    * Asks the peer to leave: GOAWAY with the highest stream id, and after a round trip GOAWAY with the last stream that
-   * we took (section 6.8). The connection closes when those are answered. Saying it again changes nothing.
+   * we took (section 6.8). The connection closes when those are answered.
    */
-  leave(): void {
+  #askToLeave(): void {
     if (this.#isLeaving || this.#hasEnded) {
       return;
     }
@@ -160,7 +166,7 @@ export class Connection<Context> {
           this.#outgoing.flushSoon();
           break;
         case "leave":
-          this.leave();
+          this.#askToLeave();
           break;
         case "last-goaway":
           this.#sayLastGoAway();

@@ -1112,7 +1112,7 @@ export type RevokeTokensRequest = Message<"casapay.token.v1.RevokeTokensRequest"
   /**
    * Only tokens created up to this revision: the up_to_revision that the dry run answered, or the call before this one.
    *
-   * Required with force.
+   * Required with force. A dry run does not look at it, and counts up to the newest change.
    *
    * @generated from field: int64 up_to_revision = 3;
    */
@@ -2540,7 +2540,7 @@ export const TokenService: GenService<{
   },
   /**
    * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
-   * decides from a cache: see Watch.
+   * decides from a cache: see Watch. Only nodes that the answer names in `unconfirmed` still may, for a while.
    *
    * Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
    * changes nothing and answers the time, reason and revision of the first.

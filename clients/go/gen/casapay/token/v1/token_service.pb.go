@@ -2058,7 +2058,7 @@ type RevokeTokensRequest struct {
 	Force bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	// Only tokens created up to this revision: the up_to_revision that the dry run answered, or the call before this one.
 	//
-	// Required with force.
+	// Required with force. A dry run does not look at it, and counts up to the newest change.
 	UpToRevision int64 `protobuf:"varint,3,opt,name=up_to_revision,json=upToRevision,proto3" json:"up_to_revision,omitempty"`
 	// Why the tokens are revoked, as in RevokeRequest.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
