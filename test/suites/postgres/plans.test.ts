@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { connect } from "../../../src/stores/postgres/offline/connect.ts";
 import { selectsOfChunks } from "../../../src/stores/postgres/offline/verify-journal.ts";
-import { readHead } from "../../../src/stores/postgres/serving/ask.ts";
+import { readNewestRevision } from "../../../src/stores/postgres/serving/ask.ts";
 import { matchingStatement, readsOfChanges } from "../../../src/stores/postgres/serving/batch-reads.ts";
 import { updatesOfChanges } from "../../../src/stores/postgres/serving/batch-writes.ts";
 import { forgetRequests } from "../../../src/stores/postgres/serving/changes.ts";
@@ -48,7 +48,7 @@ const everyFilter = {
 };
 
 const statements: Readonly<Record<string, Statement>> = {
-  head: readHead,
+  head: readNewestRevision,
   "look-up of keys": findByDigests,
   get: findById,
   "list, all": slice({}),
