@@ -470,7 +470,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
   if (listen === null) {
     return null;
   }
-  // Threads may share a port, and two faces on one would share it too: a merchant would find the RPCs now and then.
+  // Threads may share a port, and two doors on one would share it too: a merchant would find the RPCs now and then.
   if (!("path" in rpc) && listen.port === rpc.port && listen.port !== 0) {
     throw new StartError(`${listening.rest.name}: must have another port than ${listening.rpc.name}`);
   }

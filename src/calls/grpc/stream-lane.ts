@@ -43,6 +43,8 @@ export type Talk = {
 
 /** What a message costs to hear, in about a microsecond each. A KiB may hold a hundred of them. */
 const messageWork = 5;
+/** The same, of so many bytes of it: what a message repeats costs more than to be read. */
+const bytesOfWork = 16;
 
 /** What came. */
 type Ask = {
@@ -157,7 +159,7 @@ class Exchange implements Listener, Line {
     }
     let work = 0;
     const fault = this.#splitter.take(bytes, start, end, (whole, from, to) => {
-      work += messageWork;
+      work += messageWork + Math.floor((to - from) / bytesOfWork);
       return this.#hearMessage(whole, from, to);
     });
     if (fault !== null) {
