@@ -1,12 +1,15 @@
+import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { toJson } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
-import { AuthenticateResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { AuthenticateResponseSchema, TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { mintKey } from "../src/authority/key.ts";
 import { envoyDoor, forwardAuthDoor } from "./gateway/doors.ts";
@@ -207,6 +210,39 @@ it("an edge that ends keeps no revocation waiting", async () => {
   edge.child.kill("SIGTERM");
   expect(await edge.ended()).toBe(0);
   expect(await authority.tokens.revoke({ id })).toMatchObject({ silent: [], acknowledgedCount: 0 });
+});
+
+// The lease may be over before a revocation can tell on a busy machine: only an authority hears that it is given back.
+it("an edge that ends gives its lease back", async () => {
+  const gaveBack = Promise.withResolvers<boolean>();
+  const listener = createServer(
+    connectNodeAdapter({
+      routes: ({ service }) =>
+        service(TokenService, {
+          async *watch(requests) {
+            try {
+              for await (const { sequence, release } of requests) {
+                if (release) {
+                  gaveBack.resolve(true);
+                  return;
+                }
+                const lease = { sequence, duration: { seconds: 2n }, revision: 1n, hash: new Uint8Array(32) };
+                yield { event: { case: "lease", value: lease } };
+              }
+            } finally {
+              gaveBack.resolve(false);
+            }
+          },
+        }),
+    }),
+  ).listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  await using edge = new EdgeProcess(`127.0.0.1:${(listener.address() as AddressInfo).port}`);
+  await edge.leased();
+  edge.child.kill("SIGTERM");
+  expect(await gaveBack.promise).toBe(true);
+  expect(await edge.ended()).toBe(0);
+  listener.close();
 });
 
 it("uses that an edge has accepted are told to its authority", async () => {
