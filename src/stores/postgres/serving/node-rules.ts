@@ -320,7 +320,10 @@ export function createNodeRules(options: NodeRulesOptions) {
     if (isInIt && !isGraceTold) {
       log.warn({ node: name, graceMs }, "this node is in its grace: memory decides without the database");
     } else if (isGraceTold && !isInIt && !isHeld) {
-      log.warn({ node: name, graceMs }, "the grace of this node is over: nothing is decided until its lease is renewed");
+      log.warn(
+        { node: name, graceMs },
+        "the grace of this node is over: nothing is decided until its lease is renewed",
+      );
     }
     isGraceTold = isInIt;
   }
