@@ -47,7 +47,7 @@ export type DatabaseConfig = {
 
 export type StoreConfig = {
   readonly directory: string;
-  /** The file that keeps every revocation outside the database; null: where the store keeps it. */
+  /** The file that keeps what was taken away outside the database; null: where the store keeps it. */
   readonly revocationLog: string | null;
   /** The file that knows what the database was last; null: where the store keeps it. */
   readonly marker: string | null;
@@ -245,7 +245,7 @@ const storage = {
     help: "the data directory, owned by one process at a time",
   }),
   revocationLog: optional("REVOCATION_LOG", path("a file"), {
-    help: "keeps every revocation outside the database, best on another disk",
+    help: "keeps every revocation, end of a key, hold and closure outside the database, best on another disk",
     whenNotSet: "DATA_DIR/revocations.log",
   }),
   marker: optional("MARKER", path("a file"), {
@@ -470,7 +470,7 @@ function restConfig(env: Environment, rpc: ListenAddress): RestConfig | null {
   if (listen === null) {
     return null;
   }
-  // Threads may share a port, and two faces on one would share it too: a merchant would find the RPCs now and then.
+  // Threads may share a port, and two doors on one would share it too: a merchant would find the RPCs now and then.
   if (!("path" in rpc) && listen.port === rpc.port && listen.port !== 0) {
     throw new StartError(`${listening.rest.name}: must have another port than ${listening.rpc.name}`);
   }

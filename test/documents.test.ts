@@ -3,6 +3,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { TokenService } from "#gen/casapay/token/v1/token_service_pb.ts";
+import { mayCall, permittedFor } from "../src/calls/policy.ts";
+import { rpcName } from "../src/calls/rpcs.ts";
 import { logMessages } from "./support/log-messages.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -106,6 +109,22 @@ it("comments end at 120 columns, where the formatter ends code", () => {
 it("README is a door: at most 120 lines", () => {
   expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(120);
 });
+
+it.each(["gateway", "service", "dashboard"] as const)("docs/callers.md says which RPCs a %s may call", (role) => {
+  const [, row = ""] = new RegExp(`^\\| \`${role}\` \\| (.+) \\|$`, "m").exec(read("docs/callers.md")) ?? [];
+  const rpcs = TokenService.methods.filter((method) => mayCall(permittedFor(rpcName(method)), role));
+  expect([...(row.match(/\b[A-Z]\w+/g) ?? [])].sort()).toEqual(rpcs.map(({ name }) => name).sort());
+});
+
+it.each(TokenService.methods.map((method) => [method.name, method] as const))(
+  "the contract says whose %s is",
+  (name, method) => {
+    const contract = read("proto/casapay/token/v1/token_service.proto");
+    const [comment = ""] = new RegExp(`(?:^ *//.*\\n)+ *rpc ${name}\\(`, "m").exec(contract) ?? [];
+    const [, roles = ""] = /\/\/ Roles: ([^.]+)\./.exec(comment) ?? [];
+    expect(roles.match(/\b(?:gateway|service|dashboard|operator)\b/g)).toEqual(permittedFor(rpcName(method)));
+  },
+);
 
 it("CHANGELOG.md has the version that package.json has", () => {
   const [newest] = [...read("CHANGELOG.md").matchAll(/^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$/gm)].map(

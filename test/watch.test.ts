@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { connect as connectHttp2 } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
@@ -11,6 +11,7 @@ import { describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
 import { HolderKind, ResetReason, TokenService, WatchRequestSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import { digestKey } from "../src/authority/key.ts";
+import { settleMs } from "../src/authority/lease.ts";
 import { lengthPrefixed } from "../src/wire/protobuf/length-prefixed.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "./support/authority-process.ts";
 import { TestServer } from "./support/test-server.ts";
@@ -295,17 +296,8 @@ it("who takes nothing of what there is to tell is waited out, and has its place 
   await using authority = await TestServer.start();
   // Before there is a lease, which a busy machine could spend on these.
   const issued = await Promise.all(Array.from({ length: 50 }, () => authority.issue()));
-  const session = connectHttp2(`http://${authority.server.address}`, { settings: { initialWindowSize: 0 } });
-  session.on("error", () => {});
-  const stream = session.request({
-    ":method": "POST",
-    ":path": "/casapay.token.v1.TokenService/Watch",
-    "content-type": "application/grpc",
-    te: "trailers",
-  });
-  stream.on("error", () => {});
-  const message = toBinary(WatchRequestSchema, create(WatchRequestSchema, { sequence: 1n }));
-  stream.write(Buffer.from(lengthPrefixed(message)));
+  const session = takeNothing(authority);
+  watchOn(session, "application/grpc").write(firstRequest);
   await expect.poll(() => metricsOf(authority, ["leases_granted"])).toEqual(["token_authority_leases_granted_total 1"]);
   await using well = new Watcher(authority.tokens);
   await well.leased();
@@ -320,6 +312,32 @@ it("who takes nothing of what there is to tell is waited out, and has its place 
     .toEqual(["token_authority_watchers 0"]);
   expect((await well.end())?.code).toBe(Code.DeadlineExceeded);
   session.destroy();
+});
+
+it("a stop does not wait for who takes nothing of what there is to tell", { timeout: 20_000 }, async () => {
+  await using authority = await TestServer.start({ TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "600000" });
+  const session = takeNothing(authority);
+  const closed = new Promise((resolve) => session.once("close", resolve));
+  for (const contentType of ["application/grpc", "application/grpc-web+proto"]) {
+    watchOn(session, contentType).write(firstRequest);
+  }
+  await expect.poll(() => metricsOf(authority, ["leases_granted"])).toEqual(["token_authority_leases_granted_total 2"]);
+  await authority.stop();
+  await closed;
+});
+
+it("a message that lacks its end counts in what connections hold, and goes with its stream", async () => {
+  await using authority = await TestServer.start();
+  const session = connectHttp2(`http://${authority.server.address}`);
+  const whole = lengthPrefixed(Buffer.alloc(60_000));
+  const streams = Array.from({ length: 4 }, () => watchOn(session, "application/grpc"));
+  for (const stream of streams) {
+    stream.write(whole.subarray(0, 50_000));
+  }
+  const held = async () => Number((await metricsOf(authority, ["held_bytes"]))[0]?.split(" ").at(-1));
+  await expect.poll(held).toBeGreaterThanOrEqual(200_000);
+  session.destroy();
+  await expect.poll(held).toBeLessThan(50_000);
 });
 
 it("a stop ends streams, and says that another may be tried", async () => {
@@ -345,10 +363,10 @@ describe("a start", () => {
     first.child.kill("SIGKILL");
     await first.ended();
 
+    const earliestMs = performance.now() + settleMs - 50;
     await using second = new AuthorityProcess(directory.path);
     const restarted = clientOf(await second.address());
     await restarted.create(aKey);
-    const earliestMs = performance.now() + 1000;
     const { silent } = await restarted.revoke({ id: issued[1]?.token?.id ?? "" });
     expect(performance.now()).toBeGreaterThan(earliestMs);
     expect(silent).toEqual([]);
@@ -357,6 +375,25 @@ describe("a start", () => {
     expect(existsSync(mark)).toBe(false);
   });
 });
+
+const firstRequest = lengthPrefixed(toBinary(WatchRequestSchema, create(WatchRequestSchema, { sequence: 1n })));
+
+/** A connection on which no stream's window is ever open. */
+function takeNothing(authority: TestServer): ClientHttp2Session {
+  const session = connectHttp2(`http://${authority.server.address}`, { settings: { initialWindowSize: 0 } });
+  return session.on("error", () => {});
+}
+
+/** A stream of Watch whose bytes the test writes. */
+function watchOn(session: ClientHttp2Session, contentType: string): ClientHttp2Stream {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/casapay.token.v1.TokenService/Watch",
+    "content-type": contentType,
+    te: "trailers",
+  });
+  return stream.on("error", () => {});
+}
 
 const aKey = { account: "acct_1", name: "a key", type: TokenType.SECRET };
 

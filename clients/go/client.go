@@ -89,8 +89,8 @@ func WithKeepalive(time, timeout time.Duration) Option {
 	}
 }
 
-// WithoutRequestIDs is for an authority without a sealing secret: Create sends no request_id of its own, and is then
-// never sent twice.
+// WithoutRequestIDs is for an authority without a sealing secret: Create and RotateKey send no request_id of their own,
+// and are then never sent twice.
 func WithoutRequestIDs() Option {
 	return func(s *settings) { s.withoutRequestIDs = true }
 }

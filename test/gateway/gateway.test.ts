@@ -83,7 +83,7 @@ describe.each([envoyDoor, forwardAuthDoor])("at the door of $name", (door: Door)
     }
   });
 
-  it("each refusal is worded as on the public face", async () => {
+  it("each refusal is worded as over REST", async () => {
     const expired = await authority.issue({ expireTime: authority.inSeconds(1) });
     authority.clock.nowMs += 1000;
     const revoked = await authority.issue();

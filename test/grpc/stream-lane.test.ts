@@ -127,12 +127,13 @@ it("hears each message as a whole, however its bytes are cut", () => {
   );
 });
 
-it("tells what it did for a part of a body by its messages, however small they are", () => {
+it("tells what it did for a part of a body by its messages, however small they are, and by their bytes", () => {
   const stream = openStream();
   const workOf = (bytes: Uint8Array) => stream.listener?.hear(Buffer.from(bytes), 0, bytes.length) ?? 0;
   const one = workOf(message(""));
   expect(one).toBeGreaterThan(0);
   expect(workOf(Buffer.concat(Array.from({ length: 1000 }, () => message(""))))).toBe(1000 * one);
+  expect(workOf(message("x".repeat(1024)))).toBeGreaterThan(50);
   expect(workOf(message("in parts").subarray(0, 7))).toBe(0);
 });
 

@@ -1011,7 +1011,12 @@ describe("slow readers", () => {
     expect(begun).toEqual(["/1", "/3", "/7"]);
   });
 
-  it("closes a connection whose peer takes nothing for writeStallMs", async () => {
+  const closings: Promise<void>[] = [];
+
+  it.each([
+    ["writeStallMs", 30_000, () => {}],
+    ["closingStallMs once it closes", 2_000, () => closings.push(server.http2.close(600_000))],
+  ])("closes a connection whose peer takes nothing for %s", async (_, stallMs, go) => {
     await start({ lane: { ...echoLane, answer: () => big } });
     const client = await connectRaw(
       Buffer.concat([
@@ -1027,10 +1032,12 @@ describe("slow readers", () => {
     }
     await stuck(client);
     advance(1);
-    advance(29_000);
+    go();
+    advance(stallMs - 1_000);
     expect(server.http2.connectionCount).toBe(1);
     advance(1_000);
     await expect.poll(() => server.http2.connectionCount).toBe(0);
+    await Promise.all(closings.splice(0));
   });
 
   it("sends windows of a byte without end to nobody (CVE-2019-9511)", async () => {
@@ -1154,6 +1161,26 @@ describe("the life of a connection", () => {
     await late.closed();
     release();
     expect(await statusOf(client, 1)).toBe("200");
+    await closed;
+    await client.closed();
+  });
+
+  it("once it closes, waits closingStallMs for who takes nothing of an answer, and longer for who takes some", async () => {
+    await start({ handle: async () => ({ status: 200, body: Buffer.alloc(1_000) }) });
+    const client = await connectRaw(
+      Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 0]), settingsAck]),
+    );
+    client.send(headers(1, getPairs), headers(3, getPairs));
+    await client.frame(({ streamId, type }) => streamId === 3 && type === FrameType.Headers);
+    const closed = server.http2.close(600_000);
+    advance(1_999);
+    client.send(frame(FrameType.WindowUpdate, 0, 3, word(10)));
+    await client.until(() => client.bodyBytes(3) === 10);
+    expect(client.frames.filter(({ type }) => type === FrameType.ResetStream)).toEqual([]);
+    advance(1);
+    expect(await client.resetCode(1)).toBe(ErrorCode.Cancel);
+    client.send(frame(FrameType.WindowUpdate, 0, 3, word(990)));
+    expect(await client.body(3)).toHaveLength(1_000);
     await closed;
     await client.closed();
   });

@@ -1,10 +1,11 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { Account } from "../../src/wire/http2/account.ts";
 import { ErrorCode } from "../../src/wire/http2/error-code.ts";
 import { clientPreface, Flag, FrameType, Setting } from "../../src/wire/http2/frame.ts";
 import { encodePreparedBlock } from "../../src/wire/http2/hpack-encoder.ts";
 import type { Listener, Speaker, StreamLane } from "../../src/wire/http2/stream-lane.ts";
 import { data, frame, headers, lanePairs, RawClient, settings, settingsAck, word } from "./support/raw-client.ts";
-import { startTestServer, streamPath, type TestServer } from "./support/test-server.ts";
+import { startTestServer, streamPath, type TestServer, type TestServerOptions } from "./support/test-server.ts";
 
 const head = encodePreparedBlock([
   [":status", "200"],
@@ -27,6 +28,7 @@ const notingLane: StreamLane<null> = {
     const heard: string[] = [];
     told.push({ speaker, heard });
     return {
+      keptBytes: 0,
       hear(bytes, start, end) {
         heard.push(bytes.toString("latin1", start, end));
         return 0;
@@ -38,12 +40,14 @@ const notingLane: StreamLane<null> = {
   },
 };
 
+type Begin = { readonly lane?: StreamLane<null>; readonly first?: Buffer };
+
 /** Begins so many streams, and returns them as their lane sees them. */
 async function begin(
   count = 1,
-  { lane = notingLane, first }: { lane?: StreamLane<null>; first?: Buffer } = {},
+  { lane = notingLane, first, ...options }: Omit<TestServerOptions, "lane" | "streamLane"> & Begin = {},
 ): Promise<{ client: RawClient; streams: readonly Told[] }> {
-  server = await startTestServer({ streamLane: lane });
+  server = await startTestServer({ streamLane: lane, ...options });
   client = await RawClient.connect(server.port, first);
   const ids = Array.from({ length: count }, (_, at) => 2 * at + 1);
   client.send(...ids.map((id) => headers(id, streamPairs, Flag.EndHeaders)));
@@ -184,6 +188,62 @@ describe("where a window is full", () => {
   });
 });
 
+describe("what its lane keeps of a body", () => {
+  /** Keeps all that it hears of a stream since the last line's end. */
+  const keepingLane: StreamLane<null> = {
+    ...notingLane,
+    open(...all) {
+      const listener = notingLane.open(...all);
+      let keptBytes = 0;
+      return (
+        listener && {
+          ...listener,
+          get keptBytes() {
+            return keptBytes;
+          },
+          hear(bytes, start, end) {
+            keptBytes = bytes[end - 1] === 0x0a ? 0 : keptBytes + end - start;
+            return 0;
+          },
+        }
+      );
+    },
+  };
+
+  it("is held by its connection, until the lane keeps it no more or the stream ends", async () => {
+    const account = new Account(Number.POSITIVE_INFINITY);
+    const { client, streams } = await begin(4, { lane: keepingLane, account });
+    for (const id of [1, 3, 5, 7]) {
+      client.send(data(id, Buffer.alloc(600, 0x61), 0), data(id, Buffer.alloc(400, 0x61), 0));
+    }
+    await client.ping("all kept");
+    expect(account.heldBytes).toBe(4_000);
+    client.send(data(1, "\n", 0));
+    await client.ping("one read");
+    expect(account.heldBytes).toBe(3_000);
+    client.send(frame(FrameType.ResetStream, 0, 3, word(ErrorCode.Cancel)));
+    await client.ping("a reset!");
+    expect(account.heldBytes).toBe(2_000);
+    streamAt(streams, 2).speaker.end(head);
+    expect(account.heldBytes).toBe(1_000);
+    client.close();
+    await expect.poll(() => account.heldBytes).toBe(0);
+  });
+
+  it("shuts no window for the others: of too much, the stream that keeps most is reset", async () => {
+    const limits = { maxHeldBytes: 131_072, connectionWindowBytes: 65_535 };
+    const { client, streams } = await begin(3, { lane: keepingLane, limits });
+    for (let part = 0; part < 4; part += 1) {
+      client.send(data(1, Buffer.alloc(10_000), 0), data(3, Buffer.alloc(8_000), 0));
+    }
+    // Heard of what came before: a client may not think that nothing was done.
+    expect(await client.resetCode(1)).toBe(ErrorCode.EnhanceYourCalm);
+    client.send(data(5, Buffer.alloc(16_384), 0));
+    await client.ping();
+    expect(streams.map(({ heard }) => heard)).toEqual([["closed"], [], []]);
+  });
+});
+
 it("tells its lane once that a stream has closed, whoever closed it", async () => {
   const { client, streams } = await begin(2);
   client.send(frame(FrameType.ResetStream, 0, 1, word(ErrorCode.Cancel)));
@@ -222,7 +282,7 @@ it.each(["open", "hear", "hearEnd"] as const)("resets one stream where its lane 
   const fail = () => {
     throw new Error("a bug of the lane");
   };
-  const listener: Listener = { hear: () => 0, hearEnd: () => {}, onRoom: () => {}, onClosed: () => {} };
+  const listener: Listener = { keptBytes: 0, hear: () => 0, hearEnd: () => {}, onRoom: () => {}, onClosed: () => {} };
   const open = () => (where === "open" ? fail() : { ...listener, [where]: fail });
   const { client } = await begin(0, { lane: { ...notingLane, open } });
   client.send(headers(1, streamPairs, Flag.EndHeaders), data(1, "x"));

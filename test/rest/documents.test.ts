@@ -31,7 +31,7 @@ const delegation = {
   KEY_IS_PUBLIC: true,
 } satisfies Record<DelegationReason, true>;
 
-// The others come of parameters, or cannot come of what this face asks for.
+// The others come of parameters, or cannot come of what this API asks for.
 const reasons: readonly Reason[] = [
   "TOKEN_NOT_FOUND",
   "TOKEN_LIMIT_REACHED",

@@ -36,7 +36,7 @@ export type RestAnswer = {
   };
 };
 
-// The thread of the face has the system's clock, and the greatest time that another thread has seen: in the future,
+// The thread of the REST API has the system's clock, and the greatest time that another thread has seen: in the future,
 // that is a test's.
 const aheadMs = 30 * 60 * 1000;
 
@@ -88,7 +88,7 @@ export class RestRig extends TestServer {
     return { ...answer, json: text === "" ? {} : JSON.parse(text) };
   }
 
-  /** Lets the thread of the face see the time, by a call that another thread answers. */
+  /** Lets the thread of the REST API see the time, by a call that another thread answers. */
   async showTime(): Promise<void> {
     await this.tokens.list({ account: "acct_0" });
   }

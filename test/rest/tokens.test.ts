@@ -146,7 +146,7 @@ describe("a merchant", () => {
     expect(json).toMatchObject({ type: "publishable", name: "for the page", key_prefix: "pk_test_", permissions: [] });
   });
 
-  it("finds the document of this face, without a key", async () => {
+  it("finds the document of this API, without a key", async () => {
     await using rig = await RestRig.start();
     const { json } = await rig.call("GET", "/v1/openapi.json");
     expect(json).toMatchObject({ openapi: "3.1.0", paths: { "/v1/tokens": { post: { operationId: "createToken" } } } });

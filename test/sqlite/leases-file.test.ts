@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { leaseMs } from "../../src/authority/lease.ts";
+import { settleMs } from "../../src/authority/lease.ts";
 import { dataFiles } from "../../src/stores/sqlite/data-directory.ts";
 import { openStore, temporaryDataDirectory } from "./store-rig.ts";
 
@@ -27,17 +27,18 @@ it("a start that finds the file settles nothing until every lease from before is
   const { directory, leases } = dataFiles(temporaryDataDirectory());
   mkdirSync(directory, { mode: 0o700 });
   writeFileSync(leases, "", { mode: 0o600 });
-  const store = await openStore(directory);
   const order: string[] = [];
+  // Counted from before the start, however long that takes.
   const earlier = new Promise<void>((resolve) =>
     setTimeout(() => {
-      order.push("a lease from before is over");
+      order.push("the leases from before are over");
       resolve();
-    }, leaseMs),
+    }, settleMs - 50),
   );
+  const store = await openStore(directory);
   await store.freshness.settle(0).then(() => order.push("settled"));
   await earlier;
-  expect(order).toEqual(["a lease from before is over", "settled"]);
+  expect(order).toEqual(["the leases from before are over", "settled"]);
   expect(await store.freshness.settle(0)).toEqual({ acknowledged: 0, silent: [], unconfirmed: [] });
   await store[Symbol.asyncDispose]();
   expect(existsSync(leases)).toBe(false);

@@ -133,9 +133,9 @@ async function prepare(): Promise<true> {
 }
 
 async function eventually(holds: () => boolean): Promise<void> {
-  const giveUpAtMs = performance.now() + 5000;
+  const giveUpAtMs = performance.now() + 30_000;
   while (!holds()) {
-    assert.ok(performance.now() < giveUpAtMs, "not within 5 s");
+    assert.ok(performance.now() < giveUpAtMs, "not within 30 s");
     await sleep(20);
   }
 }
@@ -425,7 +425,7 @@ async function tryGateway(gateway: Gateway, upstream: Upstream, programs: Record
           join(examples, "envoy/changed.yaml"),
           configuration.replace('livemode: "true"', `livemode: ${value}`),
         );
-        const options = { cwd: join(examples, "envoy"), env: programs, timeoutMs: 20_000 };
+        const options = { cwd: join(examples, "envoy"), env: programs, timeoutMs: 60_000 };
         const validated = await runProgram("envoy", ["--mode", "validate", "--config-path", "changed.yaml"], options);
         assert.equal(validated.exitCode, 1, value);
         assert.match(validated.stderr, /context_?extensions/i);

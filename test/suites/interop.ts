@@ -150,7 +150,7 @@ async function refuseManagement(client: RpcClient, code: string): Promise<void> 
 }
 
 function run(program: string, args: readonly string[]): Promise<Finished> {
-  return runProgram(program, args, { timeoutMs: 15_000 });
+  return runProgram(program, args, { timeoutMs: 60_000 });
 }
 
 async function reflect(grpcurl: string, target: RpcTarget): Promise<void> {

@@ -153,7 +153,7 @@ async function curl(command: string): Promise<Json> {
     .replaceAll(pageHost, host)
     .replaceAll(pageKey, key)
     .replace(/^curl /, "curl --silent --globoff ");
-  const { exitCode, stdout, stderr } = await runProgram("sh", ["-c", ours], { timeoutMs: 15_000 });
+  const { exitCode, stdout, stderr } = await runProgram("sh", ["-c", ours], { timeoutMs: 60_000 });
   assert.equal(exitCode, 0, stderr);
   return JSON.parse(stdout);
 }

@@ -183,6 +183,8 @@ async function metricsOfTlsServerAndEdge(): Promise<readonly string[]> {
   const files = [authority.cert, operator.key, operator.cert].map((name) => readFileSync(name));
   using client = createTokenClient(`localhost:${server.port}`, credentials.createSsl(files[0], files[1], files[2]));
   await client.call(TokenService.method.authenticate, { key: mintKey("secret", true) });
+  const aToken = { account: "acct_1", name: "revoked", type: TokenType.SECRET };
+  const { token } = await client.call(TokenService.method.create, aToken);
   const { promise: leased, resolve: hasLease } = Promise.withResolvers<void>();
   await using edge = await startServerProcess({
     dataDirectory: scratch.path,
@@ -196,14 +198,9 @@ async function metricsOfTlsServerAndEdge(): Promise<readonly string[]> {
   });
   const metricsOf = async (address: string) => (await fetch(`http://${address}/metrics`)).text();
   const ofEdge = await metricsOf(edge.adminAddress);
-  // A holder that is silent from now on.
+  // A holder that is silent from now on, for as long as its lease lasts.
   await leased;
   await edge.kill();
-  const { token } = await client.call(TokenService.method.create, {
-    account: "acct_1",
-    name: "revoked",
-    type: TokenType.SECRET,
-  });
   await client.call(TokenService.method.revoke, { id: token?.id ?? "" });
   return [await metricsOf(server.adminAddress), ofEdge];
 }

@@ -210,6 +210,20 @@ describe("TLS", () => {
     expect(rig.failures).toEqual([{ fault: "SERVER_CERTIFICATE_REFUSED", address: "127.0.0.1" }]);
   });
 
+  it("waits no longer for a client that leaves its handshake without a word, and tells of it", async () => {
+    await using rig = await startTlsRig({ limits: { handshakeMs: 3_600_000 } });
+    const hello = await captureHello(rig);
+    const socket = await connectRaw(rig.http.port);
+    const answer = once(socket, "data");
+    socket.write(hello);
+    await answer;
+    socket.end();
+    await closed(socket.resume());
+    await eventually(() => rig.http.listener.counts().handshaking === 0);
+    await eventually(() => rig.failures.length > 0);
+    expect(rig.failures).toEqual([{ fault: "HANDSHAKE_FAILED", address: "127.0.0.1" }]);
+  });
+
   it.each([
     ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],
     ["ERR_SSL_SSL/TLS_ALERT_UNKNOWN_CA", "SERVER_CERTIFICATE_REFUSED"],

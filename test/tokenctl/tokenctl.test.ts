@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TokenType } from "#gen/casapay/token/v1/token_pb.ts";
+import { freePort } from "../suites/support/ports.ts";
 import { AuthorityProcess, clientOf, temporaryDirectory } from "../support/authority-process.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { answerOnTerminal, type Ended, followTail, program, runTokenctl, writeProfile } from "./run-tokenctl.ts";
@@ -390,8 +391,9 @@ describe("tokenctl", () => {
 describe("tail", () => {
   it("rides out a restart of the authority, and leaves out no change", async () => {
     using directory = temporaryDirectory();
-    await using before = new AuthorityProcess(directory.path);
-    const address = await before.address();
+    const address = `127.0.0.1:${await freePort()}`;
+    await using before = new AuthorityProcess(directory.path, [], { TOKEN_AUTHORITY_LISTEN: address });
+    await before.address();
     const profile = writeProfile(directory.path, { address });
     const tokens = clientOf(address);
     const facts = { account: "acct_1", name: "Till", type: TokenType.SECRET };
@@ -461,11 +463,7 @@ describe("the profile of tokenctl", () => {
 describe("while the authority is down", () => {
   it("every command says that nothing was decided, and none that a key is bad", async () => {
     using directory = temporaryDirectory();
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    const profile = writeProfile(directory.path, { address: `127.0.0.1:${port}` });
+    const profile = writeProfile(directory.path, { address: "127.0.0.1:1" });
     const id = `tok_${"0".repeat(20)}`;
     const create = ["create", "--account", "acct_1", "--name", "Till", "--type", "secret"];
     const runs = await Promise.all(

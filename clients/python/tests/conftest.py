@@ -3,7 +3,9 @@
 import json
 import os
 import queue
+import random
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -27,12 +29,27 @@ def certificate(name: str) -> MutualTls:
     return MutualTls.from_files(ca=folder / "ca.pem", cert=folder / f"{name}.pem", key=folder / f"{name}.key")
 
 
+def free_port() -> int:
+    """A port where nobody listens, below those that the system gives to connections.
+
+    A connection of another test does not have it while its server is away.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 class Authority:
     """A process of the authority, which can be ended and started again on the same port."""
 
     def __init__(self, data: Path, settings: dict[str, str]) -> None:
         self._settings = {
-            "LISTEN": "127.0.0.1:0",
+            "LISTEN": f"127.0.0.1:{free_port()}",
             "ADMIN_LISTEN": "off",
             "DATA_DIR": str(data),
             "SEALING_SECRET": f"{_rig('DIRECTORY')}/sealing-secret",
@@ -61,7 +78,6 @@ class Authority:
         address = serving.get(timeout=_START_TIMEOUT_SECONDS)
         assert address is not None, "the authority did not start:\n" + "\n".join(self.output)
         self.address = address
-        self._settings["LISTEN"] = address
 
     def _read(self, serving: "queue.Queue[str | None]") -> None:
         assert self._process.stdout is not None

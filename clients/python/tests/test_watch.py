@@ -1,7 +1,6 @@
 """What a client tells an authority that a test speaks for, and what it makes of what it is told."""
 
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from conftest import free_port
 
 from casapay_token_authority import DecisionSource, Plaintext, Question, Settings, TokenAuthority
 from casapay_token_authority._proto.casapay.token.v1 import token_pb2, token_service_pb2
@@ -110,9 +110,7 @@ class Rig:
     """A client that holds a lease as of revision 7, and decides about the keys "one" and "two" from memory."""
 
     def __init__(self) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         self.authority = Scripted(self.port)
         self.client = TokenAuthority(f"127.0.0.1:{self.port}", Plaintext(), Settings(cache_mib=1))
         self.source("one")

@@ -43,8 +43,8 @@ export type CallDefaults = {
   /** What any other call may take. Default: 10,000. */
   readonly timeoutMs?: number;
   /**
-   * Whether Create gets a request id, without which it is never repeated. Default: true. False for an authority without
-   * a sealing secret.
+   * Whether Create and RotateKey get a request id, without which they are never repeated. Default: true. False for an
+   * authority without a sealing secret.
    */
   readonly requestIds?: boolean;
   /**

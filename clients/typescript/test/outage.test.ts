@@ -5,7 +5,6 @@ import type { Readable } from "node:stream";
 import { expect, it } from "vitest";
 import { type Authority, type AuthorityError, connect, type Decision, UndecidedError } from "../src/index.ts";
 import { AuthorityProcess, rigFile } from "./support/authority-process.ts";
-import { freePort } from "./support/free-port.ts";
 import { unknownKey } from "./support/keys.ts";
 import { SilentProxy } from "./support/silent-proxy.ts";
 
@@ -22,7 +21,7 @@ async function failed(call: Promise<unknown>): Promise<{ readonly error: unknown
 }
 
 it("says within the deadline that nothing was decided while nobody listens", async () => {
-  using authority = connect(`127.0.0.1:${await freePort()}`, { ...plaintext, authenticateTimeoutMs: 700 });
+  using authority = connect("127.0.0.1:1", { ...plaintext, authenticateTimeoutMs: 700 });
   const { error, tookMs } = await failed(authority.authenticate(unknownKey));
   expect(error).toBeInstanceOf(UndecidedError);
   expect(error).toMatchObject({ code: "UNAVAILABLE", reason: null, isMistake: false });

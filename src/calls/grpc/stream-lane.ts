@@ -3,7 +3,6 @@ import { encodePreparedBlock } from "../../wire/http2/hpack-encoder.ts";
 import type { LaneHeaders } from "../../wire/http2/lane.ts";
 import type { Listener, Speaker, StreamLane } from "../../wire/http2/stream-lane.ts";
 import type { Peer } from "../../wire/port/peer.ts";
-import { MessageSplitter } from "../../wire/protobuf/message-splitter.ts";
 import { createAdmission } from "../admission.ts";
 import type { Call } from "../call.ts";
 import { longestTimerMs } from "../deadline.ts";
@@ -12,6 +11,7 @@ import { messageUndecodable } from "../request-errors.ts";
 import { rpcName } from "../rpcs.ts";
 import { createRunCall } from "../run-call.ts";
 import { callCanceled, internalError, type Status, statusOfError } from "../status.ts";
+import { MessageSplitter } from "./message-splitter.ts";
 import { isPlainRequest, requestedMsOf, statusOfFraming, traceOf } from "./plain-request.ts";
 import { headFields, trailersOf, trailersOnly } from "./trailers-only.ts";
 import type { LaneOptions } from "./unary-lane.ts";
@@ -43,6 +43,8 @@ export type Talk = {
 
 /** What a message costs to hear, in about a microsecond each. A KiB may hold a hundred of them. */
 const messageWork = 5;
+/** The same, of so many bytes of it: what a message repeats costs more than to be read. */
+const bytesOfWork = 16;
 
 /** What came. */
 type Ask = {
@@ -147,13 +149,17 @@ class Exchange implements Listener, Line {
     }
   }
 
+  get keptBytes(): number {
+    return this.#splitter.keptBytes;
+  }
+
   hear(bytes: Buffer, start: number, end: number): number {
     if (this.#hasHeardAll) {
       return 0;
     }
     let work = 0;
     const fault = this.#splitter.take(bytes, start, end, (whole, from, to) => {
-      work += messageWork;
+      work += messageWork + Math.floor((to - from) / bytesOfWork);
       return this.#hearMessage(whole, from, to);
     });
     if (fault !== null) {

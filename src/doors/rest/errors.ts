@@ -141,7 +141,7 @@ export function fromDelegation(reason: DelegationReason): PublicError {
   return { status, type, code: reason.toLowerCase(), message, param };
 }
 
-/** Null where only a fault of ours can be the cause: this face asks for nothing of the kind. */
+/** Null where only a fault of ours can be the cause: this API asks for nothing of the kind. */
 const refusals: Readonly<Record<Reason, PublicError | null>> = {
   // Told by its field; without one there is nothing that the bearer could mend.
   FIELD_INVALID: null,
@@ -208,7 +208,7 @@ const publicNames: Readonly<Record<string, string>> = {
   newer: "ending_before",
 };
 
-/** The domain's refusal, in the words of this face. Null for one that can only come of a fault of ours. */
+/** The domain's refusal, in the words of this API. Null for one that can only come of a fault of ours. */
 export function fromAuthority({ reason, field, rule }: AuthorityError): PublicError | null {
   if (reason === "FIELD_INVALID" && field !== null) {
     return parameterInvalid(publicNames[field] ?? field, rule).told;

@@ -48,7 +48,8 @@ const typeToCreate = {
   default: "restricted",
 };
 
-const expiresAt = "When the key stops working, in Unix seconds: in the future. Null, the default: never.";
+const expiresAt =
+  "When the key stops working, in Unix seconds: in the future. Null, the default: never. Where the lifetime of live keys is bounded, they need one within it: the error says how many days.";
 
 const reason = {
   type: "string",

@@ -44,7 +44,7 @@ export type OperationAnswer = {
   readonly revision: number | null;
 };
 
-/** One operation of this face. */
+/** One operation of this API. */
 export type Operation = {
   /** The RPC that does the same, for logs and metrics. */
   readonly rpc: string;

@@ -14,7 +14,7 @@ import { createCertificateSource } from "../../wire/tls/certificate-source.ts";
 import type { Certificates } from "../../wire/tls/certificates.ts";
 import { createRestHandler } from "./rest-handler.ts";
 
-// The least that RFC 9113, 6.5.2 recommends: a client of this face asks for little at once.
+// The least that RFC 9113, 6.5.2 recommends: a client of this API asks for little at once.
 const maxConcurrentStreams = 100;
 // Merchants and their proxies ask now and then: more than this at once are strangers who wait.
 const maxConnections = 1000;

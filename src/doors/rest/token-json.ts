@@ -3,7 +3,7 @@ import { liveKeys } from "../../authority/rotation.ts";
 import { stateOf, type Token } from "../../authority/token.ts";
 
 /**
- * A token as this face shows it. Times are Unix seconds, parts of a second cut off; `key` is there in the answer to a
+ * A token as this API shows it. Times are Unix seconds, parts of a second cut off; `key` is there in the answer to a
  * creation or a rotation only.
  */
 export function toTokenJson(token: Token, nowMs: number, key: { readonly key: string | null } | null = null): object {

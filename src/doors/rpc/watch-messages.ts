@@ -6,19 +6,7 @@ import {
 } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { WatchEvent } from "../../authority/watchers.ts";
 import type { WatchRequest } from "../../authority/watching.ts";
-import { statusOf } from "../../calls/status.ts";
 import { fromDuration, toDuration } from "./duration.ts";
-
-/** A stream ends when its caller sends nothing, or takes nothing of what there is to tell, for so long. */
-export const watchSilenceMs = 10_000;
-
-/** Whoever watches here must watch another one, or come back. */
-export const watchIsStopping = statusOf("UNDECIDED", "this authority is stopping: watch it again, or another one");
-/** A thread bounds how many watch it. */
-export const tooManyWatch = statusOf(
-  "TOO_MANY_STREAMS",
-  "as many callers watch here as may: ask again later, or elsewhere",
-);
 
 /** What Watch answers with. */
 export type WatchMessage = MessageInitShape<typeof WatchResponseSchema>;

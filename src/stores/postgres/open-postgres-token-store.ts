@@ -7,7 +7,7 @@ import { StartError } from "../../machine/start-error.ts";
 import { type Cluster, createCluster, nameOf, refusalOf } from "./cluster.ts";
 import type { DatabaseSettings } from "./database-url.ts";
 import { type Line, openLine } from "./line.ts";
-import { requireServable, schemaVersion } from "./schema.ts";
+import { requireSameSecret, requireServable, schemaVersion } from "./schema.ts";
 import { createChanges, type DatabaseClock } from "./serving/changes.ts";
 import { type Node, type NodeReadings, openNode } from "./serving/node.ts";
 import { createReads } from "./serving/reads.ts";
@@ -54,6 +54,7 @@ export async function openPostgresTokenStore(
   const nodeLine = open({ name: "node", statementTimeoutMs });
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
   const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
+  await requireStillServable(nodeLine, settings, sealingSecret);
   const changes = opened.use(createChanges({ changes: changesLine, behind: lists }, node, databaseClock));
   const reads = createReads({ lookUps, lists }, node);
   const resources = opened.move();
@@ -111,6 +112,15 @@ async function reach(cluster: Cluster, settings: DatabaseSettings): Promise<Sess
       }
       await wait(startPauseMs);
     }
+  }
+}
+
+/** What commands change only while no node lives may have been changed until this one had its row. */
+async function requireStillServable(line: Line, settings: DatabaseSettings, sealingSecret: Uint8Array): Promise<void> {
+  try {
+    await requireSameSecret(await line.session(), sealingSecret);
+  } catch (error) {
+    throw error instanceof StartError ? error : cannotStart(settings, error);
   }
 }
 

@@ -197,9 +197,10 @@ const noteFingerprint = {
   name: "note_fingerprint",
   text: "UPDATE token_authority.authority SET sealing_fingerprint = $1 WHERE sealing_fingerprint IS NULL",
 };
+/** Under the lock row: with what a command that holds it does. */
 const readFingerprint = {
   name: "read_fingerprint",
-  text: "SELECT sealing_fingerprint FROM token_authority.authority",
+  text: "SELECT sealing_fingerprint FROM token_authority.authority FOR SHARE",
 };
 
 /**
@@ -282,11 +283,19 @@ async function requireRights(session: Asked): Promise<void> {
   }
 }
 
-async function requireSameSecret(session: Asked, sealingSecret: Uint8Array): Promise<void> {
+/**
+ * Throws a StartError unless keys are sealed with the secret that every other node has. Asked once more by a node that
+ * has its row: from then on no command lets another secret count.
+ */
+export async function requireSameSecret(session: Asked, sealingSecret: Uint8Array): Promise<void> {
   const mine = sealingFingerprint(sealingSecret);
-  await session.run(noteFingerprint, [mine]);
-  const { sealing_fingerprint } = await one<{ sealing_fingerprint: Uint8Array | null }>(session, readFingerprint);
-  if (sealing_fingerprint === null || Buffer.compare(sealing_fingerprint, mine) !== 0) {
+  const read = () => one<{ sealing_fingerprint: Uint8Array | null }>(session, readFingerprint);
+  let { sealing_fingerprint: found } = await read();
+  if (found === null) {
+    await session.run(noteFingerprint, [mine]);
+    ({ sealing_fingerprint: found } = await read());
+  }
+  if (found === null || Buffer.compare(found, mine) !== 0) {
     throw new StartError(
       "the sealing secret is not that of the other nodes, and all nodes of a database need the same one: where it shall be another one, end all nodes and say npm run migrate -- DATABASE --new-sealing-secret",
     );

@@ -70,6 +70,8 @@ type Asked = Partial<ReturnType<typeof asMessage>> & {
 const askTimeoutMs = 900;
 const maxAsking = 10_000;
 const lookEveryMs = 250;
+// A first lease takes a fraction of it.
+const firstLeaseMs = 2_000;
 // To give the lease back, so that no revocation waits for it.
 const lastWordsMs = 250;
 // Measured for the key index: a token, and answers that are kept beside it.
@@ -90,6 +92,7 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
   const counts = { accepted: 0, refused: 0, asked: 0, failed: 0 };
   let asking = 0;
   let hasLease = false;
+  let firstLeaseByMs = performance.now() + firstLeaseMs;
   let isClosed = false;
 
   /** Memory is asked before the form: only keys are kept there. */
@@ -190,10 +193,15 @@ export function openUpstream({ address, tls }: UpstreamSettings, maxBytes: numbe
   function look(): void {
     const hadLease = hasLease;
     hasLease = cache.isHeld();
+    const fields = { upstream: address, error: watch.fault };
     if (hasLease && !hadLease) {
       log.info({ upstream: address }, "keys are decided on from memory");
+      firstLeaseByMs = Number.POSITIVE_INFINITY;
     } else if (hadLease && !hasLease) {
-      log.warn({ upstream: address }, "no lease: the authority is asked about every key");
+      log.warn(fields, "no lease: the authority is asked about every key");
+    } else if (!hasLease && performance.now() >= firstLeaseByMs) {
+      log.warn(fields, "no lease yet: the authority is asked about every key");
+      firstLeaseByMs = Number.POSITIVE_INFINITY;
     }
   }
 

@@ -108,11 +108,17 @@ export class Connection<Context> {
     });
   }
 
+  /** Finishes what is under way for a peer that takes it, and closes. Saying it again changes nothing. */
+  leave(): void {
+    this.#deadlines.hurry();
+    this.#askToLeave();
+  }
+
   /**
    * Asks the peer to leave: GOAWAY with the highest stream id, and after a round trip GOAWAY with the last stream that
-   * we took (section 6.8). The connection closes when those are answered. Saying it again changes nothing.
+   * we took (section 6.8). The connection closes when those are answered.
    */
-  leave(): void {
+  #askToLeave(): void {
     if (this.#isLeaving || this.#hasEnded) {
       return;
     }
@@ -124,10 +130,11 @@ export class Connection<Context> {
     this.#outgoing.flushSoon();
   }
 
-  /** What it holds for its peer: of requests, what came and was not handed on; of answers, what waits to be taken. */
+  /** What it holds for its peer: of requests, what came and was not answered; of answers, what waits to be taken. */
   get heldBytes(): number {
     const { unsentBytes, waitingBodyBytes } = this.#outgoing;
-    return this.#account.heldBytes + this.#reader.unreadBytes + unsentBytes + waitingBodyBytes;
+    const ofRequests = this.#account.heldBytes + this.#table.readBytes + this.#reader.unreadBytes;
+    return ofRequests + unsentBytes + waitingBodyBytes;
   }
 
   /** Since when no request is under way, by the server's clock; null while one is. */
@@ -160,7 +167,7 @@ export class Connection<Context> {
           this.#outgoing.flushSoon();
           break;
         case "leave":
-          this.leave();
+          this.#askToLeave();
           break;
         case "last-goaway":
           this.#sayLastGoAway();

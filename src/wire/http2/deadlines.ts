@@ -33,6 +33,8 @@ export class Deadlines<Context> {
   #unfinishedSinceMs: number | null = null;
   #takenBytes = 0;
   #takenAtMs: number;
+  /** How long the peer may take nothing of what waits for it. */
+  #writeStallMs: number;
   #leavingAtMs: number | null = null;
   #saidLastGoAway = false;
   #lingeringAtMs = 0;
@@ -44,6 +46,7 @@ export class Deadlines<Context> {
     this.#readAtMs = time.nowMs;
     this.#idleSinceMs = time.nowMs;
     this.#takenAtMs = time.nowMs;
+    this.#writeStallMs = limits.writeStallMs;
     // Connections that came together do not leave together.
     this.#maxAgeMs = limits.maxAgeMs * (1 + limits.ageJitter * (2 * random() - 1));
   }
@@ -78,6 +81,12 @@ export class Deadlines<Context> {
     this.#leavingAtMs = this.#parts.server.time.nowMs;
   }
 
+  /** From now on the peer is waited for as briefly as a server may that closes. */
+  hurry(): void {
+    const { closingStallMs } = this.#parts.server.limits;
+    this.#writeStallMs = Math.min(this.#writeStallMs, closingStallMs);
+  }
+
   startLingering(): void {
     this.#lingeringAtMs = this.#parts.server.time.nowMs;
   }
@@ -106,7 +115,7 @@ export class Deadlines<Context> {
     if (outgoing.unsentBytes === 0 || outgoing.takenBytes !== this.#takenBytes) {
       this.#takenBytes = outgoing.takenBytes;
       this.#takenAtMs = nowMs;
-    } else if (nowMs - this.#takenAtMs >= limits.writeStallMs) {
+    } else if (nowMs - this.#takenAtMs >= this.#writeStallMs) {
       return "destroy";
     }
     return this.#leavingAtMs === null
@@ -214,7 +223,7 @@ export class Deadlines<Context> {
     if (stream.outgoing === null || stream.sentBytes !== stream.notedSentBytes) {
       stream.notedSentBytes = stream.sentBytes;
       stream.notedSentAtMs = nowMs;
-    } else if (nowMs - stream.notedSentAtMs >= this.#parts.server.limits.writeStallMs) {
+    } else if (nowMs - stream.notedSentAtMs >= this.#writeStallMs) {
       this.#parts.incoming.guard.dropStream(stream.id, ErrorCode.Cancel, "the client takes none of the response");
     }
   }

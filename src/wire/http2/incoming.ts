@@ -316,7 +316,7 @@ export class Incoming<Context> {
   }
 
   /**
-   * Sees to it that requests that wait leave room for those that have begun. The one that holds most goes, so that
+   * Sees to it that streams that wait leave room for those that have begun. The one that holds most goes, so that
    * small ones stay.
    */
   #keepRoom(): void {
@@ -326,9 +326,10 @@ export class Incoming<Context> {
       if (heaviest === undefined) {
         return;
       }
-      // Section 8.7: nothing was done, so that clients may send it again by themselves. No fault of theirs: the windows
-      // allowed it.
-      this.guard.dropStream(heaviest.id, ErrorCode.RefusedStream, "too many bytes of requests wait");
+      // Section 8.7: nothing was done, so that clients may send it again by themselves. A lane of streams has heard
+      // what came before. No fault of the client's: the windows allowed it.
+      const code = heaviest.listener === null ? ErrorCode.RefusedStream : ErrorCode.EnhanceYourCalm;
+      this.guard.dropStream(heaviest.id, code, "too many bytes of requests wait");
       this.extraWork += table.underWay >> 6;
     }
   }

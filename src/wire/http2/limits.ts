@@ -69,6 +69,8 @@ export type Limits = {
    * stream.
    */
   readonly writeStallMs: number;
+  /** The same, once the server closes: whoever takes nothing of its last answers holds it up no longer than this. */
+  readonly closingStallMs: number;
   /** Silence before we send a PING, and what the peer then has to answer. */
   readonly keepaliveMs: number;
   readonly keepaliveAnswerMs: number;
@@ -114,6 +116,7 @@ export const defaultLimits: Limits = {
   laneBodyMs: 20_000,
   bodyIdleMs: 10_000,
   writeStallMs: 30_000,
+  closingStallMs: 2_000,
   keepaliveMs: 60_000,
   keepaliveAnswerMs: 20_000,
   idleMs: 300_000,

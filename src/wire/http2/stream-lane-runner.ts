@@ -37,7 +37,7 @@ export class StreamLaneRunner<Context> {
     }
   }
 
-  /** A part of the body is handed on at once: none is kept here. Returns the work that its lane had. */
+  /** A part of the body is handed on at once, and what the lane keeps is counted. Returns the work that it was. */
   data(
     stream: Stream<Context>,
     listener: Listener,
@@ -50,6 +50,9 @@ export class StreamLaneRunner<Context> {
     try {
       if (end > start) {
         work = listener.hear(bytes, start, end);
+        if (stream.listener !== null) {
+          this.#parts.table.noteKept(stream, listener.keptBytes);
+        }
       }
       if (endStream && stream.listener !== null) {
         listener.hearEnd();
@@ -96,6 +99,7 @@ class StreamSpeaker<Context> implements Speaker {
       return;
     }
     this.#last = block;
+    this.#parts.table.noteKept(stream, 0);
     stream.listener = null;
     stream.onAbort = null;
     if (this.hasRoom) {

@@ -14,6 +14,8 @@ export type Speaker = {
 
 /** What a lane of streams hears of one stream, until it has ended its response. What it throws resets the stream. */
 export type Listener = {
+  /** How much it keeps of what it was handed: counted as held on its connection, until the stream ends. */
+  readonly keptBytes: number;
   /**
    * A part of the request's body: `bytes` from `start` up to `end`, valid until this returns. Returns how much work
    * that was beyond reading it, in about a microsecond each.

@@ -12,12 +12,13 @@ export class StreamTable<Context> {
   readonly #spare: Stream<Context>[] = [];
   #closedAtWork = 0;
   #headerBytes = 0;
+  #readBytes = 0;
   readonly #account: Account;
   readonly #onIdle: () => void;
 
   /**
-   * Takes what it holds of the streams that it closes from the account: bodies of lanes, header fields of general
-   * requests. `onIdle` hears when nothing is under way any more.
+   * Takes what it holds of the streams that it closes from the account: bodies of lanes, what lanes of streams keep,
+   * header fields of general requests. `onIdle` hears when nothing is under way any more.
    */
   constructor(account: Account, onIdle: () => void) {
     this.#account = account;
@@ -39,6 +40,11 @@ export class StreamTable<Context> {
     return this.#headerBytes;
   }
 
+  /** What handlers have read of bodies and may keep, since they have not answered. */
+  get readBytes(): number {
+    return this.#readBytes;
+  }
+
   get(id: number): Stream<Context> | undefined {
     return this.#open.get(id);
   }
@@ -54,7 +60,7 @@ export class StreamTable<Context> {
     return stream;
   }
 
-  /** Of the requests that have not begun, the one whose body holds most; undefined if none holds anything. */
+  /** Of the streams that wait for more of their bodies or to begin, the one that holds most; undefined if none does. */
   heaviestWaiting(): Stream<Context> | undefined {
     let heaviest: Stream<Context> | undefined;
     let most = 0;
@@ -112,6 +118,23 @@ export class StreamTable<Context> {
     this.#account.take(bytes);
   }
 
+  /** Counts what a handler has read by now, until it answers or the stream closes. In no account: no window shuts. */
+  noteRead(stream: Stream<Context>, bytes: number): void {
+    this.#readBytes += bytes - stream.readBytes;
+    stream.readBytes = bytes;
+  }
+
+  /** Counts what a lane of streams keeps of a stream by now, until the stream closes. */
+  noteKept(stream: Stream<Context>, bytes: number): void {
+    const more = bytes - stream.keptBytes;
+    stream.keptBytes = bytes;
+    if (more > 0) {
+      this.#account.take(more);
+    } else if (more < 0) {
+      this.#account.give(-more);
+    }
+  }
+
   startWork(stream: Stream<Context>): void {
     stream.isWorking = true;
   }
@@ -131,6 +154,8 @@ export class StreamTable<Context> {
       this.#account.give(stream.laneBody.length);
       stream.laneBody = null;
     }
+    this.noteKept(stream, 0);
+    this.noteRead(stream, 0);
     if (stream.headerBytes > 0) {
       this.#headerBytes -= stream.headerBytes;
       this.#account.give(stream.headerBytes);

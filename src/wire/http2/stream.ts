@@ -39,10 +39,14 @@ export class Stream<Context> {
 
   /** Not null on a lane of streams, until it has ended the response. */
   listener: Listener | null = null;
+  /** What the listener keeps of what it was handed, as the account has it. */
+  keptBytes = 0;
 
   /** Not null on the general way. */
   body: RequestBody | null = null;
   controller: AbortController | null = null;
+  /** What its handler has read of the body and may keep, until the response begins. */
+  readBytes = 0;
   /** What its header fields take in the account, as long as it lives. */
   headerBytes = 0;
 
@@ -75,9 +79,9 @@ export class Stream<Context> {
     this.notedSentAtMs = nowMs;
   }
 
-  /** Bytes of its body that wait for it to begin. */
+  /** Bytes of its body that wait for it to begin; on a lane of streams, for the rest of a message. */
   get waitingBytes(): number {
-    return this.laneBody?.length ?? (this.isWorking ? 0 : (this.body?.heldBytes ?? 0));
+    return this.laneBody?.length ?? (this.isWorking ? 0 : (this.body?.heldBytes ?? this.keptBytes));
   }
 
   /** Whether content-length, if there is one, told the truth (section 8.1.1). */

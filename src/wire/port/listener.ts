@@ -200,6 +200,7 @@ function tlsStart(
   const server = createTlsServer({ ...tls.options(), handshakeTimeout: limits.handshakeMs });
   server.on("secureConnection", (socket) => {
     socket.on("error", ignore);
+    socket.allowHalfOpen = socketOptions.allowHalfOpen;
     const under = accepted.get(endsOf(socket));
     if (under === undefined) {
       socket.destroy();
@@ -211,7 +212,9 @@ function tlsStart(
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
     const code = error.code ?? "";
-    const fault = handshakeFaultOf(code);
+    // A reset has a system call. Who closes its side instead has seen our hello, and perhaps not liked it.
+    const hasLeft = code === "ECONNRESET" && error.syscall === undefined;
+    const fault = hasLeft ? "HANDSHAKE_FAILED" : handshakeFaultOf(code);
     if (fault !== null) {
       watch.failed(fault, addressOf(socket) ?? addressUnder(socket), code);
     }
@@ -248,7 +251,11 @@ function tlsStart(
         }
       });
       sniffTls(socket, limits.handshakeMs, {
-        begin: () => server.emit("connection", socket),
+        begin() {
+          // A peer that closes its side in the middle of a handshake will never speak.
+          socket.allowHalfOpen = false;
+          server.emit("connection", socket);
+        },
         refused: (fault) => watch.failed(fault, addressOf(socket)),
       });
     },

@@ -8,7 +8,7 @@ import type { Rig } from "./rig.ts";
 
 const root = resolve(import.meta.dirname, "../../..");
 const folder = join(root, "clients/python");
-const timeoutMs = 5 * 60 * 1000;
+const timeoutMs = 10 * 60 * 1000;
 
 const packages = [
   "googleapis-common-protos==1.76.0",

@@ -12,7 +12,7 @@ const bin = join(root, "node_modules/.bin");
 export async function checkTypeScriptClient({ environment }: Rig, scratch: string): Promise<void> {
   await checkGenerated(folder, "gen", [], join(scratch, "typescript"));
   const env = { PATH: `${bin}:${process.env.PATH}`, ...environment };
-  const tests = await runProgram(join(bin, "vitest"), ["run"], { cwd: folder, env, timeoutMs: 300_000 });
+  const tests = await runProgram(join(bin, "vitest"), ["run"], { cwd: folder, env, timeoutMs: 600_000 });
   assert.equal(tests.exitCode, 0, `${tests.stdout}${tests.stderr}`);
   console.log(/\d+ restarts: .*/.exec(tests.stdout)?.[0] ?? "");
 }

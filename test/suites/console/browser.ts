@@ -26,7 +26,7 @@ export async function openContext(browser: Browser, options: BrowserContextOptio
   const watch: Watch = { requests: [], answers: [], complaints: [] };
   await context.addInitScript(markLeaving);
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   context.on("request", (request) =>
     watch.requests.push({ url: request.url().replace(/#.*/, ""), body: request.postData() ?? "" }),
   );

@@ -51,7 +51,7 @@ export const plantedEdge = [
     from: "      await Promise.race([watch.close(), pause(lastWordsMs)]);\n",
     to: "",
     tests,
-    seenBy: "an edge that ends keeps no revocation waiting",
+    seenBy: "an edge that ends gives its lease back",
   },
   {
     name: "an edge keeps the answer to a question that is not the widest",

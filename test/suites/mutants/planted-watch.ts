@@ -127,11 +127,19 @@ export const plantedWatch = [
   },
   {
     name: "a message in parts is heard without its first ones",
-    file: "src/wire/protobuf/message-splitter.ts",
+    file: "src/calls/grpc/message-splitter.ts",
     from: "        held.push(whole, 0, whole.length);\n",
     to: "",
     tests: ["test/grpc/stream-lane.test.ts"],
     seenBy: "hears each message as a whole, however its bytes are cut",
+  },
+  {
+    name: "a message that lacks its end is held by no connection",
+    file: "src/wire/http2/stream-lane-runner.ts",
+    from: "table.noteKept(stream, listener.keptBytes);",
+    to: "table.noteKept(stream, 0);",
+    tests: ["test/http2/stream-lane.test.ts"],
+    seenBy: "is held by its connection, until the lane keeps it no more or the stream ends",
   },
   {
     name: "a principal is kept longer than its token lives",

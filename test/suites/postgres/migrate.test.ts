@@ -4,11 +4,12 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { StartError } from "../../../src/machine/start-error.ts";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
-import { migrate } from "../../../src/stores/postgres/offline/migrate.ts";
+import { forgetSealingSecret, migrate } from "../../../src/stores/postgres/offline/migrate.ts";
 import { requireServable, type SchemaStep, schemaSteps, schemaVersion } from "../../../src/stores/postgres/schema.ts";
 import { openSession } from "../../../src/stores/postgres/session.ts";
 import { ownerRole, type Postgres, serverRole, startPostgres, superuser } from "../support/postgres.ts";
 import { dropDatabase, urlOf } from "./databases.ts";
+import { openStoreOn } from "./store-kind.ts";
 
 let server: Postgres;
 let databases = 0;
@@ -166,6 +167,77 @@ describe("migrate", () => {
     await expect(asRole(superuser)).rejects.toThrow(/could rewrite the journal/);
     expect(await schemaOf(name)).toEqual([]);
   });
+});
+
+const waitingForLocks = `SELECT FROM pg_stat_activity
+  WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+
+async function untilOneWaits(name: string): Promise<void> {
+  await expect.poll(async () => (await server.sql(waitingForLocks, name)).length).toBe(1);
+}
+
+describe("another sealing secret", () => {
+  async function aServedDatabase(): Promise<{ readonly name: string; readonly client: pg.Client }> {
+    const name = await anEmptyDatabase();
+    const client = await connect(name);
+    await migrate(client, options);
+    await serve(name);
+    return { name, client };
+  }
+
+  it("is refused where a node came while the command waited for the lock", async () => {
+    const { name, client } = await aServedDatabase();
+    const changing = await connect(name);
+    await changing.query("BEGIN");
+    await changing.query("SELECT FROM token_authority.authority FOR UPDATE");
+    const forgetting = forgetSealingSecret(client).catch((error) => error);
+    await untilOneWaits(name);
+    await server.sql(
+      `INSERT INTO token_authority.node SELECT '${randomUUID()}', 'till-8', ${schemaVersion}, 0, 0, 0, 0, '[]'`,
+      name,
+    );
+    await changing.query("COMMIT");
+    expect(String(await forgetting)).toContain("till-8 would go on with the sealing secret of before");
+    await expect(serve(name, serverRole, "another secret")).rejects.toThrow(/need the same one/);
+  });
+
+  it("is not that of a second node while a first one, which the command did not see, serves with the old one", async () => {
+    const { name, client } = await aServedDatabase();
+    const [old, other] = ["secret of the fleet", "another secret"].map((secret) => Buffer.from(secret));
+    const holding = await connect(name);
+    await holding.query("BEGIN");
+    await holding.query("LOCK TABLE token_authority.node IN SHARE MODE");
+    // It has compared its secret, and has no row yet.
+    const starting = openStoreOn(urlOf(server, name), undefined, old);
+    await untilOneWaits(name);
+    await forgetSealingSecret(client);
+    await holding.query("COMMIT");
+    await using first = await starting;
+    expect(first.isServing()).toBe(true);
+    await expect(openStoreOn(urlOf(server, name), undefined, other)).rejects.toThrow(/need the same one/);
+  });
+});
+
+it.each([
+  ["its wait for a standby was cancelled", "pg_cancel_backend", "the answer COMMIT came with a warning"],
+  ["its connection was lost", "pg_terminate_backend", "no answer came|57P01"],
+])("a COMMIT is not told of as done when %s, and the command may be run again", async (_why, end, heard) => {
+  const name = await anEmptyDatabase();
+  const client = await connect(name);
+  client.on("error", () => {});
+  await migrate(client, options);
+  await server.set({ synchronous_standby_names: "nobody" });
+  onTestFinished(() => server.set({ synchronous_standby_names: "" }));
+  const outcome = migrate(client, options).catch((error) => error);
+  const waits = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'";
+  await expect.poll(async () => (await server.sql(waits)).length).toBe(1);
+  await server.sql(`SELECT ${end}(pid) FROM (${waits}) AS waiting`);
+  const { name: kind, message } = await outcome;
+  await server.set({ synchronous_standby_names: "" });
+  expect(`${kind}: ${message}`).toMatch(
+    new RegExp(`^StartError: the database does not vouch for the COMMIT \\((${heard})\\), and .* run this again$`),
+  );
+  expect(await migrate(await connect(name), options)).toEqual({ from: schemaVersion, to: schemaVersion });
 });
 
 describe("the server's role", () => {

@@ -16,6 +16,8 @@ import { createTokenClient, type TokenClient } from "./token-client.ts";
 const service = TokenService.typeName;
 const protoRoot = resolve(import.meta.dirname, "../../../proto");
 const callTimeoutMs = 15_000;
+/** With its start, on a busy machine. */
+const programTimeoutMs = 60_000;
 
 export type RpcName =
   | "Create"
@@ -230,7 +232,7 @@ export function addressOf({ host, port }: RpcTarget): string {
 }
 
 function run(program: string, args: readonly string[]): Promise<Finished> {
-  return runProgram(program, args, { timeoutMs: callTimeoutMs });
+  return runProgram(program, args, { timeoutMs: programTimeoutMs });
 }
 
 function parse(text: string): JsonObject {

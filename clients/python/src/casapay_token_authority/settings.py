@@ -63,7 +63,7 @@ class Settings:
     keepalive_timeout: float = 10.0
     """What the authority has to answer a PING, and to take what was sent, before the connection is given up."""
     request_ids: bool = True
-    """Whether `create` makes a request id, which needs a sealing secret there. Without one it is never retried."""
+    """Whether `create` and `rotate_key` make a request id, which needs a sealing secret there: else never retried."""
     cache_mib: int | None = None
     """MiB for what the client keeps to decide from memory, without a call; None for no cache."""
 

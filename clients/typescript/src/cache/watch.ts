@@ -28,6 +28,7 @@ export class Watch {
   #reportAtMs = 0;
   #timer: NodeJS.Timeout | null = null;
   #isTurnedAway = false;
+  #fault: string | null = null;
   #isClosed = false;
 
   constructor(options: WatchOptions) {
@@ -45,6 +46,11 @@ export class Watch {
   /** Whether the authority answers and grants nothing: it is older, or as many watch it as may. */
   get isTurnedAway(): boolean {
     return this.#isTurnedAway;
+  }
+
+  /** Why the last attempt to watch has failed, without a key; null once it came to a lease. */
+  get fault(): string | null {
+    return this.#fault;
   }
 
   /** The connection takes no new streams: another one takes over before this one ends. */
@@ -101,6 +107,7 @@ export class Watch {
       this.#holder?.release();
       this.#holder = stream;
       this.#isTurnedAway = false;
+      this.#fault = null;
       this.#pauseMs = firstPauseMs;
     }
   }
@@ -127,6 +134,7 @@ export class Watch {
       return false;
     }
     const told = new AuthorityError(failureOf(error));
+    this.#fault = told.message;
     this.#isTurnedAway = told.code === "RESOURCE_EXHAUSTED" || told.code === "UNIMPLEMENTED";
     const isMistake = told.isMistake || told.code === "RESOURCE_EXHAUSTED";
     if (isMistake && !this.#warned.has(told.code)) {

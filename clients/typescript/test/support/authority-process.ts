@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { freePort } from "./free-port.ts";
 
 /** What `npm run suite:clients` sets up: see test/suites/clients/rig.ts. */
 function fromRig(name: "NODE" | "MAIN" | "DIRECTORY"): string {
@@ -31,18 +32,20 @@ export function tlsSettings(): Readonly<Record<string, string>> {
 
 /** A real process of the authority, with data of its own, which outlive its restarts. */
 export class AuthorityProcess implements AsyncDisposable {
+  /** HOST:PORT: the same after a restart. */
+  readonly address: string;
   readonly #settings: Readonly<Record<string, string>>;
   readonly #directory = mkdtempSync(join(tmpdir(), "token-authority-client-"));
   #child: ChildProcess | null = null;
-  #address = "127.0.0.1:0";
 
-  private constructor(settings: Readonly<Record<string, string>>) {
+  private constructor(address: string, settings: Readonly<Record<string, string>>) {
+    this.address = address;
     this.#settings = settings;
   }
 
   /** `settings` without their prefix. A SEALING_SECRET of "" leaves the authority without one. */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<AuthorityProcess> {
-    const authority = new AuthorityProcess(settings);
+    const authority = new AuthorityProcess(`127.0.0.1:${await freePort()}`, settings);
     if (settings.SEALING_SECRET === "") {
       // It makes itself a secret beside its data, unless the name leads nowhere.
       symlinkSync("nowhere", join(authority.#directory, "data.sealing-secret"));
@@ -51,15 +54,10 @@ export class AuthorityProcess implements AsyncDisposable {
     return authority;
   }
 
-  /** HOST:PORT: the same after a restart. */
-  get address(): string {
-    return this.#address;
-  }
-
   /** Starts it again. */
   async start(): Promise<void> {
     const settings = {
-      LISTEN: this.#address,
+      LISTEN: this.address,
       ADMIN_LISTEN: "off",
       DATA_DIR: join(this.#directory, "data"),
       SEALING_SECRET: rigFile("sealing-secret"),
@@ -76,9 +74,7 @@ export class AuthorityProcess implements AsyncDisposable {
     const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {
       lines.push(line);
-      const [, address] = /"address":"([^"]+)".*"msg":"listening"/.exec(line) ?? [];
-      if (address !== undefined) {
-        this.#address = address;
+      if (line.includes('"msg":"listening"')) {
         child.stdout.resume();
         return;
       }

@@ -2,14 +2,14 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { TokenService, WatchResponseSchema } from "#gen/casapay/token/v1/token_service_pb.ts";
 import type { TokenAuthority } from "../../../authority/token-authority.ts";
 import type { WatchEvent } from "../../../authority/watchers.ts";
-import { callerOf, fail } from "../../../calls/call.ts";
+import { fail } from "../../../calls/call.ts";
 import { createStreamLane, type Line, type Talk } from "../../../calls/grpc/stream-lane.ts";
 import type { LaneOptions } from "../../../calls/grpc/unary-lane.ts";
-import { deadlineExceeded } from "../../../calls/status.ts";
 import type { StreamLane } from "../../../wire/http2/stream-lane.ts";
 import type { Peer } from "../../../wire/port/peer.ts";
 import { lengthPrefixed } from "../../../wire/protobuf/length-prefixed.ts";
-import { fromWatchRequest, tooManyWatch, toWatchMessage, watchIsStopping, watchSilenceMs } from "../watch-messages.ts";
+import { toWatchMessage } from "../watch-messages.ts";
+import { createWatchTalks } from "../watch-talk.ts";
 import { createMessageReader } from "./read-message.ts";
 
 /**
@@ -23,47 +23,26 @@ export function createWatchLane(
 ): StreamLane<Peer> {
   const method = TokenService.method.watch;
   const readMessage = createMessageReader(method.input);
-  const lines = new Set<Line>();
+  const openTalk = createWatchTalks(authority, shutdownSignal);
   // What is told to many is written once. As long as it is remembered, for those who come back.
   const written = new WeakMap<WatchEvent, Uint8Array>();
 
-  shutdownSignal.addEventListener("abort", () => {
-    for (const line of lines) {
-      line.end(watchIsStopping);
-    }
-  });
-
   function open(line: Line): Talk | null {
     const { call } = line;
-    if (shutdownSignal.aborted) {
-      return fail(call, watchIsStopping);
+    const talk = openTalk(line);
+    if ("code" in talk) {
+      return fail(call, talk);
     }
-    const watch = authority.watch(callerOf(call), () => line.wake());
-    if (watch === null) {
-      return fail(call, tooManyWatch);
-    }
-    const silence = setTimeout(() => line.end(deadlineExceeded), watchSilenceMs);
-    silence.unref();
-    lines.add(line);
     return {
       hear(bytes, start, end) {
-        silence.refresh();
         const message = readMessage(bytes, start, end, call);
-        if (message === null) {
-          return null;
-        }
-        watch.hear(fromWatchRequest(message));
-        return !message.release;
+        return message === null ? null : talk.hear(message);
       },
       next() {
-        const event = watch.next();
+        const event = talk.next();
         return event === null ? null : write(event);
       },
-      leave() {
-        clearTimeout(silence);
-        lines.delete(line);
-        watch.leave();
-      },
+      leave: () => talk.leave(),
     };
   }
 

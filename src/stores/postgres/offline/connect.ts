@@ -97,9 +97,6 @@ export async function requireOwner(client: pg.Client, command: string): Promise<
   }
 }
 
-/** The lock row, so that no node changes anything until the transaction ends. */
-export const takeLock = "SELECT FROM token_authority.authority FOR UPDATE";
-
 /** Throws a StartError where the schema is not the present one, as `npm run migrate` makes it. */
 export async function requireSchema(client: pg.Client, version: number): Promise<void> {
   const found = await client.query<{ is_there: boolean }>(

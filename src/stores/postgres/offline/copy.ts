@@ -1,15 +1,14 @@
 import { createHash, type Hash } from "node:crypto";
 import { once } from "node:events";
 import { finished } from "node:stream/promises";
-import { setTimeout as wait } from "node:timers/promises";
 import type pg from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import type { JournalHead } from "../../../authority/journal.ts";
-import { settleMs } from "../../../authority/lease.ts";
 import { StartError } from "../../../machine/start-error.ts";
 import { sealingFingerprint } from "../schema.ts";
 import { isFull, sqlStateOf } from "../sql-state.ts";
-import { takeLock } from "./connect.ts";
+import { livingNodes, type SeenNodes, watchNodes } from "./living-nodes.ts";
+import { inTransaction, takeLock } from "./transaction.ts";
 import { verifyDatabase } from "./verify-journal.ts";
 
 /** What stands in a column. */
@@ -79,43 +78,35 @@ const settings = "SET LOCAL bytea_output = 'hex'; SET LOCAL maintenance_work_mem
  * database is not empty, or nodes serve it.
  */
 export async function copy(client: pg.Client, source: CopySource): Promise<Copied> {
-  await requireNoNodes(client);
-  let warning: string | null = null;
-  client.on("notice", ({ code, message }) => {
-    warning ??= code === "00000" ? null : (message ?? "");
-  });
-  await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
+  const seen = await watchNodes(client);
   try {
-    await client.query(settings);
-    await client.query(takeLock);
-    await requireEmpty(client);
-    const sums = new Map<string, readonly ChunkSum[]>();
-    for (const table of tables) {
-      sums.set(table.name, await fill(client, table, source));
-    }
-    await takeIdentity(client, source);
-    // Without figures of the tables, plans are those of empty ones.
-    await client.query(`ANALYZE ${tables.map(({ name }) => `token_authority.${name}`).join(", ")}`);
-    for (const table of tables) {
-      await compare(client, table, sums.get(table.name) ?? []);
-    }
-    const verdict = await verifyDatabase(client, source.head);
-    if (verdict.fault !== null) {
-      throw new StartError(`the journal is at fault: ${verdict.fault}`);
-    }
-    warning = null;
-    const { command } = await client.query("COMMIT");
-    if (command !== "COMMIT" || warning !== null) {
-      throw new StartError(
-        `the database does not vouch for the COMMIT (${warning ?? command}): look at it, and run again`,
-      );
-    }
-    const counts = [...sums].map(([name, chunks]) => [name, chunks.reduce((sum, { rows }) => sum + rows, 0)] as const);
-    return { counts: new Map(counts), head: verdict.head };
+    return await inTransaction(client, () => copyUnderLock(client, source, seen));
   } catch (error) {
-    await client.query("ROLLBACK").catch(() => {});
     throw asStartError(error);
   }
+}
+
+async function copyUnderLock(client: pg.Client, source: CopySource, seen: SeenNodes): Promise<Copied> {
+  await client.query(settings);
+  await client.query(takeLock);
+  await requireNoNodes(client, seen);
+  await requireEmpty(client);
+  const sums = new Map<string, readonly ChunkSum[]>();
+  for (const table of tables) {
+    sums.set(table.name, await fill(client, table, source));
+  }
+  await takeIdentity(client, source);
+  // Without figures of the tables, plans are those of empty ones.
+  await client.query(`ANALYZE ${tables.map(({ name }) => `token_authority.${name}`).join(", ")}`);
+  for (const table of tables) {
+    await compare(client, table, sums.get(table.name) ?? []);
+  }
+  const verdict = await verifyDatabase(client, source.head);
+  if (verdict.fault !== null) {
+    throw new StartError(`the journal is at fault: ${verdict.fault}`);
+  }
+  const counts = [...sums].map(([name, chunks]) => [name, chunks.reduce((sum, { rows }) => sum + rows, 0)] as const);
+  return { counts: new Map(counts), head: verdict.head };
 }
 
 function asStartError(error: unknown): unknown {
@@ -137,22 +128,11 @@ async function requireEmpty(client: pg.Client): Promise<void> {
   }
 }
 
-type NodeRow = { readonly id: string; readonly name: string; readonly renewals: number };
-
-/** Throws while a node renews its lease. Rows of nodes that are dead stay, and are dropped by the next ones. */
-async function requireNoNodes(client: pg.Client): Promise<void> {
-  const select = "SELECT id::text, name, renewals FROM token_authority.node";
-  const before = (await client.query<NodeRow>(select)).rows;
-  if (before.length === 0) {
-    return;
-  }
-  await wait(settleMs);
-  const alive = (await client.query<NodeRow>(select)).rows.filter(
-    ({ id, renewals }) => before.find((row) => row.id === id)?.renewals !== renewals,
-  );
+/** Rows of nodes that are dead stay, and are dropped by the next ones. */
+async function requireNoNodes(client: pg.Client, seen: SeenNodes): Promise<void> {
+  const alive = await livingNodes(client, seen);
   if (alive.length > 0) {
-    const names = alive.map(({ name }) => name).toSorted();
-    throw new StartError(`nodes serve the database: end ${names.join(", ")} first`);
+    throw new StartError(`nodes serve the database: end ${alive.join(", ")} first`);
   }
 }
 

@@ -1,8 +1,9 @@
-import { setTimeout as wait } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Log } from "../../../machine/log.ts";
 import { StartError } from "../../../machine/start-error.ts";
 import { type SchemaStep, schemaSteps, serverGrants } from "../schema.ts";
+import { livingNodes, type SeenNodes, watchNodes } from "./living-nodes.ts";
+import { inTransaction, takeLock } from "./transaction.ts";
 
 export type MigrateOptions = {
   /** The role that serves, which must be there. It gets what it needs and nothing more. */
@@ -14,12 +15,8 @@ export type MigrateOptions = {
 
 export type Migrated = { readonly from: number; readonly to: number };
 
-/** Every version is before this one: the greatest number of an integer. */
-const anyVersion = 2_147_483_647;
 /** Before the schema is there, its version is this. */
 const noVersion = 0;
-/** How long a lease and what clocks may miss last together: a node that has not renewed for so long serves no more. */
-const leaseAndGraceMs = 3000;
 const attempts = 5;
 /** What the loser sees when two make the same thing at once. */
 const madeTwice = new Set(["23505", "42P06", "42P07", "40001", "40P01"]);
@@ -43,10 +40,7 @@ export async function migrate(
     } catch (error) {
       const code = codeOf(error);
       if (code === lockNotAvailable) {
-        throw new StartError(
-          "the database was busy for 2 seconds, or another migration is under way: nothing is half done, run it again",
-          { cause: error },
-        );
+        throw busy(error);
       }
       if (attempt === attempts || code === null || !madeTwice.has(code)) {
         throw error;
@@ -70,14 +64,14 @@ async function migrateOnce(
   for (let version = from + 1; version <= steps.length; version += 1) {
     const step = steps[version - 1];
     if (step !== undefined) {
-      await requireNoOlderNodes(client, version, step.oldestVersion);
       await makeIndexes(client, step);
-      await takeStep(client, version, step);
+      const seen = version === noVersion + 1 ? null : await watchNodes(client, step.oldestVersion);
+      await takeStep(client, version, step, seen);
       log.info({ version }, "the schema was migrated");
     }
   }
   await inTransaction(client, async () => {
-    await client.query("SELECT 1 FROM token_authority.authority FOR UPDATE");
+    await client.query(takeLock);
     for (const grant of serverGrants) {
       await client.query(`GRANT ${grant} TO ${client.escapeIdentifier(serverRole)}`);
     }
@@ -85,14 +79,19 @@ async function migrateOnce(
   return { from, to: Math.max(from, steps.length) };
 }
 
-/** In one transaction. Does nothing when somebody else has taken the step by now. */
-async function takeStep(client: Client, version: number, { statements, indexes, oldestVersion }: SchemaStep) {
+/**
+ * In one transaction. Does nothing when somebody else has taken the step by now. `seen` is the older nodes, or null
+ * where there can be none.
+ */
+async function takeStep(client: Client, version: number, step: SchemaStep, seen: SeenNodes | null): Promise<void> {
+  const { statements, indexes, oldestVersion } = step;
   await inTransaction(client, async () => {
-    if (version > noVersion + 1) {
-      await client.query("SELECT 1 FROM token_authority.authority FOR UPDATE");
+    if (seen !== null) {
+      await client.query(takeLock);
       if ((await versionOf(client)) >= version) {
         return;
       }
+      await requireNoOlderNodes(client, version, oldestVersion, seen);
     }
     for (const { name } of indexes) {
       if ((await stateOfIndex(client, name)) !== "valid") {
@@ -146,15 +145,14 @@ async function requireServerRole(client: Client, serverRole: string): Promise<vo
   }
 }
 
-/**
- * Throws while a node lives that the step would break. A node that does not renew its lease is dead, whatever its row
- * says.
- */
-async function requireNoOlderNodes(client: Client, version: number, oldestVersion: number): Promise<void> {
-  if (version === noVersion + 1) {
-    return;
-  }
-  const alive = await aliveNodes(client, oldestVersion);
+/** Throws while a node lives that the step would break. */
+async function requireNoOlderNodes(
+  client: Client,
+  version: number,
+  oldestVersion: number,
+  seen: SeenNodes,
+): Promise<void> {
+  const alive = await livingNodes(client, seen, oldestVersion);
   if (alive.length > 0) {
     throw new StartError(
       `schema version ${version} would break nodes that serve now: bring ${alive.join(", ")} to a newer release first`,
@@ -162,41 +160,25 @@ async function requireNoOlderNodes(client: Client, version: number, oldestVersio
   }
 }
 
-/** The names of the nodes of a version before this one that renew their leases. */
-async function aliveNodes(client: Client, version: number): Promise<readonly string[]> {
-  const before = await olderNodes(client, version);
-  if (before.size === 0) {
-    return [];
-  }
-  await wait(leaseAndGraceMs);
-  const alive = [...(await olderNodes(client, version))].filter(
-    ([id, { renewals }]) => before.get(id)?.renewals !== renewals,
-  );
-  return alive.map(([, { name }]) => name).toSorted();
-}
-
 /**
  * Has the next node that starts say which sealing secret all nodes have. Throws a StartError while a node lives, which
- * would go on with the secret of before.
+ * would go on with the secret of before. A node that starts meanwhile compares its secret once it has its row, under
+ * the lock that this takes.
  */
 export async function forgetSealingSecret(client: Client): Promise<void> {
-  const alive = await aliveNodes(client, anyVersion);
-  if (alive.length > 0) {
-    throw new StartError(
-      `${alive.join(", ")} would go on with the sealing secret of before: end all nodes, then say --new-sealing-secret again`,
-    );
-  }
-  await client.query("UPDATE token_authority.authority SET sealing_fingerprint = NULL");
-}
-
-type OlderNode = { readonly id: string; readonly name: string; readonly renewals: string };
-
-async function olderNodes(client: Client, version: number): Promise<ReadonlyMap<string, OlderNode>> {
-  const { rows } = await client.query<OlderNode>(
-    "SELECT id::text, name, renewals::text FROM token_authority.node WHERE schema_version < $1",
-    [version],
-  );
-  return new Map(rows.map((row) => [row.id, row]));
+  const seen = await watchNodes(client);
+  await inTransaction(client, async () => {
+    await client.query(takeLock).catch((error) => {
+      throw codeOf(error) === lockNotAvailable ? busy(error) : error;
+    });
+    const alive = await livingNodes(client, seen);
+    if (alive.length > 0) {
+      throw new StartError(
+        `${alive.join(", ")} would go on with the sealing secret of before: end all nodes, then say --new-sealing-secret again`,
+      );
+    }
+    await client.query("UPDATE token_authority.authority SET sealing_fingerprint = NULL");
+  });
 }
 
 async function versionOf(client: Client): Promise<number> {
@@ -212,15 +194,11 @@ async function versionOf(client: Client): Promise<number> {
   return versions.rows[0]?.schema_version ?? noVersion;
 }
 
-async function inTransaction(client: Client, work: () => Promise<void>): Promise<void> {
-  await client.query("BEGIN ISOLATION LEVEL READ COMMITTED");
-  try {
-    await work();
-    await client.query("COMMIT");
-  } catch (error) {
-    await client.query("ROLLBACK");
-    throw error;
-  }
+function busy(cause: unknown): StartError {
+  return new StartError(
+    "the database was busy for 2 seconds, or another migration is under way: nothing is half done, run it again",
+    { cause },
+  );
 }
 
 /** The SQLSTATE of what the database refused. */

@@ -13,6 +13,7 @@ import { commit, sendWrites } from "../serving/batch-writes.ts";
 import { createWorkingSet } from "../serving/working-set.ts";
 import type { Session, Statement } from "../session.ts";
 import { sqlStateOf } from "../sql-state.ts";
+import { requireCommitted } from "./transaction.ts";
 
 export type RecoverOrder = {
   /** Revocation logs, and files with log lines of changes among others, of every node of the time. */
@@ -158,10 +159,7 @@ async function takeAwayAgain(
   }
   const raised = session.run<{ readonly era: number }>(raiseEra);
   await inOrder([...sendWrites(session, workingSet.writes()), raised]);
-  const { tag, hasWarning } = await session.run(commit);
-  if (tag !== "COMMIT" || hasWarning) {
-    throw new StartError("the database does not vouch for the COMMIT: look at it, and run this again");
-  }
+  await requireCommitted(session.run(commit));
   return { counts, era: (await raised).rows[0]?.era ?? 0 };
 }
 

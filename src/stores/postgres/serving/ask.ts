@@ -11,8 +11,8 @@ export type AskingNode = Pick<Node, "appliedRevision" | "requireServing" | "fres
 /** Reads the rows of a statement, from a server that knows every change that this node knows of. */
 export type Ask = <Row>(statement: Statement, values?: readonly unknown[]) => Promise<readonly Row[]>;
 
-export const readHead: Statement = {
-  name: "read_head",
+export const readNewestRevision: Statement = {
+  name: "read_newest_revision",
   text: "SELECT revision FROM token_authority.journal ORDER BY revision DESC LIMIT 1",
 };
 const attempts = 5;
@@ -36,7 +36,7 @@ export function createAsk(line: Line, node: AskingNode): Ask {
         const poll = node.poll();
         // One pipeline: what each of them sees is no older than what the one before it saw.
         const [heads, answer, changes] = await Promise.all([
-          session.run<{ readonly revision: number }>(readHead),
+          session.run<{ readonly revision: number }>(readNewestRevision),
           session.run<never>(statement, values),
           session.run<ChangeRow>(poll.statement, poll.values),
         ]);

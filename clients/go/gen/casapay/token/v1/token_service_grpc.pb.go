@@ -39,8 +39,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
-// request may pass.
+// TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+// a key on a request may pass.
 //
 // # Callers
 //
@@ -110,7 +110,7 @@ type TokenServiceClient interface {
 	//     filters.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
 	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
-	// decides from a cache: see Watch.
+	// decides from a cache: see Watch. Only nodes that the answer names in `unconfirmed` still may, for a while.
 	//
 	// Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
 	// changes nothing and answers the time, reason and revision of the first.
@@ -482,8 +482,8 @@ type TokenService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResp
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
 //
-// TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
-// request may pass.
+// TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+// a key on a request may pass.
 //
 // # Callers
 //
@@ -553,7 +553,7 @@ type TokenServiceServer interface {
 	//     filters.
 	List(context.Context, *ListRequest) (*ListResponse, error)
 	// Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
-	// decides from a cache: see Watch.
+	// decides from a cache: see Watch. Only nodes that the answer names in `unconfirmed` still may, for a while.
 	//
 	// Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
 	// changes nothing and answers the time, reason and revision of the first.

@@ -465,7 +465,7 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the revocation.
+   * How many callers of Watch with a lease have acknowledged the revocation. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 5;
    */
@@ -609,7 +609,7 @@ export type RotateKeyResponse = Message<"casapay.token.v1.RotateKeyResponse"> & 
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 6;
    */
@@ -716,7 +716,7 @@ export type EndRotationResponse = Message<"casapay.token.v1.EndRotationResponse"
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 5;
    */
@@ -839,7 +839,7 @@ export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 6;
    */
@@ -921,7 +921,7 @@ export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountRespons
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 5;
    */
@@ -1112,7 +1112,7 @@ export type RevokeTokensRequest = Message<"casapay.token.v1.RevokeTokensRequest"
   /**
    * Only tokens created up to this revision: the up_to_revision that the dry run answered, or the call before this one.
    *
-   * Required with force.
+   * Required with force. A dry run does not look at it, and counts up to the newest change.
    *
    * @generated from field: int64 up_to_revision = 3;
    */
@@ -1194,7 +1194,7 @@ export type RevokeTokensResponse = Message<"casapay.token.v1.RevokeTokensRespons
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 8;
    */
@@ -2441,8 +2441,8 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
- * request may pass.
+ * TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+ * a key on a request may pass.
  *
  * # Callers
  *
@@ -2540,7 +2540,7 @@ export const TokenService: GenService<{
   },
   /**
    * Revoke ends a token for good. No Authenticate that starts after the answer accepts its key, and no caller that
-   * decides from a cache: see Watch.
+   * decides from a cache: see Watch. Only nodes that the answer names in `unconfirmed` still may, for a while.
    *
    * Roles: service, dashboard, operator. The first Revoke of a token appends one row to the journal. Another one
    * changes nothing and answers the time, reason and revision of the first.

@@ -1,5 +1,5 @@
-import { BodyBuffer } from "../http2/body-buffer.ts";
-import { type PrefixFault, prefixBytes, prefixFault } from "./length-prefixed.ts";
+import { BodyBuffer } from "../../wire/http2/body-buffer.ts";
+import { type PrefixFault, prefixBytes, prefixFault } from "../../wire/protobuf/length-prefixed.ts";
 
 /** Takes messages with their prefixes from a body in parts. Keeps the one that lacks its end, and no other. */
 export class MessageSplitter {
@@ -16,6 +16,11 @@ export class MessageSplitter {
   /** Whether a message has begun and lacks its end. */
   get isMidMessage(): boolean {
     return this.#held !== null;
+  }
+
+  /** How much is kept of a message that lacks its end. */
+  get keptBytes(): number {
+    return this.#held?.length ?? 0;
   }
 
   /**
