@@ -21,6 +21,7 @@ import {
   sendRaw,
   startRig,
 } from "./http-rig.ts";
+import { stopClock } from "./stop-clock.ts";
 
 // Before a test's clock takes its place.
 const { setTimeout: later } = globalThis;
@@ -31,14 +32,6 @@ async function speakTo(rig: HttpRig): Promise<Socket> {
   const socket = await connectRaw(rig.port);
   socket.write(`GET / HTTP/1.1\r\n${hosted}\r\n`);
   return socket;
-}
-
-/**
- * From here on the test's clock stands still, but where it is told to advance. What Node times itself, for HTTP/1.1,
- * goes on.
- */
-function stopClock(): void {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
 }
 
 afterEach(() => {
