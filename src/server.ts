@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { hostname, platform } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { type Clock, createTimeSeen, setTimeFloor, type TimeSeen } from "./authority/clock.ts";
 import type { TokenStore } from "./authority/token-store.ts";
 import { readTlsSet, reloadTlsSet, type TlsSet } from "./calls/port/tls-set.ts";
@@ -17,6 +18,7 @@ import { type AdminListener, type AdminOptions, startAdminListener } from "./tel
 import { addMeasures, type CallMeasures } from "./telemetry/prometheus/call-measures.ts";
 import { createMetrics } from "./telemetry/prometheus/metrics.ts";
 import {
+  lameDuckMs,
   openNode,
   type Places,
   type RemoteThread,
@@ -179,9 +181,6 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     await sample();
     starting.use(every(sampleEveryMs, sample));
   }
-  starting.defer(() => {
-    isEnding = true;
-  });
   if (config.rpc.tls === null) {
     const role = config.rpc.plaintextRole;
     log.warn({ role }, "plaintext: every program on this machine may call with this role");
@@ -215,7 +214,14 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       // Read once, for all threads: they change together, or not at all.
       reloadTlsSet(config, log, clock(), threads.replaceTls);
     },
-    [Symbol.asyncDispose]: () => started.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      isEnding = true;
+      threads.withdraw();
+      if (canDecide()) {
+        await pause(lameDuckMs(config));
+      }
+      await started.disposeAsync();
+    },
   };
 }
 
@@ -318,6 +324,8 @@ type Threads = AsyncDisposable & {
   /** What those that have not ended tell of themselves. */
   readAll(): Promise<readonly ThreadReadings[]>;
   replaceTls(tls: TlsSet): void;
+  /** Has health checks say that all of them end, and serves on. */
+  withdraw(): void;
 };
 
 function createThreads(): Threads {
@@ -335,6 +343,11 @@ function createThreads(): Threads {
     replaceTls(tls) {
       for (const thread of threads) {
         thread.replaceTls(tls);
+      }
+    },
+    withdraw() {
+      for (const thread of threads) {
+        thread.withdraw();
       }
     },
     async [Symbol.asyncDispose]() {

@@ -38,6 +38,9 @@ async function start(
         case "replace-tls":
           thread.replaceTls(order.tls);
           return null;
+        case "withdraw":
+          thread.withdraw();
+          return null;
       }
     },
     async close() {

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { type Clock, createSteadyClock, type TimeSeen } from "./authority/clock.ts";
 import { createKeyIndex } from "./authority/key-index.ts";
 import { createLastUseRecorder, type LastUseRecorder } from "./authority/last-use-recorder.ts";
@@ -52,6 +51,7 @@ export type ThreadConfig = {
   readonly cacheBytes: number;
   /** What its connections may hold. */
   readonly heldBytes: number;
+  /** How long calls may go on once the thread ends. */
   readonly shutdownGraceMs: number;
   /** Whether refused keys are noted, for the console. */
   readonly notesRefusedKeys: boolean;
@@ -75,10 +75,18 @@ export function threadConfig(config: Config, { rpc, rest }: Places, rpcThreads: 
     // The REST API, which few keys come to, has an eighth besides.
     cacheBytes: rpc === null ? cacheBytes / 8 : cacheBytes / rpcThreads,
     heldBytes: rpc === null ? halfHeldBytes : halfHeldBytes / rpcThreads,
-    shutdownGraceMs: config.shutdownGraceMs,
+    shutdownGraceMs: config.shutdownGraceMs - lameDuckMs(config),
     notesRefusedKeys: config.console !== null,
     tracing: config.tracing,
   };
+}
+
+/**
+ * For how long a process that has served goes on once it ends. Other nodes serve what it does: whoever balances hears
+ * meanwhile that it ends, and asks it no more.
+ */
+export function lameDuckMs({ database, shutdownGraceMs }: Pick<Config, "database" | "shutdownGraceMs">): number {
+  return database === null ? 0 : shutdownGraceMs / lameDuckPart;
 }
 
 /**
@@ -150,6 +158,8 @@ export type Thread = AsyncDisposable & {
   readings(): ThreadReadings;
   /** Certificates and callers from now on. */
   replaceTls(tls: TlsSet): void;
+  /** Has health checks say that it ends, and serves on. */
+  withdraw(): void;
 };
 
 /**
@@ -187,11 +197,9 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
   const ports = new Map<PortName, Port>();
   // Together: each waits for its own calls, as long as the grace lasts.
   starting.defer(async () => {
-    await Promise.all([...ports.values()].map((port) => port.close(config.shutdownGraceMs - lameDuckMs)));
+    await Promise.all([...ports.values()].map((port) => port.close(config.shutdownGraceMs)));
   });
   const shutdown = new AbortController();
-  // Other nodes serve what this one does: before it has ended, whoever balances hears of that, and asks it no more.
-  const lameDuckMs = "node" in source ? config.shutdownGraceMs / lameDuckPart : 0;
   let isEnding = false;
   const budget = starting.use(createByteBudget(config.heldBytes, log));
   const rpc =
@@ -248,12 +256,10 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
     ports.set("console", port);
   }
   starting.defer(() => shutdown.abort());
-  starting.defer(async () => {
+  const withdraw = () => {
     isEnding = true;
-    if (canDecide()) {
-      await pause(lameDuckMs);
-    }
-  });
+  };
+  starting.defer(withdraw);
 
   const started = starting.move();
   return {
@@ -277,6 +283,7 @@ export async function startThread(options: ThreadOptions): Promise<Thread> {
       rpc?.replaceTls(next.rpc);
       rest?.replaceTls(next.rest);
     },
+    withdraw,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };
 }
@@ -361,7 +368,10 @@ export type ThreadSeed = Pick<ThreadOptions, "config" | "tls" | "timeSeen" | "se
   readonly source: Source<ServingStoreSeed, NodeSeed>;
 };
 
-export type ThreadOrder = { readonly kind: "read" } | { readonly kind: "replace-tls"; readonly tls: TlsSet };
+export type ThreadOrder =
+  | { readonly kind: "read" }
+  | { readonly kind: "replace-tls"; readonly tls: TlsSet }
+  | { readonly kind: "withdraw" };
 
 /** Readings for `read`, and null for what needs no answer. */
 export type ThreadAnswer = ThreadReadings | null;
@@ -372,6 +382,7 @@ export type RemoteThread = AsyncDisposable & {
   /** Null once the thread is ending or has ended. */
   readings(): Promise<ThreadReadings | null>;
   replaceTls(tls: TlsSet): void;
+  withdraw(): void;
   /** Resolves when it ends without being asked to. */
   readonly failed: Promise<Error>;
 };
@@ -389,6 +400,7 @@ export async function startRemoteThread(seed: ThreadSeed, log: Log): Promise<Rem
     addresses: worker.ready,
     readings: () => worker.order({ kind: "read" }),
     replaceTls: (tls) => void worker.order({ kind: "replace-tls", tls }),
+    withdraw: () => void worker.order({ kind: "withdraw" }),
     failed: worker.failed,
     [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose](),
   };

@@ -393,6 +393,25 @@ describe("with a grace", () => {
   });
 });
 
+describe("a grace", () => {
+  const inIt = "this node is in its grace: memory decides without the database";
+  const over = "the grace of this node is over: nothing is decided until its lease is renewed";
+
+  it.each([
+    ["that ends with a renewal is told of once", 2000, [inIt]],
+    ["that is over before is told of once more", 6000, [inIt, over]],
+  ])("%s", (_, outageMs, expected) => {
+    const { rules, logged, liveFor, advance } = registeredNode({ graceMs: 5000 });
+    liveFor(1000);
+    for (let passedMs = 0; passedMs < leaseMs + outageMs; passedMs += renewEveryMs) {
+      rules.tick();
+      advance(renewEveryMs);
+    }
+    liveFor(5000);
+    expect(logged.filter((message) => message.includes("grace"))).toEqual(expected);
+  });
+});
+
 describe("a journal that went back", () => {
   it.each([
     ["lacks the newest change that was applied", { known_hash: null, written: 0 }],

@@ -101,6 +101,14 @@ describe("a rotation over REST", () => {
     expect(await codeOfRotation(key, id)).toBe("200 ok");
   });
 
+  it("shares the Idempotency-Keys of its token between the old key and the new one", async () => {
+    const { key, id } = await rig.restricted(["tokens:write"]);
+    const named = { "idempotency-key": "own-2" };
+    const { json } = await rotate(key, id, overlap, named);
+    expect((await rotate(json.key, id, overlap, named)).json.key).toBe(json.key);
+    expect((await rotate(key, id, overlap, named)).json.key).toBe(json.key);
+  });
+
   it("does not end the new key that asks for another rotation, though its use is not stored yet", async () => {
     const { key, id } = await rig.restricted(["tokens:write"]);
     const { json } = await rotate(key, id);

@@ -104,8 +104,18 @@ describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
     });
   }
 
+  async function holdAccounts(count: number): Promise<void> {
+    const held = `'held_' || lpad(n::text, 4, '0'), 10 * ${tokens} + n`;
+    await server.sql(`
+      INSERT INTO token_authority.journal (account, revision, at_ms, caller, action, hash)
+        SELECT ${held}, 1, 'caller', 'hold', sha256('') FROM generate_series(1, ${count}) AS n;
+      INSERT INTO token_authority.account_state (account, hold_revision)
+        SELECT ${held} FROM generate_series(1, ${count}) AS n`);
+    await server.sql("VACUUM ANALYZE");
+  }
+
   /** How many rows the plan of a statement reads of a table or index at the most, with these values. */
-  async function mostRowsRead(client: pg.Client, text: string, values: readonly number[]): Promise<number> {
+  async function mostRowsRead(client: pg.Client, text: string, values: readonly unknown[]): Promise<number> {
     const { rows } = await client.query<{ "QUERY PLAN": string }>(`EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) ${text}`, [
       ...values,
     ]);
@@ -130,10 +140,11 @@ describe.each([15, 18] as const)("the plans of PostgreSQL %i", (version) => {
     expect(unknown).toEqual(empty);
     expect(known).toEqual(empty);
     await using command = await connect(readDatabaseSettings(server.url(ownerRole), null, "plans"), "plans");
-    for (const text of selectsOfChunks) {
-      const values = [...Array(text.includes("$3") ? 2 : 1).fill(tokens / 2), 100];
-      // The check of the journal reads nothing again from the start of a table.
-      expect(await mostRowsRead(command.client, text, values)).toBeLessThanOrEqual(101);
+    await holdAccounts(2000);
+    for (const [name, text] of Object.entries(selectsOfChunks)) {
+      const places = name === "selectAccounts" ? ["held_0500"] : Array(text.includes("$3") ? 2 : 1).fill(tokens / 2);
+      // The check of the journal reads nothing again from the start of a table, nor what the next chunks are of.
+      expect(await mostRowsRead(command.client, text, [...places, 100])).toBeLessThanOrEqual(101);
     }
     expect(known).toMatchInlineSnapshot(`
       {

@@ -218,6 +218,21 @@ describe("a start is refused", () => {
     expect(refusal).not.toContain("hunter2");
   });
 
+  it("once threads of it have begun, and then at once: it has served nobody who would have to be told", async () => {
+    const { url, secret } = await newDatabase("half_started");
+    // The first thread serves by then.
+    await server.sql(
+      `CREATE FUNCTION widen() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+         $$ BEGIN GRANT UPDATE ON token_authority.journal TO ${serverRole}; RETURN NULL; END $$;
+       CREATE TRIGGER widen AFTER INSERT ON token_authority.node FOR EACH STATEMENT EXECUTE FUNCTION widen()`,
+      "half_started",
+    );
+    // For a fifth of it a node that has served goes on.
+    await using node = new NodeProcess(url, secret, { TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "600000" });
+    expect(await refusalOf(node)).toMatch(/^the role token_authority may rewrite the journal: .*\n$/);
+    expect(await server.sql("SELECT name FROM token_authority.node", "half_started")).toEqual([]);
+  });
+
   it("when it shall make a database anew", async () => {
     const { url, secret } = await newDatabase("init");
     await using node = new NodeProcess(url, secret, {}, ["--init"]);

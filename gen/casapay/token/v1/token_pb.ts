@@ -19,8 +19,8 @@ export const file_casapay_token_v1_token: GenFile = /*@__PURE__*/
 /**
  * Token is the record of one API key.
  *
- * A token never holds the key: the answer to Create shows the key once, and the authority keeps only its SHA-256
- * digest.
+ * A token never holds a key: the answer to Create or RotateKey shows the key once, and the authority keeps only its
+ * SHA-256 digest.
  *
  * # The key
  *

@@ -465,7 +465,7 @@ export type RevokeResponse = Message<"casapay.token.v1.RevokeResponse"> & {
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the revocation.
+   * How many callers of Watch with a lease have acknowledged the revocation. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 5;
    */
@@ -609,7 +609,7 @@ export type RotateKeyResponse = Message<"casapay.token.v1.RotateKeyResponse"> & 
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 6;
    */
@@ -716,7 +716,7 @@ export type EndRotationResponse = Message<"casapay.token.v1.EndRotationResponse"
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 5;
    */
@@ -839,7 +839,7 @@ export type SetHoldResponse = Message<"casapay.token.v1.SetHoldResponse"> & {
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 6;
    */
@@ -921,7 +921,7 @@ export type CloseAccountResponse = Message<"casapay.token.v1.CloseAccountRespons
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 5;
    */
@@ -1194,7 +1194,7 @@ export type RevokeTokensResponse = Message<"casapay.token.v1.RevokeTokensRespons
   unconfirmed: Holder[];
 
   /**
-   * How many holders of leases have acknowledged the change.
+   * How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
    *
    * @generated from field: int32 acknowledged_count = 8;
    */
@@ -2441,8 +2441,8 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a key on a
- * request may pass.
+ * TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+ * a key on a request may pass.
  *
  * # Callers
  *

@@ -11,7 +11,6 @@ import {
   createJournalCheck,
   Fault,
   type JournalVerdict,
-  type KeyOfTokenRow,
   type KeyRow,
   type LaterChangeRow,
   type TokenWithChangesRow,
@@ -20,7 +19,8 @@ import { type StoredTokenRow, toStoredToken } from "../../reading/token-row.ts";
 import { sqlStateOf } from "../sql-state.ts";
 
 const chunkRows = 5000;
-const beforeAll = 0;
+/** A row before the first revision is a fault, and not one to pass over. No smaller number can be served. */
+const beforeAll = Number.MIN_SAFE_INTEGER - 1;
 
 type CheckedTokenRow = Omit<StoredTokenRow, "livemode" | "account_state" | "issue_revision" | "ends_at_ms"> & {
   readonly livemode: boolean;
@@ -48,38 +48,39 @@ const selectTokens = `SELECT token.revision, token.id, token.revoked_at_ms, toke
     LEFT JOIN token_authority.journal AS revoked ON revoked.revision = token.revoke_revision
   WHERE token.revision > $1 ORDER BY token.revision LIMIT $2`;
 
-/** EXISTS would have a server read all later changes of the journal for each chunk. */
 const selectKeys = `SELECT token_key.token_revision, token_key.issue_revision, token_key.ends_at_ms,
-    token_key.end_revision, token.id AS token_id,
-    coalesce((SELECT 1 FROM token_authority.journal
-      WHERE journal.token_revision = token_key.token_revision AND action NOT IN ('create', 'revoke') LIMIT 1), 0)
-      AS has_later
+    token_key.end_revision, token_key.digest, token_key.key_hint, token.id AS token_id
   FROM token_authority.token_key LEFT JOIN token_authority.token ON token.revision = token_key.token_revision
   WHERE (token_key.token_revision, token_key.issue_revision) > ($1, $2)
   ORDER BY token_key.token_revision, token_key.issue_revision LIMIT $3`;
 
-/** Of every account that the journal or the table names. A closure leaves the hold that was there. */
+/** In the order of the keys: so both are read once. */
+const selectLaterChanges = `SELECT token_revision, revision, action, facts FROM token_authority.journal
+  WHERE (token_revision, revision) > ($1, $2) AND action NOT IN ('create', 'revoke')
+  ORDER BY token_revision, revision LIMIT $3`;
+
+/**
+ * Of every account that the journal or the table names. A closure leaves the hold that was there. A limit of each part:
+ * to leave out those that both name, a server would else read all that is left of both.
+ */
 const selectAccounts = `SELECT name.account, account_state.hold_revision, account_state.close_revision,
     (SELECT CASE action WHEN 'hold' THEN revision END FROM token_authority.journal
       WHERE account = name.account AND action IN ('hold', 'resume') ORDER BY revision DESC LIMIT 1) AS held_by,
     (SELECT revision FROM token_authority.journal
       WHERE account = name.account AND action = 'close' ORDER BY revision LIMIT 1) AS closed_by
   FROM (
-      SELECT account FROM token_authority.account_state WHERE account > $1
-      UNION SELECT account FROM token_authority.journal WHERE account > $1
+      (SELECT account FROM token_authority.account_state WHERE account > $1 ORDER BY account LIMIT $2)
+      UNION (SELECT DISTINCT account FROM token_authority.journal WHERE account > $1 ORDER BY account LIMIT $2)
       ORDER BY account LIMIT $2
     ) AS name
     LEFT JOIN token_authority.account_state ON account_state.account = name.account
   ORDER BY name.account`;
 
 /** What the whole of the tables is read by, in chunks: each goes on behind the chunk before. */
-export const selectsOfChunks: readonly string[] = [selectChanges, selectTokens, selectKeys];
+export const selectsOfChunks = { selectChanges, selectTokens, selectKeys, selectLaterChanges, selectAccounts };
 
-const selectKeysOfToken = `SELECT digest, token_revision, issue_revision, key_hint, ends_at_ms, end_revision
-  FROM token_authority.token_key WHERE token_revision = $1`;
-
-const selectLaterChanges = `SELECT revision, action, facts FROM token_authority.journal
-  WHERE token_revision = $1 AND action NOT IN ('create', 'revoke') ORDER BY revision`;
+type KeyWithTokenRow = KeyRow & { readonly token_id: string | null };
+type LaterChangeOfTokenRow = LaterChangeRow & { readonly token_revision: number };
 
 /**
  * Checks what `verifyJournal` of SQLite's store checks, by the same rules, as of one moment. Changes nothing; nodes may
@@ -153,27 +154,102 @@ async function verifyAccounts(client: pg.Client): Promise<void> {
 
 /** Every token has the keys that the journal says were issued, each with the end that the journal gave it last. */
 async function verifyKeys(client: pg.Client): Promise<void> {
-  const together = new Map<number, string>();
-  await inChunks<KeyOfTokenRow>(
+  const keys = await openRows<KeyWithTokenRow>(
     client,
     selectKeys,
     [beforeAll, beforeAll],
     ({ token_revision, issue_revision }) => [token_revision, issue_revision],
-    (row) => {
-      const tokenId = checkKey(row);
-      if (tokenId !== null) {
-        together.set(row.token_revision, tokenId);
-      }
-    },
   );
-  for (const [tokenRevision, tokenId] of together) {
-    const keys = await ask<KeyRow>(client, selectKeysOfToken, [tokenRevision]);
-    const changes = await ask<LaterChangeRow>(client, selectLaterChanges, [tokenRevision]);
-    checkKeysTogether(tokenRevision, tokenId, keys, changes);
+  const laterChanges = await openRows<LaterChangeOfTokenRow>(
+    client,
+    selectLaterChanges,
+    [beforeAll, beforeAll],
+    ({ token_revision, revision }) => [token_revision, revision],
+  );
+  for (let key = keys.next(); key !== null; key = keys.next()) {
+    const tokenRevision = key.token_revision;
+    // Of tokens without a key, of which the chain tells.
+    for (let of = nextToken(laterChanges); of < tokenRevision; of = nextToken(laterChanges)) {
+      await takeToken(laterChanges, of);
+    }
+    checkKeysOf(await takeToken(keys, tokenRevision), await takeToken(laterChanges, tokenRevision));
   }
 }
 
-/** Goes up by the place of a row, to the row that is the last by then. While rows are judged, the next are read. */
+function checkKeysOf(keys: readonly KeyWithTokenRow[], laterChanges: readonly LaterChangeRow[]): void {
+  for (const key of keys) {
+    checkKey({ ...key, has_later: laterChanges.length > 0 ? 1 : 0 });
+  }
+  const [first] = keys;
+  if (first !== undefined && laterChanges.length > 0) {
+    checkKeysTogether(first.token_revision, first.token_id ?? "", keys, laterChanges);
+  }
+}
+
+type OfToken = { readonly token_revision: number };
+
+function nextToken(rows: Rows<OfToken>): number {
+  return rows.next()?.token_revision ?? Number.POSITIVE_INFINITY;
+}
+
+/** The rows of this token, if they are next. */
+async function takeToken<Row extends OfToken>(rows: Rows<Row>, tokenRevision: number): Promise<readonly Row[]> {
+  const taken: Row[] = [];
+  for (let row = rows.next(); row?.token_revision === tokenRevision; row = rows.next()) {
+    taken.push(row);
+    if (!rows.pass()) {
+      await rows.read();
+    }
+  }
+  return taken;
+}
+
+/** Rows in the order of their places, of which a chunk is kept. While its rows are judged, the next are read. */
+type Rows<Row> = {
+  /** Null behind the last one. */
+  next(): Row | null;
+  /** Goes on to the row behind. False where that is to be read. */
+  pass(): boolean;
+  read(): Promise<void>;
+};
+
+/** Goes up by the place of a row, to the row that is the last by then. */
+async function openRows<Row>(
+  client: pg.Client,
+  sql: string,
+  start: readonly (number | string)[],
+  placeOf: (row: Row) => readonly (number | string)[],
+): Promise<Rows<Row>> {
+  let chunk: readonly Row[] = [];
+  let at = 0;
+  let reading = askFor(start);
+
+  function askFor(after: readonly (number | string)[]): Promise<readonly Row[]> {
+    const asked = ask<Row>(client, sql, [...after, chunkRows]);
+    // Judging may throw first: then nobody is left to hear of this.
+    asked.catch(() => {});
+    return asked;
+  }
+
+  async function read(): Promise<void> {
+    chunk = await reading;
+    at = 0;
+    const last = chunk.at(-1);
+    reading = last === undefined || chunk.length < chunkRows ? Promise.resolve([]) : askFor(placeOf(last));
+  }
+
+  await read();
+  return {
+    next: () => chunk[at] ?? null,
+    pass() {
+      at += 1;
+      return at < chunk.length;
+    },
+    read,
+  };
+}
+
+/** Judges row by row, in the order of their places. */
 async function inChunks<Row>(
   client: pg.Client,
   sql: string,
@@ -181,20 +257,12 @@ async function inChunks<Row>(
   placeOf: (row: Row) => readonly (number | string)[],
   judge: (row: Row) => void,
 ): Promise<void> {
-  let rows = await ask<Row>(client, sql, [...start, chunkRows]);
-  for (;;) {
-    const last = rows.at(-1);
-    const isLast = last === undefined || rows.length < chunkRows;
-    const next = isLast ? null : ask<Row>(client, sql, [...placeOf(last), chunkRows]);
-    // Judging may throw first: then nobody is left to hear of this.
-    next?.catch(() => {});
-    for (const row of rows) {
-      judge(row);
+  const rows = await openRows(client, sql, start, placeOf);
+  for (let row = rows.next(); row !== null; row = rows.next()) {
+    judge(row);
+    if (!rows.pass()) {
+      await rows.read();
     }
-    if (next === null) {
-      return;
-    }
-    rows = await next;
   }
 }
 

@@ -123,6 +123,7 @@ export function createNodeRules(options: NodeRulesOptions) {
   let isSynchronous: boolean | null = null;
   let renewals = 0;
   let isLapseTold = false;
+  let isGraceTold = false;
   let hasNamesake = false;
   const moved = new Set<() => void>();
 
@@ -312,6 +313,21 @@ export function createNodeRules(options: NodeRulesOptions) {
     }
   }
 
+  /** Once when memory lives on by the grace, and once when the grace is over and there is no lease yet. */
+  function tellOfGrace(): void {
+    const isHeld = lease.isHeld();
+    const isInIt = !isHeld && isInGrace();
+    if (isInIt && !isGraceTold) {
+      log.warn({ node: name, graceMs }, "this node is in its grace: memory decides without the database");
+    } else if (isGraceTold && !isInIt && !isHeld) {
+      log.warn(
+        { node: name, graceMs },
+        "the grace of this node is over: nothing is decided until its lease is renewed",
+      );
+    }
+    isGraceTold = isInIt;
+  }
+
   function isNamesake(row: NodeRow): boolean {
     return row.name === name && row.id !== rowId && rows.isRenewed(row) && rows.isAlive(row);
   }
@@ -355,6 +371,7 @@ export function createNodeRules(options: NodeRulesOptions) {
       tellOfLapse();
       missed = isMissedCounted ? missed + 1 : 0;
       isMissedCounted = true;
+      tellOfGrace();
     },
 
     /** The next renewal, to be sent now; null while there is no row. */

@@ -198,8 +198,8 @@ func (AccountState) EnumDescriptor() ([]byte, []int) {
 
 // Token is the record of one API key.
 //
-// A token never holds the key: the answer to Create shows the key once, and the authority keeps only its SHA-256
-// digest.
+// A token never holds a key: the answer to Create or RotateKey shows the key once, and the authority keeps only its
+// SHA-256 digest.
 //
 // # The key
 //

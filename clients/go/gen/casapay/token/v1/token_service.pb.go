@@ -954,7 +954,7 @@ type RevokeResponse struct {
 	//
 	// Empty unless the authority's nodes have such a grace. At most 100.
 	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// How many holders of leases have acknowledged the revocation.
+	// How many callers of Watch with a lease have acknowledged the revocation. Nodes are not counted.
 	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1186,7 +1186,7 @@ type RotateKeyResponse struct {
 	Silent []*Holder `protobuf:"bytes,4,rep,name=silent,proto3" json:"silent,omitempty"`
 	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
 	Unconfirmed []*Holder `protobuf:"bytes,5,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// How many holders of leases have acknowledged the change.
+	// How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
 	AcknowledgedCount int32 `protobuf:"varint,6,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1394,7 +1394,7 @@ type EndRotationResponse struct {
 	Silent []*Holder `protobuf:"bytes,3,rep,name=silent,proto3" json:"silent,omitempty"`
 	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
 	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// How many holders of leases have acknowledged the change.
+	// How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
 	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1593,7 +1593,7 @@ type SetHoldResponse struct {
 	Silent []*Holder `protobuf:"bytes,4,rep,name=silent,proto3" json:"silent,omitempty"`
 	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
 	Unconfirmed []*Holder `protobuf:"bytes,5,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// How many holders of leases have acknowledged the change.
+	// How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
 	AcknowledgedCount int32 `protobuf:"varint,6,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -1771,7 +1771,7 @@ type CloseAccountResponse struct {
 	Silent []*Holder `protobuf:"bytes,3,rep,name=silent,proto3" json:"silent,omitempty"`
 	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
 	Unconfirmed []*Holder `protobuf:"bytes,4,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// How many holders of leases have acknowledged the change.
+	// How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
 	AcknowledgedCount int32 `protobuf:"varint,5,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -2146,7 +2146,7 @@ type RevokeTokensResponse struct {
 	Silent []*Holder `protobuf:"bytes,6,rep,name=silent,proto3" json:"silent,omitempty"`
 	// Nodes that had not acknowledged the change and may still decide as before it, as in RevokeResponse.
 	Unconfirmed []*Holder `protobuf:"bytes,7,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// How many holders of leases have acknowledged the change.
+	// How many callers of Watch with a lease have acknowledged the change. Nodes are not counted.
 	AcknowledgedCount int32 `protobuf:"varint,8,opt,name=acknowledged_count,json=acknowledgedCount,proto3" json:"acknowledged_count,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
