@@ -1,59 +1,52 @@
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { AuthorityError } from "../clients/typescript/src/index.ts";
 import { commands } from "./commands.ts";
 import { withoutKeys } from "./keys.ts";
-import { openTarget } from "./profile.ts";
-import { note, print } from "./terminal.ts";
-import { manual, overview, parseUsage, UsageError } from "./usage.ts";
+import { openAuthority } from "./profile.ts";
+import { print, show, tables } from "./terminal.ts";
+import { manual, overview, parseUsage, refuse, UsageError } from "./usage.ts";
 
 const [name = "help", ...args] = process.argv.slice(2);
 const isJson = args.includes("--json");
-const target: { opened?: ReturnType<typeof openTarget> } = {};
-try {
-  await run();
-} catch (error) {
-  process.exitCode = report(error);
-} finally {
-  target.opened?.authority.close();
-}
+await run().catch(report);
 
 async function run(): Promise<void> {
   if (process.argv.some((argument) => withoutKeys(argument) !== argument)) {
-    throw new UsageError("an argument holds a key, and others can see arguments: give keys on standard input");
+    refuse("an argument holds a key, and others can see arguments: give keys on standard input");
   }
-  if (name === "help" || name === "--help") {
-    return await print(overview);
+  if (name === "help" || process.argv.includes("--help")) {
+    return await print(manual.get(name) ?? overview);
   }
-  const text = manual.get(name);
-  if (text === undefined) {
-    throw new UsageError("there is no such command: see tokenctl help");
+  const given = parseUsage(manual.get(name) ?? refuse("there is no such command: see tokenctl help"), args);
+  const command = commands[name];
+  if (command === undefined) {
+    return await show(ownAnswer(), isJson);
   }
-  const given = parseUsage(text, args);
-  if (given.flag("help")) {
-    return await print(`tokenctl ${text}`);
-  }
-  await commands[name]?.({
-    given,
-    isJson,
-    // Opened by the commands that ask it.
-    get authority() {
-      target.opened ??= openTarget();
-      return target.opened.authority;
-    },
-  });
+  using authority = openAuthority();
+  await show(command({ ...given, isJson, authority }), isJson, tables[name]);
 }
 
-/** Tells people or machines, and answers the exit code: 1 for a no, 2 when nothing was asked. */
-function report(error: unknown): 0 | 1 | 2 {
-  // Nobody reads on.
-  if (error instanceof Error && "code" in error && error.code === "EPIPE") {
-    return 0;
+/** Of the commands that ask nobody. */
+async function ownAnswer(): Promise<object | string> {
+  const read = (file: string) => readFileSync(new URL(file, import.meta.url), "utf8");
+  if (name === "completion") {
+    return read("completion.bash").replace("MANUAL", `'${import.meta.dirname.replaceAll("'", "'\\''")}/manual.txt'`);
   }
-  const message = withoutKeys(error instanceof Error ? error.message : String(error));
+  return { version: JSON.parse(read("../package.json")).version, node: process.version };
+}
+
+/** Tells people or machines, and sets the exit code: 1 for a no, 2 when nothing was asked. */
+function report(error: unknown): void {
+  const ownCode = String(Object(error).code);
+  // Nobody reads on, which matters to a key alone.
+  if (ownCode === "EPIPE" && name !== "create" && name !== "rotate") {
+    return;
+  }
   const { code = null, reason = null, field = null } = error instanceof AuthorityError ? error : {};
-  const isUndecided = error instanceof AuthorityError && !error.isMistake;
-  const asked = isUndecided ? `not decided, ${target.opened?.address} did not answer: ` : "";
-  const where = field === null ? "" : ` (field ${field})`;
-  note(isJson ? JSON.stringify({ error: { message, code, reason, field } }) : `tokenctl: ${asked}${message}${where}`);
-  return error instanceof UsageError ? 2 : 1;
+  const undecided = error instanceof AuthorityError && !error.isMistake ? "not decided, no answer: " : "";
+  const message = withoutKeys(error instanceof Error ? error.message : String(error));
+  const facts = { message, code, reason, field };
+  console.error(isJson ? JSON.stringify({ error: facts }) : `tokenctl: ${undecided}${message}`);
+  process.exitCode = error instanceof UsageError || ownCode.startsWith("ERR_PARSE_ARGS") ? 2 : 1;
 }

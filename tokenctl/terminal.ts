@@ -1,109 +1,75 @@
 import { stderr, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline/promises";
-import { UsageError } from "./usage.ts";
+import { PassThrough, type Writable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { inspect, promisify } from "node:util";
+import { refuse } from "./usage.ts";
 
-const maxInputChars = 1_000_000;
+type Columns = Readonly<Record<string, number>>;
+const ofKey = { keyPrefix: 9, keyHint: 7, state: 7, held: 5, accountState: 12, lastUseTime: 24, expireTime: 24 };
+const ofToken = { id: 28, account: 16, ...ofKey, name: 0 };
+
+/** What the commands that find many things show of each, and in how many characters. */
+export const tables: Readonly<Record<string, Columns>> = {
+  list: ofToken,
+  expiring: ofToken,
+  accounts: { account: 24, state: 6, activeCount: 11, expiredCount: 12, revokedCount: 12 },
+  tail: { revision: 8, changeTime: 24, action: 15, tokenId: 28, account: 16, caller: 24, reason: 0 },
+};
 
 // What fails comes to who writes.
 stdout.on("error", () => {});
-stderr.on("error", () => {});
 
-/** Resolves when the text is out. Rejects with what kept it back: EPIPE where nobody reads, `tokenctl list | head`. */
-export async function print(text: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  stdout.write(`${text}\n`, (error) => (error ? reject(error) : resolve()));
-  await promise;
+/** Resolves when the line is out. Rejects with what kept it back: EPIPE where nobody reads, `tokenctl list | head`. */
+export const print = promisify((line: string, end: (error?: Error | null) => void) => stdout.write(`${line}\n`, end));
+
+/** What a command answers. */
+export type Answer = AsyncIterable<object | string> | Promise<object | string>;
+
+/** Prints texts as they are, and facts as JSON or for people: in these columns, or a line for each. */
+export async function show(answer: Answer, isJson: boolean, columns?: Columns): Promise<void> {
+  if (columns !== undefined && !isJson) {
+    await print(rowOf(columns, (name) => name));
+  }
+  const lineOf = (item: object) => (columns ? rowOf(columns, (name) => Object(item)[name]) : textOf(item));
+  for await (const item of Symbol.asyncIterator in answer ? answer : [answer]) {
+    await print(typeof item === "string" ? item : isJson ? JSON.stringify(item) : lineOf(item));
+  }
 }
 
-/** For people, beside the output. */
-export function note(text: string): void {
-  stderr.write(`${text}\n`);
+function rowOf(columns: Columns, fact: (name: string) => unknown): string {
+  const cells = Object.entries(columns).map(([name, width]) => cellOf(fact(name)).padEnd(width));
+  return cells.join("  ").trimEnd();
 }
 
-/** A line of JSON, or a line for each fact: `create time  2026-11-28T18:00:00Z`. */
-export async function show(facts: object, isJson: boolean): Promise<void> {
-  await print(isJson ? JSON.stringify(facts) : textOf(facts));
-}
-
+/** A line for each fact that there is, and for each element of a list. */
 export function textOf(facts: object): string {
-  return factsOf(facts, "\n", 14);
+  const lines = Object.entries(facts).flatMap(([name, value]) =>
+    value?.constructor === Object ? textOf(value) : [value].flat().map((one) => `${name.padEnd(18)} ${cellOf(one)}`),
+  );
+  return lines.filter((line) => /\s\S/.test(line)).join("\n");
 }
 
-function factsOf(facts: object, between: string, width = 0): string {
-  const rows = Object.entries(facts).map(([name, value]) => [wordsOf(name), cellOf(value)] as const);
-  return rows.flatMap(([name, cell]) => (cell === "" ? [] : [`${name.padEnd(width + 1)} ${cell}`])).join(between);
-}
-
-/** A line of JSON for each, or these facts of each in columns, so many rows at once. */
-export async function showAll(
-  items: AsyncIterable<object>,
-  isJson: boolean,
-  columns: readonly string[],
-  rowsAtOnce = 500,
-): Promise<void> {
-  let rows = [columns.map((name) => wordsOf(name).toUpperCase())];
-  let widths = columns.map(() => 0);
-  const flush = async () => {
-    widths = widths.map((width, at) => Math.max(width, ...rows.map((row) => row[at]?.length ?? 0)));
-    const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  "));
-    rows = [];
-    await print(lines.map((line) => line.trimEnd()).join("\n"));
-  };
-  for await (const item of items) {
-    if (isJson) {
-      await print(JSON.stringify(item));
-    } else if (rows.push(columns.map((name) => cellOf(Object(item)[name]))) >= rowsAtOnce) {
-      await flush();
-    }
-  }
-  if (!isJson && rows.length > 0) {
-    await flush();
-  }
-}
-
-/** Times have no milliseconds, which people do not read. Nothing is "". */
 function cellOf(value: unknown): string {
-  if (value instanceof Date) {
-    return value.toISOString().replace(/\.\d+Z$/, "Z");
-  }
-  if (Array.isArray(value)) {
-    return value.map(cellOf).join(typeof value[0] === "object" ? `\n${" ".repeat(16)}` : " ");
-  }
-  if (typeof value === "boolean") {
-    return value ? "yes" : "no";
-  }
-  return typeof value === "object" && value !== null ? factsOf(value, "  ") : String(value ?? "");
+  return typeof value === "object" && value !== null ? inspect(value, { breakLength: Infinity }) : String(value ?? "");
 }
 
-function wordsOf(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-}
-
-/** What a person types on the terminal; without one, nothing. */
-export async function ask(question: string): Promise<string> {
-  if (!stdin.isTTY) {
-    return "";
+/** Throws unless a person types this on the terminal. `otherwise` says what to do where there is none. */
+export async function confirm(question: string, wanted: string, otherwise: string): Promise<void> {
+  const answer = stdin.isTTY ? await ask(question, stderr) : refuse(otherwise);
+  if (answer !== wanted) {
+    throw new Error("not confirmed: nothing was changed");
   }
-  using lines = createInterface({ input: stdin, output: stderr });
-  return (await lines.question(question)).trim();
 }
 
-/** Standard input; on a terminal one line, which is not shown. Throws a UsageError when it is far more than keys. */
+/** Standard input; on a terminal one line, which is not shown. */
 export async function readInput(): Promise<string> {
-  let text = "";
-  if (stdin.isTTY) {
-    stdin.setRawMode(true);
-    note("The key, and Enter. What you type is not shown.");
-  }
-  for await (const chunk of stdin.setEncoding("utf8")) {
-    text += chunk;
-    if (text.length > maxInputChars) {
-      throw new UsageError(`the input is longer than ${maxInputChars} characters`);
-    }
-    // In raw mode a terminal hands on what would end the input or the program: Ctrl-C and Ctrl-D.
-    if (stdin.isTTY && ["\r", "\n", "\x03", "\x04"].some((end) => text.includes(end))) {
-      break;
-    }
-  }
-  return text;
+  return await (stdin.isTTY ? ask("The key, and Enter. What you type is not shown.", new PassThrough()) : text(stdin));
+}
+
+/** The line that a person types, which is shown on `echo`. */
+async function ask(question: string, echo: Writable): Promise<string> {
+  using lines = createInterface({ input: stdin, output: echo, terminal: true });
+  console.error(question);
+  return (await lines.question("")).trim();
 }

@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import type { BulkRevocation, NewToken, TokenFilter } from "../clients/typescript/src/index.ts";
 
 /** The command or its profile is wrong, and nothing was asked: exit code 2. */
 export class UsageError extends Error {}
 
-const texts = readFileSync(new URL("manual.txt", import.meta.url), "utf8")
-  .trim()
-  .split("\n\n");
-const [, filters = ""] = texts.pop()?.split("@filters\n") ?? [];
+const texts = readFileSync(new URL("manual.txt", import.meta.url), "utf8").split("\n\n");
+const [, filters = ""] = texts.pop()?.trimEnd().split("@filters\n") ?? [];
 const [general = "", ...paragraphs] = texts.map((text) => text.replace("@filters", filters));
 
 /** What each command takes, word for word as manual.txt has it and --help shows it. */
@@ -15,85 +14,73 @@ export const manual: ReadonlyMap<string, string> = new Map(paragraphs.map((text)
 
 export const overview = `${general}\n\n${paragraphs.map((text) => text.split("\n").slice(0, 2).join("\n")).join("\n")}`;
 
-/** The options in such a text: what follows each, or "" behind a flag. */
-export function optionsOf(text: string): ReadonlyMap<string, string> {
-  const options = `${text}\n${general}`.matchAll(/^ {2}--([\w-]+) ?(\S*)/gm);
-  return new Map([...options].map(([, name = "", value = ""]) => [name, value]));
+/** What can be said behind commands, as the client calls it. */
+type Options = TokenFilter &
+  Pick<BulkRevocation, "reason" | "upToRevision"> &
+  Partial<NewToken & Record<"after" | "overlap" | "within", number> & Record<"dryRun" | "once" | "yes", boolean>>;
+
+/** Where that is not the option's own name. An option that may be repeated is in the plural. */
+const clientNames: Readonly<Record<string, string>> = { mode: "livemode", expires: "expireTime", hint: "keyHint" };
+
+/** By the word behind an option in the manual. Each answers null to what it cannot read. */
+const readers: Readonly<Record<string, (text: string, option: string) => unknown>> = {
+  "": () => true,
+  "live|test": (text) => text === "live",
+  "yes|no": (text) => text === "yes",
+  TIME: (text, option) => timeOf(text, option.startsWith("expires") ? 1 : -1),
+  DISTANCE: distanceOf,
+  REVISION: (text) => (/^\d{1,15}$/.test(text) ? Number(text) : null),
+};
+
+/** The options in such a text. */
+export function optionsOf(text: string) {
+  const options = text.matchAll(/^ {2}--([\w-]+) ?(\S*)(.*)/gm);
+  return [...options].map(([, name = "", word = "", rest = ""]) => ({ name, word, isMany: rest.includes("repeated") }));
 }
 
-/** What was said behind a command. Its methods throw a UsageError on what they cannot read. */
-export type Given = ReturnType<typeof parseUsage>;
-
-/** Reads arguments as such a text says. Throws a UsageError. */
+/** Reads arguments as such a text says. Throws a UsageError, or what parseArgs throws. */
 export function parseUsage(text: string, args: readonly string[]) {
-  const known = optionsOf(text);
-  const { values, positionals } = parse(args, known);
-  const [, ...operands] = text.slice(0, text.indexOf("\n")).split(" ");
-  const flag = (name: string) => values[name] !== undefined;
-  const many = (name: string) => values[name]?.map(String);
-  const one = (name: string) => {
-    const [first, ...others] = many(name) ?? [];
-    return others.length === 0 ? first : refuse(`--${name} can be said once`);
-  };
-  const need = (name: string) => one(name) ?? refuse(`say --${name} ${known.get(name)}`);
-  const read = <Value>(name: string, reader: (said: string) => Value | null) => {
-    const said = one(name);
-    return said === undefined ? undefined : (reader(said) ?? refuse(`--${name} is no ${known.get(name)}: see --help`));
-  };
-  for (const [name, choices] of [...known].filter(([, value]) => value.includes("|"))) {
-    if (many(name)?.some((choice) => !choices.split("|").includes(choice))) {
-      refuse(`--${name} must be one of ${choices.replaceAll("|", ", ")}`);
-    }
+  const known = optionsOf(`${text}\n${general}`);
+  const kinds = known.map(({ name, word }) => [name, { type: word ? "string" : "boolean", multiple: true }] as const);
+  const options = Object.fromEntries(kinds);
+  const { values, positionals: operands } = parseArgs({ args: [...args], options, allowPositionals: true });
+  const [, ...wanted] = text.slice(0, text.indexOf("\n")).split(" ");
+  if (operands.length > wanted.length || wanted.slice(operands.length).some((operand) => !operand.startsWith("["))) {
+    refuse(`the operands are ${wanted.join(" ") || "none"}: see --help`);
   }
-  const isRight = positionals.length === operands.length || (positionals.length === 0 && operands[0]?.startsWith("["));
-  if (!isRight && !flag("help")) {
-    refuse(operands.length === 0 ? "the command takes options only" : `say ${operands.join(" ")}`);
-  }
-  const [operand = "", ...others] = positionals;
-  return { operand, others, flag, many, one, need, read };
+  const read = known.flatMap((option) => readOption(option, values[option.name]?.map(String) ?? []));
+  // Each is of the type that the manual's word for it says.
+  return { operands, options: Object.fromEntries(read) as Options };
 }
 
-function parse(args: readonly string[], known: ReadonlyMap<string, string>) {
-  const kinds = [...known].map(
-    ([name, value]) => [name, { type: value === "" ? "boolean" : "string", multiple: true }] as const,
-  );
-  try {
-    return parseArgs({ args: [...args], options: Object.fromEntries(kinds), allowPositionals: true });
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : "");
+function readOption({ name, word, isMany }: ReturnType<typeof optionsOf>[number], said: readonly string[]) {
+  if (said.length > 1 && !isMany) {
+    refuse(`--${name} can be said once`);
   }
+  const read = readers[word] ?? String;
+  const choices = word.split("|");
+  const isOther = (text: string) => choices.length > 1 && !choices.includes(text);
+  const values = said.map((text) => (isOther(text) ? null : read(text, name)) ?? refuse(`--${name} must be ${word}`));
+  const field = clientNames[name] ?? name.replaceAll(/-\w/g, (letter) => letter.slice(1).toUpperCase());
+  return said.length === 0 ? [] : [isMany ? [`${field}s`, values] : [field, values[0]]];
+}
+
+/** A day, a time with its zone, or a distance from now; null for anything else. */
+export function timeOf(text: string, direction: 1 | -1): Date | null {
+  const away = distanceOf(text);
+  const isTime = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text);
+  const ms = away === null ? Date.parse(isTime ? text : "") : Date.now() + direction * away;
+  return Number.isNaN(ms) ? null : new Date(ms);
+}
+
+/** Milliseconds of `30d`, `12h`, `10m`; null for anything else. */
+function distanceOf(text: string): number | null {
+  const [, count, unit = ""] = /^(\d{1,5})([mhd])$/.exec(text) ?? [];
+  const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000 }[unit] ?? 0;
+  return count === undefined ? null : Number(count) * unitMs;
 }
 
 /** Throws a UsageError. */
 export function refuse(message: string): never {
   throw new UsageError(message);
-}
-
-const unitMs = new Map(Object.entries({ m: 60_000, h: 3_600_000, d: 86_400_000 }));
-
-/** Milliseconds of `30d`, `12h`, `10m`; null for anything else, as all that read here. */
-export function distance(text: string): number | null {
-  const [, count, unit = ""] = /^(\d{1,5})([mhd])$/.exec(text) ?? [];
-  return count === undefined ? null : Number(count) * (unitMs.get(unit) ?? 0);
-}
-
-/** A day, a time with its zone, or a distance from now. */
-export function ahead(text: string): Date | null {
-  return timeOf(text, 1);
-}
-
-/** The same, with the distance into the past. */
-export function back(text: string): Date | null {
-  return timeOf(text, -1);
-}
-
-function timeOf(text: string, direction: 1 | -1): Date | null {
-  const away = distance(text);
-  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
-  const ms = away === null ? Date.parse(isTime ? text : "") : Date.now() + direction * away;
-  return Number.isNaN(ms) ? null : new Date(ms);
-}
-
-export function count(text: string): number | null {
-  return /^\d{1,15}$/.test(text) ? Number(text) : null;
 }

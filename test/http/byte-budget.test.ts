@@ -106,6 +106,44 @@ it("cuts who keeps HTTP/2 streams open whose header fields are long", async () =
   await expect.poll(() => budget.account.heldBytes, { timeout: 10_000 }).toBe(0);
 });
 
+it("cuts who sends bodies without their ends to handlers that read them", async () => {
+  using budget = createByteBudget(4_194_304, log);
+  await using port = await startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    async handler({ body }) {
+      const parts: Uint8Array[] = [];
+      for await (const part of body) {
+        parts.push(part);
+      }
+      return { status: 200, body: Buffer.concat(parts) };
+    },
+    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+  const send = (requests: number, bytes: number) => {
+    const session = connect(`http://${port.addressText}`).on("error", () => {});
+    const streams = Array.from({ length: requests }, () => {
+      const stream = session.request({ ":method": "POST", ":path": "/" }).on("error", () => {});
+      stream.write(Buffer.alloc(bytes));
+      return stream;
+    });
+    return { session, streams };
+  };
+  const modest = send(4, 50_000);
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBeGreaterThan(200_000);
+  const greedy = send(90, 60_000);
+  await new Promise((resolve) => greedy.session.once("close", resolve));
+  expect([modest.session.closed, budget.readings().cut]).toEqual([false, 1]);
+  const [first] = modest.streams;
+  const answered = new Promise((resolve) => first?.once("end", resolve).resume());
+  first?.end();
+  await answered;
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBeLessThan(160_000);
+  modest.session.destroy();
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
+});
+
 it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {
   const release = Promise.withResolvers<void>();
   using budget = createByteBudget(1_048_576, log);

@@ -130,10 +130,11 @@ export class Connection<Context> {
     this.#outgoing.flushSoon();
   }
 
-  /** What it holds for its peer: of requests, what came and was not handed on; of answers, what waits to be taken. */
+  /** What it holds for its peer: of requests, what came and was not answered; of answers, what waits to be taken. */
   get heldBytes(): number {
     const { unsentBytes, waitingBodyBytes } = this.#outgoing;
-    return this.#account.heldBytes + this.#reader.unreadBytes + unsentBytes + waitingBodyBytes;
+    const ofRequests = this.#account.heldBytes + this.#table.readBytes + this.#reader.unreadBytes;
+    return ofRequests + unsentBytes + waitingBodyBytes;
   }
 
   /** Since when no request is under way, by the server's clock; null while one is. */

@@ -72,8 +72,11 @@ export class GeneralRunner<Context> {
 
   /** What was read makes room, on the stream and on the connection (RFC 9113 section 6.9). */
   #release(stream: Stream<Context>, bytes: number): void {
-    const { account, outgoing, onRoom } = this.#parts;
+    const { account, outgoing, table, onRoom } = this.#parts;
     account.give(bytes);
+    if (!stream.hasAnswerBegun && !stream.isClosed) {
+      table.noteRead(stream, stream.readBytes + bytes);
+    }
     onRoom();
     if (!stream.hasRemoteEnded && !stream.isClosed) {
       outgoing.windowUpdate(stream.id, stream.receiveWindow.release(bytes));
@@ -138,6 +141,7 @@ export class GeneralRunner<Context> {
     const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
     const head = sendablePairs([[":status", String(status)]], response.header);
     stream.hasAnswerBegun = true;
+    this.#parts.table.noteRead(stream, 0);
     if (!hasBody || body === undefined) {
       const trailer = hasBody ? sendablePairs([], response.trailer) : [];
       outgoing.headers(stream, head, trailer.length === 0);

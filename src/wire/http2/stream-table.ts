@@ -12,6 +12,7 @@ export class StreamTable<Context> {
   readonly #spare: Stream<Context>[] = [];
   #closedAtWork = 0;
   #headerBytes = 0;
+  #readBytes = 0;
   readonly #account: Account;
   readonly #onIdle: () => void;
 
@@ -37,6 +38,11 @@ export class StreamTable<Context> {
   /** What the header fields of its general requests take. */
   get headerBytes(): number {
     return this.#headerBytes;
+  }
+
+  /** What handlers have read of bodies and may keep, since they have not answered. */
+  get readBytes(): number {
+    return this.#readBytes;
   }
 
   get(id: number): Stream<Context> | undefined {
@@ -112,6 +118,12 @@ export class StreamTable<Context> {
     this.#account.take(bytes);
   }
 
+  /** Counts what a handler has read by now, until it answers or the stream closes. In no account: no window shuts. */
+  noteRead(stream: Stream<Context>, bytes: number): void {
+    this.#readBytes += bytes - stream.readBytes;
+    stream.readBytes = bytes;
+  }
+
   /** Counts what a lane of streams keeps of a stream by now, until the stream closes. */
   noteKept(stream: Stream<Context>, bytes: number): void {
     const more = bytes - stream.keptBytes;
@@ -143,6 +155,7 @@ export class StreamTable<Context> {
       stream.laneBody = null;
     }
     this.noteKept(stream, 0);
+    this.noteRead(stream, 0);
     if (stream.headerBytes > 0) {
       this.#headerBytes -= stream.headerBytes;
       this.#account.give(stream.headerBytes);

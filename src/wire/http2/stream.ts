@@ -45,6 +45,8 @@ export class Stream<Context> {
   /** Not null on the general way. */
   body: RequestBody | null = null;
   controller: AbortController | null = null;
+  /** What its handler has read of the body and may keep, until the response begins. */
+  readBytes = 0;
   /** What its header fields take in the account, as long as it lives. */
   headerBytes = 0;
 

@@ -61,7 +61,7 @@ export function createByteBudget(maxBytes: number, log: Log): ByteBudget {
       });
     }
   });
-  // What waits in sockets is in no account.
+  // What waits in sockets is in no account, nor what handlers have read.
   const looking = setInterval(look, lookEveryMs);
   looking.unref();
 

@@ -16,7 +16,7 @@ export type Connections = {
 export type Connection = {
   /** Takes no new request, lets those under way end, then closes. Calling again changes nothing. */
   closeGracefully(): void;
-  /** What it holds for its peer: of requests, what came and was not handed on; of answers, what waits to be taken. */
+  /** What it holds for its peer: of requests, what came and was not answered; of answers, what waits to be taken. */
   readonly heldBytes: number;
   /** Since when no request is under way, by `performance.now()`; null while one is. */
   readonly idleSinceMs: number | null;

@@ -2441,8 +2441,8 @@ export const RefusalReasonSchema: GenEnum<RefusalReason> = /*@__PURE__*/
   enumDesc(file_casapay_token_v1_token_service, 3);
 
 /**
- * TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a
- * key on a request may pass.
+ * TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+ * a key on a request may pass.
  *
  * # Callers
  *

@@ -39,8 +39,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a
-// key on a request may pass.
+// TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+// a key on a request may pass.
 //
 // # Callers
 //
@@ -482,8 +482,8 @@ type TokenService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchResp
 // All implementations must embed UnimplementedTokenServiceServer
 // for forward compatibility.
 //
-// TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether a
-// key on a request may pass.
+// TokenService issues and rotates API keys, lists, gets, holds and revokes tokens, closes accounts, and decides whether
+// a key on a request may pass.
 //
 // # Callers
 //
