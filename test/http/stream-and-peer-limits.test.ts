@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { constants } from "node:http2";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { HttpRequest } from "../../src/wire/exchange.ts";
 import { defaultLimits } from "../../src/wire/http2/limits.ts";
 import { eventually } from "../support/eventually.ts";
@@ -20,8 +20,13 @@ import {
   settingsFrame,
   startRig,
 } from "./http-rig.ts";
+import { stopClock } from "./stop-clock.ts";
 
 const hosted = "Host: localhost\r\n";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("streams and pipelines", () => {
   it("refuses a stream above the maximum, and serves one again when another ends", async () => {
@@ -144,16 +149,23 @@ describe("idle and dead peers", () => {
       await (url.endsWith("/wait") ? release.promise : undefined);
       return hello();
     };
+    stopClock();
     await using rig = await startRig({ handler, http2Limits: { idleMs: 300 } });
     await using busy = await openHttp2(rig.origin);
     await using idle = await openHttp2(rig.origin);
+    expect((await callHttp2(idle, { ":path": "/" })).status).toBe(200);
     const answer = callHttp2(busy, { ":path": "/wait" });
-    const [code] = await once(idle, "goaway");
+    await eventually(() => rig.requests.length === 2);
+    const told = once(idle, "goaway");
+    vi.advanceTimersByTime(600);
+    const [code] = await told;
     expect(code).toBe(constants.NGHTTP2_NO_ERROR);
     expect(busy.closed).toBe(false);
     release.resolve();
     expect((await answer).status).toBe(200);
-    await once(busy, "close");
+    const closed = once(busy, "close");
+    vi.advanceTimersByTime(600);
+    await closed;
   });
 
   it("keeps a quiet peer that answers PING, and cuts one that does not, streams and all", async () => {

@@ -1,12 +1,17 @@
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { callHttp2, closed, connectRaw, startRig } from "../http/http-rig.ts";
+import { stopClock } from "../http/stop-clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { clientOptions, openTls, openTlsSession, startTlsRig } from "./tls-rig.ts";
 
 const gateway = [{ uri: "spiffe://casapay/gateway" }];
 const get = { ":path": "/" };
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("peers without an identity", () => {
   it("are counted apart: the oldest of too many is cut, and no caller that has one", async () => {
@@ -25,12 +30,15 @@ describe("peers without an identity", () => {
   });
 
   it("are told so, and cut after their time, over HTTP/2 and HTTP/1.1; callers stay", async () => {
+    stopClock();
     await using rig = await startTlsRig({ limits: { strangerMs: 500 } });
     await using caller = await openTlsSession(rig, rig.clientAuthority.issue({ names: gateway }));
     const stranger = await openTlsSession(rig, null);
     const silent = await openTls(rig, clientOptions(rig, null));
     expect((await callHttp2(stranger, get)).body).toContain("CERTIFICATE_MISSING");
-    await Promise.all([once(stranger, "close"), closed(silent)]);
+    const cut = Promise.all([once(stranger, "close"), closed(silent)]);
+    vi.advanceTimersByTime(600);
+    await cut;
     expect((await callHttp2(caller, get)).body).toContain("spiffe://casapay/gateway");
   });
 

@@ -12,7 +12,7 @@ export const plantedNeighbours = [
     name: "a stranger stays for ever",
     file: "src/wire/port/connection-registry.ts",
     from: "if (sinceMs > fromMs) {",
-    to: "if (sinceMs > 0) {",
+    to: "if (sinceMs >= 0) {",
     tests: ["test/tls/strangers.test.ts"],
     seenBy: "are told so, and cut after their time, over HTTP/2 and HTTP/1.1; callers stay",
   },

@@ -157,6 +157,12 @@ it("two processes of one name are told of, in the log and at the console; one th
   expect(node.stdout).not.toContain(said);
   await using namesake = new NodeProcess(url, secret, settings);
   await Promise.all([node.logged(new RegExp(said)), namesake.logged(new RegExp(said))]);
+  // The row has no address, and two connections have this name.
+  const found = await server.sql(
+    `SELECT client_addr FROM pg_stat_activity
+       WHERE datname = 'namesakes' AND application_name = 'node-1:1/node' AND usename = '${serverRole}'`,
+  );
+  expect(found).toEqual([{ client_addr: "127.0.0.1" }, { client_addr: "127.0.0.1" }]);
   await expect.poll(async () => (await rows()).map(({ isNamesake }) => isNamesake)).toEqual([true, true, true, true]);
 });
 

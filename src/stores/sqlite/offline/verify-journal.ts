@@ -28,7 +28,7 @@ import { storedTokenColumns } from "../token-row.ts";
  * anew.
  */
 const chunkRows = 1000;
-const beforeAll = Number.MIN_SAFE_INTEGER;
+const beforeAll = Number.NEGATIVE_INFINITY;
 
 type OnePlace = [number];
 
