@@ -144,6 +144,40 @@ it("cuts who sends bodies without their ends to handlers that read them", async 
   await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
 });
 
+it("counts what handlers have read of bodies of HTTP/1.1 that lack their ends, until they have answered", async () => {
+  using budget = createByteBudget(1_048_576, log);
+  await using port = await startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    async handler({ body }) {
+      const parts: Uint8Array[] = [];
+      for await (const part of body) {
+        parts.push(part);
+      }
+      return { status: 200, body: Buffer.concat(parts) };
+    },
+    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+  const [host = "", number] = port.addressText.split(":");
+  const send = (bytes: number) => {
+    const socket = createConnection(Number(number), host).on("error", () => {});
+    socket.resume().write(`POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n${"a".repeat(bytes)}`);
+    return socket;
+  };
+  const modest = send(30_000);
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBeGreaterThan(30_000);
+  modest.write("a".repeat(30_000));
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
+  const greedy = Array.from({ length: 20 }, () => send(59_999));
+  await expect.poll(() => budget.readings().cut, { timeout: 10_000 }).toBeGreaterThan(0);
+  expect(modest.closed).toBe(false);
+  for (const socket of [modest, ...greedy]) {
+    socket.destroy();
+  }
+  await expect.poll(() => budget.readings().heldBytes, { timeout: 10_000 }).toBe(0);
+});
+
 it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {
   const release = Promise.withResolvers<void>();
   using budget = createByteBudget(1_048_576, log);
