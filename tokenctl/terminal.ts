@@ -1,7 +1,6 @@
 import { stderr, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline/promises";
 import { PassThrough, type Writable } from "node:stream";
-import { text } from "node:stream/consumers";
 import { inspect, promisify } from "node:util";
 import { refuse } from "./usage.ts";
 
@@ -62,13 +61,14 @@ export async function confirm(question: string, wanted: string, otherwise: strin
   }
 }
 
-/** Standard input; on a terminal one line, which is not shown. */
+/** Standard input; on a terminal one line, which is not shown. Throws a UsageError when it is far more than a log. */
 export async function readInput(): Promise<string> {
-  return await (stdin.isTTY ? ask("The key, and Enter. What you type is not shown.", new PassThrough()) : text(stdin));
+  const add = (text: string, chunk: string) => (text.length < 1e7 ? text + chunk : refuse("the input exceeds 10 MB"));
+  return await (stdin.isTTY ? ask("The key, not shown, and Enter:") : stdin.setEncoding("utf8").reduce(add, ""));
 }
 
-/** The line that a person types, which is shown on `echo`. */
-async function ask(question: string, echo: Writable): Promise<string> {
+/** The line that a person types, which is shown on `echo`, and without one to nobody. */
+async function ask(question: string, echo: Writable = new PassThrough()): Promise<string> {
   using lines = createInterface({ input: stdin, output: echo, terminal: true });
   console.error(question);
   return (await lines.question("")).trim();

@@ -114,6 +114,8 @@ describe("tokenctl", () => {
         stderr: expect.stringContaining("the input has 0 whole keys"),
       });
     }
+    const tooLong = await runTokenctl(profile, ["whose"], "k".repeat(11_000_000));
+    expect(tooLong).toEqual({ exitCode: 2, stdout: "", stderr: "tokenctl: the input exceeds 10 MB\n" });
   });
 
   it("gets a token, and lists by every filter", async () => {
