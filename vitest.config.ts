@@ -8,7 +8,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts", "clients/typescript/test/cache/*.test.ts"],
     // They start PostgreSQL: npm run suite:postgres runs them.
     exclude: ["test/suites/postgres/**"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

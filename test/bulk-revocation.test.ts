@@ -54,4 +54,4 @@ it("a kill between two steps leaves each token revoked or not, and the same requ
   expect(new Set(revoked).size).toBe(keys.length);
   await using verify = new AuthorityProcess(directory.path, ["verify-journal", "data"]);
   expect(await verify.ended()).toBe(0);
-}, 60_000);
+}, 120_000);

@@ -178,7 +178,7 @@ it("a key ends by the authority's clock, also where the edge keeps it", async ()
   expect(await statusAtDoors(edge, soon.key)).toEqual([401, 401]);
 });
 
-it("an outage of its authority is never a bad key, and is over with it", { timeout: 60_000 }, async () => {
+it("an outage of its authority is never a bad key, and is over with it", { timeout: 120_000 }, async () => {
   using directory = temporaryDirectory();
   const socket = `unix:${join(directory.path, "a.sock")}`;
   const settings = { TOKEN_AUTHORITY_LISTEN: socket };

@@ -61,7 +61,7 @@ describe.each([1, 3])("with %i threads", (threads) => {
     await Promise.all(watchers.map((one) => one[Symbol.asyncDispose]()));
   });
 
-  it("who does not acknowledge is waited out once, and named", { timeout: 20_000 }, async () => {
+  it("who does not acknowledge is waited out once, and named", async () => {
     await using authority = await start();
     const issued = await Promise.all([authority.issue(), authority.issue(), authority.issue()]);
     const [first, second, third] = issued.map(({ id }) => id) as [string, string, string];
@@ -285,14 +285,12 @@ it("uses that are reported reach last_use_time, but not where the token was revo
   const usedAtMs = authority.clock.nowMs - 3500;
   watcher.renew({ uses });
   const lastUse = async () => (await authority.tokens.get({ id: used.id })).token?.lastUseTime;
-  await expect.poll(lastUse, { timeout: 15_000 }).toEqual(timestampFromMs(usedAtMs));
+  await expect.poll(lastUse).toEqual(timestampFromMs(usedAtMs));
   expect((await authority.tokens.get({ id: revoked.id })).token?.lastUseTime).toBeUndefined();
   expect(await metricsOf(authority, ["reported_uses_total"])).toEqual(["token_authority_reported_uses_total 14"]);
 });
 
-it("who takes nothing of what there is to tell is waited out, and has its place taken away", {
-  timeout: 40_000,
-}, async () => {
+it("who takes nothing of what there is to tell is waited out, and has its place taken away", async () => {
   await using authority = await TestServer.start();
   // Before there is a lease, which a busy machine could spend on these.
   const issued = await Promise.all(Array.from({ length: 50 }, () => authority.issue()));
@@ -307,13 +305,12 @@ it("who takes nothing of what there is to tell is waited out, and has its place 
   well.renew();
   await well.leased(answers.at(-1)?.revision);
   // Its place is free while it still takes nothing.
-  await expect
-    .poll(() => metricsOf(authority, ["watchers"]), { timeout: 20_000 })
-    .toEqual(["token_authority_watchers 0"]);
+  await expect.poll(() => metricsOf(authority, ["watchers"])).toEqual(["token_authority_watchers 0"]);
   expect((await well.end())?.code).toBe(Code.DeadlineExceeded);
   session.destroy();
 });
 
+// Its connection would be cut in time: the stop must be over before that.
 it("a stop does not wait for who takes nothing of what there is to tell", { timeout: 20_000 }, async () => {
   await using authority = await TestServer.start({ TOKEN_AUTHORITY_SHUTDOWN_GRACE_MS: "600000" });
   const session = takeNothing(authority);
@@ -349,7 +346,7 @@ it("a stop ends streams, and says that another may be tried", async () => {
 });
 
 describe("a start", () => {
-  it("waits out the leases of a process that was killed, in revocations only", { timeout: 30_000 }, async () => {
+  it("waits out the leases of a process that was killed, in revocations only", async () => {
     using directory = temporaryDirectory();
     const mark = join(directory.path, "data", "leases");
     await using first = new AuthorityProcess(directory.path);

@@ -40,13 +40,16 @@ it("a store that fails ends every watch, and grants no lease", async () => {
   const store = await openStore(temporaryDataDirectory());
   await using view = openServingStore(store.seed());
   const authority = authorityOver(view);
-  const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
-  const watch = authority.watch(operator, wake);
+  let wake = () => {};
+  const watch = authority.watch(operator, () => wake());
   watch?.hear(first);
   expect(watch?.next()).toMatchObject({ kind: "lease" });
   view.fail(new Error("the writer is gone"));
   watch?.hear({ ...first, sequence: 2 });
   expect([watch?.next(), view.freshness.leaseMs()]).toEqual([null, 0]);
+  const isWoken = new Promise<void>((resolve) => {
+    wake = resolve;
+  });
   // Whatever comes to pass, the view cannot tell.
   await store.create(aNewToken(), null, anyLimit, at(1));
   await isWoken;
@@ -276,10 +279,13 @@ it("a renewal is reported where it changes something, and only there: a thousand
 
 it("a revocation is answered when who holds a lease has acknowledged it, also one that is asked for again", async () => {
   const authority = authorityOver(await openStore(temporaryDataDirectory()));
-  const { promise: isWoken, resolve: wake } = Promise.withResolvers<void>();
-  const watch = authority.watch(operator, wake);
+  let wake = () => {};
+  const watch = authority.watch(operator, () => wake());
   watch?.hear(first);
   expect(watch?.next()).toMatchObject({ kind: "lease" });
+  const isWoken = new Promise<void>((resolve) => {
+    wake = resolve;
+  });
   const { token } = await authority.create(operator, aSecretKey);
   const answered: string[] = [];
   const revoke = async (name: string) => {

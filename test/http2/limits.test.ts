@@ -1185,6 +1185,32 @@ describe("the life of a connection", () => {
     await client.closed();
   });
 
+  it("once it closes, waits for streams that have windows of their own as long as the connection's is used", async () => {
+    await start({ handle: async () => ({ status: 200, body: Buffer.alloc(100_000) }) });
+    const client = await connectRaw(
+      Buffer.concat([clientPreface, settings([Setting.InitialWindowSize, 1_048_576]), settingsAck]),
+    );
+    const ids = [1, 3, 5, 7, 9];
+    client.send(...ids.map((id) => headers(id, getPairs)));
+    const received = () => ids.reduce((sum, id) => sum + client.bodyBytes(id), 0);
+    await client.until(() => received() === 65_535);
+    const closed = server.http2.close(600_000);
+    // A frame each second: the turn of each stream comes every five.
+    for (let bytes = 65_535 + 10_000; bytes < 150_000; bytes += 10_000) {
+      advance(1_000);
+      client.send(frame(FrameType.WindowUpdate, 0, 0, word(10_000)));
+      await client.until(() => received() === bytes);
+    }
+    expect(client.frames.filter(({ type }) => type === FrameType.ResetStream)).toEqual([]);
+    advance(1_000);
+    advance(1_999);
+    expect(client.frames.filter(({ type }) => type === FrameType.ResetStream)).toEqual([]);
+    advance(1);
+    expect(await Promise.all(ids.map((id) => client.resetCode(id)))).toEqual(ids.map(() => ErrorCode.Cancel));
+    await closed;
+    await client.closed();
+  });
+
   it("reads for lingerMs after a connection error, and not longer, from a peer that goes on sending", async () => {
     await start();
     const client = new RawClient(connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }));

@@ -30,7 +30,7 @@ async function hoardAnswers(rig: RestRig, path: string, key: string) {
       return status;
     }),
   );
-  await expect.poll(() => begun, { timeout: 10_000 }).toBe(4);
+  await expect.poll(() => begun).toBe(4);
   return {
     begun: () => begun,
     async take(): Promise<readonly unknown[]> {

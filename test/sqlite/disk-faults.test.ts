@@ -47,7 +47,7 @@ it("answers undecided and ends with an error when one fsync fails, though the ne
   expect(lines).toContainEqual({ error: "UNDECIDED" });
   expect(lines).toContainEqual({ fatal: expect.stringContaining("disk I/O error"), isServing: false });
   expect(await child.exit).toBe(70);
-}, 30_000);
+}, 120_000);
 
 it("a process that is killed at any write or flush of a hold leaves the account as it was, or held", async (context) => {
   needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
@@ -97,7 +97,7 @@ it("answers undecided and ends with an error when the revocation log cannot be f
   const lines = [await child.ask({ do: "revoke", id }), await child.next()];
   expect(lines).toContainEqual({ error: "UNDECIDED" });
   expect(lines).toContainEqual({ fatal: expect.stringContaining("EIO"), isServing: false });
-}, 30_000);
+}, 120_000);
 
 it("answers no revocation whose log was moved away while its line was flushed", async (context) => {
   needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
@@ -110,7 +110,7 @@ it("answers no revocation whose log was moved away while its line was flushed", 
 
   const answered = child.ask({ do: "revoke", id });
   // The line is written, and its flush takes three seconds.
-  await expect.poll(() => readFileSync(log).indexOf(0), { timeout: 10_000 }).toBeGreaterThan(sizeBefore);
+  await expect.poll(() => readFileSync(log).indexOf(0)).toBeGreaterThan(sizeBefore);
   renameSync(log, `${log}.1`);
   const lines = [await answered, await child.next()];
   expect(lines).toContainEqual({ error: "UNDECIDED" });
@@ -118,7 +118,7 @@ it("answers no revocation whose log was moved away while its line was flushed", 
     fatal: expect.stringContaining("was moved, removed, or written to"),
     isServing: false,
   });
-}, 30_000);
+}, 120_000);
 
 it("writes a revocation's line between two looks at whose file it is, and flushes it before the second", async (context) => {
   needs(context, "strace", "-e", "inject=fsync:error=EIO:when=1", "true");
@@ -163,7 +163,7 @@ it("writes a revocation's line between two looks at whose file it is, and flushe
   // One look belongs to the line before, which was looked after as well.
   expect(steps.slice(flushBefore, write).filter(isLook).length).toBeGreaterThanOrEqual(2);
   expect(steps.slice(flush).filter(isLook).length).toBeGreaterThanOrEqual(1);
-}, 60_000);
+}, 120_000);
 
 it("refuses to create and gives up the ballast to revoke when no write finds room", async (context) => {
   needs(context, "strace", "-e", "inject=pwrite64:error=ENOSPC:when=1", "true");

@@ -5,6 +5,7 @@ import type { ShortResponse } from "../exchange.ts";
 import type { Connection, Connections } from "../port/connection.ts";
 import type { Peer } from "../port/peer.ts";
 import { answerHttp1Request, type Http1Context } from "./http1-exchange.ts";
+import type { Http1RequestBody } from "./http1-request-body.ts";
 
 /** After the last response, how long the peer has to close before the socket is destroyed. */
 const lingerMs = 1_000;
@@ -81,6 +82,7 @@ class Http1State implements Connection {
   /** The requests that came and are not answered yet, each with the length of its header. */
   readonly #requests = new Map<IncomingMessage, number>();
   #current: ServerResponse | null = null;
+  #body: Http1RequestBody | null = null;
   #idleSinceMs = performance.now();
   #closing = false;
   #refused = false;
@@ -93,7 +95,7 @@ class Http1State implements Connection {
   }
 
   get heldBytes(): number {
-    let bytes = this.#socket.writableLength;
+    let bytes = this.#socket.writableLength + (this.#body?.keptBytes ?? 0);
     for (const [request, headerLength] of this.#requests) {
       bytes += headerLength + request.readableLength;
     }
@@ -158,9 +160,12 @@ class Http1State implements Connection {
     }
     // What follows a refusal on its connection is never asked.
     if (!this.#refused) {
-      await answerHttp1Request(request, response, this.#peer, this.#context);
+      await answerHttp1Request(request, response, this.#peer, this.#context, (body) => {
+        this.#body = body;
+      });
     }
     this.#current = null;
+    this.#body = null;
     this.#requests.delete(request);
     this.#idleSinceMs = performance.now();
     if (this.#closing && this.#requests.size === 0) {

@@ -20,12 +20,16 @@ export type Http1Context = {
   readonly log: Log;
 };
 
-/** Answers one request. Never rejects; settles when its response is sent or its peer is gone. */
+/**
+ * Answers one request, with whose body `onBody` is called. Never rejects; settles when its response is sent or its peer
+ * is gone.
+ */
 export async function answerHttp1Request(
   message: IncomingMessage,
   response: ServerResponse,
   peer: Peer,
   context: Http1Context,
+  onBody: (body: Http1RequestBody) => void,
 ): Promise<void> {
   if (message.socket.destroyed) {
     return;
@@ -36,6 +40,7 @@ export async function answerHttp1Request(
     response.shouldKeepAlive = false;
     givenUp.resolve(textResponse(408, "the request body stopped"));
   });
+  onBody(body);
   response.once("close", () => {
     if (!response.writableFinished) {
       abort.abort(new Error("the peer went away"));

@@ -90,7 +90,7 @@ export class Http1Reply {
   }
 
   #start(status: number, header: Headers): void {
-    this.#requestBody.tolerateSilence();
+    this.#requestBody.beginAnswer();
     // Node writes the header with the first chunk.
     this.#response.statusCode = status;
     this.#response.setHeaders(header);

@@ -23,6 +23,8 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
   #callOffStall: () => void = ignore;
   readonly #onStall: () => void;
   readonly #chunks: Uint8Array[] = [];
+  #readBytes = 0;
+  #hasAnswerBegun = false;
   #state: "untouched" | "reading" | "ended" | "discarded" = "untouched";
   #error: Error | null = null;
   #wake: Wake | null = null;
@@ -39,6 +41,11 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
       next: () => this.#next(),
       return: async () => ({ done: true, value: undefined }),
     };
+  }
+
+  /** What came of it and its reader may keep, until the response begins. */
+  get keptBytes(): number {
+    return this.#hasAnswerBegun ? 0 : this.#readBytes;
   }
 
   /**
@@ -71,8 +78,9 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
     source.resume();
   }
 
-  /** From now on a silent peer is not given up: the response has begun, and its own deadline rules. */
-  tolerateSilence(): void {
+  /** The response begins. From now on a silent peer is not given up: the response's own deadline rules. */
+  beginAnswer(): void {
+    this.#hasAnswerBegun = true;
     this.#stallMs = Number.POSITIVE_INFINITY;
     this.#callOffStall();
   }
@@ -105,6 +113,7 @@ export class Http1RequestBody implements AsyncIterable<Uint8Array> {
     source.on("data", (chunk: Uint8Array) => {
       if (this.#state === "reading") {
         this.#chunks.push(chunk);
+        this.#readBytes += chunk.byteLength;
         source.pause();
         this.#wake?.();
       }

@@ -33,6 +33,7 @@ export class Deadlines<Context> {
   #unfinishedSinceMs: number | null = null;
   #takenBytes = 0;
   #takenAtMs: number;
+  #sentBodyBytes = 0;
   /** How long the peer may take nothing of what waits for it. */
   #writeStallMs: number;
   #leavingAtMs: number | null = null;
@@ -177,12 +178,15 @@ export class Deadlines<Context> {
   }
 
   #checkBodies(nowMs: number): void {
+    const { sentBodyBytes } = this.#parts.outgoing;
+    const isSending = sentBodyBytes !== this.#sentBodyBytes;
+    this.#sentBodyBytes = sentBodyBytes;
     for (const stream of [...this.#parts.table.all()]) {
       if (!stream.hasRemoteEnded) {
         this.#checkRequestBody(stream, nowMs);
       }
       if (!stream.isClosed) {
-        this.#checkResponseBody(stream, nowMs);
+        this.#checkResponseBody(stream, nowMs, isSending);
       }
     }
   }
@@ -217,10 +221,11 @@ export class Deadlines<Context> {
 
   /**
    * What waits for a window counts in no socket's buffer: a client that never opens one would keep it for ever
-   * (CVE-2019-9517).
+   * (CVE-2019-9517). A stream whose own window is open waits for its turn as long as others have theirs.
    */
-  #checkResponseBody(stream: Stream<Context>, nowMs: number): void {
-    if (stream.outgoing === null || stream.sentBytes !== stream.notedSentBytes) {
+  #checkResponseBody(stream: Stream<Context>, nowMs: number, isSending: boolean): void {
+    const hasMoved = stream.sentBytes !== stream.notedSentBytes || (isSending && stream.sendWindow.available > 0);
+    if (stream.outgoing === null || hasMoved) {
       stream.notedSentBytes = stream.sentBytes;
       stream.notedSentAtMs = nowMs;
     } else if (nowMs - stream.notedSentAtMs >= this.#writeStallMs) {

@@ -37,6 +37,7 @@ export class Outgoing<Context> {
   #isFlushPlanned = false;
   #writtenBytes = 0;
   #waitingBodyBytes = 0;
+  #sentBodyBytes = 0;
   /** Hears that fewer bytes of bodies wait. */
   onRoom: () => void = () => {};
   #isEnded = false;
@@ -67,6 +68,11 @@ export class Outgoing<Context> {
   /** How much the kernel has taken so far: whether a peer reads at all. */
   get takenBytes(): number {
     return this.#writtenBytes - this.#socket.writableLength;
+  }
+
+  /** How much of bodies was written so far, of those that `body` and `part` send: whether windows are opened at all. */
+  get sentBodyBytes(): number {
+    return this.#sentBodyBytes;
   }
 
   /**
@@ -244,6 +250,7 @@ export class Outgoing<Context> {
     this.window.available -= bytes;
     stream.sendWindow.available -= bytes;
     stream.sentBytes += bytes;
+    this.#sentBodyBytes += bytes;
     this.#earned += (bytes >> 10) + (isWhole ? wholePartEarns : 0);
   }
 

@@ -153,12 +153,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     scenarios: ["nothing fails"],
   },
   {
-    name: "N7: a revocation waits for half a second at the most",
+    name: "N7: a revocation waits for a tenth of a second at the most",
     edits: [
       {
         file: rows,
         from: "monotonicMs() + settleMs",
-        to: "monotonicMs() + settleMs / 6",
+        to: "monotonicMs() + settleMs / 30",
       },
     ],
     gateways: ["go"],
