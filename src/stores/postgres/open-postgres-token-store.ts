@@ -55,7 +55,9 @@ export async function openPostgresTokenStore(
   await Promise.all([changesLine, lookUps, lists, nodeLine].map((line) => untilOpen(line, settings)));
   const node = opened.use(await becomeNode(nodeLine, settings, graceMs, log));
   await requireStillServable(nodeLine, settings, sealingSecret);
-  const changes = opened.use(createChanges({ changes: changesLine, behind: lists }, node, databaseClock));
+  const changes = opened.use(
+    createChanges({ changes: changesLine, behind: lists }, node, sealingSecret, databaseClock),
+  );
   const reads = createReads({ lookUps, lists }, node);
   const resources = opened.move();
 

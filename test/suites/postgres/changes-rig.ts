@@ -2,7 +2,7 @@ import pg from "pg";
 import { onTestFinished } from "vitest";
 import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.ts";
 import { openLine } from "../../../src/stores/postgres/line.ts";
-import { schemaVersion } from "../../../src/stores/postgres/schema.ts";
+import { requireSameSecret, schemaVersion } from "../../../src/stores/postgres/schema.ts";
 import { type Changes, createChanges, type DatabaseClock } from "../../../src/stores/postgres/serving/changes.ts";
 import { type Node, openNode } from "../../../src/stores/postgres/serving/node.ts";
 import { type Postgres, superuser } from "../support/postgres.ts";
@@ -10,6 +10,7 @@ import { copyTokens, dropDatabase, urlOf } from "./databases.ts";
 import { madeUpTimes } from "./store-kind.ts";
 
 const quiet = { info() {}, warn() {}, error() {} };
+const sealingSecret = Buffer.from("secret of the fleet");
 let databases = 0;
 
 /** One database, which lives as long as the test, and the changes of serving threads on it. */
@@ -35,7 +36,8 @@ export async function aDatabase(server: Postgres): Promise<Database> {
     const line = (use: string) => resources.use(openLine(settings, { name: use, statementTimeoutMs: 5000 }, quiet));
     const [changesLine, behind, nodeLine] = [line("changes"), line("lists"), line("node")];
     const node = resources.use(await openNode(nodeLine, { name: "a node", schemaVersion, graceMs: 0, log: quiet }));
-    const changes = resources.use(createChanges({ changes: changesLine, behind }, node, databaseClock));
+    await requireSameSecret(await nodeLine.session(), sealingSecret);
+    const changes = resources.use(createChanges({ changes: changesLine, behind }, node, sealingSecret, databaseClock));
     return { ...changes, node };
   }
 

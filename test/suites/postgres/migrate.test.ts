@@ -7,6 +7,7 @@ import { readDatabaseSettings } from "../../../src/stores/postgres/database-url.
 import { forgetSealingSecret, migrate } from "../../../src/stores/postgres/offline/migrate.ts";
 import { requireServable, type SchemaStep, schemaSteps, schemaVersion } from "../../../src/stores/postgres/schema.ts";
 import { openSession } from "../../../src/stores/postgres/session.ts";
+import { aNewToken, anyLimit, aRequest, at, nowMs } from "../../support/token-store/builders.ts";
 import { ownerRole, type Postgres, serverRole, startPostgres, superuser } from "../support/postgres.ts";
 import { dropDatabase, urlOf } from "./databases.ts";
 import { openStoreOn } from "./store-kind.ts";
@@ -215,6 +216,25 @@ describe("another sealing secret", () => {
     await using first = await starting;
     expect(first.isServing()).toBe(true);
     await expect(openStoreOn(urlOf(server, name), undefined, other)).rejects.toThrow(/need the same one/);
+  });
+
+  it("has a node that was paused meanwhile seal no key with the old one, and revoke as before", async () => {
+    const { name } = await aServedDatabase();
+    await using paused = await openStoreOn(urlOf(server, name), undefined, Buffer.from("secret of the fleet"));
+    const facts = aNewToken();
+    await paused.create(facts, aRequest(randomUUID()), anyLimit, at(nowMs));
+    // As the command does that takes the node for dead.
+    await server.sql("UPDATE token_authority.authority SET sealing_fingerprint = NULL", name);
+    const issue = async () => await paused.create(aNewToken(), aRequest(randomUUID()), anyLimit, at(nowMs));
+    const refused = { reason: "UNDECIDED", cause: { message: expect.stringContaining("another sealing secret") } };
+    await expect(issue()).rejects.toMatchObject(refused);
+    await using other = await openStoreOn(urlOf(server, name), undefined, Buffer.from("another secret"));
+    await expect(issue()).rejects.toMatchObject(refused);
+    expect(await other.create(aNewToken(), aRequest(randomUUID()), anyLimit, at(nowMs))).toMatchObject({
+      kind: "created",
+    });
+    expect(await paused.create(aNewToken(), null, anyLimit, at(nowMs))).toMatchObject({ kind: "created" });
+    expect(await paused.revoke(facts.id, "leaked", at(nowMs))).toMatchObject({ token: { revokedAtMs: nowMs } });
   });
 });
 

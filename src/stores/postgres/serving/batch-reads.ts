@@ -21,7 +21,8 @@ export const begin: Statement = { name: "", text: "BEGIN ISOLATION LEVEL READ CO
 /** First of all: what is read from then on is read with everything that was changed before. */
 const lock: Statement = {
   name: "lock_changes",
-  text: `SELECT oldest_version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS database_ms
+  text: `SELECT oldest_version, sealing_fingerprint,
+      extract(epoch FROM clock_timestamp())::float8 * 1000 AS database_ms
     FROM token_authority.authority WHERE only_row = 1 FOR UPDATE`,
 };
 
@@ -126,7 +127,7 @@ export async function beginAndRead(session: Session, calls: readonly ChangeCall[
   await inOrder(steps);
   const [, locked, heads, found, accounts, requests, counts, resumesOfTokens, resumesOfAccounts] =
     await Promise.all(steps);
-  const { database_ms: databaseMs } = requireServed(locked.rows[0]);
+  const { database_ms: databaseMs, sealing_fingerprint: sealingFingerprint } = requireServed(locked.rows[0]);
   const head = heads.rows[0] === undefined ? emptyHead : toHead(heads.rows[0]);
   const known = new Set(found.rows.map(({ revision }) => revision));
   const replayed = requests.rows.map((row) => row.token_revision).filter((revision) => !known.has(revision));
@@ -135,6 +136,7 @@ export async function beginAndRead(session: Session, calls: readonly ChangeCall[
   const bulk = calls.find((call) => call.method === "revokeMatching");
   return {
     databaseMs,
+    sealingFingerprint,
     head,
     tokens: rows.map(toReadToken),
     accounts: [...rows.flatMap(accountIn), ...accounts.rows.map(toAccount)],
@@ -271,7 +273,11 @@ function runFor<Row>(
   return columns[0]?.length === 0 ? Promise.resolve({ rows: [] }) : session.run<Row>(statement, columns);
 }
 
-type LockRow = { readonly oldest_version: number; readonly database_ms: number };
+type LockRow = {
+  readonly oldest_version: number;
+  readonly sealing_fingerprint: Uint8Array | null;
+  readonly database_ms: number;
+};
 
 function requireServed(row: LockRow | undefined): LockRow {
   if (row === undefined || row.oldest_version > schemaVersion) {

@@ -21,6 +21,7 @@ import {
 import { type ChangeMaker, createChangeMaker, makeChange } from "../../changes/change-maker.ts";
 import { createTokenWrites } from "../../changes/token-writes.ts";
 import type { Line } from "../line.ts";
+import { sealingFingerprint } from "../schema.ts";
 import type { Session, Statement } from "../session.ts";
 import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
 import { begin, beginAndRead, inOrder } from "./batch-reads.ts";
@@ -92,6 +93,7 @@ type Waiting<Call> = { readonly call: Call } & Pick<PromiseWithResolvers<Answer>
 export function createChanges(
   { changes: line, behind }: { readonly changes: Pick<Line, "session">; readonly behind: Pick<Line, "session"> },
   node: Pick<Node, "poll" | "take" | "requireServing">,
+  sealingSecret: Uint8Array,
   databaseClock: DatabaseClock = (shownMs) => shownMs,
 ): Changes {
   const waitingUrgent: Waiting<UrgentCall>[] = [];
@@ -99,6 +101,7 @@ export function createChanges(
   const waitingBulk: Waiting<RevokeMatchingCall>[] = [];
   const waitingBehind: Waiting<BackgroundCall>[] = [];
   const turns = createTurns(maxAnsweredPerTurn);
+  const fingerprint = sealingFingerprint(sealingSecret);
   /** When a call was asked, by the monotonic clock. */
   const askedMs = new WeakMap<ChangeCall | BackgroundCall, number>();
   let unanswered = 0;
@@ -225,7 +228,8 @@ export function createChanges(
       const read = await beginAndRead(session, calls);
       const workingSet = createWorkingSet(read);
       const maker = createChangeMaker(workingSet.ledger);
-      answers = new Map(calls.map((call) => [call, faultOfTime(call, read, sentMs) ?? makeOrBreak(maker, call)]));
+      const faultOf = (call: ChangeCall) => faultOfTime(call, read, sentMs) ?? faultOfSecret(call, read);
+      answers = new Map(calls.map((call) => [call, faultOf(call) ?? makeOrBreak(maker, call)]));
       sent = sendWrites(session, workingSet.writes());
     } catch (error) {
       await rollBack(session, error);
@@ -256,6 +260,17 @@ export function createChanges(
     const apartMs = Math.max(aheadMs, shownMs - beganMs - performance.now());
     return apartMs > refuseApartMs
       ? undecided(new Error(`the time of the change and the database's are ${Math.round(apartMs)} ms apart`))
+      : null;
+  }
+
+  /**
+   * Whether a key was sealed with another secret than that of all nodes: a node that was paused while they got a new
+   * one goes on with the old one. It issues no key that no other node could show again.
+   */
+  function faultOfSecret(call: ChangeCall, { sealingFingerprint: present }: ReadRows): Error | null {
+    const isSealed = "request" in call && call.request !== null;
+    return isSealed && (present === null || Buffer.compare(present, fingerprint) !== 0)
+      ? undecided(new Error("all nodes have another sealing secret by now: start this one with it again"))
       : null;
   }
 

@@ -43,6 +43,8 @@ export function countedTo(maxLiveTokens: number): number {
 export type ReadRows = {
   /** The database's time, by its own clock. */
   readonly databaseMs: number;
+  /** Of the secret that keys are sealed with; null until a node says which one that shall be. */
+  readonly sealingFingerprint: Uint8Array | null;
   readonly head: JournalHead;
   readonly tokens: readonly ReadToken[];
   readonly accounts: readonly ReadAccount[];
