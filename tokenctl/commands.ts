@@ -51,8 +51,7 @@ export const commands: Readonly<Record<string, (call: Call) => Answer>> = {
 
   "end-rotation"({ authority, operands: [id = "", when = ""] }) {
     const atOnce = when === "now" ? "cut" : when === "cancel" ? "cancel" : null;
-    const end = atOnce ?? { moveTo: timeOf(when, 1) ?? refuse("say now, cancel or a TIME: see --help") };
-    return authority.endRotation(id, end);
+    return authority.endRotation(id, atOnce ?? { moveTo: timeOf(when, 1) ?? refuse("say now, cancel or a TIME") });
   },
 
   async close({ authority, operands: [account = ""], options }) {
@@ -69,7 +68,7 @@ export const commands: Readonly<Record<string, (call: Call) => Answer>> = {
     if (dryRun || upToRevision === undefined) {
       const dry = await authority.revokeTokens(filter, {}, longCall);
       upToRevision = dry.upToRevision;
-      yield { matched: dry.matched, upToRevision, sampleIds: dry.sampleIds };
+      yield { sampleIds: dry.sampleIds, upToRevision, matched: dry.matched };
       if (dryRun || dry.matched === 0) {
         return;
       }

@@ -16,7 +16,7 @@ async function run(): Promise<void> {
     refuse("an argument holds a key, and others can see arguments: give keys on standard input");
   }
   if (name === "help" || process.argv.includes("--help")) {
-    return await print(manual.get(name) ?? overview);
+    return await print(manual.get(name === "help" ? (args[0] ?? "") : name) ?? overview);
   }
   const given = parseUsage(manual.get(name) ?? refuse("there is no such command: see tokenctl help"), args);
   const command = commands[name];
@@ -44,9 +44,8 @@ function report(error: unknown): void {
     return;
   }
   const { code = null, reason = null, field = null } = error instanceof AuthorityError ? error : {};
-  const undecided = error instanceof AuthorityError && !error.isMistake ? "not decided, no answer: " : "";
+  const prefix = error instanceof AuthorityError && !error.isMistake ? "not decided, no answer: " : "";
   const message = withoutKeys(error instanceof Error ? error.message : String(error));
-  const facts = { message, code, reason, field };
-  console.error(isJson ? JSON.stringify({ error: facts }) : `tokenctl: ${undecided}${message}`);
+  console.error(isJson ? JSON.stringify({ error: { message, code, reason, field } }) : `tokenctl: ${prefix}${message}`);
   process.exitCode = error instanceof UsageError || ownCode.startsWith("ERR_PARSE_ARGS") ? 2 : 1;
 }

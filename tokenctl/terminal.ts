@@ -16,8 +16,8 @@ export const tables: Readonly<Record<string, Columns>> = {
   tail: { revision: 8, changeTime: 24, action: 15, tokenId: 28, account: 16, caller: 24, reason: 0 },
 };
 
-// What fails comes to who writes.
-stdout.on("error", () => {});
+// What fails comes to who writes. Words that nobody reads keep no key back.
+[stdout, stderr].map((stream) => stream.on("error", () => {}));
 
 /** Resolves when the line is out. Rejects with what kept it back: EPIPE where nobody reads, `tokenctl list | head`. */
 export const print = promisify((line: string, end: (error?: Error | null) => void) => stdout.write(`${line}\n`, end));
@@ -27,13 +27,14 @@ export type Answer = AsyncIterable<object | string> | Promise<object | string>;
 
 /** Prints texts as they are, and facts as JSON or for people: in these columns, or a line for each. */
 export async function show(answer: Answer, isJson: boolean, columns?: Columns): Promise<void> {
-  if (columns !== undefined && !isJson) {
-    await print(rowOf(columns, (name) => name));
-  }
+  let heading = columns === undefined || isJson ? [] : [rowOf(columns, (name) => name)];
   const lineOf = (item: object) => (columns ? rowOf(columns, (name) => Object(item)[name]) : textOf(item));
   for await (const item of Symbol.asyncIterator in answer ? answer : [answer]) {
-    await print(typeof item === "string" ? item : isJson ? JSON.stringify(item) : lineOf(item));
+    const line = typeof item === "string" ? item : isJson ? JSON.stringify(item) : lineOf(item);
+    await print([...heading, line].join("\n"));
+    heading = [];
   }
+  await Promise.all(heading.map((line) => print(line)));
 }
 
 function rowOf(columns: Columns, fact: (name: string) => unknown): string {
@@ -55,16 +56,18 @@ function cellOf(value: unknown): string {
 
 /** Throws unless a person types this on the terminal. `otherwise` says what to do where there is none. */
 export async function confirm(question: string, wanted: string, otherwise: string): Promise<void> {
-  const answer = stdin.isTTY ? await ask(question, stderr) : refuse(otherwise);
-  if (answer !== wanted) {
+  if ((stdin.isTTY ? await ask(question, stderr) : refuse(otherwise)) !== wanted) {
     throw new Error("not confirmed: nothing was changed");
   }
 }
 
 /** Standard input; on a terminal one line, which is not shown. Throws a UsageError when it is far more than a log. */
 export async function readInput(): Promise<string> {
-  const add = (text: string, chunk: string) => (text.length < 1e7 ? text + chunk : refuse("the input exceeds 10 MB"));
-  return await (stdin.isTTY ? ask("The key, not shown, and Enter:") : stdin.setEncoding("utf8").reduce(add, ""));
+  let text = stdin.isTTY ? await ask("The key, not shown, and Enter:") : "";
+  for await (const chunk of stdin.isTTY ? [] : stdin.setEncoding("utf8")) {
+    text += text.length < 1e7 ? chunk : refuse("the input exceeds 10 MB");
+  }
+  return text;
 }
 
 /** The line that a person types, which is shown on `echo`, and without one to nobody. */

@@ -41,8 +41,8 @@ export function optionsOf(text: string) {
 /** Reads arguments as such a text says. Throws a UsageError, or what parseArgs throws. */
 export function parseUsage(text: string, args: readonly string[]) {
   const known = optionsOf(`${text}\n${general}`);
-  const kinds = known.map(({ name, word }) => [name, { type: word ? "string" : "boolean", multiple: true }] as const);
-  const options = Object.fromEntries(kinds);
+  const kindOf = (word: string) => ({ type: word ? "string" : "boolean", multiple: true }) as const;
+  const options = Object.fromEntries(known.map(({ name, word }) => [name, kindOf(word)]));
   const { values, positionals: operands } = parseArgs({ args: [...args], options, allowPositionals: true });
   const [, ...wanted] = text.slice(0, text.indexOf("\n")).split(" ");
   if (operands.length > wanted.length || wanted.slice(operands.length).some((operand) => !operand.startsWith("["))) {
@@ -58,8 +58,7 @@ function readOption({ name, word, isMany }: ReturnType<typeof optionsOf>[number]
     refuse(`--${name} can be said once`);
   }
   const read = readers[word] ?? String;
-  const choices = word.split("|");
-  const isOther = (text: string) => choices.length > 1 && !choices.includes(text);
+  const isOther = (text: string) => word.includes("|") && !word.split("|").includes(text);
   const values = said.map((text) => (isOther(text) ? null : read(text, name)) ?? refuse(`--${name} must be ${word}`));
   const field = clientNames[name] ?? name.replaceAll(/-\w/g, (letter) => letter.slice(1).toUpperCase());
   return said.length === 0 ? [] : [isMany ? [`${field}s`, values] : [field, values[0]]];
