@@ -410,6 +410,22 @@ describe("a grace", () => {
     liveFor(5000);
     expect(logged.filter((message) => message.includes("grace"))).toEqual(expected);
   });
+
+  it.each([
+    ["a stop", ({ rules }: ReturnType<typeof registeredNode>) => rules.close()],
+    ["a journal that went back", ({ renew }: ReturnType<typeof registeredNode>) => renew({ era: 0 })],
+  ])("that %s ends promises no renewal", (_, endGrace) => {
+    const node = registeredNode({ graceMs: 5000 });
+    node.liveFor(1000);
+    for (let passedMs = 0; passedMs < leaseMs + 2000; passedMs += renewEveryMs) {
+      node.rules.tick();
+      node.advance(renewEveryMs);
+    }
+    expect(node.logged).toContain(inIt);
+    endGrace(node);
+    node.rules.tick();
+    expect(node.logged).not.toContain(over);
+  });
 });
 
 describe("a journal that went back", () => {

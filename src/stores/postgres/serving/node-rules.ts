@@ -319,7 +319,7 @@ export function createNodeRules(options: NodeRulesOptions) {
     const isInIt = !isHeld && isInGrace();
     if (isInIt && !isGraceTold) {
       log.warn({ node: name, graceMs }, "this node is in its grace: memory decides without the database");
-    } else if (isGraceTold && !isInIt && !isHeld) {
+    } else if (isGraceTold && !isInIt && !isHeld && refusal === null && !isClosed) {
       log.warn(
         { node: name, graceMs },
         "the grace of this node is over: nothing is decided until its lease is renewed",
