@@ -221,8 +221,8 @@ export const plantedHttp2 = [
   {
     name: "a socket is closed on both sides where its client has closed one",
     file: "src/wire/port/listener.ts",
-    from: ", allowHalfOpen: true",
-    to: "",
+    from: "allowHalfOpen: true",
+    to: "allowHalfOpen: false",
     tests: ["test/tls/tls-listener.test.ts"],
     seenBy: "answers a client that has closed its sending side behind its requests",
   },
