@@ -3,7 +3,9 @@ import { connect } from "node:http2";
 import { createConnection } from "node:net";
 import { expect, it } from "vitest";
 import { startPort } from "../../src/calls/port/start-port.ts";
-import { createByteBudget } from "../../src/wire/port/byte-budget.ts";
+import type { HttpHandler } from "../../src/wire/exchange.ts";
+import { type ByteBudget, createByteBudget } from "../../src/wire/port/byte-budget.ts";
+import { echo } from "./http-rig.ts";
 
 /** Connections that hold so many bytes, until they are cut. */
 function holding(...bytes: number[]) {
@@ -19,6 +21,15 @@ function holding(...bytes: number[]) {
 
 const warnings: string[] = [];
 const log = { info() {}, warn: (_fields: object, message: string) => void warnings.push(message), error() {} };
+
+function startWith(budget: ByteBudget, handler: HttpHandler) {
+  return startPort({
+    address: { host: "127.0.0.1", port: 0 },
+    ...{ reusePort: false, tls: null, knowsCallers: false, handler, budget, log },
+    lanes: { headers: [], paths: new Map() },
+    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
+  });
+}
 
 it("cuts the connections that hold most of too much, until a quarter is free, and says so", async () => {
   using budget = createByteBudget(100, log);
@@ -50,12 +61,7 @@ it("looks by itself at what no account counts, such as what waits in sockets, an
 it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and counts nothing once all have gone", async () => {
   const answer = { status: 200, body: Buffer.alloc(1_048_576) };
   using budget = createByteBudget(4_194_304, log);
-  await using port = await startPort({
-    address: { host: "127.0.0.1", port: 0 },
-    ...{ reusePort: false, tls: null, knowsCallers: false, handler: async () => answer, budget, log },
-    lanes: { headers: [], paths: new Map() },
-    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
-  });
+  await using port = await startWith(budget, async () => answer);
   const ask = async () => {
     const session = connect(`http://${port.addressText}`, { settings: { initialWindowSize: 0 } });
     await once(session.request({ ":path": "/" }), "response");
@@ -83,13 +89,7 @@ it("cuts who takes nothing of what it asked for, over HTTP/2 and HTTP/1.1, and c
 
 it("cuts who keeps HTTP/2 streams open whose header fields are long", async () => {
   using budget = createByteBudget(1_048_576, log);
-  await using port = await startPort({
-    address: { host: "127.0.0.1", port: 0 },
-    handler: () => new Promise(() => {}),
-    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
-    lanes: { headers: [], paths: new Map() },
-    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
-  });
+  await using port = await startWith(budget, () => new Promise(() => {}));
   const ask = (requests: number, headerBytes: number) => {
     const session = connect(`http://${port.addressText}`).on("error", () => {});
     for (let at = 0; at < requests; at += 1) {
@@ -108,19 +108,7 @@ it("cuts who keeps HTTP/2 streams open whose header fields are long", async () =
 
 it("cuts who sends bodies without their ends to handlers that read them", async () => {
   using budget = createByteBudget(4_194_304, log);
-  await using port = await startPort({
-    address: { host: "127.0.0.1", port: 0 },
-    async handler({ body }) {
-      const parts: Uint8Array[] = [];
-      for await (const part of body) {
-        parts.push(part);
-      }
-      return { status: 200, body: Buffer.concat(parts) };
-    },
-    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
-    lanes: { headers: [], paths: new Map() },
-    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
-  });
+  await using port = await startWith(budget, echo);
   const send = (requests: number, bytes: number) => {
     const session = connect(`http://${port.addressText}`).on("error", () => {});
     const streams = Array.from({ length: requests }, () => {
@@ -146,19 +134,7 @@ it("cuts who sends bodies without their ends to handlers that read them", async 
 
 it("counts what handlers have read of bodies of HTTP/1.1 that lack their ends, until they have answered", async () => {
   using budget = createByteBudget(1_048_576, log);
-  await using port = await startPort({
-    address: { host: "127.0.0.1", port: 0 },
-    async handler({ body }) {
-      const parts: Uint8Array[] = [];
-      for await (const part of body) {
-        parts.push(part);
-      }
-      return { status: 200, body: Buffer.concat(parts) };
-    },
-    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
-    lanes: { headers: [], paths: new Map() },
-    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
-  });
+  await using port = await startWith(budget, echo);
   const [host = "", number] = port.addressText.split(":");
   const send = (bytes: number) => {
     const socket = createConnection(Number(number), host).on("error", () => {});
@@ -181,13 +157,7 @@ it("counts what handlers have read of bodies of HTTP/1.1 that lack their ends, u
 it("cuts who sends one HTTP/1.1 request after the other without a word of the first answer", async () => {
   const release = Promise.withResolvers<void>();
   using budget = createByteBudget(1_048_576, log);
-  await using port = await startPort({
-    address: { host: "127.0.0.1", port: 0 },
-    handler: () => release.promise.then(() => ({ status: 200 })),
-    ...{ reusePort: false, tls: null, knowsCallers: false, budget, log },
-    lanes: { headers: [], paths: new Map() },
-    ...{ maxConnections: 100, maxConcurrentStreams: 100, handshakesPerSecond: 100 },
-  });
+  await using port = await startWith(budget, () => release.promise.then(() => ({ status: 200 })));
   const [host = "", number] = port.addressText.split(":");
   const send = (text: string) => {
     const socket = createConnection(Number(number), host).on("error", () => {});
