@@ -295,7 +295,7 @@ export async function requireSameSecret(session: Asked, sealingSecret: Uint8Arra
     await session.run(noteFingerprint, [mine]);
     ({ sealing_fingerprint: found } = await read());
   }
-  if (found === null || Buffer.compare(found, mine) !== 0) {
+  if (!isSameSecret(found, mine)) {
     throw new StartError(
       "the sealing secret is not that of the other nodes, and all nodes of a database need the same one: where it shall be another one, end all nodes and say npm run migrate -- DATABASE --new-sealing-secret",
     );
@@ -305,6 +305,11 @@ export async function requireSameSecret(session: Asked, sealingSecret: Uint8Arra
 /** Tells one sealing secret from another, and nothing of either. */
 export function sealingFingerprint(sealingSecret: Uint8Array): Uint8Array {
   return createHmac("sha256", sealingSecret).update("fingerprint of the sealing secret").digest();
+}
+
+/** Whether two fingerprints are of one secret. Null is of none. */
+export function isSameSecret(found: Uint8Array | null, mine: Uint8Array): boolean {
+  return found !== null && Buffer.compare(found, mine) === 0;
 }
 
 async function one<Row>(session: Asked, statement: Statement): Promise<Row> {

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import type { Log } from "../../../machine/log.ts";
 import { StartError } from "../../../machine/start-error.ts";
 import { type SchemaStep, schemaSteps, serverGrants } from "../schema.ts";
+import { sqlStateOf } from "../sql-state.ts";
 import { livingNodes, type SeenNodes, watchNodes } from "./living-nodes.ts";
 import { inTransaction, takeLock } from "./transaction.ts";
 
@@ -38,12 +39,9 @@ export async function migrate(
     try {
       return await migrateOnce(client, serverRole, log, steps);
     } catch (error) {
-      const code = codeOf(error);
-      if (code === lockNotAvailable) {
-        throw busy(error);
-      }
-      if (attempt === attempts || code === null || !madeTwice.has(code)) {
-        throw error;
+      const state = sqlStateOf(error);
+      if (attempt === attempts || state === null || !madeTwice.has(state)) {
+        throw asBusy(error);
       }
     }
   }
@@ -169,7 +167,7 @@ export async function forgetSealingSecret(client: Client): Promise<void> {
   const seen = await watchNodes(client);
   await inTransaction(client, async () => {
     await client.query(takeLock).catch((error) => {
-      throw codeOf(error) === lockNotAvailable ? busy(error) : error;
+      throw asBusy(error);
     });
     const alive = await livingNodes(client, seen);
     if (alive.length > 0) {
@@ -194,14 +192,12 @@ async function versionOf(client: Client): Promise<number> {
   return versions.rows[0]?.schema_version ?? noVersion;
 }
 
-function busy(cause: unknown): StartError {
-  return new StartError(
-    "the database was busy for 2 seconds, or another migration is under way: nothing is half done, run it again",
-    { cause },
-  );
-}
-
-/** The SQLSTATE of what the database refused. */
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+/** A lock that was waited for in vain, in words. Any other error as it is. */
+function asBusy(error: unknown): unknown {
+  return sqlStateOf(error) === lockNotAvailable
+    ? new StartError(
+        "the database was busy for 2 seconds, or another migration is under way: nothing is half done, run it again",
+        { cause: error },
+      )
+    : error;
 }

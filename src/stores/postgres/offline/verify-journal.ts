@@ -172,17 +172,22 @@ async function verifyKeys(client: pg.Client): Promise<void> {
     for (let of = nextToken(laterChanges); of < tokenRevision; of = nextToken(laterChanges)) {
       await takeToken(laterChanges, of);
     }
-    checkKeysOf(await takeToken(keys, tokenRevision), await takeToken(laterChanges, tokenRevision));
+    checkKeysOf(tokenRevision, await takeToken(keys, tokenRevision), await takeToken(laterChanges, tokenRevision));
   }
 }
 
-function checkKeysOf(keys: readonly KeyWithTokenRow[], laterChanges: readonly LaterChangeRow[]): void {
+function checkKeysOf(
+  tokenRevision: number,
+  keys: readonly KeyWithTokenRow[],
+  laterChanges: readonly LaterChangeRow[],
+): void {
+  const has_later = laterChanges.length > 0 ? 1 : 0;
+  let tokenId: string | null = null;
   for (const key of keys) {
-    checkKey({ ...key, has_later: laterChanges.length > 0 ? 1 : 0 });
+    tokenId = checkKey({ ...key, has_later });
   }
-  const [first] = keys;
-  if (first !== undefined && laterChanges.length > 0) {
-    checkKeysTogether(first.token_revision, first.token_id ?? "", keys, laterChanges);
+  if (tokenId !== null) {
+    checkKeysTogether(tokenRevision, tokenId, keys, laterChanges);
   }
 }
 

@@ -21,7 +21,7 @@ import {
 import { type ChangeMaker, createChangeMaker, makeChange } from "../../changes/change-maker.ts";
 import { createTokenWrites } from "../../changes/token-writes.ts";
 import type { Line } from "../line.ts";
-import { sealingFingerprint } from "../schema.ts";
+import { isSameSecret, sealingFingerprint } from "../schema.ts";
 import type { Session, Statement } from "../session.ts";
 import { isFull, isRetryable, sqlStateOf } from "../sql-state.ts";
 import { begin, beginAndRead, inOrder } from "./batch-reads.ts";
@@ -269,7 +269,7 @@ export function createChanges(
    */
   function faultOfSecret(call: ChangeCall, { sealingFingerprint: present }: ReadRows): Error | null {
     const isSealed = "request" in call && call.request !== null;
-    return isSealed && (present === null || Buffer.compare(present, fingerprint) !== 0)
+    return isSealed && !isSameSecret(present, fingerprint)
       ? undecided(new Error("all nodes have another sealing secret by now: start this one with it again"))
       : null;
   }
